@@ -148,7 +148,6 @@ class Helix:
             _check_workflow(workflow, "run")
             if not self._writable:
                 self.catalog.check_writable()
-                self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
             try:
                 with AUTHOR_SEEDS.untouched():

@@ -3,11 +3,14 @@ examples (`--hypothesis-profile=thorough` draws more); no sync waits for the dis
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -24,6 +27,10 @@ settings.load_profile("helix")
 
 # No test's Spark stays for another one; those of servers that stay say so.
 os.environ["HELIX_SERVER"] = "off"
+
+# Indexes of the catalogs that tests make go with them; each process of tests has a folder for them.
+os.environ["HELIX_INDEX"] = mkdtemp(prefix="helix-index-")
+atexit.register(shutil.rmtree, os.environ["HELIX_INDEX"], ignore_errors=True)
 
 # Nobody cuts the power of these processes: what is synced need not wait for the disk. Of no open file it is an error.
 os.fsync = os.fstat

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ def main() -> int:
     rows: dict[str, Tally] = {}
     data = as_data(FAULTS, rows, _COMMAND, earlier)
     with tempfile.TemporaryDirectory(prefix="helix-faults-") as folder:
+        os.environ["HELIX_INDEX"] = f"{folder}/indexes"
         for index, each in enumerate(chosen):
             tally = each.run(LocalPath(folder) / str(index), short=given.short, seconds=given.seconds)
             rows[each.name] = tally

@@ -271,7 +271,7 @@ class Home:
         honest = AnswerRecord(answer.identity, NAME, 1, 1.0, 0.1, answer.text)
         honest = replace(honest, digest=honest.content_digest())
         changed = flipped(honest, chance.choice(("answer", "digest", "seconds", "at")), chance)
-        Catalog.open(root, create=True)._journals.answers.append([changed])
+        Catalog.open(root, create=True)._records.append([changed])
         outcome = run(root, self.folder, "run")
         if outcome.printed != self.honest.printed or outcome.error or len(outcome.lines) != 1:
             return f"it printed {outcome.printed[-200:]!r}, and said {outcome.error or outcome.lines}"

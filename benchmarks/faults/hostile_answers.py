@@ -96,7 +96,7 @@ def large(folder: LocalPath, times: int, tally: Tally) -> None:
     apart, together = (Catalog.open(folder / name, create=True) for name in ("large-apart", "large-together"))
     sealed = [replace(one, digest=one.content_digest()) for one in records]
     apart.answers.append(sealed)
-    together._journals.answers.append(sealed)
+    together._records.append(sealed)
     for wrong in _tried(folder, ["large-apart", "large-together"][:times]):
         tally.expect(not wrong, wrong)
 

@@ -1,207 +1,208 @@
-"""Hostile places: logs that name files elsewhere, links, pipes, devices, files without end, folders without end."""
+"""Hostile places: segments that are none, bombs, links, pipes, devices, files without end, folders without end."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.row import Tally, fault
-from benchmarks.faults.shared_catalogs import Shared, edited_log, hostile, try_all
+from benchmarks.faults.shared_catalogs import SECRET, Shared, edited_log, hostile, packed, try_all, write_rows
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.segments.segment import unpack
 
 LOGS, LINKS = "logs of records", "places and links"
 _HUGE = 64 << 30
+_MIB = 1 << 20
 
 
-def _outside_parquet(shared: Shared) -> Path:
-    """A sound file of records somewhere else, which says what nobody here said."""
+def _lines(shared: Shared, *pieces: bytes) -> None:
+    """Adds a file with these lines behind the head of a segment."""
+    file = shared.next_file()
+    file.write_bytes(packed([b'{"segment":%d,"id":"x"}\n' % int(file.stem), *pieces]))
+
+
+def _row(shared: Shared, number: int, **fields: Any) -> tuple[str, dict[str, Any]]:
+    """An iteration that nobody here ran."""
+    return "iterations", {**shared.rows("iterations")[-1], "number": number, "run": f"{number:032x}", **fields}
+
+
+@hostile(LOGS, "a segment that leads elsewhere", usable=False,
+         short=True)
+def segment_is_a_link(shared: Shared) -> None:
+    stolen = shared.outside / shared.next_file().name
+    write_rows(stolen, [_row(shared, 3, message=SECRET)])
+    shared.next_file().symlink_to(stolen)
+
+
+@hostile(LOGS, "segments of people that lead elsewhere", usable=False)
+def all_are_links(shared: Shared) -> None:
+    for file in shared.segments():
+        shutil.move(file, shared.outside / file.name)
+        file.symlink_to(shared.outside / file.name)
+
+
+@hostile(LOGS, "a segment and a fold that lead to somebody's home, with others after them", usable=False,
+         short=True)
+def links_to_home(shared: Shared) -> None:
+    for after, target in enumerate((shared.home, shared.secret, shared.home / "nothing")):
+        file = shared.next_file(after)
+        file.symlink_to(target)
+        shared.records.joinpath(f"0000000001-{int(file.stem):010}.fold").symlink_to(target)
+
+
+@hostile(LOGS, "a link to somebody's home among segments that were folded long ago", usable=False,
+         short=True)
+def link_among_folded(shared: Shared) -> None:
+    """Upkeep deletes what was folded."""
+    files = shared.segments()
+    content = b"".join(line for file in files for line in unpack(file.read_bytes()))
+    shared.records.joinpath(f"{1:010}-{len(files):010}.fold").write_bytes(packed([content]))
+    for file in files[:3]:
+        file.unlink()
+        file.symlink_to(shared.home)
+    for file in files:
+        os.utime(file, (1e9, 1e9), follow_symlinks=False)
+
+
+@hostile(LOGS, "a segment that is a pipe, a fold that is one", short=True)
+def segment_is_a_pipe(shared: Shared) -> None:
+    os.mkfifo(shared.next_file())
+    os.mkfifo(shared.records / "0000000001-0000000002.fold")
+
+
+@hostile(LOGS, "segments that are folders and sockets")
+def odd_files(shared: Shared) -> None:
+    folder, other, third = (shared.next_file(after) for after in range(3))
+    folder.mkdir()
+    (folder / "inside").write_text("x")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(other))
+    third.mkdir()
+
+
+@hostile(LOGS, "a segment of 64 GiB", short=True)
+def segment_is_huge(shared: Shared) -> None:
+    shared.next_file().touch()
+    os.truncate(shared.segments()[-1], _HUGE)
+
+
+@hostile(LOGS, "the greatest numbers that there are", short=True)
+def greatest_numbers(shared: Shared) -> None:
+    for number in (9_999_999_999, 9_999_999_998):
+        write_rows(shared.records / f"{number:010}.segment", [_row(shared, 3)])
+    shared.records.joinpath("0000000001-9999999999.fold").write_bytes(packed([]))
+    shared.records.joinpath("5000000000-9999999999.fold").write_bytes(b"garbage")
+
+
+@hostile(LOGS, "a fold of nothing over numbers that nobody has reached")
+def fold_of_nothing(shared: Shared) -> None:
+    first = int(shared.next_file().stem)
+    shared.records.joinpath(f"{first:010}-{first + 1000:010}.fold").write_bytes(packed([]))
+
+
+@hostile(LOGS, "a fold of nothing over all that is there", usable=False)
+def fold_over_all(shared: Shared) -> None:
+    shared.records.joinpath(f"{1:010}-{1000:010}.fold").write_bytes(packed([]))
+
+
+@hostile(LOGS, "names of files that are nearly those of segments")
+def odd_names(shared: Shared) -> None:
+    for name in (
+        "0000000000.segment", "-000000001.segment", "0000000009-0000000003.fold", "0000000001-0000000002.segment",
+        "0000000003.fold", "\u0660" * 9 + "\u0661.segment", "99999999999999999999.segment", "0000000099.segment\n",
+        "\x1b]0;owned\x07.segment", "0000000099.SEGMENT", ".segment",
+    ):
+        (shared.records / name).write_bytes(packed([b'{"segment":99,"id":"x"}\n']))
+
+
+@hostile(LOGS, "numbers within a segment that are not its own, fall, or are none", short=True)
+def odd_numbers_within(shared: Shared) -> None:
+    heads = ('{"segment":1,"id":"x"}', '{"segment":1e9,"id":"x"}', '{"segment":-1,"id":"x"}', '{"id":"x"}',
+             '{"segment":' + "9" * 5000 + ',"id":"x"}', '{"segment":"7","id":7}', "[]", "null", '["files",{}]')
+    for head in heads:
+        shared.next_file().write_bytes(packed([f"{head}\n".encode()]))
+    first = int(shared.next_file().stem)
+    falling = (f'{{"segment":{number},"id":"x"}}\n'.encode() for number in (first + 5, first + 4))
+    shared.records.joinpath(f"{first:010}-{first + 9:010}.fold").write_bytes(packed(falling))
+
+
+@hostile(LOGS, "lines nested without end, that are none, or have half a character", short=True)
+def odd_lines(shared: Shared) -> None:
+    for line in (b"[" * 100_000 + b"]" * 100_000, b'["files",' + b'{"a":' * 90_000 + b"1" + b"}" * 90_000 + b"]",
+                 b'["files",{"name":"\\ud800"}]', b'["files",{"name":"\xff\xfe"}]', b'["files"', b"", b'{"segment":',
+                 b'["files",{"name":NaN,"text":' + b"1" * 100_000 + b"}]"):
+        _lines(shared, line + b"\n")
+
+
+@hostile(LOGS, "a bomb: a line of a gigabyte", short=True)
+def bomb_of_a_line(shared: Shared) -> None:
+    _lines(shared, b'["iterations",{"message":"', *[b"x" * _MIB] * 1000, b'"}]\n')
+
+
+@hostile(LOGS, "a bomb: lists in lists, in one line and in many", short=True)
+def bomb_of_lists(shared: Shared) -> None:
+    _lines(shared, b'["files",{"name":[', *[b"[]," * (_MIB // 3)] * 50, b"[]]}]\n")
+    for size in (2**19, 2**14, 2**9):
+        row = b'["files",{"name":[' + b"[]," * (size // 3) + b"[]]}]\n"
+        _lines(shared, *[row] * (2**28 // size))
+
+
+@hostile(LOGS, "a bomb: a hundred million rows", short=True)
+def bomb_of_rows(shared: Shared) -> None:
+    _lines(shared, *[b'["files",{}]\n' * (_MIB // 16)] * 1500)
+
+
+@hostile(LOGS, "a bomb: texts of forty million letters, one after the other, of four bytes each")
+def bomb_of_texts(shared: Shared) -> None:
+    row = '["iterations",{"message":"\U0001f600'.encode() + b"x" * (40 * _MIB) + b'"}]\n'
+    _lines(shared, *[row] * 10)
+
+
+@hostile(LOGS, "a bomb: a hundred thousand texts in a list, again and again")
+def bomb_of_names(shared: Shared) -> None:
+    _lines(shared, *[b'["nodes",{"inputs":[' + b'"a",' * 100_000 + b'"a"]}]\n'] * 500)
+
+
+@hostile(LOGS, "three thousand segments that are damaged, and as many that are sound", short=True)
+def many_damaged(shared: Shared) -> None:
+    first = int(shared.next_file().stem)
+    for number in range(first, first + 6_000):
+        file = shared.records / f"{number:010}.segment"
+        file.write_bytes(b"garbage" if number % 2 else packed([b'{"segment":%d,"id":"x"}\n' % number]))
+
+
+@hostile(LOGS, "a thousand folds that are damaged, each over all others")
+def many_damaged_folds(shared: Shared) -> None:
+    for after in range(1_000):
+        shared.records.joinpath(f"{1:010}-{100 + after:010}.fold").write_bytes(b"garbage")
+
+
+@hostile(LOGS, "a marker of an older layout, whose tables name files elsewhere", usable=False, short=True)
+def older_layout(shared: Shared) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    from deltalake import write_deltalake
 
-    rows = shared.rows("iterations")
-    schema = pq.read_schema(next(shared.journal("iterations").glob("part-*.parquet")))
     stolen = shared.outside / "part-x.parquet"
-    pq.write_table(pa.Table.from_pylist([{**rows[-1], "message": "the-text-of-a-file-outside-7c1f"}], schema), stolen)
-    return stolen
+    rows = pa.table({"sequence": [0], "place": [0], "name": ["w.py"], "digest": ["0" * 64], "text": [SECRET]})
+    write_deltalake(str(shared.outside / "files"), rows)
+    shutil.move(next((shared.outside / "files").glob("part-*")), stolen)
+    shutil.move(shared.outside / "files", shared.records / "files")
+    entry = shared.records / "files" / "_delta_log" / f"{0:020}.json"
 
-
-def _decoy(shared: Shared) -> None:
-    """A file of the same name where the file should be."""
-    folder = shared.journal("iterations")
-    shutil.copy(next(folder.glob("part-*.parquet")), folder / "part-x.parquet")
-
-
-def _add(shared: Shared, path: str, size: int, **more: Any) -> None:
-    """Adds a file to the newest entry of the iterations' log."""
-    add = {
-        "path": path, "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True,
-        "stats": '{"numRecords": 1}', **more,
-    }
-    with shared.entry("iterations").open("a") as log:
-        log.write(f"{json.dumps({'add': add})}\n")
-
-
-@hostile(LOGS, "a file named by a whole path", usable=False, short=True)
-def whole_path(shared: Shared) -> None:
-    stolen = _outside_parquet(shared)
-    _add(shared, f"file://{stolen}", stolen.stat().st_size)
-    _decoy(shared)
-
-
-@hostile(LOGS, "a file named by a path with dots", usable=False, short=True)
-def path_above(shared: Shared) -> None:
-    stolen = _outside_parquet(shared)
-    _add(shared, os.path.relpath(stolen, shared.journal("iterations")), stolen.stat().st_size)
-    _decoy(shared)
-
-
-@hostile(LOGS, "a file in a store, and one on a server", usable=False, short=True)
-def remote_path(shared: Shared) -> None:
-    _add(shared, f"http://127.0.0.1:{shared.port}/part-x.parquet", 1000)
-    _add(shared, "s3://bucket/part-x.parquet", 1000)
-    _decoy(shared)
-    shared.project.joinpath(".env").write_text(f"AWS_ENDPOINT_URL=http://127.0.0.1:{shared.port}\n")
-
-
-@hostile(LOGS, "rows deleted by a file elsewhere", usable=False)
-def deletion_vector(shared: Shared) -> None:
     def change(action: dict[str, Any]) -> dict[str, Any]:
         if "add" in action:
-            action["add"]["deletionVector"] = {
-                "storageType": "p", "pathOrInlineDv": f"file://{shared.secret}", "offset": 1, "sizeInBytes": 36,
-                "cardinality": 1,
-            }
-        if "protocol" in action:
-            action["protocol"] = {
-                "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
-                "writerFeatures": ["deletionVectors"],
-            }
+            action["add"]["path"] = f"file://{stolen}"
         return action
 
-    for log in (shared.journal("iterations") / "_delta_log").glob("*.json"):
-        edited_log(log, change)
-
-
-@hostile(LOGS, "an entry that is a pipe", usable=False, short=True)
-def entry_is_a_pipe(shared: Shared) -> None:
-    log = shared.entry("iterations")
-    os.mkfifo(log.with_name(f"{int(log.stem) + 1:020}.json"))
-
-
-@hostile(LOGS, "an entry that leads elsewhere", usable=False)
-def entry_is_a_link(shared: Shared) -> None:
-    log = shared.entry("iterations")
-    shutil.move(log, shared.outside / "entry.json")
-    log.symlink_to(shared.outside / "entry.json")
-
-
-@hostile(LOGS, "an entry of 64 GiB", usable=False, short=True)
-def entry_is_huge(shared: Shared) -> None:
-    os.truncate(shared.entry("nodes"), _HUGE)
-
-
-@hostile(LOGS, "a file of records that leads elsewhere", usable=False)
-def file_is_a_link(shared: Shared) -> None:
-    file = next(shared.journal("iterations").glob("part-*.parquet"))
-    shutil.move(file, shared.outside / "x.parquet")
-    file.symlink_to(shared.outside / "x.parquet")
-
-
-@hostile(LOGS, "a file of records that is a pipe", usable=False)
-def file_is_a_pipe(shared: Shared) -> None:
-    file = next(shared.journal("nodes").glob("part-*.parquet"))
-    file.unlink()
-    os.mkfifo(file)
-
-
-@hostile(LOGS, "a checkpoint that is a pipe, a pointer to one that has no end", usable=False)
-def checkpoint_is_a_pipe(shared: Shared) -> None:
-    log = shared.journal("iterations") / "_delta_log"
-    os.mkfifo(log / f"{1:020}.checkpoint.parquet")
-    (log / "_last_checkpoint").symlink_to("/dev/zero")
-
-
-@hostile(LOGS, "a log of one entry, the quintillionth", usable=False, short=True)
-def greatest_version(shared: Shared) -> None:
-    for name in ("iterations", "nodes"):
-        shared.rewrite(name, lambda rows: rows)
-        log = shared.entry(name)
-        log.rename(log.with_name(f"{10**18:020}.json"))
-
-
-@hostile(LOGS, "a checkpoint that is the quintillionth, of a table that was written once", usable=False)
-def greatest_checkpoint(shared: Shared) -> None:
-    from deltalake import DeltaTable
-
-    shared.rewrite("iterations", lambda rows: rows)
-    DeltaTable(str(shared.journal("iterations"))).create_checkpoint()
-    log = shared.journal("iterations") / "_delta_log"
-    (log / "_last_checkpoint").unlink()
-    for file in list(log.iterdir()):
-        file.rename(log / file.name.replace(f"{0:020}", f"{10**15:020}"))
-
-
-@hostile(LOGS, "checksums that are a pipe, and of a piece of no size", usable=False, short=True)
-def checksums_are_a_pipe(shared: Shared) -> None:
-    file = next(shared.journal("iterations").glob("part-*.parquet"))
-    beside = file.with_name(f".{file.name}.crc")
-    beside.unlink(missing_ok=True)
-    os.mkfifo(beside)
-
-
-@hostile(LOGS, "a link to somebody's home among many small files of records", usable=False, short=True)
-def link_among_files(shared: Shared) -> None:
-    """Records in many files are merged, and what lies beside them unnamed is deleted."""
-    from deltalake import DeltaTable, write_deltalake
-
-    for name in ("iterations", "nodes", "artifacts", "results"):
-        rows = DeltaTable(str(shared.journal(name))).to_pyarrow_table()
-        for _ in range(12):
-            write_deltalake(str(shared.journal(name)), rows.slice(0, 0) if name != "results" else rows, mode="append")
-        shared.journal(name).with_name(f"{name}.head").write_text("0\n")
-        (shared.journal(name) / "beside").symlink_to(shared.home)
-
-
-@hostile(LOGS, "a head that is a pipe", usable=False)
-def head_is_a_pipe(shared: Shared) -> None:
-    head = shared.catalog / "records" / "iterations.head"
-    head.unlink()
-    os.mkfifo(head)
-
-
-@hostile(LOGS, "a head that has no end", usable=False, short=True)
-def head_is_endless(shared: Shared) -> None:
-    head = shared.catalog / "records" / "nodes.head"
-    head.unlink()
-    head.symlink_to("/dev/zero")
-
-
-@hostile(LOGS, "a log nested without end, and a schema too", usable=False)
-def deep_log(shared: Shared) -> None:
-    deep = '{"a":' * 20_000 + "1" + "}" * 20_000
-    with shared.entry("iterations").open("a") as log:
-        log.write(f'{{"commitInfo": {deep}}}\n')
-
-    def change(action: dict[str, Any]) -> dict[str, Any]:
-        if "metaData" in action:
-            action["metaData"]["schemaString"] = '{"type":"struct","fields":' + "[" * 20_000 + "]" * 20_000 + "}"
-        return action
-
-    edited_log(min((shared.journal("nodes") / "_delta_log").glob("*.json")), change)
-
-
-def _add_to(shared: Shared, journal: str, path: Path) -> None:
-    add = {
-        "path": path.name, "partitionValues": {}, "size": path.stat().st_size, "modificationTime": 0,
-        "dataChange": True, "stats": '{"numRecords": 1}',
-    }
-    with shared.entry(journal).open("a") as log:
-        log.write(f"{json.dumps({'add': add})}\n")
+    edited_log(entry, change)
+    os.mkfifo(shared.records / "nodes")
+    (shared.records / "results").symlink_to(shared.home)
+    (shared.catalog / "helix.json").write_text(json.dumps({"layout": 1, "id": "older"}))
 
 
 @hostile(LINKS, "leases that lead to somebody's home", usable=False, short=True)
@@ -212,8 +213,8 @@ def leases_elsewhere(shared: Shared) -> None:
 
 @hostile(LINKS, "records that lead elsewhere", usable=False, short=True)
 def records_elsewhere(shared: Shared) -> None:
-    shutil.move(shared.journal("results"), shared.outside / "results")
-    shared.journal("results").symlink_to(shared.outside / "results")
+    shutil.move(shared.records, shared.outside / "records")
+    shared.records.symlink_to(shared.outside / "records")
 
 
 @hostile(LINKS, "notes of runs that lead elsewhere", usable=False)
@@ -240,11 +241,10 @@ def result_elsewhere(shared: Shared) -> None:
     (shared.catalog / "tables" / ("d" * 64) / ("e" * 32)).symlink_to(shared.home)
 
 
-@hostile(LINKS, "a log of records that leads elsewhere", usable=False)
-def log_elsewhere(shared: Shared) -> None:
-    log = shared.journal("files") / "_delta_log"
-    shutil.move(log, shared.outside / "log")
-    log.symlink_to(shared.outside / "log")
+@hostile(LINKS, "a folder for what is moved aside that leads elsewhere", usable=False)
+def aside_elsewhere(shared: Shared) -> None:
+    shared.next_file().write_text("garbage")
+    (shared.catalog / "damaged").symlink_to(shared.outside)
 
 
 @hostile(LINKS, "links in a circle, and folders two thousand deep", short=True)

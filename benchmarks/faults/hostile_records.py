@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from typing import Any
 
 from benchmarks.faults.row import Tally, fault
-from benchmarks.faults.shared_catalogs import Shared, hostile, try_all
+from benchmarks.faults.shared_catalogs import Shared, hostile, try_all, write_rows
 from helix_spark.catalog.places.place import LocalPath
 
 GROUP = "records"
@@ -136,8 +135,8 @@ def least_number(shared: Shared) -> None:
 
 @hostile(GROUP, "a text of a hundred million letters", short=True)
 def long_text(shared: Shared) -> None:
-    text = "all work and no play " * 5_000_000
-    shared.rewrite("iterations", lambda rows: [*rows, {**rows[-1], "message": text, "run": "7" * 32}])
+    row = {**shared.rows("iterations")[-1], "message": "all work and no play " * 5_000_000, "run": "7" * 32}
+    write_rows(shared.next_file(), [("iterations", row)])
 
 
 @hostile(GROUP, "a text of a million letters in a hundred and fifty rows")
@@ -161,10 +160,10 @@ def chain(shared: Shared) -> None:
     def longer(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         last = next(row for row in rows if row["iteration"] == 2 and row["name"] == "rows")
         new = [
-            {**last, "name": f"n{n}", "inputs": [f"n{n - 1}"] if n else [], "place": 100 + n,
+            {**last, "name": f"n{n}", "inputs": [f"n{n - 1}"] if n else [],
              "signature": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(3000)
         ]
-        return [*rows, *new, {**new[-1], "place": 4000}]
+        return [*rows, *new, new[-1]]
 
     shared.rewrite("nodes", longer)
 
@@ -231,40 +230,33 @@ def odd_schemas(shared: Shared) -> None:
     shared.change("artifacts", lambda row: row["node"] == "doubled", schema='{"fields":' + DEEP + "}")
 
 
-@hostile(GROUP, "columns left out that are none, and wishes of no sense")
+@hostile(GROUP, "wishes of no sense, of people without a name")
 def odd_lists(shared: Shared) -> None:
-    left_out = ["", "\x1b[2J", "a"] * 1000
-    shared.change("artifacts", lambda row: row["kind"] == "table", left_out=left_out, insisted_by=[""])
+    shared.change("artifacts", lambda row: row["kind"] == "table", insisted_by=["", "\x1b[2J", "a"] * 1000)
 
 
-@hostile(GROUP, "columns of another type", usable=False)
+@hostile(GROUP, "fields of another type", usable=False, short=True)
 def other_types(shared: Shared) -> None:
-    import pyarrow as pa
-
     shared.rewrite(
-        "iterations", lambda rows: [{**row, "number": str(row["number"]), "outputs": {"a": 1}} for row in rows],
-        number=pa.string(), outputs=pa.struct([("a", pa.int64())]),
+        "iterations", lambda rows: [{**row, "number": str(row["number"]), "outputs": {"a": 1}} for row in rows]
     )
 
 
-@hostile(GROUP, "bytes in the place of texts, texts in that of seconds", usable=False)
+@hostile(GROUP, "lists in the place of texts, texts in that of seconds", usable=False)
 def other_texts(shared: Shared) -> None:
-    import pyarrow as pa
-
-    shared.rewrite(
-        "nodes", lambda rows: [{**row, "reason": b"\xff\xfe", "seconds": "long", "stored": 7} for row in rows],
-        reason=pa.binary(), seconds=pa.string(), stored=pa.int64(),
-    )
+    shared.change("nodes", reason=["x", 7], seconds="long", stored=7, inputs="rows")
 
 
-@hostile(GROUP, "records without the columns that tell them apart", usable=False)
-def no_columns(shared: Shared) -> None:
-    import pyarrow as pa
-    from deltalake import write_deltalake
+@hostile(GROUP, "records without the fields that tell them apart", usable=False)
+def no_fields(shared: Shared) -> None:
+    shared.rewrite("iterations", lambda rows: [{"surprise": "x"}])
 
-    shutil.rmtree(shared.journal("iterations"))
-    write_deltalake(str(shared.journal("iterations")), pa.table({"surprise": ["x"]}))
-    shared.journal("iterations").with_name("iterations.head").write_text("0\n")
+
+@hostile(GROUP, "kinds and fields that are pieces of SQL, or none that there are", short=True)
+def odd_kinds(shared: Shared) -> None:
+    sql = 'files"; DROP TABLE files; --'
+    row = {**shared.rows("files")[-1], sql: sql, "\x1b[2J": {"a": [1, {}]}}
+    write_rows(shared.next_file(), [(sql, row), ("files", row), ("", {}), ("notes", {"name": "form", "text": "x"})])
 
 
 @hostile(GROUP, "notes of a run that are none: other types, nested without end", short=True)

@@ -108,7 +108,7 @@ def _collected(catalog: LocalPath) -> str:
 @fault("killed at a failpoint", SOUND, short=2, full=30)
 def killed_at_failpoints(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
-    # Enough runs for the records to be merged, and a stored result to evict.
+    # Enough runs for the records to be folded, and a stored result to evict.
     for _ in range(3):
         key += 1
         run(catalog, workflow(key))
@@ -131,9 +131,10 @@ def killed_at_failpoints(folder: LocalPath, count: int, tally: Tally) -> None:
 _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
 _BY_OTHER_MEANS = {
-    *_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "repair.committed", "repair.aside",
+    *_WHILE_EVICTING, "fold.deleting", "gc.recorded", "repair.aside", "takeover.recorded",
 }
-"""Reached when something is evicted, once something is old (see `pauses`), or by repairs."""
+"""Reached when something is evicted, once something is old (see `pauses`), by repairs, or in catalogs of older
+versions."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)

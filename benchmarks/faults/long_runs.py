@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.segments.segment_folder import SegmentFolder, covering
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client
 
@@ -74,8 +76,6 @@ def _threads(jvm: Any) -> int:
 
 
 def _measured(spark: SparkSession, catalog: Path) -> dict[str, int]:
-    from deltalake import DeltaTable
-
     gc.collect()
     client = driver_client(spark)
     assert client is not None
@@ -94,9 +94,7 @@ def _measured(spark: SparkSession, catalog: Path) -> dict[str, int]:
         "temporary folders": len([each for each in Path(tempfile.gettempdir()).glob("helix-*") if each.is_dir()]),
         "JVM heap, MiB": int(runtime.totalMemory() - runtime.freeMemory()) >> 20,
         "Python memory, MiB": int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) >> 10,
-        "files of live records": sum(
-            len(DeltaTable(str(each.parent)).file_uris()) for each in (catalog / "records").glob("*/_delta_log")
-        ),
+        "files of live records": len(covering(SegmentFolder(LocalPath(catalog / "records")).files(), 0)),
     }
 
 

@@ -7,7 +7,7 @@ import os
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,28 @@ from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start, unsound
 from benchmarks.faults.lossy_front import HOW, lossy_front
 from benchmarks.faults.row import NotHereError, Tally, fault
+from benchmarks.faults.usable import forget_indexes
 from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.leases.leases import Leases, this_process
-from helix_spark.catalog.places.place import LocalPath, Place
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.records import KINDS, IterationRecord
 from helix_spark.errors import HelixError
 
 ONCE = "all is recorded once, the run answers"
-_JOURNALS: Mapping[str, type[Any]] = {
-    "iterations": IterationRecord, "nodes": NodeRecord, "results": ResultRecord, "artifacts": ArtifactRecord,
-}
 
 
-def twice(root: Place) -> str:
+def twice(catalog: Catalog) -> str:
     """What is on record twice, or which number of an iteration is missing; empty if nothing is."""
-    for name, row_type in _JOURNALS.items():
-        rows = Journal(root / "records" / name, row_type, pruned_by=()).query("SELECT * FROM journal")
-        often = [row for row, times in Counter(map(str, rows)).items() if times > 1]
+    forget_indexes()
+    for kind in KINDS:
+        often = [row for row, times in Counter(map(str, catalog._records.rows(kind.record_type))).items() if times > 1]
         if often:
-            return f"{len(often)} records of {name} are there twice, such as {often[0][:200]}"
-        if name == "iterations":
-            numbers = sorted({row.number for row in rows if isinstance(row, IterationRecord)})
-            if numbers != list(range(1, len(numbers) + 1)):
-                return f"iterations are numbered {numbers}"
-    return ""
+            return f"{len(often)} records of {kind.name} are there twice, such as {often[0][:200]}"
+    numbers = sorted({row.number for row in catalog._records.rows(IterationRecord)})
+    if numbers != list(range(1, len(numbers) + 1)):
+        return f"iterations are numbered {numbers}"
+    return "; ".join(catalog.rejections)
 
 
 @contextlib.contextmanager
@@ -76,7 +72,7 @@ def store_answers(folder: Path, count: int, tally: Tally) -> None:
             bucket = f"bucket-{index}"
             client.create_bucket(Bucket=bucket)
             how, every = HOW[index % len(HOW)], chosen.randrange(2, 6)
-            with lossy_front(store, how, chosen.choice((".", "_delta_log", "leases|tables")), every) as (front, lost):
+            with lossy_front(store, how, chosen.choice((".", "records", "leases|tables")), every) as (front, lost):
                 what = _run_on_store(f"s3a://{bucket}/catalog", store, front)
             lost_answers += len(lost)
             tally.expect(not what, f"{how}, every {every}: {what}")
@@ -96,7 +92,7 @@ def _run_on_store(catalog: str, store: str, front: str) -> str:
         os.environ["AWS_ENDPOINT_URL"] = store
         if (outputs := run(catalog, workflow(2), Heard())) != answers(2):
             return f"answered {outputs} when nothing was lost"
-        return twice(Catalog.open(catalog, create=False).root)
+        return twice(Catalog.open(catalog, create=False))
     except HelixError as error:
         return f"refused: {error}"
 
@@ -122,9 +118,9 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
 def disk_answers(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog = folder / "catalog"
     for key in tally.rounds(count):
-        nth = 1 + key % 11  # a run of the job commits some ten times
-        printed = ended(start(catalog, key, failpoint=f"journal.committed@{nth}:raise"))
+        nth = 1 + key % 7  # a run of the job appends some seven times
+        printed = ended(start(catalog, key, failpoint=f"log.appended@{nth}:raise"))
         what = "" if printed[-1:] == ["done True"] else f"ended with {printed[-3:]}"
         warned = [line for line in printed if line.startswith("warning")]
-        what = what or "; ".join(warned) or twice(catalog) or unsound(catalog, key, printed)
-        tally.expect(not what, f"commit {nth} of run {key}: {what}")
+        what = what or "; ".join(warned) or twice(Catalog.open(catalog, create=False)) or unsound(catalog, key, printed)
+        tally.expect(not what, f"append {nth} of run {key}: {what}")

@@ -131,7 +131,7 @@ _TURNS = 15
     "nothing on record is lost, both drivers' answers right", short=1, full=3,
 )
 def stopped_for_days(folder: Path, count: int, tally: Tally) -> None:
-    chosen = ("upkeep", "gc", "end", "delete", "journal") if count == 1 else ("",)
+    chosen = ("fold", "gc", "end", "delete", "log") if count == 1 else ("",)
     points = {name for name in POINTS if name.startswith(chosen)}
     reached = set[str]()
     with _as_busy():

@@ -1,6 +1,6 @@
 """The power is cut: what was acknowledged is there afterwards, and the next run is right.
 
-    python -m benchmarks.faults.power_cuts CATALOG MARKS KEY... [--unsynced] [--budget SIZE] [--merging] [--spark]
+    python -m benchmarks.faults.power_cuts CATALOG MARKS KEY... [--unsynced] [--budget SIZE] [--folding] [--spark]
 
 That runs a job once for each key, and writes to MARKS what it acknowledges. Acknowledged are a result of which it was
 told that it is stored, and an iteration whose `wait` has returned.
@@ -26,7 +26,7 @@ from benchmarks.faults.logged_disk import OPTIONS, LoggedDisk, Recording, logged
 from benchmarks.faults.row import NotHereError, Tally, fault
 from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import upkeep
+from helix_spark.catalog.segments import folding
 from helix_spark.catalog.verification import verify
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import HelixError
@@ -75,7 +75,7 @@ KINDS = (
     Drivers("one driver", ((1, 2, 3),)),
     Drivers("two drivers at once", ((1, 2, 3), (3, 2, 1))),
     Drivers("results are evicted", ((1, 2, 3, 4),), ("--budget", "250 kB")),
-    Drivers("records are merged", ((1, 2, 3, 4, 5, 6, 7),), ("--merging",)),
+    Drivers("records are folded", ((1, 2, 3, 4, 5, 6, 7),), ("--folding",)),
 )
 
 
@@ -257,13 +257,13 @@ def main() -> None:
     arguments.add_argument("keys", type=int, nargs="+")
     arguments.add_argument("--unsynced", action="store_true", help="nothing is synced")
     arguments.add_argument("--budget")
-    arguments.add_argument("--merging", action="store_true", help="what was merged goes at once")
+    arguments.add_argument("--folding", action="store_true", help="records are folded often")
     arguments.add_argument("--spark", action="store_true", help="the job with Spark")
     given = arguments.parse_args()
     if given.unsynced:
         os.fsync = lambda fd: None
-    if given.merging:
-        upkeep.WAIT_SECONDS = 0.0
+    if given.folding:
+        folding.AT_ONCE, folding.KEPT_SEGMENTS, folding.LOOKED_AT_SECONDS = 4, 0, -1.0
     done = spark_job if given.spark else job
     with Sessions(settings=spark_job.SETTINGS) as sessions:
         for key in given.keys:

@@ -16,15 +16,19 @@ import socket
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.row import Tally
 from benchmarks.faults.verbs import Outcome, Verbs
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.records import KINDS
+from helix_spark.catalog.segments.record_columns import columns_of
+from helix_spark.catalog.segments.segment import segments_in
 
 SECRET = "the-text-of-a-file-outside-7c1f"
 JOB = '''
@@ -139,41 +143,44 @@ class Shared:
     def secret(self) -> Path:
         return self.home / "secret.txt"
 
-    def journal(self, name: str) -> Path:
-        return self.catalog / "records" / name
+    @property
+    def records(self) -> LocalPath:
+        return self.catalog / "records"
 
-    def entry(self, name: str) -> Path:
-        """The newest entry of a journal's log."""
-        return max((self.journal(name) / "_delta_log").glob("*.json"))
+    def segments(self) -> list[LocalPath]:
+        """The files of the segments, oldest first."""
+        return sorted(self.records.glob("*.segment"))
+
+    def next_file(self, after: int = 0) -> LocalPath:
+        """The file that the next append would make, or one so many numbers after it."""
+        return self.records / f"{int(self.segments()[-1].stem) + 1 + after:010}.segment"
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        from deltalake import DeltaTable
+        """All records of a kind, with all fields."""
+        return [_whole(name, row) for file in self.segments() for kind, row in _rows_in(file) if kind == name]
 
-        found: list[dict[str, Any]] = DeltaTable(str(self.journal(name))).to_pyarrow_table().to_pylist()
-        return found
-
-    def rewrite(
-        self, name: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], **types: Any
-    ) -> None:
-        """Writes a journal anew.
+    def rewrite(self, name: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        """Writes the records of a kind anew, all of them into the newest segment that has such.
 
         Args:
-            change: gives the rows that it is to have.
-            types: Arrow types of columns that are to have others than they had.
+            change: gives the rows that there are to be.
         """
-        import pyarrow as pa
-        from deltalake import DeltaTable, write_deltalake
+        changed = change(self.rows(name))
+        having = [file for file in self.segments() if any(kind == name for kind, _ in _rows_in(file))]
+        for file in having:
+            others = [(kind, row) for kind, row in _rows_in(file) if kind != name]
+            write_rows(file, [*others, *((name, row) for row in changed if file == having[-1])])
 
-        schema = DeltaTable(str(self.journal(name))).to_pyarrow_table().schema
-        fields = [pa.field(field.name, types.get(field.name, field.type)) for field in schema]
-        table = pa.Table.from_pylist(change(self.rows(name)), pa.schema(fields))
-        shutil.rmtree(self.journal(name))
-        write_deltalake(str(self.journal(name)), table)
-        self.journal(name).with_name(f"{name}.head").write_text("0\n")
-
-    def change(self, journal: str, which: Callable[[dict[str, Any]], bool] = lambda row: True, **cells: Any) -> None:
-        """Writes a journal anew with some cells of some rows changed."""
-        self.rewrite(journal, lambda rows: [{**row, **cells} if which(row) else row for row in rows])
+    def change(
+        self, name: str, which: Callable[[dict[str, Any]], bool] = lambda row: True, /, **cells: Any
+    ) -> None:
+        """Changes some fields of some records of a kind, each in its segment."""
+        for file in self.segments():
+            rows = [(kind, _whole(kind, row)) for kind, row in _rows_in(file)]
+            if any(kind == name and which(row) for kind, row in rows):
+                write_rows(file, [
+                    (kind, {**row, **cells} if kind == name and which(row) else row) for kind, row in rows
+                ])
 
     def stored(self, node: str) -> LocalPath:
         """The folder of a stored result."""
@@ -185,6 +192,33 @@ class Shared:
 
     def data_of(self, node: str) -> LocalPath:
         return next(self.stored(node).glob("part-*"))
+
+
+def _rows_in(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    return [(kind, dict(row)) for segment in segments_in(file.read_bytes()) for kind, row in segment.rows]
+
+
+def _whole(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A record with the fields that it leaves out."""
+    columns = columns_of(_TYPES[kind])
+    given = {name: None if one.default is MISSING else one.default for name, one in columns.items()}
+    return {**given, **row}
+
+
+_TYPES = {one.name: one.record_type for one in KINDS}
+
+
+def write_rows(file: Path, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Writes a sound segment with these rows, as the number that its file's name says."""
+    head = {"segment": int(file.stem), "id": "0" * 32}
+    file.write_bytes(packed(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in (head, *rows)))
+
+
+def packed(pieces: Iterable[bytes]) -> bytes:
+    """Returns the file of some lines as `pack` does, of any length."""
+    compressing = zlib.compressobj()
+    content = b"".join([*map(compressing.compress, pieces), compressing.flush()])
+    return b"helix segment 1\n%s\n%s" % (hashlib.sha256(content).hexdigest().encode(), content)
 
 
 def edited_log(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -291,6 +325,7 @@ def tried(
 ) -> Tried:
     """Does with a hostile catalog what people do with one that they were given."""
     shared = home.again()
+    shutil.rmtree(verbs.indexes, ignore_errors=True)  # nobody has read this catalog before
     each.make(shared)
     before = seen_outside(shared.home)
     outcomes = verbs.outcomes(shared.project, asked, seconds=seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import CatalogError
 
 USABLE = "usable, by itself or once repaired; nothing is lost that could be saved"
+
+
+def forget_indexes() -> None:
+    """Have all that catalogs hold read anew, as on another machine: what an index has is not missed in the records."""
+    shutil.rmtree(os.environ["HELIX_INDEX"], ignore_errors=True)
 
 
 def all_of(root: Path) -> Any:
@@ -30,28 +37,44 @@ def next_number(root: Path) -> int:
     return 1 + max((each.number for each in Catalog.open(root, create=False).iterations("job")), default=0)
 
 
+def stored_in(everything: Any) -> frozenset[str]:
+    """Attempts of stored tables and models, of what `all_of` returned."""
+    return frozenset(one.attempt for one in everything[0].values() if one.kind != "value")
+
+
 def read_as_before(root: Path, before: Any, *, may_lose: bool) -> tuple[str, str]:
-    """Reads all of a damaged catalog; where that is refused, repairs it once and reads again.
+    """Reads all of a damaged catalog, repairs it, and reads again.
 
     Args:
-        may_lose: whether rows themselves are gone, so that no repair brings them back: what is lost must be said.
+        may_lose: whether records themselves are gone, so that no repair brings them back: what is lost must be said.
 
-    Returns how it was read (read, repaired, repaired with a loss), and what is wrong; empty if nothing is.
+    Returns how it was read (read, read without what is damaged, repaired), and what is wrong; empty if nothing is.
     """
-    how, lost = "read", False
+    forget_indexes()
+    how = "read"
     try:
-        after = all_of(root)
+        after, said = all_of(root), Catalog.open(root, create=False).rejections
+        if said or after != before:
+            how = "read without what is damaged"
     except CatalogError as error:
         if "helix repair" not in str(error):
             return how, f"refused without a word of `helix repair`: {error}"
-        done = Catalog.open(root, create=False).repair()
-        how, lost = ("repaired with a loss" if done.lost else "repaired"), bool(done.lost)
-        if again := Catalog.open(root, create=False).repair(dry_run=True).damage:
-            return how, f"damaged after the repair: {again}"
-        after = all_of(root)
-    if lost and not may_lose:
+        how, after, said = "repaired", None, (str(error),)
+    if after != before and not said:
+        return how, "other records are read without a word"
+    done = Catalog.open(root, create=False).repair()
+    if said and not (done.damage or done.lost):
+        return how, f"no damage is seen by a repair, and it was said: {said}"
+    forget_indexes()
+    if (again := Catalog.open(root, create=False).repair(dry_run=True)).is_needed:
+        return how, f"damaged after the repair: {again}"
+    after, said = all_of(root), Catalog.open(root, create=False).rejections
+    if said:
+        return how, f"said after the repair: {said}"
+    if after != before and not (may_lose and done.lost):
         return how, f"lost {done.lost}"
-    return how, "" if lost or after == before else "other records are read without a word"
+    lost = len(stored_in(before) - stored_in(after))
+    return how, f"{lost} stored results are not taken up again" if lost else ""
 
 
 def goes_on(root: Path, key: int, number: int) -> str:

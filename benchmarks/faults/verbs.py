@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +49,11 @@ class Outcome:
 
 
 class Verbs:
-    """A process that runs commands, one after the other, in projects' folders. A context manager."""
+    """A process that runs commands, one after the other, in projects' folders. A context manager.
+
+    Attributes:
+        indexes: folder of the indexes of catalogs, which is not in the home of whoever runs them.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -56,6 +61,8 @@ class Verbs:
     def __enter__(self) -> Verbs:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("HELIX_", "AWS_"))}
         environ |= {"HOME": str(self._home), "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.indexes = tempfile.mkdtemp(prefix="helix-indexes-")
+        environ["HELIX_INDEX"] = self.indexes
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.faults.verbs"], cwd=_ROOT, env=environ, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -65,6 +72,7 @@ class Verbs:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        shutil.rmtree(self.indexes, ignore_errors=True)
 
     def outcomes(self, project: Path, verbs: Sequence[Sequence[str]], *, seconds: float = 30.0) -> list[Outcome]:
         """What comes of commands in a project's folder.

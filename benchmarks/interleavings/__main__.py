@@ -88,9 +88,10 @@ def _run(seeds: range) -> list[Outcome]:
 
 
 def _mutants(pool: ProcessPoolExecutor, count: int, first: int) -> int:
-    found = list(pool.map(_found, ((name, first, count) for name in MUTANTS)))
-    for one in found:
-        print(f"{one.after or 'never':>7}  {one.name}: {one.how[:100]}")
+    found = list[Found]()
+    for one in pool.map(_found, ((name, first, count) for name in MUTANTS)):
+        found.append(one)
+        print(f"{one.after or 'never':>7}  {one.name}: {one.how[:100]}", flush=True)
     missed = [one.name for one in found if one.after is None]
     print(f"{len(found) - len(missed)} of {len(found)} planted mistakes are found within {count:,} histories")
     return bool(missed)

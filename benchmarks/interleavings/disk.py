@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.object_store import ObjectStatus
+from helix_spark.catalog.places.object_store import ListedObject, ObjectStatus
 
 
 @dataclass(slots=True)
 class File:
-    """A file; replaced whole.
+    """A file; replaced whole."""
 
-    Attributes:
-        made: what a simulated table keeps of what it wrote, so that it need not be parsed.
-    """
-
-    content: str
+    content: bytes
     size: int
     mtime: float
-    made: Any = None
 
 
 @dataclass
@@ -52,16 +47,14 @@ class Disk:
             raise FileNotFoundError(errno.ENOENT, "there is no such object", path)
         return found
 
-    def put(self, path: str, content: str, size: int | None = None, made: Any = None) -> File:
+    def put(self, path: str, content: bytes, size: int | None = None) -> None:
         folder, _, name = path.rpartition("/")
-        file = File(content, len(content) if size is None else size, world().now, made)
-        self.folders.setdefault(folder, {})[name] = file
-        return file
+        self.folders.setdefault(folder, {})[name] = File(content, len(content) if size is None else size, world().now)
 
-    def put_new(self, path: str, content: str, size: int | None = None, made: Any = None) -> File:
+    def put_new(self, path: str, content: bytes) -> None:
         if self.find(path) is not None:
             raise FileExistsError(errno.EEXIST, "the object is there already", path)
-        return self.put(path, content, size, made)
+        self.put(path, content)
 
     def remove(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
@@ -95,8 +88,12 @@ def disk() -> Disk:
     return DISK[-1]
 
 
-def written(path: str, write: Callable[[], File]) -> File:
-    """One write, with what becomes of its answer. Raises StoreError where there is none."""
+def written(path: str, write: Callable[[], None], *, is_new: bool = False) -> None:
+    """One write, with what becomes of its answer. Raises StoreError where there is none.
+
+    Args:
+        is_new: it fails where the file is there. What was asked for again, as its answer was lost, fails by itself.
+    """
     here = world()
     here.step("writes", path)
     told = here.told()
@@ -107,19 +104,22 @@ def written(path: str, write: Callable[[], File]) -> File:
         here.note("... which is carried out later, and not answered")
         here.later(lambda: _late(write))
         raise here.refused()
-    file = write()
+    write()
     if told == "lost":
         here.note("... whose answer is lost")
         raise here.refused()
-    return file
+    if told == "again" and is_new:
+        here.note("... which was done, and is refused as it was asked for again")
+        raise FileExistsError(errno.EEXIST, "the object is there already", path)
 
 
-def _late(write: Callable[[], File]) -> None:
-    try:
+def _late(write: Callable[[], None]) -> None:
+    with suppress(OSError):  # its condition may not hold any more
         write()
-    except OSError:
-        return  # its condition does not hold any more
 
+
+CREATED = "log.created"
+"""A point of the simulation: a segment's file is made, its writer has not looked where it is."""
 
 _NOT_SIMULATED = "no driver of the simulation does that"
 
@@ -183,7 +183,9 @@ class SimPath:
 
     def read_at_most(self, most: int) -> bytes:
         world().step("reads", self.path)
-        return disk().get(self.path).content.encode()
+        if "/records/" in self.path and world().is_unread():
+            raise world().refused()
+        return disk().get(self.path).content
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
@@ -197,13 +199,24 @@ class SimPath:
         names = [name for name in here.children(self.path) if fnmatchcase(name, pattern)]
         yield from [self / name for name in names]
 
+    def entries(self) -> list[ListedObject]:
+        world().step("lists", self.path)
+        found = disk().folders.get(self.path, {}).items()
+        return [ListedObject(name, ObjectStatus(file.size, file.mtime)) for name, file in found]
+
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        written(self.path, lambda: disk().put(self.path, text))
+        written(self.path, lambda: disk().put(self.path, text.encode()))
 
-    def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        written(self.path, lambda: disk().put_new(self.path, text))
+    def write_new(self, content: bytes, *, synced: bool = False) -> None:
+        written(self.path, lambda: disk().put_new(self.path, content), is_new=True)
+        if self.path.endswith(".segment"):
+            world().point(CREATED)
+
+    def move_to(self, other: SimPath, /) -> None:
+        written(other.path, lambda: disk().put(other.path, disk().get(self.path).content))
+        self.unlink(missing_ok=True)
 
     def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] | None = None, /) -> None:
         """Each must be there; what is written is kept anyhow."""
@@ -244,18 +257,10 @@ class SimPath:
             world().step("removes", path)
             disk().remove(path)
 
-    @property
-    def table_uri(self) -> str:
-        return self.path
-
-    @property
-    def table_options(self) -> None:
-        return None
-
     def room(self) -> str:
         return ""
 
-    # What no driver does: it neither reads results nor repairs records -----------------------------------------------
+    # What no driver does: it does not read results -------------------------------------------------------------------
 
     def open_binary(self) -> BinaryIO:
         raise NotImplementedError(_NOT_SIMULATED)
@@ -266,9 +271,12 @@ class SimPath:
     def writable(self) -> AbstractContextManager[Any]:
         raise NotImplementedError(_NOT_SIMULATED)
 
-    def move_to(self, other: SimPath, /) -> None:
-        raise NotImplementedError(_NOT_SIMULATED)
-
     @property
     def spark_uri(self) -> str:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    table_uri = spark_uri
+
+    @property
+    def table_options(self) -> dict[str, str] | None:
         raise NotImplementedError(_NOT_SIMULATED)

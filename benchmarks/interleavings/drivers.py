@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,6 +14,8 @@ from benchmarks.interleavings.world import DAY, Driver, KilledError, World
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.segments.segment import SegmentError, segments_in
+from helix_spark.catalog.segments.segment_folder import SegmentFolder, covering
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
@@ -32,13 +34,14 @@ class Acknowledged:
 
     started: dict[str, tuple[str, int]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    nodes: set[tuple[str, str]] = field(default_factory=set)
+    nodes: set[str] = field(default_factory=set)
     results: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     published: dict[str, ArtifactRecord] = field(default_factory=dict)
     wanted_gone: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
-    tried: set[str] = field(default_factory=set)
+    spoilt: set[str] = field(default_factory=set)
+    """What a file of records says that was damaged: it may be lost, if that is said."""
     wrong: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
 
@@ -59,7 +62,9 @@ class Script:
     budget: int | None = None
 
     def run(self) -> None:
-        self.catalog = opened()
+        while not hasattr(self, "catalog"):
+            with self._tried():
+                self.catalog = opened()
         self.driver.beat = self.catalog.leases.beat
         for action in self.actions:
             self.world.note(f"begins: {action}")
@@ -106,7 +111,8 @@ class Script:
     def _check_missing(self, missing: tuple[ArtifactRecord, ...]) -> None:
         for record in missing:
             live = self.catalog.artifact(record.signature)
-            if live is not None and live.attempt == record.attempt and not disk().is_folder(self._folder(record)):
+            is_live = live is not None and live.attempt == record.attempt and record.attempt not in self.told.spoilt
+            if is_live and not disk().is_folder(self._folder(record)):
                 self.told.wrong.append(f"the data of the live {_short(record)} is gone")
 
     def _records(self, started: IterationRecord) -> None:
@@ -126,11 +132,10 @@ class Script:
         result = ResultRecord(
             SIGNATURES[0], SIGNATURES[0], started.workflow, "rows", "scanner", started.number, random=token
         )
-        self.told.tried.update((token, started.run))
         self.catalog.append_iteration(dataclasses.replace(started, status="done", seconds=1.0), nodes, [result])
         self.told.results.add(token)
         self.told.ended.add(started.run)
-        self.told.nodes.update((started.run, node.name) for node in nodes)
+        self.told.nodes.update(f"{started.run} {node.name}" for node in nodes)
 
     def stores(self) -> None:
         """One result, as `storing.store` does it; then what is too much for the budget goes."""
@@ -139,7 +144,6 @@ class Script:
             attempt = self.catalog.begin_attempt(signature, "model")
             try:
                 record = self._written(attempt)
-                self.told.tried.add(attempt.attempt)
                 live = self.catalog.publish(record)
             except KilledError:
                 raise
@@ -160,12 +164,11 @@ class Script:
         size, whole = self.world.random.randrange(200, 1500), 0
         for name in ("data", "metadata"):
             path = f"{attempt.path}/{name}"
-            written(path, lambda path=path: disk().put(path, "", size))  # type: ignore[misc]  # mypy infers no default
+            written(path, lambda path=path: disk().put(path, b"", size))  # type: ignore[misc]  # mypy infers no default
             whole += size
             self.world.sleep(self.world.random.choice((0.0, 0.0, 0.5, 12.0)))
         return ArtifactRecord(
-            attempt.signature, attempt.attempt, "model", "published", self.world.random.choice(WORKFLOWS), "rows", 1,
-            0.0, bytes=whole,
+            attempt.signature, attempt.attempt, "model", "published", "another", "rows", 1, 0.0, bytes=whole
         )
 
     def evicts(self) -> None:
@@ -206,7 +209,7 @@ class Script:
                     size = sum(file.stat().st_size for file in SimPath(self._folder(record)).files())
                 except FileNotFoundError:
                     size = -1
-                if size != record.bytes:
+                if size != record.bytes and record.attempt not in self.told.spoilt:
                     live = self.catalog.artifact(record.signature)
                     if live is not None and live.attempt == record.attempt:
                         self.told.wrong.append(f"{_short(record)} is live and has {size} of {record.bytes} bytes")
@@ -253,9 +256,35 @@ class Script:
         """So long that what waits for days does not wait any longer."""
         self.world.sleep(5 * DAY)
 
+    def decays(self) -> None:
+        """The disk damages or loses a file of the records. The last one is not lost: its number would be free again."""
+        files = covering(SegmentFolder(SimPath(f"{ROOT}/records")).files(), 0)
+        if not files:
+            return
+        chosen = self.world.random.choice(files[-6:])
+        file = disk().find(str(chosen.place))
+        if file is None:
+            return
+        with suppress(SegmentError):
+            for segment in segments_in(file.content):
+                for kind, said in segment.rows:
+                    self.told.spoilt.update(said[name] for name in _NAMED_BY[kind] if name in said)
+        is_lost = chosen.last < files[-1].last and self.world.random.random() < 0.5
+        self.world.note(f"finds {chosen.place} {'gone' if is_lost else 'damaged'}")
+        if is_lost:
+            disk().remove(str(chosen.place))
+        else:
+            damaged = dataclasses.replace(file, content=file.content[:-1] + bytes([file.content[-1] ^ 1]))
+            disk().folders[f"{ROOT}/records"][chosen.place.name] = damaged
+
     def _folder(self, record: ArtifactRecord) -> str:
         return f"{ROOT}/models/{record.signature}/{record.attempt}"
 
+
+_NAMED_BY = {
+    "iterations": ("run",), "nodes": ("run",), "results": ("random",), "files": ("digest",),
+    "artifacts": ("attempt", "signature"),
+}
 
 ACTIONS = (
     *("iterates",) * 5, *("stores",) * 3, *("tidies",) * 2, "evicts", "reads", "waits", "quarantines", "wishes",

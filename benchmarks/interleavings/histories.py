@@ -8,24 +8,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from unittest import mock
 
 from benchmarks.interleavings import checks, world
-from benchmarks.interleavings.disk import DISK, Disk
+from benchmarks.interleavings.disk import CREATED, DISK, Disk
 from benchmarks.interleavings.drivers import ACTIONS, BUDGETS, SIGNATURES, Acknowledged, Script, opened
-from benchmarks.interleavings.rows import ROWS
-from benchmarks.interleavings.tables import UNNAMED, in_place_of_deltalake
 from benchmarks.interleavings.world import DAY, HOUR, Clock, Driver, Faults, Stop, World
+from helix_spark.catalog import artifacts, catalog_reader, failpoints, repair
 from helix_spark.catalog import catalog as catalogs
-from helix_spark.catalog import failpoints
-from helix_spark.catalog.journal import journal, upkeep
-from helix_spark.catalog.journal.journal import PAUSES
 from helix_spark.catalog.leases import leases
+from helix_spark.catalog.places import catalog_folder
+from helix_spark.catalog.places.catalog_folder import Layout
+from helix_spark.catalog.segments import folding, record_log
+from helix_spark.catalog.segments.record_log import PAUSES
 
 _FAULTS = (
     Faults(switch=0.15), Faults(switch=0.02, pause=0.002), Faults(switch=0.06, pause=0.004),
-    Faults(switch=0.06, pause=0.002, crash=0.0007), Faults(switch=0.05, lost=0.02, failed=0.01),
-    Faults(switch=0.05, pause=0.002, crash=0.0004, lost=0.01, failed=0.005, late=0.01),
+    Faults(switch=0.06, pause=0.002, crash=0.0007), Faults(switch=0.05, lost=0.02, failed=0.01, again=0.02),
+    Faults(switch=0.05, pause=0.002, crash=0.0004, lost=0.01, failed=0.005, late=0.01, again=0.01, unread=0.003),
 )
 
 
@@ -33,8 +34,11 @@ _ABSENT = 0.3
 """Of the histories: in these one is stopped for long while another works on."""
 
 
-_SLOW_COMMIT = 0.2
-"""Of the others: in these an append and upkeep of the same records overlap for an hour."""
+_SLOW_APPEND = 0.2
+"""Of the others: in these an append waits while what comes after it is folded, and upkeep is stopped as it deletes."""
+
+_DECAY = 0.1
+"""Of the histories: in these a file of the records is damaged or lost."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +58,34 @@ class Outcome:
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """The catalog's code, on the simulated clock, processes and tables, in this process."""
+    """The catalog's code, on the simulated clock and processes, in this process."""
     clock = Clock()
     with ExitStack() as stack:
-        for module in (journal, leases, catalogs):
+        for module in (record_log, leases, catalogs, artifacts, repair):
             stack.enter_context(mock.patch.object(module, "time", clock))
-        stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
+        for module in (leases, repair):
+            stack.enter_context(mock.patch.object(module, "this_process", _this_process))
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
         stack.enter_context(mock.patch.object(leases.Holder, "is_here", property(_is_here)))
         stack.enter_context(mock.patch.object(leases.Holder, "is_gone", property(_is_gone)))
-        stack.enter_context(mock.patch.object(upkeep, "WAIT_SECONDS", 600.0))
-        stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
+        stack.enter_context(mock.patch.object(catalog_reader, "index_file", _index_file))
+        stack.enter_context(mock.patch.object(folding, "AT_ONCE", 3))
+        stack.enter_context(mock.patch.object(folding, "KEPT_SEGMENTS", 4))
         stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
         stack.enter_context(failpoints.watched(_point))
-        stack.enter_context(in_place_of_deltalake())
         yield
 
 
-_REAL_ID, _REAL_PROCESS = uuid.uuid4, leases.this_process
+_REAL_ID, _REAL_PROCESS, _REAL_INDEX = uuid.uuid4, leases.this_process, catalog_folder.index_file
 
 
 def _point(name: str) -> None:
     if world.simulates():
         world.world().point(name)
+
+
+def _index_file(layout: Layout, catalog_id: str) -> Path | None:
+    return None if world.simulates() else _REAL_INDEX(layout, catalog_id)
 
 
 def _this_process() -> leases.Holder:
@@ -119,7 +128,6 @@ def _templates() -> tuple[Disk, ...]:
                 getattr(script, action)()
         _age(DISK[-1], made.now)
         found.append(DISK[-1])
-    ROWS.keep()
     return tuple(found)
 
 
@@ -152,27 +160,28 @@ def history(seed: int, *, traced: bool = False, planted: Callable[[], ExitStack]
         made.drivers[0].stop = Stop(chosen.randrange(1, 25))
         works[0] = [chosen.choice(("iterates", "stores", "tidies", "evicts")), "iterates"]
         works[1] = ["iterates", "iterates", "longer", "iterates", "longer", "iterates", "tidies"]
-    elif chosen.random() < _SLOW_COMMIT:
-        # One is stopped between what upkeep merged and what it deletes, another meanwhile before a commit.
-        made.drivers[0].stop = Stop(1, HOUR, "upkeep.merged")
-        made.drivers[1].stop = Stop(chosen.randrange(1, 4), 2 * HOUR, UNNAMED)
-        works[0], works[1] = ["iterates"], ["soon", "iterates", "iterates"]
+    elif chosen.random() < _SLOW_APPEND:
+        made.drivers[0].stop = Stop(chosen.randrange(1, 12), 2 * HOUR, "fold.deleting")
+        made.drivers[1].stop = Stop(chosen.randrange(1, 4), HOUR, chosen.choice(("log.appending", CREATED)))
+        works[0], works[1] = ["soon", "iterates", "iterates", "iterates"], ["iterates", "iterates"]
+    if chosen.random() < _DECAY:
+        chosen.choice(works)[1:1] = ["decays", "iterates"]
     scripts = [Script(made, driver, told, work, budget) for driver, work in zip(made.drivers, works, strict=True)]
     with planted():
         made.run([script.run for script in scripts])
         wrong = tuple(checks.wrong(made, told, budget))
-    checks.forget()
     return Outcome(seed, count, made.steps, wrong, tuple(made.trace or ()))
 
 
 def _already(made: World) -> Acknowledged:
     """What was on record before the history began, as if it had been acknowledged in it."""
     told = Acknowledged()
-    artifacts, iterations, nodes, results = checks._rows(opened())
+    artifacts, iterations, nodes, results, files = checks.rows_of(opened())
     told.started = {one.run: (one.workflow, one.number) for one in iterations if one.status == "running"}
     told.ended = {one.run for one in iterations if one.status == "done"}
-    told.nodes = {(one.run, one.name) for one in nodes}
+    told.nodes = {f"{one.run} {one.name}" for one in nodes}
     told.results = {one.random for one in results}
+    told.files = {one.digest for one in files}
     ended = {one.attempt for one in artifacts if one.event != "published"}
     told.published = {one.attempt: one for one in artifacts if one.event == "published"}
     told.wanted_gone = set(ended)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 from unittest import mock
 
-from benchmarks.interleavings import disk as simulated_disk
-from benchmarks.interleavings import tables
-from benchmarks.interleavings.disk import SimPath, disk
-from benchmarks.interleavings.world import DAY, world
+from benchmarks.interleavings.disk import SimPath, disk, written
+from benchmarks.interleavings.world import DAY
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.journal import upkeep
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.table_files import LogEnd
+from helix_spark.catalog.history import History
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.segments import folding, record_log
+from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment, unpack
+from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
+from helix_spark.errors import CatalogError
+from helix_spark.s3_access import StoreError
 
 Plant = Callable[[ExitStack], None]
 MUTANTS: dict[str, Plant] = {}
@@ -49,91 +51,104 @@ def _patch(stack: ExitStack, where: Any, name: str, does: Any) -> None:
     stack.enter_context(mock.patch.object(where, name, does))
 
 
-@mutant("upkeep deletes by the view that it merged with, after minutes")
-def _old_view(stack: ExitStack) -> None:
-    opened = upkeep._opened
-    views: list[Any] = []
-
-    def opens(journal: Journal[Any]) -> Any:
-        views.append(opened(journal))
-        return views[-1]
-
-    def clears(journal: Journal[Any]) -> None:
-        live = {uri.rpartition("/")[2] for uri in views[-1].file_uris()}
-        for path in list(SimPath(str(journal.folder)).glob("*.parquet")):
-            if path.name not in live and world().now - path.stat().st_mtime > 600:
-                path.unlink(missing_ok=True)
-
-    _patch(stack, upkeep, "_opened", opens)
-    _patch(stack, upkeep, "clear", clears)
-
-
-@mutant("upkeep deletes what no entry names after minutes, by its own clock")
-def _unknown_at_once(stack: ExitStack) -> None:
-    written = upkeep._written
-    _patch(stack, upkeep, "UNKNOWN_SECONDS", 600.0)
-    _patch(stack, upkeep, "_written", lambda file: world().now if file.name.endswith(".json") else written(file))
-
-
-@mutant("upkeep deletes log entries above the oldest checkpoint that it keeps")
-def _too_many_entries(stack: ExitStack) -> None:
-    drop = upkeep._drop_below
-    _patch(stack, upkeep, "_drop_below", lambda folder, version, live: drop(folder, version + 2, live))
-
-
-@mutant("upkeep deletes the newest checkpoint, too")
-def _no_checkpoint(stack: ExitStack) -> None:
-    clear = upkeep.clear
-
-    def clears(journal: Journal[Any]) -> None:
-        clear(journal)
-        for checkpoint in DeltaLog(journal.folder).numbered()[1].values():
-            checkpoint.unlink(missing_ok=True)
-
-    _patch(stack, upkeep, "clear", clears)
-
-
-@mutant("an append is not looked at again where the log around it was cleaned up")
-def _never_behind(stack: ExitStack) -> None:
-    _patch(stack, LogEnd, "is_cleaned", lambda self, version: False)
-
-
-@mutant("an append is made again wherever the log around it was cleaned up")
-def _always_behind(stack: ExitStack) -> None:
-    _patch(stack, Journal, "_holds", lambda self, rows, version: False)
-
-
-@mutant("a commit takes a number that is taken")
+@mutant("an append takes a number that is taken")
 def _overwrites(stack: ExitStack) -> None:
-    def committed(folder: str, version: int, commit: Any, info: Mapping[str, str]) -> None:
-        path, text = tables._entry(folder, version), commit.text(info)
-        simulated_disk.written(path, lambda: disk().put(path, text, None, commit))
+    write_new = SimPath.write_new
 
-    _patch(stack, tables, "_committed", committed)
+    def writes(self: SimPath, content: bytes, *, synced: bool = False) -> None:
+        if self.path.endswith(".segment"):
+            written(self.path, lambda: disk().put(self.path, content))
+        else:
+            write_new(self, content)
 
-
-@mutant("a conditional append has no condition")
-def _unconditional(stack: ExitStack) -> None:
-    append = Journal.append
-    _patch(stack, Journal, "append", lambda self, rows, seen=None: append(self, rows))
+    _patch(stack, SimPath, "write_new", writes)
 
 
-@mutant("a commit whose answer was lost is made again")
+@mutant("what was decided is appended though others appended meanwhile")
+def _decided_once(stack: ExitStack) -> None:
+    append = RecordLog._append
+    _patch(stack, RecordLog, "_append", lambda self, decide: append(self, cache(decide)))
+
+
+@mutant("an append whose answer was lost is made again")
 def _made_again(stack: ExitStack) -> None:
-    commit = Journal._commit
+    create = RecordLog._create
+    _patch(stack, RecordLog, "_id_of", lambda self, file: "")
 
-    def commits(self: Journal[Any], table: Any, rows: Sequence[Any], name: str) -> None:
-        from deltalake.exceptions import CommitFailedError, DeltaError
-
+    def creates(self: RecordLog, segment: Segment) -> bool:
         try:
-            commit(self, table, rows, name)
-        except CommitFailedError:
+            return create(self, segment)
+        except CatalogError as error:
+            if isinstance(error.__cause__, StoreError):
+                return False
             raise
-        except (DeltaError, OSError) as error:
-            raise CommitFailedError(str(error)) from error
 
-    _patch(stack, Journal, "_commit", commits)
-    _patch(stack, LogEnd, "version_of", lambda self, commit, after: None)
+    _patch(stack, RecordLog, "_create", creates)
+
+
+@mutant("an append of a number that was folded counts")
+def _never_behind(stack: ExitStack) -> None:
+    _patch(stack, RecordLog, "_folded_id", lambda self, number: None)
+
+
+@mutant("an append that was folded meanwhile is made again")
+def _always_behind(stack: ExitStack) -> None:
+    folded_id = RecordLog._folded_id
+    _patch(stack, RecordLog, "_folded_id", lambda self, number: None if folded_id(self, number) is None else "")
+
+
+@mutant("upkeep deletes what it folds before the fold is written")
+def _deletes_first(stack: ExitStack) -> None:
+    write, kept = folding._write, dict[str, bytes]()
+
+    def writes(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
+        kept.update((file.place.name, file.content()) for file in files)
+        for file in files:
+            file.place.unlink()
+        write(folder, files)
+
+    _patch(stack, folding, "_write", writes)
+    _patch(stack, folding, "_lines", lambda file: unpack(kept[file.place.name]))
+
+
+@mutant("upkeep deletes segments that no fold has")
+def _too_many(stack: ExitStack) -> None:
+    _patch(stack, folding, "_is_within", lambda file, fold: not file.is_fold and file.first <= fold.last + 1)
+
+
+@mutant("a fold leaves out what is damaged")
+def _folds_damage(stack: ExitStack) -> None:
+    chosen = folding._chosen
+    _patch(stack, folding, "_chosen", lambda files: [one for one in chosen(files) if folding._is_sound(one)])
+
+
+@mutant("a fold goes over what is missing")
+def _folds_gaps(stack: ExitStack) -> None:
+    _patch(stack, folding, "_chosen", lambda files: covering(files, 0) if len(files) > folding.AT_ONCE else [])
+
+
+@mutant("what is lost is not said")
+def _silent(stack: ExitStack) -> None:
+    _patch(stack, RecordLog, "_lost", lambda self, files, after, before: {})
+
+
+@mutant("a reader leaves out what comes after damage")
+def _stops_at_damage(stack: ExitStack) -> None:
+    def until_damage(files: Sequence[SegmentFile], after: int) -> list[SegmentFile]:
+        found = covering(files, after)
+        gaps = (place for place, one in enumerate(found) if one.first > (found[place - 1].last if place else after) + 1)
+        return found[: next(gaps, len(found))]
+
+    _patch(stack, record_log, "covering", until_damage)
+
+
+@mutant("a result is published though its signature is live")
+def _unconditional(stack: ExitStack) -> None:
+    def publishes(self: ArtifactLedger, record: ArtifactRecord) -> ArtifactRecord:
+        self._records.append([record])
+        return record
+
+    _patch(stack, ArtifactLedger, "publish", publishes)
 
 
 @mutant("gc ends nothing on record before it deletes it")
@@ -184,17 +199,16 @@ def _evicts_another(stack: ExitStack) -> None:
 
 @mutant("ends are recorded on what was read before")
 def _ends_unconditionally(stack: ExitStack) -> None:
-    decide = Journal.decide_and_append
+    decide = RecordLog.decide_and_append
 
-    def decides(self: Journal[Any], rows: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-        if self.row_type is not ArtifactRecord:
-            return decide(self, rows)
+    def decides(self: RecordLog, rows: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         found = rows()
-        if found:
-            self.append(found)
+        if not found or not all(isinstance(one, ArtifactRecord) for one in found):
+            return decide(self, lambda: found and rows())
+        self.append(found)
         return found
 
-    _patch(stack, Journal, "decide_and_append", decides)
+    _patch(stack, RecordLog, "decide_and_append", decides)
 
 
 @mutant("what failed to be published is deleted without an end")
@@ -204,20 +218,22 @@ def _in_doubt(stack: ExitStack) -> None:
 
 @mutant("the loser of two publications keeps its data")
 def _surplus_stays(stack: ExitStack) -> None:
-    publish = catalogs.Catalog.publish
+    publish, delete_all, losers = ArtifactLedger.publish, folders.delete_all, set[str]()
 
-    def publishes(self: catalogs.Catalog, record: ArtifactRecord) -> ArtifactRecord:
-        with mock.patch.object(folders, "delete_all"):
-            return publish(self, record)
+    def publishes(self: ArtifactLedger, record: ArtifactRecord) -> ArtifactRecord:
+        live = publish(self, record)
+        losers.update({record.attempt} - {live.attempt})
+        return live
 
-    _patch(stack, catalogs.Catalog, "publish", publishes)
+    _patch(stack, ArtifactLedger, "publish", publishes)
+    _patch(stack, folders, "delete_all", lambda layout, attempts: delete_all(
+        layout, [attempt for attempt in attempts if attempt.attempt not in losers]
+    ))
     _patch(stack, catalogs.Catalog, "gc", lambda self, dry_run, grace_seconds=DAY: ())
 
 
 @mutant("an iteration takes the number that was free when it was planned")
 def _stale_number(stack: ExitStack) -> None:
-    from helix_spark.catalog.history import History
-
     next_number = History.next_number
     known: dict[tuple[int, str], int] = {}
 

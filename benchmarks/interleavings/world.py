@@ -24,11 +24,15 @@ PAUSES = (0.05, 1.0, 30.0, 11 * 60.0, 3600.0, 4 * DAY, 12 * DAY)
 ABSENCE = 13 * DAY
 """Seconds for which a driver is away, while others work on."""
 
+NOBODY = 100
+"""The number of who looks before and after a history."""
+
 MOST_STEPS = 60_000
 """Of a history; one that takes more goes round in circles."""
 
-Told = Literal["yes", "failed", "lost", "late"]
-"""What becomes of a write: done and told so; not done; done, and the answer lost; done later, and the answer lost."""
+Told = Literal["yes", "failed", "lost", "late", "again"]
+"""What becomes of a write: done and told so; not done; done, and the answer lost; done later, and the answer lost; or
+done, the answer lost, and asked for again by the store's client."""
 
 
 class KilledError(BaseException):
@@ -49,10 +53,12 @@ class Faults:
     lost: float = 0.0
     failed: float = 0.0
     late: float = 0.0
+    again: float = 0.0
+    unread: float = 0.0
 
     @property
     def spoil_answers(self) -> bool:
-        return bool(self.lost or self.failed or self.late)
+        return bool(self.lost or self.failed or self.late or self.again or self.unread)
 
 
 @dataclass
@@ -105,10 +111,9 @@ class World:
         self.now = 1_000_000.0
         self.steps = 0
         self.drivers: list[Driver] = []
-        self.current = Driver(0)
+        self.current = Driver(NOBODY)
         self.calm = True
         self.trace: list[str] | None = [] if traced else None
-        self.seen: set[str] = set()
         self._late: list[tuple[float, Callable[[], None]]] = []
         self._all_over = threading.Lock()
 
@@ -165,7 +170,12 @@ class World:
             return "lost"
         if chance < faults.lost + faults.failed:
             return "failed"
-        return "late" if chance < faults.lost + faults.failed + faults.late else "yes"
+        chance -= faults.lost + faults.failed
+        return "late" if chance < faults.late else "again" if chance < faults.late + faults.again else "yes"
+
+    def is_unread(self) -> bool:
+        """Whether the store does not answer to the read that comes now."""
+        return not self.calm and bool(self.faults.unread) and self.random.random() < self.faults.unread
 
     def later(self, does: Callable[[], None]) -> None:
         """Have a request carried out that was on its way when its answer was given up."""
@@ -205,6 +215,9 @@ class World:
 
     perf_counter = monotonic
 
+    def strftime(self, form: str) -> str:
+        return time.strftime(form, time.gmtime(self.now))
+
     # Running -------------------------------------------------------------------------------------------------------
 
     def run(self, works: list[Callable[[], None]]) -> None:
@@ -219,7 +232,7 @@ class World:
         self._all_over.acquire()
         self._all_over.release()
         self.calm = True
-        self.current = Driver(0)
+        self.current = Driver(NOBODY)
         for _, does in sorted(self._late, key=lambda one: one[0]):
             does()
         self._late.clear()

@@ -6,8 +6,7 @@
       known_results, history, artifacts, answer_ledger, run_progress    what is known
       verification, repair                         when something is damaged
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
-    journal/     one Delta table of rows: appended to, read (`open_table`, `table_files`), kept short (`upkeep`);
-                 where it is damaged, written anew from what can be read (`salvage`)
+    segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
     leases/      processes at work on something, so that none deletes what another writes
     places/      the folder itself, on a disk or in an object store: see `Place`
 
@@ -15,12 +14,12 @@ The way of a result and its record:
 
 1. `Catalog.begin_attempt` gives a folder that no other writer has, under a lease of its own.
 2. A result is written there; `written_digest` takes the digest, `vouch` writes a manifest next to it.
-3. `Catalog.publish` syncs the folder and appends the record, unless the signature is live already. An append is one
-   Delta commit, which fails where another took the version.
+3. `Catalog.publish` syncs the folder and appends the record, unless the signature is live already. An append makes one
+   file of the next number, which fails where another took the number.
 4. `Catalog.sync` has all records survive a loss of power. Only then is the result reported as stored.
 5. `CatalogReader.snapshot` reads what is live, and plans load it; files are compared with the record first.
 6. `evict_all` and `quarantine` append an end, sync it, then delete the folder. An end is final.
-7. `gc` finds folders that no live record names; `maintain` merges the journal's small files.
+7. `gc` finds folders that no live record names; `maintain` folds the log's small files.
 
 Nothing here is ever unpickled, and nothing here decides what to keep; see `planner`.
 """

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.places.catalog_folder import checked_id, listed
+from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.segments.record_columns import made
+from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
 
@@ -24,25 +25,25 @@ if TYPE_CHECKING:
 End = Literal["evicted", "quarantined"]
 """How a stored result may end."""
 
-_ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
+_LIVE = """event = 'published' AND NOT EXISTS (
+    SELECT 1 FROM artifacts AS other WHERE other.attempt = artifacts.attempt AND other.event <> 'published')"""
 
-_OLDEST_FIRST = "ORDER BY sequence"
-"""Of an attempt's rows the newest counts: see `by_signature`."""
+_AMONG = "signature IN (SELECT value FROM json_each(?))"
 
 
 class ArtifactLedger:
-    """The journal of artifacts."""
+    """The records of artifacts."""
 
-    def __init__(self, journal: Journal[ArtifactRecord]) -> None:
-        self._journal = journal
+    def __init__(self, records: RecordLog) -> None:
+        self._records = records
 
     def live(self, schemas_of: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature; with schemas, most of what records hold, of some signatures alone."""
-        columns = "*"
-        if schemas_of is not None:
-            schema = f", CASE WHEN signature IN ({listed(schemas_of)}) THEN schema END AS schema" if schemas_of else ""
-            columns = f"* EXCEPT (schema, why){schema}"
-        return by_signature(self._journal.query(f"SELECT {columns} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
+        if schemas_of is None:
+            return by_signature(self._records.rows(ArtifactRecord, f"WHERE {_LIVE} ORDER BY turn"))
+        columns = ", ".join(_WITHOUT_SCHEMA.get(field.name, f'"{field.name}"') for field in fields(ArtifactRecord))
+        sql = f"SELECT {columns} FROM artifacts WHERE {_LIVE} ORDER BY turn"
+        return by_signature(made(ArtifactRecord, row) for row in self._records.select(sql, listed(schemas_of)))
 
     def live_of(self, signature: str) -> ArtifactRecord | None:
         return self.live_among([signature]).get(signature)
@@ -50,33 +51,24 @@ class ArtifactLedger:
     def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
         if not signatures:
             return {}
-        return by_signature(self._journal.query(
-            f"SELECT * FROM journal WHERE signature IN ({listed(signatures)}) AND NOT {_ENDED} "
-            + _OLDEST_FIRST
-        ))
+        rest = f"WHERE {_AMONG} AND {_LIVE} ORDER BY turn"
+        return by_signature(self._records.rows(ArtifactRecord, rest, listed(map(checked_signature, signatures))))
 
     def newest(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
         """The newest record of each signature that was ever stored, of all or of some: live, or an end."""
-        if signatures is not None and not signatures:
-            return {}
-        wanted = "" if signatures is None else f" AND signature IN ({listed(signatures)})"
-        rows = self._journal.query(
-            f"SELECT * FROM journal WHERE event <> 'abandoned'{wanted} ORDER BY sequence, event <> 'published'"
-        )
+        wanted, values = ("", ()) if signatures is None else (f" AND {_AMONG}", (listed(signatures),))
+        rows = self._records.rows(ArtifactRecord, f"WHERE event <> 'abandoned'{wanted} ORDER BY turn", *values)
         ended = {record.attempt for record in rows if record.event != "published"}
         live = by_signature(record for record in rows if record.attempt not in ended)
         return {record.signature: record for record in rows} | live
 
     def version(self) -> int:
-        return self._journal.version()
+        return self._records.newest(ArtifactRecord)
 
     def ends_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
         """The ends of some attempts, by attempt."""
-        if not attempts:
-            return {}
-        return {record.attempt: record for record in self._journal.query(
-            f"SELECT * FROM journal WHERE attempt IN ({listed(attempts, checked_id)}) AND event <> 'published'"
-        )}
+        rest = "WHERE attempt IN (SELECT value FROM json_each(?)) AND event <> 'published' ORDER BY turn"
+        return {record.attempt: record for record in self._records.rows(ArtifactRecord, rest, listed(attempts))}
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
         """Append `record`, unless its signature is live already. Return the record that is live then. Raises
@@ -95,7 +87,7 @@ class ArtifactLedger:
                 )
             return (record,)
 
-        self._journal.decide_and_append(decide)
+        self._records.decide_and_append(decide)
         return live or record
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
@@ -105,7 +97,7 @@ class ArtifactLedger:
             told = {signature: wished(record, workflow, wishes[signature]) for signature, record in live.items()}
             return [record for signature, record in told.items() if record != live[signature]]
 
-        self._journal.decide_and_append(decide)
+        self._records.decide_and_append(decide)
 
     def end_all(
         self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None
@@ -123,7 +115,7 @@ class ArtifactLedger:
             )
             return [_ended(record, event, why[record.signature]) for record in ended]
 
-        self._journal.decide_and_append(decide)
+        self._records.decide_and_append(decide)
         return ended
 
     def end_unpublished(self, why: Mapping[Attempt, str]) -> frozenset[str]:
@@ -136,15 +128,20 @@ class ArtifactLedger:
                 for one, text in why.items() if one.attempt not in known
             ]
 
-        appended = self._journal.decide_and_append(decide)
+        appended = self._records.decide_and_append(decide)
         ended = self.ends_of([attempt.attempt for attempt in why]) if len(appended) < len(why) else {}
         return frozenset(record.attempt for record in (*appended, *ended.values()))
 
     def events_of(self, attempts: Collection[str]) -> frozenset[str]:
         """Return which of these attempts have a record."""
-        return frozenset(self._journal.columns(
-            f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({listed(attempts, checked_id)})"
-        ).get("attempt", ()))
+        sql = "SELECT DISTINCT attempt FROM artifacts WHERE attempt IN (SELECT value FROM json_each(?))"
+        return frozenset(attempt for (attempt,) in self._records.select(sql, listed(attempts)))
+
+
+_WITHOUT_SCHEMA = {
+    "schema": "CASE WHEN signature IN (SELECT value FROM json_each(?)) THEN schema END", "why": "''",
+}
+"""What is read of these columns where schemas are not asked for."""
 
 
 def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:

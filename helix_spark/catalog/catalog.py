@@ -1,4 +1,4 @@
-"""All that changes the catalog of one root folder: its journals and folders of data are kept in agreement.
+"""All that changes the catalog of one root folder: its records and folders of data are kept in agreement.
 
 The order of steps carries the safety. To store: data first, under a path of its own, synced, then one record. To
 remove: the record's end first, synced, then the data. Whoever stops in between, or loses power, leaves bytes that
@@ -11,16 +11,17 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import End
 from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import sync
-from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
+from helix_spark.catalog.known_results import checked_results
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
+from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -30,8 +31,9 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
-from helix_spark.catalog.repair import Repair, mends, repair
+from helix_spark.catalog.repair import Repair, check_idle, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
+from helix_spark.catalog.segments.folding import fold, rewrite
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
@@ -89,40 +91,46 @@ class Catalog(CatalogReader):
         """Raises CatalogError if it cannot be written, or be made."""
         check_writable(self._layout)
 
-    def repair_by_itself(self, tell: Callable[[str], None]) -> None:
-        """From now on repair damaged records where nothing is lost that cannot be computed again, and tell it; else
-        damage stays an error, as for readers."""
-        self._mender = mends(self._layout, self.leases, tell)
-
     def repair(self, *, dry_run: bool = False) -> Repair:
         """Repair the catalog, whatever state it is in, or say what that would do; see `repair.repair`."""
-        return repair(self._layout, self.leases, dry_run=dry_run)
+        if not dry_run:
+            self._check_to_write()
+        return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     # What ran ------------------------------------------------------------------------------------------------------
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
         """Record that an iteration runs, under a number that no other run of its workflow gets."""
-        self._place.make()
+        self.make()
         return self._history.start(record)
 
     def make(self) -> None:
         """Make the catalog, unless it exists. Call it before the first lease: a folder of leases alone is no catalog.
         Raises CatalogError as `check` does, as all else that writes."""
         self._place.make()
+        self._take_over()
+
+    def _check_to_write(self) -> None:
+        """Raises CatalogError as `check` does. A catalog that is not made yet is not made by this."""
+        self._place.check()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        if self._is_older:
+            take_over(self._layout, self._leases)
+            self._begin(self._layout)
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
     ) -> None:
         """Record an iteration, usually its end, with its nodes and what was learnt of results."""
-        self._place.make()
-        self._results.append(results)
-        reach("iteration.results")
-        self._history.append(record, nodes)
+        self.make()
+        self._history.append(record, nodes, checked_results(results))
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
         with contextlib.suppress(OSError, CatalogError):
-            self._place.make()
+            self.make()
             write_progress(self._layout, progress)
 
     def forget_progress(self, workflow: str, number: int) -> None:
@@ -133,25 +141,25 @@ class Catalog(CatalogReader):
 
     def keep_file(self, record: FileRecord) -> None:
         """Record the text of a workflow file, once for each content."""
-        self._place.make()
+        self.make()
         self._history.keep_file(record)
 
     def sync(self) -> None:
         """Sync all that any process recorded so far, so that it survives a loss of power: only then is it reported as
         stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
-        sync(tuple(self._journals))
+        self._records.sync()
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
-        self._place.make()
+        self.make()
         self._results.append(results)
 
     # What is stored ------------------------------------------------------------------------------------------------
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """Return a fresh, private place to store a result, under a lease of its own."""
-        self._place.make()
+        self.make()
         attempt = folders.attempt_in(self._layout, signature, uuid.uuid4().hex, kind)
         if attempt.path is not None:
             # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
@@ -191,7 +199,7 @@ class Catalog(CatalogReader):
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
         `record` is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError.
         """
-        self._place.make()
+        self.make()
         record = self._synced(record)
         try:
             live = self._artifacts.publish(record)
@@ -240,7 +248,7 @@ class Catalog(CatalogReader):
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
-        self._place.check()
+        self._check_to_write()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -252,6 +260,26 @@ class Catalog(CatalogReader):
     def write_arrow(self, attempt: Attempt, table: pa.Table) -> TableStats:
         """Write a table without a JVM; see `table_writing.write_arrow`. Publish it afterwards."""
         return write_arrow(attempt, table)
+
+    def forget(self, selection: Selection, *, dry_run: bool) -> Forgetting:
+        """Delete what a selection has, for good: stored results, and records in all files that hold them; return it.
+        Raises CatalogError if others work on the catalog, or it cannot be written."""
+        if dry_run:
+            return forgetting(self._records, selection)
+        self._check_to_write()
+        with self.leases.alone("forget") as alone:
+            check_idle(self._layout, self.leases)
+            if alone is None:
+                raise CatalogError(f"another process forgets something of the catalog {self.root} at the moment",
+                                   remedy="wait until it has ended")
+            found = forgetting(self._records, selection)
+            if found.runs:
+                self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
+                rewrite(self._records, found.without)
+                self._records.forget_index()
+                for one in found.runs.values():
+                    remove_progress(self._layout, one.workflow, one.number)
+            return found
 
     # What it takes -------------------------------------------------------------------------------------------------
 
@@ -267,6 +295,7 @@ class Catalog(CatalogReader):
         self._place.check()
         if dry_run or not self._layout.marker.exists():
             return self._leftovers(self.leases.dead(untouched=grace_seconds), grace_seconds)
+        self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
@@ -274,7 +303,7 @@ class Catalog(CatalogReader):
             leftovers = self._leftovers(dead, grace_seconds)
             reach("gc.found")
             if leftovers:
-                sync([self._journals.artifacts])  # an end may be another process's, which is about to delete the same
+                self._records.sync()  # an end may be another process's, which is about to delete the same
             folders.delete_all(self._layout, [leftover.attempt for leftover in leftovers if leftover.certain])
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._end_unpublished(silent)
@@ -285,12 +314,11 @@ class Catalog(CatalogReader):
     def maintain(self) -> None:
         """Keep the records quick to read: call it after a run, in the background. Nothing happens while another process
         does it. Raises CatalogError if they cannot be kept so."""
-        self._place.check()
+        self._check_to_write()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
-                    for journal in self._journals:
-                        maintain(journal, alone)
+                    fold(self._records)
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
@@ -333,12 +361,12 @@ class Catalog(CatalogReader):
         self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
-        self._place.check()
+        self._check_to_write()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
         if ended:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
-                sync([self._journals.artifacts])
+                self._records.sync()
             folders.delete_all(self._layout, [folders.attempt_of(self._layout, record) for record in ended])
         return ended
 
@@ -347,7 +375,7 @@ class Catalog(CatalogReader):
         if not why:
             return []
         ended = self._artifacts.end_unpublished(why)
-        sync([self._journals.artifacts])
+        self._records.sync()
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
 

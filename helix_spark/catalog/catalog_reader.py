@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import History, PastIteration
-from helix_spark.catalog.journal.journal import Journal, Mender
-from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, locate
+from helix_spark.catalog.older_layout import is_older, older_segments
+from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
-    AnswerRecord,
+    KINDS,
     ArtifactRecord,
-    FileRecord,
     IterationRecord,
     NodeRecord,
     ResultRecord,
 )
 from helix_spark.catalog.run_progress import Progress, read_progress
+from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment
+from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table
@@ -82,50 +84,29 @@ class CatalogView:
         return self.bytes_used - self.artifact_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Journals:
-    """One of each type of record, in a folder of the field's name. They are synced in this order."""
-
-    files: Journal[FileRecord]
-    iterations: Journal[IterationRecord]
-    nodes: Journal[NodeRecord]
-    results: Journal[ResultRecord]
-    answers: Journal[AnswerRecord]
-    artifacts: Journal[ArtifactRecord]
-
-    def __iter__(self) -> Iterator[Journal[Any]]:
-        return (getattr(self, field.name) for field in fields(self))
-
-
-def journals_in(records: Place, mender: Mender | None = None) -> Journals:
-    """Return the journals in the folder of all records."""
-    def journal(name: str, row_type: type[Row], *pruned_by: str) -> Journal[Row]:
-        return Journal(records / name, row_type, pruned_by=pruned_by, mender=mender)
-
-    return Journals(
-        journal("files", FileRecord, "digest"), journal("iterations", IterationRecord, "workflow", "number"),
-        journal("nodes", NodeRecord, "workflow", "iteration"),
-        journal("results", ResultRecord, "workflow", "iteration"),
-        journal("answers", AnswerRecord, "workflow", "iteration"),
-        journal("artifacts", ArtifactRecord, "workflow", "iteration"),
-    )
-
-
 class CatalogReader:
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout) -> None:
-        self._mender: Mender | None = None
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
-        self._journals = journals_in(layout.records, self._mended)
-        self.answers = AnswerLedger(self._journals.answers)
-        self._artifacts = ArtifactLedger(self._journals.artifacts)
-        self._history = History(self._journals.iterations, self._journals.nodes, self._journals.files)
-        self._results = ResultLedger(self._journals.results)
+        self._is_older = is_older(layout)
+        self._records = RecordLog(
+            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id),
+            self._older_segments,
+        )
+        self.answers = AnswerLedger(self._records)
+        self._artifacts = ArtifactLedger(self._records)
+        self._history = History(self._records)
+        self._results = ResultLedger(self._records)
         self._leases = Leases(layout.leases)
+
+    def _older_segments(self) -> Iterator[Segment] | None:
+        """The records of a catalog of layout 1; None once it was taken over."""
+        self._is_older = self._is_older and is_older(self._layout)
+        return older_segments(self._layout) if self._is_older else None
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Self:
@@ -134,10 +115,6 @@ class CatalogReader:
         Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
         return cls(locate(root, create=create))
-
-    def _mended(self, error: DamagedRecordsError) -> bool:
-        self._place.check()  # what is damaged may be another catalog that was put there
-        return self._mender is not None and self._mender(error)  # readers change nothing of the records
 
     @property
     def root(self) -> Place:
@@ -154,7 +131,12 @@ class CatalogReader:
     @property
     def rejections(self) -> tuple[str, ...]:
         """Why records that do not fit were left out of what was read so far, in words."""
-        return tuple(why for journal in self._journals for why in journal.rejections)
+        return self._records.rejections
+
+    def damaged_records(self) -> Mapping[SegmentFile, str]:
+        """Read all files of records, also those that an index has; return what is wrong with some."""
+        with explained(self._layout, "read"):
+            return SegmentFolder(self._layout.records).damaged()
 
     def snapshot(self, workflow: str) -> CatalogView:
         """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records.
@@ -263,6 +245,10 @@ class CatalogReader:
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
 
+    def cells_of_all(self, kind: RecordKind) -> list[tuple[Any, ...]]:
+        """The turn and the cells of each record of a kind, as `RecordColumn` has them, in the order of appends."""
+        return self._records.select(f"SELECT * FROM {kind.name} ORDER BY turn")
+
     def version(self) -> str:
         """Differs whenever something was recorded that people look at."""
         return "-".join(map(str, (*self._history.version(), self._artifacts.version())))
@@ -296,9 +282,9 @@ class CatalogReader:
         return self._bytes_from_records(self._artifacts.live(()).values(), stored)
 
     def _check_recorded(self) -> tuple[IterationRecord, ...]:
-        """Return that there are no iterations. Raises DamagedRecordsError if their journal is gone, though finished
-        results are stored."""
-        if not self._history.workflows() and self._journals.iterations.is_gone():
+        """Return that there are no iterations. Raises DamagedRecordsError if all records are gone, and finished results
+        are stored."""
+        if self._records.is_empty():
             stored = (one.path for one in folders.stored_attempts(self._layout))
             if any(path is not None and has_manifest(path) for path in stored):
                 raise DamagedRecordsError(

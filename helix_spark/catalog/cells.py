@@ -99,11 +99,30 @@ class Json:
             return wrong
         if not value and not self.needed:
             return ""
-        try:
-            found = parsed(value)
-        except ValueError as error:
-            return f"it is no JSON: {error}"
-        return "" if is_like(found, self.shape) else "it is JSON of another kind"
+        return _json_misfit(value, _Shape(self.shape))
+
+
+class _Shape:
+    """The shape of a field, known by where it is: shapes are constants."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shape) and other.shape is self.shape
+
+    def __hash__(self) -> int:
+        return id(self.shape)
+
+
+@lru_cache(maxsize=4096)
+def _json_misfit(text: str, shape: _Shape) -> str:
+    """Return what is wrong with a JSON text; records of unchanged nodes say the same again and again."""
+    try:
+        found = parsed(text)
+    except ValueError as error:
+        return f"it is no JSON: {error}"
+    return "" if is_like(found, shape.shape) else "it is JSON of another kind"
 
 
 @dataclass(frozen=True, slots=True)

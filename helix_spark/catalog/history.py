@@ -1,17 +1,23 @@
-"""The journals of iterations and of their nodes: what ran, newest first."""
+"""The records of iterations and of their nodes: what ran, newest first."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.open_table import text_literal
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
-from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
+from helix_spark.catalog.records import (
+    GREATEST_NUMBER,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+    Status,
+)
+from helix_spark.catalog.segments.record_log import RecordLog
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
@@ -40,105 +46,101 @@ class PastIteration:
 class History:
     """Iterations, their nodes, and the files that declared them."""
 
-    def __init__(
-        self, iterations: Journal[IterationRecord], nodes: Journal[NodeRecord], files: Journal[FileRecord]
-    ) -> None:
-        self._iterations, self._nodes, self._files = iterations, nodes, files
+    def __init__(self, records: RecordLog) -> None:
+        self._records = records
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that."""
         checked_id(record.run)
-        (numbered,) = self._iterations.decide_and_append(
+        (numbered,) = self._records.decide_and_append(
             lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
         )
         return numbered
 
-    def append(self, record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
-        """Append an iteration after its nodes: one that has ended has them all."""
+    def append(
+        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+    ) -> None:
+        """Append an iteration with its nodes and what was learnt of results, all at once."""
         checked_id(record.run)
-        if nodes:
-            self._nodes.append(nodes)
-            reach("iteration.nodes")
-        self._iterations.append([record])
+        self._records.append([*results, *nodes, record])
 
     def next_number(self, workflow: str) -> int:
-        sql = f"""SELECT max(number) AS greatest FROM journal
-                  WHERE workflow = {text_literal(workflow)} AND number < {GREATEST_NUMBER}"""
-        (greatest,) = self._iterations.columns(sql).get("greatest") or [None]
-        return greatest + 1 if isinstance(greatest, int) else 1  # of a column that holds no numbers no row fits
+        """Return a number that no record of a workflow names."""
+        ((greatest,),) = self._records.select(_GREATEST, *([workflow, GREATEST_NUMBER] * 4))
+        return (greatest or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations, newest first: by number within a workflow, by the order of their records across workflows."""
         if limit is not None and limit <= 0:
             return ()
-        where, order = ("", "sequence DESC, number DESC, run") if workflow is None else (
-            f"WHERE workflow = {text_literal(workflow)}", "number DESC, run, sequence DESC"
+        rest, values = ("ORDER BY turn DESC", ()) if workflow is None else (
+            "WHERE workflow = ? ORDER BY number DESC, run, turn DESC", (workflow,)
         )
-        sql = f"SELECT * FROM journal {where} ORDER BY {order}"
         # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
-        rows = self._iterations.query(sql if limit is None else f"{sql} LIMIT {3 * limit}")
+        some = rest if limit is None else f"{rest} LIMIT {3 * limit:d}"
+        rows = self._records.rows(IterationRecord, some, *values)
         found = tuple(heaviest(rows).values())
         if limit is not None and len(found) < limit and len(rows) >= 2 * limit:
-            found = tuple(heaviest(self._iterations.query(sql)).values())
+            found = tuple(heaviest(self._records.rows(IterationRecord, rest, *values)).values())
         return found[:limit]
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """The nodes of an iteration, each once, in their order; see `in_order`."""
-        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
-                  AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         found: dict[str, NodeRecord] = {}
-        for node in self._nodes.query(sql):
+        for node in self._records.rows(
+            NodeRecord, "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn", iteration.workflow,
+            iteration.number, checked_id(iteration.run),
+        ):
             if found.setdefault(node.name, node) is not node:
-                self._nodes.reject(f"name: there are two {node.name!r}")
+                self._records.remarks[f"nodes: name: there are two {node.name!r}"] = None
         return tuple(in_order(list(found.values())))
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """How often each signature was loaded, and the workflow and number of the last iteration that did."""
-        columns = self._nodes.columns(
-            """SELECT signature, count(*) AS times, last_value(workflow ORDER BY sequence) AS workflow,
-                      last_value(iteration ORDER BY sequence) AS iteration
-               FROM journal WHERE state = 'load' GROUP BY signature"""
-        )
-        return {signature: (times, name, number) for signature, times, name, number in _rows(columns)}
+        sql = """SELECT signature, count(*), workflow, iteration, max(turn) FROM nodes WHERE state = 'load'
+                 GROUP BY signature"""  # columns besides the greatest are those of its row (SQLite 3.7.11)
+        return {signature: (times, name, number) for signature, times, name, number, _ in self._records.select(sql)}
 
     def version(self) -> tuple[int, int]:
         """Grows whenever something is recorded."""
-        return self._iterations.version(), self._nodes.version()
+        return self._records.newest(IterationRecord), self._records.newest(NodeRecord)
 
     def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
         """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
         records = self.iterations(workflow, limit)
         if not records:
             return ()
-        columns = self._nodes.columns(
-            f"""SELECT run, {", ".join(field.name for field in fields(PastNode))} FROM journal
-                WHERE workflow = {text_literal(workflow)} AND iteration >= {records[-1].number:d}
-                ORDER BY iteration, run, place"""
-        )
         nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
-        for run, name, kind, inputs, *rest in _rows(columns):
+        columns = ", ".join(f'"{field.name}"' for field in fields(PastNode))
+        for run, name, kind, inputs, signature, output in self._records.select(
+            f"SELECT run, {columns} FROM nodes WHERE workflow = ? AND iteration >= ? ORDER BY iteration, turn",
+            workflow, records[-1].number,
+        ):
             if run in nodes:
-                nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
+                nodes[run].append(PastNode(name, kind, tuple(json.loads(inputs)), signature, bool(output)))
         return tuple(
             PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
         )
 
     def workflows(self) -> tuple[str, ...]:
-        return tuple(sorted(self._iterations.columns("SELECT DISTINCT workflow FROM journal").get("workflow", ())))
+        return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
 
     def keep_file(self, record: FileRecord) -> None:
         """Append a file's text, unless its content is known."""
-        self._files.decide_and_append(lambda: () if self.file(record.digest) else (record,))
+        self._records.decide_and_append(lambda: () if self.file(record.digest) else (record,))
 
     def file(self, digest: str) -> FileRecord | None:
         """The text of a content; None if it was never kept."""
-        sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 3"
-        texts = self._files.query(sql)
+        texts = self._records.rows(FileRecord, "WHERE digest = ? LIMIT 3", checked_signature(digest))
         return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
 
 
-def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
-    return zip(*columns.values(), strict=True)
+_GREATEST = """SELECT max(number) FROM (
+    SELECT max(number) AS number FROM iterations WHERE workflow = ? AND number < ?
+    UNION ALL SELECT max(iteration) FROM nodes WHERE workflow = ? AND iteration < ?
+    UNION ALL SELECT max(iteration) FROM results WHERE workflow = ? AND iteration < ?
+    UNION ALL SELECT max(iteration) FROM artifacts WHERE workflow = ? AND iteration < ?)"""
+"""Of a workflow: the record of an iteration may be lost, and others that name it may not."""
 
 
 def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, one_of
+from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
 if TYPE_CHECKING:
     from helix_spark.planner.plan import Proof
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
 
 ArtifactKind = Literal["table", "model", "value"]
@@ -308,3 +309,16 @@ class AnswerRecord:
                 found.update(b"%s %d " % (field.name.encode(), len(value)))
                 found.update(value)
         return found.hexdigest()
+
+
+KINDS = (
+    RecordKind("files", FileRecord, (("digest",),)),
+    RecordKind("iterations", IterationRecord, (("workflow", "number"),)),
+    RecordKind("nodes", NodeRecord, (("workflow", "iteration"), ("state",))),
+    RecordKind(
+        "results", ResultRecord, (("signature",), ("declared",), ("workflow", "node"), ("workflow", "iteration"))
+    ),
+    RecordKind("answers", AnswerRecord, (("question",),)),
+    RecordKind("artifacts", ArtifactRecord, (("signature",), ("attempt",), ("workflow", "iteration"))),
+)
+"""All kinds of records, with the columns by which they are looked up."""

@@ -78,7 +78,8 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     if deep:
         catalog.loads()  # which looks at all files of nodes
     answers = _check_answers(catalog.answers)
-    return Verification(tuple(findings), len(iterations), deep, catalog.rejections, answers)
+    damaged = tuple(f"{file.place.name} is damaged: {why}" for file, why in catalog.damaged_records().items())
+    return Verification(tuple(findings), len(iterations), deep, (*damaged, *catalog.rejections), answers)
 
 
 def _check_answers(answers: AnswerLedger) -> int:

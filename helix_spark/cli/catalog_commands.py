@@ -1,11 +1,12 @@
-"""The commands about what a catalog holds: log, show, diff, storage, verify, gc, repair; and config and doctor, about
-what the commands are set to and the machine."""
+"""The commands about what a catalog holds: log, show, diff, storage, verify, gc, repair, forget; and config and doctor,
+about what the commands are set to and the machine."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from helix_spark.sizes import format_size, without_password
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
+    from helix_spark.catalog.forgetting import Forgetting
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
     from helix_spark.views.storage_view import StorageView
@@ -200,13 +202,52 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make a damaged catalog usable again: keep what can be read, move aside what cannot, say what is lost.
 
-    Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
+    Nothing is deleted. Until then runs go on without what is damaged, and say so.
     """
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import repair_json
 
     found = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False).repair(dry_run=dry_run)
     print_found(as_json, lambda: repair_json(found), lambda: say(_repair_text(found)))
+
+
+@options.command(
+    click.argument("what", required=False, metavar="[WORKFLOW[@N]]"),
+    click.option("--node", metavar="NAME", help="Only what this node made; the iterations stay."),
+    click.option("--downstream", is_flag=True, help="With --node: also all that was made of it."),
+    click.option("--older-than", metavar="TIME", help="Only of iterations that began so long ago: 24h, 90d."),
+    click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing."),
+    options.place, options.json_wanted,
+)
+def forget(
+    what: str | None, node: str | None, downstream: bool, older_than: str | None, dry_run: bool, as_json: bool,
+    **given: Any,
+) -> None:
+    """Delete a workflow, one of its iterations, or what a node made, with all records of it, for good.
+
+    No byte of it is left in the catalog. What another iteration has as well stays, and is said. Exported files, copies
+    in MLflow and rows in the memory of a server are not the catalog's: `helix server stop` ends the last.
+    """
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.forgetting import Selection
+    from helix_spark.cli.schema import forget_json
+    from helix_spark.history.iteration_lookup import check_workflow, find_iteration
+
+    if what is None and node is None and older_than is None:
+        raise ParameterError("nothing is named to forget", remedy="name a workflow, --node or --older-than")
+    if downstream and node is None:
+        raise ParameterError("--downstream goes with --node", remedy="name the node")
+    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
+    workflow, _, number = (what or "").partition("@")
+    if number:
+        find_iteration(catalog, workflow, int(number) if number.isdecimal() else 0)
+    check_workflow(catalog, workflow or None)
+    before = None if older_than is None else time.time() - parse_grace(older_than)
+    selection = Selection(workflow or None, int(number) if number else None, before, node, downstream)
+    found = catalog.forget(selection, dry_run=dry_run)
+    print_found(
+        as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run))
+    )
 
 
 @options.command(options.place, options.json_wanted)
@@ -265,6 +306,17 @@ def _gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
     return "\n".join(lines)
 
 
+def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
+    if not found.runs:
+        return "nothing of that is recorded"
+    verb = "would forget" if dry_run else "forgot"
+    iterations = ", ".join(f"{one.workflow} {one.number}" for one in found.runs.values())
+    nodes = ", ".join(sorted(set().union(*found.names.values())))
+    what = f"{verb} {iterations}" if found.whole else f"{verb} what {nodes or 'no node'} made in {iterations}"
+    shared = f"; {len(found.shared):,} results stay, which other iterations have as well" if found.shared else ""
+    return f"{what}: {len(found.signatures):,} results{shared}"
+
+
 def _repair_text(found: Repair) -> str:
     if not found.is_needed:
         return "nothing to repair"
@@ -284,4 +336,6 @@ def _repair_text(found: Repair) -> str:
     return "\n".join(lines)
 
 
-catalog_commands: tuple[click.Command, ...] = (log, show, diff, storage, config, verify, gc, repair, doctor)
+catalog_commands: tuple[click.Command, ...] = (
+    log, show, diff, storage, config, verify, gc, repair, forget, doctor,
+)

@@ -20,7 +20,7 @@ from helix_spark.cli.options import (
     read_settings,
     report_errors,
 )
-from helix_spark.cli.output_files import checkout, export
+from helix_spark.cli.output_files import checkout, export, history
 from helix_spark.cli.process_state import process_start
 from helix_spark.cli.server_commands import server
 from helix_spark.cli.terminal import say
@@ -168,7 +168,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, ui, server):
+for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, history, ui, server):
     helix.add_command(_command)
 
 

@@ -1,5 +1,5 @@
 """The commands that write what a catalog holds as files, never over anything: `helix export` a stored result, `helix
-checkout` the workflow's file. Without a JVM, and none of your code is loaded."""
+checkout` the workflow's file, `helix history` all records. Without a JVM, and none of your code is loaded."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.record_tables import Format
     from helix_spark.catalog.records import ArtifactRecord
 
 _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
@@ -222,6 +223,28 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     with output_at(path) as unfinished:
         unfinished.write_bytes(content)
     say(f"wrote {path}")
+
+
+@options.command(
+    click.argument("folder", type=click.Path(path_type=Path)),
+    click.option("--format", "form", type=click.Choice(["delta", "parquet"]), default="delta", show_default=True,
+                 help="Delta tables, or a Parquet file a table."),
+    options.place, short_help="Write all records as tables, for Spark, DuckDB or a notebook.",
+)
+def history(folder: Path, form: Format, **given: Any) -> None:
+    """Write all records of the catalog to FOLDER, where nothing may be yet: a table for each kind.
+
+    The tables are files, iterations, nodes, results, answers and artifacts. They are a copy as of now.
+    """
+    from helix_spark.catalog.record_tables import write_tables
+
+    known = records(**given)
+    _check_folder(folder)
+    _check_free(folder)
+    with output_at(folder) as unfinished:
+        unfinished.mkdir()
+        counts = write_tables(known, unfinished, form)
+    say(f"wrote {folder}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count)}")
 
 
 def where_it_was(file: str, below: Path) -> Path:

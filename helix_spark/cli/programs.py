@@ -283,7 +283,6 @@ def writable_catalog(place: str) -> Catalog:
 
     catalog = Catalog.open(place, create=True)
     catalog.check_writable()
-    catalog.repair_by_itself(tell)
     return catalog
 
 

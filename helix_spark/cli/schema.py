@@ -18,6 +18,7 @@ from helix_spark.history.value_text import node_json
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.forgetting import Forgetting
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
@@ -205,6 +206,15 @@ def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
 def repair_json(found: Repair) -> dict[str, Any]:
     fields = {"needed": found.is_needed, "repaired": found.done, "aside": found.aside or None}
     return fields | _picked(found, "damage saved lost lost_history")
+
+
+def forget_json(found: Forgetting, *, dry_run: bool) -> dict[str, Any]:
+    iterations = [_picked(one, "workflow number") | {"nodes": sorted(found.names.get(run, ()))}
+                  for run, one in found.runs.items()]
+    return {
+        "forgotten": not dry_run, "whole": found.whole, "iterations": iterations,
+        "results": sorted(found.signatures), "shared": sorted(found.shared),
+    }
 
 
 def audit_json(found: Audit) -> dict[str, Any]:

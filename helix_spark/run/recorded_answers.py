@@ -13,7 +13,6 @@ from typing import Any
 from helix_spark.answers.questions import AnsweredQuestion, Question, Signer
 from helix_spark.answers.stored_tables import can_be_files, partitions_of
 from helix_spark.answers.watched_functions import reads_of
-from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
@@ -26,8 +25,8 @@ from helix_spark.identity.environment import package_version
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_gate import with_identity
 
-READ_AHEAD = 5_000
-"""Answers of a program that are looked up at its start. Others are looked up one by one."""
+KEPT_BYTES = 16 << 20
+"""Bytes of answers that a run keeps of those that it has read, so that each is read once."""
 
 
 @dataclass(slots=True)
@@ -44,7 +43,8 @@ class RecordedAnswers:
     elsewhere: str = ""
     tell: Callable[[str], None] = lambda _: None
     is_unread: bool = False
-    _read: AnswersRead | None = None
+    _kept: dict[str, AnswerRecord | None] = field(default_factory=dict)
+    _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
 
@@ -99,7 +99,8 @@ class RecordedAnswers:
 
     def seconds(self, identity: str) -> float:
         """Return the seconds that the answer took Spark; 0.0 if unknown."""
-        return self._answers.seconds(identity)
+        found = self._read_record(identity)
+        return 0.0 if found is None else found.seconds
 
     def is_kept(self, identity: str) -> bool:
         """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
@@ -151,13 +152,15 @@ class RecordedAnswers:
         stands = (one for one in found.stood_for.get(identity, ()) if not found.measured[one].random)
         return next(filter(None, map(self.catalog.artifact, stands)), None)
 
-    @property
-    def _answers(self) -> AnswersRead:
-        self._read = self._read or AnswersRead(self.catalog.answers, self.workflow, READ_AHEAD)
-        return self._read
-
     def _read_record(self, identity: str) -> AnswerRecord | None:
-        found = self._answers.of(identity)
+        """Read a record once in a run, as long as texts take no more than `KEPT_BYTES`."""
+        if identity in self._kept:
+            return self._kept[identity]
+        found = self.catalog.answers.newest(identity, is_fresh=not self._kept)
+        size = 0 if found is None else len(found.answer)
+        if self._kept_bytes + size <= KEPT_BYTES:
+            self._kept[identity] = found
+            self._kept_bytes += size
         self._tell_of_misfits()
         return found
 

@@ -119,6 +119,9 @@ class Retention(ABC):
         """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
         try:
             self.catalog.maintain()
+        except (CatalogError, OSError) as error:  # as where some are damaged: the budget is kept all the same
+            self.warning(f"the records could not be maintained: {first_line(error)}")
+        try:
             self.catalog.gc(dry_run=False)
             return self.evict_overflow()
         except (CatalogError, OSError) as error:

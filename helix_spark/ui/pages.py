@@ -110,11 +110,14 @@ class Pages:
         return newest[1]
 
     def framed(self, page: Page) -> str:
-        return render("page.html", page=page, workflows=page.workflows, links=self._links)
+        return self._framed(page, self._records.rejections)
+
+    def _framed(self, page: Page, left_out: Sequence[str]) -> str:
+        return render("page.html", page=page, workflows=page.workflows, links=self._links, left_out=left_out)
 
     def failure(self, title: str, error: HelixError) -> str:
         """Return a document that says what is wrong, in the same frame."""
-        return self.framed(Page(title, "", "", render("error.html", title=title, error=error)))
+        return self._framed(Page(title, "", "", render("error.html", title=title, error=error)), ())
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,

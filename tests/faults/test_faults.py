@@ -20,15 +20,14 @@ QUICK = [each for each in FAULTS if each.short and not each.spark]
 SHOWN_BELOW = {
     "test_admission": ("a child process that uses its parent's Helix", "a run within a run"),
     "test_disks": ("a disk without hard links",),
-    "test_catalog_records": (
+    "test_record_log": (
         "a store's answer is lost after it wrote an object", "a driver is stopped for 4 days at each failpoint",
+        "the index of the records", "the records, a fold", "a bit flipped in a fold of the records",
     ),
     "test_repair": (
-        "a bit flipped in a file of records", "a bit flipped in a checkpoint of the records",
-        "a column of the records has another type", "the records, a newest entry", "the records, a entry that is read",
-        "the records, a checkpoint", "the records, a pointer", "the records, a checksum file", "the records, a head",
-        "the records, a file of rows", "several files of the records at once",
-        "an entry of the records is emptied while two drivers run",
+        "a bit flipped in a file of records", "a column of the records has another type", "the records, a segment",
+        "the records, the newest segment", "several files of the records at once",
+        "a segment of the records is emptied while two drivers run",
     ),
     "test_process_ends": ("Ctrl-C or SIGTERM at a random time",),
     "test_catalog_tables": (

@@ -182,7 +182,7 @@ def test_what_is_recorded_behind_an_answer_takes_no_more_than_the_budget_has(
     budget = stored.root.total_bytes() + 200_000  # all that the next run records has room
 
     def merged(catalog_of_run: Catalog, **given: object) -> None:
-        (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
+        (catalog / "records" / "merged").write_bytes(b"0" * 300_000)
 
     monkeypatch.setattr(Catalog, "maintain", merged)
     made = run(table_of(vectors), budget=budget)
@@ -213,7 +213,7 @@ def test_a_run_that_fails_ends_within_the_budget_too(
 
     def larger(catalog_of_run: Catalog, *of_run: Any) -> None:
         records(catalog_of_run, *of_run)
-        (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
+        (catalog / "records" / "merged").write_bytes(b"0" * 300_000)
 
     monkeypatch.setattr(Catalog, "append_iteration", larger)
     with pytest.raises(NodeError, match="too many"):

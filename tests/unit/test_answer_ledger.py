@@ -12,11 +12,13 @@ import pytest
 from pyspark.sql.types import LongType, StructType
 
 from helix_spark.catalog import answer_ledger
-from helix_spark.catalog.answer_ledger import AnswersRead
+from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.segments.segment_folder import SegmentFolder
 from helix_spark.catalog.verification import verify
 from helix_spark.plans.answer_gate import AnswerForm, rows_answered, text_of_answer
+from helix_spark.run import recorded_answers
 from helix_spark.run.recorded_answers import RecordedAnswers
 
 COLUMNS = StructType().add("a", LongType())
@@ -39,7 +41,7 @@ def catalog(tmp_path: Path) -> Catalog:
 
 def written(catalog: Catalog, one: AnswerRecord) -> None:
     """Put a record there past the ledger, which would give it a digest."""
-    catalog._journals.answers.append([one])
+    catalog._records.append([one])
 
 
 def told(catalog: Catalog) -> tuple[RecordedAnswers, list[str]]:
@@ -120,23 +122,56 @@ def test_an_answer_that_is_none_is_found_by_who_verifies(catalog: Catalog) -> No
     assert "the answer to" in verify(catalog, deep=False).rejections[0]
 
 
-def test_texts_are_read_ahead_by_bytes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_holds_no_more_than_so_many_bytes_of_texts(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(record(1).answer)
-    monkeypatch.setattr(answer_ledger, "AHEAD_BYTES", 3 * size)
+    monkeypatch.setattr(recorded_answers, "KEPT_BYTES", 3 * size)
     for number in range(10):
         catalog.answers.append([record(number)])
-    read = AnswersRead(catalog.answers, "job", 5_000)
-    assert len(read._newest) <= 3
-    assert [read.of(question(number)).answer for number in range(10)] == [  # type: ignore[union-attr]  # all there
-        record(number).answer for number in range(10)
-    ]
-    others = [one for name, one in read._kept.items() if one is not None and name not in read._newest]
-    assert sum(len(one.answer) for one in others) <= 3 * size
-    assert read.seconds(question(0)) == 0.5
+    known, said = told(catalog)
+    for _ in range(2):
+        assert [known.answer(question(number)) for number in range(10)] == [
+            record(number).answer for number in range(10)
+        ]
+    assert sum(len(one.answer) for one in known._kept.values() if one is not None) == 3 * size
+    assert known.seconds(question(9)) == 0.5
+    assert not said
 
 
-def test_large_answers_are_appended_in_several_files(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_ledger, "COMMIT_BYTES", 3 * len(record(1).answer))
+def test_a_run_reads_each_record_once_and_looks_at_files_before_the_first(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.answers.append([record(1), record(2)])
+    Catalog.open(catalog.root, create=False).answers.append([record(3)])
+    reads = list[tuple[str, bool]]()
+    newest = AnswerLedger.newest
+
+    def counted(self: AnswerLedger, asked: str, *, is_fresh: bool = True) -> AnswerRecord | None:
+        reads.append((asked, is_fresh))
+        return newest(self, asked, is_fresh=is_fresh)
+
+    monkeypatch.setattr(AnswerLedger, "newest", counted)
+    known, _ = told(catalog)
+    for _ in range(2):
+        assert [known.answer(question(number)) for number in (3, 1, 4)] == [record(3).answer, record(1).answer, None]
+        assert not known.is_kept(question(4))
+    assert reads == [(question(3), True), (question(1), False), (question(4), False)]
+
+
+def test_an_answer_of_another_workflow_is_found(catalog: Catalog) -> None:
+    catalog.answers.append([record(1, workflow="copied", iteration=7)])
+    assert told(catalog)[0].answer(question(1)) == record(1).answer
+
+
+def test_of_several_answers_the_newest_counts(catalog: Catalog) -> None:
+    catalog.answers.append([record(1, seconds=1.0), record(1, seconds=2.0)])
+    Catalog.open(catalog.root, create=False).answers.append([record(1, seconds=3.0, at=0.0)])
+    assert told(catalog)[0].seconds(question(1)) == 3.0
+    assert [one.seconds for one in catalog.answers.records()] == [3.0]
+
+
+def test_large_answers_are_appended_in_several_segments(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_ledger, "SEGMENT_BYTES", 3 * len(record(1).answer))
     catalog.answers.append([record(number) for number in range(10)])
-    assert len(catalog._journals.answers.files()) == 4
-    assert len(list(catalog.answers.records())) == 10
+    files = SegmentFolder(catalog.root / "records").files()
+    assert [len(list(segment.rows)) for file in files for segment in file.segments()] == [3, 3, 3, 1]
+    assert {one.question for one in catalog.answers.records()} == {question(number) for number in range(10)}

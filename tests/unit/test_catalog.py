@@ -13,12 +13,14 @@ import pytest
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places import place
 from helix_spark.catalog.places.catalog_folder import MARKER
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import KINDS, LAYOUT, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment, pack
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
@@ -76,7 +78,7 @@ class TestOpening:
 
     def test_first_write_makes_it(self, catalog: Catalog) -> None:
         catalog.append_iteration(iteration(1))
-        assert json.loads((catalog.root / MARKER).read_text())["layout"] == 1
+        assert json.loads((catalog.root / MARKER).read_text())["layout"] == LAYOUT == 2
         assert Catalog.open(catalog.root, create=False).workflows() == ("census",)
 
     def test_an_empty_folder_becomes_a_catalog(self, tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ class TestOpening:
 
     @pytest.mark.parametrize("create", [True, False])
     @pytest.mark.parametrize(("marker", "text"), [
-        ('{"layout": 2, "created_by": "helix_spark 9.1"}', "helix_spark 9.1"), ("{", "cannot be read"),
+        ('{"layout": 3, "created_by": "helix_spark 9.1"}', "helix_spark 9.1"), ("{", "cannot be read"),
         ('{"layout": "x"}', "names no layout"), ("[]", "names no layout"),
     ])
     def test_a_marker_it_does_not_understand_is_refused(
@@ -228,10 +230,17 @@ class TestIterations:
         assert past[0].nodes[2].inputs == ("before", "data")
         assert catalog.snapshot("none").past == ()
 
-    def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:
+    def test_a_run_id_that_is_none_is_refused(self, catalog: Catalog) -> None:
+        catalog.append_iteration(iteration(1), [node(iteration(1), "rows")])
         for run in ("' OR 1=1 --", "../x", "A" * 32):
+            other = iteration(1, run=run)
             with pytest.raises(CatalogError, match="not the id"):
-                catalog.nodes(iteration(1, run=run))
+                catalog.nodes(other)
+            with pytest.raises(CatalogError, match="not the id"):
+                catalog.append_iteration(other)
+            with pytest.raises(CatalogError, match="not the id"):
+                catalog.start_iteration(other)
+        assert len(catalog.nodes(iteration(1))) == len(catalog.iterations()) == 1
 
 
 class TestResults:
@@ -257,9 +266,30 @@ class TestResults:
 
     def test_a_signature_that_is_none_is_refused(self, catalog: Catalog) -> None:
         with pytest.raises(CatalogError, match="not a signature"):
-            catalog.results(["'); DROP TABLE journal --"])
+            catalog.results(["'); DROP TABLE results --"])
         with pytest.raises(CatalogError, match="not a signature"):
             catalog.append_results([ResultRecord("x", A, "census", "rows", "scanner", 1)])
+        with pytest.raises(CatalogError, match="not a signature"):
+            catalog.append_iteration(iteration(1), (), [ResultRecord(A, "x", "census", "rows", "scanner", 1)])
+        assert catalog.iterations() == ()
+
+
+class TestStrangeRecords:
+    @pytest.mark.parametrize("said", [
+        {}, {"signature": "x"}, {"signature": 7, "inputs": [None]}, {"number": 2**70}, {"attempt": "../.."},
+    ], ids=str)
+    @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+    def test_one_that_does_not_fit_and_is_alone_in_its_segment_is_left_out_and_said(
+        self, catalog: Catalog, kind: str, said: dict[str, object]
+    ) -> None:
+        catalog.append_iteration(iteration(1))
+        strange = Segment(2, "x", ((kind, said),))
+        (catalog.root / "records" / "0000000002.segment").write_bytes(pack([strange.lines()]))
+        catalog.append_iteration(iteration(2))
+        read = Catalog.open(catalog.root, create=False)
+        assert [found.number for found in read.iterations()] == [2, 1]
+        (why,) = read.rejections
+        assert why.startswith(f"{kind}: ")
 
 
 class TestArtifacts:
@@ -509,7 +539,7 @@ class TestWishes:
             insisted: bool = False
 
         made = record(catalog, A)
-        Journal(catalog.root / "records" / "artifacts", Older, pruned_by=()).append([Older(
+        RecordLog(catalog.root / "records", [RecordKind("artifacts", Older, ())], lambda: None).append([Older(
             A, made.attempt, "table", "published", "census", "rows", 1, 0.0, made.bytes, content=99, insisted=True
         )])
         older = dataclasses.replace(made, insisted=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -12,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.segments import folding
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.identity.parts import digest
 
@@ -26,12 +28,16 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
+        self.patched = pytest.MonkeyPatch()
+        for name, value in {"AT_ONCE": 3, "KEPT_SEGMENTS": 1, "LOOKED_AT_SECONDS": -1.0}.items():
+            self.patched.setattr(folding, name, value)  # few appends are folded, and what was folded goes
         self.root = LocalPath(tempfile.mkdtemp())
         self.catalogs = [Catalog.open(self.root / "catalog", create=True) for _ in range(2)]
         self.live: dict[str, ArtifactRecord] = {}
         self.unpublished: dict[str, Attempt] = {}
 
     def teardown(self) -> None:
+        self.patched.undo()
         shutil.rmtree(self.root)
 
     @rule(target=written, who=st.integers(0, 1), signature=SIGNATURES, size=SIZES)
@@ -78,6 +84,15 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(who=st.integers(0, 1))
     def maintain(self, who: int) -> None:
         self.catalogs[who].maintain()
+
+    @rule(who=st.integers(0, 1))
+    def forget(self, who: int) -> None:
+        self.catalogs[who]._records.forget_index()  # the records are read from the first on
+
+    @rule(who=st.integers(0, 1), index=st.sampled_from(["mine", "yours"]))
+    def open_again(self, who: int, index: str) -> None:
+        self.catalogs[who] = Catalog.open(self.root / "catalog", create=True)
+        self.catalogs[who]._records._index_file = lambda: self.root / index
 
     @invariant()
     def both_see_the_same(self) -> None:

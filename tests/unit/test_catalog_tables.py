@@ -7,10 +7,8 @@ import datetime
 import json
 import random
 import shutil
-import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.side_checksums import missing_sums
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
@@ -403,17 +400,6 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     for action in actions:
         change(action)
     file.write_text("\n".join(map(json.dumps, actions)))
-
-
-def test_checksum_files_are_hadoops(tmp_path: Path) -> None:
-    file = tmp_path / "data"
-    file.write_bytes(b"a" * 65_536 + b"b" * 100)
-    ((sums, content),) = missing_sums([file]).items()
-    assert sums == tmp_path / ".data.crc"
-    # CRC-32 of 65,536 times "a", of 100 times "b".
-    assert content == bytes.fromhex("63726300" + "00010000") + struct.pack(">I", zlib.crc32(b"a" * 65_536)) + (
-        bytes.fromhex("250162db")
-    )
 
 
 @pytest.mark.parametrize("column", [

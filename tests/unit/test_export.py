@@ -63,8 +63,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attempt.signature, attempt.attempt, "model", "published", "models", "model", 1, 0.0,
         digest=opened.written_digest(attempt),
     ))
-    begun = opened.start_iteration(IterationRecord("a" * 32, "models", 1, "done", 0.0, outputs='{"auc": 0.9}'))
-    opened.append_iteration(begun, [node_of("models", "model", "learner")])
+    ended = IterationRecord("a" * 32, "models", 1, "done", 0.0, outputs='{"auc": 0.9}')
+    opened.append_iteration(ended, [node_of("models", "model", "learner")])
     return folder
 
 
@@ -207,8 +207,8 @@ def test_a_table_that_an_earlier_version_stored_in_part_is_not_written(tmp_path:
         rows=stats.rows, files=stats.files, version=0, schema=json.dumps(schema),
         digest=opened.written_digest(attempt),
     ))
-    begun = opened.start_iteration(IterationRecord("a" * 32, "results", 1, "done", 0.0))
-    opened.append_iteration(begun, [node_of("results", "rows", "scanner")])
+    ended = IterationRecord("a" * 32, "results", 1, "done", 0.0)
+    opened.append_iteration(ended, [node_of("results", "rows", "scanner")])
     done = export(tmp_path / "catalog", 1, "rows", tmp_path / "rows.csv")
     assert done.exit_code == 3
     assert "its columns are not the recorded ones" in done.stderr

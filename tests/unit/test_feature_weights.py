@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
-from helix_spark.catalog.journal.rows import from_columns
 from helix_spark.catalog.records import IterationRecord, ResultRecord
+from helix_spark.catalog.segments.record_columns import record_of
 from helix_spark.cli import main, workflow_runs
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.history.feature_weights import FeatureWeight, feature_weights, shares
@@ -84,11 +84,11 @@ def test_slots_that_are_not_on_record_weigh_nothing_where_the_last_one_does_not(
 
 def test_an_older_record_of_influence_is_read_without_it() -> None:
     signature = digest("s")
-    columns = {
-        "declared": [signature], "signature": [signature], "workflow": ["w"], "node": ["n"], "kind": ["learner"],
-        "iteration": [1], "influence": ['{"workflow": "w"}'],
+    said = {
+        "declared": signature, "signature": signature, "workflow": "w", "node": "n", "kind": "learner", "iteration": 1,
+        "influence": '{"workflow": "w"}',
     }
-    assert from_columns(columns, ResultRecord) == ([ResultRecord(signature, signature, "w", "n", "learner", 1)], [])
+    assert record_of(said, ResultRecord) == ResultRecord(signature, signature, "w", "n", "learner", 1)
 
 
 # -- from the catalog, without Spark

@@ -72,7 +72,7 @@ class Told(Silent):
 def holding(catalog: Path, *given: str) -> Iterator[int]:
     """Another process that has a lease and gives heartbeats; its number."""
     (catalog / "leases").mkdir(parents=True)
-    (catalog / "helix.json").write_text('{"layout": 1}')
+    (catalog / "helix.json").write_text('{"layout": 2}')
     other = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(catalog / "leases"), *given],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -100,7 +100,7 @@ def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
         assert other.stdout.readline() == "taken\n"
         made: list[hx.Iteration] = []
         run = threading.Thread(target=lambda: made.append(helix.run(workflow())))
-        (tmp_path / "catalog" / "helix.json").write_text('{"layout": 1}')
+        (tmp_path / "catalog" / "helix.json").write_text('{"layout": 2}')
         run.start()
         assert told.came.wait(60)
         catalog = Catalog.open(tmp_path / "catalog", create=True)

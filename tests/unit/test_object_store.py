@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places import object_store
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.segments import folding
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
@@ -133,14 +135,38 @@ class TestStoring:
             catalog.check_table(record)
         assert not verify(catalog, deep=False).sound
 
-    def test_the_records_lost_end_is_noticed(self, catalog: Catalog) -> None:
-        for name in "abc":
-            stored(catalog, name)
+    def test_records_that_are_lost_or_damaged_are_left_out_and_said(
+        self, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, *_, last = [stored(catalog, name) for name in "abcd"]
         catalog.sync()
-        records = catalog.root / "records" / "artifacts" / "_delta_log"
-        (records / f"{3:020}.json").unlink()
-        with pytest.raises(CatalogError, match="log ends at version"):
-            Catalog.open(str(catalog.root), create=False).live()
+        lost, damaged = (catalog.root / "records" / f"{number:010}.segment" for number in (2, 3))
+        lost.unlink()
+        damaged.replace_text("short")
+        assert len(catalog.live()) == 4  # what an index has read is not missed
+        monkeypatch.setenv("HELIX_INDEX", str(tmp_path / "of another machine"))
+        other = Catalog.open(str(catalog.root), create=False)
+        assert {record.signature for record in other.live()} == {first.signature, last.signature}
+        assert any("0000000003.segment is damaged, and left out" in why for why in other.rejections)
+        assert not verify(other, deep=False).sound
+        damaged.unlink()
+        monkeypatch.setenv("HELIX_INDEX", str(tmp_path / "of a third one"))
+        third = Catalog.open(str(catalog.root), create=False)
+        assert len(third.live()) == 2
+        assert third.rejections == ("segments 2 to 3 of the records are gone",)
+
+    @pytest.mark.long
+    def test_damaged_records_are_moved_aside(self, catalog: Catalog, objects: Objects) -> None:
+        _, kept = [stored(catalog, name) for name in "ab"]
+        (catalog.root / "records" / f"{1:010}.segment").replace_text("short")
+        done = Catalog.open(str(catalog.root), create=False).repair()
+        assert done.lost == ("what was recorded by 1 appends (1 to 1)",)
+        assert {name.rpartition("/")[2]: size for name, size in objects().items() if "/damaged/" in name and size} == {
+            f"{1:010}.segment": 5
+        }
+        again = Catalog.open(str(catalog.root), create=False)
+        assert [one.signature for one in again.live()] == [kept.signature]
+        assert again.rejections == ()
 
     @pytest.mark.long
     def test_what_is_evicted_or_left_is_deleted(self, catalog: Catalog, objects: Objects) -> None:
@@ -186,17 +212,25 @@ class TestStoring:
         view = catalog.snapshot("w")
         assert (dict(view.artifacts), view.missing) == ({kept.signature: kept}, ())
         assert orphan.path is not None
-        assert sorted(listed) == sorted(["tables", "models", "records", orphan.path.name])
+        once = dict.fromkeys(("tables", "models", orphan.path.name), 1)
+        # For their bytes, and at each of four looks: at iterations, twice at nodes, and at what is live.
+        assert Counter(listed) == {**once, "records": 5}
         assert view.bytes_used > kept.bytes
 
     @pytest.mark.long
-    def test_upkeep_keeps_all_records(self, catalog: Catalog) -> None:
-        for number in range(1, 9):
+    def test_upkeep_keeps_all_records(
+        self, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
+        for number in range(1, folding.AT_ONCE + 1):
             catalog.start_iteration(running(number))
+        catalog.sync()
         catalog.maintain()
-        assert [each.number for each in Catalog.open(str(catalog.root), create=False).iterations("w")] == [
-            *range(8, 0, -1)
-        ]
+        assert [path.name for path in (catalog.root / "records").glob("*")] == [f"{1:010}-{folding.AT_ONCE:010}.fold"]
+        monkeypatch.setenv("HELIX_INDEX", str(tmp_path / "of another machine"))
+        for reader in (catalog, Catalog.open(str(catalog.root), create=False)):
+            assert [each.number for each in reader.iterations("w")] == [*range(folding.AT_ONCE, 0, -1)]
+        assert catalog.start_iteration(running(0)).number == folding.AT_ONCE + 1
 
 
 class TestRunning:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -247,11 +249,20 @@ def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
     assert "No iterations yet" in exported(Catalog.open(tmp_path / "c", create=False))
 
 
-def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
+def test_records_that_are_damaged_are_said_to_be_left_out(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "w", 3)
-    for file in (tmp_path / "c" / "records" / "nodes").rglob("*.parquet"):
-        file.write_bytes(b"no parquet")
-    answer = asking(tmp_path / "c").get("/iteration?workflow=w&number=1")
+    assert "left out" not in asking(tmp_path / "c").get("/").text
+    shutil.rmtree(os.environ["HELIX_INDEX"])
+    min((tmp_path / "c" / "records").glob("*.segment")).write_bytes(b"no segment")
+    assert "0000000001.segment is damaged" in asking(tmp_path / "c").get("/").text
+
+
+def test_a_catalog_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "w", 3)
+    client = asking(tmp_path / "c")
+    shutil.rmtree(tmp_path / "c" / "records")
+    (tmp_path / "c" / "records").write_text("no folder")
+    answer = client.get("/iteration?workflow=w&number=1")
     assert answer.status_code == 503
     assert "cannot be read" in answer.text
 
@@ -380,6 +391,8 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
     asked: list[str] = []
 
     class Counted:
+        rejections = ()
+
         def __getattr__(self, name: str) -> Callable[..., object]:
             return lambda *given: (asked.append(name), getattr(looked, name)(*given))[1]
 

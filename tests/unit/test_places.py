@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,60 @@ def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
     place.delete_tree()
     assert not place.exists()
     assert place.with_name("place-beside").exists()
+
+
+def test_entries_are_what_is_in_a_folder_and_not_below(place: Place) -> None:
+    assert list(place.entries()) == []
+    written(place.with_name("place-beside"), "not ours")
+    assert list(place.entries()) == []
+    for name in ("one", "zwölf", ".hidden", "a/deep/er"):
+        written(place / name, name)
+    assert sorted(entry.name for entry in place.entries()) == sorted(["one", "zwölf", ".hidden", "a"])
+    sizes = {entry.name: entry.stat().st_size for entry in place.entries() if entry.name != "a"}
+    assert sizes == {name: len(name.encode()) for name in ("one", "zwölf", ".hidden")}
+    for entry in place.entries():
+        if entry.name != "a":
+            assert entry.stat().st_mtime == pytest.approx((place / entry.name).stat().st_mtime, abs=1)
+            assert abs(entry.stat().st_mtime - time.time()) < 60
+    (place / "one").unlink()
+    (place / "a").delete_tree()
+    assert sorted(entry.name for entry in place.entries()) == sorted(["zwölf", ".hidden"])
+
+
+def test_entries_are_all_however_many(place: Place) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        place.make_folder()
+        list(threads.map(lambda number: (place / f"{number:04}").write_new(b""), range(1_100)))
+    assert sorted(entry.name for entry in place.entries()) == [f"{number:04}" for number in range(1_100)]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: str) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError):
+        LocalPath(tmp_path).entries()
+
+
+def test_nor_is_a_bucket_that_is_gone(bucket: str) -> None:
+    place = replace(object_path(f"s3a://{bucket}/place"), path="no-such-bucket/place")
+    with pytest.raises(OSError, match="NO_SUCH_BUCKET"):
+        place.entries()
+
+
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_new_file_is_whole_and_made_once(place: Place, synced: bool) -> None:
+    place.make_folder()
+    content = bytes(range(256)) * 1_000
+    (place / "file").write_new(content, synced=synced)
+    with pytest.raises(FileExistsError):
+        (place / "file").write_new(b"another", synced=synced)
+    assert (place / "file").read_at_most(len(content)) == content
+    assert [entry.name for entry in place.entries()] == ["file"], "what it was written as has gone"
+    (place / "file").unlink()
+    (place / "file").write_new(b"", synced=synced)
+    assert (place / "file").read_at_most(9) == b""
 
 
 def test_the_same_files_have_the_same_digest_everywhere(tmp_path: Path, bucket: str) -> None:
@@ -175,7 +230,7 @@ def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:
 
     def make(number: int) -> int:
         try:
-            (place / "lease").write_new_text(f'{{"number": {number}}}')
+            (place / "lease").write_new(f'{{"number": {number}}}'.encode())
         except FileExistsError:
             return -1
         return number
@@ -189,7 +244,7 @@ def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:
 def test_a_lease_is_removed_only_as_it_was_seen(place: Place) -> None:
     leases, lease = Leases(place), place / "lease"
     place.make_folder()
-    lease.write_new_text("\0")
+    lease.write_new(b"\0")
     dead = leases.dead(untouched=0.0)
     assert list(dead) == ["lease"]
     lease.replace_text('{"beat": 1}')
@@ -216,7 +271,7 @@ def test_a_lease_of_the_dead_is_taken_over(place: Place, monkeypatch: pytest.Mon
     monkeypatch.setattr(leases_module, "PATIENCE", 0.5)
     leases = Leases(place)
     place.make_folder()
-    (place / "silent").write_new_text('{"host": "far", "machine": "far away", "pid": 1, "started": ""}')
+    (place / "silent").write_new(b'{"host": "far", "machine": "far away", "pid": 1, "started": ""}')
     assert leases.take("silent") is not None
     assert leases.wait("silent")
     assert leases.take("silent") is None
@@ -240,5 +295,5 @@ def test_a_heartbeat_goes_on_and_never_steals(place: Place) -> None:
 def test_all_that_is_written_is_in_the_bucket(bucket: str, objects: Callable[[], dict[str, int]]) -> None:
     place = object_path(f"s3a://{bucket}/a")
     (place / "b").replace_text("12345")
-    (place / "leases" / "name").write_new_text("{}")
+    (place / "leases" / "name").write_new(b"{}")
     assert objects() == {"a/b": 5, "a/leases/name": 2}

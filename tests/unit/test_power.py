@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,13 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal.journal import Journal, sync
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.segments import folding
+from helix_spark.catalog.segments.folding import AT_ONCE, fold
+from helix_spark.catalog.segments.record_columns import RecordType
+from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
 
@@ -42,6 +50,13 @@ class Disk:
         return [
             str(path.relative_to(root)) for path in paths if self.synced.get(path.stat().st_ino) != _held(path)
         ]
+
+
+    def survives(self, file: Path) -> bool:
+        """Whether a file would be there, and whole."""
+        names = self.synced.get(file.parent.stat().st_ino)
+        inode = file.stat().st_ino
+        return isinstance(names, dict) and names.get(file.name) == inode and self.synced.get(inode) == _held(file)
 
 
 def of_handle(handle: int) -> Path:
@@ -97,20 +112,24 @@ class TestRuns:
         self, tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         root, seen = tmp_path / "catalog", list[str]()
-        append = Journal.append
+        append = RecordLog.decide_and_append
 
-        def looked(self: Journal, rows: list, **how: int) -> int:  # type: ignore[type-arg]
-            if self.folder.name == "artifacts":
-                seen.append("named")
-                assert [name for name in disk.lost(root) if name.startswith(("tables/", "models/"))] == []
-            return append(self, rows, **how)
+        def looked(self: RecordLog, decide: Callable[[], Sequence[RecordType]]) -> Sequence[RecordType]:
+            def decided() -> Sequence[RecordType]:
+                records = decide()
+                if any(isinstance(one, ArtifactRecord) for one in records):
+                    seen.append("named")
+                    assert [name for name in disk.lost(root) if name.startswith(("tables/", "models/"))] == []
+                return records
+
+            return append(self, decided)
 
         class Listens(Silent):
             def stored(self, name: str, size: int) -> None:
                 seen.append("told")
                 assert disk.lost(root) == []
 
-        monkeypatch.setattr(Journal, "append", looked)
+        monkeypatch.setattr(RecordLog, "decide_and_append", looked)
         with hx.Helix(root, policy="always", observer=Listens()) as helix:
             helix.run(workflow()).wait()
         assert seen == ["named", "named", "told", "told"]
@@ -124,7 +143,7 @@ class TestRuns:
                 answered.set()
 
         with hx.Helix(tmp_path / "catalog", policy="always", observer=Silent()) as helix:
-            helix.run(workflow()).wait()  # a new catalog's marker and head are synced, once in its life
+            helix.run(workflow()).wait()  # a new catalog's marker is synced, once in its life
         disk.synced.clear()
         with hx.Helix(tmp_path / "catalog", policy="always", observer=Listens()) as helix:
             helix.run(workflow(2)).wait()
@@ -182,53 +201,136 @@ class TestRemoving:
         assert not folder.exists()
 
 
-class TestJournals:
+class TestRecords:
     @pytest.fixture
-    def journal(self, tmp_path: Path) -> Journal[Seen]:
-        return Journal(tmp_path / "seen", Seen, pruned_by=())
+    def folder(self, tmp_path: Path) -> LocalPath:
+        return LocalPath(tmp_path / "catalog" / "records")
 
-    def heads(self, folder: Path) -> str:
-        return (folder / "seen.head").read_text() if (folder / "seen.head").exists() else ""
+    def log_of(self, folder: LocalPath) -> RecordLog:
+        """A log as another process of the same user opens it."""
+        return RecordLog(folder, [RecordKind("seen", Seen, ())], lambda: Path(folder.parent.parent, "index"))
 
-    def test_one_sync_serves_many_appends_also_those_of_others(self, tmp_path: Path, disk: Disk) -> None:
-        one, other = (Journal(tmp_path / "seen", Seen, pruned_by=()) for _ in range(2))
-        for journal in (one, other, one):
-            journal.append([Seen("row")])
-        assert self.heads(tmp_path) == "-1\n"
-        sync([one])
-        assert disk.lost(tmp_path) == []
-        assert self.heads(tmp_path) == "3\n"
+    def test_one_sync_serves_many_appends_also_those_of_others(self, folder: LocalPath, disk: Disk) -> None:
+        one, other = self.log_of(folder), self.log_of(folder)
+        for log in (one, other, one):
+            log.append([Seen("row")])
+        assert len(disk.lost(folder)) == 4, "three segments, and the names of these"
+        one.sync()
+        assert disk.lost(folder.parent) == []
         before = dict(disk.synced)
-        sync([other])
-        assert disk.synced == before
+        disk.paths.clear()
+        other.sync()
+        assert (disk.synced, disk.paths) == (before, set())
 
-    def test_what_a_dead_writer_committed_is_synced_by_the_next(self, tmp_path: Path, disk: Disk) -> None:
-        Journal(tmp_path / "seen", Seen, pruned_by=()).append([Seen("of the dead")])
-        sync([Journal(tmp_path / "seen", Seen, pruned_by=())])
-        assert disk.lost(tmp_path) == []
-
-    def test_what_was_merged_away_meanwhile_is_not_missed(self, tmp_path: Path, journal: Journal[Seen]) -> None:
-        from deltalake import DeltaTable
-
-        for _ in range(3):
-            journal.append([Seen("row")])
-        table = DeltaTable(str(tmp_path / "seen"))
-        table.optimize.compact()
-        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
-        sync([journal])
-        assert len(journal.query("SELECT * FROM journal")) == 3
-
-    def test_a_file_that_is_missing_is_an_error_and_the_head_stays(
-        self, tmp_path: Path, journal: Journal[Seen]
+    def test_what_is_appended_after_a_sync_is_synced_by_the_next_and_nothing_else(
+        self, folder: LocalPath, disk: Disk
     ) -> None:
-        journal.append([Seen("row")])
-        next((tmp_path / "seen").glob("*.parquet")).unlink()
-        with pytest.raises(CatalogError, match="cannot be synced"):
-            sync([journal])
-        assert self.heads(tmp_path) == "-1\n"
+        log = self.log_of(folder)
+        log.append([Seen("row")])
+        log.sync()
+        log.append([Seen("another")])
+        assert disk.lost(folder) == [".", "0000000002.segment"]
+        disk.paths.clear()
+        log.sync()
+        assert disk.lost(folder) == []
+        assert disk.paths == {folder / "0000000002.segment", folder}
+
+    def test_what_a_dead_writer_appended_is_synced_by_the_next(self, folder: LocalPath, disk: Disk) -> None:
+        self.log_of(folder).append([Seen("of the dead")])
+        self.log_of(folder).sync()
+        assert disk.lost(folder.parent) == []
+
+    def test_another_machine_takes_nobody_s_word_for_what_was_synced(self, folder: LocalPath, disk: Disk) -> None:
+        self.log_of(folder).append([Seen("row")])
+        self.log_of(folder).sync()
+        disk.synced.clear()
+        RecordLog(folder, [RecordKind("seen", Seen, ())], lambda: None).sync()
+        assert disk.lost(folder) == []
+
+    def test_an_older_copy_that_was_put_in_place_is_synced_anew(self, folder: LocalPath, disk: Disk) -> None:
+        for name in ("row", "another"):
+            self.log_of(folder).append([Seen(name)])
+        self.log_of(folder).sync()
+        shutil.move(folder, folder.with_name("newer"))
+        shutil.copytree(folder.with_name("newer"), folder)
+        (folder / "0000000002.segment").unlink()
+        self.log_of(folder).append([Seen("after it")])
+        self.log_of(folder).sync()
+        assert disk.lost(folder) == []
+
+    def test_what_is_folded_meanwhile_is_not_missed(
+        self, folder: LocalPath, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log, other, syncs = self.log_of(folder), self.log_of(folder), LocalPath.sync
+        for _ in range(AT_ONCE):
+            log.append([Seen("row")])
+        monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
+
+        def folded(self: LocalPath, files: Collection[LocalPath]) -> None:
+            if fold(other):
+                other.append([Seen("later")])
+            syncs(self, files)
+
+        monkeypatch.setattr(LocalPath, "sync", folded)
+        log.sync()
+        assert len(list(folder.iterdir())) == 2
+        assert disk.lost(folder) == []
+        assert len(self.log_of(folder).rows(Seen)) == AT_ONCE + 1
+
+    def test_what_a_fold_replaces_is_not_deleted_before_the_fold_is_synced(
+        self, folder: LocalPath, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log, deleted, unlink = self.log_of(folder), list[str](), LocalPath.unlink
+        for _ in range(AT_ONCE):
+            log.append([Seen("row")])
+        monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
+
+        def looked(self: LocalPath, missing_ok: bool = False) -> None:
+            if self.suffix == ".segment":
+                deleted.append(self.name)
+                (made,) = folder.glob("*.fold")
+                assert disk.survives(made)
+            unlink(self, missing_ok=missing_ok)
+
+        monkeypatch.setattr(LocalPath, "unlink", looked)
+        assert fold(log) == AT_ONCE
+        assert len(deleted) == AT_ONCE
+
+    def test_what_cannot_be_synced_is_an_error_and_tried_again(
+        self, folder: LocalPath, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log = self.log_of(folder)
+        log.append([Seen("row")])
+
+        def fails(handle: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", fails)
+            with pytest.raises(CatalogError, match=r"cannot be synced: .*Input/output error"):
+                log.sync()
+        assert "0000000001.segment" in disk.lost(folder)
+        self.log_of(folder).sync()
+        assert disk.lost(folder) == []
+
+    def test_a_segment_that_is_gone_before_it_is_synced_is_an_error(self, folder: LocalPath) -> None:
+        log = self.log_of(folder)
+        for name in ("row", "another"):
+            log.append([Seen(name)])
+        assert len(log.rows(Seen)) == 2
+        (folder / "0000000002.segment").unlink()
+        with pytest.raises(CatalogError, match="cannot be synced: segment 2 is gone"):
+            log.sync()
+
+    def test_a_segment_that_is_listed_and_never_there_is_an_error(self, folder: LocalPath) -> None:
+        log = self.log_of(folder)
+        log.append([Seen("row")])
+        (folder / "0000000002.segment").symlink_to("nowhere")
+        with pytest.raises(CatalogError, match="cannot be synced: they change all the time"):
+            log.sync()
 
     def test_a_file_system_that_syncs_no_folders_will_do(
-        self, tmp_path: Path, journal: Journal[Seen], monkeypatch: pytest.MonkeyPatch
+        self, folder: LocalPath, disk: Disk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fsync = os.fsync
 
@@ -238,6 +340,10 @@ class TestJournals:
             fsync(handle)
 
         monkeypatch.setattr(os, "fsync", picky)
-        journal.append([Seen("row")])
-        sync([journal])
-        assert self.heads(tmp_path) == "1\n"
+        log = self.log_of(folder)
+        log.append([Seen("row")])
+        log.sync()
+        assert disk.lost(folder) == ["."]
+        disk.paths.clear()
+        self.log_of(folder).sync()
+        assert disk.paths == set(), "it is not tried again"

@@ -6,23 +6,27 @@ import dataclasses
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.catalog.catalog_reader import journals_in
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.records import KINDS, ResultRecord
+from helix_spark.catalog.segments import folding
+from helix_spark.catalog.segments.folding import fold
+from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.identity.parts import digest
 
 A, B, C = SIGNATURES = tuple(digest(letter) for letter in "abc")
-PLANS = tuple(digest(f"plan {number}") for number in range(2))
+
+
+def log_in(folder: LocalPath) -> RecordLog:
+    """The records in a folder, as a process reads them that knows nothing of them yet."""
+    return RecordLog(folder, KINDS, lambda: None)
 
 
 def record(declared: str, signature: str, **told: Any) -> ResultRecord:
@@ -30,17 +34,17 @@ def record(declared: str, signature: str, **told: Any) -> ResultRecord:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> ResultLedger:
-    return ResultLedger(journals_in(tmp_path).results)
+def ledger(tmp_path: LocalPath) -> ResultLedger:
+    return ResultLedger(log_in(tmp_path / "records"))
 
 
 def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     """One record from those of one signature, oldest first."""
     newest = records[-1]
-    for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows"):
+    for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified"):
         told = [value for one in records if (value := getattr(one, name)) is not None]
         newest = dataclasses.replace(newest, **{name: told[-1] if told else None})
-    for name in ("random", "observed"):
+    for name in ("random", "observed", "trained"):
         texts = [text for one in records if (text := getattr(one, name))]
         newest = dataclasses.replace(newest, **{name: texts[-1] if texts else ""})
     return newest
@@ -74,30 +78,34 @@ RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),
     node=st.sampled_from(["rows", "age"]), kind=st.just("scanner"), iteration=st.integers(1, 3),
     compute_seconds=SECONDS, load_seconds=SECONDS, bytes=COUNTS, rows=COUNTS,
-    random=TEXTS, read_seconds=SECONDS,
+    random=TEXTS, read_seconds=SECONDS, content=st.none() | st.sampled_from(SIGNATURES),
+    verified=st.none() | st.booleans(), trained=st.sampled_from(["", *SIGNATURES]),
 )
 
 
 @given(
-    st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=7), st.booleans(),
+    st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=7), st.integers(0, 7),
     st.sets(st.sampled_from(SIGNATURES)), st.sets(st.sampled_from(SIGNATURES)),
 )
 @pytest.mark.long
 def test_the_query_merges_records_by_the_rules(
-    appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
+    appended: list[list[ResultRecord]], folded_after: int, declared: set[str], signatures: set[str]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        journal = journals_in(LocalPath(folder)).results
-        ledger = ResultLedger(journal)
-        for together in appended:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(folding, "AT_ONCE", 1)
+        patched.setattr(folding, "KEPT_SEGMENTS", 0)
+        log = log_in(folder := LocalPath(name))
+        ledger = ResultLedger(log)
+        for number, together in enumerate(appended, 1):
             ledger.append(together)
-        if tidied:
-            maintain(journal)
-        known = ledger.look_up(declared, signatures)
+            if number == folded_after:
+                assert fold(log) == number
+        looks = [one.look_up(declared, signatures) for one in (ledger, ResultLedger(log_in(folder)))]
     expected = by_the_rules([one for together in appended for one in together], declared, signatures)
-    assert dict(known.standing) == expected.standing
-    assert dict(known.stood_for) == expected.stood_for
-    assert dict(known.measured) == expected.measured
+    for known in looks:
+        assert dict(known.standing) == expected.standing
+        assert dict(known.stood_for) == expected.stood_for
+        assert dict(known.measured) == expected.measured
 
 
 def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
@@ -105,17 +113,18 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
 ) -> None:
     ledger.append([record(A, A, compute_seconds=2.0), *(record(A, A, load_seconds=float(n)) for n in range(50))])
     handed: list[int] = []
-    columns = Journal.columns
+    select = RecordLog.select
 
-    def counted(self: Journal[ResultRecord], sql: str) -> dict[str, list[Any]]:
-        found = columns(self, sql)
-        handed.append(len(found["signature"]))
+    def counted(self: RecordLog, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        found = select(self, sql, *values)
+        handed.append(len(found))
         return found
 
-    monkeypatch.setattr(Journal, "columns", counted)
+    monkeypatch.setattr(RecordLog, "select", counted)
+    monkeypatch.setattr(RecordLog, "rows", lambda *_: pytest.fail("whole records were read"))
     found = ledger.look_up([A], [B]).measured[A]
     assert (found.compute_seconds, found.load_seconds) == (2.0, 49.0)
-    assert sum(handed) == 1, "the pair of what was declared and what it stands for"
+    assert handed == [1, 1], "the pair of what was declared and what it stands for, and one merged record"
 
 
 def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:
@@ -145,10 +154,10 @@ class Older:
     random: str = ""
 
 
-def test_a_journal_of_an_older_version_is_read_before_and_after_it_is_written(tmp_path: Path) -> None:
-    older = Journal(tmp_path / "results", Older, pruned_by=("workflow", "iteration"))
-    older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, random="calls rand")])
-    ledger = ResultLedger(journals_in(tmp_path).results)
+def test_records_of_an_older_version_are_read_before_and_after_others_are_written(tmp_path: LocalPath) -> None:
+    older = RecordLog(tmp_path / "records", [RecordKind("results", Older, ())], lambda: None)
+    older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, lowered="x", random="calls rand")])
+    ledger = ResultLedger(log_in(tmp_path / "records"))
     assert ledger.look_up([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
     ledger.append([record(A, A, read_seconds=0.5)])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5)

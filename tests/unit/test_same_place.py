@@ -13,8 +13,9 @@ import pytest
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import text_in
-from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, ResultRecord
+from helix_spark.catalog.records import LAYOUT, ArtifactRecord, FileRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.run_progress import Progress
+from helix_spark.catalog.segments.folding import AT_ONCE
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
@@ -134,7 +135,7 @@ def test_no_step_writes_to_another_place(folder: Path, change: Callable[[Path], 
 @pytest.mark.parametrize("change", CHANGES[:-1], ids=lambda change: change.__name__)
 def test_upkeep_and_gc_do_nothing_elsewhere(folder: Path, change: Callable[[Path], Path]) -> None:
     catalog = filled(folder / "catalog")
-    for number in range(12):
+    for number in range(AT_ONCE):
         catalog.append_iteration(IterationRecord(RUN, "census", 1, "done", float(number)))
     elsewhere = change(folder)
     before = content(elsewhere)
@@ -145,14 +146,27 @@ def test_upkeep_and_gc_do_nothing_elsewhere(folder: Path, change: Callable[[Path
 
 
 def test_damage_of_another_catalog_in_its_place_is_not_repaired(folder: Path) -> None:
-    catalog, told = filled(folder / "catalog"), list[str]()
-    catalog.repair_by_itself(told.append)
+    catalog = filled(folder / "catalog")
     elsewhere = replaced_by_another(folder)
-    max((elsewhere / "records" / "iterations" / "_delta_log").glob("*.json")).write_text("")
+    max((elsewhere / "records").glob("*.segment")).write_text("")
     before = content(elsewhere)
     with pytest.raises(CatalogError, match="is not what it was"):
-        catalog.iterations()
-    assert (content(elsewhere), told) == (before, [])
+        catalog.repair()
+    assert content(elsewhere) == before
+
+
+@pytest.mark.parametrize("change", CHANGES[:-1], ids=lambda change: change.__name__)
+def test_records_of_what_was_there_are_not_those_of_what_is(folder: Path, change: Callable[[Path], Path]) -> None:
+    """The index in the user's cache has those that it read first."""
+    catalog = filled(folder / "catalog")
+    catalog.append_iteration(IterationRecord(digest("more")[:32], "census", 2, "done", 0.0))
+    had = {one.attempt for one in catalog.live()}
+    elsewhere = change(folder)
+    there = {attempt.name for attempt in (elsewhere / "models").glob("*/*")}
+    opened = Catalog.open(folder / "catalog", create=False)
+    assert {one.attempt for one in opened.live()} == there
+    assert [one.number for one in opened.iterations()] == ([2, 1] if change is turned else [1])
+    assert (there == had) == (change is turned)
 
 
 def test_bare_folders_that_were_made_where_a_catalog_was_hinder_no_new_one(tmp_path: Path) -> None:
@@ -261,7 +275,7 @@ def test_a_store_in_which_another_catalog_was_put(bucket: str) -> None:
     marker = catalog.root / "helix.json"
     marker.replace_text(text_in(marker))
     catalog.append_iteration(replace(started, status="failed"))
-    marker.replace_text('{"layout": 1, "id": "another"}')
+    marker.replace_text(f'{{"layout": {LAYOUT}, "id": "another"}}')
     with pytest.raises(CatalogError, match="another catalog was put in its place"):
         catalog.append_iteration(replace(started, status="done"))
     marker.unlink()

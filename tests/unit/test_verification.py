@@ -16,7 +16,6 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
-from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 
 
@@ -96,8 +95,14 @@ def test_nodes_are_looked_at_in_one_question(catalog: Catalog, monkeypatch: pyte
         catalog.append_iteration(IterationRecord(run, "census", number, "done", 0.0), nodes)
     monkeypatch.setattr(Catalog, "nodes", None)
     assert verify(catalog, deep=True).iterations == 2
-    for file in (Path(str(catalog.root)) / "records" / "nodes").glob("*.parquet"):
-        file.write_bytes(b"")
-    assert verify(catalog, deep=False).sound
-    with pytest.raises(CatalogError, match="nodes are damaged"):
-        verify(Catalog.open(catalog.root, create=False), deep=True)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_files_of_records_are_looked_at_also_where_an_index_has_them(catalog: Catalog, deep: bool) -> None:
+    catalog.append_iteration(IterationRecord("1" * 32, "census", 1, "done", 0.0))
+    assert verify(catalog, deep=deep).sound
+    file = max((Path(str(catalog.root)) / "records").glob("*.segment"))
+    file.write_bytes(file.read_bytes()[:-1])
+    found = verify(catalog, deep=deep)
+    assert not found.sound
+    assert found.rejections == (f"{file.name} is damaged: it does not match its checksum",)

@@ -273,7 +273,7 @@ class Leases:
         for _ in range(3):
             try:
                 self._folder.make_folder()
-                (self._folder / name).write_new_text(this_process().to_json())
+                (self._folder / name).write_new(this_process().to_json().encode())
             except FileExistsError:
                 found = self.find(name)
                 if found is not None and not found.is_gone:

@@ -5,24 +5,25 @@ What it takes to read and write there, on a disk or in an object store, is in `p
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_remote, text_in, what_is_there
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
-from helix_spark.identity.environment import package_version
 from helix_spark.regular_files import OddFileError
 
 MARKER = "helix.json"
@@ -60,11 +61,6 @@ def checked_id(text: str) -> str:
     return text
 
 
-def listed(texts: Iterable[str], checked: Callable[[str], str] = checked_signature) -> str:
-    """Return signatures, or texts of another form, as they stand in a query's list."""
-    return ", ".join(f"'{checked(text)}'" for text in sorted(set(texts)))
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one catalog: its folder, links followed, and as it was named where that is another path."""
@@ -96,6 +92,16 @@ class Layout:
     def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
         """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
         return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
+
+
+def index_file(layout: Layout, catalog_id: str) -> Path | None:
+    """Return where this user has the index of a catalog's records, in HELIX_INDEX or the cache folder; None for a
+    catalog that is not made yet."""
+    if not catalog_id:
+        return None
+    name = hashlib.sha256(f"{layout.root}\0{catalog_id}".encode()).hexdigest()[:32]
+    folder = os.environ.get("HELIX_INDEX")
+    return (Path(folder) if folder else cache_folder() / "records") / f"{name}.sqlite"
 
 
 def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
@@ -148,6 +154,8 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
 
 def make_catalog(layout: Layout) -> None:
     """Make the catalog, unless it exists: its folder and its marker, of which the first process's stays."""
+    from helix_spark.identity.environment import package_version  # who only reads needs none of it
+
     with explained(layout, "made"):
         try:
             _read_marker(layout)
@@ -161,7 +169,7 @@ def make_catalog(layout: Layout) -> None:
         layout.root.make_folder(synced=True)
         new = {"layout": LAYOUT, "created_by": f"helix_spark {package_version('helix_spark')}", "id": uuid.uuid4().hex}
         with suppress(FileExistsError):
-            layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
+            layout.marker.write_new(f"{json.dumps(new)}\n".encode(), synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
 
@@ -179,9 +187,10 @@ def _read_marker(layout: Layout) -> dict[str, Any]:
 
 def _holds_records(layout: Layout) -> bool:
     """True if a folder is a catalog by what it holds, whatever its marker says."""
-    return any(True for _ in layout.records.glob("*.head")) or any(
-        is_signature(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names()
-    )
+    with suppress(NotADirectoryError):
+        if any(one.name.endswith((".segment", ".fold")) for one in layout.records.entries()):
+            return True
+    return any(is_signature(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names())
 
 
 def _check_marker(layout: Layout) -> None:
@@ -208,7 +217,7 @@ def _check_no_links(layout: Layout) -> None:
     if not isinstance(layout.root, Path):
         return
     for folder in (layout.root, layout.root / "records"):
-        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_symlink():
                     raise CatalogError(

@@ -40,6 +40,17 @@ class ObjectStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object as a listing of its folder shows it."""
+
+    name: str
+    status: ObjectStatus
+
+    def stat(self) -> ObjectStatus:
+        return self.status
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectPath:
     """An object or a folder of them: the bucket and the names below it, divided by slashes; see `place.Place`. Raises
     StoreError where the store does not answer, or refuses."""
@@ -105,17 +116,23 @@ class ObjectPath:
         names = (one.path for one in self._below(recursive=False) if PurePosixPath(one.base_name).match(pattern))
         yield from (ObjectPath(self.access, name) for name in names)
 
+    def entries(self) -> list[ListedObject]:
+        return [
+            ListedObject(one.base_name, ObjectStatus(one.size or 0, (one.mtime_ns or 0) / 1e9))
+            for one in self._below(recursive=False)
+        ]
+
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         self._write(text.encode())
 
-    def write_new_text(self, text: str, *, synced: bool = False) -> None:
+    def write_new(self, content: bytes, *, synced: bool = False) -> None:
         """A writer whose answer was lost is told, too, that the object is there."""
         import obstore
 
         with self._asking():
-            obstore.put(*self._key, text.encode(), mode="create", use_multipart=False)
+            obstore.put(*self._key, content, mode="create", use_multipart=False)
 
     def move_to(self, other: ObjectPath, /) -> None:
         other._write(self.read_at_most(_LARGEST_COPY))
@@ -304,7 +321,7 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
     """Check that the store refuses to make an object that is there, such as the marker with its text: all that keeps
     records apart rests on it. Raises CatalogError if it does not, or does not let us write."""
     try:
-        marker.write_new_text(text)
+        marker.write_new(text.encode())
     except FileExistsError:
         return
     except OSError as error:

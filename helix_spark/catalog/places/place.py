@@ -12,7 +12,7 @@ import shutil
 import stat
 import sys
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path, PosixPath
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Entry(Protocol):
+    """What a listing says of a file in a folder."""
+
+    @property
+    def name(self) -> str: ...
+    def stat(self) -> os.stat_result | ObjectStatus: ...
 
 
 class Place(Protocol):
@@ -48,13 +56,16 @@ class Place(Protocol):
     def unlink(self, missing_ok: bool = ...) -> None: ...
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
 
+    def entries(self) -> Sequence[Entry]:
+        """List what is in a folder, by one request of a store; nothing where there is none."""
+
     # What is done there -----------------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         """Write a small file whole or not at all; where it is `synced`, also after a loss of power."""
 
-    def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """Do so where there is none. Raises FileExistsError."""
+    def write_new(self, content: bytes, *, synced: bool = False) -> None:
+        """Write a file whole or not at all where there is none. Raises FileExistsError."""
 
     def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
@@ -131,20 +142,27 @@ class LocalPath(PosixPath):
 
     __slots__ = ()
 
+    def entries(self) -> Sequence[Entry]:
+        try:
+            with os.scandir(self) as found:
+                return list(found)
+        except FileNotFoundError:
+            return []
+
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        with self._unfinished(text, synced) as file:
+        with self._unfinished(text.encode(), synced) as file:
             file.replace(self)
 
-    def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        with self._unfinished(text, synced) as file:
+    def write_new(self, content: bytes, *, synced: bool = False) -> None:
+        with self._unfinished(content, synced) as file:
             os.link(file, self)
 
     @contextlib.contextmanager
-    def _unfinished(self, text: str, synced: bool) -> Iterator[Self]:
+    def _unfinished(self, content: bytes, synced: bool) -> Iterator[Self]:
         """A file beside this one, to be given its name."""
         unfinished = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
         try:
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_bytes(content)
             if synced:  # before it gets its name, which may survive a loss of power that the bytes did not
                 sync_path(unfinished)
             yield unfinished

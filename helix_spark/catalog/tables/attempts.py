@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.rows import from_columns
 from helix_spark.catalog.places.catalog_folder import FOLDERS, Layout, is_id, is_signature
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord
+from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
+from helix_spark.catalog.segments.record_columns import fields_of, record_of
 from helix_spark.errors import CatalogError
 
 
@@ -89,6 +89,9 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
 MANIFEST = ".helix.json"
 """Spark, Delta and the digests of what is stored pass over files whose names begin with a dot."""
 
+_MANIFEST = 1
+"""Version of manifests."""
+
 _LARGEST_MANIFEST = 16 << 20
 """Bytes of one that is read: most of it is a schema."""
 
@@ -115,18 +118,13 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
         told = parsed((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST))
     except FileNotFoundError:
         return None
-    if not isinstance(told, dict) or told.get("layout") != LAYOUT or not isinstance(told.get("record"), dict):
+    if not isinstance(told, dict) or told.get("layout") != _MANIFEST or not isinstance(told.get("record"), dict):
         raise ValueError("its manifest is none of this version")
-    known = {each.name for each in fields(ArtifactRecord)}
-    said = {name: [value] for name, value in told["record"].items() if name in known}
-    records, wrong = from_columns(said, ArtifactRecord)
-    if not records:
-        raise ValueError(f"its manifest does not fit: {'; '.join(wrong)}")
-    return records[0]
+    try:
+        return record_of(told["record"], ArtifactRecord)
+    except ValueError as error:
+        raise ValueError(f"its manifest does not fit: {error}") from error
 
 
 def _manifest_text(record: ArtifactRecord) -> str:
-    # Most of them say the same as when nothing is said.
-    told = {each.name: each.default for each in fields(ArtifactRecord)}
-    said = {name: value for name, value in asdict(record).items() if value != told[name]}
-    return json.dumps({"layout": LAYOUT, "record": said})
+    return json.dumps({"layout": _MANIFEST, "record": fields_of(record)})

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.place import is_remote, what_is_there
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
     JarSet,
-    cache_folder,
     check_jars,
     installed_pair,
     kept_jars,

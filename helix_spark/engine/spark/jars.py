@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.place import sync_path
 from helix_spark.errors import SetupError
 from helix_spark.versions import INSTALL, refused_pair
@@ -123,16 +124,6 @@ def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
         raise SetupError(f"Spark in {folder.parent} does not tell its version of Hadoop",
                          exists=f"{folder} has no hadoop-client-api", remedy="unset SPARK_HOME")
     return found.stem.removeprefix("hadoop-client-api-")
-
-
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where jars, archives and fetched data are kept: HELIX_CACHE, else the user's cache folder."""
-    given = environ.get("HELIX_CACHE")
-    if given:
-        return Path(given)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("helix_spark")
 
 
 def spark_home(environ: Mapping[str, str] = os.environ) -> Path:

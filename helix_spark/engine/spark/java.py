@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.place import sync_path, what_is_there
 from helix_spark.engine.spark.gateway import driver_flags
-from helix_spark.engine.spark.jars import cache_folder, spark_home
+from helix_spark.engine.spark.jars import spark_home
 from helix_spark.errors import SetupError
 
 SUPPORTED = (17, 21, 25)

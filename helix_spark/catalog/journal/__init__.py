@@ -1,1 +1,0 @@
-"""Delta tables of records, appended to and read without a JVM; they know nothing of what rows mean."""

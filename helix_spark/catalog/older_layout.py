@@ -1,0 +1,174 @@
+"""Catalogs of layout 1, whose records are six Delta tables: read as segments, and taken over by the first write.
+
+One that is damaged is refused: the version that made it can repair it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
+from helix_spark.catalog.places.catalog_folder import Layout, explained
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import Place, entries_below, text_in
+from helix_spark.catalog.records import KINDS, LAYOUT
+from helix_spark.catalog.segments.folding import FULL_LETTERS, FULL_LINES
+from helix_spark.catalog.segments.segment import Segment, pack
+from helix_spark.catalog.segments.segment_folder import SegmentFolder
+from helix_spark.errors import CatalogError
+from helix_spark.regular_files import read_regular
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_LONGEST_ENTRY = 64 << 20
+"""Bytes of an entry of a table's log at most."""
+
+_AT_ONCE, _MOST_LETTERS = 5_000, 16 << 20
+"""Rows that become one segment, and letters of their texts, at most."""
+
+
+def is_older(layout: Layout) -> bool:
+    """Return whether a catalog is of layout 1."""
+    try:
+        return bool(parsed(text_in(layout.marker)).get("layout") == 1)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def older_segments(layout: Layout) -> Iterator[Segment]:
+    """Yield all records of a catalog of layout 1. Raises CatalogError if it is damaged, or cannot be read."""
+    number = 0
+    for kind in KINDS:
+        rows = _rows(layout, layout.records / kind.name)
+        start = letters = 0
+        for place, row in enumerate(rows, 1):
+            letters += sum(len(value) for value in row.values() if isinstance(value, str))
+            if place - start == _AT_ONCE or letters > _MOST_LETTERS or place == len(rows):
+                number += 1
+                said = tuple((kind.name, one) for one in rows[start:place])
+                yield Segment(number, f"layout 1, {kind.name}, {start}", said)
+                start, letters = place, 0
+
+
+def take_over(layout: Layout, leases: Leases) -> None:
+    """Make a catalog of layout 1 one of this layout: its records become folds, then the marker says so, then the
+    tables go. Who is stopped in between leaves one or the other. Raises CatalogError if others work on it."""
+    with leases.alone("takeover") as alone, explained(layout, "taken over"):
+        if alone is None:
+            raise CatalogError(f"another process takes over the catalog {layout.root} at the moment",
+                               remedy="try again once it has ended")
+        if not is_older(layout):  # another process has taken it over
+            return
+        own = this_process()
+        for name in leases.names():
+            found = leases.find(name)
+            if found and found.holder != own and not leases.is_dead(name, untouched=SILENCE_SECONDS):
+                raise CatalogError(
+                    f"{found.holder or 'another process'} works on the catalog {layout.root}, which an older version "
+                    "of helix_spark made and this one would take over", remedy="wait until it has ended",
+                )
+        _write_folds(SegmentFolder(layout.records), older_segments(layout))
+        marker = parsed(text_in(layout.marker))
+        layout.marker.replace_text(f"{json.dumps({**marker, 'layout': LAYOUT})}\n", synced=True)
+        reach("takeover.recorded")
+        for kind in KINDS:
+            (layout.records / kind.name).delete_tree()
+            (layout.records / f"{kind.name}.head").unlink(missing_ok=True)
+
+
+def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
+    lines, letters, last = list[bytes](), 0, 0
+    for segment in (*segments, None):
+        more = b"" if segment is None else segment.lines()
+        if lines and (segment is None or letters + len(more) > FULL_LETTERS or len(lines) * _AT_ONCE >= FULL_LINES):
+            fold = folder.fold_file(last - len(lines) + 1, last).place
+            fold.unlink(missing_ok=True)
+            fold.write_new(pack(lines), synced=True)
+            lines, letters = [], 0
+        if segment is not None:
+            lines.append(more)
+            letters, last = letters + len(more), segment.number
+
+
+def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
+    """Return the rows of a table, oldest first, as fields without those that hold nothing."""
+    from deltalake import DeltaTable, QueryBuilder
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    head = _head(folder)
+    try:
+        _check_files(folder)
+        table = DeltaTable(folder.table_uri, storage_options=folder.table_options)
+        if table.version() < head:
+            raise ValueError(f"its log ends at version {table.version()}, and version {head} was committed")
+        _check_table(folder, table)
+        query = QueryBuilder().register("records", table)
+        found = query.execute("SELECT * FROM records ORDER BY sequence, place").read_all()
+        names = [name for name in found.column_names if name not in ("sequence", "place")]
+        columns = [found.column(name).to_pylist() for name in names]
+    except TableNotFoundError:
+        if head < 0:
+            return ()
+        raise _damaged(layout, folder, "its log is gone") from None
+    except (DeltaError, OSError, ValueError) as error:
+        raise _damaged(layout, folder, str(error).splitlines()[0]) from error
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise _damaged(layout, folder, str(error).splitlines()[0]) from error
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _damaged(layout: Layout, folder: Place, why: str) -> CatalogError:
+    return CatalogError(
+        f"the records {folder.name} of the catalog {layout.root}, which an older version of helix_spark made, cannot "
+        f"be read: {why}", remedy="repair it with that version (`helix repair`), or name another folder",
+    )
+
+
+def _head(folder: Place) -> int:
+    """Return the version that was synced last; -1 where nothing says it."""
+    with suppress(OSError, ValueError):
+        return int(text_in(folder.with_name(f"{folder.name}.head")))
+    return -1
+
+
+def _check_files(folder: Place) -> None:
+    """Check that nothing in the folder leads elsewhere, never ends or is nested beyond measure: deltalake follows
+    links, waits for pipes, and ends the process. Raises OSError, ValueError."""
+    with suppress(FileNotFoundError):
+        for entry in entries_below(folder) if isinstance(folder, Path) else ():
+            if entry.is_dir(follow_symlinks=False):
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                raise ValueError(f"{entry.path} is a link, or no regular file")
+            if entry.name.endswith(".json"):
+                lines = read_regular(entry.path, _LONGEST_ENTRY, links=False).splitlines()
+                if not [parsed(line) for line in lines]:  # which to Delta is a commit that did nothing
+                    raise ValueError(f"its log entry {entry.name} is empty")
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")
+
+
+def _check_table(folder: Place, table: DeltaTable) -> None:
+    """Check that a table is as records were, and that its log names files of its own folder alone, of the sizes that it
+    says: deltalake reads whatever a log names. Raises OSError, ValueError."""
+    if table.protocol().min_reader_version != 1 or table.metadata().partition_columns:
+        raise ValueError("it is a table as no records are")
+    added = table.get_add_actions()
+    for name, size in zip(added.column("path").to_pylist(), added.column("size_bytes").to_pylist(), strict=True):
+        if not _PLAIN.fullmatch(name):
+            raise ValueError(f"its log names the file {name!r}, which is not in its folder")
+        if isinstance(folder, Path) and (actual := (folder / name).stat().st_size) != int(size):
+            raise ValueError(f"its file {name} has {actual:,} bytes, not {size:,}")

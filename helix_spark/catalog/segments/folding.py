@@ -1,0 +1,173 @@
+"""Keeps a log quick to read: few files, each of them whole.
+
+Every append leaves one small file. Upkeep writes many of them into one, a fold, and goes on in tiers, as log-structured
+merge trees do (O'Neil et al., Acta Informatica 33(4), 1996): folds grow by `GROWTH` from each to the one before, so a
+row is rewritten a few times and a log has few folds.
+
+What a fold replaced stays for a while: for readers that listed it, and to read it where the fold is damaged. A writer
+that was stopped until the number that it takes was folded, and is free again, finds that in the folds (`RecordLog`).
+Times are those that the disk or store gives to files.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, unpack
+from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
+from helix_spark.errors import CatalogError
+
+AT_ONCE = 16
+"""Segments that are folded at least."""
+
+GROWTH = 4
+"""A fold has at least so many times the bytes of the next one, or is merged with it."""
+
+FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 128 << 20, 1 << 17
+"""Bytes of a fold that is not merged any more: a reader has one in memory. And bytes and lines that it has unpacked, at
+most: readers do not take files of more than some times that."""
+
+KEPT_SEGMENTS, KEPT_SECONDS, LOOKED_AT_SECONDS = 256, 2 * 24 * 3600.0, 3600.0
+"""Folded segments that stay, the newest, for how long at most; and for how long a fold stays that was merged."""
+
+
+def fold(log: RecordLog) -> int:
+    """Fold what was appended, and delete what was folded long ago; return how many files were folded. Raises
+    CatalogError if the records cannot be written. Only one process may do it at a time."""
+    folder = SegmentFolder(log.folder)
+    try:
+        chosen = _chosen(folder.files())
+        for group in _grouped(chosen):
+            if len(group) > 1:
+                _write(folder, group)
+                reach("fold.written")
+        for file in _outlived(folder.files()):
+            reach("fold.deleting")
+            file.place.unlink(missing_ok=True)
+    except FileNotFoundError:  # another process took this over from one that was stopped, and was faster
+        return 0
+    except (OSError, SegmentError) as error:
+        raise CatalogError(f"the records {log.folder} cannot be kept in order: {error}") from error
+    return len(chosen)
+
+
+def rewrite(log: RecordLog, changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
+    """Write all records anew, then delete all files that there were. Nobody may append meanwhile. Who is stopped in
+    between leaves both, and does it once more. Raises CatalogError if a file is damaged, or they cannot be written.
+
+    Args:
+        changed: gives the fields that a record of a kind is to have; None for one that is to go.
+    """
+    folder = SegmentFolder(log.folder)
+    try:
+        old, made = folder.files(), set[str]()
+        end = max((one.last for one in old), default=0)
+        for group in _grouped(covering(old, 0)):
+            # The last one ends at a number that no file ended at, so whoever has read those reads anew.
+            fold = folder.fold_file(group[0].first, end + 1 if group[-1].last == end else group[-1].last)
+            written = log.folder / f".{uuid.uuid4().hex}"
+            written.write_new(pack(_rewritten(group, changed)), synced=True)
+            written.move_to(fold.place)
+            made.add(fold.place.name)
+        for file in old:
+            reach("fold.deleting")
+            if file.place.name not in made:
+                file.place.unlink(missing_ok=True)
+    except (OSError, SegmentError) as error:
+        raise CatalogError(f"the records {log.folder} cannot be written anew: {error}",
+                           remedy="`helix repair` moves aside what is damaged") from error
+
+
+def _rewritten(
+    files: Sequence[SegmentFile], changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
+) -> Iterator[bytes]:
+    at = 0
+    for file in files:
+        for segment in file.segments():
+            rows = ((kind, changed(kind, fields)) for kind, fields in segment.rows)
+            left = tuple((kind, fields) for kind, fields in rows if fields is not None)
+            if segment.number > at:
+                # Of another id, so that no index of what there was is taken for one of this.
+                yield Segment(segment.number, uuid.uuid4().hex, left).lines()
+                at = segment.number
+
+
+def _chosen(files: Sequence[SegmentFile]) -> list[SegmentFile]:
+    """Return the files for one fold: the segments that are in none, and the folds before them that are too small."""
+    whole = list[SegmentFile]()
+    for file in covering(files, 0):
+        if whole and file.first > whole[-1].last + 1:
+            break  # what is lost between them is for a repair to say
+        whole.append(file)
+    folds = max((place + 1 for place, one in enumerate(whole) if one.is_fold), default=0)
+    if len(whole) - folds < AT_ONCE:
+        return []
+    while folds and whole[folds - 1].size < min(GROWTH * sum(one.size for one in whole[folds:]), FULL):
+        folds -= 1
+    return whole[folds:]
+
+
+def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
+    """Yield the files for each of some folds, none of which is too large."""
+    group, size, letters, lines = list[SegmentFile](), 0, 0, 0
+    for file in files:
+        pieces = list(unpack(file.content()))
+        own = sum(map(len, pieces)), sum(piece.count(b"\n") for piece in pieces)
+        if group and (size + file.size > FULL or letters + own[0] > FULL_LETTERS or lines + own[1] > FULL_LINES):
+            yield group
+            group, size, letters, lines = [], 0, 0, 0
+        group.append(file)
+        size, letters, lines = size + file.size, letters + own[0], lines + own[1]
+    if group:
+        yield group
+
+
+def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
+    made = folder.fold_file(files[0].first, files[-1].last)
+    with suppress(FileExistsError):
+        made.place.write_new(pack(piece for file in files for piece in _lines(file)), synced=True)
+
+
+def _lines(file: SegmentFile) -> Iterator[bytes]:
+    for _ in file.segments():
+        pass  # what is damaged is not folded: it would look sound
+    yield from unpack(file.content())
+
+
+def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
+    """Yield the files that sound folds have replaced for long enough, the oldest first."""
+    folds, sound = [one for one in files if one.is_fold], dict[SegmentFile, bool]()
+
+    def is_kept(file: SegmentFile) -> bool:
+        """Return whether a fold that can be read has what is in a file."""
+        within = [one for one in folds if _is_within(file, one)]
+        return any(sound[one] if one in sound else sound.setdefault(one, _is_sound(one)) for one in within)
+
+    now = max((one.written for one in folds), default=0.0)
+    replaced = [one for one in files if any(_is_within(one, other) for other in folds)]
+    segments = [one for one in replaced if not one.is_fold]
+    for place, file in enumerate(segments):
+        is_old = now - file.written > KEPT_SECONDS
+        if not is_old and place >= len(segments) - KEPT_SEGMENTS:
+            break
+        if not is_kept(file):
+            break  # nor goes any after it
+        yield file
+    yield from (one for one in replaced if one.is_fold and now - one.written > LOOKED_AT_SECONDS and is_kept(one))
+
+
+def _is_sound(fold: SegmentFile) -> bool:
+    """Return whether a fold holds something, as it was written."""
+    try:
+        return any(unpack(fold.content()))
+    except SegmentError:
+        return False
+
+
+def _is_within(file: SegmentFile, fold: SegmentFile) -> bool:
+    return fold.first <= file.first and file.last <= fold.last and (file.first, file.last) != (fold.first, fold.last)

@@ -1,0 +1,334 @@
+"""The records of a catalog: appended as segments, each whole or not at all, and looked up in an index of them.
+
+An append makes the file of the next number on the condition that it is not there, so of several processes none loses a
+row. Each has an id, so one whose answer was lost is found and not made twice. What is appended is seen at once, and
+reported as recorded once it is synced; one sync serves all appends since the last one.
+
+A segment that cannot be read is left out, and told: what it said counts as never recorded. One that an index has read
+before it was damaged is not missed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.segments.record_columns import Record, RecordType, fields_of
+from helix_spark.catalog.segments.record_index import TURN_BITS, Position, RecordIndex, RecordKind
+from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
+from helix_spark.catalog.segments.segment_folder import LAST_NUMBER, SegmentFile, SegmentFolder, covering
+from helix_spark.errors import CatalogError
+
+T = TypeVar("T")
+
+ATTEMPTS = 60
+"""Tries of one append under contention. With four writers none needed more than a handful."""
+
+_LOOKS = 100
+"""Looks at a folder whose files change meanwhile."""
+
+LONGEST_PAUSE = 0.25
+"""Seconds between two tries at most."""
+
+PAUSES = random.Random()
+"""Draws pauses. `random`'s own generator is the author's."""
+
+
+class RecordLog:
+    """The records in one folder. Several threads and processes may use them at once.
+
+    Args:
+        folder: of the segments; made by the first append.
+        index_file: where the index of the folder is, or goes; None for one in memory.
+        older: gives records that are kept in another way, as long as these are all; None once they are not. Nothing is
+            appended to them.
+
+    Attributes:
+        remarks: why records were left out besides those that do not fit, in words.
+    """
+
+    def __init__(
+        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None],
+        older: Callable[[], Iterable[Segment] | None] = lambda: None,
+    ) -> None:
+        self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
+        self._segments = SegmentFolder(folder)
+        self._names = {one.record_type: one.name for one in kinds}
+        self._lock = threading.RLock()
+        self._file: Path | None = None
+        self._index_used: RecordIndex | None = None
+        self._checked: Position | None = None
+        self._checked_in: SegmentFile | None = None
+        self._damaged: dict[str, str] = {}
+        self._appended = 0
+        self.remarks: dict[str, None] = {}
+
+    # Looking up -------------------------------------------------------------------------------------------------------
+
+    def rows(
+        self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True
+    ) -> list[Record]:
+        """Return records of a kind; `rest` is what follows the table's name in a query of SQLite.
+
+        Args:
+            is_fresh: read what was appended since the last look.
+        """
+        return self._look_up(lambda index: index.rows(record_type, rest, values), is_fresh=is_fresh)
+
+    def select(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what a query of SQLite gives; each kind is a table, in which `turn` orders all rows."""
+        return self._look_up(lambda index: index.select(sql, values))
+
+    def newest(self, record_type: type[RecordType]) -> int:
+        """Return the number of the newest segment with a record of a kind; 0 if there is none."""
+        ((turn,),) = self.select(f"SELECT max(turn) FROM {self._names[record_type]}")
+        return 0 if turn is None else int(turn) >> TURN_BITS
+
+    @property
+    def rejections(self) -> tuple[str, ...]:
+        """Why records were left out, in words."""
+        return (*self._look_up(lambda index: index.rejections(), is_fresh=False), *self.remarks)
+
+    def is_empty(self) -> bool:
+        """Return whether no segment is there."""
+        return self._older() is None and not self._segments.files()
+
+    # Appending --------------------------------------------------------------------------------------------------------
+
+    def append(self, records: Sequence[RecordType]) -> int:
+        """Append records, at least one, and return the number of their segment. Raises CatalogError."""
+        return self._append(lambda: records)[0]
+
+    def decide_and_append(self, decide: Callable[[], Sequence[Record]]) -> Sequence[Record]:
+        """Read, decide and append as one step; return the records that were appended.
+
+        Args:
+            decide: reads these records and gives those to append, or none; called again if others append meanwhile.
+        """
+        return self._append(decide)[1]
+
+    def _append(self, decide: Callable[[], Sequence[Record]]) -> tuple[int, Sequence[Record]]:
+        name = uuid.uuid4().hex
+        for attempt in range(ATTEMPTS):
+            last = self._look_up(lambda index: index.position().number)
+            if not (records := decide()):
+                return last, records
+            if last >= LAST_NUMBER:  # readers would pass over what comes after it
+                raise CatalogError(
+                    f"the records {self.folder} are full: a file of them has the last number",
+                    remedy="name another folder: no catalog comes that far by runs",
+                )
+            segment = Segment(last + 1, name, tuple((self._names[type(one)], fields_of(one)) for one in records))
+            if self._create(segment):
+                self._appended = segment.number
+                return segment.number, records
+            time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+        raise CatalogError(
+            f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
+            remedy="run fewer workflows on this catalog at once, then try again",
+        )
+
+    def _create(self, segment: Segment) -> bool:
+        """Make the file of a segment; return whether it is in the log. If not, its number was taken."""
+        try:
+            content = pack([segment.lines()])
+        except UnicodeEncodeError as error:
+            raise CatalogError(f"a record holds characters that are not Unicode: {error}") from error
+        except SegmentError as error:
+            raise CatalogError(f"the records {self.folder} do not take so much at once: {error}") from error
+        file, failure = self._segments.segment_file(segment.number), None
+        try:
+            reach("log.appending")
+            if segment.number == 1:
+                self.folder.make_folder(synced=True)
+            file.place.write_new(content)
+            reach("log.appended")
+        except OSError as error:  # also that it is there: the answer to this try may have been lost
+            failure = error
+        try:
+            is_made = failure is None or self._id_of(file) == segment.id
+            folded = self._folded_id(segment.number)
+            if is_made and folded not in (None, segment.id):
+                file.place.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed("written", error) from error
+        if (is_made and folded is None) or folded == segment.id:
+            return True
+        if failure is None or isinstance(failure, FileExistsError):
+            return False
+        raise self._failed("written", failure) from failure
+
+    def _id_of(self, file: SegmentFile) -> str:
+        with suppress(FileNotFoundError):
+            return file.last_id()
+        return ""
+
+    def _folded_id(self, number: int) -> str | None:
+        """Return the id of a segment in the fold that has its number, empty where that has none; None where no fold
+        has. A writer that was stopped for long, before it made its file or after, finds there what counts."""
+        for _ in range(_LOOKS):
+            folds = [one for one in self._segments.files() if one.is_fold and one.first <= number <= one.last]
+            if not folds:
+                break
+            try:
+                return next((one.id for one in folds[-1].segments() if one.number == number), "")
+            except FileNotFoundError:
+                continue  # it was merged elsewhere, and deleted
+            except SegmentError:
+                break
+        return None
+
+    # Keeping ----------------------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Make all that any process appended survive a loss of power. Raises CatalogError."""
+        for _ in range(_LOOKS):
+            synced = self._look_up(lambda index: index.synced)
+            there = [one for one in self._segments.files() if one.last > synced]
+            if self._appended > max((synced, *(one.last for one in there))):
+                raise self._unsynced(f"segment {self._appended} is gone")
+            files = [one for one in there if not one.is_fold]
+            try:
+                if files:
+                    reach("log.syncing")
+                    self.folder.sync([one.place for one in files])
+                    self._look_up(partial(RecordIndex.note_synced, number=files[-1].last))
+                return
+            except FileNotFoundError:
+                continue  # it was folded elsewhere, and deleted
+            except OSError as error:
+                raise self._unsynced(str(error)) from error
+        raise self._unsynced("they change all the time")
+
+    def _unsynced(self, why: str) -> CatalogError:
+        return CatalogError(
+            f"the records {self.folder} cannot be synced: {why}", exists=self.folder.room() or None,
+            remedy="what was recorded last may be lost with the power",
+        )
+
+    def forget_index(self) -> None:
+        """Have the index made anew when it is used next."""
+        with self._lock:
+            self._file = self._index_file()  # also where it was not looked at yet
+            self._discard()
+            self._damaged.clear()
+
+    # The index --------------------------------------------------------------------------------------------------------
+
+    def _look_up(self, look: Callable[[RecordIndex], T], *, is_fresh: bool = True) -> T:
+        """Look at the index once it has read all segments; at one that is made anew where its database is damaged, or
+        in memory where it cannot be written."""
+        with self._lock:
+            for attempt in range(3):
+                try:
+                    index = self._index(is_in_memory=attempt == 2)
+                    if is_fresh or self._checked is None:
+                        self._refresh(index)
+                    return look(index)
+                except (sqlite3.DatabaseError, OSError):
+                    if attempt == 2:
+                        raise
+                    self._discard()
+            raise AssertionError("the last attempt returns or raises")
+
+    def _index(self, *, is_in_memory: bool) -> RecordIndex:
+        file = self._index_file()
+        if self._index_used is None or self._file != file:
+            self._file, self._checked = file, None
+            self._index_used = RecordIndex(self._kinds, None if is_in_memory else file)
+        return self._index_used
+
+    def _discard(self) -> None:
+        self._index_used = None
+        if (file := self._file) is not None:
+            with suppress(OSError):
+                for one in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+                    one.unlink(missing_ok=True)
+
+    def _refresh(self, index: RecordIndex) -> None:
+        try:
+            for _ in range(_LOOKS):
+                with suppress(FileNotFoundError):  # what was listed is folded elsewhere, and deleted
+                    if self._read_on(index):
+                        return
+        except OSError as error:
+            raise self._failed("read", error) from error
+        raise CatalogError(f"the records {self.folder} change all the time", remedy="try again")
+
+    def _read_on(self, index: RecordIndex) -> bool:
+        """Have an index read what it has not read; return whether it has all."""
+        if (older := self._older()) is not None:
+            if self._checked is None:
+                try:
+                    segments = list(older)
+                except CatalogError:
+                    if self._older() is None:  # another process has taken them over meanwhile
+                        return False
+                    raise
+                self._checked = index.add(Position(), segments, len(segments), {})
+            return self._older() is not None
+        (files, far), at = self._segments.listing(), index.position()
+        for file in far:
+            self.remarks[f"{file.place.name} is left out: its number is too far ahead"] = None
+        last = max((one for one in files if one.last == at.number), default=None)  # its own file, if that is there
+        if at.number and (at != self._checked or last is None or last != self._checked_in):
+            if last is None or last.last_id() != at.id:
+                index.clear()  # it was rewritten, or another catalog, or an older copy of it, was put in this place
+                return False
+            self._checked = at
+        self._checked_in = last
+        newer = [one for one in files if one.last > at.number]
+        for file in covering([one for one in newer if one.place.name not in self._damaged], at.number):
+            lost = self._lost(newer, at.number, file.first)
+            try:
+                added = index.add(at, file.segments(), file.last, lost)
+            except SegmentError as error:
+                self._damaged[file.place.name] = str(error)
+                if self._may_be_elsewhere(file, newer):
+                    return False
+                continue
+            if added is None:
+                return False
+            at, self._checked, self._checked_in = added, added, file
+        if (end := max((one.last for one in newer), default=0)) > at.number:
+            self._checked = index.add(at, (), end, self._lost(newer, at.number, end + 1))
+            return self._checked is not None
+        return True
+
+    def _may_be_elsewhere(self, damaged: SegmentFile, files: Sequence[SegmentFile]) -> bool:
+        """Return whether others may have what a damaged file had. That is not looked for once very many are damaged."""
+        return len(self._damaged) < _LOOKS // 2 and any(
+            one.first <= damaged.last and one.last >= damaged.first and one.place.name not in self._damaged
+            for one in files if one.is_fold or damaged.is_fold
+        )
+
+    def _lost(self, files: Sequence[SegmentFile], after: int, before: int) -> dict[int, str]:
+        """Say what is lost between two numbers, by number."""
+        if before <= after + 1:
+            return {}
+        damaged = {
+            one.last: f"{one.place.name} is damaged, and left out: {self._damaged[one.place.name]}" for one in files
+            if one.place.name in self._damaged and one.first < before and one.last > after
+        }
+        return damaged or {after + 1: f"segments {after + 1} to {before - 1} of the records are gone"}
+
+    def _failed(self, done: str, error: OSError) -> CatalogError:
+        what = f"the records {self.folder} cannot be {done}: {error.strerror or error}"
+        remedy = "have `helix repair` move aside what lies there" if isinstance(error, NotADirectoryError) else None
+        return CatalogError(what, exists=self.folder.room() or None, remedy=remedy)
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return texts as one value of a query, for ``json_each``."""
+    return json.dumps(sorted(set(texts)))

@@ -92,7 +92,7 @@ class CatalogReader:
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
-        self._is_older = is_older(layout)
+        self._is_older = self._place.is_older
         self._records = RecordLog(
             layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id),
             self._older_segments,
@@ -144,9 +144,13 @@ class CatalogReader:
         Whether data is there is looked at only for what the remembered iterations had; and a disk's folders in which
         something is live are not searched.
         """
-        past = self._history.recent(workflow, REMEMBERED)
-        near = {node.signature for one in past for node in one.nodes}
-        live = self._artifacts.live(near)
+        with self._records.one_look():
+            past = self._history.recent(workflow, REMEMBERED)
+            near = {node.signature for one in past for node in one.nodes}
+            live = self._artifacts.live(near)
+            ended = [one.record for one in past if one.record.status != "running"]
+            last = ended[-1] if ended else None
+            nodes = self._history.nodes_of(last) if last else ()
         if not past and not live:
             self._check_recorded()
         with explained(self._layout, "read"):
@@ -156,14 +160,12 @@ class CatalogReader:
                 self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
             )
         lost = {record.signature for record in missing}
-        ended = [one.record for one in past if one.record.status != "running"]
-        last = ended[-1] if ended else None
         return CatalogView(
             workflow,
             MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
             tuple(missing),
             last,
-            self._history.nodes_of(last) if last else (),
+            nodes,
             past,
             past[-1].record.number + 1 if past else 1,
             self._bytes_from_records(live.values(), stored),

@@ -214,7 +214,7 @@ class TestStoring:
         assert orphan.path is not None
         once = dict.fromkeys(("tables", "models", orphan.path.name), 1)
         # For their bytes, and at each of four looks: at iterations, twice at nodes, and at what is live.
-        assert Counter(listed) == {**once, "records": 5}
+        assert Counter(listed) == {**once, "records": 2}
         assert view.bytes_used > kept.bytes
 
     @pytest.mark.long

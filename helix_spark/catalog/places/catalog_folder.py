@@ -118,8 +118,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
             remedy="give a folder whose path is without it",
         )
     with explained(layout, "read"):
-        if os.path.lexists(layout.marker) if isinstance(layout.marker, Path) else layout.marker.exists():
-            _check_marker(layout)
+        if _has_marker(layout):
             _check_no_links(layout)
         elif layout.root.exists():
             if not _holds_records(layout):
@@ -193,11 +192,23 @@ def _holds_records(layout: Layout) -> bool:
     return any(is_signature(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names())
 
 
+def _has_marker(layout: Layout) -> bool:
+    """Return whether a catalog's marker is there, and one that can be read. Raises CatalogError if it cannot."""
+    if isinstance(layout.marker, Path) and not os.path.lexists(layout.marker):
+        return False
+    with suppress(FileNotFoundError):
+        _check_marker(layout)
+        return True
+    return False
+
+
 def _check_marker(layout: Layout) -> None:
     remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
         marker = _read_marker(layout)
     except (ValueError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and not isinstance(layout.marker, Path):
+            raise
         if isinstance(error, ValueError) and _holds_records(layout):
             return  # the next write makes it anew: it says nothing that this does not
         why = error.strerror if isinstance(error, OSError) else error
@@ -306,13 +317,19 @@ def _check_folder_writable(layout: Layout, root: Path) -> None:
 
 class SamePlace:
     """The place of one catalog, which may not be there yet: its folder may be deleted, or another catalog put in its
-    place, while a session goes on. A catalog is known by the id in its marker."""
+    place, while a session goes on. A catalog is known by the id in its marker.
+
+    Attributes:
+        is_older: whether it was of an older layout when it was looked at first.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._id: str | None = None
+        self.is_older = False
         with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            self._id = self._read_id()
+            marker = _read_marker(layout)
+            self._id, self.is_older = str(marker.get("id", "")), marker["layout"] < LAYOUT
 
     @property
     def id(self) -> str:

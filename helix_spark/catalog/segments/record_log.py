@@ -16,8 +16,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,7 @@ class RecordLog:
         self._checked_in: SegmentFile | None = None
         self._damaged: dict[str, str] = {}
         self._appended = 0
+        self._is_held = False
         self.remarks: dict[str, None] = {}
 
     # Looking up -------------------------------------------------------------------------------------------------------
@@ -94,6 +95,17 @@ class RecordLog:
         """Return the number of the newest segment with a record of a kind; 0 if there is none."""
         ((turn,),) = self.select(f"SELECT max(turn) FROM {self._names[record_type]}")
         return 0 if turn is None else int(turn) >> TURN_BITS
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Look for what was appended once, and have all queries of the block answered as of then."""
+        with self._lock:
+            self._look_up(lambda index: None)
+            self._is_held, held = True, self._is_held
+            try:
+                yield
+            finally:
+                self._is_held = held
 
     @property
     def rejections(self) -> tuple[str, ...]:
@@ -233,7 +245,7 @@ class RecordLog:
             for attempt in range(3):
                 try:
                     index = self._index(is_in_memory=attempt == 2)
-                    if is_fresh or self._checked is None:
+                    if (is_fresh and not self._is_held) or self._checked is None:
                         self._refresh(index)
                     return look(index)
                 except (sqlite3.DatabaseError, OSError):

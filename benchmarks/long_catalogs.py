@@ -107,7 +107,9 @@ def _in_store(root: Path, iterations: int) -> Mapping[str, float]:
     with local_store() as address, _counted(address) as (front, requests), tempfile.TemporaryDirectory() as index:
         access = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
                   "AWS_ALLOW_HTTP": "true"}
-        HTTPConnection(address.removeprefix("http://")).request("PUT", "/bucket")
+        bucket = HTTPConnection(address.removeprefix("http://"))
+        bucket.request("PUT", "/bucket")
+        bucket.getresponse().read()
         store = S3Store("bucket", endpoint=address, access_key_id="key", secret_access_key="secret", region="us-east-1",
                         client_options={"allow_http": True}, virtual_hosted_style_request=False)
         for file in (root / "helix.json", *(root / "records").glob("*.*")):

@@ -28,7 +28,7 @@ AT_ONCE = 16
 GROWTH = 4
 """A fold has at least so many times the bytes of the next one, or is merged with it."""
 
-FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 128 << 20, 1 << 17
+FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 256 << 20, 1 << 18
 """Bytes of a fold that is not merged any more: a reader has one in memory. And bytes and lines that it has unpacked, at
 most: readers do not take files of more than some times that."""
 

@@ -23,7 +23,7 @@ _HEADER = len(_FORMAT) + 65
 LARGEST_FILE = 256 << 20
 """Bytes of a file at most."""
 
-_MOST_LETTERS, _MOST_LINES, _LONGEST_LINE, _PIECE = 1 << 29, 1 << 18, 64 << 20, 1 << 20
+_MOST_LETTERS, _MOST_LINES, _LONGEST_LINE, _PIECE = 1 << 29, 1 << 19, 64 << 20, 1 << 20
 """Bytes of all lines of a file, lines, and bytes of one, at most; and bytes that are unpacked at a time."""
 
 _LONG_LINE, _MANY, _MOST_MARKS = 1 << 16, 64, 1 << 19

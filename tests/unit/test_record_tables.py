@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 from doubled import workflow
 from warned import Warned
 
@@ -15,6 +17,8 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import KINDS
 from helix_spark.cli.main import helix as command
+
+MANUAL = Path(__file__).parents[2] / "docs" / "operating.md"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,19 @@ def test_all_records_are_rows_in_the_order_of_their_appends(catalog: Path, tmp_p
         for row in found:
             del row["segment"], row["place"]
         assert [kind.record_type(**row) for row in found] == rows
+
+
+def test_the_queries_of_the_manual_answer(catalog: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(command, ["history", str(tmp_path / "out"), "--catalog", str(catalog)]).exit_code == 0
+    tables = QueryBuilder()
+    for kind in KINDS:
+        tables.register(kind.name, DeltaTable(str(tmp_path / "out" / kind.name)))
+    queries = re.findall(r"```sql\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    answers = [pa.table(tables.execute(query).read_all()).to_pylist() for query in queries]
+    seconds, nodes, stored = answers
+    assert [(row["workflow"], row["number"]) for row in seconds] == [("shared", 1), ("shared", 2)]
+    assert {row["name"]: row["times"] for row in nodes} | {"data": 2, "rows": 2} == {"data": 2, "rows": 2, "total": 2}
+    assert {row["node"] for row in stored} == {"rows", "total"}
 
 
 def test_nothing_is_written_over(catalog: Path, tmp_path: Path) -> None:

@@ -41,8 +41,14 @@ class Text:
             return f"it is a {type(value).__name__}"
         if len(value) > self.most:
             return f"it has {len(value):,} letters"
-        odd = re.fullmatch(self.form, value) is None if self.form else self.named and CONTROL.search(value) is not None
+        if self.form:
+            odd = _pattern(self.form).fullmatch(value) is None
+        else:
+            odd = self.named and CONTROL.search(value) is not None
         return f"it is {value[:80]!r}" if odd else ""
+
+
+_pattern = lru_cache(maxsize=None)(re.compile)
 
 
 def one_of(*words: str) -> Text:

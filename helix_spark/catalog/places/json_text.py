@@ -22,8 +22,8 @@ def parsed(text: str | bytes) -> Any:
     """
     try:
         value = json.loads(text)
-        letters = text if isinstance(text, str) else text.decode("latin-1")
-        if letters.count("[") + letters.count("{") <= DEEPEST or not is_too_deep(value):
+        marks = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+        if marks <= DEEPEST or not is_too_deep(value):
             return value
     except RecursionError:
         pass

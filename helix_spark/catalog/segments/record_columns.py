@@ -109,16 +109,12 @@ def cells_of(said: Mapping[str, Any], record_type: type[RecordType]) -> tuple[li
     left out; and what does not fit, in words."""
     cells, wrong = list[Any](), list[str]()
     for name, column in columns_of(record_type).items():
-        if name in said:
-            value = said[name]
-            if what := column.misfit(value):
-                wrong.append(f"{name}: {what}")
-        elif column.default is MISSING:
-            value = None
+        value = said.get(name, column.default)
+        if value is not column.default and (what := column.misfit(value)):
+            wrong.append(f"{name}: {what}")
+        elif value is MISSING:
             wrong.append(f"{name}: it is missing")
-        else:
-            value = column.default
-        cells.append(json.dumps(value) if column.plain == "strs" else value)
+        cells.append(json.dumps(value) if column.plain == "strs" and not wrong else value)
     return cells, "; ".join(wrong)
 
 

@@ -27,6 +27,9 @@ TURN_BITS = 20
 _FORM = 1
 """Number of what is in a database besides its tables' columns: it grows where rows are held to stricter rules."""
 
+_AT_ONCE = 1 << 20
+"""Letters of rows that are inserted at once."""
+
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""
 
@@ -137,11 +140,7 @@ class RecordIndex:
         with self._writing():
             if self.position() != before:
                 return None
-            name = ""
-            for segment in segments:
-                name = segment.id
-                if segment.number > before.number:
-                    self._add(segment)
+            name = self._add(segments, before.number)
             for number, why in lost.items():
                 self._reject(number << TURN_BITS, why)
             self._say("position", f"{last} {name}")
@@ -158,17 +157,33 @@ class RecordIndex:
                 self._database.execute(statement)
             self._say("form", self._form())
 
-    def _add(self, segment: Segment) -> None:
-        for place, (name, said) in enumerate(segment.rows):
-            turn = segment.number << TURN_BITS | place
-            if (kind := self._kinds.get(name)) is None or place >> TURN_BITS:
-                continue  # of a later version
-            row, wrong = cells_of(said, kind.record_type)
-            if wrong:
-                self._reject(turn, f"{name}: {wrong}")
-            else:
-                marks = ", ".join("?" * (1 + len(row)))
-                self._database.execute(f"INSERT INTO {name} VALUES ({marks})", (turn, *row))
+    def _add(self, segments: Iterable[Segment], after: int) -> str:
+        """Insert the rows of segments after a number; return the id of the last segment, empty if there is none."""
+        name, letters = "", 0
+        waiting: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in self._kinds}
+        for segment in segments:
+            name = segment.id
+            for place, (kind, said) in enumerate(segment.rows if segment.number > after else ()):
+                turn = segment.number << TURN_BITS | place
+                if kind not in waiting or place >> TURN_BITS:
+                    continue  # of a later version
+                row, wrong = cells_of(said, self._kinds[kind].record_type)
+                if wrong:
+                    self._reject(turn, f"{kind}: {wrong}")
+                    continue
+                waiting[kind].append((turn, *row))
+                letters += sum(len(cell) for cell in row if type(cell) is str)
+                if letters > _AT_ONCE:
+                    self._insert(waiting)
+                    letters = 0
+        self._insert(waiting)
+        return name
+
+    def _insert(self, waiting: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        for kind, rows in waiting.items():
+            if rows:
+                self._database.executemany(f"INSERT INTO {kind} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+                rows.clear()
 
     def _reject(self, turn: int, why: str) -> None:
         self._database.execute("INSERT INTO rejections VALUES (?, ?)", (turn, why))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
-from helix_spark.catalog.places.catalog_folder import Layout, explained
+from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, entries_below, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
 from helix_spark.catalog.segments.folding import FULL_LETTERS, FULL_LINES
-from helix_spark.catalog.segments.segment import Segment, pack
+from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
 from helix_spark.catalog.segments.segment_folder import SegmentFolder
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import read_regular
@@ -36,10 +36,8 @@ _AT_ONCE, _MOST_LETTERS = 5_000, 16 << 20
 
 def is_older(layout: Layout) -> bool:
     """Return whether a catalog is of layout 1."""
-    try:
-        return bool(parsed(text_in(layout.marker)).get("layout") == 1)
-    except (OSError, ValueError, AttributeError):
-        return False
+    with explained(layout, "read"):
+        return layout_number(layout) == 1
 
 
 def older_segments(layout: Layout) -> Iterator[Segment]:
@@ -86,7 +84,7 @@ def take_over(layout: Layout, leases: Leases) -> None:
 def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
     lines, letters, last = list[bytes](), 0, 0
     for segment in (*segments, None):
-        more = b"" if segment is None else segment.lines()
+        more = b"" if segment is None else _lines(folder, segment)
         if lines and (segment is None or letters + len(more) > FULL_LETTERS or len(lines) * _AT_ONCE >= FULL_LINES):
             fold = folder.fold_file(last - len(lines) + 1, last).place
             fold.unlink(missing_ok=True)
@@ -95,6 +93,13 @@ def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
         if segment is not None:
             lines.append(more)
             letters, last = letters + len(more), segment.number
+
+
+def _lines(folder: SegmentFolder, segment: Segment) -> bytes:
+    try:
+        return segment.lines()
+    except (SegmentError, UnicodeEncodeError) as error:
+        raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
 
 
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:

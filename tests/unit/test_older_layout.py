@@ -66,6 +66,15 @@ def test_the_first_write_takes_it_over(older: Path) -> None:
     assert stored <= {one.attempt for one in catalog.live()}
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda marker: marker.write_text("{")], ids=["gone", "damaged"])
+def test_one_without_a_marker_is_known_by_its_records(older: Path, damage: Callable[[Path], object]) -> None:
+    damage(older / "helix.json")
+    assert outputs(Catalog.open(older, create=False)) == RAN
+    Catalog.open(older, create=False).make()
+    assert json.loads((older / "helix.json").read_text())["layout"] == 2
+    assert outputs(Catalog.open(older, create=False)) == RAN
+
+
 def test_who_has_it_open_meanwhile_goes_on(older: Path) -> None:
     reader, writer = Catalog.open(older, create=False), Catalog.open(older, create=False)
     assert outputs(reader) == RAN

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -389,6 +390,16 @@ class TestFolds:
         assert list(folder.glob("*.segment")) == []
         assert len(names(log_of(folder))) == AT_ONCE
         assert names(log) == names(log_of(folder))
+
+    def test_what_writers_left_that_were_stopped_goes_in_the_end(self, folder: LocalPath) -> None:
+        log = filled(folder, 2)
+        old, young = (f".0000000003.segment.{letter * 32}" for letter in "ab")
+        for name, age in ((old, 3), (young, 1)):
+            (folder / name).write_bytes(b"begun")
+            then = time.time() - age * 24 * 3600
+            os.utime(folder / name, (then, then))
+        fold(log)
+        assert sorted(path.name for path in folder.glob(".*")) == [young]
 
     def test_what_stays_is_bounded(self, folder: LocalPath) -> None:
         log = filled(folder, KEPT_SEGMENTS + AT_ONCE)

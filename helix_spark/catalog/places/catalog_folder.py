@@ -166,11 +166,23 @@ def make_catalog(layout: Layout) -> None:
             return
         # Synced once in a catalog's life, before anything else is in it.
         layout.root.make_folder(synced=True)
-        new = {"layout": LAYOUT, "created_by": f"helix_spark {package_version('helix_spark')}", "id": uuid.uuid4().hex}
+        by = f"helix_spark {package_version('helix_spark')}"
+        new = {"layout": layout_number(layout), "created_by": by, "id": uuid.uuid4().hex}
         with suppress(FileExistsError):
             layout.marker.write_new(f"{json.dumps(new)}\n".encode(), synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
+
+
+def layout_number(layout: Layout) -> int:
+    """Return the layout of a catalog, by its marker; of one without a marker that can be read by its records."""
+    with suppress(FileNotFoundError, ValueError):
+        return int(_read_marker(layout)["layout"])
+    with suppress(NotADirectoryError):
+        names = [one.name for one in layout.records.entries()]
+        if any(name.endswith(".head") for name in names) and not any(name.endswith(".segment") for name in names):
+            return 1
+    return LAYOUT
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
@@ -330,6 +342,9 @@ class SamePlace:
         with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
             marker = _read_marker(layout)
             self._id, self.is_older = str(marker.get("id", "")), marker["layout"] < LAYOUT
+            return
+        with explained(layout, "read"):
+            self.is_older = layout_number(layout) < LAYOUT
 
     @property
     def id(self) -> str:

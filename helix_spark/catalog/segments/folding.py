@@ -11,12 +11,14 @@ Times are those that the disk or store gives to files.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, unpack
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
@@ -35,6 +37,9 @@ most: readers do not take files of more than some times that."""
 KEPT_SEGMENTS, KEPT_SECONDS, LOOKED_AT_SECONDS = 256, 2 * 24 * 3600.0, 3600.0
 """Folded segments that stay, the newest, for how long at most; and for how long a fold stays that was merged."""
 
+_UNFINISHED = re.compile(r"\.\d{10}(?:-\d{10})?\.(?:segment|fold)\.[0-9a-f]{32}", re.ASCII)
+"""What a file is called before it gets its name (`LocalPath.write_new`)."""
+
 
 def fold(log: RecordLog) -> int:
     """Fold what was appended, and delete what was folded long ago; return how many files were folded. Raises
@@ -49,6 +54,8 @@ def fold(log: RecordLog) -> int:
         for file in _outlived(folder.files()):
             reach("fold.deleting")
             file.place.unlink(missing_ok=True)
+        for place in _unfinished(log.folder):
+            place.unlink(missing_ok=True)
     except FileNotFoundError:  # another process took this over from one that was stopped, and was faster
         return 0
     except (OSError, SegmentError) as error:
@@ -159,6 +166,16 @@ def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
             break  # nor goes any after it
         yield file
     yield from (one for one in replaced if one.is_fold and now - one.written > LOOKED_AT_SECONDS and is_kept(one))
+
+
+def _unfinished(folder: Place) -> list[Place]:
+    """Return what writers left that were stopped before a file got its name."""
+    entries = folder.entries()
+    newest = max((one.stat().st_mtime for one in entries), default=0.0)
+    return [
+        folder / one.name for one in entries
+        if _UNFINISHED.fullmatch(one.name) and newest - one.stat().st_mtime > KEPT_SECONDS
+    ]
 
 
 def _is_sound(fold: SegmentFile) -> bool:

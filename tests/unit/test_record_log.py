@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,27 @@ class TestAppends:
         assert stopped.append([Seen("late")]) == 2 * AT_ONCE + 2
         assert names(log_of(folder))[-1] == "late"
         assert len(names(log_of(folder))) == 2 * AT_ONCE + 2
+
+    @pytest.mark.parametrize("lost", [(3,), (3, 4)])
+    def test_who_was_stopped_does_not_take_the_place_of_what_is_lost(
+        self, folder: LocalPath, monkeypatch: pytest.MonkeyPatch, lost: tuple[int, ...]
+    ) -> None:
+        stopped, reader = filled(folder, 2), log_of(folder)
+
+        def others_go_on(_: str) -> None:
+            monkeypatch.setattr(record_log, "reach", lambda name: None)
+            for number in range(3):
+                log_of(folder).append([Seen(f"other {number}")])
+            assert len(names(reader)) == 5
+            for number in lost:
+                file_of(folder, number).unlink()
+
+        monkeypatch.setattr(record_log, "reach", others_go_on)
+        assert stopped.append([Seen("late")]) == 6
+        assert names(reader)[-1] == names(log_of(folder))[-1] == "late"
+        fresh = log_of(folder)
+        assert len(names(fresh)) == 6 - len(lost)
+        assert fresh.rejections == (f"segments 3 to {lost[-1]} of the records are gone",)
 
     @pytest.mark.long
     def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
@@ -451,6 +473,31 @@ class TestFolds:
         assert max(told[limit]) <= most + 100
         assert names(log_of(folder)) == [str(number) for number in range(3 * AT_ONCE)]
 
+    @pytest.mark.parametrize("lost", [1, 2])
+    def test_a_log_that_lost_its_beginning_is_folded_again_and_again(self, folder: LocalPath, lost: int) -> None:
+        log = filled(folder, AT_ONCE + lost)
+        for number in range(1, lost + 1):
+            file_of(folder, number).unlink()
+        for _ in range(3):
+            assert fold(log)
+            for number in range(AT_ONCE):
+                log.append([Seen(str(number))])
+        assert len(names(log_of(folder))) == 4 * AT_ONCE
+        assert SegmentFolder(folder).damaged() == {}
+
+    def test_folds_that_share_segments_become_one_that_has_each_once(self, folder: LocalPath) -> None:
+        log = filled(folder, 2 * AT_ONCE)
+        segments = SegmentFolder(folder)
+        for first, last in ((1, 9), (4, 14)):
+            files = [file_of(folder, number).read_bytes() for number in range(first, last + 1)]
+            lines = [one.lines() for file in files for one in segments_in(file)]
+            segments.fold_file(first, last).place.write_new(pack(lines))
+        assert fold(log)
+        assert segments.damaged() == {}
+        for file in folder.glob("*.segment"):
+            file.unlink()
+        assert names(log_of(folder)) == [str(number) for number in range(2 * AT_ONCE)]
+
     def test_damage_is_not_folded(self, folder: LocalPath) -> None:
         log = filled(folder, AT_ONCE)
         flip(file_of(folder, 3))
@@ -482,6 +529,7 @@ def test_few_files_have_all_segments() -> None:
     files = [SegmentFile(first, last, nowhere) for first, last in ((1, 1), (1, 9), (2, 5), (4, 12), (14, 14), (20, 30))]
     assert [(one.first, one.last) for one in covering(files, 0)] == [(1, 9), (4, 12), (14, 14), (20, 30)]
     for after in range(31):
+        assert all(one.last > before.last for before, one in pairwise(covering(files, after)))
         found = {one for one in numbers(covering(files, after)) if one > after}
         assert found == {one for one in numbers(files) if one > after}
 

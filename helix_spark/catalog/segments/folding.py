@@ -137,13 +137,21 @@ def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
 def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
     made = folder.fold_file(files[0].first, files[-1].last)
     with suppress(FileExistsError):
-        made.place.write_new(pack(piece for file in files for piece in _lines(file)), synced=True)
+        made.place.write_new(pack(_lines(files)), synced=True)
 
 
-def _lines(file: SegmentFile) -> Iterator[bytes]:
-    for _ in file.segments():
-        pass  # what is damaged is not folded: it would look sound
-    yield from unpack(file.content())
+def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
+    """Yield the lines of all segments, each once. Raises SegmentError for a damaged file, which in a fold would look
+    sound."""
+    at = 0
+    for file in files:
+        if file.first > at:
+            for _ in file.segments():
+                pass
+            yield from unpack(file.content())
+        else:
+            yield from (segment.lines() for segment in file.segments() if segment.number > at)
+        at = file.last
 
 
 def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,7 +134,7 @@ class RecordLog:
     def _append(self, decide: Callable[[], Sequence[Record]]) -> tuple[int, Sequence[Record]]:
         name = uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
-            last = self._look_up(lambda index: index.position().number)
+            last, before = self._look_up(lambda index: astuple(index.position()))
             if not (records := decide()):
                 return last, records
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
@@ -141,7 +142,8 @@ class RecordLog:
                     f"the records {self.folder} are full: a file of them has the last number",
                     remedy="name another folder: no catalog comes that far by runs",
                 )
-            segment = Segment(last + 1, name, tuple((self._names[type(one)], fields_of(one)) for one in records))
+            rows = tuple((self._names[type(one)], fields_of(one)) for one in records)
+            segment = Segment(last + 1, name, rows, before)
             if self._create(segment):
                 self._appended = segment.number
                 return segment.number, records
@@ -170,9 +172,10 @@ class RecordLog:
             failure = error
         try:
             is_made = failure is None or self._id_of(file) == segment.id
-            folded = self._folded_id(segment.number)
-            if is_made and folded not in (None, segment.id):
+            folded, fills_gap = self._standing(segment)
+            if is_made and (folded not in (None, segment.id) or fills_gap):
                 file.place.unlink(missing_ok=True)
+                return False
         except OSError as error:
             raise self._failed("written", error) from error
         if (is_made and folded is None) or folded == segment.id:
@@ -181,25 +184,21 @@ class RecordLog:
             return False
         raise self._failed("written", failure) from failure
 
+    def _standing(self, segment: Segment) -> tuple[str | None, bool]:
+        """Return the id of the segment in the fold that has a number, empty where that has none, None where no fold
+        has; and whether the segment was made where another one is lost. A writer that was stopped for long, before it
+        made its file or after, finds there what counts."""
+        for _ in range(_LOOKS):
+            files = self._segments.files()
+            with suppress(FileNotFoundError):  # it was merged elsewhere, and deleted
+                folded = _folded_id(files, segment.number)
+                return folded, folded is None and _fills_gap(files, segment)
+        return None, False
+
     def _id_of(self, file: SegmentFile) -> str:
         with suppress(FileNotFoundError):
             return file.last_id()
         return ""
-
-    def _folded_id(self, number: int) -> str | None:
-        """Return the id of a segment in the fold that has its number, empty where that has none; None where no fold
-        has. A writer that was stopped for long, before it made its file or after, finds there what counts."""
-        for _ in range(_LOOKS):
-            folds = [one for one in self._segments.files() if one.is_fold and one.first <= number <= one.last]
-            if not folds:
-                break
-            try:
-                return next((one.id for one in folds[-1].segments() if one.number == number), "")
-            except FileNotFoundError:
-                continue  # it was merged elsewhere, and deleted
-            except SegmentError:
-                break
-        return None
 
     # Keeping ----------------------------------------------------------------------------------------------------------
 
@@ -339,6 +338,23 @@ class RecordLog:
         what = f"the records {self.folder} cannot be {done}: {error.strerror or error}"
         remedy = "have `helix repair` move aside what lies there" if isinstance(error, NotADirectoryError) else None
         return CatalogError(what, exists=self.folder.room() or None, remedy=remedy)
+
+
+def _folded_id(files: Sequence[SegmentFile], number: int) -> str | None:
+    """Return the id of a segment in the fold that has its number, empty where that has none; None where no fold has."""
+    folds = [one for one in files if one.is_fold and one.first <= number <= one.last]
+    with suppress(SegmentError):
+        return next((one.id for one in folds[-1].segments() if one.number == number), "") if folds else None
+    return None
+
+
+def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:
+    """Return whether those after a segment follow another one, which is lost: who has read on would never see it."""
+    later = [one for one in files if one.last > segment.number]
+    with suppress(SegmentError):
+        first = next((one for one in later[0].segments() if one.number > segment.number), None) if later else None
+        return first is not None and (first.number > segment.number + 1 or first.after not in ("", segment.id))
+    return False
 
 
 def listed(texts: Iterable[str]) -> str:

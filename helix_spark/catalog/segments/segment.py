@@ -43,11 +43,13 @@ class Segment:
         number: its place in the log, from 1 on.
         id: of the append, by which one whose answer was lost is found.
         rows: kinds of records with their fields; those of a file once, before its next segment is asked for.
+        after: the id of the segment before it, as its writer found it; empty where that is not known.
     """
 
     number: int
     id: str
     rows: Iterable[tuple[str, Mapping[str, Any]]]
+    after: str = ""
 
     def lines(self) -> bytes:
         """Return the segment as it stands in a file. Raises UnicodeEncodeError for text that is not Unicode,
@@ -56,7 +58,8 @@ class Segment:
         >>> Segment(3, "a", (("files", {"name": "x"}),)).lines()
         b'{"segment":3,"id":"a"}\\n["files",{"name":"x"}]\\n'
         """
-        values = ({"segment": self.number, "id": self.id}, *self.rows)
+        head = {"segment": self.number, "id": self.id} | ({"after": self.after} if self.after else {})
+        values = (head, *self.rows)
         lines = [f"{_to_json(value)}\n".encode() for value in values]
         if max(map(len, lines)) > _LONGEST_LINE:
             raise SegmentError(f"a row would have more than {_LONGEST_LINE:,} letters")
@@ -117,9 +120,9 @@ def segments_in(file: bytes) -> Iterator[Segment]:
             yield value[0], value[1]
 
     while heads:
-        number, name = _head(heads.pop(), number)
+        number, name, after = _head(heads.pop(), number)
         of_this = rows()
-        yield Segment(number, name, of_this)
+        yield Segment(number, name, of_this, after)
         for _ in of_this:
             pass
 
@@ -160,13 +163,13 @@ def _is_mostly_text(line: bytes) -> bool:
     return bare.count(b'"') <= _MOST_MARKS and sum(map(len, bare.split(b'"')[::2])) <= most
 
 
-def _head(value: Any, before: int) -> tuple[int, str]:
+def _head(value: Any, before: int) -> tuple[int, str, str]:
     if not isinstance(value, dict):
         raise SegmentError("it holds something else than records")
-    number, name = value.get("segment"), value.get("id")
-    if type(number) is not int or not isinstance(name, str) or number <= before:
+    number, name, after = value.get("segment"), value.get("id"), value.get("after", "")
+    if type(number) is not int or not (isinstance(name, str) and isinstance(after, str)) or number <= before:
         raise SegmentError("its segments are not numbered")
-    return number, name
+    return number, name, after
 
 
 def _is_row(value: Any) -> bool:

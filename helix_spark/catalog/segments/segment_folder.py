@@ -141,14 +141,20 @@ def covering(files: Iterable[SegmentFile], after: int) -> list[SegmentFile]:
     [(1, 2), (3, 3)]
     >>> [(one.first, one.last) for one in covering([file(1, 2), file(2, 2), file(3, 3), file(5, 5)], 1)]
     [(2, 2), (3, 3), (5, 5)]
+    >>> [(one.first, one.last) for one in covering([file(2, 6), file(2, 11), file(12, 12)], 0)]
+    [(2, 11), (12, 12)]
     """
-    ordered, chosen, best, at = sorted(files), list[SegmentFile](), None, after
-    for place, file in enumerate(ordered):
-        # The farthest of those that begin by the next number, of two that lead as far the shorter; else there is a gap.
-        if best is None or (file.last, file.first) > (best.last, best.first):
-            best = file
-        is_near = place + 1 < len(ordered) and ordered[place + 1].first <= at + 1
-        if not is_near and best.last > at:
+    ordered, chosen, best, at, place = sorted(files), list[SegmentFile](), None, after, 0
+    while True:
+        # The farthest of those that begin by the next number; of two that lead as far the shorter.
+        while place < len(ordered) and ordered[place].first <= at + 1:
+            if best is None or (ordered[place].last, ordered[place].first) > (best.last, best.first):
+                best = ordered[place]
+            place += 1
+        if best is not None and best.last > at:
             chosen.append(best)
-            at = max(best.last, ordered[place + 1].first - 1) if place + 1 < len(ordered) else best.last
-    return chosen
+            at = best.last
+        elif place < len(ordered):
+            at = ordered[place].first - 1  # what is between is lost
+        else:
+            return chosen

@@ -88,13 +88,18 @@ def _made_again(stack: ExitStack) -> None:
 
 @mutant("an append of a number that was folded counts")
 def _never_behind(stack: ExitStack) -> None:
-    _patch(stack, RecordLog, "_folded_id", lambda self, number: None)
+    _patch(stack, RecordLog, "_standing", lambda self, segment: (None, False))
 
 
 @mutant("an append that was folded meanwhile is made again")
 def _always_behind(stack: ExitStack) -> None:
-    folded_id = RecordLog._folded_id
-    _patch(stack, RecordLog, "_folded_id", lambda self, number: None if folded_id(self, number) is None else "")
+    standing = RecordLog._standing
+
+    def behind(self: RecordLog, segment: Segment) -> tuple[str | None, bool]:
+        folded, fills_gap = standing(self, segment)
+        return None if folded is None else "", fills_gap
+
+    _patch(stack, RecordLog, "_standing", behind)
 
 
 @mutant("upkeep deletes what it folds before the fold is written")
@@ -108,7 +113,7 @@ def _deletes_first(stack: ExitStack) -> None:
         write(folder, files)
 
     _patch(stack, folding, "_write", writes)
-    _patch(stack, folding, "_lines", lambda file: unpack(kept[file.place.name]))
+    _patch(stack, folding, "_lines", lambda files: (one for file in files for one in unpack(kept[file.place.name])))
 
 
 @mutant("upkeep deletes segments that no fold has")

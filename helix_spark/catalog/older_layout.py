@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, entries_below, text_in
@@ -64,14 +64,11 @@ def take_over(layout: Layout, leases: Leases) -> None:
                                remedy="try again once it has ended")
         if not is_older(layout):  # another process has taken it over
             return
-        own = this_process()
-        for name in leases.names():
-            found = leases.find(name)
-            if found and found.holder != own and not leases.is_dead(name, untouched=SILENCE_SECONDS):
-                raise CatalogError(
-                    f"{found.holder or 'another process'} works on the catalog {layout.root}, which an older version "
-                    "of helix_spark made and this one would take over", remedy="wait until it has ended",
-                )
+        if holder := leases.at_work_elsewhere():
+            raise CatalogError(
+                f"{holder} works on the catalog {layout.root}, which an older version of helix_spark made and this one "
+                "would take over", remedy="wait until it has ended",
+            )
         _write_folds(SegmentFolder(layout.records), older_segments(layout))
         marker = parsed(text_in(layout.marker))
         layout.marker.replace_text(f"{json.dumps({**marker, 'layout': LAYOUT})}\n", synced=True)

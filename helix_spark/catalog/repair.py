@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
 from helix_spark.catalog.segments.record_log import RecordLog
@@ -70,12 +70,8 @@ def repair(layout: Layout, records: RecordLog, leases: Leases, *, dry_run: bool)
 
 def check_idle(layout: Layout, leases: Leases) -> None:
     """Raise CatalogError if another process works on a catalog."""
-    own = this_process()
-    for name in leases.names():
-        found = leases.find(name)
-        if found is None or found.holder == own or leases.is_dead(name, untouched=SILENCE_SECONDS):
-            continue
-        raise CatalogError(f"{found.holder or 'another process'} works on the catalog {layout.root} at the moment",
+    if holder := leases.at_work_elsewhere():
+        raise CatalogError(f"{holder} works on the catalog {layout.root} at the moment",
                            remedy="wait until it has ended, or end it; `helix repair --dry-run` looks meanwhile")
 
 

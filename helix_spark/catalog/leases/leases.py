@@ -220,6 +220,15 @@ class Leases:
         except OSError:
             return None
 
+    def at_work_elsewhere(self) -> str:
+        """Return another process that has a lease and may be alive, in words; empty if there is none."""
+        own = this_process()
+        for name in self.names():
+            found = self.find(name)
+            if found and found.holder != own and not self.is_dead(name, untouched=SILENCE_SECONDS):
+                return str(found.holder or "another process")
+        return ""
+
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """True if there is no lease, its process has ended, or, where that cannot be known, it was `untouched` for so
         many seconds by the clocks of two machines."""

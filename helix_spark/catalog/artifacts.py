@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.segments.record_columns import made
+from helix_spark.catalog.segments.record_columns import record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
@@ -43,7 +43,8 @@ class ArtifactLedger:
             return by_signature(self._records.rows(ArtifactRecord, f"WHERE {_LIVE} ORDER BY turn"))
         columns = ", ".join(_WITHOUT_SCHEMA.get(field.name, f'"{field.name}"') for field in fields(ArtifactRecord))
         sql = f"SELECT {columns} FROM artifacts WHERE {_LIVE} ORDER BY turn"
-        return by_signature(made(ArtifactRecord, row) for row in self._records.select(sql, listed(schemas_of)))
+        rows = self._records.select(sql, listed(schemas_of))
+        return by_signature(record_from_cells(ArtifactRecord, row) for row in rows)
 
     def live_of(self, signature: str) -> ArtifactRecord | None:
         return self.live_among([signature]).get(signature)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.segments.record_columns import made
+from helix_spark.catalog.segments.record_columns import record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
@@ -68,7 +68,8 @@ class ResultLedger:
                 observed.setdefault(name, {})[signature] = text
         wanted = {*map(checked_signature, signatures), *declared, *(pair[2] for pair in pairs)}
         rows = self._records.select(_MERGED, listed(wanted)) if wanted else []
-        return KnownResults(standing, stood_for, {row[1]: made(ResultRecord, row) for row in rows}, observed)
+        measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
+        return KnownResults(standing, stood_for, measured, observed)
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of the newest earlier result of a node that holds this, and never held anything else."""

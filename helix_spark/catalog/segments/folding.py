@@ -64,8 +64,9 @@ def fold(log: RecordLog) -> int:
 
 
 def rewrite(log: RecordLog, changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
-    """Write all records anew, then delete all files that there were. Nobody may append meanwhile. Who is stopped in
-    between leaves both, and does it once more. Raises CatalogError if a file is damaged, or they cannot be written.
+    """Write all records anew, then delete all files that there were. No process may append meanwhile. One that is
+    stopped in between leaves both, and does it once more. Raises CatalogError if a file is damaged, or they cannot be
+    written.
 
     Args:
         changed: gives the fields that a record of a kind is to have; None for one that is to go.

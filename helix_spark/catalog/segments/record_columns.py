@@ -124,10 +124,10 @@ def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
     cells, wrong = cells_of(said, record_type)
     if wrong:
         raise ValueError(wrong)
-    return made(record_type, cells)
+    return record_from_cells(record_type, cells)
 
 
-def made(record_type: type[Record], cells: Iterable[Any]) -> Record:
+def record_from_cells(record_type: type[Record], cells: Iterable[Any]) -> Record:
     """Return the record of a row's cells, in the order of its columns."""
     columns = columns_of(record_type)
     return record_type(**{name: one.value(cell) for (name, one), cell in zip(columns.items(), cells, strict=True)})

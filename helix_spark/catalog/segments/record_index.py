@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.segments.record_columns import Record, RecordType, cells_of, columns_of, made
+from helix_spark.catalog.segments.record_columns import Record, RecordType, cells_of, columns_of, record_from_cells
 from helix_spark.catalog.segments.segment import Segment
 
 TURN_BITS = 20
@@ -85,7 +85,7 @@ class RecordIndex:
         )
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
-        if self._said("form") != self._form():
+        if self._note("form") != self._form():
             self.clear()
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class RecordIndex:
         columns = columns_of(record_type)
         names = ", ".join(f'"{name}"' for name in columns)
         found = self.select(f"SELECT {names} FROM {self.table_of(record_type)} {rest}", values)
-        return [made(record_type, row) for row in found]
+        return [record_from_cells(record_type, row) for row in found]
 
     def table_of(self, record_type: type[RecordType]) -> str:
         """Return the name of a kind's table."""
@@ -117,18 +117,18 @@ class RecordIndex:
 
     def position(self) -> Position:
         """Return how far it has read."""
-        number, _, name = self._said("position").partition(" ")
+        number, _, name = self._note("position").partition(" ")
         return Position(int(number), name) if number else Position()
 
     @property
     def synced(self) -> int:
         """The number up to which all segments are known to survive a loss of power."""
-        return int(self._said("synced") or 0)
+        return int(self._note("synced") or 0)
 
     def note_synced(self, number: int) -> None:
         """Remember up to which number segments were synced."""
         with self._writing():
-            self._say("synced", str(number))
+            self._set_note("synced", str(number))
 
     # Adding -----------------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class RecordIndex:
             name = self._add(segments, before.number)
             for number, why in lost.items():
                 self._reject(number << TURN_BITS, why)
-            self._say("position", f"{last} {name}")
+            self._set_note("position", f"{last} {name}")
         return Position(last, name)
 
     def clear(self) -> None:
@@ -155,7 +155,7 @@ class RecordIndex:
             self._database.execute("CREATE TABLE rejections (turn INTEGER, why TEXT)")
             for statement in self._tables():
                 self._database.execute(statement)
-            self._say("form", self._form())
+            self._set_note("form", self._form())
 
     def _add(self, segments: Iterable[Segment], after: int) -> str:
         """Insert the rows of segments after a number; return the id of the last segment, empty if there is none."""
@@ -197,17 +197,17 @@ class RecordIndex:
                 yield f"CREATE INDEX {kind.name}_{place} ON {kind.name} ({', '.join(looked_up)})"
 
     def _form(self) -> str:
-        """What tells databases of other versions: all that makes their tables, and the number of `_FORM`."""
+        """Return a digest that tells databases of other versions: of their tables and the number `_FORM`."""
         return hashlib.sha256("\n".join([str(_FORM), *self._tables()]).encode()).hexdigest()
 
-    def _said(self, name: str) -> str:
+    def _note(self, name: str) -> str:
         try:
             found = self.select("SELECT text FROM notes WHERE name = ?", [name])
         except sqlite3.OperationalError:  # there is no such table
             return ""
         return str(found[0][0]) if found else ""
 
-    def _say(self, name: str, text: str) -> None:
+    def _set_note(self, name: str, text: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
 
     @contextmanager

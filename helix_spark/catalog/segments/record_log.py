@@ -134,8 +134,10 @@ class RecordLog:
     def _append(self, decide: Callable[[], Sequence[Record]]) -> tuple[int, Sequence[Record]]:
         name = uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
-            last, before = self._look_up(lambda index: astuple(index.position()))
-            if not (records := decide()):
+            with self.one_look():
+                last, before = self._look_up(lambda index: astuple(index.position()))
+                records = decide()
+            if not records:
                 return last, records
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
                 raise CatalogError(
@@ -229,7 +231,7 @@ class RecordLog:
         )
 
     def forget_index(self) -> None:
-        """Have the index made anew when it is used next."""
+        """Discard the index; the next use builds another one."""
         with self._lock:
             self._file = self._index_file()  # also where it was not looked at yet
             self._discard()
@@ -278,7 +280,7 @@ class RecordLog:
         raise CatalogError(f"the records {self.folder} change all the time", remedy="try again")
 
     def _read_on(self, index: RecordIndex) -> bool:
-        """Have an index read what it has not read; return whether it has all."""
+        """Add what an index has not read; return whether it has all."""
         if (older := self._older()) is not None:
             if self._checked is None:
                 try:
@@ -349,7 +351,8 @@ def _folded_id(files: Sequence[SegmentFile], number: int) -> str | None:
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:
-    """Return whether those after a segment follow another one, which is lost: who has read on would never see it."""
+    """Return whether those after a segment follow another one, which is lost: a process that has read on would never
+    see it."""
     later = [one for one in files if one.last > segment.number]
     with suppress(SegmentError):
         first = next((one for one in later[0].segments() if one.number > segment.number), None) if later else None

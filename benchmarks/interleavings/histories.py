@@ -63,8 +63,7 @@ def simulated() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (record_log, leases, catalogs, artifacts, repair):
             stack.enter_context(mock.patch.object(module, "time", clock))
-        for module in (leases, repair):
-            stack.enter_context(mock.patch.object(module, "this_process", _this_process))
+        stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
         stack.enter_context(mock.patch.object(leases.Holder, "is_here", property(_is_here)))
         stack.enter_context(mock.patch.object(leases.Holder, "is_gone", property(_is_gone)))

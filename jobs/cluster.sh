@@ -40,6 +40,8 @@ start_one() {  # name, class, arguments...
   shift
   # A group of its own, so that what it starts (executors, Python workers) ends with it.
   setsid "$SPARK_HOME/bin/spark-class" "$@" >"$folder/$name.log" 2>&1 &
+  # Before it leads its group, nobody could end it by that: a stop right after the start would pass it over.
+  while kill -0 $! 2>/dev/null && ! kill -0 -- "-$!" 2>/dev/null; do sleep 0.01; done
   echo $! >"$folder/$name.pid"
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -191,6 +192,19 @@ def test_the_script_stops_when_what_it_started_has_ended(script: Script) -> None
     assert script("start").returncode == 0
     groups = [int(number) for number in script.noted().values()]
     assert script("stop").returncode == 0
+    for group in groups:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)
+
+
+def test_a_stop_right_after_the_start_ends_all_of_it(script: Script, tmp_path: Path) -> None:
+    slow = tmp_path / "setsid"
+    slow.write_text(f'#!/bin/sh\nsleep 0.3\nexec {shutil.which("setsid")} "$@"\n')
+    slow.chmod(0o755)
+    assert script("start", PATH=f"{tmp_path}:{os.environ['PATH']}").returncode == 0
+    groups = [int(number) for number in script.noted().values()]
+    assert script("stop").returncode == 0
+    time.sleep(0.4)  # by now all that was left begins its own group
     for group in groups:
         with pytest.raises(ProcessLookupError):
             os.killpg(group, 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, one_of
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
@@ -223,7 +224,7 @@ class IterationRecord:
         plan: JSON object, see `recording.plan_summary`: what the plan expected, and, in `merged`, the name under which
             a node is on record that was merged into an equal one.
         versions: JSON object: helix_spark, python, pyspark, delta.
-        writer: JSON object: host, pid.
+        writer: JSON object: host, pid, user.
         error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
         file: path of the file that declares the workflow; empty if it is no file (a notebook). Its text is the
             `FileRecord` of `file_digest`.
@@ -250,6 +251,12 @@ class IterationRecord:
     commit: Annotated[str, Text(64, form="[0-9a-f]*")] = ""
     dirty: Truth | None = None
     start_seconds: Cost | None = None
+
+    @property
+    def user(self) -> str:
+        """Who ran it; empty where that is not recorded."""
+        name = mapping(self.writer).get("user")
+        return name if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,26 +27,29 @@ if TYPE_CHECKING:
     from helix_spark.catalog.forgetting import Forgetting
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
-    from helix_spark.views.storage_view import StorageView
+    from helix_spark.views.storage_view import StorageShare, StorageView
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @options.command(
     click.argument("workflow", required=False), options.named_workflow, options.limit("How many, newest first."),
-    click.option("-v", "--verbose", is_flag=True, help="More outputs, messages and edits: several lines an iteration."),
+    click.option("-v", "--verbose", is_flag=True,
+                 help="More outputs, messages, edits, users and commits: several lines an iteration."),
+    click.option("--user", metavar="NAME", help="Only what this user ran."),
     options.place, options.json_wanted,
 )
-def log(workflow: str | None, named: str | None, limit: int, verbose: bool, as_json: bool, **given: Any) -> None:
+def log(
+    workflow: str | None, named: str | None, limit: int, verbose: bool, user: str | None, as_json: bool, **given: Any
+) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.printing import print_log
     from helix_spark.cli.schema import iteration_json
-    from helix_spark.history.iteration_lookup import check_workflow
+    from helix_spark.history.iteration_lookup import iterations_of
     from helix_spark.history.states import proofs_of_several
 
-    known, wanted = records(**given), _workflow_from(workflow, named)
-    check_workflow(known, wanted)
-    iterations = known.iterations(wanted, limit)
+    known = records(**given)
+    iterations = iterations_of(known, _workflow_from(workflow, named), user, limit)
 
     def logged() -> list[dict[str, Any]]:
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
@@ -105,16 +108,20 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     warn_of_misfits(known)
 
 
-@options.command(options.limit("How many results."), options.place, options.json_wanted)
-def storage(limit: int, as_json: bool, **given: Any) -> None:
+@options.command(
+    click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by who made it, or by which workflow."),
+    options.limit("How many results."), options.place, options.json_wanted,
+)
+def storage(by: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
     from helix_spark.cli.schema import storage_json
-    from helix_spark.views.storage_view import storage_of
+    from helix_spark.views.storage_view import shares_by_user, shares_by_workflow, storage_of
 
     known = records(**given)
     iterations = [known.iterations(name) for name in known.workflows()]
     view = storage_of(known, known.last_events(), known.loads(), iterations)
-    print_found(as_json, lambda: storage_json(view), lambda: _print_storage(view, limit))
+    shares = shares_by_user(view, iterations) if by == "user" else shares_by_workflow(view) if by else None
+    print_found(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
 
 
 @options.command(
@@ -136,13 +143,20 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     print_found(as_json, lambda: found, lambda: say("\n".join(lines)))
 
 
-def _print_storage(view: StorageView, limit: int) -> None:
+def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[StorageShare] | None) -> None:
     from helix_spark.cli.printing import WIDE, console, table
     from helix_spark.sizes import seconds_text
 
     out = console()
     out.print(view.use)
     if not view.stored:
+        return
+    if shares is not None:
+        summed = table(by, "results", "size", right=("results", "size"))
+        for share in shares:
+            summed.add_row(share.name or "not recorded", f"{share.results:,}", format_size(share.bytes))
+        out.print()
+        out.print(summed)
         return
     wide = out.width >= WIDE
     more = ("kind", "to load", "saves per MB", "proof") if wide else ()

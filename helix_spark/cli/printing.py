@@ -197,8 +197,10 @@ def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
         most = _MOST_WIDE if wide else _MOST
         more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
         warned = record.error if record.status == "done" else ""
+        commit = record.commit and f"commit {commit_text(record)}"
+        origin = ", ".join(filter(None, (record.user and f"by {record.user}", commit)))
         lines = [(", ".join([*outputs[:most], *more]), "none"), (warned, "yellow"), (record.message, "italic"),
-                 (edit_of(record), "dim")]
+                 (edit_of(record), "dim"), (origin, "dim")]
     else:
         first = ", ".join(outputs[: _MOST if wide or not said else 1])
         lines = [("" if ending else first, "none"), (said if record.status in ("done", "running") else "", "dim")]

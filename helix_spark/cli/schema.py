@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.run.audit import Audit
     from helix_spark.views.node_view import NodeView
     from helix_spark.views.program_view import AnswerView, ProgramView
-    from helix_spark.views.storage_view import StorageView
+    from helix_spark.views.storage_view import StorageShare, StorageView
 
 SCHEMA_VERSION = 1
 
@@ -111,7 +111,7 @@ def answer_json(answer: AnswerView) -> dict[str, Any]:
 
 def iteration_json(record: IterationRecord) -> dict[str, Any]:
     texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
-    fields = _picked(record, "status started seconds message error file file_digest commit dirty")
+    fields = _picked(record, "status started seconds message error file file_digest commit dirty user")
     return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
 
 
@@ -176,8 +176,9 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
     return metrics
 
 
-def storage_json(view: StorageView) -> dict[str, Any]:
+def storage_json(view: StorageView, shares: Sequence[StorageShare] | None = None) -> dict[str, Any]:
     return {
+        **({} if shares is None else {"by": [asdict(one) for one in shares]}),
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
             _picked(one.artifact, _ARTIFACT) | _picked(one, "loaded current proof")

@@ -29,6 +29,25 @@ def check_workflow(records: Recorded, workflow: str | None) -> None:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
 
 
+def iterations_of(
+    records: CatalogReader, workflow: str | None, user: str | None, limit: int
+) -> tuple[IterationRecord, ...]:
+    """Return the newest iterations of a workflow, or of all, that a user ran. Raises ParameterError for a workflow or
+    a user that the catalog does not have."""
+    check_workflow(records, workflow)
+    if user is None:
+        return records.iterations(workflow, limit)
+    known = records.iterations(workflow)
+    found = tuple(one for one in known if one.user == user)
+    if not found:
+        users = sorted({one.user for one in known if one.user})
+        raise ParameterError(
+            f"no iteration was run by {user!r}",
+            exists=f"users: {', '.join(users)}" if users else "none has its user recorded",
+        )
+    return found[:limit]
+
+
 def find_iteration(records: Recorded, workflow: str | None, number: int) -> IterationRecord:
     """Return the iteration of a number.
 

@@ -207,7 +207,8 @@ def _text(row: Row) -> str:
     record = row.record
     settings = " ".join(f"{name}={whole_text(value)}" for name, value in mapping(record.parameters).items())
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
-    return f"#{record.number} {record.status} {record.message} {row.edit} {settings} {changes} {record.error}".lower()
+    words = (record.status, record.user, record.commit, record.message, row.edit, settings, changes, record.error)
+    return f"#{record.number} {' '.join(words)}".lower()
 
 
 def _key(row: Row, order: Order, metric: str) -> float | None:

@@ -59,7 +59,7 @@ class IterationView:
 
     Attributes:
         rows: inputs first.
-        when: by this machine's clock.
+        when: by this machine's clock, and who ran it.
         took: how long it took, and what reuse saved.
         edit: what the edit before it was.
         file: with the commit, short; a plus where the repository had changes beyond it.
@@ -196,7 +196,7 @@ def view_of_record(
     return IterationView(
         record.workflow, record.number, record.status,
         tuple((name, short(value)) for name, value in mapping(record.parameters).items()), rows,
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)),
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), plan=tuple(plan_facts(plan).items()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,34 @@ class StorageView:
     def use(self) -> str:
         of = f" of {format_size(self.budget)} ({self.used / self.budget:.0%})" if self.budget else ", no limit"
         return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageShare:
+    """What one user or one workflow has stored; the name is empty where it is not recorded."""
+
+    name: str
+    results: int
+    bytes: int
+
+
+def shares_by_user(view: StorageView, iterations: Iterable[Sequence[IterationRecord]]) -> list[StorageShare]:
+    """Return what each user has stored, most first."""
+    users = {(one.workflow, one.number): one.user for several in iterations for one in several}
+    return _shares(view, lambda made: users.get((made.workflow, made.iteration), ""))
+
+
+def shares_by_workflow(view: StorageView) -> list[StorageShare]:
+    """Return what each workflow has stored, most first."""
+    return _shares(view, lambda made: made.workflow)
+
+
+def _shares(view: StorageView, owner: Callable[[ArtifactRecord], str]) -> list[StorageShare]:
+    sizes: dict[str, list[int]] = {}
+    for one in view.stored:
+        sizes.setdefault(owner(one.artifact), []).append(one.artifact.bytes)
+    found = [StorageShare(name, len(each), sum(each)) for name, each in sizes.items()]
+    return sorted(found, key=lambda one: (-one.bytes, one.name))
 
 
 def storage_of(

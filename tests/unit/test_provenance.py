@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from deltalake import write_deltalake
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord, FileRecord, IterationRecord
 from helix_spark.catalog.segments.record_index import RecordKind
@@ -159,6 +161,39 @@ def test_an_iteration_without_a_recorded_file_says_so(job: Path, run: Callable[.
     done = run("checkout", "1")
     assert done.exit_code == 2
     assert "is not recorded" in done.stderr
+
+
+# Who ran it
+
+
+def test_an_iteration_says_who_ran_it_and_from_which_commit(
+    job: Path, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for user, size in (("ada", 1), ("grace", 2), ("ada", 3)):
+        monkeypatch.setenv("LOGNAME", user)
+        assert run("run", job.name, "--set", f"size={size}", "-q", "--policy", "always").exit_code == 0
+    found = json.loads(run("log", "--user", "ada", "--json").stdout)
+    assert [(one["iteration"], one["user"], one["commit"]) for one in found] == [(3, "ada", ""), (1, "ada", "")]
+    assert [one["iteration"] for one in json.loads(run("log", "--user", "ada", "-n", "1", "--json").stdout)] == [3]
+    unknown = run("log", "--user", "nobody")
+    assert (unknown.exit_code, unknown.stderr) == (
+        2, "error: no iteration was run by 'nobody'\n  users: ada, grace\n"
+    )
+    assert "by grace" in run("log", "-v").stdout
+    assert " by grace, " in run("show", "2").stdout
+    by_user = json.loads(run("storage", "--by", "user", "--json").stdout)["by"]
+    assert {one["name"]: one["results"] for one in by_user} == {"ada": 2, "grace": 1}
+    assert json.loads(run("storage", "--by", "workflow", "--json").stdout)["by"][0]["results"] == 3
+    assert "grace" in run("storage", "--by", "user").stdout
+
+
+def test_a_system_without_a_name_for_its_user_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    record = IterationRecord("0" * 32, "w", 1, "done", 0.0, writer=writer())
+    assert record.user == ""
+    assert dataclasses.replace(record, writer='{"user": 3}').user == ""
 
 
 # Catalogs of older versions

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from getpass import getuser
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
@@ -91,8 +92,16 @@ def this_process() -> Holder:
 
 
 def writer() -> str:
-    """Return this process as the records of iterations name it: JSON object of host and pid."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+    """Return this process as the records of iterations name it: JSON object of host, pid and user."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "user": _user()})
+
+
+def _user() -> str:
+    """Return the name of the user; empty where the system has none, as in some containers."""
+    try:
+        return getuser()
+    except (KeyError, OSError, ImportError):  # OSError is Python 3.13's
+        return ""
 
 
 def holder_from(text: str) -> Holder | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from helix_spark.errors import CatalogError, HelixError
-from helix_spark.identity.data_version import ObjectSource, SignedData, identify, place_of
+from helix_spark.identity.data_version import ObjectSource, SignedData, identify, paths_of, place_of
+from helix_spark.plans.plan_columns import INPUT
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_reads import tables_named
 from helix_spark.s3_access import is_in_store, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
@@ -119,6 +123,26 @@ def is_listed_at_once(read: SignedData) -> bool:
     """Return whether a table reads the files that there are when it is built; one of Delta's reads its newest version.
     """
     return isinstance(read.source, FileSource | ObjectSource)
+
+
+def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) -> Iterator[str]:
+    """Yield the places of data, and of what plans read by themselves: paths, absolute where they are on a disk of this
+    machine, names of tables, and an empty text for what nobody knows the place of. Relative paths begin in a folder."""
+    named = [path for one in data for path in paths_of(one.source) or ("",)]
+    for message in (message for plan in plans for message in messages(plan)):
+        one: Any = message
+        if sort_of(message) == "Read.DataSource":
+            paths = [*one.paths, *(value for name, value in one.options.items() if name.lower() == "path")]
+            named += paths or [""]
+        for table in ("",) if (tables := tables_named(message)) is None else tables:
+            form, _, path = table.partition(".")
+            if form.lower() in FILE_FORMATS | {"delta"}:
+                named.append(path.strip("`"))
+            elif not table.startswith(INPUT):
+                yield table
+    for path in named:
+        place = on_this_machine(path, folder) if path else None
+        yield path if place is None else os.path.normpath(place.expanduser().absolute())
 
 
 def may_overlap(read: SignedData, place: Path) -> bool:

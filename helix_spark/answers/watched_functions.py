@@ -41,6 +41,11 @@ class WatchedFunctions:
         """Return what a function is sent to workers for."""
         return Purpose(code, self._reports.folder if self.watched and code else "", self.home)
 
+    def places(self, code: str) -> tuple[str, ...]:
+        """Return the paths that a function is known to read."""
+        seen = self._seen_by(code)
+        return (*seen.files, *seen.listed)
+
     def identity(self, code: str) -> str:
         """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
         seen = self._seen_by(code)

@@ -1,5 +1,5 @@
-"""What a catalog forgets for good: iterations with all that was recorded of them, or results by name. No byte of it is
-left in the catalog's folder afterwards.
+"""What a catalog forgets for good: iterations with all that was recorded of them, or results by the node that made them
+or by the source that they are made of. No byte of it is left in the catalog's folder afterwards.
 
 A result that an iteration has which stays is kept, and so is its record.
 """
@@ -7,13 +7,18 @@ A result that an iteration has which stays is kept, and so is its record.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import KINDS, IterationRecord
+from helix_spark.catalog.records import KINDS, QUESTION_KINDS, IterationRecord
 from helix_spark.catalog.segments.record_columns import record_of
 from helix_spark.catalog.segments.record_log import RecordLog
 
@@ -28,6 +33,7 @@ class Selection:
         before: Unix seconds; only iterations that started earlier. None for all.
         node: only what this node made, and not the iterations themselves; None for all of them.
         downstream: also what was made of it.
+        source: only what was made of the data at this path, or in this table, and not the iterations themselves.
     """
 
     workflow: str | None = None
@@ -35,6 +41,7 @@ class Selection:
     before: float | None = None
     node: str | None = None
     downstream: bool = False
+    source: str | None = None
 
     def has(self, iteration: IterationRecord) -> bool:
         """Return whether an iteration is selected."""
@@ -43,18 +50,26 @@ class Selection:
             and (self.before is None or iteration.started < self.before)
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the iterations themselves are to be forgotten."""
+        return self.node is None and self.source is None
+
 
 @dataclass(frozen=True)
 class Forgetting:
     """What goes.
 
     Attributes:
-        runs: the selected iterations, by run.
-        whole: whether these go themselves, and not only what a node made in them.
+        runs: the iterations that it is about, by run.
+        whole: whether these go themselves, and not only what some nodes made in them.
         names: by run, the nodes whose results go.
         signatures: of results that go.
         shared: of results that stay, as another iteration has them.
-        files: digests of the workflow files that stay.
+        files: digests of the texts that stay.
+        places: where the source was read that is forgotten; `others` where the same data was read, too.
+        sources: all places that the selected iterations read.
+        untold: iterations of which something stays although it is not known what that reads.
     """
 
     runs: Mapping[str, IterationRecord]
@@ -63,10 +78,14 @@ class Forgetting:
     signatures: frozenset[str]
     shared: frozenset[str]
     files: frozenset[str]
+    places: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    sources: frozenset[str] = frozenset()
+    untold: tuple[IterationRecord, ...] = ()
 
     @cached_property
     def iterations(self) -> frozenset[tuple[str, int]]:
-        """Workflow and number of the selected iterations."""
+        """Workflow and number of the iterations that it is about."""
         return frozenset((one.workflow, one.number) for one in self.runs.values())
 
     def without(self, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -88,13 +107,42 @@ class Forgetting:
             return fields
         if self.whole or kind == "answers":  # of an answer is not known which node asked for it
             return None
-        if kind not in ("iterations", "nodes"):
-            return fields
-        gone = self.names.get(fields["run"], frozenset())  # none of one that ended before its nodes were recorded
+        gone = self.names.get(fields.get("run", ""), frozenset())  # of a run that ended early no nodes are recorded
         if kind == "iterations":
-            outputs = {name: value for name, value in mapping(fields.get("outputs", "{}")).items() if name not in gone}
-            return {**fields, "outputs": json.dumps(outputs)}
-        return {**fields, "code": ""} if fields.get("name") in gone else fields
+            return _iteration_without(gone, fields)
+        return _node_without_data(fields) if kind == "nodes" and fields.get("name") in gone else fields
+
+
+def _iteration_without(gone: Collection[str], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of an iteration without the outputs of some nodes. Errors and edits may quote data."""
+    plan = mapping(fields.get("plan", "{}"))
+    names = _called(gone, plan)
+    for each in plan.keys() & {"tables", "evaluated"}:
+        plan[each] = _kept(plan[each], names)
+    plan.pop("edit", None)
+    outputs = _kept(mapping(fields.get("outputs", "{}")), names)
+    error = {"error": _FORGOTTEN} if fields.get("error") else {}
+    return {**fields, "outputs": json.dumps(outputs), "plan": json.dumps(plan), **error}
+
+
+_FORGOTTEN = "forgotten"
+"""Stands for a text that may have quoted data."""
+
+
+def _called(names: Collection[str], plan: Mapping[str, Any]) -> set[str]:
+    """Return all names of some nodes: also those under which equal ones were merged into them."""
+    return {*names, *(alias for alias, name in plan.get("merged", {}).items() if name in names)}
+
+
+def _kept(values: Mapping[str, Any], gone: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in gone}
+
+
+def _node_without_data(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a node without code, and what its signature is made of as digests alone: what is shown of a
+    plan or a value may be data."""
+    parts = [[group, label, digest, None] for group, label, digest, _ in json.loads(fields["parts"])]
+    return {**fields, "code": "", "reason": _FORGOTTEN, "parts": json.dumps(parts)}
 
 
 _TYPES = {one.name: one.record_type for one in KINDS}
@@ -110,43 +158,169 @@ def _fits(kind: str, fields: Mapping[str, Any]) -> bool:
     return True
 
 
+@dataclass(slots=True)
+class _Node:
+    inputs: list[str]
+    signature: str
+    kind: str
+    reads: list[str]
+
+
+@dataclass(slots=True)
+class _Hit:
+    """What a selection hits: by run, the names of nodes; and where it met the data of a source."""
+
+    names: dict[str, frozenset[str]] = field(default_factory=dict)
+    places: dict[str, None] = field(default_factory=dict)
+    others: dict[str, None] = field(default_factory=dict)
+
+
 def forgetting(records: RecordLog, selection: Selection) -> Forgetting:
     """Return what a selection has forgotten."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
-    runs = {one.run: one for one in iterations if selection.has(one)}
-    names, going, staying = dict[str, frozenset[str]](), set[str](), set[str]()
-    for run, nodes in _graphs(records):
-        hit = _hit(nodes, selection) if run in runs else frozenset()
-        names[run] = hit
-        for name, (_, signature) in nodes.items():
-            (going if name in hit else staying).add(signature)
-    whole = selection.node is None
-    files = {one.file_digest for one in iterations if not (whole and one.run in runs)}
+    selected = {one.run: one for one in iterations if selection.has(one)}
+    graphs = dict(_graphs(records))
+    looked_at = {run: graphs.get(run, {}) for run in selected}
+    hit = _hit(looked_at, selection)
+    runs = selected if selection.is_whole else {run: one for run, one in selected.items() if hit.names[run]}
+    going, staying = set[str](), set[str]()
+    for run, nodes in graphs.items():
+        for name, node in nodes.items():
+            (going if name in hit.names.get(run, ()) else staying).add(node.signature)
+    if selection.is_whole:
+        going |= _stored_by(records, runs.values())
+    signatures = frozenset(going - staying)
+    untold = tuple(
+        one for run, one in selected.items()
+        if selection.source is not None and (not looked_at[run] or any(
+            "" in node.reads and name not in hit.names[run] for name, node in looked_at[run].items()
+        ))
+    )
     return Forgetting(
-        runs, whole, names, frozenset(going - staying), frozenset(going & staying), frozenset(files)
+        runs, selection.is_whole, hit.names, signatures, frozenset(going & staying),
+        frozenset(_files(records, iterations, runs if selection.is_whole else {}, hit.names, signatures)),
+        tuple(hit.places), tuple(hit.others),
+        frozenset(place for nodes in looked_at.values() for node in nodes.values() for place in node.reads if place),
+        untold,
     )
 
 
-def _graphs(records: RecordLog) -> Iterator[tuple[str, dict[str, tuple[list[str], str]]]]:
-    """Yield each run with its nodes by name: what each reads, and its signature."""
-    graphs: dict[str, dict[str, tuple[list[str], str]]] = {}
-    for run, name, inputs, signature in records.select("SELECT run, name, inputs, signature FROM nodes ORDER BY turn"):
-        graphs.setdefault(run, {})[name] = (json.loads(inputs), signature)
+def _stored_by(records: RecordLog, iterations: Iterable[IterationRecord]) -> set[str]:
+    """Return signatures of what iterations stored: one that was killed has no nodes recorded."""
+    selected = {(one.workflow, one.number) for one in iterations}
+    made = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
+    return {signature for signature, *iteration in made if tuple(iteration) in selected}
+
+
+def _files(
+    records: RecordLog, iterations: Iterable[IterationRecord], gone: Collection[str],
+    names: Mapping[str, frozenset[str]], signatures: Collection[str],
+) -> Iterator[str]:
+    """Yield the digests of texts that records name which stay: files, first rows of outputs, what fits gave."""
+    for one in iterations:
+        if one.run not in gone:
+            yield one.file_digest
+            plan = mapping(one.plan)
+            yield from _kept(plan.get("tables", {}), _called(names.get(one.run, ()), plan)).values()
+    for trained, *known_by in records.select("SELECT trained, signature, declared FROM results WHERE trained != ''"):
+        if set(known_by).isdisjoint(signatures):
+            yield trained
+
+
+def _graphs(records: RecordLog) -> Iterator[tuple[str, dict[str, _Node]]]:
+    """Yield each run with its nodes by name."""
+    graphs: dict[str, dict[str, _Node]] = {}
+    for run, name, inputs, signature, kind, reads in records.select(
+        "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
+    ):
+        places = [""] if reads is None else json.loads(reads)
+        graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places)
     yield from graphs.items()
 
 
-def _hit(nodes: Mapping[str, tuple[list[str], str]], selection: Selection) -> frozenset[str]:
-    """Return the nodes of one run whose results go.
+def _hit(graphs: Mapping[str, Mapping[str, _Node]], selection: Selection) -> _Hit:
+    """Return what a selection hits of these runs.
 
-    >>> graph = {"a": ([], ""), "b": (["a"], ""), "c": (["b"], ""), "d": ([], "")}
-    >>> sorted(_hit(graph, Selection(node="b"))), sorted(_hit(graph, Selection(node="a", downstream=True)))
-    (['b'], ['a', 'b', 'c'])
+    Of a source the same data is also what was read of it elsewhere: all that has the signature of a hit is hit.
     """
+    if selection.source is None:
+        return _Hit({run: _named(nodes, selection) for run, nodes in graphs.items()})
+    wanted = _spellings(selection.source)
+    found, signatures, is_new = _Hit(dict.fromkeys(graphs, frozenset[str]())), set[str](), True
+    for run, nodes in graphs.items():
+        for name, node in nodes.items():
+            if places := [one for one in node.reads if one and any(_overlap(one, other) for other in wanted)]:
+                found.names[run] |= {name}
+                found.places |= dict.fromkeys(places)
+    while is_new:
+        is_new = False
+        for run, nodes in graphs.items():
+            alike = {name for name, node in nodes.items() if node.signature in signatures} - found.names[run]
+            found.others |= dict.fromkeys(place for name in sorted(alike) for place in nodes[name].reads if place)
+            names = _with_downstream(nodes, found.names[run] | alike)
+            if len(names) > len(found.names[run]) or not {nodes[name].signature for name in names} <= signatures:
+                found.names[run], is_new = names, True
+                signatures |= {nodes[name].signature for name in names}
+    return found
+
+
+def _named(nodes: Mapping[str, _Node], selection: Selection) -> frozenset[str]:
+    """Return the nodes of one run whose results go, where no source is named."""
     if selection.node is None:
         return frozenset(nodes)
-    hit = {selection.node} & nodes.keys()
-    more = hit if selection.downstream else set()
+    names = frozenset({selection.node} & nodes.keys())
+    return _with_downstream(nodes, names) if selection.downstream else names
+
+
+def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> frozenset[str]:
+    """Return nodes and all that is made of them. A script may carry what it was answered into all else that it asks.
+
+    >>> graph = {name: _Node(inputs, "", "scanner", []) for name, inputs in (("a", []), ("b", ["a"]), ("c", []))}
+    >>> sorted(_with_downstream(graph, frozenset({"a"})))
+    ['a', 'b']
+    """
+    if names and QUESTION_KINDS.issuperset(node.kind for node in nodes.values()):
+        return frozenset(nodes)
+    more = names
     while more:
-        more = {name for name, (inputs, _) in nodes.items() if name not in hit and not hit.isdisjoint(inputs)}
-        hit |= more
-    return frozenset(hit)
+        more = frozenset(name for name, one in nodes.items() if name not in names and not names.isdisjoint(one.inputs))
+        names |= more
+    return names
+
+
+def _spellings(source: str) -> set[str]:
+    """Return a source as records may have it: as it is named, and its path, also where links lead."""
+    plain = source.removeprefix("file://").removeprefix("file:")
+    if "://" in plain:
+        return {source}
+    path = Path(plain).expanduser().absolute()
+    return {source, os.path.normpath(path), str(path.resolve())}
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether two places have data in common, as far as their names tell: one is the other, or below it, also
+    where names have wildcards.
+
+    >>> _overlap("/data/people", "/data/people/2024.csv"), _overlap("/data/*/a.csv", "/data/2024"), _overlap("t", "t2")
+    (True, True, False)
+    """
+    return all(
+        a is None or b is None or a == b or fnmatchcase(a, b) or fnmatchcase(b, a)
+        for a, b in zip_longest(_steps(one), _steps(other))
+    )
+
+
+_BRACES = re.compile(r"\{[^{}/]*\}")
+"""Alternatives in one step of a pattern."""
+
+
+def _steps(place: str) -> list[str]:
+    """Return the steps of a path; of alternatives, which a record may have by the thousand, a wildcard or the folder
+    that they are in.
+
+    >>> _steps("/data/{a,{b,c}}.csv"), _steps("/data/{a/b,c}.csv")
+    (['', 'data', '*.csv'], ['', 'data'])
+    """
+    while (plain := _BRACES.sub("*", place)) != place:
+        place = plain
+    return place.partition("{")[0].rstrip("/").split("/")

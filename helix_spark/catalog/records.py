@@ -37,6 +37,9 @@ Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
 Name = Annotated[str, Text(LONGEST_NAME, named=True)]
 """Of a workflow or a node; of what has none the empty text."""
 Names = Annotated[tuple[str, ...], Texts(Text(LONGEST_NAME, named=True), 20_000)]
+LONGEST_PLACE = 10_000
+Places = Annotated[tuple[str, ...], Texts(Text(LONGEST_PLACE), 1_000_000)]
+"""Where data is: paths, absolute on a disk, and names of tables. An empty one stands for others that are unknown."""
 Prose = Annotated[str, Text(1 << 20)]
 """What is for people: reasons, messages, errors, code."""
 Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
@@ -185,6 +188,7 @@ class NodeRecord:
         stored: whether a stored result was there when the run was planned.
         output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run.
+        reads: the places of the data that it reads by itself; None in records from before there was this field.
     """
 
     run: Id
@@ -206,6 +210,11 @@ class NodeRecord:
     stored: Truth = False
     output: Truth = False
     started: Seconds | None = None
+    reads: Places | None = None
+
+
+QUESTION_KINDS = frozenset({"answer", "learner", "table", "write"})
+"""Kinds of the nodes of a script, which are what it asks Spark. A workflow has others besides a learner."""
 
 
 @dataclass(frozen=True, slots=True)

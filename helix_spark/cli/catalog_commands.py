@@ -19,7 +19,7 @@ from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
 from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, warn_of_misfits
 from helix_spark.cli.terminal import say
-from helix_spark.errors import ParameterError
+from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, without_password
 
 if TYPE_CHECKING:
@@ -229,15 +229,18 @@ def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     click.argument("what", required=False, metavar="[WORKFLOW[@N]]"),
     click.option("--node", metavar="NAME", help="Only what this node made; the iterations stay."),
     click.option("--downstream", is_flag=True, help="With --node: also all that was made of it."),
+    click.option("--source", metavar="PATH", help="Only what was made of this file, folder, pattern or table, with all "
+                 "that was made of that; the iterations stay."),
     click.option("--older-than", metavar="TIME", help="Only of iterations that began so long ago: 24h, 90d."),
     click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing."),
     options.place, options.json_wanted,
 )
 def forget(
-    what: str | None, node: str | None, downstream: bool, older_than: str | None, dry_run: bool, as_json: bool,
-    **given: Any,
+    what: str | None, node: str | None, downstream: bool, source: str | None, older_than: str | None, dry_run: bool,
+    as_json: bool, **given: Any,
 ) -> None:
-    """Delete a workflow, one of its iterations, or what a node made, with all records of it, for good.
+    """Delete a workflow, one of its iterations, what a node made, or what was made of a source, with all records of it,
+    for good.
 
     No byte of it is left in the catalog. What another iteration has as well stays, and is said. Exported files, copies
     in MLflow and rows in the memory of a server are not the catalog's: `helix server stop` ends the last.
@@ -247,8 +250,10 @@ def forget(
     from helix_spark.cli.schema import forget_json
     from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 
-    if what is None and node is None and older_than is None:
-        raise ParameterError("nothing is named to forget", remedy="name a workflow, --node or --older-than")
+    if what is None and node is None and older_than is None and not source:
+        raise ParameterError("nothing is named to forget", remedy="name a workflow, --node, --source or --older-than")
+    if node is not None and source is not None:
+        raise ParameterError("--node and --source name two things to forget", remedy="forget one after the other")
     if downstream and node is None:
         raise ParameterError("--downstream goes with --node", remedy="name the node")
     catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
@@ -257,8 +262,13 @@ def forget(
         find_iteration(catalog, workflow, int(number) if number.isdecimal() else 0)
     check_workflow(catalog, workflow or None)
     before = None if older_than is None else time.time() - parse_grace(older_than)
-    selection = Selection(workflow or None, int(number) if number else None, before, node, downstream)
+    selection = Selection(workflow or None, int(number) if number else None, before, node, downstream, source)
     found = catalog.forget(selection, dry_run=dry_run)
+    if source is not None and not found.runs:
+        raise ParameterError(
+            f"nothing on record was read from {source!r}", exists=nearest(source, found.sources),
+            remedy=_untold_text(found) or None,
+        )
     print_found(
         as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run))
     )
@@ -328,7 +338,18 @@ def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
     nodes = ", ".join(sorted(set().union(*found.names.values())))
     what = f"{verb} {iterations}" if found.whole else f"{verb} what {nodes or 'no node'} made in {iterations}"
     shared = f"; {len(found.shared):,} results stay, which other iterations have as well" if found.shared else ""
-    return f"{what}: {len(found.signatures):,} results{shared}"
+    lines = [f"{what}: {len(found.signatures):,} results{shared}"]
+    lines += [f"read from {', '.join(found.places)}"] if found.places else []
+    lines += [f"the same data was read from {', '.join(found.others)}"] if found.others else []
+    return "\n".join(filter(None, (*lines, _untold_text(found))))
+
+
+def _untold_text(found: Forgetting) -> str:
+    """Name the iterations of which not all sources are recorded; empty if there are none."""
+    if not found.untold:
+        return ""
+    named = ", ".join(f"{one.workflow}@{one.number}" for one in found.untold)
+    return f"of {named} not all sources are recorded, as of tables made in Python: forget them by name if they had it"
 
 
 def _repair_text(found: Repair) -> str:

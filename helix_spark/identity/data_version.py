@@ -108,14 +108,21 @@ class SignedData:
             return f"it cannot be read any more ({error})"
 
 
-def place_of(source: Readable) -> str:
-    """Return where data is, for people."""
+def paths_of(source: Readable) -> tuple[str, ...]:
+    """Return the paths of data as its author names them; none of what has no path."""
     match source:
         case FileSource(paths=paths) | ObjectSource(paths=paths):
-            return ", ".join(paths)
+            return paths
         case DeltaSource(path=path):
-            return path
-    return str(source)
+            return (path,)
+        case Path():
+            return (str(source),)
+    return ()
+
+
+def place_of(source: Readable) -> str:
+    """Return where data is, for people."""
+    return ", ".join(paths_of(source)) or str(source)
 
 
 def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:

@@ -111,6 +111,11 @@ class PlainProgram:
         return self.server is None or not self.server.elsewhere or is_remote(self.catalog.root)
 
     @property
+    def folder(self) -> Path:
+        """Where its relative paths begin."""
+        return self._data.folder
+
+    @property
     def name(self) -> str:
         """The name of its workflow."""
         return self.path.stem

@@ -11,9 +11,10 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTables
+from helix_spark.answers.plan_data import places_read
 from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.answers.sent_requests import fitted_class, handle_in, ml_command, stage_class
-from helix_spark.catalog.records import NodeRecord
+from helix_spark.catalog.records import LONGEST_PLACE, NodeRecord
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of, lines_of_source, source_rows
 from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
@@ -175,6 +176,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
             parts=parts_to_json(parts_of_row(row)), code=place_of(row), seconds=row.seconds,
             predicted_seconds=record.seconds(row.identity) or None, stored=not row.fresh,
             output=row.question.sort == "rows", started=max(0.0, row.started - program.began),
+            reads=_reads(row.question, program),
         )
         for row in rows
     ]
@@ -184,6 +186,15 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
         differing = changes(before[line], now[line]) if line in before else None
         reasons |= {one.name: _reason(answers[one.name], differing, parts_from_json(one.parts)) for one in members}
     return [replace(one, reason=reasons[one.name]) for one in nodes]
+
+
+def _reads(question: Question, program: PlainProgram) -> tuple[str, ...]:
+    """Return the places that a question reads by itself, in its plan and in the Python functions of that."""
+    in_workers = () if program.watched is None else (
+        place for code, _ in question.code for place in program.watched.places(code)
+    )
+    places = dict.fromkeys((*places_read(question.reads, [question.what], program.folder), *in_workers))
+    return tuple(place[:LONGEST_PLACE] for place in places)
 
 
 def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:

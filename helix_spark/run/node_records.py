@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
+from helix_spark.answers.plan_data import places_read
+from helix_spark.catalog.records import LONGEST_PLACE, FileRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.spark_types import class_names, slot_names
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
@@ -22,6 +25,7 @@ from helix_spark.identity.signing import parts_read
 from helix_spark.loaded_sources import text_of
 from helix_spark.planner.plan import PlannedNode
 from helix_spark.planner.problem import State
+from helix_spark.plans.captured_function import CapturedFunction, SparkFunction
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Function
 
@@ -40,6 +44,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
             predicted_seconds=own.predicted_seconds, bytes=own.bytes if own.bytes_known else None,
             rows=run.outcome.rows.get(own.name), stored=own.stored, output=own.output,
             started=None if time.started is None else time.started - run.begun + run.waited,
+            reads=_reads(run, own.name),
         )
         for own in run.plan.nodes for time in (run.time(own.name),)
     ]
@@ -117,6 +122,20 @@ def _parts(run: Run, name: str) -> tuple[Part, ...]:
     if own.seen.reads or name not in seen or run.dag[name].wishes.depends_on:
         return own.parts
     return (*own.parts, *parts_read(seen[name]))
+
+
+def _reads(run: Run, name: str) -> tuple[str, ...]:
+    """Return the places that a node, and those equal to it, read by themselves: as declared, by the plans that their
+    functions build, and as their code was seen to read."""
+    node, seen = run.dag[name], run.situation[name].signed.seen | run.outcome.seen.get(name, Seen())
+    data = (read for one in (name, *node.aliases) for read in run.described[one].reads)
+    functions = [one.operator for one in (run.outcome.built.get(name, node), node)]
+    built = [one.built for one in functions if isinstance(one, SparkFunction)]
+    plans = [one.plan for one in built if isinstance(one, CapturedFunction)]
+    in_code = (os.path.normpath(Path(one).absolute()) for one in (*seen.files, *seen.listed))
+    elsewhere = [""] if seen.outside else []
+    places = dict.fromkeys((*places_read(data, plans, Path.cwd()), *in_code, *elsewhere))
+    return tuple(place[:LONGEST_PLACE] for place in places)
 
 
 def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str]) -> list[ResultRecord]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
 from helix_spark.engine.lowering.lowering import read_source
@@ -45,6 +46,31 @@ def test_what_was_signed_on_this_disk_is_read_from_it(spark: SparkSession, tmp_p
             numbers(spark, hx.csv(file, "n long", version="1"))
     finally:
         spark.conf.unset("fs.defaultFS")
+
+
+def test_what_is_read_is_on_record_by_its_path(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("1.csv", "2.csv", "other.csv"):
+        Path(name).write_text(f"{len(name)}\n")
+    wf = hx.Workflow("reads")
+    wf.source("data", hx.csv("[12].csv", "n long"))
+
+    @wf.scanner
+    def both(data: DataFrame) -> DataFrame:
+        return data.union(SparkSession.active().read.csv(str(tmp_path / "other.csv"), "n long"))
+
+    @wf.reducer(output=True)
+    def total(both: pd.DataFrame) -> int:
+        return int(both.n.sum())
+
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        assert helix.run(wf)["total"] == 19
+        helix.wait()
+        reads = {node.name: node.reads for node in helix.iteration(1).nodes}
+    by_itself = (str(tmp_path / "other.csv"), "")  # what else it asks for in Spark is not known
+    assert reads == {"data": (str(tmp_path / "[12].csv"),), "both": by_itself, "total": ()}
 
 
 def test_columns_of_folders_are_found_below_a_base_path(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from catalog_bytes import holds
 from click.testing import CliRunner
 from warned import Warned
 
@@ -18,7 +18,6 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.forgetting import Selection
 from helix_spark.catalog.records import KINDS, NodeRecord
 from helix_spark.catalog.segments import folding
-from helix_spark.catalog.segments.segment import unpack
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError
 
@@ -55,21 +54,6 @@ def run_all(root: Path) -> None:
     for made in (workflow(), workflow(times=2), workflow("second", secret=OTHER)):
         with hx.Helix(root, policy="always", observer=Warned()) as helix:
             helix.run(made)
-
-
-def texts(root: Path) -> Iterator[bytes]:
-    """All bytes of a catalog, unpacked as far as its files are packed."""
-    for path in (path for path in root.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        yield content
-        if path.suffix in (".segment", ".fold"):
-            yield b"".join(unpack(content))
-        if path.suffix == ".parquet":
-            yield pd.read_parquet(path).to_csv().encode()
-
-
-def holds(root: Path, text: str) -> bool:
-    return any(text.encode() in one for one in texts(root))
 
 
 def numbers(root: Path) -> list[tuple[str, int]]:

@@ -100,6 +100,19 @@ def test_metrics_of_a_script_are_called_by_their_names_and_answers_by_what_is_as
     }
 
 
+def test_what_a_question_reads_is_on_record(program: PlainProgram, tmp_path: Path) -> None:
+    session = program.session({})
+    session.read.csv("rows.csv", header=True).createOrReplaceTempView("shown")
+    jdbc = session.read.format("jdbc").load()
+    tables = [session.table(name) for name in ("shown", "csv.`rows.csv`", "people")]
+    for rows in (*tables, jdbc, session.range(3)):
+        rows.count()
+    end_program(program, None, quiet=True)
+    file = str(tmp_path / "rows.csv")
+    nodes = program.catalog.nodes(find_iteration(program.catalog, "train", 1))
+    assert [set(node.reads or ()) - {"shown"} for node in nodes] == [{file}, {file}, {"people"}, {""}, set()]
+
+
 def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     program.server = Regressing()  # type: ignore[assignment]  # what it is asked here
     rows = program.session({}).read.csv("rows.csv", header=True)

@@ -57,7 +57,7 @@ class RecordColumn:
 
     def value(self, cell: Any) -> Any:
         """Return the value of the field that a cell holds."""
-        if self.plain == "strs":
+        if self.plain == "strs" and cell is not None:
             return tuple(json.loads(cell))
         return bool(cell) if self.plain == "bool" and cell is not None else cell
 
@@ -114,7 +114,8 @@ def cells_of(said: Mapping[str, Any], record_type: type[RecordType]) -> tuple[li
             wrong.append(f"{name}: {what}")
         elif value is MISSING:
             wrong.append(f"{name}: it is missing")
-        cells.append(json.dumps(value) if column.plain == "strs" and not wrong else value)
+        is_list = column.plain == "strs" and not wrong and value is not None
+        cells.append(json.dumps(value) if is_list else value)
     return cells, "; ".join(wrong)
 
 

@@ -7,7 +7,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -31,7 +31,7 @@ from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
 from helix_spark.run.executing import compute_output
-from helix_spark.run.iteration import Iteration, NamedResults, RecordedIteration, RecordedIterations
+from helix_spark.run.iteration import Iteration, NamedResults, RecordedIteration, RecordedIterations, node_named
 from helix_spark.run.run import Run, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
 from helix_spark.run.tracker import Tracker
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from typing_extensions import Self
 
+    from helix_spark.catalog.records import ArtifactRecord, IterationRecord
     from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.run.audit import Audit
 
@@ -337,6 +338,27 @@ class Helix:
         with self._admission.run(), AUTHOR_SEEDS.untouched():
             self._auditor.stop()
             return compute_output(through(LOOKING, self._run(workflow)), name, signature)
+
+    def recompute(
+        self, workflow: Workflow, record: IterationRecord, name: str, announce: Callable[[Plan], None]
+    ) -> tuple[ArtifactRecord, bool]:
+        """Compute what a node of a recorded iteration of this workflow made, and store it. Return what is stored, and
+        whether it is to be kept.
+
+        Args:
+            announce: called with the plan before anything runs.
+
+        Raises:
+            NotStoredError: it would be another result now; says what differs.
+            NodeError, StoringError: the author's code or a Spark job failed, or it cannot be stored.
+        """
+        from helix_spark.run.recomputing import is_kept, recompute
+
+        with self._admission.run(), AUTHOR_SEEDS.untouched():
+            self._auditor.stop()
+            run, nodes = through(LOOKING, self._run(workflow)), self.catalog.nodes(record)
+            stored = recompute(run, record, nodes, node_named(record, nodes, name), announce)
+            return stored, is_kept(run, stored)
 
     def _follow_catalog(self) -> None:
         """A catalog that was moved, or deleted, since the last run."""

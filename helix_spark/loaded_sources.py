@@ -48,8 +48,20 @@ def note_load(file: str) -> None:
     _loaded[file] = status.st_mtime, status.st_size
 
 
+_recorded: dict[str, str] = {}
+"""By file, the text that was loaded in place of the one that is there."""
+
+
+def note_recorded_text(file: str, text: str) -> None:
+    """Note that a recorded text is about to be loaded in place of what a file holds now, if it is there at all."""
+    _recorded[file] = text
+    linecache.cache[file] = len(text), None, read_lines(file), file
+
+
 def is_edited(file: str) -> bool:
     """Return whether a file may be another one than the module has that was loaded from it."""
+    if file in _recorded:
+        return False
     try:
         status = Path(file).stat()
     except OSError:
@@ -73,6 +85,8 @@ def text_of(code: CodeType) -> str:
 def read_lines(filename: str) -> list[str]:
     """Return a file's lines as they are now, or as a notebook or doctest keeps them; none if there are none. A record
     may name any file."""
+    if filename in _recorded:
+        return io.StringIO(_recorded[filename], newline=None).readlines()
     try:
         raw = io.BytesIO(read_regular(filename, LONGEST_SOURCE))  # not through linecache, which goes by the clock
         encoding, _ = tokenize.detect_encoding(raw.readline)

@@ -22,7 +22,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_load
+from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_load, note_recorded_text
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.functions import location_of
 from helix_spark.workflow.workflow import Workflow
@@ -69,8 +69,8 @@ def _files_of(folder: Path) -> str:
     return f"there are: {', '.join(files[:_SHOWN_FILES])}" + (", ..." if len(files) > _SHOWN_FILES else "")
 
 
-def load_file(path: Path) -> ModuleType:
-    """Run a file as a module of its own name; what it gives to `hx.main` is not run.
+def load_file(path: Path, text: str | None = None) -> ModuleType:
+    """Run a file as a module of its own name, or a text as if it were that file; what it gives to `hx.main` is not run.
 
     Raises:
         NeedsSessionError: it builds Spark objects while it is loaded.
@@ -87,8 +87,13 @@ def load_file(path: Path) -> ModuleType:
     cache_no_fresh_bytecode()
 
     def run() -> None:  # from its text, as Python runs a program's file: a cache may be older
-        note_load(loader.path)
-        exec(loader.source_to_code(loader.get_data(loader.path), loader.path), vars(module))
+        if text is None:
+            note_load(loader.path)
+            raw = loader.get_data(loader.path)
+        else:
+            note_recorded_text(loader.path, text)
+            raw = text.encode()
+        exec(loader.source_to_code(raw, loader.path), vars(module))
 
     with loading():
         authors_code(path, run)
@@ -136,19 +141,14 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
             raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
         chosen: Factory = (lambda: named) if isinstance(named, Workflow) else named
         return chosen
-    built = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
-    own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
-    builders = {name: value for name, value in own.items() if _returned(value) == "Workflow"}
-    silent = {name: value for name, value in own.items() if _returned(value) == ""}
-    choice = {**builders, **built}
-    found: Any = builders.get(path.stem)
+    choice, silent = _factories(module)
+    found = choice.get(path.stem)
     if found is None and len(choice) == 1:
         found = next(iter(choice.values()))
     if found is None and not choice:
         found = silent.get(path.stem)
     if found is not None:
-        factory: Factory = (lambda: found) if isinstance(found, Workflow) else found
-        return factory
+        return found
     if choice:
         raise ParameterError(
             f"{path} declares several workflows", exists=f"there are: {', '.join(sorted(choice))}",
@@ -161,6 +161,15 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
             f"{path}:{unsaid[0]}",
         )
     raise ParameterError(f"{path} declares no workflow", remedy="write a function that returns a hx.Workflow")
+
+
+def _factories(module: ModuleType) -> tuple[dict[str, Factory], dict[str, Factory]]:
+    """Return what builds workflows in a file, by name: functions that say so, and workflows that it holds; and its
+    functions that do not say what they return."""
+    own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
+    saying = {name: function for name, function in own.items() if _returned(function) == "Workflow"}
+    built = {name: partial(lambda one: one, v) for name, v in vars(module).items() if isinstance(v, Workflow)}
+    return {**saying, **built}, {name: function for name, function in own.items() if _returned(function) == ""}
 
 
 def _returned(function: Callable[..., Any]) -> str:
@@ -194,6 +203,22 @@ def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
             remedy="return the workflow",
         )
     return workflow
+
+
+def build_recorded(path: Path, text: str, name: str, parameters: Mapping[str, Any]) -> Workflow:
+    """Return the workflow of a name that a recorded text declares, with recorded parameters, which are what `--set`
+    takes. Raises as `load_file` and `build`, and ParameterError where the text declares no such workflow."""
+    module = load_file(path, text)
+    choice, silent = _factories(module)
+    for factory in (*choice.values(), *([silent[path.stem]] if path.stem in silent else [])):
+        taken = inspect.signature(factory).parameters
+        workflow = build(factory, path, [f"{one}={value}" for one, value in parameters.items() if one in taken])
+        if workflow.name == name:
+            return workflow
+    raise ParameterError(
+        f"the recorded text of {path} declares no workflow {name!r} by a function that says so",
+        remedy="`helix checkout` writes the text: run it",
+    )
 
 
 # What `--set NAME=VALUE` says

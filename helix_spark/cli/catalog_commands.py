@@ -272,6 +272,8 @@ def forget(
     print_found(
         as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run))
     )
+    if (aside := catalog.root / "damaged").exists():
+        say(f"warning: what `helix repair` moved aside may hold it still: {aside}", to_stderr=True)
 
 
 @options.command(options.place, options.json_wanted)

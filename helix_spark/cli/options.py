@@ -111,8 +111,8 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-_RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
-"""Verbs that run an author's code, or look at what it builds."""
+_RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
+"""Verbs that run an author's code, or look at what it builds; one may."""
 
 _COMMANDS = frozenset({"helix", "helix.exe"})
 

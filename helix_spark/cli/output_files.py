@@ -1,5 +1,6 @@
 """The commands that write what a catalog holds as files, never over anything: `helix export` a stored result, `helix
-checkout` the workflow's file, `helix history` all records. Without a JVM, and none of your code is loaded."""
+checkout` the workflow's file, `helix history` all records. Without a JVM, and none of your code is loaded, unless a
+result is to be computed that was not kept."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +19,18 @@ import click
 
 from helix_spark.catalog.places.place import LocalPath, sync_path
 from helix_spark.cli import options
-from helix_spark.cli.options import records
+from helix_spark.cli.options import CommandSettings, read_settings, records
 from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
+from helix_spark.sizes import seconds_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.record_tables import Format
-    from helix_spark.catalog.records import ArtifactRecord
+    from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+    from helix_spark.planner.plan import Plan
 
 _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
@@ -72,18 +76,22 @@ def _check_folder(path: Path) -> None:
 
 @options.command(
     click.argument("number", type=int), click.argument("node"), click.argument("path", type=click.Path(path_type=Path)),
-    options.named_workflow, options.place, short_help="Write a stored result of an iteration to a file.",
+    click.option("--compute", is_flag=True, help="Compute it if it was not kept, from the iteration's code, which this "
+                 "runs: of a catalog that you trust."),
+    options.named_workflow, options.place, options.spark, short_help="Write a result of an iteration to a file.",
 )
-def export(number: int, node: str, path: Path, named: str | None, **given: Any) -> None:
+def export(number: int, node: str, path: Path, compute: bool, named: str | None, **given: Any) -> None:
     """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
 
     A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
     ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
+
+    With --compute what was not kept is computed from the text and the parameters that the iteration had, if the data
+    and all other code are what they were. Give the --conf settings that the run had.
     """
-    from helix_spark.catalog.places.json_text import parsed
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import tables_of
-    from helix_spark.run.iteration import node_named, stored_result, value_on_record
+    from helix_spark.run.iteration import node_named, not_stored, value_on_record
 
     _check_free(path)
     _check_folder(path)
@@ -93,29 +101,69 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     nodes = catalog.nodes(iteration)
     if recorded is not None:
         _write_value(recorded.value, node, path)
-    elif table is not None and catalog.artifact(node_named(iteration, nodes, node).signature) is None:
-        if not table.whole:
-            total = "more" if table.total is None else f"{table.total:,}"
-            raise NotStoredError(
-                f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
-                remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first '
-                "rows",
-            )
+    elif (stored := catalog.artifact(node_named(iteration, nodes, node).signature)) is not None:
+        _write_stored(stored, catalog, node, path)
+    elif table is not None and table.whole:
         _write_table(table.arrow, node, path)
+    elif compute:
+        _write_computed(catalog, iteration, node, path, read_settings(Path.cwd(), **given))
+    elif table is not None:
+        total = "more" if table.total is None else f"{table.total:,}"
+        raise NotStoredError(
+            f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
+            remedy='--compute computes it from the recorded code; keep="always" on the node has each run store it',
+        )
     else:
-        stored = stored_result(catalog, iteration, nodes, node)
-        match stored.kind:
-            case "value":
-                try:
-                    value = parsed(stored.value or "null")
-                except ValueError as error:
-                    raise _damaged(node, str(error)) from error
-                _write_value(value, node, path)
-            case "table":
-                _write_table(partial(catalog.read_arrow, stored), node, path)
-            case "model":
-                _write_model(stored, catalog, node, path)
+        raise not_stored(catalog, iteration, nodes, node_named(iteration, nodes, node))
     say(f"wrote {path}")
+
+
+def _write_stored(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
+    from helix_spark.catalog.places.json_text import parsed
+
+    match stored.kind:
+        case "value":
+            try:
+                value = parsed(stored.value or "null")
+            except ValueError as error:
+                raise _damaged(node, str(error)) from error
+            _write_value(value, node, path)
+        case "table":
+            _write_table(partial(catalog.read_arrow, stored), node, path)
+        case "model":
+            _write_model(stored, catalog, node, path)
+
+
+def _write_computed(
+    catalog: CatalogReader, iteration: IterationRecord, node: str, path: Path, settings: CommandSettings
+) -> None:
+    """Compute a result again, store it, and write it; let it stay if the policy or its author would keep it."""
+    from helix_spark.catalog.places.json_text import mapping
+    from helix_spark.catalog.records import QUESTION_KINDS
+    from helix_spark.cli.author_file import build_recorded
+    from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
+
+    text, file = recorded_text(catalog, iteration), Path(iteration.file)
+    if QUESTION_KINDS.issuperset(one.kind for one in catalog.nodes(iteration)):
+        raise ParameterError(
+            f"{iteration.workflow!r} is a script, which is computed as a whole", remedy="`helix checkout "
+            f"{iteration.number}` writes its text: run it, which asks Spark what is not on record, and save it there",
+        )
+
+    def announce(plan: Plan) -> None:
+        about = seconds_text(plan.predicted_seconds)
+        say(f"helix: {node!r} was not kept, and is computed: about {about}", to_stderr=True)
+
+    with open_helix(replace(settings, mlflow=None), quiet=False) as engine:
+        build = partial(build_recorded, file, text, iteration.workflow, mapping(iteration.parameters))
+        workflow = WorkflowFile(file, None, (), recorded=build).load(engine)
+        stored, is_kept = engine.recompute(workflow, iteration, node, announce)
+        try:
+            _write_stored(stored, engine.catalog, node, path)
+        finally:
+            if not is_kept:
+                why = {stored.signature: "it was computed to be exported"}
+                engine.catalog.evict_all(why, attempts={stored.attempt})
 
 
 def _check_ending(path: Path, node: str, kind: str) -> None:
@@ -204,13 +252,7 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
         remedy = f"the workflow is named by an option: --workflow {file}" if is_workflow else "name the workflow's file"
         raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
     record = find_iteration(known, named, number)
-    text = known.file_text(record.file_digest)
-    if text is None:
-        why = "its file is too long, or is not text" if record.file else "it was declared in no file"
-        raise HelixError(
-            f"the file of iteration {number} is not recorded: {why}",
-            remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",
-        )
+    text = recorded_text(known, record)
     beside, content = file or where_it_was(record.file, Path.cwd()), text.encode()
     _check_folder(beside)
     path = beside.with_name(f"{beside.stem}.iteration-{number}{beside.suffix}")
@@ -245,6 +287,18 @@ def history(folder: Path, form: Format, **given: Any) -> None:
         unfinished.mkdir()
         counts = write_tables(known, unfinished, form)
     say(f"wrote {folder}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count)}")
+
+
+def recorded_text(catalog: CatalogReader, record: IterationRecord) -> str:
+    """Return the text of the file that declared an iteration. Raises HelixError where it is not recorded."""
+    text = catalog.file_text(record.file_digest)
+    if text is None:
+        why = "its file is too long, or is not text" if record.file else "it was declared in no file"
+        raise HelixError(
+            f"the file of iteration {record.number} is not recorded: {why}",
+            remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",
+        )
+    return text
 
 
 def where_it_was(file: str, below: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,12 +44,13 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
     """The workflow of a file, as a command names it: by its function, if the file has several; with parameters, as
-    ``NAME=VALUE``. A file that runs itself has given the factory."""
+    ``NAME=VALUE``. A file that runs itself has given the factory. Of a recorded iteration `recorded` builds it."""
 
     path: Path
     function: str | None
     settings: Sequence[str]
     factory: Factory | None = None
+    recorded: Callable[[], Workflow] | None = None
 
     def load(self, engine: Helix) -> Workflow:
         """Load the file and return its workflow. A file that builds Spark objects while it is loaded is loaded again,
@@ -60,7 +61,9 @@ class WorkflowFile:
             if self.factory is not None:
                 return build(self.factory, self.path, self.settings)
             AUTHOR_SEEDS.begin_loading(WorkflowFile)
-            workflow = build(find_factory(load_file(self.path), self.path, self.function), self.path, self.settings)
+            workflow = build(
+                find_factory(load_file(self.path), self.path, self.function), self.path, self.settings
+            ) if self.recorded is None else self.recorded()
             AUTHOR_SEEDS.hold(WorkflowFile)  # what this command draws from now on is not the author's draw
             return workflow
 

@@ -211,13 +211,22 @@ def compute_alone(run: Run, names: Collection[str], *, from_scratch: bool = Fals
     Raises:
         NodeError: the author's code or a Spark job failed.
     """
+    return execute_planned(plan_alone(run, names, from_scratch=from_scratch), from_scratch=from_scratch)
+
+
+def plan_alone(run: Run, names: Collection[str], *, from_scratch: bool = False) -> Run:
+    """Plan what `compute_alone` does."""
     situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
     if from_scratch:
         situation = replace(situation, nodes=tuple(
             replace(one, artifact=one.artifact if one.node.wishes.fixed else None, held=False)
             for one in situation.nodes
         ))
-    run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
+    return replace(run, situation=situation, plan=make_plan(situation, NEVER))
+
+
+def execute_planned(run: Run, *, from_scratch: bool = False) -> Run:
+    """Execute what `plan_alone` planned."""
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run),
         begin_call=begin_anew if from_scratch else run.answered.begin,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.records import QUESTION_KINDS, IterationRecord, NodeRecord
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.driver_client import in_author_session
@@ -21,6 +21,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.value_text import result_text
+from helix_spark.planner.storage import ResultCosts, seconds_again
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.plots import Plot, is_plot
 from helix_spark.run.run_outputs import measured
@@ -318,17 +319,6 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
     return ValueResult(outputs[name])
 
 
-def stored_result(
-    catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
-) -> ArtifactRecord:
-    """Return what is stored of a node's result. Raises WorkflowError, NotStoredError."""
-    node = node_named(record, nodes, name)
-    found = catalog.artifact(node.signature)
-    if found is None:
-        raise not_stored(catalog, record, nodes, node)
-    return found
-
-
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
     """Return the record of a node, or of the one that it was merged into. Raises WorkflowError."""
     merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records do not say
@@ -356,11 +346,33 @@ def not_stored(
     live = catalog.live_among({one.signature for one in nodes})
     there = [one.name for one in nodes if one.signature in live]
     listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
-    again = f"`helix checkout {record.number}` writes that version's file: run it" if record.file_digest else \
-        "run that version"
+    if not record.file_digest:
+        again = "run that version again to have it"
+    elif QUESTION_KINDS.issuperset(one.kind for one in nodes):
+        again = f"`helix checkout {record.number}` writes that version's file: run it again to have it"
+    else:
+        about = _seconds_text(catalog, nodes, node, live)
+        again = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had{about}"
     return NotStoredError(
         f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",
         exists=f"{why}; still stored of it: {listed or 'nothing'}",
-        remedy=f'{again} again to have it; keep="always" on the node stores it'
+        remedy=f'{again}; keep="always" on the node stores it'
         + ("" if node.output else ", output=True has it in every run"),
     )
+
+
+def _seconds_text(
+    catalog: CatalogReader, nodes: Sequence[NodeRecord], node: NodeRecord, live: Collection[str]
+) -> str:
+    """Say how long it takes to compute a result from what is stored; empty where that was never measured."""
+    signatures = {one.name: one.signature for one in nodes}
+    measured = catalog.results((), signatures.values()).measured
+    lineage = {
+        one.signature: ResultCosts(
+            tuple(signatures[name] for name in one.inputs if name in signatures), own.compute_seconds or 0.0,
+            own.load_seconds or 0.0,
+        )
+        for one in nodes if (own := measured.get(one.signature)) is not None
+    }
+    seconds = seconds_again(lineage, node.signature, live)
+    return "" if seconds is None else f", about {seconds_text(seconds)}"

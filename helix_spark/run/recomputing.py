@@ -1,0 +1,121 @@
+"""A result of a recorded iteration that was not kept, computed again: only where it is sure to be the same, of the code
+and the data that the iteration had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.dag.node import ancestors_of
+from helix_spark.engine.execution.outcome import found_random
+from helix_spark.engine.results.stored_results import Origin, store
+from helix_spark.errors import CatalogError, NotStoredError
+from helix_spark.identity.difference import own_changes, parts_from_json
+from helix_spark.planner.plan import Plan
+from helix_spark.run.executing import execute_planned, plan_alone
+from helix_spark.run.run import Run
+from helix_spark.workflow.operators import Result
+
+SMALL = 16 << 20
+"""Bytes of a result that is kept once it was computed again."""
+
+
+def recompute(
+    run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord, announce: Callable[[Plan], None]
+) -> ArtifactRecord:
+    """Compute the result of a node of an iteration from what is stored, and store it.
+
+    Args:
+        run: of the iteration's workflow, looked up.
+        nodes: all of the iteration.
+        announce: called with the plan before anything runs.
+
+    Raises:
+        NotStoredError: it would be another result now; says what differs.
+        NodeError, StoringError: the author's code or a Spark job failed, or it cannot be stored.
+    """
+    _check_is_same(run, record, nodes, node)
+    declared = run.dag[node.name]
+    run = plan_alone(run, (declared.name,))
+    announce(run.plan)
+    run = execute_planned(run)
+
+    def check() -> None:
+        if change := next(_changes(run), ""):
+            raise CatalogError(change)
+
+    if random := found_random(run.dag, run.plan, run.outcome, run.described).found:
+        raise _another_each_time(record, node, next(filter(None, random.values()), ""))
+    return store(
+        run.outcome.results[declared.name], Origin(
+            node.signature, record.workflow, declared.name, record.number, run.plan.predicted_seconds,
+            at_hand=False, insisted=declared.wishes.insisted, fixed=declared.wishes.fixed,
+        ), run.tools.catalog, check,
+    )
+
+
+def is_kept(run: Run, stored: ArtifactRecord) -> bool:
+    """Return whether a result stays that was computed again: as its author insists, or as the policy stores what is
+    small, or all, within the budget."""
+    if stored.insisted:
+        return True
+    wanted = run.tools.policy.name == "always" or (run.tools.policy.name != "never" and stored.bytes <= SMALL)
+    return wanted and (run.tools.budget is None or run.tools.catalog.bytes_used() <= run.tools.budget)
+
+
+def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord) -> None:
+    """Raise NotStoredError unless a node has the signature now that it had in an iteration."""
+    if node.name in run.dag.by_name and run.dag[node.name].result is Result.COLUMN:
+        raise NotStoredError(
+            f"{node.name!r} is a column, which has no result of its own",
+            remedy=f"export a table that is made with it: {', '.join(run.dag.readers(run.dag[node.name].name))}",
+        )
+    known = run.situation[node.name].signed if node.name in run.dag.by_name else None
+    if known is not None and known.signature == node.signature:
+        return
+    if differences := list(_differences(run, nodes, node)):
+        commit = f" (its commit was {record.commit[:7]})" if record.commit else ""
+        raise NotStoredError(
+            f"{_which(record, node)} was not kept, and cannot be computed as it was",
+            exists="; ".join(differences[:_MOST_TOLD]),
+            remedy=f"bring that back as it was{commit}, or run the workflow for a result of today",
+        )
+    random = known.random if known is not None else ()
+    reasons = (why for one in random for why in run.situation[one].described.random)
+    raise _another_each_time(record, node, next(reasons, ""))
+
+
+_MOST_TOLD = 5
+"""Nodes of which an error says what differs."""
+
+
+def _differences(run: Run, nodes: Sequence[NodeRecord], node: NodeRecord) -> Iterator[str]:
+    """Yield what differs now in a node and all that it is made of, inputs first."""
+    above = ancestors_of(nodes)[node.name] | {node.name}
+    for before in nodes:
+        if before.name not in above:
+            continue
+        if before.name not in run.dag.by_name:
+            yield f"there is no node {before.name!r} now"
+        elif changes := own_changes(parts_from_json(before.parts), run.situation[before.name].signed.parts):
+            yield f"`{before.name}`: {', '.join(map(str, changes))}"
+
+
+def _another_each_time(record: IterationRecord, node: NodeRecord, why: str) -> NotStoredError:
+    return NotStoredError(
+        f"{_which(record, node)} was not kept, and may be another one each time it is computed", exists=why or None,
+        remedy='give what draws a seed; or declare the node with fixed=True and keep="always", which stores the one of '
+        "the next run",
+    )
+
+
+def _which(record: IterationRecord, node: NodeRecord) -> str:
+    return f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r}"
+
+
+def _changes(run: Run) -> Iterator[str]:
+    """Yield what was done to the data that the nodes of a run read since they were signed."""
+    for node in run.dag.nodes:
+        for read in run.described[node.name].reads:
+            if (how := read.changed()) is not None:
+                yield f"what `{node.name}` reads changed while it was computed ({how})"

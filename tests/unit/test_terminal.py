@@ -91,6 +91,7 @@ def masked(text: str) -> str:
 def test_what_is_printed_is_as_it_was(short_folder: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.chdir(short_folder)
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LOGNAME", "ada")
     Path("study.py").write_text(JOB)
 
     def printed(*arguments: str) -> str:

@@ -7,7 +7,7 @@ A result that an iteration has which stays is kept, and so is its record.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import KINDS, IterationRecord
 from helix_spark.catalog.segments.record_columns import record_of
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.errors import CatalogError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Selection:
         before: Unix seconds; only iterations that started earlier. None for all.
         node: only what this node made, and not the iterations themselves; None for all of them.
         downstream: also what was made of it.
+        runs: only of these; None for all.
     """
 
     workflow: str | None = None
@@ -35,13 +37,20 @@ class Selection:
     before: float | None = None
     node: str | None = None
     downstream: bool = False
+    runs: frozenset[str] | None = None
 
     def has(self, iteration: IterationRecord) -> bool:
         """Return whether an iteration is selected."""
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
             and (self.before is None or iteration.started < self.before)
+            and (self.runs is None or iteration.run in self.runs)
         )
+
+    @property
+    def is_by_age(self) -> bool:
+        """True if nobody has named what goes, but its age."""
+        return self.before is not None or self.runs is not None
 
 
 @dataclass(frozen=True)
@@ -110,10 +119,19 @@ def _fits(kind: str, fields: Mapping[str, Any]) -> bool:
     return True
 
 
-def forgetting(records: RecordLog, selection: Selection) -> Forgetting:
-    """Return what a selection has forgotten."""
+def forgetting(
+    records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()
+) -> Forgetting:
+    """Return what a selection has forgotten. Of what is selected by its age the pinned iterations stay. Raises
+    CatalogError if one is pinned that was named."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     runs = {one.run: one for one in iterations if selection.has(one)}
+    kept = {run: one for run, one in runs.items() if (one.workflow, one.number) in pinned}
+    if kept and not selection.is_by_age:
+        first = min(kept.values(), key=lambda one: (one.workflow, one.number))
+        raise CatalogError(f"iteration {first.number} of {first.workflow!r} is pinned",
+                           remedy=f"`helix pin {first.number} {first.workflow} --remove` first")
+    runs = {run: one for run, one in runs.items() if run not in kept}
     names, going, staying = dict[str, frozenset[str]](), set[str](), set[str]()
     for run, nodes in _graphs(records):
         hit = _hit(nodes, selection) if run in runs else frozenset()

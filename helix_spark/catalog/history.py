@@ -14,6 +14,7 @@ from helix_spark.catalog.records import (
     FileRecord,
     IterationRecord,
     NodeRecord,
+    PinRecord,
     ResultRecord,
     Status,
 )
@@ -122,6 +123,27 @@ class History:
             PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
         )
 
+    def pinned(self) -> frozenset[tuple[str, int]]:
+        """Workflow and number of each pinned iteration."""
+        return frozenset(self._records.select(f"SELECT workflow, iteration FROM ({_PINNED})"))
+
+    def pinned_results(self) -> dict[str, tuple[str, int]]:
+        """Which pinned iteration has a result, by signature: workflow and number."""
+        sql = f"SELECT signature, workflow, iteration FROM nodes JOIN ({_PINNED}) USING (workflow, iteration)"
+        return {signature: (workflow, number) for signature, workflow, number in self._records.select(sql)}
+
+    def pin(self, record: PinRecord) -> None:
+        """Append whether an iteration is pinned, where that is news."""
+        self._records.decide_and_append(
+            lambda: () if ((record.workflow, record.iteration) in self.pinned()) == record.pinned else (record,)
+        )
+
+    def extent(self, workflow: str) -> tuple[int, float]:
+        """Return how many iterations a workflow has, and when the oldest began."""
+        sql = "SELECT count(DISTINCT run), coalesce(min(started), 0) FROM iterations WHERE workflow = ?"
+        ((count, oldest),) = self._records.select(sql, workflow)
+        return count, oldest
+
     def workflows(self) -> tuple[str, ...]:
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
 
@@ -134,6 +156,9 @@ class History:
         texts = self._records.rows(FileRecord, "WHERE digest = ? LIMIT 3", checked_signature(digest))
         return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
 
+
+_PINNED = """SELECT workflow, iteration FROM (
+    SELECT workflow, iteration, pinned, max(turn) FROM pins GROUP BY workflow, iteration) WHERE pinned"""
 
 _GREATEST = """SELECT max(number) FROM (
     SELECT max(number) AS number FROM iterations WHERE workflow = ? AND number < ?

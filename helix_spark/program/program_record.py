@@ -28,6 +28,7 @@ from helix_spark.program.program_nodes import (
     rows_of_program,
 )
 from helix_spark.program.served_results import keep_cards, keep_results
+from helix_spark.run.expiry import Expiry
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.recording import record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
@@ -67,6 +68,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         program.begun = ended
         if to_keep:
             keep_results(rows, program, ended.number, has_ended=True)
+            if what := Expiry(program.iterations, program.days).expire(catalog):
+                program.tell(what)
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
         catalog.leases.release(begun.run)

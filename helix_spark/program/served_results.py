@@ -30,7 +30,7 @@ from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.connect_session import active, active_session, frame_of
 from helix_spark.plans.program_client import beside
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.run.foresight import RecordsRead, foresee
+from helix_spark.run.foresight import RecordsRead, foresee, shown_results
 from helix_spark.run.retention import Retention
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
@@ -53,9 +53,10 @@ def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
+    shown = {} if program.budget is None else shown_results(program.catalog, program.name)
     results = ServedResults(
-        number, RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD), program.catalog, program.tell,
-        policy_named(program.policy), rows=rows, program=program,
+        number, RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD, shown), program.catalog, program.tell,
+        policy_named(program.policy, program.small), rows=rows, program=program,
     )
     try:
         if results.writable and program.shares_catalog:
@@ -116,7 +117,7 @@ class ServedResults(Retention):
             row.name, "learner" if fitted and ".ml.feature." not in fitted else "extractor", row.identity, row.inputs,
             seconds, _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
             storable=stored is not None or not row.why,  # what the program released stays where it is stored
-            compute_needs_spark=True, load_needs_spark=True,
+            compute_needs_spark=True, load_needs_spark=True, shown=bool(fitted),
         )
 
 

@@ -96,6 +96,8 @@ def build(root: Path) -> Catalog:
             with folding_at_once():
                 catalog.maintain()
     _store(catalog)
+    for pinned in (True, False):
+        catalog.pin(catalog.iterations()[0], pinned=pinned)
     catalog.answers.append([AnswerRecord(digest("q"), WORKFLOW, 1, 1.7e9, 0.5, "b" * 40)])
     catalog.leases.take(run_id(RUNNING))
     catalog.start_iteration(IterationRecord(run_id(RUNNING), WORKFLOW, RUNNING, "running", 1.7e9))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.known_results import checked_results
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.older_layout import take_over
-from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
+from helix_spark.catalog.places.catalog_folder import Layout, check_writable, checked_id, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -122,11 +122,14 @@ class Catalog(CatalogReader):
             self._begin(self._layout)
 
     def append_iteration(
-        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
+        texts: Iterable[FileRecord] = (),
     ) -> None:
-        """Record an iteration, usually its end, with its nodes and what was learnt of results."""
+        """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
+        these name."""
         self.make()
-        self._history.append(record, nodes, checked_results(results))
+        checked_id(record.run)
+        self._history.append([*checked_results(results), *nodes, record], texts)
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
@@ -140,11 +143,6 @@ class Catalog(CatalogReader):
             self._place.check()
             remove_progress(self._layout, workflow, number)
 
-    def keep_file(self, record: FileRecord) -> None:
-        """Record the text of a workflow file, once for each content."""
-        self.make()
-        self._history.keep_file(record)
-
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
         self._check_to_write()
@@ -157,10 +155,11 @@ class Catalog(CatalogReader):
         self._place.check()
         self._records.sync()
 
-    def append_results(self, results: Sequence[ResultRecord]) -> None:
-        """Record what is known of results apart from an iteration."""
+    def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
+        """Record what is known of results apart from an iteration, with the texts that they name."""
         self.make()
-        self._results.append(results)
+        if results:
+            self._history.append(checked_results(results), texts)
 
     # What is stored ------------------------------------------------------------------------------------------------
 

@@ -59,11 +59,17 @@ class History:
         return numbered
 
     def append(
-        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+        self, records: Sequence[ResultRecord | NodeRecord | IterationRecord], texts: Iterable[FileRecord] = ()
     ) -> None:
-        """Append an iteration with its nodes and what was learnt of results, all at once."""
-        checked_id(record.run)
-        self._records.append([*results, *nodes, record])
+        """Append what was learnt of results, nodes and iterations, with the texts that these name, once for each
+        content; all at once."""
+        named = {one.digest: one for one in texts}
+        if not named:
+            self._records.append(records)
+        else:
+            self._records.decide_and_append(
+                lambda: [*(one for digest, one in named.items() if self.file(digest) is None), *records]
+            )
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
@@ -146,10 +152,6 @@ class History:
 
     def workflows(self) -> tuple[str, ...]:
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
-
-    def keep_file(self, record: FileRecord) -> None:
-        """Append a file's text, unless its content is known."""
-        self._records.decide_and_append(lambda: () if self.file(record.digest) else (record,))
 
     def file(self, digest: str) -> FileRecord | None:
         """The text of a content; None if it was never kept."""

@@ -171,8 +171,10 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
     return beside(service, store_all) if wanted else []
 
 
-def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[ResultRecord]:
-    """Store the cards of a run's fits, where a server has their models; return the records by which they are found."""
+def cards_of_fits(
+    rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int
+) -> tuple[list[ResultRecord], list[FileRecord]]:
+    """Return the cards of a run's fits, where a server has their models, behind the records by which they are found."""
     assert program.answerer is not None
     fits = {row.identity: row for row in rows if _has_new_model(row)}
     known = program.catalog.results((), [*fits]).measured if fits else {}
@@ -183,16 +185,14 @@ def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: 
     except (HelixError, rpc_error()) as error:
         why = error.what if isinstance(error, HelixError) else server_message(error)
         program.tell(f"what fits gave is not known: {why}")
-        return []
-    found = []
-    for row, card in cards:
-        if card is not None:
-            program.catalog.keep_file(card)
-            found.append(ResultRecord(
-                row.identity, row.identity, program.name, row.name, "learner", number,
-                compute_seconds=row.seconds, trained=card.digest,
-            ))
-    return found
+        return [], []
+    there = [(row, card) for row, card in cards if card is not None]
+    return [
+        ResultRecord(
+            row.identity, row.identity, program.name, row.name, "learner", number, compute_seconds=row.seconds,
+            trained=card.digest,
+        ) for row, card in there
+    ], [card for _, card in there]
 
 
 @dataclass(slots=True)

@@ -137,12 +137,11 @@ def _record_run(catalog: Catalog, number: int) -> None:
     ]
     text = f"def f():\n    return {number}\n"
     file = FileRecord(sha256(text.encode()).hexdigest(), "w.py", text)
-    catalog.keep_file(file)
     end = replace(
         record, status="done", seconds=2.5, file="/home/me/w.py", file_digest=file.digest,
         outputs=json.dumps({"auc": 0.8, "rows": {"table": "data", "rows": 3}}),
     )
-    catalog.append_iteration(end, nodes, results)
+    catalog.append_iteration(end, nodes, results, [file])
 
 
 def _store(catalog: Catalog) -> None:

@@ -72,7 +72,6 @@ def _iteration(
     ]
     card = fitted_card(HOSTILE).record(HOSTILE)
     assert card is not None
-    catalog.keep_file(card)
     results = [
         ResultRecord(
             node.declared, node.signature, workflow, node.name, node.kind, number, compute_seconds=1.0 + place,
@@ -89,7 +88,7 @@ def _iteration(
         run, workflow, record.number, status, record.started, 2.5, record.message, record.parameters,
         json.dumps(outputs), record.plan, record.versions, error=error,
     )
-    catalog.append_iteration(end, nodes, results)
+    catalog.append_iteration(end, nodes, results, [card])
 
 
 def fitted_card(text: str) -> ModelCard:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from helix_spark.planner.plan import Plan
     from helix_spark.planner.storage import Policy
     from helix_spark.plots import plot
+    from helix_spark.run.expiry import Expiry
     from helix_spark.run.iteration import Iteration, RecordedIteration
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declaration import NodeRef, metric
@@ -45,16 +46,17 @@ if refused_python():
     raise ImportError(refused_python())
 
 __all__ = [
-    "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
-    "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
-    "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "TimeSplit", "Workflow",
-    "WorkflowError", "csv", "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "session",
-    "table", "text",
+    "Bucketizer", "CatalogError", "EndedError", "Expiry", "Fields", "HashSplit", "Helix", "HelixError",
+    "Interaction", "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot",
+    "ParameterError", "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "TimeSplit",
+    "Workflow", "WorkflowError", "csv", "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader",
+    "session", "table", "text",
 ]
 
 _HOMES = {
     "helix_spark.cli.automatic": ("session",),
     "helix_spark.cli.main": ("main",),
+    "helix_spark.run.expiry": ("Expiry",),
     "helix_spark.run.iteration": ("Iteration", "RecordedIteration"),
     "helix_spark.engine.execution.observer": ("Observer", "Silent"),
     "helix_spark.errors": (

@@ -31,6 +31,7 @@ from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
 from helix_spark.run.executing import compute_output
+from helix_spark.run.expiry import Expiry
 from helix_spark.run.iteration import Iteration, NamedResults, RecordedIteration, RecordedIterations, node_named
 from helix_spark.run.run import Run, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
@@ -72,6 +73,8 @@ class Helix:
         audit: when stored results are computed again by themselves, in a process of their own, and compared: "off",
             never; "idle", behind an answer, until the next run begins.
         audit_seconds: how long an audit behind an answer may take.
+        expiry: which iterations are forgotten for their age or number, such as ``hx.Expiry(iterations=200)``; None for
+            none.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -87,6 +90,7 @@ class Helix:
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
         progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
         cut_off: bool | float = True, audit: When = "off", audit_seconds: float = 60.0,
+        expiry: Expiry | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
@@ -105,7 +109,7 @@ class Helix:
             spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root),
             self.observer.note,
         )
-        self._one_run, self._writable = one_run, False
+        self._one_run, self._writable, self._expiry = one_run, False, expiry or Expiry()
         self.waiting_since: float | None = None
         self._cut_off = cut_off if not isinstance(cut_off, bool) else 0.5 if cut_off else math.inf
         self._memory = MemoryTier()
@@ -383,6 +387,7 @@ class Helix:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
             self.policy, self.budget, self._one_run, self.tracker, self._cut_off, self._admission.check,
+            self._expiry,
         )
 
 

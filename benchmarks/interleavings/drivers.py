@@ -117,11 +117,8 @@ class Script:
 
     def _records(self, started: IterationRecord) -> None:
         token = uuid.uuid4().hex
-        if self.world.random.random() < 0.5:
-            text = f"text {self.world.random.randrange(2)}"
-            named = sha256(text.encode()).hexdigest()
-            self.catalog.keep_file(FileRecord(named, "a.py", text))
-            self.told.files.add(named)
+        text = f"text {self.world.random.randrange(2)}"
+        file = FileRecord(sha256(text.encode()).hexdigest(), "a.py", text)
         nodes = [
             NodeRecord(
                 started.run, started.workflow, started.number, name, "scanner", (), "compute", "", SIGNATURES[0],
@@ -132,7 +129,9 @@ class Script:
         result = ResultRecord(
             SIGNATURES[0], SIGNATURES[0], started.workflow, "rows", "scanner", started.number, random=token
         )
-        self.catalog.append_iteration(dataclasses.replace(started, status="done", seconds=1.0), nodes, [result])
+        ended = dataclasses.replace(started, status="done", seconds=1.0, file_digest=file.digest)
+        self.catalog.append_iteration(ended, nodes, [result], [file])
+        self.told.files.add(file.digest)
         self.told.results.add(token)
         self.told.ended.add(started.run)
         self.told.nodes.update(f"{started.run} {node.name}" for node in nodes)

@@ -8,7 +8,7 @@ attempt that was published several rows may say so, as more comes to be wished o
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -101,15 +101,18 @@ class ArtifactLedger:
         self._records.decide_and_append(decide)
 
     def end_all(
-        self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None
+        self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None,
+        spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
-        """Append the ends of the live attempts of some signatures in one commit, and return what was live; see
-        `Catalog.evict_all`."""
+        """Append the ends of the live attempts of some signatures in one commit, but for those that are `spared` then,
+        and return what was live; see `Catalog.evict_all`."""
         ended = tuple[ArtifactRecord, ...]()
 
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal ended
             live = self.live_among(why) if seen in (None, self.version()) else {}
+            for signature in spared():
+                live.pop(signature, None)
             ended = tuple(
                 live[signature] for signature in why
                 if signature in live and (attempts is None or live[signature].attempt in attempts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,14 @@ from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.known_results import checked_results
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.older_layout import take_over
-from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
+from helix_spark.catalog.places.catalog_folder import Layout, check_writable, checked_id, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
     FileRecord,
     IterationRecord,
     NodeRecord,
+    PinRecord,
     ResultRecord,
 )
 from helix_spark.catalog.repair import Repair, check_idle, repair
@@ -121,11 +122,14 @@ class Catalog(CatalogReader):
             self._begin(self._layout)
 
     def append_iteration(
-        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
+        texts: Iterable[FileRecord] = (),
     ) -> None:
-        """Record an iteration, usually its end, with its nodes and what was learnt of results."""
+        """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
+        these name."""
         self.make()
-        self._history.append(record, nodes, checked_results(results))
+        checked_id(record.run)
+        self._history.append([*checked_results(results), *nodes, record], texts)
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
@@ -139,10 +143,11 @@ class Catalog(CatalogReader):
             self._place.check()
             remove_progress(self._layout, workflow, number)
 
-    def keep_file(self, record: FileRecord) -> None:
-        """Record the text of a workflow file, once for each content."""
-        self.make()
-        self._history.keep_file(record)
+    def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
+        """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
+        self._check_to_write()
+        self._history.pin(PinRecord(iteration.workflow, iteration.number, pinned, time.time()))
+        self._records.sync()
 
     def sync(self) -> None:
         """Sync all that any process recorded so far, so that it survives a loss of power: only then is it reported as
@@ -150,10 +155,11 @@ class Catalog(CatalogReader):
         self._place.check()
         self._records.sync()
 
-    def append_results(self, results: Sequence[ResultRecord]) -> None:
-        """Record what is known of results apart from an iteration."""
+    def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
+        """Record what is known of results apart from an iteration, with the texts that they name."""
         self.make()
-        self._results.append(results)
+        if results:
+            self._history.append(checked_results(results), texts)
 
     # What is stored ------------------------------------------------------------------------------------------------
 
@@ -220,7 +226,8 @@ class Catalog(CatalogReader):
     def evict_all(
         self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        """End the live artifacts of some signatures, all at once, then delete their data. Return what they were.
+        """End the live artifacts of some signatures, all at once, then delete their data. Return what they were. What a
+        pinned iteration has stays.
 
         Args:
             why: by signature.
@@ -230,7 +237,7 @@ class Catalog(CatalogReader):
         Raises CatalogError if the ends cannot be recorded (nothing happened), or if data cannot be deleted, once all
         other data is (it is not used any more; `gc` tries again).
         """
-        return self._end_all(why, "evicted", attempts, seen)
+        return self._end_all(why, "evicted", attempts, seen, self._history.pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one."""
@@ -263,23 +270,34 @@ class Catalog(CatalogReader):
 
     def forget(self, selection: Selection, *, dry_run: bool) -> Forgetting:
         """Delete what a selection has, for good: stored results, and records in all files that hold them; return it.
-        Raises CatalogError if others work on the catalog, or it cannot be written."""
+        Raises CatalogError if others work on the catalog, some of it is pinned, or it cannot be written."""
         if dry_run:
-            return forgetting(self._records, selection)
+            return forgetting(self._records, selection, self.pinned())
         self._check_to_write()
         with self.leases.alone("forget") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
                 raise CatalogError(f"another process forgets something of the catalog {self.root} at the moment",
                                    remedy="wait until it has ended")
-            found = forgetting(self._records, selection)
-            if found.runs:
-                self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
-                rewrite(self._records, found.without)
-                self._records.forget_index()
-                for one in found.runs.values():
-                    remove_progress(self._layout, one.workflow, one.number)
-            return found
+            return self._forget(selection)
+
+    def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
+        """Forget the runs that are due, whoever works on the catalog: others read its records anew. None if none is, or
+        another process does it. Raises CatalogError if it cannot be written."""
+        self._check_to_write()
+        with self.leases.alone("forget") as alone:
+            runs = frozenset(due()) if alone is not None else ()
+            return self._forget(Selection(runs=runs)) if runs else None
+
+    def _forget(self, selection: Selection) -> Forgetting:
+        found = forgetting(self._records, selection, self.pinned())
+        if found.runs:
+            self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
+            rewrite(self._records, found.without)
+            self._records.forget_index()
+            for one in found.runs.values():
+                remove_progress(self._layout, one.workflow, one.number)
+        return found
 
     # What it takes -------------------------------------------------------------------------------------------------
 
@@ -358,11 +376,12 @@ class Catalog(CatalogReader):
         return (f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""), False
 
     def _end_all(
-        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
+        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None,
+        spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
         self._check_to_write()
-        ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
+        ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ class CatalogView:
         nodes: its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
+        pinned: which pinned iteration has a result, as a sentence, by signature.
         bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that a
             disk has in one folder with a live artifact of the same signature.
     """
@@ -72,6 +73,7 @@ class CatalogView:
     past: tuple[PastIteration, ...]
     next_iteration: int
     bytes_used: int
+    pinned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def artifact_bytes(self) -> int:
@@ -151,6 +153,7 @@ class CatalogReader:
             ended = [one.record for one in past if one.record.status != "running"]
             last = ended[-1] if ended else None
             nodes = self._history.nodes_of(last) if last else ()
+            pinned = self._history.pinned_results()
         if not past and not live:
             self._check_recorded()
         with explained(self._layout, "read"):
@@ -169,6 +172,7 @@ class CatalogReader:
             past,
             past[-1].record.number + 1 if past else 1,
             self._bytes_from_records(live.values(), stored),
+            {signature: f"iteration {number} of `{name}` is pinned" for signature, (name, number) in pinned.items()},
         )
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
@@ -228,6 +232,10 @@ class CatalogReader:
         """Return what happened to each node of an iteration, inputs first; none before it has ended."""
         return self._history.nodes_of(iteration)
 
+    def pinned(self) -> frozenset[tuple[str, int]]:
+        """Workflow and number of each pinned iteration."""
+        return self._history.pinned()
+
     def progress(self, iteration: IterationRecord) -> Progress | None:
         """How far an iteration is that runs or, after its answer, still stores; or how far one came that died."""
         ended = iteration.status not in ("running", "died")
@@ -246,6 +254,10 @@ class CatalogReader:
 
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
+
+    def extent(self, workflow: str) -> tuple[int, float]:
+        """How many iterations a workflow has, and when the oldest began, in Unix seconds."""
+        return self._history.extent(workflow)
 
     def cells_of_all(self, kind: RecordKind) -> list[tuple[Any, ...]]:
         """The turn and the cells of each record of a kind, as `RecordColumn` has them, in the order of appends."""

@@ -21,6 +21,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import KINDS, QUESTION_KINDS, IterationRecord
 from helix_spark.catalog.segments.record_columns import record_of
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.errors import CatalogError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Selection:
         node: only what this node made, and not the iterations themselves; None for all of them.
         downstream: also what was made of it.
         source: only what was made of the data at this path, or in this table, and not the iterations themselves.
+        runs: only of these; None for all.
     """
 
     workflow: str | None = None
@@ -42,18 +44,25 @@ class Selection:
     node: str | None = None
     downstream: bool = False
     source: str | None = None
+    runs: frozenset[str] | None = None
 
     def has(self, iteration: IterationRecord) -> bool:
         """Return whether an iteration is selected."""
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
             and (self.before is None or iteration.started < self.before)
+            and (self.runs is None or iteration.run in self.runs)
         )
 
     @property
     def is_whole(self) -> bool:
         """Whether the iterations themselves are to be forgotten."""
         return self.node is None and self.source is None
+
+    @property
+    def is_by_age(self) -> bool:
+        """True if nobody has named what goes, but its age."""
+        return self.before is not None or self.runs is not None
 
 
 @dataclass(frozen=True)
@@ -175,14 +184,24 @@ class _Hit:
     others: dict[str, None] = field(default_factory=dict)
 
 
-def forgetting(records: RecordLog, selection: Selection) -> Forgetting:
-    """Return what a selection has forgotten."""
+def forgetting(
+    records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()
+) -> Forgetting:
+    """Return what a selection has forgotten. Of what is selected by its age the pinned iterations stay. Raises
+    CatalogError if something of a pinned one is named."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
-    selected = {one.run: one for one in iterations if selection.has(one)}
+    selected = {
+        one.run: one for one in iterations
+        if selection.has(one) and not (selection.is_by_age and (one.workflow, one.number) in pinned)
+    }
     graphs = dict(_graphs(records))
     looked_at = {run: graphs.get(run, {}) for run in selected}
     hit = _hit(looked_at, selection)
     runs = selected if selection.is_whole else {run: one for run, one in selected.items() if hit.names[run]}
+    if kept := [(one.workflow, one.number) for one in runs.values() if (one.workflow, one.number) in pinned]:
+        workflow, number = min(kept)
+        raise CatalogError(f"iteration {number} of {workflow!r} is pinned",
+                           remedy=f"`helix pin {number} {workflow} --remove` first")
     going, staying = set[str](), set[str]()
     for run, nodes in graphs.items():
         for name, node in nodes.items():

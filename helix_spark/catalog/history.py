@@ -14,6 +14,7 @@ from helix_spark.catalog.records import (
     FileRecord,
     IterationRecord,
     NodeRecord,
+    PinRecord,
     ResultRecord,
     Status,
 )
@@ -58,11 +59,17 @@ class History:
         return numbered
 
     def append(
-        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+        self, records: Sequence[ResultRecord | NodeRecord | IterationRecord], texts: Iterable[FileRecord] = ()
     ) -> None:
-        """Append an iteration with its nodes and what was learnt of results, all at once."""
-        checked_id(record.run)
-        self._records.append([*results, *nodes, record])
+        """Append what was learnt of results, nodes and iterations, with the texts that these name, once for each
+        content; all at once."""
+        named = {one.digest: one for one in texts}
+        if not named:
+            self._records.append(records)
+        else:
+            self._records.decide_and_append(
+                lambda: [*(one for digest, one in named.items() if self.file(digest) is None), *records]
+            )
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
@@ -122,18 +129,38 @@ class History:
             PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
         )
 
+    def pinned(self) -> frozenset[tuple[str, int]]:
+        """Workflow and number of each pinned iteration."""
+        return frozenset(self._records.select(f"SELECT workflow, iteration FROM ({_PINNED})"))
+
+    def pinned_results(self) -> dict[str, tuple[str, int]]:
+        """Which pinned iteration has a result, by signature: workflow and number."""
+        sql = f"SELECT signature, workflow, iteration FROM nodes JOIN ({_PINNED}) USING (workflow, iteration)"
+        return {signature: (workflow, number) for signature, workflow, number in self._records.select(sql)}
+
+    def pin(self, record: PinRecord) -> None:
+        """Append whether an iteration is pinned, where that is news."""
+        self._records.decide_and_append(
+            lambda: () if ((record.workflow, record.iteration) in self.pinned()) == record.pinned else (record,)
+        )
+
+    def extent(self, workflow: str) -> tuple[int, float]:
+        """Return how many iterations a workflow has, and when the oldest began."""
+        sql = "SELECT count(DISTINCT run), coalesce(min(started), 0) FROM iterations WHERE workflow = ?"
+        ((count, oldest),) = self._records.select(sql, workflow)
+        return count, oldest
+
     def workflows(self) -> tuple[str, ...]:
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
-
-    def keep_file(self, record: FileRecord) -> None:
-        """Append a file's text, unless its content is known."""
-        self._records.decide_and_append(lambda: () if self.file(record.digest) else (record,))
 
     def file(self, digest: str) -> FileRecord | None:
         """The text of a content; None if it was never kept."""
         texts = self._records.rows(FileRecord, "WHERE digest = ? LIMIT 3", checked_signature(digest))
         return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
 
+
+_PINNED = """SELECT workflow, iteration FROM (
+    SELECT workflow, iteration, pinned, max(turn) FROM pins GROUP BY workflow, iteration) WHERE pinned"""
 
 _GREATEST = """SELECT max(number) FROM (
     SELECT max(number) AS number FROM iterations WHERE workflow = ? AND number < ?

@@ -51,10 +51,6 @@ class ResultLedger:
     def __init__(self, records: RecordLog) -> None:
         self._records = records
 
-    def append(self, records: Sequence[ResultRecord]) -> None:
-        if records:
-            self._records.append(checked_results(records))
-
     def look_up(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
         """Return what is recorded of these signatures, and of those that the declared ones stand for."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()

@@ -269,6 +269,20 @@ class IterationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PinRecord:
+    """That an iteration is pinned, or is not any more: of the records of one the newest counts.
+
+    Attributes:
+        at: Unix seconds by the writer's clock; for people.
+    """
+
+    workflow: Name
+    iteration: Iteration
+    pinned: Truth
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class FileRecord:
     """The text of a file that declared a workflow, once for each content.
 
@@ -335,6 +349,7 @@ KINDS = (
         "results", ResultRecord, (("signature",), ("declared",), ("workflow", "node"), ("workflow", "iteration"))
     ),
     RecordKind("answers", AnswerRecord, (("question",),)),
+    RecordKind("pins", PinRecord, ()),
     RecordKind("artifacts", ArtifactRecord, (("signature",), ("attempt",), ("workflow", "iteration"))),
 )
 """All kinds of records, with the columns by which they are looked up."""

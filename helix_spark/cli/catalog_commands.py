@@ -276,6 +276,33 @@ def forget(
         say(f"warning: what `helix repair` moved aside may hold it still: {aside}", to_stderr=True)
 
 
+@options.command(
+    click.argument("number", type=int), click.argument("workflow", required=False),
+    click.option("--remove", is_flag=True, help="It is not pinned any more."), options.named_workflow, options.place,
+    options.json_wanted,
+)
+def pin(
+    number: int, workflow: str | None, named: str | None, remove: bool, as_json: bool, **given: Any
+) -> None:
+    """Pin an iteration: what is stored of it is never evicted, whatever the budget is, and it does not expire."""
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.history.iteration_lookup import find_iteration
+
+    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
+    iteration = find_iteration(catalog, _workflow_from(workflow, named), number)
+    catalog.pin(iteration, pinned=not remove)
+    nodes = catalog.nodes(iteration)
+    live = catalog.live_among({one.signature for one in nodes})
+    gone = [one.name for one in nodes if one.output and one.signature not in live]
+    size = sum(one.bytes for one in live.values())
+    what = f"iteration {number} of {iteration.workflow} is {'not pinned any more' if remove else 'pinned'}"
+    there = f"{len(live):,} stored results, {format_size(size)}"
+    lost = f"; not stored: {', '.join(gone)}" if gone and not remove else ""
+    found = {"workflow": iteration.workflow, "iteration": number, "pinned": not remove, "stored": sorted(live),
+             "bytes": size, "not_stored": gone}
+    print_found(as_json, lambda: found, lambda: say(f"{what} ({there}{lost})"))
+
+
 @options.command(options.place, options.json_wanted)
 def doctor(as_json: bool, **given: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
@@ -374,5 +401,5 @@ def _repair_text(found: Repair) -> str:
 
 
 catalog_commands: tuple[click.Command, ...] = (
-    log, show, diff, storage, config, verify, gc, repair, forget, doctor,
+    log, show, diff, storage, config, verify, gc, repair, forget, pin, doctor,
 )

@@ -17,11 +17,13 @@ from helix_spark.errors import ParameterError, nearest
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
     "audit": "off", "audit_seconds": "60", "server": "auto", "server_idle": "900",
-    "server_memory": "0.25",
+    "server_memory": "0.25", "keep_small": "16 MiB", "retention.iterations": None, "retention.days": None,
 }
 """Every setting that a project or the environment may give."""
 
-_NUMBERS = frozenset({"budget", "audit_seconds", "server_idle", "server_memory"})
+_NUMBERS = frozenset({
+    "budget", "audit_seconds", "server_idle", "server_memory", "keep_small", "retention.iterations", "retention.days",
+})
 """Those that a project may give as whole numbers, too."""
 
 TABLE = "helix_spark"
@@ -48,7 +50,7 @@ def settings_for(
     project = _project_settings(file) if file else {}
     found = {}
     for name, default in DEFAULTS.items():
-        variable = f"HELIX_{name.upper()}"
+        variable = f"HELIX_{name.upper().replace('.', '_')}"
         given = (
             (arguments.get(name), f"argument --{name.replace('_', '-')}"),
             (environ.get(variable) or None, f"environment {variable}"),
@@ -68,7 +70,9 @@ def _project_settings(file: Path) -> dict[str, str]:
     if "helix-spark" in tools:  # the distribution's name, by which other tools call their tables
         raise ParameterError(f"nothing reads the table [tool.helix-spark] in {file}", remedy=f"write [tool.{TABLE}]")
     found = {}
-    for name, value in tools.get(TABLE, {}).items():
+    table = tools.get(TABLE, {})
+    inner = {f"{name}.{key}": each for name, one in table.items() if isinstance(one, dict) for key, each in one.items()}
+    for name, value in ({name: one for name, one in table.items() if not isinstance(one, dict)} | inner).items():
         if name not in DEFAULTS:
             raise ParameterError(f"there is no setting {name!r}, which {file} has", remedy=nearest(name, DEFAULTS))
         if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):

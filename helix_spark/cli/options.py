@@ -77,6 +77,24 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def asking_twice(what: str) -> Iterator[None]:
+    """Say at the first Ctrl-C what it would end; the second one does. Only a process's main thread can do so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def told(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        say(f"{what}; Ctrl-C again ends that", to_stderr=True)
+
+    before = signal.signal(signal.SIGINT, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def ignore_termination() -> None:
     """Ignore SIGTERM from now on, as this process ends already. Only its main thread can do so."""
     if threading.current_thread() is threading.main_thread():
@@ -169,6 +187,8 @@ class CommandSettings:
 
     Attributes:
         room: the budget in bytes; None for no limit.
+        small: bytes of an iteration's smallest results that are kept in any case.
+        iterations, days: of each workflow what stays, see `run.expiry.Expiry`.
         given: those that stand on this command's own line, by name, as they are written.
     """
 
@@ -183,6 +203,9 @@ class CommandSettings:
     experiment: str | None
     log_models: bool
     spark: Mapping[str, str]
+    small: int
+    iterations: int | None
+    days: float | None
 
     @property
     def options(self) -> list[str]:
@@ -223,7 +246,9 @@ def read_settings(
         parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off or idle"),
         parsed("audit_seconds", float, "write a number of seconds"),
         {name: value for name, value in arguments.items() if value is not None}, experiment, log_models,
-        spark_settings(conf),
+        spark_settings(conf), parse_size(values["keep_small"]),
+        parsed("retention.iterations", lambda text: int(text) if text else None, "write a whole number"),
+        parsed("retention.days", lambda text: float(text) if text else None, "write a number of days"),
     )
 
 

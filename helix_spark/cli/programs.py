@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -17,6 +18,7 @@ from helix_spark.cli.options import (
     TERMINATED,
     CommandSettings,
     Terminated,
+    asking_twice,
     ignore_termination,
     prepare_next_command,
     print_found,
@@ -168,7 +170,8 @@ def open_program(
 
     return PlainProgram(
         path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, began=began or time.perf_counter(), message=message,
+        policy=place.policy, small=place.small, iterations=place.iterations, days=place.days,
+        began=began or time.perf_counter(), message=message,
     )
 
 
@@ -257,7 +260,10 @@ def end_program(
 
     try:
         try:
-            recorded = record_run(program, error)
+            with nullcontext() if isinstance(error, KeyboardInterrupt) else asking_twice(
+                "this run is being recorded, and what it computed stored"
+            ):
+                recorded = record_run(program, error)
         except KeyboardInterrupt as interrupt:  # it is recorded as interrupted, without storing what it computed
             ignore_termination()
             record_run(program, interrupt)

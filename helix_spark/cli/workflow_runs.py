@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.cli.options import (
     CommandSettings,
+    asking_twice,
     modules_loading,
     prepare_next_command,
     print_found,
@@ -33,11 +36,14 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
     with modules_loading():
         from helix_spark.cli.progress import observer_for
         from helix_spark.helix import Helix
+        from helix_spark.planner.joint import policy_named
+        from helix_spark.run.expiry import Expiry
 
     return Helix(
-        given.catalog, budget=given.room, policy=given.policy, settings=given.spark,
+        given.catalog, budget=given.room, policy=policy_named(given.policy, given.small), settings=given.spark,
         observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
+        expiry=Expiry(given.iterations, given.days),
     )
 
 
@@ -90,7 +96,7 @@ class WorkflowFile:
                 remedy="leave it out: what a workflow's functions do is done whenever they are computed",
             )
         # An error is told before the engine is left, which waits until what was computed before it is stored.
-        with open_helix(place, quiet=quiet or as_json) as engine, report_errors():
+        with _closing(open_helix(place, quiet=quiet or as_json)) as engine, report_errors():
             engine.waiting_since = waiting_since()
             iteration = run_and_print(engine, self.load(engine), message, print_answer=not as_json)
             prepare_next_command()
@@ -134,6 +140,17 @@ class WorkflowFile:
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
         with open_helix(place, quiet=True) as engine:
             return engine.audit(self.load(engine), everything=everything, seconds=seconds)
+
+
+@contextmanager
+def _closing(engine: Helix) -> Iterator[Helix]:
+    """Close an engine behind a run, once all is stored that this computed, or a person ends that."""
+    try:
+        yield engine
+    finally:
+        is_ended = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        with nullcontext() if is_ended else asking_twice("what this run computed is being stored"):
+            engine.close()
 
 
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:

@@ -29,7 +29,7 @@ class Candidate:
     Attributes:
         seconds: to store it, spread over the iterations for which it is expected to be valid; 0 where it is stored.
         worth: seconds saved per iteration that no demand speaks of (results of no known scenario).
-        insisted: an author wants it kept, or it is a past draw, and the budget has room for all that goes before it.
+        claim: why it is kept without being weighed, see `claims`; empty if it is weighed.
         tie: seconds that tell equal plans apart (see `TIE`).
     """
 
@@ -37,7 +37,7 @@ class Candidate:
     stored: bool
     seconds: float = 0.0
     worth: float = 0.0
-    insisted: bool = False
+    claim: str = ""
     tie: float = TIE
 
 
@@ -70,8 +70,12 @@ def afterlife(age: int) -> float:
     return RETURN * float(FADING ** max(0, age - 1))
 
 
-def candidates(problem: PlanningProblem, hazard: Mapping[str, float]) -> dict[str, Candidate]:
-    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
+def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int = 0) -> dict[str, Candidate]:
+    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget.
+
+    Args:
+        small: see `claims`.
+    """
     room = capacity(problem)
     found: dict[str, Candidate] = {}
     had = None if problem.done is None else had_now(problem, problem.done)
@@ -92,43 +96,86 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float]) -> dict[st
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
-    insisted = grant_room(problem, found, room)
+    granted = grant_room(problem, found, room, small)
     # Ties are broken by rank: the current version's results come first, inputs before others.
     ranks = {name: rank / len(found) for rank, name in enumerate(found)}
     return {
-        name: replace(one, insisted=name in insisted, tie=TIE * (ranks[name] + (-2 if one.stored else 1)) / 2)
+        name: replace(one, claim=granted.get(name, ""), tie=TIE * (ranks[name] + (-2 if one.stored else 1)) / 2)
         for name, one in found.items()
     }
 
 
-def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None) -> frozenset[str]:
-    """Return signatures of the results that are kept without being weighed, as far as they have room.
-
-    What other workflows insist on comes before what this version does, or this run would evict it for its own. Only a
-    stored draw of this version comes before both. Draws of past versions come last, the newest first: to lose another
-    result costs seconds, which a plan can weigh, but a draw could not be had again, so it goes for nothing but what
-    somebody pins today. For that it does go: draws would fill a budget, and then not even the newest would be kept.
+def grant_room(
+    problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0
+) -> dict[str, str]:
+    """Return why results are kept without being weighed, by signature, as far as they have room. What is pinned has
+    room in any case.
 
     Args:
         room: bytes; None for no limit.
+        small: see `claims`.
     """
-    wished = [node for node in problem.nodes if node.keep == "always"]
-    drawn, shared = [node for node in wished if node.fixed and node.stored], [node for node in wished if node.kept_for]
-    theirs = [other for other in problem.others if other.kept_for]
-    past = [other for other in problem.others if other.fixed and not other.kept_for]
-    past.sort(key=lambda other: other.age)
-    claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
-    kept, taken = set[str](), 0
-    for one in claims:
-        if one.signature in among and one.signature not in kept and (room is None or taken + one.bytes <= room):
-            kept.add(one.signature)
+    kept, taken = dict[str, str](), 0
+    for one, why in claims(problem, small):
+        has_room = one.pinned or room is None or taken + one.bytes <= room
+        if has_room and one.signature in among and one.signature not in kept:
+            kept[one.signature] = why
             taken += one.bytes
-    return frozenset(kept)
+    return kept
+
+
+def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | OtherArtifact, str]]:
+    """Return the results that are kept without being weighed, each with a sentence that says why. Those that come first
+    take the room.
+
+    What is pinned comes first, then what other workflows insist on, or this run would evict it for its own; only a
+    stored draw of this version comes before that. Draws of past versions come behind what somebody wishes today: to
+    lose another result costs seconds, but a draw could not be had again, so it goes for nothing else. But draws would
+    fill a budget, and then not even the newest would be kept. Then comes what people were shown, and what is small.
+
+    Args:
+        small: bytes of the smallest results of the current version that are kept.
+    """
+    nodes = [node for node in problem.nodes if node.storable]
+    wished = [node for node in nodes if node.keep == "always"]
+    there: list[NodeCosts | OtherArtifact] = [*wished, *problem.others]
+    past = sorted((other for other in problem.others if other.fixed), key=lambda other: other.age)
+    shown = [node for node in nodes if node.shown and node.keep != "never"]
+    return [
+        *((one, one.kept_for) for one in there if one.pinned),
+        *((node, "you asked for it") for node in wished if node.fixed and node.stored),
+        *((one, one.kept_for) for one in there if one.kept_for),
+        *((node, "you asked for it") for node in wished),
+        *((other, "it is a draw that could not be had again") for other in past),
+        *((node, "it is an output or a model") for node in shown),
+        *((other, other.shown) for other in problem.others if other.shown),
+        *((node, "it is small") for node in _smallest(nodes, small)),
+    ]
+
+
+_QUICK = 0.5
+"""Seconds to write a result, at most, for it to be kept because it is small: it may have to be computed once more."""
+
+
+def _smallest(nodes: Collection[NodeCosts], most: int) -> list[NodeCosts]:
+    """Return the smallest results, up to so many bytes in all."""
+    found, taken = list[NodeCosts](), 0
+    for node in sorted(nodes, key=lambda node: node.bytes):
+        taken += node.bytes
+        if taken > most:
+            break
+        if node.keep != "never" and (node.stored or node.write_seconds <= _QUICK):
+            found.append(node)
+    return found
 
 
 def capacity(problem: PlanningProblem) -> int | None:
-    """Return the bytes that artifacts may take, or None for no limit."""
-    return None if problem.budget is None else max(0, problem.budget - problem.overhead)
+    """Return the bytes that artifacts may take, or None for no limit. What is pinned has room in any case."""
+    if problem.budget is None:
+        return None
+    pinned = {node.signature: node.bytes for node in problem.nodes if node.pinned}
+    pinned |= {other.signature: other.bytes for other in problem.others if other.pinned}
+    return max(0, problem.budget - problem.overhead, sum(pinned.values()))
 
 
 def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
@@ -154,7 +201,7 @@ def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Cand
 
     def is_sure(name: str, candidate: Candidate) -> bool:
         pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
-        return candidate.insisted or (pays and (is_roomy or not candidate.bytes))
+        return bool(candidate.claim) or (pays and (is_roomy or not candidate.bytes))
 
     return frozenset(name for name, candidate in found.items() if name in there and is_sure(name, candidate))
 

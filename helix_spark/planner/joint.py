@@ -29,6 +29,9 @@ LARGE, LARGE_GAP = 500, 0.004
 """Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
 percent, and proving the last of it takes most of the time."""
 
+SMALL = 16 << 20
+"""Bytes of an iteration's smallest results that are kept without being weighed, unless a setting says otherwise."""
+
 _PROVEN = 1e-6
 """A relative gap below which a solution counts as optimal."""
 
@@ -41,10 +44,12 @@ class Joint:
         time_limit: seconds for the solver; then the best plan found so far is taken, or else that of `ALWAYS`.
         gap: relative; the solver stops when no plan can be better by more. None for none where the program is small,
             else `LARGE_GAP`.
+        small: bytes of the smallest results of a version that are kept without being weighed.
     """
 
     time_limit: float = 10.0
     gap: float | None = None
+    small: int = 0
     name: str = "joint"
 
     def decide(self, problem: PlanningProblem) -> Decision:
@@ -53,7 +58,7 @@ class Joint:
         if not problem.scenarios:
             problem = replace(problem, scenarios=default_scenarios(problem))
         ahead = frontiers(problem)
-        chosen = candidates(problem, ahead.hazard)
+        chosen = candidates(problem, ahead.hazard, self.small)
         kept = certain(problem, ahead, chosen)
         view = outlook(ahead, chosen.keys(), kept)
         forced = _without_choice(problem, chosen, kept)
@@ -215,8 +220,8 @@ class _Decided:
             return f"{'evicted' if node.stored else 'not kept'}: {self._why_not(node)}"
         chance, size = self.loaded.get(node.signature, 0.0), format_size(node.bytes)
         price = f"takes {size}" if node.stored else f"costs {seconds_text(node.write_seconds)} and {size}"
-        if self.chosen[node.signature].insisted:
-            return f"kept: {f'workflow `{node.kept_for}`' if node.kept_for else 'you'} asked for it; {price}"
+        if claim := self.chosen[node.signature].claim:
+            return f"kept: {claim}; {price}"
         if chance < _UNLIKELY:
             return f"kept: it is stored and there is room; {price}"
         return (
@@ -259,10 +264,8 @@ class _Decided:
             return f"evicted: its {size} are more than the whole budget"
         if other.signature not in self.keep:
             return f"evicted: the budget is better spent on {self.best or 'newer results'} than on {whose}"
-        if candidate.insisted:
-            asked = "whose author asked for it" if other.kept_for == other.workflow else \
-                f"which `{other.kept_for}` asked for"
-            return f"kept: {whose}, {asked if other.kept_for else 'a draw that could not be had again'}; takes {size}"
+        if candidate.claim:
+            return f"kept: {candidate.claim} ({whose}); takes {size}"
         chance = self.loaded.get(other.signature, 0.0)
         if chance >= _UNLIKELY:
             return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {size}"
@@ -270,12 +273,15 @@ class _Decided:
         return f"kept: there is room for {whose}, {used}; takes {size}"
 
 
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, Joint())}
+POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, Joint(small=SMALL))}
 """By the names that they have on the command line."""
 
 
-def policy_named(name: str) -> Policy:
+def policy_named(name: str, small: int | None = None) -> Policy:
     """Return the policy of a name.
+
+    Args:
+        small: bytes of an iteration's smallest results that are kept without being weighed; None for `SMALL`.
 
     Raises:
         ParameterError: there is none, with the nearest name.
@@ -285,4 +291,5 @@ def policy_named(name: str) -> Policy:
     """
     if name not in POLICIES:
         raise ParameterError(f"there is no policy {name!r}", remedy=nearest(name, POLICIES))
-    return POLICIES[name]
+    policy = POLICIES[name]
+    return replace(policy, small=small) if small is not None and isinstance(policy, Joint) else policy

@@ -72,7 +72,7 @@ def build(
     )
     keep: dict[str, int] = {}
     for name, candidate in chosen.items():
-        if name not in settled and (candidate.stored or candidate.insisted or name in useful):
+        if name not in settled and (candidate.stored or candidate.claim or name in useful):
             keep[name] = program.variable(candidate.seconds - candidate.worth + candidate.tie)
             if name in kept:
                 program.equal({keep[name]: 1.0}, 1.0)
@@ -113,7 +113,7 @@ def _add_had(
         if candidate.stored:
             continue
         program.at_most({index: 1.0, **dict.fromkeys(sources[name], -1.0)}, 0.0)
-        if candidate.insisted:
+        if candidate.claim:
             for source in sources[name]:
                 program.at_most({source: 1.0, index: -1.0}, 0.0)
 

@@ -14,7 +14,7 @@ from helix_spark.identity.parts import Part
 from helix_spark.identity.signing import Signed
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.workflow.declaration import Wishes
-from helix_spark.workflow.operators import Read, Result
+from helix_spark.workflow.operators import Kind, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
@@ -38,9 +38,10 @@ class Stored(Protocol):
 
 
 def kept_for(artifact: Stored, workflow: str) -> str:
-    """Return the other workflow than this one whose author insists on a stored result, of several the first by name;
-    empty if there is none."""
-    return min(artifact.insisting - {workflow}, default="")
+    """Return which other workflow than this one has an author who insists on a stored result, of several the first by
+    name, as a sentence; empty if there is none."""
+    name = min(artifact.insisting - {workflow}, default="")
+    return name and f"workflow `{name}` asked for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class KnownNode:
         before: its signature's parts in the newest earlier iteration; None if it never ran.
         ended: why its stored result is gone, where it was there in the iteration before; else empty.
         verified: whether an audit computed its result once more, and it came out the same.
+        pin: which pinned iteration has its stored result, as a sentence; empty if none has.
     """
 
     node: Node
@@ -69,6 +71,7 @@ class KnownNode:
     before: tuple[Part, ...] | None = None
     ended: str = ""
     verified: bool = False
+    pin: str = ""
 
     @property
     def name(self) -> str:
@@ -133,15 +136,24 @@ def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
         recompute=node.wishes.recompute and not node.wishes.fixed,
         compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,
         fixed=node.wishes.fixed, differs=bool(own.random),
-    ), one.artifact, node.wishes, dag.workflow)
+        shown=node.kind == Kind.LEARNER or node.result is Result.VALUE or node.name in dag.outputs,
+    ), one.artifact, node.wishes, dag.workflow, one.pin)
 
 
-def as_stored(costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str) -> NodeCosts:
-    """Return the costs of a node whose stored result is this one, None if it is not stored."""
-    theirs = "" if wishes.insisted or artifact is None else kept_for(artifact, workflow)
+def as_stored(
+    costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str, pin: str = ""
+) -> NodeCosts:
+    """Return the costs of a node whose stored result is this one, None if it is not stored.
+
+    Args:
+        pin: see `KnownNode`.
+    """
+    if artifact is None:
+        return replace(costs, stored=False, keep="always" if wishes.insisted else wishes.keep)
+    theirs = pin or ("" if wishes.insisted else kept_for(artifact, workflow))
     return replace(
-        costs, stored=artifact is not None, bytes=costs.bytes if artifact is None else artifact.bytes,
-        keep="always" if wishes.insisted or theirs else wishes.keep, kept_for=theirs,
+        costs, stored=True, bytes=artifact.bytes, keep="always" if wishes.insisted or theirs else wishes.keep,
+        kept_for=theirs, pinned=bool(pin),
     )
 
 

@@ -30,8 +30,10 @@ class NodeCosts:
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
         compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
-        kept_for: the workflow whose author wants the stored result kept, where it is another one's wish; `keep` is
+        kept_for: who else wants the stored result kept, as a sentence: another workflow's author, say; `keep` is
             "always" then.
+        pinned: whether a pinned iteration has the stored result: it is kept whatever the budget is.
+        shown: whether people are shown it: an output, a model or a value.
     """
 
     name: str
@@ -53,6 +55,8 @@ class NodeCosts:
     fixed: bool = False
     kept_for: str = ""
     differs: bool = False
+    pinned: bool = False
+    shown: bool = False
 
     @property
     def in_memory(self) -> bool:
@@ -69,8 +73,10 @@ class OtherArtifact:
             says here when that workflow will run again.
         compute_seconds: C, to recreate it with everything it needs from nothing.
         marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
-        kept_for: the workflow whose newest version has it and whose author wants it kept, where it is another one.
+        kept_for: who wants it kept, as a sentence: the author of the workflow whose newest version has it, say.
         fixed: it was fixed by its author: computing it again would give another, whichever version has it.
+        pinned: whether a pinned iteration has it: it is kept whatever the budget is.
+        shown: of which newest or best iteration people were shown it, as a sentence; empty if of none.
     """
 
     signature: str
@@ -83,6 +89,8 @@ class OtherArtifact:
     marginal_seconds: float | None = None
     kept_for: str = ""
     fixed: bool = False
+    pinned: bool = False
+    shown: str = ""
 
     @property
     def seconds_again(self) -> float:

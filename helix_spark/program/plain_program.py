@@ -55,6 +55,7 @@ class PlainProgram:
     Attributes:
         rerun_effects, mode: see `Answerer`.
         budget: bytes that the catalog may hold in all; None for no limit.
+        small, iterations, days: what is kept because it is small, and what stays of the record, see `CommandSettings`.
         on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
     """
@@ -68,6 +69,9 @@ class PlainProgram:
     mode: Mode = "run"
     budget: int | None = None
     policy: str = "joint"
+    small: int | None = None
+    iterations: int | None = None
+    days: float | None = None
     began: float = field(default_factory=time.perf_counter)
     following: Following = lambda *_: None
     message: str = ""

@@ -27,7 +27,8 @@ from helix_spark.program.program_nodes import (
     rows_of,
     rows_of_program,
 )
-from helix_spark.program.served_results import keep_cards, keep_results
+from helix_spark.program.served_results import cards_of_fits, keep_results
+from helix_spark.run.expiry import Expiry
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.recording import record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
@@ -53,10 +54,10 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         answerer.served.is_over = True
         nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
+        fits, cards = cards_of_fits(rows, program, begun.number) if to_keep else ([], [])
         ended = record_end(
-            catalog, begun, program.provenance, failure, nodes,
-            keep_cards(rows, program, begun.number) if to_keep else (),
-            seconds=seconds, start_seconds=program.server.start_seconds if program.server is not None else 0.0,
+            catalog, begun, program.provenance, failure, nodes, fits, texts=cards, seconds=seconds,
+            start_seconds=program.server.start_seconds if program.server is not None else 0.0,
             outputs={
                 row.name: values[row.name] for row in rows
                 if row.name in values and is_metric(row.question, row.caller)
@@ -67,6 +68,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         program.begun = ended
         if to_keep:
             keep_results(rows, program, ended.number, has_ended=True)
+            if what := Expiry(program.iterations, program.days).expire(catalog):
+                program.tell(what)
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
         catalog.leases.release(begun.run)
@@ -81,7 +84,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     number = program.begun_iteration().number
     rows = rows_of(asked, program.answerer.served.tables)
     _record_answers(asked, program, number)
-    program.catalog.append_results(keep_cards(rows, program, number))
+    program.catalog.append_results(*cards_of_fits(rows, program, number))
     keep_results(rows, program, number, has_ended=False)
 
 

@@ -30,7 +30,7 @@ from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.connect_session import active, active_session, frame_of
 from helix_spark.plans.program_client import beside
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.run.foresight import RecordsRead, foresee
+from helix_spark.run.foresight import RecordsRead, foresee, shown_results
 from helix_spark.run.retention import Retention
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
@@ -53,9 +53,10 @@ def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
+    shown = {} if program.budget is None else shown_results(program.catalog, program.name)
     results = ServedResults(
-        number, RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD), program.catalog, program.tell,
-        policy_named(program.policy), rows=rows, program=program,
+        number, RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD, shown), program.catalog, program.tell,
+        policy_named(program.policy, program.small), rows=rows, program=program,
     )
     try:
         if results.writable and program.shares_catalog:
@@ -116,7 +117,7 @@ class ServedResults(Retention):
             row.name, "learner" if fitted and ".ml.feature." not in fitted else "extractor", row.identity, row.inputs,
             seconds, _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
             storable=stored is not None or not row.why,  # what the program released stays where it is stored
-            compute_needs_spark=True, load_needs_spark=True,
+            compute_needs_spark=True, load_needs_spark=True, shown=bool(fitted),
         )
 
 
@@ -170,8 +171,10 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
     return beside(service, store_all) if wanted else []
 
 
-def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[ResultRecord]:
-    """Store the cards of a run's fits, where a server has their models; return the records by which they are found."""
+def cards_of_fits(
+    rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int
+) -> tuple[list[ResultRecord], list[FileRecord]]:
+    """Return the cards of a run's fits, where a server has their models, behind the records by which they are found."""
     assert program.answerer is not None
     fits = {row.identity: row for row in rows if _has_new_model(row)}
     known = program.catalog.results((), [*fits]).measured if fits else {}
@@ -182,16 +185,14 @@ def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: 
     except (HelixError, rpc_error()) as error:
         why = error.what if isinstance(error, HelixError) else server_message(error)
         program.tell(f"what fits gave is not known: {why}")
-        return []
-    found = []
-    for row, card in cards:
-        if card is not None:
-            program.catalog.keep_file(card)
-            found.append(ResultRecord(
-                row.identity, row.identity, program.name, row.name, "learner", number,
-                compute_seconds=row.seconds, trained=card.digest,
-            ))
-    return found
+        return [], []
+    there = [(row, card) for row, card in cards if card is not None]
+    return [
+        ResultRecord(
+            row.identity, row.identity, program.name, row.name, "learner", number, compute_seconds=row.seconds,
+            trained=card.digest,
+        ) for row, card in there
+    ], [card for _, card in there]
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helix_spark.catalog.catalog_reader import CatalogView
+from helix_spark.catalog.catalog_reader import CatalogReader, CatalogView
 from helix_spark.catalog.history import PastIteration, PastNode
-from helix_spark.catalog.records import ArtifactRecord, ResultRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starts import fresh_process, start_price
@@ -25,6 +25,7 @@ from helix_spark.planner.storage import (
     scenarios,
     seconds_again,
 )
+from helix_spark.workflow.operators import Kind
 
 _RECORDED_KINDS = ("answer", "write")
 """Of questions of programs whose answers are recorded, which takes no room."""
@@ -36,11 +37,13 @@ class RecordsRead:
 
     Attributes:
         loads: load throughput by kind of artifact, calibrated to the catalog.
+        shown: which newest or best iteration shows a result, as a sentence, by signature; see `shown_results`.
     """
 
     view: CatalogView
     measured: Mapping[str, ResultRecord]
     loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
         """Return what computing a result took, if that is on record."""
@@ -156,21 +159,46 @@ def others_among(
         OtherArtifact(
             record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
             record.recompute_seconds, age(record), seconds_again(lineage, record.signature, stored),
-            kept_for=kept_for(record, view.workflow), fixed=record.fixed,
+            kept_for=view.pinned.get(record.signature) or kept_for(record, view.workflow), fixed=record.fixed,
+            pinned=record.signature in view.pinned, shown=records.shown.get(record.signature, ""),
         )
         for record in live if record.signature not in current
     )
 
 
 def _best(past: Sequence[PastIteration]) -> PastIteration | None:
-    """Return the newest of the best iterations by the newest one's main metric."""
-    found = [metrics_of(one.record) for one in past]
+    """Return the newest of the best iterations, see `best_of`."""
+    best = best_of([one.record for one in past])
+    return next((one for one in past if one.record is best), None)
+
+
+def best_of(past: Sequence[IterationRecord]) -> IterationRecord | None:
+    """Return the newest of the best iterations by the newest one's main metric; oldest first."""
+    found = [metrics_of(one) for one in past]
     metric = found[-1].primary if found else ""
     ranked = [
         (value, place) for place, own in enumerate(found)
         if not own.incomparable(metric, found[-1]) and (value := own.merit(metric)) is not None
     ]
     return past[max(ranked)[1]] if ranked else None
+
+
+LOOKED_BACK = 1_000
+"""Iterations of a workflow among which its best is looked for. An older one can be pinned."""
+
+
+def shown_results(catalog: CatalogReader, workflow: str) -> dict[str, str]:
+    """Return which results people were shown by the newest or the best iteration of each workflow, by signature: of
+    which one, as a sentence. Of the workflow that runs the best alone: the newest is the one that runs."""
+    found = dict[str, str]()
+    for name in catalog.workflows():
+        done = [one for one in reversed(catalog.iterations(name, LOOKED_BACK)) if one.status == "done"]
+        newest = done[-1] if done and name != workflow else None
+        for record, which in ((newest, "newest"), (best_of(done), "best")):
+            for node in () if record is None else catalog.nodes(record):
+                if node.output or node.kind in (Kind.LEARNER, Kind.REDUCER):
+                    found[node.signature] = f"iteration {node.iteration} of `{name}`, its {which}, shows it"
+    return found
 
 
 def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:

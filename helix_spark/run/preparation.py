@@ -31,7 +31,7 @@ from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.plans.captured_function import SparkFunction
-from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, starts_of
+from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, shown_results, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
 from helix_spark.run.run_outputs import recorded_outputs
@@ -108,7 +108,8 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
     signed = lookup.sign(whole)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
-    read = RecordsRead(view, lookup.measured, calibrated_loads(view.artifacts, lookup.measured))
+    shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
+    read = RecordsRead(view, lookup.measured, calibrated_loads(view.artifacts, lookup.measured), shown)
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
@@ -277,7 +278,7 @@ def known_nodes(
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             served=own.signature in served,
             before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
-            verified=record is not None and bool(record.verified),
+            verified=record is not None and bool(record.verified), pin=view.pinned.get(own.signature, ""),
         )
 
     return tuple(map(known, dag.nodes))

@@ -11,13 +11,12 @@ from helix_spark.engine.execution.outcome import found_random
 from helix_spark.engine.results.stored_results import Origin, store
 from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.identity.difference import own_changes, parts_from_json
+from helix_spark.planner.joint import Joint
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.policies import FirstCome
 from helix_spark.run.executing import execute_planned, plan_alone
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Result
-
-SMALL = 16 << 20
-"""Bytes of a result that is kept once it was computed again."""
 
 
 def recompute(
@@ -57,10 +56,15 @@ def recompute(
 def is_kept(run: Run, stored: ArtifactRecord) -> bool:
     """Return whether a result stays that was computed again: as its author insists, or as the policy stores what is
     small, or all, within the budget."""
-    if stored.insisted:
-        return True
-    wanted = run.tools.policy.name == "always" or (run.tools.policy.name != "never" and stored.bytes <= SMALL)
-    return wanted and (run.tools.budget is None or run.tools.catalog.bytes_used() <= run.tools.budget)
+    match run.tools.policy:
+        case FirstCome(stores_all=stores_all):
+            is_wanted = stores_all
+        case Joint(small=small):
+            is_wanted = stored.bytes <= small
+        case _:
+            is_wanted = False
+    has_room = run.tools.budget is None or run.tools.catalog.bytes_used() <= run.tools.budget
+    return stored.insisted or (is_wanted and has_room)
 
 
 def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord) -> None:

@@ -174,9 +174,7 @@ def record_end(
         begun, status=status, error="\n".join(filter(None, (error, *changes)))[:_LONGEST_ERROR], seconds=seconds,
         start_seconds=start_seconds or None, outputs=outputs_json(outputs), plan=json.dumps(plan),
     ))
-    for text in filter(None, (provenance.file_record(), *texts)):
-        catalog.keep_file(text)
-    catalog.append_iteration(ended, nodes, results)
+    catalog.append_iteration(ended, nodes, results, filter(None, (provenance.file_record(), *texts)))
     return ended
 
 

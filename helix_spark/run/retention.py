@@ -15,11 +15,14 @@ from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import CatalogError
+from helix_spark.planner.candidates import capacity, claims, grant_room, had_now
 from helix_spark.planner.joint import LARGE_GAP, Joint
 from helix_spark.planner.problem import Derivation, Solution, State
 from helix_spark.planner.situation import as_stored
-from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
+from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy
 from helix_spark.run.foresight import RecordsRead, others_among
+from helix_spark.sizes import format_size
+from helix_spark.visible_text import named
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6
@@ -80,7 +83,8 @@ class Retention(ABC):
 
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
         """Return a node whose stored result is this one, None if it is not stored."""
-        return as_stored(node, record, self._wishes(node.signature), self.records.view.workflow)
+        pin = self.records.view.pinned.get(node.signature, "")
+        return as_stored(node, record, self._wishes(node.signature), self.records.view.workflow, pin)
 
     @property
     @abstractmethod
@@ -101,6 +105,7 @@ class Retention(ABC):
         """
         problem = self._problem_now()
         decision, states = self.policy.decide(problem), self.states
+        self._tell_forgone(problem, decision)
         # What is written may be made once more from what the run loaded.
         loaded = {node.signature for node in problem.nodes if states[node.name] is State.LOAD}
         self._evict({signature: why for signature, why in decision.evictions.items() if signature not in loaded})
@@ -110,6 +115,20 @@ class Retention(ABC):
         if proof.status == "fallback" or proof.gap > LARGE_GAP:
             self.warning(f"what to keep, by what the run has measured: {proof.notice}")
         return stored
+
+    def _tell_forgone(self, problem: PlanningProblem, decision: Decision) -> None:
+        """Say which results go, or are not kept, that would be if the budget had room for them."""
+        now = had_now(problem, problem.done) if problem.done is not None else frozenset[str]()
+        claimed = {one.signature: one for one, _ in claims(problem)}
+        lost = (decision.evict | now - decision.keep) - grant_room(problem, claimed, capacity(problem)).keys()
+        gone = {signature: one for signature, one in claimed.items() if signature in lost}
+        if gone and problem.budget is not None:
+            names = named([one.node if isinstance(one, OtherArtifact) else one.name for one in gone.values()], 3)
+            size = format_size(sum(one.bytes for one in gone.values()))
+            self.warning(
+                f"the budget of {format_size(problem.budget)} has no room for {names} ({size}), which would be kept "
+                "otherwise: a larger budget keeps it"
+            )
 
     def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
         """Store results that a plan keeps, by signature, after a failure."""
@@ -136,8 +155,10 @@ class Retention(ABC):
             seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
             if self.base.budget is None or self.catalog.bytes_used() <= self.base.budget:
                 break
-            evictions = policy.decide(self._problem_now(to_write=False)).evictions
-            gone |= self._evict(dict.fromkeys(evictions, OVERFLOWED), seen)
+            problem = self._problem_now(to_write=False)
+            decision = policy.decide(problem)
+            self._tell_forgone(problem, decision)
+            gone |= self._evict(dict.fromkeys(decision.evictions, OVERFLOWED), seen)
         return gone
 
     def acknowledge(self, gone: Collection[str]) -> list[ArtifactRecord]:

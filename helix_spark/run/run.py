@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview
     from helix_spark.identity.code import Description
+    from helix_spark.run.expiry import Expiry
     from helix_spark.run.foresight import RecordsRead
     from helix_spark.run.function_answers import FunctionAnswers
     from helix_spark.run.recording import Provenance
@@ -44,6 +45,7 @@ class Tools:
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
             before the run goes on; infinite if nothing is ever compared.
         check_open: raises EndedError once another thread closes the Helix.
+        expiry: what of the catalog's iterations stays.
     """
 
     sessions: Sessions
@@ -59,6 +61,7 @@ class Tools:
     tracker: Tracker | None
     cut_off: float
     check_open: Callable[[], None]
+    expiry: Expiry
 
     def find_result(self, signature: str) -> NodeResult | None:
         """Return a result from memory or the catalog; None where neither has it."""

@@ -83,6 +83,13 @@ def keep(run: Run) -> Run:
     })
 
 
+def expire(run: Run) -> Run:
+    """Forget iterations that are due for it."""
+    if what := run.tools.expiry.expire(run.tools.catalog):
+        run.tools.observer.note(what)
+    return run
+
+
 def track(run: Run) -> Run:
     """Tell a tracker of the iteration, if it is recorded."""
     if run.tools.tracker is not None and run.record.status != "running":
@@ -142,7 +149,7 @@ ANSWERING: tuple[RunStep, ...] = (
 )
 """From a workflow to its answer, or its failure. Whoever asked waits for these."""
 
-KEEPING: tuple[RunStep, ...] = (keep, track)
+KEEPING: tuple[RunStep, ...] = (keep, track, expire)
 """What is to be stored is, within the budget. Nobody waits for these."""
 
 

@@ -128,8 +128,10 @@ def _steps(number: int, signature: str) -> list[Callable[[Catalog], Any]]:
     return [
         lambda catalog: catalog.start_iteration(started),
         lambda catalog: catalog.append_iteration(dataclasses.replace(started, number=number, status="done"), nodes),
-        lambda catalog: catalog.append_results([ResultRecord(signature, signature, "w", "n", "k", number)]),
-        lambda catalog: catalog.keep_file(FileRecord(digest(str(number % 3)), "a.py", "text")),
+        lambda catalog: catalog.append_results(
+            [ResultRecord(signature, signature, "w", "n", "k", number)],
+            [FileRecord(digest(str(number % 3)), "a.py", "text")],
+        ),
         lambda catalog: catalog.publish(_value(signature, number)),
         lambda catalog: catalog.evict_all({signature: "why"}),
         lambda catalog: catalog.quarantine(signature, "why", attempt=_value(signature, number - 1).attempt),

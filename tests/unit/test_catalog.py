@@ -514,7 +514,7 @@ class TestWishes:
             catalog.note_wishes(name, {A: Wishes(keep="always")})
         (own,) = catalog.live()
         assert (own.workflow, own.insisted, own.insisting) == ("census", False, {"theirs", "another"})
-        assert kept_for(catalog.snapshot("census").artifacts[A], "census") == "another"
+        assert kept_for(catalog.snapshot("census").artifacts[A], "census") == "workflow `another` asked for it"
         catalog.note_wishes("another", {A: Wishes()})
         assert catalog.snapshot("census").artifacts[A].insisting == {"theirs"}
         assert kept_for(catalog.snapshot("theirs").artifacts[A], "theirs") == ""

@@ -96,6 +96,8 @@ def build(root: Path) -> Catalog:
             with folding_at_once():
                 catalog.maintain()
     _store(catalog)
+    for pinned in (True, False):
+        catalog.pin(catalog.iterations()[0], pinned=pinned)
     catalog.answers.append([AnswerRecord(digest("q"), WORKFLOW, 1, 1.7e9, 0.5, "b" * 40)])
     catalog.leases.take(run_id(RUNNING))
     catalog.start_iteration(IterationRecord(run_id(RUNNING), WORKFLOW, RUNNING, "running", 1.7e9))
@@ -135,12 +137,11 @@ def _record_run(catalog: Catalog, number: int) -> None:
     ]
     text = f"def f():\n    return {number}\n"
     file = FileRecord(sha256(text.encode()).hexdigest(), "w.py", text)
-    catalog.keep_file(file)
     end = replace(
         record, status="done", seconds=2.5, file="/home/me/w.py", file_digest=file.digest,
         outputs=json.dumps({"auc": 0.8, "rows": {"table": "data", "rows": 3}}),
     )
-    catalog.append_iteration(end, nodes, results)
+    catalog.append_iteration(end, nodes, results, [file])
 
 
 def _store(catalog: Catalog) -> None:

@@ -251,7 +251,7 @@ def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are(
         "theirs": (True, False), "x": (False, False), "shared": (True, False),
         "draw-w": (False, True), "draw-theirs": (False, True),
     }
-    assert {found[name].kept_for for name in ("theirs", "shared")} == {"theirs"}
+    assert {found[name].kept_for for name in ("theirs", "shared")} == {"workflow `theirs` asked for it"}
 
 
 def test_what_is_made_from_a_stored_result_costs_no_more_to_have_again_than_from_there() -> None:

@@ -173,6 +173,14 @@ def test_what_fits_of_others_gave_and_first_rows_stay(root: Path) -> None:
     assert catalog.file_text(digest_of("what it gave")) is None
 
 
+def test_what_is_pinned_is_not_forgotten_unasked(root: Path) -> None:
+    catalog = Catalog.open(root / "catalog", create=False)
+    catalog.pin(catalog.iterations("first")[0], pinned=True)
+    refused = forget(root, "--source", root / "people")
+    assert (refused.exit_code, "iteration 2 of 'first' is pinned" in refused.stderr) == (3, True)
+    assert forget(root, "--source", root / "others").exit_code == 0
+
+
 def test_what_a_killed_run_stored_goes_with_it(root: Path) -> None:
     catalog = Catalog.open(root / "catalog", create=False)
     live = {one.signature for one in catalog.live() if one.workflow == "second"}
@@ -213,7 +221,6 @@ class Graph:
                 ResultRecord(one.declared, one.signature, self.workflow, one.name, one.kind, number,
                              trained=digest_of(card)) for one in nodes
             ] if card else []
-            if card:
-                self.catalog.keep_file(FileRecord(digest_of(card), "card.json", card))
+            texts = [FileRecord(digest_of(card), "card.json", card)] if card else []
             ended = IterationRecord(nodes[0].run, self.workflow, number, "done", 0.0)
-            self.catalog.append_iteration(dataclasses.replace(ended, **fields), nodes, trained)
+            self.catalog.append_iteration(dataclasses.replace(ended, **fields), nodes, trained, texts)

@@ -6,6 +6,7 @@ import _thread
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
-from helix_spark.cli.options import TERMINATED, Terminated
+from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated
 from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing
@@ -127,6 +128,51 @@ def test_an_interrupt_that_wakes_nobody_is_heard_behind_an_answer(
             iteration.wait()
         assert not iteration.stored
         over.set()
+
+
+@pytest.mark.parametrize(("times", "code", "stored"), [(1, 0, {"kept", "size"}), (2, INTERRUPTED, set())])
+def test_storing_goes_on_unless_a_person_says_so_twice(
+    tmp_path: Path, times: int, code: int, stored: set[str]
+) -> None:
+    file = tmp_path / "wf.py"
+    file.write_text(SMALL)
+    command = [sys.executable, "-m", "helix_spark", "run", str(file), "-q", "--catalog", str(tmp_path / "catalog")]
+    environment = {**os.environ, "HELIX_SERVER": "off", "HELIX_FAILPOINT": "store.begun@1:sleep=1.5"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while not process.stdout.readline().strip().startswith("size"):  # its answer
+            assert process.poll() is None
+        time.sleep(0.3)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        said = process.stderr.read()
+        assert process.wait(20) == code, said
+    assert said.startswith("what this run computed is being stored; Ctrl-C again ends that\n")
+    assert {one.node for one in Catalog.open(tmp_path / "catalog", create=False).live()} == stored
+
+
+SMALL = """
+import helix_spark as hx
+import pandas as pd
+
+def workflow() -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2]})))
+
+    @wf.scanner(keep="always")
+    def kept(data: pd.DataFrame) -> pd.DataFrame:
+        return data
+
+    @wf.reducer(output=True)
+    def size(kept: pd.DataFrame) -> int:
+        return len(kept)
+
+    return wf
+"""
 
 
 def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(

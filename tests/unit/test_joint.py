@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -16,6 +17,7 @@ from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
 from helix_spark.planner.demands import frontiers, outlook
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.joint_program import build
+from helix_spark.planner.policies import ALWAYS
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 
@@ -159,17 +161,20 @@ def states_now(problem: PlanningProblem) -> list[tuple[float, frozenset[str]]]:
     return [(seconds, computed) for computed, seconds in cheapest_by_set.items()]
 
 
-def brute_force(problem: PlanningProblem) -> tuple[float, frozenset[str]]:
-    """The best objective, and the best set to keep by objective and ties."""
+def brute_force(
+    problem: PlanningProblem, insisted: frozenset[str] | None = None
+) -> tuple[float, frozenset[str]]:
+    """The best objective, and the best set to keep by objective and ties.
+
+    Args:
+        insisted: signatures of what is kept where it is there; None for what the author wishes.
+    """
     sizes = {node.signature: node.bytes for node in problem.nodes}
     sizes |= {other.signature: other.bytes for other in problem.others}
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
     wishes = {node.signature: node.keep for node in problem.nodes}
-    insisted: set[str] = set()
-    for node in problem.nodes:
-        room = math.inf if problem.budget is None else problem.budget
-        if node.keep == "always" and node.storable and sum(sizes[name] for name in insisted) + node.bytes <= room:
-            insisted.add(node.signature)
+    if insisted is None:
+        insisted = granted([node for node in problem.nodes if node.keep == "always"], problem.budget)
     states = states_now(problem)
     names = [name for name in sizes if wishes.get(name) != "never"
              and (name in stored or next(n for n in problem.nodes if n.signature == name).storable)]
@@ -199,6 +204,56 @@ def test_kept_set_and_objective_equal_brute_force(block: int) -> None:
         assert proof.objective == pytest.approx(objective, abs=5 * TIE), seed
         others = {other.signature for other in problem.others}
         assert decision.keep | (others - decision.evict) == kept, seed
+
+
+def granted(wanted: Sequence[NodeCosts | OtherArtifact], budget: int | None) -> frozenset[str]:
+    """Signatures of those that fit into the budget, one after the other."""
+    found = dict[str, int]()
+    for one in wanted:
+        fits = budget is None or sum(found.values()) + one.bytes <= budget
+        if fits and getattr(one, "storable", True):
+            found.setdefault(one.signature, one.bytes)
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_what_is_shown_is_kept_while_there_is_room_at_the_least_cost(block: int) -> None:
+    for seed in range(2_000 + 20 * block, 2_020 + 20 * block):
+        rng = random.Random(seed)
+        problem = random_problem(seed)
+        problem = replace(
+            problem, nodes=tuple(replace(node, shown=rng.random() < 0.4) for node in problem.nodes),
+            others=tuple(replace(one, shown="it is shown" if rng.random() < 0.4 else "") for one in problem.others),
+        )
+        nodes, others = problem.nodes, problem.others
+        objective, _ = brute_force(problem, granted([
+            *(node for node in nodes if node.keep == "always"),
+            *(node for node in nodes if node.shown and node.keep != "never"),
+            *(other for other in others if other.shown),
+        ], problem.budget))
+        proof = Joint().decide(problem).certificate
+        assert proof.status == "optimal", (seed, proof)
+        assert proof.objective == pytest.approx(objective, abs=5 * TIE), seed
+
+
+def test_small_results_are_kept_from_the_smallest_on_where_writing_them_is_quick() -> None:
+    problem = with_node(chain(), "features", write_seconds=0.4)
+    decision = Joint(small=30_000).decide(problem)
+    assert decision.reasons["s-model"] == "kept: it is small; costs 0.20 s and 9.0 kB"
+    assert "s-model" not in Joint().decide(problem).keep
+    assert "s-model" not in Joint(small=8_999).decide(problem).keep
+    assert "s-model" not in Joint(small=30_000).decide(with_node(problem, "model", write_seconds=0.6)).keep
+    assert "s-model" not in Joint(small=30_000).decide(with_node(problem, "model", keep="never")).keep
+
+
+def test_what_is_pinned_is_kept_beyond_the_budget() -> None:
+    pinned = OtherArtifact("pinned", "w", "rows", 90, 0.6, 9.0, 9, kept_for="iteration 1 of `w` is pinned", pinned=True)
+    plain = replace(pinned, signature="plain", kept_for="", pinned=False)
+    decision = Joint().decide(chain(others=(plain, pinned), budget=50))
+    assert decision.evict == {"plain"}
+    assert decision.certificate.status == "optimal"
+    assert decision.reasons["pinned"] == "kept: iteration 1 of `w` is pinned (`rows` of w); takes 90 B"
+    assert ALWAYS.decide(chain(others=(plain, pinned), budget=50)).evict == {"plain"}
 
 
 def chain(**changes: object) -> PlanningProblem:
@@ -432,12 +487,15 @@ def test_with_small_results_the_objective_equals_brute_force(block: int) -> None
         assert proof.objective == pytest.approx(objective, abs=5 * TIE), seed
 
 
+ASKED = "workflow `theirs` asked for it"
+
+
 def test_what_another_workflow_insists_on_comes_first_then_own_wishes_then_draws_of_the_past() -> None:
-    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for="theirs")
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for=ASKED)
     draws = tuple(OtherArtifact(f"draw-{age}", "w", "rows", 4_000_000, 0.6, 9.0, age, fixed=True) for age in (3, 1))
     problem = with_node(chain(others=(theirs, *draws)), "features", keep="always")
     granted = {
-        room: {name for name, one in candidates(replace(problem, budget=room), {}).items() if one.insisted}
+        room: {name for name, one in candidates(replace(problem, budget=room), {}).items() if one.claim}
         for room in (19_999_999, 20_000_000, 24_000_000, 30_000_000)
     }
     assert granted == {
@@ -447,7 +505,7 @@ def test_what_another_workflow_insists_on_comes_first_then_own_wishes_then_draws
 
 
 def test_a_draw_of_the_current_version_that_is_stored_comes_before_all_other_wishes() -> None:
-    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for="theirs")
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for=ASKED)
     problem = with_node(chain(others=(theirs,), budget=14_000_000), "features", keep="always", fixed=True, stored=True)
     decision = Joint().decide(problem)
     assert "s-features" in decision.keep
@@ -455,13 +513,13 @@ def test_a_draw_of_the_current_version_that_is_stored_comes_before_all_other_wis
 
 
 def test_who_insists_on_another_result_is_said() -> None:
-    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for="theirs")
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, kept_for=ASKED)
     draw = OtherArtifact("draw", "w", "rows", 8_000_000, 0.6, 9.0, 1, fixed=True)
-    shared = OtherArtifact("shared", "w", "rows", 8_000_000, 0.6, 9.0, 1, kept_for="theirs")
+    shared = OtherArtifact("shared", "w", "rows", 8_000_000, 0.6, 9.0, 1, kept_for=ASKED)
     said = Joint().decide(chain(others=(theirs, draw, shared))).reasons
-    assert said["theirs"] == "kept: `rows` of theirs, whose author asked for it; takes 8.0 MB"
-    assert said["shared"] == "kept: `rows` of w, which `theirs` asked for; takes 8.0 MB"
-    assert said["draw"] == "kept: `rows` of w, a draw that could not be had again; takes 8.0 MB"
+    assert said["theirs"] == "kept: workflow `theirs` asked for it (`rows` of theirs); takes 8.0 MB"
+    assert said["shared"] == "kept: workflow `theirs` asked for it (`rows` of w); takes 8.0 MB"
+    assert said["draw"] == "kept: it is a draw that could not be had again (`rows` of w); takes 8.0 MB"
 
 
 def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:

@@ -13,7 +13,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import text_in
-from helix_spark.catalog.records import LAYOUT, ArtifactRecord, FileRecord, IterationRecord, ResultRecord
+from helix_spark.catalog.records import LAYOUT, ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.catalog.segments.folding import AT_ONCE
 from helix_spark.catalog.tables.attempts import Attempt
@@ -93,7 +93,6 @@ STEPS: dict[str, Callable[[Catalog, ArtifactRecord], object]] = {
     "start": lambda catalog, _: catalog.start_iteration(IterationRecord(RUN, "census", 0, "running", 0.0)),
     "append": lambda catalog, _: catalog.append_iteration(IterationRecord(RUN, "census", 1, "done", 0.0)),
     "results": lambda catalog, _: catalog.append_results([ResultRecord(A, A, "census", "n", "model", 1)]),
-    "file": lambda catalog, _: catalog.keep_file(FileRecord(A, "a.py", "text")),
     "attempt": lambda catalog, _: catalog.begin_attempt(C, "model"),
     "publish": lambda catalog, written: catalog.publish(written),
     "abandon": lambda catalog, written: catalog.abandon(Attempt(C, written.attempt, "model", None)),

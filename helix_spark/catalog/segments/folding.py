@@ -64,7 +64,7 @@ def fold(log: RecordLog) -> int:
 
 
 def rewrite(log: RecordLog, changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
-    """Write all records anew, then delete all files that there were. No process may append meanwhile. One that is
+    """Write all records anew, then delete all files that there were. What others append meanwhile stays. Whoever is
     stopped in between leaves both, and does it once more. Raises CatalogError if a file is damaged, or they cannot be
     written.
 
@@ -82,6 +82,11 @@ def rewrite(log: RecordLog, changed: Callable[[str, Mapping[str, Any]], Mapping[
             written.write_new(pack(_rewritten(group, changed)), synced=True)
             written.move_to(fold.place)
             made.add(fold.place.name)
+        # What others have appended meanwhile with that number is hidden by the fold; from now on they see it.
+        for late in [one for one in folder.files() if one not in old and not one.is_fold and one.first == end + 1]:
+            for segment in late.segments():
+                log.append_again(segment)
+            old.append(late)
         for file in old:
             reach("fold.deleting")
             if file.place.name not in made:

@@ -27,7 +27,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.segments.record_columns import Record, RecordType, fields_of
 from helix_spark.catalog.segments.record_index import TURN_BITS, Position, RecordIndex, RecordKind
-from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
+from helix_spark.catalog.segments.segment import Row, Segment, SegmentError, pack
 from helix_spark.catalog.segments.segment_folder import LAST_NUMBER, SegmentFile, SegmentFolder, covering
 from helix_spark.errors import CatalogError
 
@@ -121,7 +121,7 @@ class RecordLog:
 
     def append(self, records: Sequence[RecordType]) -> int:
         """Append records, at least one, and return the number of their segment. Raises CatalogError."""
-        return self._append(lambda: records)[0]
+        return self._append(lambda: self._rows(records))
 
     def decide_and_append(self, decide: Callable[[], Sequence[Record]]) -> Sequence[Record]:
         """Read, decide and append as one step; return the records that were appended.
@@ -129,26 +129,42 @@ class RecordLog:
         Args:
             decide: reads these records and gives those to append, or none; called again if others append meanwhile.
         """
-        return self._append(decide)[1]
+        records: Sequence[Record] = ()
 
-    def _append(self, decide: Callable[[], Sequence[Record]]) -> tuple[int, Sequence[Record]]:
+        def rows() -> tuple[Row, ...]:
+            nonlocal records
+            records = decide()
+            return self._rows(records)
+
+        self._append(rows)
+        return records
+
+    def append_again(self, segment: Segment) -> None:
+        """Append what a segment holds that others will not find any more where it is. Raises CatalogError."""
+        rows = tuple(segment.rows)
+        self._append(lambda: rows)
+
+    def _rows(self, records: Sequence[RecordType]) -> tuple[Row, ...]:
+        return tuple((self._names[type(one)], fields_of(one)) for one in records)
+
+    def _append(self, decide: Callable[[], tuple[Row, ...]]) -> int:
         name = uuid.uuid4().hex
+        last: int
         for attempt in range(ATTEMPTS):
             with self.one_look():
                 last, before = self._look_up(lambda index: astuple(index.position()))
-                records = decide()
-            if not records:
-                return last, records
+                rows = decide()
+            if not rows:
+                return last
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
                 raise CatalogError(
                     f"the records {self.folder} are full: a file of them has the last number",
                     remedy="name another folder: no catalog comes that far by runs",
                 )
-            rows = tuple((self._names[type(one)], fields_of(one)) for one in records)
             segment = Segment(last + 1, name, rows, before)
             if self._create(segment):
                 self._appended = segment.number
-                return segment.number, records
+                return segment.number
             time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
         raise CatalogError(
             f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",

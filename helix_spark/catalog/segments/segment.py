@@ -31,6 +31,10 @@ _LONG_LINE, _MANY, _MOST_MARKS = 1 << 16, 64, 1 << 19
 lists in lists take twenty times their letters in memory."""
 
 
+Row = tuple[str, Mapping[str, Any]]
+"""The kind of a record, and its fields."""
+
+
 class SegmentError(Exception):
     """A file is no segment, or not as it was written; says why."""
 
@@ -48,7 +52,7 @@ class Segment:
 
     number: int
     id: str
-    rows: Iterable[tuple[str, Mapping[str, Any]]]
+    rows: Iterable[Row]
     after: str = ""
 
     def lines(self) -> bytes:
@@ -112,7 +116,7 @@ def segments_in(file: bytes) -> Iterator[Segment]:
     lines = map(_value, _split(unpack(file)))
     heads, number = list(islice(lines, 1)), 0
 
-    def rows() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def rows() -> Iterator[Row]:
         for value in lines:
             if not _is_row(value):
                 heads.append(value)

@@ -1,0 +1,63 @@
+"""Which iterations are forgotten for their age, or because many are newer: what they stored goes, and their records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.errors import ParameterError
+from helix_spark.run.foresight import best_of
+
+SLACK = 0.1
+"""Of a workflow's iterations, how many more than asked may be due before they go: all records are written anew then."""
+
+DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """What stays of each workflow. Its newest iteration, its best and what is pinned stay in any case.
+
+    Attributes:
+        iterations: how many of the newest; None for all.
+        days: those that began in so many days; None for all.
+
+    Raises ParameterError for less than one.
+    """
+
+    iterations: int | None = None
+    days: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("iterations", self.iterations), ("days", self.days)):
+            if value is not None and not value >= 1:
+                raise ParameterError(f"retention of {value:g} {name}", remedy="keep at least one, or say nothing of it")
+
+    def expire(self, catalog: Catalog) -> str:
+        """Forget what is due; return what that was, in a sentence, empty if it was nothing. Raises CatalogError."""
+        if self == Expiry() or not any(self._is_worth_it(catalog, name) for name in catalog.workflows()):
+            return ""
+        found = catalog.expire(lambda: [run for name in catalog.workflows() for run in self._due(catalog, name)])
+        if found is None or not found.runs:
+            return ""
+        return f"{len(found.runs):,} iterations and {len(found.signatures):,} results of them have expired"
+
+    def _is_worth_it(self, catalog: CatalogReader, workflow: str) -> bool:
+        count, oldest = catalog.extent(workflow)
+        most = count if self.iterations is None else self.iterations
+        first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
+        return count > max(most * (1 + SLACK), most + 1) or oldest < first
+
+    def _due(self, catalog: CatalogReader, workflow: str) -> Iterator[str]:
+        """Yield the runs of a workflow that go."""
+        iterations, pinned = catalog.iterations(workflow), catalog.pinned()
+        done = [one for one in iterations if one.status == "done"]
+        spared = {one.run for one in (*done[:1], best_of(done[::-1])) if one is not None}
+        since = 0.0 if self.days is None else time.time() - self.days * DAY
+        for place, one in enumerate(iterations):
+            is_old = one.started < since or (self.iterations is not None and place >= self.iterations)
+            if is_old and one.run not in spared and one.status != "running" and (workflow, one.number) not in pinned:
+                yield one.run

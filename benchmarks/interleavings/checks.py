@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
@@ -52,6 +52,7 @@ def _may_be_refused(text: str, told: Acknowledged) -> bool:
     that finds damage."""
     given_up = "was ended before" in text or ("its folder" in text and "is gone" in text)
     damaged = "cannot be kept in order" in text and bool(told.spoilt)
+    damaged |= "cannot be written anew" in text and (bool(told.spoilt) or "have changed them meanwhile" in text)
     return given_up or damaged or "written by others all the time" in text
 
 
@@ -78,14 +79,17 @@ def _recorded(told: Acknowledged, catalog: Catalog) -> Generator[str, None, list
     """Each record once, none that was acknowledged lost, numbers without a gap. Returns what is lost by damage."""
     artifacts, iterations, nodes, results, files = rows_of(catalog)
     spoilt = list[str]()
+    published = {one.attempt for one in told.published.values() if one.signature not in told.expired}
     for what, found, must in (
-        ("start", Counter(one.run for one in iterations if one.status == "running"), set(told.started)),
-        ("end", Counter(one.run for one in iterations if one.status == "done"), told.ended),
-        ("node", Counter(f"{one.run} {one.name}" for one in nodes), told.nodes),
-        ("result", Counter(one.random for one in results), told.results),
-        ("publication", Counter(one.attempt for one in artifacts if _publishes(one)), set(told.published)),
-        ("end of a result", Counter(one.attempt for one in artifacts if one.event != "published"), told.gone),
-        ("file", Counter(one.digest for one in files), told.files),
+        ("start", Counter(one.run for one in iterations if one.status == "running"), set(told.started) - told.expired),
+        ("end", Counter(one.run for one in iterations if one.status == "done"), told.ended - told.expired),
+        ("node", Counter(f"{one.run} {one.name}" for one in nodes),
+         {one for one in told.nodes if one.partition(" ")[0] not in told.expired}),
+        ("result", Counter(one.random for one in results), _of_staying(told, told.results)),
+        ("publication", Counter(one.attempt for one in artifacts if _publishes(one)), published),
+        ("end of a result", Counter(one.attempt for one in artifacts if one.event != "published"),
+         {attempt for attempt, signature in told.gone.items() if signature not in told.expired}),
+        ("file", Counter(one.digest for one in files if one.text), _of_staying(told, told.files)),
     ):
         for name in sorted(must - set(found)):
             if name.partition(" ")[0] in told.spoilt:
@@ -93,17 +97,24 @@ def _recorded(told: Acknowledged, catalog: Catalog) -> Generator[str, None, list
             else:
                 yield f"the {what} {name} was acknowledged and is lost"
         for name, count in found.items():
-            if count > 1 and name.partition(" ")[0] not in told.spoilt:
+            is_again = what == "file" and bool(told.expired)  # who expires was killed before the older one went
+            if count > 1 and name.partition(" ")[0] not in told.spoilt and not is_again:
                 yield f"the {what} {name} is on record {count} times"
     known = {(one.run, one.workflow, one.number) for one in iterations}
     for run, started in told.started.items():
-        if (run, *started) not in known and run not in told.spoilt:
+        if (run, *started) not in known and run not in told.spoilt | told.expired:
             yield f"the run {run} was told that it is {started}, and is not"
     for workflow in () if told.spoilt else WORKFLOWS:
         numbers = sorted(one.number for one in iterations if one.workflow == workflow and one.status == "running")
-        if numbers != list(range(1, len(numbers) + 1)):
+        expired = {number for run, (name, number) in told.started.items() if run in told.expired and name == workflow}
+        if not set(range(1, max(numbers, default=0) + 1)) - expired <= set(numbers) or len(set(numbers)) < len(numbers):
             yield f"the iterations of {workflow} are numbered {numbers}"
     return spoilt
+
+
+def _of_staying(told: Acknowledged, by_run: Mapping[str, str]) -> set[str]:
+    """What runs had on record that nobody set about to forget."""
+    return {name for run, name in by_run.items() if run not in told.expired}
 
 
 def _publishes(record: ArtifactRecord) -> bool:
@@ -124,7 +135,8 @@ def _stored(told: Acknowledged, catalog: Catalog) -> Iterator[str]:
         if len(attempts) > 1 and signature not in told.spoilt:
             yield f"{signature[:6]} is live {len(attempts)} times"
     for attempt in ends.keys() - told.spoilt:
-        if attempt in told.published and attempt not in told.wanted_gone:
+        is_expired = ends[attempt].signature in told.expired
+        if attempt in told.published and attempt not in told.wanted_gone and not is_expired:
             yield f"the result {attempt} was ended, though nobody asked for that: {ends[attempt].event}"
         if attempt not in sizes and ends[attempt].event != "abandoned":
             yield f"the result {attempt} was never published, and is {ends[attempt].event}"

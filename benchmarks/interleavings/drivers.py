@@ -35,11 +35,16 @@ class Acknowledged:
     started: dict[str, tuple[str, int]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     nodes: set[str] = field(default_factory=set)
-    results: set[str] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)
+    results: dict[str, str] = field(default_factory=dict)
+    """By run, what its result is known by."""
+    files: dict[str, str] = field(default_factory=dict)
+    """By run, the digest of the text that it names."""
     published: dict[str, ArtifactRecord] = field(default_factory=dict)
     wanted_gone: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    gone: dict[str, str] = field(default_factory=dict)
+    """By attempt, the signature of its result."""
+    expired: set[str] = field(default_factory=set)
+    """Runs that somebody set about to forget, what only they had on record, and signatures of their results."""
     spoilt: set[str] = field(default_factory=set)
     """What a file of records says that was damaged: it may be lost, if that is said."""
     wrong: list[str] = field(default_factory=list)
@@ -119,20 +124,21 @@ class Script:
         token = uuid.uuid4().hex
         text = f"text {self.world.random.randrange(2)}"
         file = FileRecord(sha256(text.encode()).hexdigest(), "a.py", text)
+        signature = self.world.random.choice(SIGNATURES)
         nodes = [
             NodeRecord(
-                started.run, started.workflow, started.number, name, "scanner", (), "compute", "", SIGNATURES[0],
-                SIGNATURES[0], "[]",
+                started.run, started.workflow, started.number, name, "scanner", (), "compute", "", signature, signature,
+                "[]",
             )
             for name in ("rows", "total")
         ]
         result = ResultRecord(
-            SIGNATURES[0], SIGNATURES[0], started.workflow, "rows", "scanner", started.number, random=token
+            signature, signature, started.workflow, "rows", "scanner", started.number, random=token
         )
         ended = dataclasses.replace(started, status="done", seconds=1.0, file_digest=file.digest)
         self.catalog.append_iteration(ended, nodes, [result], [file])
-        self.told.files.add(file.digest)
-        self.told.results.add(token)
+        self.told.files[started.run] = file.digest
+        self.told.results[started.run] = token
         self.told.ended.add(started.run)
         self.told.nodes.update(f"{started.run} {node.name}" for node in nodes)
 
@@ -197,7 +203,7 @@ class Script:
         self.told.wanted_gone.update(attempts)
         ended = ends()
         assert isinstance(ended, list | tuple)
-        self.told.gone.update(record.attempt for record in ended if record is not None)
+        self.told.gone.update((record.attempt, record.signature) for record in ended if record is not None)
 
     def reads(self) -> None:
         """All that is live, as far as it stays so."""
@@ -243,6 +249,18 @@ class Script:
                 {chosen.attempt},
             )
 
+    def expires(self) -> None:
+        """Forgets a run that is not its workflow's newest, while others go on."""
+        with self._tried():
+            workflow = self.world.random.choice(WORKFLOWS)
+            older = [one for one in self.catalog.iterations(workflow)[1:] if one.status == "done"]
+            if older:
+                chosen = self.world.random.choice(older)
+                self.told.expired.update(
+                    (chosen.run, *(node.signature for node in self.catalog.nodes(chosen)))
+                )
+                self.catalog.expire(lambda: [chosen.run])
+
     def waits(self) -> None:
         """Between two runs, for days."""
         self.world.sleep(self.world.random.choice((60.0, DAY, 4 * DAY, 5 * DAY, 40 * DAY)))
@@ -264,6 +282,7 @@ class Script:
         file = disk().find(str(chosen.place))
         if file is None:
             return
+        self.told.spoilt.add(str(chosen.place))
         with suppress(SegmentError):
             for segment in segments_in(file.content):
                 for kind, said in segment.rows:
@@ -286,7 +305,8 @@ _NAMED_BY = {
 }
 
 ACTIONS = (
-    *("iterates",) * 5, *("stores",) * 3, *("tidies",) * 2, "evicts", "reads", "waits", "quarantines", "wishes",
+    *("iterates",) * 5, *("stores",) * 3, *("tidies",) * 2, "expires", "evicts", "reads", "waits", "quarantines",
+    "wishes",
 )
 
 

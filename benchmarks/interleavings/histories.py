@@ -179,11 +179,13 @@ def _already(made: World) -> Acknowledged:
     told.started = {one.run: (one.workflow, one.number) for one in iterations if one.status == "running"}
     told.ended = {one.run for one in iterations if one.status == "done"}
     told.nodes = {f"{one.run} {one.name}" for one in nodes}
-    told.results = {one.random for one in results}
-    told.files = {one.digest for one in files}
-    ended = {one.attempt for one in artifacts if one.event != "published"}
+    runs = {(one.workflow, one.number): one.run for one in iterations}
+    told.results = {runs[one.workflow, one.iteration]: one.random for one in results}
+    told.files = {one.run: one.file_digest for one in iterations if one.status == "done"}
+    assert {one.digest for one in files} == set(told.files.values())
+    ended = {one.attempt: one.signature for one in artifacts if one.event != "published"}
     told.published = {one.attempt: one for one in artifacts if one.event == "published"}
     told.wanted_gone = set(ended)
-    told.gone = set(ended)
+    told.gone = dict(ended)
     assert all(signature in SIGNATURES for signature in (one.signature for one in artifacts))
     return told

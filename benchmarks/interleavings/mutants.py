@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -12,12 +13,13 @@ from benchmarks.interleavings.disk import SimPath, disk, written
 from benchmarks.interleavings.world import DAY
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.forgetting import Forgetting
 from helix_spark.catalog.history import History
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment, unpack
+from helix_spark.catalog.segments.segment import Segment, pack, segments_in, unpack
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
@@ -125,11 +127,29 @@ def _too_many(stack: ExitStack) -> None:
 def _folds_damage(stack: ExitStack) -> None:
     chosen = folding._chosen
     _patch(stack, folding, "_chosen", lambda files: [one for one in chosen(files) if folding._is_sound(one)])
+    _patch(stack, folding, "fillers", lambda files: iter(()))
 
 
 @mutant("a fold goes over what is missing")
 def _folds_gaps(stack: ExitStack) -> None:
     _patch(stack, folding, "_chosen", lambda files: covering(files, 0) if len(files) > folding.AT_ONCE else [])
+
+
+@mutant("records are written anew with the ids that they had")
+def _same_ids(stack: ExitStack) -> None:
+    written = folding._rewritten
+
+    def rewritten(files: Sequence[SegmentFile], first: int, changed: folding.Changed) -> Iterator[bytes]:
+        for segment in segments_in(pack(written(files, first, changed))):
+            yield replace(segment, id=segment.was, rows=tuple(segment.rows)).lines()
+
+    _patch(stack, folding, "_rewritten", rewritten)
+
+
+@mutant("who writes records anew forgets what was appended meanwhile")
+def _forgets_late(stack: ExitStack) -> None:
+    without = Forgetting.without
+    _patch(stack, Forgetting, "without", lambda self, number, *given: without(replace(self, seen=10**9), 0, *given))
 
 
 @mutant("what is lost is not said")
@@ -183,12 +203,12 @@ def _data_first(stack: ExitStack) -> None:
 
     def ends(
         self: ArtifactLedger, why: Mapping[str, str], event: Any, *, attempts: Collection[str] | None = None,
-        seen: int | None = None,
+        seen: int | None = None, spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         for record in self.live_among(why).values():
             if attempts is None or record.attempt in attempts:
                 SimPath(f"sim:/catalog/models/{record.signature}/{record.attempt}").delete_tree()
-        return end_all(self, why, event, attempts=attempts, seen=seen)
+        return end_all(self, why, event, attempts=attempts, seen=seen, spared=spared)
 
     _patch(stack, ArtifactLedger, "end_all", ends)
 
@@ -198,7 +218,7 @@ def _evicts_another(stack: ExitStack) -> None:
     end_all = ArtifactLedger.end_all
     _patch(
         stack, ArtifactLedger, "end_all",
-        lambda self, why, event, attempts=None, seen=None: end_all(self, why, event),
+        lambda self, why, event, attempts=None, seen=None, spared=tuple: end_all(self, why, event),
     )
 
 

@@ -274,10 +274,10 @@ class Catalog(CatalogReader):
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
         self._check_to_write()
-        with self.leases.alone("forget") as alone:
+        with self.leases.alone("upkeep") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
-                raise CatalogError(f"another process forgets something of the catalog {self.root} at the moment",
+                raise CatalogError(f"another process works on the records of the catalog {self.root} at the moment",
                                    remedy="wait until it has ended")
             return self._forget(selection)
 
@@ -285,12 +285,20 @@ class Catalog(CatalogReader):
         """Forget the runs that are due, whoever works on the catalog: others read its records anew. None if none is, or
         another process does it. Raises CatalogError if it cannot be written."""
         self._check_to_write()
-        with self.leases.alone("forget") as alone:
+        with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
 
     def _forget(self, selection: Selection) -> Forgetting:
-        found = forgetting(self._records, selection, self.pinned())
+        found: Forgetting
+
+        def decide() -> Sequence[FileRecord]:
+            nonlocal found
+            found = forgetting(self._records, selection, self.pinned())
+            # Whoever names one of these texts from now on appends it once more.
+            return [FileRecord(digest, "", "") for digest in sorted(found.texts)] if found.runs else ()
+
+        self._records.decide_and_append(decide)
         if found.runs:
             self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
             rewrite(self._records, found.without)

@@ -75,10 +75,12 @@ class Forgetting:
         names: by run, the nodes whose results go.
         signatures: of results that go.
         shared: of results that stay, as another iteration has them.
-        files: digests of the texts that stay.
+        texts: digests of those that nothing names any more.
+        attempts: those of the results that go.
         places: where the source was read that is forgotten; `others` where the same data was read, too.
         sources: all places that the selected iterations read.
         untold: iterations of which something stays although it is not known what that reads.
+        seen: the number of the last segment that this was decided on: what comes later stays.
     """
 
     runs: Mapping[str, IterationRecord]
@@ -86,28 +88,32 @@ class Forgetting:
     names: Mapping[str, frozenset[str]]
     signatures: frozenset[str]
     shared: frozenset[str]
-    files: frozenset[str]
+    texts: frozenset[str]
+    attempts: frozenset[str]
     places: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
     untold: tuple[IterationRecord, ...] = ()
+    seen: int = 0
 
     @cached_property
     def iterations(self) -> frozenset[tuple[str, int]]:
         """Workflow and number of the iterations that it is about."""
         return frozenset((one.workflow, one.number) for one in self.runs.values())
 
-    def without(self, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the fields of a record, from JSON, without what is forgotten; None if all of it is, and for one that
-        does not fit: nobody reads it, and what it is about cannot be told."""
+    def without(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the fields of a record, from the JSON of a segment, without what is forgotten; None if all of it is,
+        and for one that does not fit: nobody reads it, and what it is about cannot be told."""
         if not _fits(kind, fields):
             return None
         if kind == "artifacts":
-            return None if fields.get("signature") in self.signatures else fields
+            return None if fields.get("attempt") in self.attempts else fields
+        if kind == "files":
+            return None if fields.get("digest") in self.texts and number <= self.seen + 1 else fields
+        if number > self.seen:
+            return fields
         if kind == "results" and not {fields.get("signature"), fields.get("declared")}.isdisjoint(self.signatures):
             return None
-        if kind == "files":
-            return fields if fields.get("digest") in self.files else None
         if kind in ("iterations", "nodes"):
             is_hit = fields.get("run") in self.runs
         else:
@@ -187,8 +193,8 @@ class _Hit:
 def forgetting(
     records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()
 ) -> Forgetting:
-    """Return what a selection has forgotten. Of what is selected by its age the pinned iterations stay. Raises
-    CatalogError if something of a pinned one is named."""
+    """Return what a selection has forgotten, as of one look at the records. Of what is selected by its age the pinned
+    iterations stay. Raises CatalogError if something of a pinned one is named."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {
         one.run: one for one in iterations
@@ -215,12 +221,15 @@ def forgetting(
             "" in node.reads and name not in hit.names[run] for name, node in looked_at[run].items()
         ))
     )
+    known = frozenset(digest for (digest,) in records.select("SELECT DISTINCT digest FROM files"))
+    attempts = records.select("SELECT DISTINCT signature, attempt FROM artifacts")
     return Forgetting(
         runs, selection.is_whole, hit.names, signatures, frozenset(going & staying),
-        frozenset(_files(records, iterations, runs if selection.is_whole else {}, hit.names, signatures)),
+        known - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, hit.names, signatures)),
+        frozenset(attempt for signature, attempt in attempts if signature in signatures),
         tuple(hit.places), tuple(hit.others),
         frozenset(place for nodes in looked_at.values() for node in nodes.values() for place in node.reads if place),
-        untold,
+        untold, records.last,
     )
 
 
@@ -231,7 +240,7 @@ def _stored_by(records: RecordLog, iterations: Iterable[IterationRecord]) -> set
     return {signature for signature, *iteration in made if tuple(iteration) in selected}
 
 
-def _files(
+def _named_texts(
     records: RecordLog, iterations: Iterable[IterationRecord], gone: Collection[str],
     names: Mapping[str, frozenset[str]], signatures: Collection[str],
 ) -> Iterator[str]:

@@ -154,9 +154,10 @@ class History:
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
 
     def file(self, digest: str) -> FileRecord | None:
-        """The text of a content; None if it was never kept."""
-        texts = self._records.rows(FileRecord, "WHERE digest = ? LIMIT 3", checked_signature(digest))
-        return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
+        """The text of a content; None if it was never kept, or was forgotten since."""
+        last = "WHERE digest = ? ORDER BY turn DESC LIMIT 1"
+        newest = self._records.rows(FileRecord, last, checked_signature(digest))
+        return next((one for one in newest if sha256(one.text.encode()).hexdigest() == digest), None)
 
 
 _PINNED = """SELECT workflow, iteration FROM (

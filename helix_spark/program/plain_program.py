@@ -55,6 +55,7 @@ class PlainProgram:
     Attributes:
         rerun_effects, mode: see `Answerer`.
         budget: bytes that the catalog may hold in all; None for no limit.
+        refused: identities of results that could not be stored: they are not tried again.
         small, iterations, days: what is kept because it is small, and what stays of the record, see `CommandSettings`.
         on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
@@ -83,6 +84,7 @@ class PlainProgram:
     home: Birthplace = field(default_factory=Birthplace)
     on_need: Callable[[NeedsClassic], None] = lambda _: None
     watched: WatchedFunctions | None = None
+    refused: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _session: Any = None
     _master: str = ""

@@ -93,7 +93,7 @@ class ServedResults(Retention):
 
     @property
     def writable(self) -> frozenset[str]:
-        return frozenset(row.name for row in self.rows if not row.why and (
+        return frozenset(row.name for row in self.rows if not row.why and row.identity not in self.program.refused and (
             _has_new_model(row) or (row.fresh and row.kind == "table")
         ))
 
@@ -153,6 +153,7 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
                 return store(result, origin, program.catalog, check, service.partitions)
             except (CatalogError, StoringError) as error:
                 program.tell(error.what)
+                program.refused.add(origin.signature)
                 return None
 
     def store_all() -> list[ArtifactRecord | None]:

@@ -15,13 +15,14 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, unpack
-from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
+from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering, fillers
 from helix_spark.errors import CatalogError
 
 AT_ONCE = 16
@@ -63,50 +64,54 @@ def fold(log: RecordLog) -> int:
     return len(chosen)
 
 
-def rewrite(log: RecordLog, changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
-    """Write all records anew, then delete all files that there were. What others append meanwhile stays. Whoever is
-    stopped in between leaves both, and does it once more. Raises CatalogError if a file is damaged, or they cannot be
-    written.
+Changed = Callable[[int, str, Mapping[str, Any]], Mapping[str, Any] | None]
+"""Gives the fields that a record of a kind is to have, from the number of its segment and the fields that it has; None
+for one that is to go."""
 
-    Args:
-        changed: gives the fields that a record of a kind is to have; None for one that is to go.
+
+def rewrite(log: RecordLog, changed: Changed) -> None:
+    """Write all records anew, then delete all files that there were. What others append meanwhile stays. Whoever is
+    stopped in between leaves both, and does it once more. Raises CatalogError if a file is damaged or lost, or they
+    cannot be written.
+
+    Each segment gets another id, by which an index is told that it was written anew, and keeps that by which a writer
+    that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
+    ends with that is told, too.
     """
     folder = SegmentFolder(log.folder)
     try:
-        old, made = folder.files(), set[str]()
-        end = max((one.last for one in old), default=0)
-        for group in _grouped(covering(old, 0)):
-            # The last one ends at a number that no file ended at, so whoever has read those reads anew.
-            fold = folder.fold_file(group[0].first, end + 1 if group[-1].last == end else group[-1].last)
+        end, made, group = log.seal(), set[str](), list[SegmentFile]()
+        old = [one for one in folder.files() if one.last <= end]
+        whole = covering(old, 0)
+        if lost := next((one for before, one in pairwise(whole) if one.first > before.last + 1), None):
+            raise SegmentError(f"segments before {lost.place.name} are gone")
+        for more in _grouped(whole):
+            first, group = (group[-1].last if group else more[0].first), [*group[-1:], *more]
+            fold = folder.fold_file(first, group[-1].last)
             written = log.folder / f".{uuid.uuid4().hex}"
-            written.write_new(pack(_rewritten(group, changed)), synced=True)
+            written.write_new(pack(_rewritten(group, first, changed)), synced=True)
             written.move_to(fold.place)
             made.add(fold.place.name)
-        # What others have appended meanwhile with that number is hidden by the fold; from now on they see it.
-        for late in [one for one in folder.files() if one not in old and not one.is_fold and one.first == end + 1]:
-            for segment in late.segments():
-                log.append_again(segment)
-            old.append(late)
         for file in old:
             reach("fold.deleting")
             if file.place.name not in made:
                 file.place.unlink(missing_ok=True)
+    except FileNotFoundError as error:
+        raise CatalogError(f"the records {log.folder} cannot be written anew: others have changed them meanwhile",
+                           remedy="try again") from error
     except (OSError, SegmentError) as error:
         raise CatalogError(f"the records {log.folder} cannot be written anew: {error}",
                            remedy="`helix repair` moves aside what is damaged") from error
 
 
-def _rewritten(
-    files: Sequence[SegmentFile], changed: Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
-) -> Iterator[bytes]:
-    at = 0
+def _rewritten(files: Sequence[SegmentFile], first: int, changed: Changed) -> Iterator[bytes]:
+    at = first - 1
     for file in files:
         for segment in file.segments():
-            rows = ((kind, changed(kind, fields)) for kind, fields in segment.rows)
+            rows = ((kind, changed(segment.number, kind, fields)) for kind, fields in segment.rows)
             left = tuple((kind, fields) for kind, fields in rows if fields is not None)
             if segment.number > at:
-                # Of another id, so that no index of what there was is taken for one of this.
-                yield Segment(segment.number, uuid.uuid4().hex, left).lines()
+                yield Segment(segment.number, uuid.uuid4().hex, left, was=segment.was or segment.id).lines()
                 at = segment.number
 
 
@@ -120,6 +125,8 @@ def _chosen(files: Sequence[SegmentFile]) -> list[SegmentFile]:
     folds = max((place + 1 for place, one in enumerate(whole) if one.is_fold), default=0)
     if len(whole) - folds < AT_ONCE:
         return []
+    if odd := next(fillers(whole[folds:]), None):
+        raise SegmentError(f"{odd.place.name} is not what was there before")
     while folds and whole[folds - 1].size < min(GROWTH * sum(one.size for one in whole[folds:]), FULL):
         folds -= 1
     return whole[folds:]

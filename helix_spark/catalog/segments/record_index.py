@@ -136,11 +136,15 @@ class RecordIndex:
         self, before: Position, segments: Iterable[Segment], last: int, lost: Mapping[int, str]
     ) -> Position | None:
         """Add the segments up to a number and say what is lost among them; return the new position. None if it is not
-        at `before` any more, and nothing is added. Nothing is either where reading segments raises."""
+        at `before` any more, and nothing is added; or where what it has was written anew, and it forgets that. Nothing
+        is either where reading segments raises."""
         with self._writing():
             if self.position() != before:
                 return None
-            name = self._add(segments, before.number)
+            name = self._add(segments, before)
+            if name is None:
+                self._make_anew()
+                return None
             for number, why in lost.items():
                 self._reject(number << TURN_BITS, why)
             self._set_note("position", f"{last} {name}")
@@ -149,21 +153,27 @@ class RecordIndex:
     def clear(self) -> None:
         """Forget everything, as before the first segment."""
         with self._writing():
-            for kind, name in self.select("SELECT type, name FROM sqlite_master WHERE type = 'table'"):
-                self._database.execute(f'DROP {kind} "{name}"')
-            self._database.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT)")
-            self._database.execute("CREATE TABLE rejections (turn INTEGER, why TEXT)")
-            for statement in self._tables():
-                self._database.execute(statement)
-            self._set_note("form", self._form())
+            self._make_anew()
 
-    def _add(self, segments: Iterable[Segment], after: int) -> str:
-        """Insert the rows of segments after a number; return the id of the last segment, empty if there is none."""
+    def _make_anew(self) -> None:
+        for kind, name in self.select("SELECT type, name FROM sqlite_master WHERE type = 'table'"):
+            self._database.execute(f'DROP {kind} "{name}"')
+        self._database.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT)")
+        self._database.execute("CREATE TABLE rejections (turn INTEGER, why TEXT)")
+        for statement in self._tables():
+            self._database.execute(statement)
+        self._set_note("form", self._form())
+
+    def _add(self, segments: Iterable[Segment], before: Position) -> str | None:
+        """Insert the rows of segments after a position; return the id of the last segment, empty if there is none. None
+        where the segment of that position has another id: it was written anew."""
         name, letters = "", 0
         waiting: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in self._kinds}
         for segment in segments:
             name = segment.id
-            for place, (kind, said) in enumerate(segment.rows if segment.number > after else ()):
+            if segment.number == before.number and name != before.id:
+                return None
+            for place, (kind, said) in enumerate(segment.rows if segment.number > before.number else ()):
                 turn = segment.number << TURN_BITS | place
                 if kind not in waiting or place >> TURN_BITS:
                     continue  # of a later version

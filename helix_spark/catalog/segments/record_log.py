@@ -97,6 +97,11 @@ class RecordLog:
         ((turn,),) = self.select(f"SELECT max(turn) FROM {self._names[record_type]}")
         return 0 if turn is None else int(turn) >> TURN_BITS
 
+    @property
+    def last(self) -> int:
+        """The number of the newest segment; 0 if there is none."""
+        return self._look_up(lambda index: index.position().number)
+
     @contextmanager
     def one_look(self) -> Iterator[None]:
         """Look for what was appended once, and have all queries of the block answered as of then."""
@@ -139,22 +144,21 @@ class RecordLog:
         self._append(rows)
         return records
 
-    def append_again(self, segment: Segment) -> None:
-        """Append what a segment holds that others will not find any more where it is. Raises CatalogError."""
-        rows = tuple(segment.rows)
-        self._append(lambda: rows)
+    def seal(self) -> int:
+        """Append a segment of no records and return its number, which nobody else takes then. Raises CatalogError."""
+        return self._append(tuple, may_be_empty=True)
 
     def _rows(self, records: Sequence[RecordType]) -> tuple[Row, ...]:
         return tuple((self._names[type(one)], fields_of(one)) for one in records)
 
-    def _append(self, decide: Callable[[], tuple[Row, ...]]) -> int:
+    def _append(self, decide: Callable[[], tuple[Row, ...]], *, may_be_empty: bool = False) -> int:
         name = uuid.uuid4().hex
         last: int
         for attempt in range(ATTEMPTS):
             with self.one_look():
                 last, before = self._look_up(lambda index: astuple(index.position()))
                 rows = decide()
-            if not rows:
+            if not (rows or may_be_empty):
                 return last
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
                 raise CatalogError(
@@ -359,11 +363,13 @@ class RecordLog:
 
 
 def _folded_id(files: Sequence[SegmentFile], number: int) -> str | None:
-    """Return the id of a segment in the fold that has its number, empty where that has none; None where no fold has."""
+    """Return the id with which a segment was appended that a fold has by its number, empty where none can be read that
+    has it; None where no fold can have it."""
     folds = [one for one in files if one.is_fold and one.first <= number <= one.last]
-    with suppress(SegmentError):
-        return next((one.id for one in folds[-1].segments() if one.number == number), "") if folds else None
-    return None
+    for fold in reversed(folds):
+        with suppress(SegmentError):
+            return next((one.was or one.id for one in fold.segments() if one.number == number), "")
+    return "" if folds else None
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:

@@ -48,12 +48,14 @@ class Segment:
         id: of the append, by which one whose answer was lost is found.
         rows: kinds of records with their fields; those of a file once, before its next segment is asked for.
         after: the id of the segment before it, as its writer found it; empty where that is not known.
+        was: the id that it was appended with, if it was written anew since.
     """
 
     number: int
     id: str
     rows: Iterable[Row]
     after: str = ""
+    was: str = ""
 
     def lines(self) -> bytes:
         """Return the segment as it stands in a file. Raises UnicodeEncodeError for text that is not Unicode,
@@ -62,7 +64,8 @@ class Segment:
         >>> Segment(3, "a", (("files", {"name": "x"}),)).lines()
         b'{"segment":3,"id":"a"}\\n["files",{"name":"x"}]\\n'
         """
-        head = {"segment": self.number, "id": self.id} | ({"after": self.after} if self.after else {})
+        more = {name: one for name, one in (("after", self.after), ("was", self.was)) if one}
+        head = {"segment": self.number, "id": self.id, **more}
         values = (head, *self.rows)
         lines = [f"{_to_json(value)}\n".encode() for value in values]
         if max(map(len, lines)) > _LONGEST_LINE:
@@ -124,9 +127,9 @@ def segments_in(file: bytes) -> Iterator[Segment]:
             yield value[0], value[1]
 
     while heads:
-        number, name, after = _head(heads.pop(), number)
+        number, name, after, was = _head(heads.pop(), number)
         of_this = rows()
-        yield Segment(number, name, of_this, after)
+        yield Segment(number, name, of_this, after, was)
         for _ in of_this:
             pass
 
@@ -167,13 +170,14 @@ def _is_mostly_text(line: bytes) -> bool:
     return bare.count(b'"') <= _MOST_MARKS and sum(map(len, bare.split(b'"')[::2])) <= most
 
 
-def _head(value: Any, before: int) -> tuple[int, str, str]:
+def _head(value: Any, before: int) -> tuple[int, str, str, str]:
     if not isinstance(value, dict):
         raise SegmentError("it holds something else than records")
-    number, name, after = value.get("segment"), value.get("id"), value.get("after", "")
-    if type(number) is not int or not (isinstance(name, str) and isinstance(after, str)) or number <= before:
+    number, ids = value.get("segment"), [value.get(name, "") for name in ("id", "after", "was")]
+    if type(number) is not int or number <= before or not all(isinstance(one, str) for one in ids):
         raise SegmentError("its segments are not numbered")
-    return number, name, after
+    name, after, was = ids
+    return number, name, after, was
 
 
 def _is_row(value: Any) -> bool:

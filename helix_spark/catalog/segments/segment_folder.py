@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from helix_spark.catalog.places.place import Entry, Place, is_out_of_reach
 from helix_spark.catalog.segments.segment import LARGEST_FILE, Segment, SegmentError, segments_in
@@ -117,7 +118,8 @@ class SegmentFolder:
                 found[file] = str(error)
             except FileNotFoundError:
                 continue  # upkeep has deleted it meanwhile
-        return found
+        sound = [one for one in covering(self.files(), 0) if one not in found]
+        return found | dict.fromkeys(fillers(sound), "it is not what was there before")
 
     def _file(self, entry: Entry) -> SegmentFile | None:
         found = _NAME.fullmatch(entry.name)
@@ -130,6 +132,16 @@ class SegmentFolder:
 
     def fold_file(self, first: int, last: int) -> SegmentFile:
         return SegmentFile(first, last, self.folder / f"{first:010}-{last:010}.fold")
+
+
+def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
+    """Yield the segments that a writer, which was stopped for long, has made where another one was lost: the next one
+    follows another. Raises as `SegmentFile.content`."""
+    for file, later in pairwise(files):
+        if not file.is_fold and later.first == file.last + 1:
+            first = next(iter(later.segments()), None)
+            if first is not None and first.after not in ("", file.last_id()):
+                yield file
 
 
 def covering(files: Iterable[SegmentFile], after: int) -> list[SegmentFile]:

@@ -64,6 +64,24 @@ class History:
         checked_id(record.run)
         self._records.append([*results, *nodes, record])
 
+    def add(
+        self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord]
+    ) -> IterationRecord:
+        """Append an iteration of another catalog with its nodes, unless it is recorded, and what is known of results;
+        return it with the number that it has here."""
+        numbered = record
+
+        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord]:
+            nonlocal numbered
+            known = self._records.select("SELECT number FROM iterations WHERE run = ?", checked_id(record.run))
+            number = known[0][0] if known else self.next_number(record.workflow)
+            numbered = replace(record, number=number)
+            fresh = [replace(one, iteration=number) for one in results]
+            return fresh if known else [*fresh, *(replace(one, iteration=number) for one in nodes), numbered]
+
+        self._records.decide_and_append(decide)
+        return numbered
+
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
         ((greatest,),) = self._records.select(_GREATEST, *([workflow, GREATEST_NUMBER] * 4))

@@ -37,7 +37,7 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
     return Helix(
         given.catalog, budget=given.room, policy=given.policy, settings=given.spark,
         observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
-        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
+        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds, shared=given.shared,
     )
 
 

@@ -35,6 +35,8 @@ class Stored(Protocol):
     def bytes(self) -> int: ...
     @property
     def insisting(self) -> frozenset[str]: ...
+    @property
+    def shared(self) -> str: ...
 
 
 def kept_for(artifact: Stored, workflow: str) -> str:
@@ -137,7 +139,10 @@ def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
 
 
 def as_stored(costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str) -> NodeCosts:
-    """Return the costs of a node whose stored result is this one, None if it is not stored."""
+    """Return the costs of a node whose stored result is this one, None if it is not stored. What a shared catalog has
+    takes no room and stays, whatever is wished of it."""
+    if artifact is not None and artifact.shared:
+        return replace(costs, stored=True, bytes=0, storable=True, keep="always")
     theirs = "" if wishes.insisted or artifact is None else kept_for(artifact, workflow)
     return replace(
         costs, stored=artifact is not None, bytes=costs.bytes if artifact is None else artifact.bytes,

@@ -47,6 +47,7 @@ class RecordedAnswers:
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
+    _told: set[str] = field(default_factory=set)
 
     def append(
         self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
@@ -83,6 +84,10 @@ class RecordedAnswers:
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
+        for problem in self.catalog.shared.problems:
+            if problem not in self._told:
+                self._told.add(problem)
+                self.tell(problem)
         rejections = self.catalog.answers.rejections
         if rejections and not self._has_told:
             self._has_told = True

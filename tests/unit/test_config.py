@@ -35,7 +35,7 @@ def test_arguments_come_before_the_environment_before_the_project_before_default
         "mlflow": (None, "default"), "cut_off": ("on", "default"),
         "audit": ("off", "default"), "audit_seconds": ("60", "default"),
         "server": ("auto", "default"), "server_idle": ("900", "default"),
-            "server_memory": ("0.25", "default"),
+            "server_memory": ("0.25", "default"), "shared": (None, "default"),
     }
 
 

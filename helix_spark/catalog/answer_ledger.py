@@ -21,11 +21,15 @@ class AnswerLedger:
     """The records of answers.
 
     Args:
-        below: looks up a question in shared catalogs.
+        below: looks up a question in shared catalogs; returns the name of the one that has an answer, with that.
+
+    Attributes:
+        origins: the shared catalogs of the answers that came from there, by question.
     """
 
-    def __init__(self, records: RecordLog, below: Callable[[str], AnswerRecord | None] = lambda _: None) -> None:
+    def __init__(self, records: RecordLog, below: Callable[[str], tuple[str, AnswerRecord] | None]) -> None:
         self._records, self._below = records, below
+        self.origins: dict[str, str] = {}
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
         for record in records:
@@ -44,7 +48,10 @@ class AnswerLedger:
         rows = self._records.rows(AnswerRecord, rest, checked_signature(question), is_fresh=is_fresh)
         own = self.sound(rows[0]) if rows else None
         below = None if own is not None and own.doubt else self._below(question)
-        return below if own is None or (below is not None and below.doubt) else own
+        if below is None or (own is not None and not below[1].doubt):
+            return own
+        self.origins[question] = below[0]
+        return below[1]
 
     def asked_by(self, workflow: str, until: int) -> set[str]:
         """Return the questions with answers that a workflow recorded, up to an iteration."""

@@ -142,8 +142,9 @@ class CatalogReader:
         found._records.hold()
         return found
 
-    def _shared_answer(self, question: str) -> AnswerRecord | None:
-        return self.shared.first(lambda one: one.answers.newest(question))
+    def _shared_answer(self, question: str) -> tuple[str, AnswerRecord] | None:
+        answers = self.shared.each(lambda one: one.answers.newest(question))
+        return next(((name, answer) for name, answer in answers if answer is not None), None)
 
     @property
     def root(self) -> Place:

@@ -111,6 +111,13 @@ class RecordedAnswers:
         """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
         return self.answer(identity) is not None or self.left(identity) is not None
 
+    def shared_in(self, identity: str) -> str:
+        """Return the shared catalog that has the answer, or the table, of a question; empty where the own one has."""
+        if (origin := self.catalog.answers.origins.get(identity)) or not self.catalog.shared.names:
+            return origin or ""
+        stored = self.catalog.artifact(identity)
+        return "" if stored is None or self._read_record(identity) is not None else stored.shared
+
     def reads(self, code: str) -> str:
         """Return what a Python function was seen to read in workers, as a text; empty if that is not recorded."""
         found = self._read_record(reads_of(code))

@@ -338,12 +338,13 @@ def test_the_text_of_a_published_workflow_is_there(team: Path, tmp_path: Path) -
 def test_a_script_is_answered_from_the_shared_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
 
-    def run_script() -> str:
+    def run_script() -> tuple[str, str]:
         output, errors = start(tmp_path, "run", "train.py", "--json", stderr=subprocess.PIPE).communicate(timeout=60)
         assert "counted 3" in errors
-        return str(json.loads(output)["nodes"][0]["state"])
+        (node,) = json.loads(output)["nodes"]
+        return node["state"], node["reason"]
 
-    assert run_script() == "compute"
+    assert run_script()[0] == "compute"
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(command, ["publish", "1", "train", "--to", "team", "--catalog", "catalog", "--json"])
     assert json.loads(done.output)["answers"] > 0
@@ -351,7 +352,7 @@ def test_a_script_is_answered_from_the_shared_catalog(tmp_path: Path, monkeypatc
     before = content(tmp_path / "team")
     shutil.rmtree(tmp_path / "catalog")
     monkeypatch.setenv("HELIX_SHARED", "team")
-    assert run_script() == "load"
+    assert run_script() == ("load", "its answer is on record in the shared catalog team")
     assert content(tmp_path / "team") == before
 
 

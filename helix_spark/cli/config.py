@@ -71,8 +71,10 @@ def _project_settings(file: Path) -> dict[str, str]:
     for name, value in tools.get(TABLE, {}).items():
         if name not in DEFAULTS:
             raise ParameterError(f"there is no setting {name!r}, which {file} has", remedy=nearest(name, DEFAULTS))
-        if name == "shared" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-            value = ",".join(_from_project(file, one) for one in value)
+        if name == "shared":
+            several = value.split(",") if isinstance(value, str) else value
+            if isinstance(several, list) and all(isinstance(one, str) for one in several):
+                value = ",".join(_from_project(file, one.strip()) for one in several if one.strip())
         if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
             raise ParameterError(f"the setting {name!r} in {file} is some text, not {value!r}")
         found[name] = str(value)

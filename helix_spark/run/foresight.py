@@ -144,7 +144,7 @@ def others_among(
     """
     view, current = records.view, {node.signature for node in problem.nodes}
     lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)
-    stored = {record.signature for record in live}
+    stored = {record.signature for record in live} | view.below.keys()
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
     for record in live:

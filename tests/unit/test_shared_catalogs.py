@@ -214,6 +214,25 @@ def test_results_that_are_gone_there_are_computed(team: Path, tmp_path: Path) ->
     assert run(tmp_path / "mine", workflow(2), team)["longest"] == "GRACEGRACE"
 
 
+class Removing(Warned):
+    """Removes a folder once a plan was made that loads from there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def planned(self, plan: Plan) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def test_a_shared_catalog_that_goes_while_a_run_loads_from_it_costs_no_answer(team: Path, tmp_path: Path) -> None:
+    heard = Removing(team)
+    made = run(tmp_path / "mine", workflow(2), team, heard=heard)
+    assert (made["longest"], {*computed(made.plan)}) == ("GRACEGRACE", {"people", "loud", "longest"})
+    (warning,) = heard.warnings
+    assert warning.startswith(f"the stored result of 'loud' in the shared catalog {team} cannot be read: ")
+
+
 @pytest.mark.parametrize("why", ["gone", "newer", "records"])
 def test_a_run_goes_on_without_a_shared_catalog_that_cannot_be_used(why: str, team: Path, tmp_path: Path) -> None:
     if why == "gone":
@@ -312,6 +331,22 @@ def test_a_doubt_of_either_side_stops_reuse(who: str, team: Path, tmp_path: Path
     assert plan["loud"].random
 
 
+def test_an_audit_of_what_is_shared_is_recorded_here_and_ends_its_reuse(team: Path, tmp_path: Path) -> None:
+    shared = Catalog.open(team, create=False)
+    (right,) = (record for record in shared.live() if record.node == "longest")
+    shared.evict_all({right.signature: "it was another"})
+    shared.publish(replace(right, attempt="f" * 32, value='"WRONG"'))
+    before = content(team)
+    assert run(tmp_path / "mine", workflow(), team)["longest"] == "WRONG"
+    with hx.Helix(tmp_path / "mine", observer=Warned(), shared=[team]) as helix:
+        assert [(one.node, one.verdict) for one in helix.audit(workflow()).results if one.verdict == "different"] == [
+            ("longest", "different"),
+        ]
+        assert helix.run(workflow())["longest"] == "GRACE"
+    assert run(tmp_path / "mine", workflow(), team)["longest"] == "GRACE"
+    assert content(team) == before
+
+
 def test_answers_are_the_own_ones_first_unless_somebody_doubts_them(tmp_path: Path) -> None:
     for name, answer in (("team", "theirs"), ("mine", "own")):
         opened = Catalog.open(tmp_path / name, create=True)
@@ -393,6 +428,9 @@ def test_shared_catalogs_are_a_setting(project: Path, monkeypatch: pytest.Monkey
     given = read_settings(project, shared="c")
     assert (given.shared, given.options) == (("c",), ["--shared", "c"])
     assert read_settings(project, shared="").shared == ()
+    (project / "pyproject.toml").write_text('[tool.helix_spark]\nshared = "team"\n')
+    monkeypatch.delenv("HELIX_SHARED")
+    assert read_settings(project).shared == (str(project / "team"),)
     (project / "pyproject.toml").write_text("[tool.helix_spark]\nshared = [1]\n")
     with pytest.raises(ParameterError, match="the setting 'shared'"):
         read_settings(project)

@@ -102,6 +102,10 @@ class CatalogError(HelixError):
     """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
 
 
+class NotACatalogError(CatalogError):
+    """What is named as a catalog never was one: a file, a folder with other files, no address."""
+
+
 class DamagedRecordsError(CatalogError):
     """A file of a catalog's records is missing, cut or garbage: `helix repair` saves what can be saved."""
 

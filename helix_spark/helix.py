@@ -7,8 +7,9 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
@@ -75,9 +76,10 @@ class Helix:
         audit_seconds: how long an audit behind an answer may take.
         expiry: which iterations are forgotten for their age or number, such as ``hx.Expiry(iterations=200)``; None for
             none.
+        shared: catalogs below this one, of a team: what they have is loaded from there, and nothing is written there.
 
     Raises:
-        CatalogError: the folder is no catalog, of a newer version, or cannot be written.
+        CatalogError: the folder is no catalog, of a newer version, or cannot be written; a shared one is no catalog.
         ParameterError: the budget is no size, or negative; or both an observer and progress are asked for.
         SetupError: the session is one by Spark Connect, or a setting leaves Delta out.
 
@@ -90,7 +92,7 @@ class Helix:
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
         progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
         cut_off: bool | float = True, audit: When = "off", audit_seconds: float = 60.0,
-        expiry: Expiry | None = None,
+        expiry: Expiry | None = None, shared: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
@@ -100,13 +102,13 @@ class Helix:
         if audit not in WHENS:
             raise ParameterError(f"there is no audit {audit!r}", remedy=nearest(str(audit), WHENS))
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
-        self._catalog = Catalog.open(catalog, create=True)
+        self._catalog = Catalog.open(catalog, create=True, shared=[os.fspath(one) for one in shared])
         self._admission = Admission(str(self._catalog.root), lambda: self.sessions.theirs())
         self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
         self._followed = Followed(self.observer, self.catalog)
         self.tracker = tracker
         self.sessions = Sessions(
-            spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root),
+            spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.roots),
             self.observer.note,
         )
         self._one_run, self._writable, self._expiry = one_run, False, expiry or Expiry()
@@ -381,7 +383,8 @@ class Helix:
             raise SetupError(
                 "Spark runs on other machines, and an audit by itself starts one here", remedy="use `helix audit`"
             )
-        return AuditProcess(job_for(workflow, wanted, seconds, str(self.catalog.root), settings))
+        job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
+        return AuditProcess(replace(job, shared=self.catalog.shared.names))
 
     def _tools(self) -> Tools:
         return Tools(

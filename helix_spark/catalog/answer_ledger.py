@@ -6,7 +6,7 @@ once, and asked again; the fresh answer then takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from helix_spark.catalog.places.catalog_folder import checked_signature
@@ -18,10 +18,18 @@ SEGMENT_BYTES = 8 << 20
 
 
 class AnswerLedger:
-    """The records of answers."""
+    """The records of answers.
 
-    def __init__(self, records: RecordLog) -> None:
-        self._records = records
+    Args:
+        below: looks up a question in shared catalogs; returns the name of the one that has an answer, with that.
+
+    Attributes:
+        origins: the shared catalogs of the answers that came from there, by question.
+    """
+
+    def __init__(self, records: RecordLog, below: Callable[[str], tuple[str, AnswerRecord] | None]) -> None:
+        self._records, self._below = records, below
+        self.origins: dict[str, str] = {}
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
         for record in records:
@@ -30,14 +38,25 @@ class AnswerLedger:
             self._records.append(group)
 
     def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
-        """The newest record of a question, whichever workflow asked it, if it is as it was written.
+        """The newest record of a question, whichever workflow asked it, if it is as it was written; else that of the
+        first shared catalog that has one. A doubt of either counts.
 
         Args:
             is_fresh: read what was recorded since the last look.
         """
         rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
         rows = self._records.rows(AnswerRecord, rest, checked_signature(question), is_fresh=is_fresh)
-        return self.sound(rows[0]) if rows else None
+        own = self.sound(rows[0]) if rows else None
+        below = None if own is not None and own.doubt else self._below(question)
+        if below is None or (own is not None and not below[1].doubt):
+            return own
+        self.origins[question] = below[0]
+        return below[1]
+
+    def asked_by(self, workflow: str, until: int) -> set[str]:
+        """Return the questions with answers that a workflow recorded, up to an iteration."""
+        sql = "SELECT DISTINCT question FROM answers WHERE workflow = ? AND iteration <= ?"
+        return {question for (question,) in self._records.select(sql, workflow, until)}
 
     def records(self) -> Iterator[AnswerRecord]:
         """The newest record of each question, with their texts, one by one."""

@@ -131,6 +131,15 @@ class Catalog(CatalogReader):
         checked_id(record.run)
         self._history.append([*checked_results(results), *nodes, record], texts)
 
+    def add_iteration(
+        self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
+        texts: Iterable[FileRecord],
+    ) -> IterationRecord:
+        """Record an iteration of another catalog, once, under a number that is free here, what is known of results, and
+        the texts that these name."""
+        self.make()
+        return self._history.add(record, nodes, checked_results(results), texts)
+
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
         with contextlib.suppress(OSError, CatalogError):
@@ -240,7 +249,12 @@ class Catalog(CatalogReader):
         return self._end_all(why, "evicted", attempts, seen, self._history.pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one."""
+        """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one. One in a
+        shared catalog is left out in this process, and nothing is written."""
+        live = self.artifact(signature)
+        if live is not None and live.shared and attempt in (None, live.attempt):
+            self.shared.leave_out(live)
+            return live
         attempts = None if attempt is None else {attempt}
         return next(iter(self._end_all({signature: why}, "quarantined", attempts)), None)
 

@@ -1,4 +1,5 @@
-"""A catalog as its readers see it, who change nothing of it: what is recorded, and what is stored."""
+"""A catalog as its readers see it, who change nothing of it: what is recorded and stored, there or in the shared
+catalogs below it."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explain
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
     KINDS,
+    AnswerRecord,
     ArtifactRecord,
+    FileRecord,
     IterationRecord,
     NodeRecord,
     ResultRecord,
@@ -28,6 +31,7 @@ from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import Segment
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder
+from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table
@@ -52,8 +56,8 @@ class CatalogView:
 
     Attributes:
         workflow: its name.
-        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
-            those alone that the iterations in `past` had.
+        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`; also those that a
+            shared catalog alone has. Schemas are told of those alone that the iterations in `past` had.
         missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
             folder is gone.
         last: the newest of these that has ended, however it ended; None where none has.
@@ -76,9 +80,19 @@ class CatalogView:
     pinned: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def own(self) -> dict[str, ArtifactRecord]:
+        """Those of the live artifacts that are in the catalog itself."""
+        return {signature: record for signature, record in self.artifacts.items() if not record.shared}
+
+    @property
+    def below(self) -> dict[str, ArtifactRecord]:
+        """Those that a shared catalog alone has."""
+        return {signature: record for signature, record in self.artifacts.items() if record.shared}
+
+    @property
     def artifact_bytes(self) -> int:
-        """Physical bytes of the live artifacts."""
-        return sum(record.bytes for record in self.artifacts.values())
+        """Physical bytes of the catalog's own live artifacts."""
+        return sum(record.bytes for record in self.own.values())
 
     @property
     def other_bytes(self) -> int:
@@ -89,7 +103,8 @@ class CatalogView:
 class CatalogReader:
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, shared: Sequence[str] = ()) -> None:
+        self.shared = SharedCatalogs[CatalogReader](shared, self._open_shared)
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
@@ -99,7 +114,7 @@ class CatalogReader:
             layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id),
             self._older_segments,
         )
-        self.answers = AnswerLedger(self._records)
+        self.answers = AnswerLedger(self._records, self._shared_answer)
         self._artifacts = ArtifactLedger(self._records)
         self._history = History(self._records)
         self._results = ResultLedger(self._records)
@@ -111,16 +126,36 @@ class CatalogReader:
         return older_segments(self._layout) if self._is_older else None
 
     @classmethod
-    def open(cls, root: str | os.PathLike[str], *, create: bool) -> Self:
+    def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
         """Open the catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
+
+        Args:
+            shared: catalogs below it, which are read only.
 
         Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
-        return cls(locate(root, create=create))
+        return cls(locate(root, create=create), shared)
+
+    def _open_shared(self, name: str) -> CatalogReader | None:
+        found = CatalogReader.open(name, create=False)
+        if str(found.root) == str(self.root):
+            return None
+        found._check_recorded()
+        found._records.hold()
+        return found
+
+    def _shared_answer(self, question: str) -> tuple[str, AnswerRecord] | None:
+        answers = self.shared.each(lambda one: one.answers.newest(question))
+        return next(((name, answer) for name, answer in answers if answer is not None), None)
 
     @property
     def root(self) -> Place:
         return self._layout.root
+
+    @property
+    def roots(self) -> tuple[Place, ...]:
+        """Where stored results may be: its own place, and those of shared catalogs that can be read."""
+        return (self.root, *(one.root for one in self.shared.open_all()))
 
     @property
     def id(self) -> str:
@@ -163,9 +198,10 @@ class CatalogReader:
                 self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
             )
         lost = {record.signature for record in missing}
+        own = {signature: record for signature, record in live.items() if signature not in lost}
         return CatalogView(
             workflow,
-            MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
+            MappingProxyType({**self.shared.artifacts(lambda one: one._live_by_now(near)), **own}),
             tuple(missing),
             last,
             nodes,
@@ -175,29 +211,46 @@ class CatalogReader:
             {signature: f"iteration {number} of `{name}` is pinned" for signature, (name, number) in pinned.items()},
         )
 
+    def _live_by_now(self, schemas_of: Collection[str]) -> dict[str, ArtifactRecord]:
+        self._records.hold()
+        return self._artifacts.live(schemas_of)
+
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
         """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
-        return self._results.look_up(declared, signatures)
+        found = self._results.look_up(declared, signatures)
+        wanted = {*signatures, *found.measured}
+        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
+            found = found.over(below)
+        return found
+
+    def declared_for(self, signatures: Collection[str]) -> set[str]:
+        """Return the declared signatures that ever stood for some of these."""
+        below = self.shared.each(lambda one: one.declared_for(signatures))
+        return self._results.declared_for(signatures).union(*(declared for _, declared in below))
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of the newest earlier result of a node that holds the same; see `ResultLedger.with_content`."""
-        return self._results.with_content(workflow, node, content)
+        return self._results.with_content(workflow, node, content) or self.shared.first(
+            lambda one: one.with_content(workflow, node, content)
+        )
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each named node of a workflow."""
         return self._results.last_measured(workflow, names)
 
     def live(self) -> tuple[ArtifactRecord, ...]:
-        """All live artifacts, of all workflows."""
+        """All live artifacts of the catalog itself, of all workflows."""
         return tuple(self._artifacts.live().values())
 
     def artifact(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of a signature."""
-        return self._artifacts.live_of(signature)
+        return self.live_among([signature]).get(signature)
 
     def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
-        """The live artifacts of some signatures, by signature, in one look."""
-        return self._artifacts.live_among(signatures)
+        """The live artifacts of some signatures, by signature, in one look; also of shared catalogs."""
+        own = self._artifacts.live_among(signatures)
+        rest = set(signatures) - own.keys()
+        return own | (self.shared.artifacts(lambda one: one.live_among(rest)) if rest else {})
 
     def last_events(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
         """The newest record of each signature that was ever stored, of all or of some: live if its event is
@@ -249,8 +302,12 @@ class CatalogReader:
 
     def file_text(self, digest: str) -> str | None:
         """The text of the workflow file that an iteration names by its digest; None if it was never kept."""
-        found = self._history.file(digest) if digest else None
+        found = self.file(digest)
         return found.text if found else None
+
+    def file(self, digest: str) -> FileRecord | None:
+        """The file of a text; None if it was never kept."""
+        return (self._history.file(digest) or self.shared.first(lambda one: one.file(digest))) if digest else None
 
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
@@ -275,7 +332,8 @@ class CatalogReader:
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
-        return folders.attempt_of(self._layout, record).path
+        layout = self.shared.catalog_of(record)._layout if record.shared else self._layout
+        return folders.attempt_of(layout, record).path
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""

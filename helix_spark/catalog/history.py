@@ -63,13 +63,34 @@ class History:
     ) -> None:
         """Append what was learnt of results, nodes and iterations, with the texts that these name, once for each
         content; all at once."""
-        named = {one.digest: one for one in texts}
-        if not named:
-            self._records.append(records)
+        if named := {one.digest: one for one in texts}:
+            self._records.decide_and_append(lambda: [*self._unknown(named), *records])
         else:
-            self._records.decide_and_append(
-                lambda: [*(one for digest, one in named.items() if self.file(digest) is None), *records]
-            )
+            self._records.append(records)
+
+    def _unknown(self, texts: Mapping[str, FileRecord]) -> Iterator[FileRecord]:
+        yield from (one for digest, one in texts.items() if self.file(digest) is None)
+
+    def add(
+        self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
+        texts: Iterable[FileRecord],
+    ) -> IterationRecord:
+        """Append an iteration of another catalog with its nodes, unless it is recorded, what is known of results, and
+        the texts that these name; return it with the number that it has here."""
+        numbered, named = record, {one.digest: one for one in texts}
+
+        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord | FileRecord]:
+            nonlocal numbered
+            known = self._records.select("SELECT number FROM iterations WHERE run = ?", checked_id(record.run))
+            number = known[0][0] if known else self.next_number(record.workflow)
+            numbered = replace(record, number=number)
+            here = [*(replace(one, iteration=number) for one in nodes), numbered]
+            return [
+                *self._unknown(named), *(replace(one, iteration=number) for one in results), *([] if known else here)
+            ]
+
+        self._records.decide_and_append(decide)
+        return numbered
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""

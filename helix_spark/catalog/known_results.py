@@ -15,7 +15,7 @@ Newest is by the order of appends, never by a clock.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ResultRecord
@@ -44,6 +44,40 @@ class KnownResults:
     measured: Mapping[str, ResultRecord]
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def over(self, below: KnownResults) -> KnownResults:
+        """Return this with what is known below it, in another catalog. What loading took there says nothing of here."""
+        measured = {
+            signature: replace(record, load_seconds=None, read_seconds=None)
+            for signature, record in below.measured.items()
+        }
+        return KnownResults(
+            {**below.standing, **self.standing},
+            {
+                name: tuple(dict.fromkeys((*self.stood_for.get(name, ()), *below.stood_for.get(name, ()))))
+                for name in {**below.stood_for, **self.stood_for}
+            },
+            measured | {
+                signature: completed(record, measured[signature]) if signature in measured else record
+                for signature, record in self.measured.items()
+            },
+            {
+                name: {**below.observed.get(name, {}), **self.observed.get(name, {})}
+                for name in {**below.observed, **self.observed}
+            },
+        )
+
+
+def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
+    """Return a record of a signature with what another one of it says besides.
+
+    >>> one = ResultRecord("d", "s", "w", "n", "scanner", 1, bytes=7)
+    >>> found = completed(one, ResultRecord("d", "s", "x", "m", "scanner", 2, bytes=8, rows=3, random="it draws"))
+    >>> found.workflow, found.bytes, found.rows, found.random
+    ('w', 7, 3, 'it draws')
+    """
+    missing = [name for name in (*_FIGURES, *_TEXTS) if getattr(record, name) in (None, "")]
+    return replace(record, **{name: getattr(other, name) for name in missing})
+
 
 class ResultLedger:
     """The records of what is known of results."""
@@ -66,6 +100,11 @@ class ResultLedger:
         rows = self._records.select(_MERGED, listed(wanted)) if wanted else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
         return KnownResults(standing, stood_for, measured, observed)
+
+    def declared_for(self, signatures: Collection[str]) -> set[str]:
+        """Return the declared signatures that ever stood for some of these."""
+        sql = "SELECT DISTINCT declared FROM results WHERE signature IN (SELECT value FROM json_each(?))"
+        return {declared for (declared,) in self._records.select(sql, listed(signatures))}
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of the newest earlier result of a node that holds this, and never held anything else."""

@@ -129,6 +129,18 @@ class ArtifactRecord:
         """The workflows whose authors insist that it is kept."""
         return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
 
+    @property
+    def shared(self) -> str:
+        """The shared catalog that it is in; empty for one's own."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedArtifact(ArtifactRecord):
+    """A stored result in a shared catalog, named as in the settings: it is loaded, and takes no room of one's own."""
+
+    shared: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class ResultRecord:

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -75,12 +75,15 @@ def load_extension(shell: Any) -> None:
         _begin_notebook(shell, read_settings(Path.cwd()))
 
 
-def session(catalog: str | Path | None = None) -> SparkSession:
+def session(
+    catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None
+) -> SparkSession:
     """Return a notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
     ``SparkSession.builder...getOrCreate()`` gives from now on, what was asked before are answered from there.
 
     Args:
         catalog: its folder; else the project's, as for the commands.
+        shared: catalogs below it, which are read only; else the project's.
 
     Raises:
         SetupError: a session was made before, or this is no notebook.
@@ -91,7 +94,10 @@ def session(catalog: str | Path | None = None) -> SparkSession:
             "hx.session is for notebooks, and this is none", remedy="run the file by `helix run`, or make "
             "`import helix_spark.auto` its first line; a workflow is run by hx.Helix(catalog)",
         )
-    given = read_settings(Path.cwd(), catalog=None if catalog is None else str(catalog))
+    given = read_settings(
+        Path.cwd(), catalog=None if catalog is None else str(catalog),
+        shared=None if shared is None else ",".join(map(str, shared)),
+    )
     if not _BEGUN:
         _begin_notebook(shell, given)
     program, kept = _BEGUN[0]
@@ -109,7 +115,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
     check_settings(given, {})
-    program = open_program(Path(named), (), given, writable_catalog(given.catalog))
+    program = open_program(Path(named), (), given, writable_catalog(given))
     program.begin()
     _BEGUN.append((program, given.catalog))
     told = 0

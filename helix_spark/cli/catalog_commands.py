@@ -1,5 +1,5 @@
-"""The commands about what a catalog holds: log, show, diff, storage, verify, gc, repair, forget; and config and doctor,
-about what the commands are set to and the machine."""
+"""The commands about what a catalog holds: log, show, diff, storage, verify, gc, repair, forget, publish; and config
+and doctor, about what the commands are set to and the machine."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from helix_spark.sizes import format_size, without_password
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.forgetting import Forgetting
+    from helix_spark.catalog.publishing import Publication
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
     from helix_spark.views.storage_view import StorageShare, StorageView
@@ -72,11 +73,11 @@ def show(number: int, workflow: str | None, node: str | None, named: str | None,
     from helix_spark.views.iteration_view import recorded_view
     from helix_spark.views.node_view import node_view
 
-    known = records(**given)
+    known = records(with_shared=True, **given)
     iteration = find_iteration(known, _workflow_from(workflow, named), number)
     if node is not None:
         before = newest_recorded(known.iterations(iteration.workflow), number)
-        view = node_view(known, iteration, node, before, known.last_event)
+        view = node_view(known, iteration, node, before, lambda one: known.artifact(one) or known.last_event(one))
         print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
         print_found(
@@ -131,7 +132,7 @@ def storage(by: str | None, limit: int, as_json: bool, **given: Any) -> None:
 def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """Print the settings as the commands would take them here.
 
-    Arguments come before HELIX_CATALOG, HELIX_BUDGET, HELIX_POLICY and HELIX_MLFLOW, these before [tool.helix_spark]
+    Arguments come before HELIX_CATALOG, HELIX_SHARED, HELIX_BUDGET and their like, these before [tool.helix_spark]
     in the project's pyproject.toml, and that before defaults: the catalog ./catalog, no budget, the policy joint. A
     password in an address is shown as ***.
     """
@@ -303,6 +304,35 @@ def pin(
     print_found(as_json, lambda: found, lambda: say(f"{what} ({there}{lost})"))
 
 
+@options.command(
+    click.argument("number", type=int), click.argument("workflow", required=False),
+    click.option("--to", required=True, metavar="DIR", help="The shared catalog, or s3a://BUCKET/PATH; made if new."),
+    options.named_workflow, options.place, options.json_wanted,
+)
+def publish(
+    number: int, workflow: str | None, to: str, named: str | None, as_json: bool, **given: Any
+) -> None:
+    """Copy one iteration into a shared catalog: its stored results, its answers, and what is recorded of them.
+
+    Each result is checked before it counts there. What is there already stays, so a second time copies what is missing.
+    Others read it by --shared, HELIX_SHARED or the project's `shared`. Exit code 3 if a result was damaged, and left.
+    """
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.publishing import publish_iteration
+    from helix_spark.cli.schema import publish_json
+    from helix_spark.history.iteration_lookup import find_iteration
+
+    known = records(with_shared=True, **given)
+    iteration = find_iteration(known, _workflow_from(workflow, named), number)
+    target = Catalog.open(to, create=True)
+    target.check_writable()
+    found = publish_iteration(known, target, iteration)
+    what = f"iteration {number} of {iteration.workflow}"
+    print_found(as_json, lambda: publish_json(found), lambda: say(_publish_text(found, what, str(target.root))))
+    warn_of_misfits(known)
+    sys.exit(BAD_PLACE if found.damaged else 0)
+
+
 @options.command(options.place, options.json_wanted)
 def doctor(as_json: bool, **given: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
@@ -381,6 +411,16 @@ def _untold_text(found: Forgetting) -> str:
     return f"of {named} not all sources are recorded, as of tables made in Python: forget them by name if they had it"
 
 
+def _publish_text(found: Publication, what: str, to: str) -> str:
+    lines = [
+        f"{what} is iteration {found.number} in {to}: {len(found.copied):,} results copied, {len(found.there):,} were "
+        f"there; {found.answers:,} answers copied"
+    ]
+    if found.missing:
+        lines.append(f"not stored, so others compute it when they need it: {', '.join(found.missing)}")
+    return "\n".join([*lines, *(f"not copied: {name} is damaged: {why}" for name, why in found.damaged.items())])
+
+
 def _repair_text(found: Repair) -> str:
     if not found.is_needed:
         return "nothing to repair"
@@ -401,5 +441,5 @@ def _repair_text(found: Repair) -> str:
 
 
 catalog_commands: tuple[click.Command, ...] = (
-    log, show, diff, storage, config, verify, gc, repair, forget, pin, doctor,
+    log, show, diff, storage, config, verify, gc, repair, forget, pin, publish, doctor,
 )

@@ -18,6 +18,7 @@ DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
     "audit": "off", "audit_seconds": "60", "server": "auto", "server_idle": "900",
     "server_memory": "0.25", "keep_small": "16 MiB", "retention.iterations": None, "retention.days": None,
+    "shared": None,
 }
 """Every setting that a project or the environment may give."""
 
@@ -75,10 +76,18 @@ def _project_settings(file: Path) -> dict[str, str]:
     for name, value in ({name: one for name, one in table.items() if not isinstance(one, dict)} | inner).items():
         if name not in DEFAULTS:
             raise ParameterError(f"there is no setting {name!r}, which {file} has", remedy=nearest(name, DEFAULTS))
+        if name == "shared":
+            several = value.split(",") if isinstance(value, str) else value
+            if isinstance(several, list) and all(isinstance(one, str) for one in several):
+                value = ",".join(_from_project(file, one.strip()) for one in several if one.strip())
         if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
             raise ParameterError(f"the setting {name!r} in {file} is some text, not {value!r}")
         found[name] = str(value)
-    if "://" not in found.get("catalog", "://"):
-        # A project's catalog is the project's, wherever a command is given.
-        found["catalog"] = str(file.parent / found["catalog"])
+    if "catalog" in found:
+        found["catalog"] = _from_project(file, found["catalog"])
     return found
+
+
+def _from_project(file: Path, catalog: str) -> str:
+    """Return a catalog as a project's file names it: the project's, wherever a command is given."""
+    return catalog if "://" in catalog else str(file.parent / catalog)

@@ -206,11 +206,12 @@ class CommandSettings:
     small: int
     iterations: int | None
     days: float | None
+    shared: tuple[str, ...] = ()
 
     @property
     def options(self) -> list[str]:
         """The options of this command that hold for others of the same file, but those for Spark."""
-        names = [name for name in ("catalog", "budget", "policy") if name in self.given]
+        names = [name for name in ("catalog", "shared", "budget", "policy") if name in self.given]
         return [word for name in names for word in (f"--{name}", self.given[name])]
 
 
@@ -249,6 +250,7 @@ def read_settings(
         spark_settings(conf), parse_size(values["keep_small"]),
         parsed("retention.iterations", lambda text: int(text) if text else None, "write a whole number"),
         parsed("retention.days", lambda text: float(text) if text else None, "write a number of days"),
+        tuple(filter(None, map(str.strip, values["shared"].split(",")))),
     )
 
 
@@ -300,17 +302,20 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
 
 
 def warn_of_misfits(catalog: CatalogReader) -> None:
+    for problem in catalog.shared.problems:
+        say(f"warning: {problem}", to_stderr=True)
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
         say(f"warning: records that do not fit are left out ({rejections[0]}{more}); `helix verify` lists them",
             to_stderr=True)
 
 
-def records(start: Path | None = None, **given: Any) -> CatalogReader:
-    """Open the catalog that a reading command is to read."""
+def records(start: Path | None = None, *, with_shared: bool = False, **given: Any) -> CatalogReader:
+    """Open the catalog that a reading command is to read, with shared ones below it where it may read results."""
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-    return CatalogReader.open(read_settings(start or Path.cwd(), **given).catalog, create=False)
+    place = read_settings(start or Path.cwd(), **given)
+    return CatalogReader.open(place.catalog, create=False, shared=place.shared if with_shared else ())
 
 
 def print_found(as_json: bool, to_json: Callable[[], Any], show: Callable[[], None]) -> None:
@@ -348,6 +353,10 @@ place = click.option(
     "--catalog", metavar="DIR",
     help="The folder of prior results, or s3a://BUCKET/PATH (else HELIX_CATALOG, the project's, ./catalog).",
 )
+shared = click.option(
+    "--shared", metavar="DIR,...", help="Catalogs to read results from besides, divided by commas (else HELIX_SHARED, "
+    "the project's, none).",
+)
 named_workflow = click.option(
     "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."
 )
@@ -359,7 +368,7 @@ parameters = click.option(
     help="Set a workflow's parameter; values of a list are divided by commas.",
 )
 deciding = _together(
-    place,
+    place, shared,
     click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
     click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
     click.option("--audit", metavar="off|idle", help="When stored results are computed again by "

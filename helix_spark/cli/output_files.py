@@ -95,7 +95,7 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
 
     _check_free(path)
     _check_folder(path)
-    catalog = records(**given)
+    catalog = records(with_shared=True, **given)
     iteration = find_iteration(catalog, named, number)
     recorded, table = value_on_record(iteration, node), tables_of(iteration, catalog).get(node)
     nodes = catalog.nodes(iteration)

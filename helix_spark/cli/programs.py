@@ -109,7 +109,7 @@ class ScriptFile:
         from helix_spark.program.program_audit import run_audited
 
         check_settings(place, {})
-        program = self._reusing(place, writable_catalog(place.catalog), "audit")
+        program = self._reusing(place, writable_catalog(place), "audit")
         if seconds is not None:
             tell("--budget has no effect on a script, which is run once as a whole")
         return run_audited(program)
@@ -120,7 +120,7 @@ class ScriptFile:
         from helix_spark.program.program_record import view_of_program
 
         check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided once it has run"))
-        program = self._reusing(place, Catalog.open(place.catalog, create=True), "plan")
+        program = self._reusing(place, Catalog.open(place.catalog, create=True, shared=place.shared), "plan")
         ended = ""
         try:
             with silence():
@@ -150,7 +150,7 @@ def program_to_run(
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
         return None
-    catalog = writable_catalog(place.catalog)
+    catalog = writable_catalog(place)
     if found := recorded_need(catalog, path, arguments):
         tell(f"{found}, as its last run found: it runs without reuse")
         return None
@@ -284,11 +284,12 @@ def end_program(
             tracker.close()
 
 
-def writable_catalog(place: str) -> Catalog:
+def writable_catalog(place: CommandSettings) -> Catalog:
     from helix_spark.catalog.catalog import Catalog
 
-    catalog = Catalog.open(place, create=True)
+    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
     catalog.check_writable()
+    catalog.shared.open_all()
     return catalog
 
 

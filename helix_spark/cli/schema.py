@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.forgetting import Forgetting
+    from helix_spark.catalog.publishing import Publication
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
@@ -217,6 +218,10 @@ def forget_json(found: Forgetting, *, dry_run: bool) -> dict[str, Any]:
         "results": sorted(found.signatures), "shared": sorted(found.shared), "places": list(found.places),
         "others": list(found.others), "untold": [_picked(one, "workflow number") for one in found.untold],
     }
+
+
+def publish_json(found: Publication) -> dict[str, Any]:
+    return _picked(found, "number copied there missing damaged answers")
 
 
 def audit_json(found: Audit) -> dict[str, Any]:

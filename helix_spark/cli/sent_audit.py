@@ -76,7 +76,7 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     with loading():
         workflow = pickle.loads(job.work)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART
-    with Helix(job.catalog, settings=job.settings, observer=Silent(), one_run=True) as helix:
+    with Helix(job.catalog, shared=job.shared, settings=job.settings, observer=Silent(), one_run=True) as helix:
         while left and spent < job.seconds:
             rest = job.seconds - spent
             found = helix.audit(workflow, wanted=left, seconds=min(portion, rest))

@@ -39,7 +39,7 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
                 "an export; pages that are served show the whole catalog"
             other = "leave out --export" if exported else "add --export FILE.html"
             raise ParameterError(f"--{name} is for {why}", remedy=f"{other}, or leave out --{name}")
-    catalog = records(**given)
+    catalog = records(with_shared=True, **given)
     try:
         if export is not None:
             _export_pages(catalog, Path(export), workflow, limit)

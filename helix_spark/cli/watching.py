@@ -162,7 +162,7 @@ def _watch(
 
 def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
-    catalog = Catalog.open(place.catalog, create=True)
+    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
     last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)
     seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)

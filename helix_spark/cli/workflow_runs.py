@@ -43,7 +43,7 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
         given.catalog, budget=given.room, policy=policy_named(given.policy, given.small), settings=given.spark,
         observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
-        expiry=Expiry(given.iterations, given.days),
+        expiry=Expiry(given.iterations, given.days), shared=given.shared,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.since_python_311 import StrEnum
@@ -96,6 +97,7 @@ _NOTHING = Measurement()
 def estimate(
     dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, Measurement], previous: Mapping[str, Measurement],
     source_bytes: Mapping[str, int], load: Mapping[str, Throughput] = LOAD, write: Mapping[str, Throughput] = WRITE,
+    elsewhere: Mapping[str, Mapping[str, Throughput]] = MappingProxyType({}),
 ) -> dict[str, Costs]:
     """Estimate the costs of each node of a graph.
 
@@ -105,6 +107,7 @@ def estimate(
         previous: by node name, of the node's newest earlier version.
         source_bytes: by name of source.
         load, write: by kind of artifact, calibrated to the catalog.
+        elsewhere: by signature, the same as `load` for what is loaded from another catalog.
     """
     estimates: dict[str, Costs] = {}
     data: dict[str, float] = {}
@@ -118,7 +121,7 @@ def estimate(
         data[node.name] = size if node.result is Result.TABLE else 0.0
         compute, origin = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
         kind = artifact_kind(node)
-        usual = load[kind].seconds(size)
+        usual = elsewhere.get(signatures[node.name], load)[kind].seconds(size)
         loading = usual if own.load_seconds is None else min(own.load_seconds, _MOST_TIMES_USUAL * usual)
         estimates[node.name] = Costs(
             compute, loading, write[kind].seconds(size), int(size), origin, size_origin is not EstimateSource.KIND

@@ -12,7 +12,7 @@ from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution, State, plan_execution
-from helix_spark.planner.situation import KnownNode, Situation
+from helix_spark.planner.situation import KnownNode, Situation, Stored
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem
 from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Result
@@ -84,12 +84,17 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
         predicted_seconds=way.seconds if way is not None else 0.0, compute_seconds=costs.compute_seconds,
         load_seconds=costs.load_seconds, write_seconds=costs.write_seconds, bytes=costs.bytes, origin=costs.origin,
         held=one.held, stored=artifact is not None,
-        keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
+        keep=own.signature in decision.keep,
+        storage_reason=_in_shared(artifact) or decision.reasons.get(own.signature, ""),
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
         bytes_known=costs.bytes_known,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
     )
+
+
+def _in_shared(artifact: Stored | None) -> str:
+    return f"it is stored in the shared catalog {artifact.shared}" if artifact is not None and artifact.shared else ""
 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
@@ -131,7 +136,7 @@ def _computed(one: KnownNode) -> str:
     if own.random:
         return _random(one)
     if one.before is None:
-        return "never run before"
+        return "never run before" if one.artifact is None else "cheaper to compute than to load"
     found = changes(one.before, own.parts)
     mine = [change for change in found if change.group is not Group.INPUT]
     if mine or found:
@@ -160,6 +165,8 @@ def _loaded(one: KnownNode, dag: Dag) -> str:
         text += f" of workflow `{found.workflow}`"
     if found.node != one.name:
         text += f" as `{found.node}`"
+    if found.shared:
+        text += f" in the shared catalog {found.shared}"
     if own.declared != own.signature and not (own.random or own.seen.reads):
         text += "; the code or the data changed, this result did not"
     return text

@@ -35,6 +35,8 @@ class Stored(Protocol):
     def bytes(self) -> int: ...
     @property
     def insisting(self) -> frozenset[str]: ...
+    @property
+    def shared(self) -> str: ...
 
 
 def kept_for(artifact: Stored, workflow: str) -> str:
@@ -143,13 +145,16 @@ def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
 def as_stored(
     costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str, pin: str = ""
 ) -> NodeCosts:
-    """Return the costs of a node whose stored result is this one, None if it is not stored.
+    """Return the costs of a node whose stored result is this one, None if it is not stored. What a shared catalog has
+    takes no room and stays, whatever is wished of it.
 
     Args:
         pin: see `KnownNode`.
     """
     if artifact is None:
         return replace(costs, stored=False, keep="always" if wishes.insisted else wishes.keep)
+    if artifact.shared:
+        return replace(costs, stored=True, bytes=0, storable=True, keep="always")
     theirs = pin or ("" if wishes.insisted else kept_for(artifact, workflow))
     return replace(
         costs, stored=True, bytes=artifact.bytes, keep="always" if wishes.insisted or theirs else wishes.keep,

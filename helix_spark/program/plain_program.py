@@ -114,7 +114,7 @@ class PlainProgram:
     @property
     def shares_catalog(self) -> bool:
         """Whether its server reads and writes what the catalog stores."""
-        return self.server is None or not self.server.elsewhere or is_remote(self.catalog.root)
+        return self.server is None or not self.server.elsewhere or all(map(is_remote, self.catalog.roots))
 
     @property
     def folder(self) -> Path:
@@ -157,7 +157,7 @@ class PlainProgram:
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._settings_and_address(options)
         if self.server is None:
-            self.server = ProgramServer(given, address, spark_options(self.catalog.root), self.tell)
+            self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell)
             self.record = RecordedAnswers(
                 self.catalog, self.name, "" if self.shares_catalog else self.server.elsewhere, tell=self.tell
             )

@@ -184,7 +184,11 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
     reasons: dict[str, str] = {}
     for line, members in lines_of_source(nodes).items():
         differing = changes(before[line], now[line]) if line in before else None
-        reasons |= {one.name: _reason(answers[one.name], differing, parts_from_json(one.parts)) for one in members}
+        for one in members:
+            shared = "" if answers[one.name].fresh else record.shared_in(one.signature)
+            reasons[one.name] = _reason(answers[one.name], differing, parts_from_json(one.parts)) + (
+                f" in the shared catalog {shared}" if shared else ""
+            )
     return [replace(one, reason=reasons[one.name]) for one in nodes]
 
 

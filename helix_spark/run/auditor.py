@@ -58,6 +58,7 @@ class Job:
     settings: Mapping[str, str]
     wanted: tuple[str, ...]
     seconds: float
+    shared: tuple[str, ...] = ()
 
 
 def job_for(

@@ -36,7 +36,7 @@ class RecordsRead:
     """Records of a catalog as they were read for one run.
 
     Attributes:
-        loads: load throughput by kind of artifact, calibrated to the catalog.
+        loads: load throughput by kind of artifact, calibrated to the catalog; `shared_loads` to each shared catalog.
         shown: which newest or best iteration shows a result, as a sentence, by signature; see `shown_results`.
     """
 
@@ -44,6 +44,7 @@ class RecordsRead:
     measured: Mapping[str, ResultRecord]
     loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
     shown: Mapping[str, str] = field(default_factory=dict)
+    shared_loads: Mapping[str, Mapping[str, Throughput]] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
         """Return what computing a result took, if that is on record."""
@@ -52,7 +53,11 @@ class RecordsRead:
 
     def load_seconds(self, artifact: ArtifactRecord) -> float:
         """Return what loading a stored result is expected to take."""
-        return self.loads[artifact.kind].seconds(artifact.bytes)
+        return self.loads_of(artifact)[artifact.kind].seconds(artifact.bytes)
+
+    def loads_of(self, artifact: ArtifactRecord) -> Mapping[str, Throughput]:
+        """Return the load throughput of the catalog that has a stored result."""
+        return self.shared_loads.get(artifact.shared, self.loads)
 
 
 def foresee(
@@ -97,7 +102,7 @@ def foresee(
     had = [one.record for one in records.view.past]
     return replace(
         problem, scenarios=scenarios(found, again), horizon=horizon(len(had) + 1),
-        others=others_among(records.view.artifacts.values(), problem, records),
+        others=others_among(records.view.own.values(), problem, records),
         start_price=start_price(starts_of(records.view)),
         fresh_process=fresh_process([*(record.writer for record in had), writer], one_run),
     )
@@ -142,7 +147,7 @@ def others_among(
     """
     view, current = records.view, {node.signature for node in problem.nodes}
     lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)
-    stored = {record.signature for record in live}
+    stored = {record.signature for record in live} | view.below.keys()
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
     for record in live:
@@ -212,5 +217,5 @@ def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: Records
         compute_seconds=known.compute_seconds if seconds is None else seconds,
         stored=artifact is not None or node.kind in _RECORDED_KINDS,
         load_seconds=known.load_seconds if artifact is None else records.load_seconds(artifact),
-        bytes=known.bytes if artifact is None else artifact.bytes,
+        bytes=known.bytes if artifact is None else 0 if artifact.shared else artifact.bytes,
     )

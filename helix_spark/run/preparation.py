@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.answers.recorded_calls import builds_text, calls_key, recorded_calls
-from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
+from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader, CatalogView
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
@@ -40,7 +40,7 @@ from helix_spark.run.run_outputs import recorded_outputs
 def start_early(run: Run) -> Run:
     """Begin to start Spark where the catalog is new, so that all is to be computed: it starts while functions are
     called and nodes are signed."""
-    if not run.tools.catalog.id:
+    if not (run.tools.catalog.id or run.tools.catalog.shared.names):
         dag = compile_workflow(run.workflow)
         if any(computes_with_spark(node, dag) for node in dag.nodes):
             run.tools.sessions.warm()
@@ -109,7 +109,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     signed = lookup.sign(whole)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
     shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
-    read = RecordsRead(view, lookup.measured, calibrated_loads(view.artifacts, lookup.measured), shown)
+    read = RecordsRead(view, lookup.measured, **_calibrated(view, lookup.measured), shown=shown)
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
@@ -119,7 +119,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
             session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
         ), session.started,
-        notices=_notices(catalog.rejections),
+        notices=(*_notices(catalog.rejections), *catalog.shared.problems),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
     )
     random = {one.name for one in situation.nodes if one.signed.random}
@@ -250,6 +250,15 @@ def calibrated_loads(
     return loads_from_reads(samples)
 
 
+def _calibrated(view: CatalogView, measured: Mapping[str, ResultRecord]) -> dict[str, Any]:
+    """Return load throughput of the catalog, and of each shared one by what loading from there took."""
+    below = view.below
+    return {"loads": calibrated_loads(view.own, measured), "shared_loads": {
+        name: calibrated_loads({signature: one for signature, one in below.items() if one.shared == name}, measured)
+        for name in {one.shared for one in below.values()}
+    }}
+
+
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
     known_random: Mapping[str, str], held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
@@ -305,7 +314,9 @@ def _estimates(
             before[node.name] = replace(before.get(node.name, Measurement()), bytes=size)
     return estimate(
         dag, signatures, measured, before, source_bytes, load=records.loads,
-        write=calibrated_writes(view.artifacts.values()),
+        write=calibrated_writes(view.own.values()), elsewhere={
+            signature: records.loads_of(artifact) for signature, artifact in view.below.items()
+        },
     )
 
 

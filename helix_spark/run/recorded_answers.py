@@ -47,6 +47,7 @@ class RecordedAnswers:
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
+    _told: set[str] = field(default_factory=set)
 
     def append(
         self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
@@ -83,6 +84,10 @@ class RecordedAnswers:
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
+        for problem in self.catalog.shared.problems:
+            if problem not in self._told:
+                self._told.add(problem)
+                self.tell(problem)
         rejections = self.catalog.answers.rejections
         if rejections and not self._has_told:
             self._has_told = True
@@ -105,6 +110,13 @@ class RecordedAnswers:
     def is_kept(self, identity: str) -> bool:
         """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
         return self.answer(identity) is not None or self.left(identity) is not None
+
+    def shared_in(self, identity: str) -> str:
+        """Return the shared catalog that has the answer, or the table, of a question; empty where the own one has."""
+        if (origin := self.catalog.answers.origins.get(identity)) or not self.catalog.shared.names:
+            return origin or ""
+        stored = self.catalog.artifact(identity)
+        return "" if stored is None or self._read_record(identity) is not None else stored.shared
 
     def reads(self, code: str) -> str:
         """Return what a Python function was seen to read in workers, as a text; empty if that is not recorded."""

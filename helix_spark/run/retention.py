@@ -69,7 +69,7 @@ class Retention(ABC):
             overhead: bytes of the budget that are taken beside it.
             to_write: whether what is not stored may still be; else it is decided what stays of what is.
         """
-        stored = {record.signature: record for record in live}
+        stored = self.records.view.below | {record.signature: record for record in live}
         nodes = tuple(self.as_stored(node, stored.get(node.signature)) for node in self.base.nodes)
         problem = replace(self.base, nodes=nodes, overhead=overhead)
         states = self.states if to_write else {}
@@ -184,7 +184,7 @@ class Retention(ABC):
                 there[node.signature] = record
                 self._written.append(record)
         for signature, record in there.items():
-            is_own = (record.workflow, record.iteration) == (self.records.view.workflow, self.number)
+            is_own = (record.workflow, record.iteration, record.shared) == (self.records.view.workflow, self.number, "")
             if self._wishes(signature).fixed and not is_own:  # another driver stored another draw first
                 self.drop(signature)
         self._note_wishes({**self.records.view.artifacts, **there})
@@ -212,7 +212,7 @@ class Retention(ABC):
         workflow = self.records.view.workflow
         news = {
             signature: wishes for signature, record in stored.items()
-            if wished(record, workflow, wishes := self._wishes(signature)) != record
+            if not record.shared and wished(record, workflow, wishes := self._wishes(signature)) != record
         }
         if news:
             with self._warned():

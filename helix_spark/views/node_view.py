@@ -91,7 +91,8 @@ class NodeView:
         of = f" of {artifact.workflow}" if artifact.workflow != self.node.workflow else ""
         size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
         wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
-        return f"stored by iteration {artifact.iteration}{of}{size}{wrote}"
+        shared = f" in the shared catalog {artifact.shared}" if artifact.shared else ""
+        return f"stored by iteration {artifact.iteration}{of}{shared}{size}{wrote}"
 
     @property
     def value(self) -> tuple[Any, ...]:

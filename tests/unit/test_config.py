@@ -36,7 +36,7 @@ def test_arguments_come_before_the_environment_before_the_project_before_default
         "audit": ("off", "default"), "audit_seconds": ("60", "default"),
         "server": ("auto", "default"), "server_idle": ("900", "default"),
         "server_memory": ("0.25", "default"), "keep_small": ("16 MiB", "default"),
-        "retention.iterations": (None, "default"), "retention.days": (None, "default"),
+        "retention.iterations": (None, "default"), "retention.days": (None, "default"), "shared": (None, "default"),
     }
 
 

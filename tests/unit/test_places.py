@@ -191,10 +191,10 @@ def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     assert is_remote("s3a://x")
     assert is_remote(remote)
     assert not is_remote(tmp_path)
-    assert spark_options(tmp_path) == {}
+    assert spark_options([tmp_path]) == {}
     assert tmp_path.table_options is None
-    assert spark_options(remote)[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
-    assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options(remote).items())
+    assert spark_options([remote])[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
+    assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options([remote]).items())
     assert "secret" not in repr(remote)
 
 

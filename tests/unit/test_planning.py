@@ -43,6 +43,7 @@ class Artifact:
     bytes: int = 1000
     attempt: str = "attempt"
     insisting: frozenset[str] = frozenset()
+    shared: str = ""
 
 
 def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:

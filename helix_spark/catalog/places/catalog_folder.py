@@ -22,7 +22,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_remote, text_in, what_is_there
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, NotACatalogError
 from helix_spark.forks import check_catalogs_work
 from helix_spark.regular_files import OddFileError
 
@@ -109,8 +109,8 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if this process was forked from one that has opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
-        raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
-                           remedy="give the address as text, not as a Path")
+        raise NotACatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
+                               remedy="give the address as text, not as a Path")
     layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(LocalPath(root))
     if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
         raise CatalogError(
@@ -253,7 +253,7 @@ def _check_no_links(layout: Layout) -> None:
 
 def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
-        raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
+        raise NotACatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
         # Another process may be trying the disk, or writing the marker; one that was killed may have left leases alone.
         # Spark makes what is above a folder that it writes to, also where a catalog was moved away.
@@ -271,7 +271,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         return  # another process made it, after it was looked for
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise CatalogError(
+        raise NotACatalogError(
             f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
             exists=f"it holds: {shown}",
             remedy="name a new or empty folder, or the folder of an earlier run",

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from helix_spark.errors import CatalogError, install
+from helix_spark.errors import CatalogError, NotACatalogError, install
 from helix_spark.regular_files import OddFileError
 from helix_spark.s3_access import SCHEMES, TRIES, S3Access, StoreError, access_from, answering
 
@@ -300,12 +300,12 @@ def object_path(root: str) -> ObjectPath:
     scheme, _, rest = root.partition("://")
     path = re.sub("/+", "/", rest).strip("/")
     if scheme not in SCHEMES or not path or ".." in path.split("/"):
-        raise CatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
-                           remedy="give a folder's path, or s3a://BUCKET/PATH")
+        raise NotACatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
+                               remedy="give a folder's path, or s3a://BUCKET/PATH")
     if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):
-        raise CatalogError(f"the catalog {root!r} has {' '.join(odd)!r} in its name",
-                           exists="libraries write such letters in addresses in different ways",
-                           remedy="use letters, digits, and . _ = - only")
+        raise NotACatalogError(f"the catalog {root!r} has {' '.join(odd)!r} in its name",
+                               exists="libraries write such letters in addresses in different ways",
+                               remedy="use letters, digits, and . _ = - only")
     found = ObjectPath(access_from(), path)
     if importlib.util.find_spec("obstore") is None:
         raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",

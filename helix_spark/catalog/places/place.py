@@ -393,6 +393,7 @@ def is_remote(root: Any) -> bool:
     return isinstance(root, ObjectPath) or "://" in str(root)
 
 
-def spark_options(place: Place) -> Mapping[str, str]:
-    """Return what Spark must know of the store; see `S3Access.hadoop`."""
-    return place.access.hadoop(place.bucket) if isinstance(place, ObjectPath) else {}
+def spark_options(places: Iterable[Place]) -> Mapping[str, str]:
+    """Return what Spark must know of the stores of some places; see `S3Access.hadoop`."""
+    stores = (place.access.hadoop(place.bucket) for place in places if isinstance(place, ObjectPath))
+    return {name: value for options in stores for name, value in options.items()}

@@ -113,6 +113,13 @@ class RecordLog:
             finally:
                 self._is_held = held
 
+    def hold(self) -> None:
+        """Look for what was appended once, and have all queries answered as of then until the next call."""
+        with self._lock:
+            self._is_held = False
+            self._look_up(lambda index: None)
+            self._is_held = True
+
     @property
     def rejections(self) -> tuple[str, ...]:
         """Why records were left out, in words."""

@@ -16,7 +16,6 @@ from threading import Lock, Thread
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.dag.node import Dag, computes_with_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, Step
@@ -25,7 +24,7 @@ from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult
-from helix_spark.engine.results.stored_results import DamagedResultError, load
+from helix_spark.engine.results.stored_results import damage_of, load
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import CatalogError, SetupError
@@ -181,10 +180,8 @@ class NodeWork:
                 continue
             record = self.artifacts.get(node.signature) if node.state is State.LOAD and not node.held else None
             if record is not None and record.rows is not None:
-                try:
+                with damage_of(record):  # its files may not be what was written
                     self.catalog.check_table(record)
-                except DamagedArtifactError as damage:  # its files are not what was written
-                    raise DamagedResultError(record, damage.what) from damage
                 self.outcome.rows[node.name] = record.rows
             elif node.name not in self.outcome.rows:
                 found.append(node.name)

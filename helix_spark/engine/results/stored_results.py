@@ -247,7 +247,8 @@ class DamagedResultError(CatalogError):
 
     def __init__(self, record: ArtifactRecord, cause: object) -> None:
         self.record = record
-        super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
+        place = f" in the shared catalog {record.shared}" if record.shared else ""
+        super().__init__(f"the stored result of {record.node!r}{place} cannot be read: {cause}")
 
 
 def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
@@ -263,7 +264,8 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
         except ValueError as error:
             raise DamagedResultError(record, error) from error
     if record.kind == "model":
-        return _model(record, catalog, sessions)
+        with damage_of(record):
+            return _model(record, catalog, sessions)
     if record.schema is None:  # plans are made on records without schemas, but for those of late iterations
         whole = catalog.artifact(record.signature)
         if whole is None or whole.attempt != record.attempt:
@@ -272,7 +274,7 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
 
     def rows() -> pa.Table:
         start = time.perf_counter()
-        with _damage(record):
+        with damage_of(record):
             try:
                 found = catalog.read_arrow(record)
             except NeedsSparkError:
@@ -318,7 +320,7 @@ def unread_by_spark(
     if named is None or record is None or isinstance(error, CatalogError):
         return None
     try:
-        if examine(catalog, record, deep=True).bad:
+        if record.shared or examine(catalog, record, deep=True).bad:
             return DamagedResultError(record, named[0])
     except CatalogError as unreachable:
         return unreachable
@@ -338,7 +340,7 @@ _UNREADABLE = re.compile(
 
 
 def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> DataFrame:
-    with _damage(record):
+    with damage_of(record):
         checked = catalog.check_table(record)
         spark = sessions.get()
         frame = frame_over_files(spark, checked)
@@ -413,8 +415,13 @@ def _private() -> LocalPath:
 
 
 @contextmanager
-def _damage(record: ArtifactRecord) -> Iterator[None]:
+def damage_of(record: ArtifactRecord) -> Iterator[None]:
+    """Raise DamagedResultError for a damaged result, and for all that keeps one in a shared catalog from being had."""
     try:
         yield
-    except DamagedArtifactError as error:
-        raise DamagedResultError(record, error.what) from error
+    except DamagedResultError:
+        raise
+    except CatalogError as error:
+        if record.shared or isinstance(error, DamagedArtifactError):
+            raise DamagedResultError(record, error.what) from error
+        raise

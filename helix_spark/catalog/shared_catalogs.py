@@ -1,0 +1,106 @@
+"""Catalogs of a team below one's own: read in order, never written.
+
+One that cannot be read is left out from then on, which is said: what it has is computed. So is a result of theirs that
+turns out to be damaged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Generic, Protocol, TypeVar
+
+from helix_spark.catalog.records import ArtifactRecord, SharedArtifact
+from helix_spark.errors import CatalogError, NotACatalogError
+
+
+class OpenCatalog(Protocol):
+    """A catalog that is read."""
+
+    @property
+    def rejections(self) -> tuple[str, ...]: ...
+
+
+T = TypeVar("T")
+C = TypeVar("C", bound=OpenCatalog)
+
+
+class SharedCatalogs(Generic[C]):
+    """Shared catalogs, each opened when it is first needed and then read as of its last `hold`.
+
+    Args:
+        names: folders, or addresses in object stores.
+        open_catalog: opens one, or raises CatalogError; None for one's own catalog, which is not below itself.
+    """
+
+    def __init__(self, names: Sequence[str], open_catalog: Callable[[str], C | None]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+        self._open_catalog = open_catalog
+        self._catalogs: dict[str, C | None] = {}
+        self._unread: dict[str, str] = {}
+        self._damaged: set[str] = set()
+        self._lock = threading.RLock()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What of them could not be read so far, a sentence each."""
+        read = ((name, one) for name, one in self._catalogs.items() if one is not None and name not in self._unread)
+        misfits = (f"the shared catalog {name}: {why}" for name, one in read for why in one.rejections[:1])
+        return (*self._unread.values(), *misfits)
+
+    def open_all(self) -> tuple[C, ...]:
+        """Open all, and return those that can be read. Raises NotACatalogError for what never was a catalog."""
+        return tuple(one for _, one in self.each(lambda one: one))
+
+    def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
+        """Yield what a look at each that can be read gives, with its name."""
+        for name in self.names:
+            try:
+                if name in self._unread or (catalog := self._opened(name)) is None:
+                    continue
+                found = look(catalog)
+            except NotACatalogError:
+                raise
+            except CatalogError as error:
+                self._unread[name] = f"the shared catalog {name} cannot be used, and this goes on without it: " + \
+                    ": ".join(filter(None, (error.what, error.exists)))
+                continue
+            yield name, found
+
+    def first(self, look: Callable[[C], T | None]) -> T | None:
+        """Return what the first gives that has it."""
+        return next((found for _, found in self.each(look) if found is not None), None)
+
+    def artifacts(self, look: Callable[[C], Mapping[str, ArtifactRecord]]) -> dict[str, ArtifactRecord]:
+        """Return the stored results that a look at each finds, by signature; of several the first catalog's."""
+        found: dict[str, ArtifactRecord] = {}
+        for name, live in self.each(look):
+            for signature, record in live.items():
+                if signature not in found and record.attempt not in self._damaged:
+                    found[signature] = _in_catalog(record, name)
+        return found
+
+    def catalog_of(self, record: ArtifactRecord) -> C:
+        """Return the catalog that has a stored result."""
+        catalog = self._catalogs[record.shared]
+        assert catalog is not None
+        return catalog
+
+    def leave_out(self, record: ArtifactRecord) -> None:
+        """Pass over a damaged result from now on."""
+        self._damaged.add(record.attempt)
+
+    def _opened(self, name: str) -> C | None:
+        with self._lock:
+            if name not in self._catalogs:
+                self._catalogs[name] = self._open_catalog(name)
+            return self._catalogs[name]
+
+
+_FIELDS = tuple(one.name for one in fields(ArtifactRecord))
+
+
+def _in_catalog(record: ArtifactRecord, name: str) -> SharedArtifact:
+    found: dict[str, Any] = {field: getattr(record, field) for field in _FIELDS}
+    return SharedArtifact(**found, shared=name)

@@ -84,10 +84,10 @@ class History:
             known = self._records.select("SELECT number FROM iterations WHERE run = ?", checked_id(record.run))
             number = known[0][0] if known else self.next_number(record.workflow)
             numbered = replace(record, number=number)
-            here = [*(replace(one, iteration=number) for one in nodes), numbered]
-            return [
-                *self._unknown(named), *(replace(one, iteration=number) for one in results), *([] if known else here)
-            ]
+            fresh, learnt = [*self._unknown(named)], [replace(one, iteration=number) for one in results]
+            if known:
+                return [*fresh, *learnt]
+            return [*fresh, *learnt, *(replace(one, iteration=number) for one in nodes), numbered]
 
         self._records.decide_and_append(decide)
         return numbered

@@ -321,7 +321,8 @@ def _together(*options: Decorator) -> Decorator:
 
 place = click.option(
     "--catalog", metavar="DIR",
-    help="The folder of prior results, or s3a://BUCKET/PATH (else HELIX_CATALOG, the project's, ./catalog).",
+    help="The folder of prior results, or s3a://, abfss:// or gs:// and its PATH (else HELIX_CATALOG, the project's, "
+    "./catalog).",
 )
 named_workflow = click.option(
     "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Without bytecode files each command that a test starts would compile all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-long versions docs doctests setup constraints figures faults histories lint types clean
+.PHONY: run test test-long test-stores versions docs doctests setup constraints figures faults histories lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -23,6 +23,12 @@ test: $(VENV)/.dev lint
 # jobs against runs from scratch, ways to start Spark.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m long
+
+# A real server of S3, of Azure's store and of Google's, installed into the environment and started on this machine. Takes
+# Go and npm.
+test-stores: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.real_stores install
+	$(BIN)/python -m pytest -m stores
 
 # Unit tests on each Python, the census job on each with each pair of pyspark and delta-spark. Takes what Pythons there
 # are in the PATH or with pyenv, makes an environment for each below .versions.
@@ -93,14 +99,14 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/uv
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
-	$(INSTALL) -e '.[jobs,ui,mlflow,s3,dev]'
+	$(INSTALL) -e '.[jobs,ui,mlflow,stores,dev]'
 	touch $@ $(VENV)/.run $(VENV)/.docs
 
 # Writes anew with which versions people develop, on any supported Python: the newest that pyproject.toml allows. And the
 # digests of the jars that go with them.
 constraints: $(VENV)/.dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --no-header \
-	    --extra jobs --extra ui --extra mlflow --extra s3 --extra bench --extra dev \
+	    --extra jobs --extra ui --extra mlflow --extra stores --extra bench --extra dev \
 	    --output-file constraints.txt pyproject.toml
 	$(BIN)/python -m benchmarks.jar_digests
 

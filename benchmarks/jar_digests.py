@@ -14,12 +14,12 @@ from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.engine.spark.jars import DIGESTS, DeltaPair, JarSet, fetch, known_digests, s3a_jars
+from helix_spark.engine.spark.jars import DIGESTS, FILE_SYSTEMS, DeltaPair, JarSet, fetch, known_digests, store_jars
 from helix_spark.versions import PAIRS
 
 WANTED = (
-    "io.delta_*.jar", "io.unitycatalog_*.jar", "org.apache.hadoop_hadoop-aws-*.jar", "software.amazon*.jar",
-    "org.reactivestreams_*.jar",
+    "io.delta_*.jar", "io.unitycatalog_*.jar", "org.apache.hadoop_*.jar", "org.apache.hadoop.thirdparty_*.jar",
+    "org.wildfly.openssl_*.jar", "software.amazon*.jar", "org.reactivestreams_*.jar",
 )
 """Of what comes with the packages; Spark brings the rest."""
 
@@ -35,7 +35,7 @@ def fetched(jars: JarSet) -> Iterator[tuple[str, str]]:
 def main() -> None:
     known = {f"{name}/{jar}": digest for name, jars in known_digests().items() for jar, digest in jars.items()}
     found: dict[str, str] = {}
-    for jars in (*(DeltaPair(*pair).jars for pair in PAIRS.items()), s3a_jars()):
+    for jars in (*(DeltaPair(*pair).jars for pair in PAIRS.items()), *map(store_jars, FILE_SYSTEMS)):
         found |= fetched(jars)
     if changed := [path for path, digest in found.items() if known.get(path, digest) != digest]:
         sys.exit(f"{', '.join(changed)}: what was fetched is not what {DIGESTS.name} says")

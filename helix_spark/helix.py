@@ -55,7 +55,7 @@ class Helix:
     """Runs workflows against a catalog of prior results.
 
     Args:
-        catalog: its folder, or its place in an S3 store (``s3a://BUCKET/PATH``); made by the first run.
+        catalog: its folder, or its place in an object store (``s3a://BUCKET/PATH``); made by the first run.
         budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
         policy: what decides what to keep: its name, or a `Policy`.
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be

@@ -8,6 +8,8 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from benchmarks.local_store import local_store
+from benchmarks.real_stores import SERVERS
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
@@ -104,6 +107,27 @@ def s3_client(address: str) -> Any:
     return boto3.client(
         "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret"
     )
+
+
+@pytest.fixture(scope="session")
+def real_server() -> Iterator[Callable[[str], str]]:
+    """Gives the address of a real server of a kind, started when it is asked for first."""
+    with ExitStack() as running:
+        yield cache(lambda kind: running.enter_context(SERVERS[kind].running()))
+
+
+@pytest.fixture
+def real_root(real_server: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Gives the address of a catalog in a new bucket of a real server of a kind; the variables lead to it."""
+
+    def made(kind: str) -> str:
+        server, address, name = SERVERS[kind], real_server(kind), f"bucket-{next(_NUMBERS)}"
+        for variable, value in server.variables(address).items():
+            monkeypatch.setenv(variable, value)
+        server.make_bucket(address, name)
+        return server.root.format(name)
+
+    return made
 
 
 @pytest.fixture

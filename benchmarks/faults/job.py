@@ -123,7 +123,7 @@ def run(
 
 def main() -> None:
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("catalog", type=Path)
+    arguments.add_argument("catalog")
     arguments.add_argument("key", type=int)
     arguments.add_argument("weight", type=int)
     arguments.add_argument("--seconds", type=float, default=0.0)

@@ -20,7 +20,7 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
-from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
@@ -32,7 +32,7 @@ _LONGEST = 90.0
 
 
 def start(
-    catalog: Path, key: int, *options: str, failpoint: str = "", before: Sequence[str] = (),
+    catalog: Path | str, key: int, *options: str, failpoint: str = "", before: Sequence[str] = (),
     largest: int | None = None,
 ) -> subprocess.Popen[str]:
     """The job, as a process group of its own.
@@ -75,7 +75,7 @@ def ended(process: subprocess.Popen[str], before: Sequence[str] = ()) -> list[st
         raise
 
 
-def unsound(catalog: Path, key: int, printed: Sequence[str]) -> str:
+def unsound(catalog: Path | str, key: int, printed: Sequence[str]) -> str:
     """What is wrong with a catalog after a process that printed this; empty if nothing is."""
     try:
         damaged = [finding for finding in verify(Catalog.open(catalog, create=True), deep=True).findings if finding.bad]
@@ -95,19 +95,19 @@ def unsound(catalog: Path, key: int, printed: Sequence[str]) -> str:
     return "" if outputs == answers(key) else f"answered {outputs}, not {answers(key)}"
 
 
-def _collected(catalog: LocalPath) -> str:
+def _collected(catalog: Path | str) -> str:
     """Collects what the dead left, and says how much it was."""
     opened = Catalog.open(catalog, create=False)
-    before = physical_bytes(catalog)
+    before = physical_bytes(opened.root)
     leftovers = opened.gc(dry_run=False)
     again = opened.gc(dry_run=False)
-    after = physical_bytes(catalog)
+    after = physical_bytes(opened.root)
     return f"{len(leftovers)} leftovers, {before - after:,} of {before:,} bytes collected, then {len(again)}"
 
 
 @fault("killed at a failpoint", SOUND, short=2, full=30)
-def killed_at_failpoints(folder: LocalPath, count: int, tally: Tally) -> None:
-    catalog, key = folder / "catalog", 0
+def killed_at_failpoints(folder: Place, count: int, tally: Tally) -> None:
+    catalog, key = str(folder / "catalog"), 0
     # Enough runs for the records to be folded, and a stored result to evict.
     for _ in range(3):
         key += 1
@@ -172,8 +172,8 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
 
 
 @fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=1, full=50)
-def killed_at_random(folder: LocalPath, count: int, tally: Tally) -> None:
-    catalog, chosen, phases = folder / "catalog", random.Random(5), {"computing": 0, "storing": 0, "done": 0}
+def killed_at_random(folder: Place, count: int, tally: Tally) -> None:
+    catalog, chosen, phases = str(folder / "catalog"), random.Random(5), {"computing": 0, "storing": 0, "done": 0}
     for key in tally.rounds(count):
         process = start(catalog, key)
         until = "storing rows" if chosen.random() < 0.75 else "ready"
@@ -219,8 +219,8 @@ def interrupted(folder: Path, count: int, tally: Tally) -> None:
 
 
 @fault("two drivers at once, one catalog", "nothing lost, answers right, one computes what both need", short=1, full=20)
-def two_drivers(folder: Path, count: int, tally: Tally) -> None:
-    catalog, mark = folder / "catalog", folder / "mark"
+def two_drivers(folder: LocalPath, count: int, tally: Tally, catalog: Path | str = "") -> None:
+    catalog, mark = catalog or folder / "catalog", folder / "mark"
     names = ("job", "other")
     for index, name in enumerate(names):  # so that both know that `rows` takes long
         run(catalog, workflow(1000 + index, seconds=2.0, mark=str(mark), name=name))
@@ -244,7 +244,7 @@ def two_drivers(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"one waited in {waited} rounds, both computed in {twice}"
 
 
-def _damaged(catalog: Path) -> str:
+def _damaged(catalog: Path | str) -> str:
     bad = [finding for finding in verify(Catalog.open(catalog, create=False), deep=True).findings if finding.bad]
     return f"damaged: {bad[0]}" if bad else ""
 

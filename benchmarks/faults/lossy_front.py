@@ -1,11 +1,12 @@
-"""A server before an S3 store that passes requests on, and loses the answers to some that write: the store has carried
-them out, and whoever asked is not told.
+"""A server before an object store that passes requests on, and loses the answers to some that write: the store has
+carried them out, and whoever asked is not told.
 
     python -m benchmarks.faults.lossy_front STORE HOW NAMES EVERY
 
 HOW is `closed` (the connection ends without an answer) or `failed` (an answer says that the store had an error, as
 stores do whose own answer was lost within). It is done to every EVERY-th request that writes an object whose name
-matches NAMES, a regular expression. Prints its port; then a line for each answer that it lost.
+matches NAMES, a regular expression. HOW is `expired` for credentials that are refused once EVERY such objects were
+written. Prints its port; then a line for each answer that it lost.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HOW = ("closed", "failed")
 _FAILED = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>"
+_EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>It has expired.</Message></Error>"
 
 
 @contextlib.contextmanager
@@ -37,7 +40,7 @@ def lossy_front(store: str, how: str, names: str, every: int = 1) -> Iterator[tu
         reader = threading.Thread(target=lambda: lost.extend(map(str.strip, server.stdout or ())), daemon=True)
         reader.start()
         try:
-            yield f"http://127.0.0.1:{port}", lost
+            yield f"http://127.0.0.1:{port}{urlsplit(store).path}", lost
         finally:
             server.kill()
             reader.join()
@@ -54,11 +57,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def passed_on(self) -> None:
         body = self._body()
-        connection = http.client.HTTPConnection(self.store.removeprefix("http://"))
+        if self.how == "expired" and self._is_expired():
+            self._send(400, {"content-type": "application/xml", "content-length": str(len(_EXPIRED))}, _EXPIRED)
+            return
+        connection = http.client.HTTPConnection(urlsplit(self.store).netloc)
         connection.request(self.command, self.path, body, dict(self.headers.items()))
         answer = connection.getresponse()
         content = answer.read()
-        if self.command == "PUT" and answer.status < 300 and self._is_lost():
+        if self.command == "PUT" and answer.status < 300 and self.how != "expired" and self._is_lost():
             print(self.path, flush=True)
             if self.how == "closed":
                 self.close_connection = True
@@ -87,6 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         while (trailer := self.rfile.readline()) != b"\r\n":
             body += trailer
         return body + trailer
+
+    def _is_expired(self) -> bool:
+        with self.lock:
+            type(self).seen += self.command == "PUT" and bool(self.names.search(self.path))
+            return self.seen > self.every
 
     def _is_lost(self) -> bool:
         if not self.names.search(self.path):

@@ -72,24 +72,38 @@ def store_answers(folder: Path, count: int, tally: Tally) -> None:
             bucket = f"bucket-{index}"
             client.create_bucket(Bucket=bucket)
             how, every = HOW[index % len(HOW)], chosen.randrange(2, 6)
-            with lossy_front(store, how, chosen.choice((".", "records", "leases|tables")), every) as (front, lost):
-                what = _run_on_store(f"s3a://{bucket}/catalog", store, front)
-            lost_answers += len(lost)
+            names = chosen.choice((".", "records", "leases|tables"))
+            what, lost = run_with_losses(f"s3a://{bucket}/catalog", "AWS_ENDPOINT_URL", how, names, every)
+            lost_answers += lost
             tally.expect(not what, f"{how}, every {every}: {what}")
     tally.note = f"{lost_answers} answers lost"
 
 
-def _run_on_store(catalog: str, store: str, front: str) -> str:
-    """What is wrong after two runs whose answers are lost, and one whose are not."""
+def run_with_losses(catalog: str, variable: str, how: str, names: str, every: int) -> tuple[str, int]:
+    """What is wrong after two runs whose answers are lost, and one whose are not; and how many were lost.
+
+    Args:
+        variable: the one that leads to the store.
+        how, names, every: see `lossy_front`.
+    """
+    store = os.environ[variable]
+    with lossy_front(store, how, names, every) as (front, lost):
+        try:
+            return _run_on_store(catalog, variable, store, front), len(lost)
+        finally:
+            os.environ[variable] = store
+
+
+def _run_on_store(catalog: str, variable: str, store: str, front: str) -> str:
     try:
-        os.environ["AWS_ENDPOINT_URL"] = front
+        os.environ[variable] = front
         for key in (1, 2):
             heard = Heard()
             if (outputs := run(catalog, workflow(key), heard)) != answers(key):
                 return f"answered {outputs}"
             if heard.warnings or not {"rows", "doubled"} <= set(heard.names):
                 return f"stored {heard.names}, warned {heard.warnings}"
-        os.environ["AWS_ENDPOINT_URL"] = store
+        os.environ[variable] = store
         if (outputs := run(catalog, workflow(2), Heard())) != answers(2):
             return f"answered {outputs} when nothing was lost"
         return twice(Catalog.open(catalog, create=False))

@@ -19,7 +19,7 @@ def forget_indexes() -> None:
     shutil.rmtree(os.environ["HELIX_INDEX"], ignore_errors=True)
 
 
-def all_of(root: Path) -> Any:
+def all_of(root: Path | str) -> Any:
     """Everything that the records say, read anew."""
     catalog = Catalog.open(root, create=False)
     view = catalog.snapshot("job")

@@ -24,7 +24,7 @@ from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFold
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
-from helix_spark.s3_access import StoreError
+from helix_spark.store_access import StoreError
 
 Plant = Callable[[ExitStack], None]
 MUTANTS: dict[str, Plant] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from helix_spark.catalog.leases.leases import Holder
-from helix_spark.s3_access import StoreError
+from helix_spark.store_access import StoreError
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -15,7 +15,7 @@ from helix_spark.identity.data_version import ObjectSource, SignedData, identify
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.plan_reads import tables_named
-from helix_spark.s3_access import is_in_store, is_reached_alike
+from helix_spark.store_access import is_in_s3, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
 FILE_FORMATS = frozenset({
@@ -90,7 +90,7 @@ class DataVersions:
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
         kept = {name.lower(): value for name, value in options.items() if name.lower() not in _DOES_NOT_COUNT}
-        stored = [one for one in given if is_in_store(one)]
+        stored = [one for one in given if is_in_s3(one)]
         placed = tuple(self._in_store(one, kept) if one in stored else str(self._placed(one)) for one in given)
         match format.lower():
             case "delta" if len(placed) == 1:
@@ -165,7 +165,7 @@ def _untold(path: str, why: str) -> UnknownDataError:
 
 def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:
     paths = (source.path,) if isinstance(source, DeltaSource) else source.paths
-    return not any(is_in_store(path) or set("*?[{") & set(path) or Path(path).exists() for path in paths)
+    return not any(is_in_s3(path) or set("*?[{") & set(path) or Path(path).exists() for path in paths)
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:

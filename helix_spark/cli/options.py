@@ -351,7 +351,8 @@ def _together(*options: Decorator) -> Decorator:
 
 place = click.option(
     "--catalog", metavar="DIR",
-    help="The folder of prior results, or s3a://BUCKET/PATH (else HELIX_CATALOG, the project's, ./catalog).",
+    help="The folder of prior results, or s3a://, abfss:// or gs:// and its PATH (else HELIX_CATALOG, the project's, "
+    "./catalog).",
 )
 shared = click.option(
     "--shared", metavar="DIR,...", help="Catalogs to read results from besides, divided by commas (else HELIX_SHARED, "

@@ -27,9 +27,9 @@ from helix_spark.identity.file_states import (
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
 from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, content_fields
-from helix_spark.s3_access import S3Access, access_from, answering, bucket_and_key
 from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
+from helix_spark.store_access import S3Access, answering, bucket_and_key, bucket_of, s3_access
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
@@ -273,7 +273,7 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
     if wild := _WILD.search(key):
         key = key[: wild.start()].rpartition("/")[0]
     try:
-        found = sorted(_listed(access_from(), bucket, key), key=itemgetter(0))
+        found = sorted(_listed(s3_access(), bucket, key), key=itemgetter(0))
     except HelixError:
         raise
     except Exception as error:
@@ -290,11 +290,10 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
 def _listed(access: S3Access, bucket: str, key: str) -> Iterator[tuple[str, int, str]]:
     try:
         import obstore
-        from obstore.store import S3Store
     except ImportError as error:
         raise SourceError("data in an S3 store needs the package obstore, which is not installed",
-                          remedy=install("s3")) from error
-    store = S3Store(bucket, **access.obstore())
+                          remedy=install("stores")) from error
+    store = bucket_of(access, bucket)
     with answering(access.where):
         itself: list[Any] = []
         with suppress(FileNotFoundError):

@@ -14,36 +14,7 @@ import pytest
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
-JOB = """
-import pandas as pd
-from pyspark.ml.classification import LogisticRegression
-
-import helix_spark as hx
-
-
-def people(reg: float = 0.1, threshold: float = 0.5) -> hx.Workflow:
-    wf = hx.Workflow("people")
-    data = wf.source("data", hx.csv("people.csv", schema="age double, sex string, rich int"))
-    age = wf.extractor("age", hx.Fields("age"), on=data)
-    sex = wf.extractor("sex", hx.OneHot("sex"), on=data)
-    examples = wf.synthesizer("examples", data, features=[age, sex], label="rich", split=hx.HashSplit(test=0.3))
-    model = wf.learner("model", LogisticRegression, on=examples, regParam=reg, maxIter=3)
-    wf.predict("predictions", model, examples)
-
-    @wf.reducer(output=True)
-    def rich(predictions: pd.DataFrame) -> int:
-        return int((predictions.prediction >= threshold).sum())
-
-    @wf.reducer(output=True)
-    def tested(predictions: pd.DataFrame) -> int:
-        return len(predictions)
-
-    return wf
-
-
-if __name__ == "__main__":
-    hx.main(people)
-"""
+JOB = Path(__file__).with_name("people_job.py").read_text()
 
 
 @pytest.fixture
@@ -124,11 +95,12 @@ SESSION = """
 import sys
 from pyspark.sql import SparkSession
 import helix_spark as hx
-from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars
+from helix_spark.engine.spark.jars import delta_jars, get_jars, store_jars
 from helix_spark.engine.spark.settings import DELTA
 from people_job import people
 
-jars = [*delta_jars(), *(get_jars(s3a_jars()) if sys.argv[2] == "with" else ())]
+s3a = store_jars("org.apache.hadoop.fs.s3a.S3AFileSystem")
+jars = [*delta_jars(), *(get_jars(s3a) if sys.argv[2] == "with" else ())]
 builder = SparkSession.builder.master("local[2]").config("spark.driver.extraClassPath", ":".join(map(str, jars)))
 for name, value in {**DELTA, "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2"}.items():
     builder = builder.config(name, value)
@@ -144,7 +116,7 @@ except hx.HelixError as error:
 def test_a_session_that_cannot_reach_it_is_refused_with_what_to_do(folder: Path, bucket: str) -> None:
     (folder / "session.py").write_text(SESSION)
     said = ran(folder, sys.executable, "session.py", f"s3a://{bucket}/catalog", "without")
-    assert "no S3A" in said
+    assert "no S3AFileSystem" in said
     assert "--packages org.apache.hadoop:hadoop-aws:" in said
 
 

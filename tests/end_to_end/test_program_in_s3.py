@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from connect_servers import serving
 
-from helix_spark.engine.spark.jars import get_jars, s3a_jars
+from helix_spark.engine.spark.jars import get_jars, store_jars
 
+S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -85,7 +86,7 @@ def test_a_server_on_another_machine_stores_what_the_driver_records(
         "spark.hadoop.fs.s3a.connection.ssl.enabled": "false", "spark.connect.grpc.binding.address": "0.0.0.0",
     }
     home = tmp_path_factory.mktemp("elsewhere")
-    with serving(home, host="127.0.0.2", jars=get_jars(s3a_jars()), further=there) as (address, _):
+    with serving(home, host="127.0.0.2", jars=get_jars(store_jars(S3A)), further=there) as (address, _):
         check_reuse(folder, bucket, put, "--conf", f"spark.remote={address}")
 
 

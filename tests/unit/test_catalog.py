@@ -130,7 +130,7 @@ class TestOpening:
             with pytest.raises(CatalogError, match="is a file"):
                 Catalog.open(root, create=True)
         with pytest.raises(CatalogError, match="neither a local folder"):
-            Catalog.open("gs://bucket/catalog", create=True)
+            Catalog.open("ftp://bucket/catalog", create=True)
 
     @pytest.mark.parametrize("name", ["a[1]", "a|b", "a\\b", "a^b", "100%25"])
     def test_a_path_that_delta_cannot_read_is_refused_before_anything_is_made(self, tmp_path: Path, name: str) -> None:

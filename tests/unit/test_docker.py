@@ -49,7 +49,7 @@ def test_workers_see_what_a_job_fetches_and_the_jars_are_in_the_image(services: 
     assert services["submit"]["environment"]["HELIX_CACHE"].startswith("/shared/")
     moved = DOCKERFILE.index("mv cache/jars/*/*.jar jars")
     # Not on the volume: one that is there already does not show what a newer image has in its place.
-    assert DOCKERFILE.index("s3a_jars()") < moved < DOCKERFILE.index("ENV HELIX_JARS=/opt/helix/jars")
+    assert DOCKERFILE.index("store_jars(one)") < moved < DOCKERFILE.index("ENV HELIX_JARS=/opt/helix/jars")
 
 
 def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None:
@@ -60,10 +60,11 @@ def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None
 
 def test_the_variables_that_the_manual_names_are_passed_on(services: dict[str, Any]) -> None:
     manual = (ROOT / "helix_spark" / "README.md").read_text()
-    rows = [line.split("|")[1] for line in manual.splitlines() if line.startswith("| `AWS_")]
-    named = set(re.findall(r"`(AWS_\w+)", " ".join(rows)))
-    assert len(named) > 6
-    assert named == {name for name in services["submit"]["environment"] if name.startswith("AWS_")}
+    of_store = re.compile(r"(?:AWS|AZURE|GOOGLE)_\w+")
+    rows = [line.split("|")[1] for line in manual.splitlines() if re.match(rf"\| `{of_store.pattern}", line)]
+    named = set(of_store.findall(" ".join(rows)))
+    assert len(named) > 16
+    assert named == set(filter(of_store.fullmatch, services["submit"]["environment"]))
 
 
 def test_a_submitted_job_tells_mlflow(services: dict[str, Any]) -> None:
@@ -96,7 +97,7 @@ def test_the_image_has_its_jars_and_no_root(services: dict[str, Any]) -> None:
     lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
     user = lines.index("USER helix")
     assert any("delta_jars()" in line for line in lines[user:])
-    assert any("s3a_jars()" in line for line in lines[user:])
+    assert any("store_jars(one)" in line for line in lines[user:])
     assert not any(line.startswith("USER") for line in lines[user + 1 :])
     copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert all((ROOT / name).exists() for names in copied for name in names.split())

@@ -31,7 +31,7 @@ FOR_ALL_WITHIN = {
 }
 FOR_ALL = {
     "errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311", "waits", "regular_files",
-    "loaded_sources", "s3_access", "cache_folder",
+    "loaded_sources", "store_access", "cache_folder",
 }
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
@@ -146,7 +146,8 @@ def test_each_library_has_its_room() -> None:
         "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
         "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
-        "deltalake": {"catalog", "identity"}, "obstore": {"catalog", "identity"}, "sqlite3": {"catalog"},
+        "deltalake": {"catalog", "identity"}, "sqlite3": {"catalog"},
+            "obstore": {"catalog", "identity", "store_access"},
         "starlette": {"ui"}, "uvicorn": {"ui"}, "jinja2": {"drawing"},
     }
     for path in files():

@@ -23,7 +23,7 @@ from helix_spark.engine.spark.jars import (
     installed_pair,
     kept_jars,
     known_digests,
-    s3a_jars,
+    store_jars,
 )
 from helix_spark.engine.spark.java import Java, archive_path, begin_draft, find_java, keep_draft, ready_archive
 from helix_spark.engine.spark.settings import (
@@ -39,6 +39,7 @@ from helix_spark.errors import SetupError
 from helix_spark.versions import PAIRS, PYTHONS, check_pair, refused_pair, refused_python
 
 PAIR = DeltaPair("4.2.0", "4.4.0")
+S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 
 
 def java_home(folder: Path, version: str) -> Path:
@@ -214,6 +215,8 @@ def test_all_jars_of_all_pairs_have_a_digest() -> None:
         names = known_digests()[f"hadoop-aws-{hadoop}"]
         assert f"org.apache.hadoop_hadoop-aws-{hadoop}.jar" in names
         assert f"software.amazon.awssdk_s3-{sdk}.jar" in names
+        for artifact in ("hadoop-azure", "hadoop-gcp"):
+            assert f"org.apache.hadoop_{artifact}-{hadoop}.jar" in known_digests()[f"{artifact}-{hadoop}"]
 
 
 def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
 
 
 def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
-    wanted = s3a_jars({})
+    wanted = store_jars(S3A, {})
     assert f"org.apache.hadoop:hadoop-aws:{hadoop_version({})}" in wanted.coordinates
     assert "software.amazon.awssdk:bundle" in wanted.excluded
     environ = {"HELIX_JARS": str(jars_folder(tmp_path / "some", *list(wanted.digests)[1:])),
@@ -239,7 +242,7 @@ def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
     (home / "bin" / "spark-submit").write_text("")
     jars_folder(home / "jars", "hadoop-client-api-9.9.9.jar")
     with pytest.raises(SetupError, match=r"Hadoop 9\.9\.9"):
-        s3a_jars({"SPARK_HOME": str(home)})
+        store_jars(S3A, {"SPARK_HOME": str(home)})
 
 
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:

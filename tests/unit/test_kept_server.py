@@ -150,7 +150,7 @@ def run(asks: Wanted, said: list[str] | None = None) -> Any:
 
     before, starting.wanted_now = starting.wanted_now, lambda *_, **__: asks
     try:
-        return attach({}, reaches_store=False, say=(said if said is not None else []).append)
+        return attach({}, "", (said if said is not None else []).append)
     finally:
         starting.wanted_now = before
 
@@ -380,7 +380,7 @@ def test_a_link_is_no_folder_for_servers(folder: Path, monkeypatch: pytest.Monke
     (Wanted("/a", {"Java": "21"}, {}, {}), "Java was replaced"),
     (Wanted("/a", {}, {"TOKEN": "x"}, {}), "the variable TOKEN is another"),
     (Wanted("/a", {}, {}, {"spark.jars": "a.jar"}), "the setting spark.jars is another"),
-    (Wanted("/a", {}, {}, {}, reaches_store=True), "the catalog is in an object store"),
+    (Wanted("/a", {}, {}, {}, file_system="a.FileSystem"), "the catalog is in an object store"),
     (Wanted("/a", {}, {}, {"spark.app.name": "mine"}), ""),
 ])
 def test_what_cannot_be_another_in_a_session_decides(other: Wanted, why: str) -> None:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -24,9 +25,8 @@ from deltalake import write_deltalake
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark import s3_access
+from helix_spark import store_access
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import object_store
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments import folding
@@ -35,10 +35,11 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.stored_results import DamagedResultError, unread_by_spark
+from helix_spark.engine.spark.settings import file_system_of
 from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
-from helix_spark.s3_access import access_from
+from helix_spark.store_access import azure_access, delta_options, is_plain, parse_address, s3_access
 
 Objects = Callable[[], dict[str, int]]
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
@@ -88,7 +89,7 @@ def running(number: int) -> IterationRecord:
 
 def try_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a store that does not answer asked once; how long it takes as people have it, another test sees."""
-    for module in (s3_access, object_store):
+    for module in (store_access,):
         monkeypatch.setattr(module, "TRIES", 1)
 
 
@@ -202,13 +203,13 @@ class TestStoring:
         catalog.write_arrow(orphan, TABLE)
         had = NodeRecord("1" * 32, "w", 1, "node", "scanner", (), "compute", "", kept.signature, kept.signature, "[]")
         catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), [had])
-        listed, listing = list[str](), ObjectPath._below
+        listed = list[str]()
 
-        def counted(self: ObjectPath, **how: bool) -> list[Any]:
-            listed.append(self.name)
-            return listing(self, **how)
+        def counted(listing: Callable[[ObjectPath], Any]) -> Callable[[ObjectPath], Any]:
+            return lambda path: (listed.append(path.name), listing(path))[1]
 
-        monkeypatch.setattr(ObjectPath, "_below", counted)
+        for listing in ("_below", "entries"):
+            monkeypatch.setattr(ObjectPath, listing, counted(getattr(ObjectPath, listing)))
         view = catalog.snapshot("w")
         assert (dict(view.artifacts), view.missing) == ({kept.signature: kept}, ())
         assert orphan.path is not None
@@ -324,8 +325,9 @@ class TestFailing:
         assert "secret" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "").lower()
 
     @pytest.mark.parametrize(("address", "text"), [
-        ("s3a://no-such-bucket/x", "no bucket 'no-such-bucket'"), ("gs://bucket/x", "neither a local folder"),
+        ("s3a://no-such-bucket/x", "no bucket 'no-such-bucket'"), ("ftp://bucket/x", "neither a local folder"),
         ("s3a://", "neither a local folder"), ("s3a://bucket/../x", "neither a local folder"),
+        ("abfss://container/x", "neither a local folder"), ("az://container/x", "names no storage account"),
         ("s3a://bucket/a b", "in its name"), ("s3a://bucket/a%20b", "in its name"),
         (Path("s3a://bucket/a"), "made a path"),
     ])
@@ -344,7 +346,7 @@ class TestFailing:
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stored(catalog)
-        with front(access_from().endpoint, ignoring="if-none-match") as address:
+        with front(s3_access().endpoint, ignoring="if-none-match") as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             with pytest.raises(CatalogError, match="does not honour If-None-Match"):
                 Catalog.open(str(catalog.root), create=True).check_writable()
@@ -353,7 +355,7 @@ class TestFailing:
     def test_a_new_catalog_in_such_a_store_is_refused_before_anything_is_recorded(
         self, bucket: str, objects: Objects, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with front(access_from().endpoint, ignoring="if-none-match") as address:
+        with front(s3_access().endpoint, ignoring="if-none-match") as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             with pytest.raises(CatalogError, match="does not honour If-None-Match"):
                 Catalog.open(f"s3a://{bucket}/new", create=True).start_iteration(running(1))
@@ -364,7 +366,7 @@ class TestFailing:
     ) -> None:
         try_once(monkeypatch)
         stored(catalog)
-        with front(access_from().endpoint) as address:
+        with front(s3_access().endpoint) as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             known = Catalog.open(str(catalog.root), create=True)
             (record,) = known.live()
@@ -383,10 +385,10 @@ class TestSilence:
 
     @pytest.fixture
     def silent(self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-        monkeypatch.setattr(s3_access, "SILENT_SECONDS", 1)
-        monkeypatch.setattr(s3_access, "REQUEST_SECONDS", 2)
-        monkeypatch.setattr(s3_access, "_SILENT_SINCE", {})
-        with front(access_from().endpoint, silent=tmp_path / "silent") as address:
+        monkeypatch.setattr(store_access, "SILENT_SECONDS", 1)
+        monkeypatch.setattr(store_access, "REQUEST_SECONDS", 2)
+        monkeypatch.setattr(store_access, "_SILENT_SINCE", {})
+        with front(s3_access().endpoint, silent=tmp_path / "silent") as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             yield tmp_path / "silent"
 
@@ -416,6 +418,27 @@ class TestSilence:
         print(time.monotonic() - begun, said.warnings)
         assert time.monotonic() - begun < 30
         assert any("did not answer" in text for text in said.warnings), said.warnings
+
+
+class TestVanishing:
+    def test_a_run_answers_though_the_bucket_vanishes(self, bucket: str, object_store: str) -> None:
+        wf, said = hx.Workflow("w"), Warned()
+        wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+        @wf.scanner
+        def doubled(data: pd.DataFrame) -> pd.DataFrame:
+            return data * 2
+
+        @wf.reducer(output=True)
+        def total(doubled: pd.DataFrame) -> float:
+            objects = boto3.resource("s3", endpoint_url=object_store).Bucket(bucket)
+            objects.objects.all().delete()
+            objects.delete()
+            return float(doubled.a.sum())
+
+        with hx.Helix(f"s3a://{bucket}/catalog", policy="always", observer=said) as helix:
+            assert helix.run(wf).outputs == {"total": 6.0}
+        assert any(f"no bucket '{bucket}'" in text for text in said.warnings), said.warnings
 
 
 FRONT = """
@@ -471,19 +494,69 @@ def front(store: str, ignoring: str = "", silent: Path = Path("/nowhere")) -> It
 
 
 def test_access_is_told_to_each_library_in_its_words() -> None:
-    access = access_from({
+    access = s3_access({
         "AWS_ENDPOINT_URL": "http://store:9000", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_SESSION_TOKEN": "token",
     })
     assert access.hadoop("b")["fs.s3a.bucket.b.endpoint"] == "http://store:9000"
     assert access.hadoop("b")["fs.s3a.bucket.b.connection.ssl.enabled"] == "false"
     assert "hidden" not in f"{access.hadoop('b')} {access}"
-    assert access.delta()["aws_conditional_put"] == access.obstore()["config"]["aws_conditional_put"] == "etag"
-    assert access.delta()["aws_secret_access_key"] == access.arrow()["secret_key"] == "hidden"
-    aws = access_from({})
-    assert (aws.virtual_hosts, aws.plain) == (True, False)
+    assert (access.config()["aws_conditional_put"], access.config()["aws_secret_access_key"]) == ("etag", "hidden")
+    assert delta_options(access)["allow_http"] == "true"
+    aws = s3_access({})
+    assert (aws.virtual_hosts, is_plain(aws)) == (True, False)
     assert aws.hadoop("b")["fs.s3a.bucket.b.path.style.access"] == "false"
     assert dataclasses.replace(aws, endpoint="https://x").where == "https://x"
+
+
+def test_azure_is_reached_by_whichever_credentials_are_set() -> None:
+    account, host = {"AZURE_STORAGE_ACCOUNT_NAME": "team"}, "team.dfs.core.windows.net"
+
+    def hadoop(**variables: str) -> dict[str, str]:
+        access = azure_access(environ={**account, **variables})
+        assert "hidden" not in f"{access} {access.hadoop('study')}"
+        assert ("hidden" in access.config().values()) == ("hidden" in variables.values())
+        return access.hadoop("study")
+
+    assert hadoop(AZURE_STORAGE_ACCOUNT_KEY="hidden")[f"fs.azure.account.key.{host}"] == (
+        "${env.AZURE_STORAGE_ACCOUNT_KEY}"
+    )
+    assert hadoop(AZURE_STORAGE_SAS_TOKEN="hidden")[f"fs.azure.account.auth.type.{host}"] == "SAS"
+    of_app = {"AZURE_STORAGE_CLIENT_ID": "app", "AZURE_STORAGE_TENANT_ID": "us"}
+    oauth = hadoop(AZURE_STORAGE_CLIENT_SECRET="hidden", **of_app)
+    assert oauth[f"fs.azure.account.oauth2.client.endpoint.{host}"].endswith("/us/oauth2/token")
+    assert "MsiTokenProvider" in hadoop()[f"fs.azure.account.oauth.provider.type.{host}"]
+
+
+def test_addresses_name_their_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "team")
+    canonical = {
+        "s3://bucket//a/": "s3a://bucket/a", "gs://bucket/a": "gs://bucket/a",
+        "az://study/a/b": "abfss://study@team.dfs.core.windows.net/a/b",
+        "abfss://study@other.dfs.core.windows.net/a": "abfss://study@other.dfs.core.windows.net/a",
+    }
+    for given, named in canonical.items():
+        access, path = parse_address(given)
+        assert access.address(path) == named
+        assert parse_address(named) == (access, path)
+    impl = {file_system_of(parse_address(one)[0].hadoop("b")).rpartition(".")[2] for one in canonical}
+    assert impl == {"S3AFileSystem", "SecureAzureBlobFileSystem", "GoogleHadoopFileSystem"}
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
+    assert parse_address("gs://bucket/a")[0].hadoop("bucket") == {}, "Spark would look at Google's own"
+
+
+def test_what_hadoop_marks_as_folders_is_no_file_and_goes(bucket: str, put: Callable[[str, str], None]) -> None:
+    place = object_path(f"s3a://{bucket}/place")
+    for name in ("place/", "place/a/", "place/a/b/", "place/a/c/"):
+        put(name, "")
+    assert (place.is_own_folder(), place.total_bytes(), list(place.second_names())) == (False, 0, [])
+    for name in ("place/a/b/_SUCCESS", "place/a/b/part"):
+        put(name, name[len("place/a/b/_SUCCES"):])
+    assert {path.name for path in place.entries()} == {"a"}
+    (place / "a" / "c").delete_tree()
+    assert {path.name for path in place.files()} >= {"_SUCCESS", "part"}
+    (place / "a").delete_tree()
+    assert not (place / "a").is_dir()
 
 
 def test_spark_failing_to_reach_the_store_puts_nothing_aside(catalog: Catalog) -> None:

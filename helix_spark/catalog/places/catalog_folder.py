@@ -19,7 +19,7 @@ from typing import Any
 
 from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
+from helix_spark.catalog.places.object_store import TRIED, ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_remote, text_in, what_is_there
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError, NotACatalogError
@@ -27,8 +27,6 @@ from helix_spark.forks import check_catalogs_work
 from helix_spark.regular_files import OddFileError
 
 MARKER = "helix.json"
-_TRIED = ".helix-try-"
-"""What the name of a file begins with by which a disk is tried."""
 
 FOLDERS: Mapping[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
@@ -108,7 +106,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     """Return the layout at `root`, after all checks that can be made without writing. Raises CatalogError; HelixError
     if this process was forked from one that has opened a catalog."""
     check_catalogs_work()
-    if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
+    if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
         raise NotACatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                                remedy="give the address as text, not as a Path")
     layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(LocalPath(root))
@@ -147,7 +145,8 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
     except OSError as error:
         raise CatalogError(
             f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
-            remedy="check the store's credentials and the network" if is_remote(layout.root) else None,
+            remedy="check the store's credentials, which may have expired, this machine's clock, and the network"
+            if is_remote(layout.root) else None,
         ) from error
 
 
@@ -262,8 +261,8 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         bare = (layout.records, *map(layout.attempts, FOLDERS))
         names = sorted(
             p.name for p in layout.root.glob("*")
-            if not p.name.startswith((f".{MARKER}.", _TRIED)) and p != layout.leases
-            and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
+            if not p.name.startswith((f".{MARKER}.", TRIED)) and p != layout.leases
+            and not (p in bare and (p.is_own_folder() or isinstance(p, ObjectPath)) and not p.total_bytes())
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
@@ -295,7 +294,7 @@ def check_writable(layout: Layout) -> None:
 def _check_links(root: Path) -> None:
     """Check that the disk of a new catalog has hard links, by which a file is put where none must be: exFAT, FAT and
     some folders shared with a virtual machine have none."""
-    with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=_TRIED) as file:
+    with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=TRIED) as file:
         other = Path(f"{file.name}.link")
         try:
             os.link(file.name, other)

@@ -1,34 +1,42 @@
-"""A place in an S3 object store.
+"""A place in an object store: S3, Azure's or Google's.
 
 An object appears whole or not at all and is seen by all at once, so a file is replaced by writing it. A folder is there
 as long as an object's name goes through it. There are no links, and no renames.
 
-Two libraries are used, as neither can do all. obstore makes an object that must not be there (``If-None-Match: *``).
-pyarrow lists and deletes the empty objects ``NAME/`` by which Hadoop marks folders.
+Hadoop marks folders by empty objects, in S3 and at Google ``NAME/``. obstore lists one as ``NAME`` and has no name to
+delete it by. So what is empty counts for no folder, and pyarrow deletes the marks.
 """
 
 from __future__ import annotations
 
 import errno
 import importlib.util
+import io
 import re
-from collections.abc import Collection, Iterator, Mapping
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from helix_spark.errors import CatalogError, NotACatalogError, install
+from helix_spark.errors import CatalogError, install
 from helix_spark.regular_files import OddFileError
-from helix_spark.s3_access import SCHEMES, TRIES, S3Access, StoreError, access_from, answering
+from helix_spark.store_access import StoreAccess, StoreError, answering, bucket_of, delta_options, parse_address
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
-    from pyarrow.fs import FileInfo, S3FileSystem
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+T = TypeVar("T")
 
 _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
+
+_PIECE = 8 << 20
+"""Bytes that one request fetches of a large part of an object; several at a time are faster than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +63,11 @@ class ObjectPath:
     """An object or a folder of them: the bucket and the names below it, divided by slashes; see `place.Place`. Raises
     StoreError where the store does not answer, or refuses."""
 
-    access: S3Access
+    access: StoreAccess
     path: str
 
     def __str__(self) -> str:
-        return f"s3a://{self.path}"
+        return self.access.address(self.path)
 
     def __truediv__(self, key: str, /) -> ObjectPath:
         return ObjectPath(self.access, f"{self.path}/{key}")
@@ -82,25 +90,24 @@ class ObjectPath:
     # What a path does ----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        return self._type() != "NotFound"
+        return self.is_dir() or self.is_file()
 
     def is_dir(self) -> bool:
-        return self._type() == "Directory"
+        return any(True for _ in self._below())
 
-    is_own_folder = is_dir
+    def is_own_folder(self) -> bool:
+        return any(one["size"] for one in self._below())
 
     def is_file(self) -> bool:
         try:
-            return bool(self.stat())
+            return bool(self._beginning and self.stat())
         except FileNotFoundError:
             return False
 
     def stat(self) -> ObjectStatus:
         import obstore
 
-        with self._asking():
-            found = obstore.head(*self._key)
-        return ObjectStatus(found["size"], found["last_modified"].timestamp())
+        return _status(self._ask(obstore.head))
 
     lstat = stat
 
@@ -109,18 +116,19 @@ class ObjectPath:
 
         if not missing_ok:
             self.stat()
-        with self._asking():
-            obstore.delete(*self._key)
+        with suppress(FileNotFoundError):
+            self._ask(obstore.delete)
 
     def glob(self, pattern: str, /) -> Iterator[ObjectPath]:
-        names = (one.path for one in self._below(recursive=False) if PurePosixPath(one.base_name).match(pattern))
-        yield from (ObjectPath(self.access, name) for name in names)
+        yield from (self / one.name for one in self.entries() if PurePosixPath(one.name).match(pattern))
 
     def entries(self) -> list[ListedObject]:
-        return [
-            ListedObject(one.base_name, ObjectStatus(one.size or 0, (one.mtime_ns or 0) / 1e9))
-            for one in self._below(recursive=False)
-        ]
+        import obstore
+
+        listed = self._ask(lambda store, key: obstore.list_with_delimiter(store, key or None))
+        found = {one["path"]: _status(one) for one in listed["objects"] if one["path"] != self._key[1]}  # its own mark
+        found |= dict.fromkeys(listed["common_prefixes"], ObjectStatus(0, 0.0))
+        return [ListedObject(name[self._beginning :], status) for name, status in found.items()]
 
     # What can be done there ----------------------------------------------------------------------------------------
 
@@ -129,10 +137,7 @@ class ObjectPath:
 
     def write_new(self, content: bytes, *, synced: bool = False) -> None:
         """A writer whose answer was lost is told, too, that the object is there."""
-        import obstore
-
-        with self._asking():
-            obstore.put(*self._key, content, mode="create", use_multipart=False)
+        self._write(content, mode="create")
 
     def move_to(self, other: ObjectPath, /) -> None:
         other._write(self.read_at_most(_LARGEST_COPY))
@@ -148,46 +153,80 @@ class ObjectPath:
 
     def make_new_folder(self, *, within: ObjectPath) -> None:
         """Check that the folder is new. Its name is a fresh id, so no other process writes there."""
-        if self.exists():
+        if self.is_dir():
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))
 
     def total_bytes(self) -> int:
-        return sum(found.size or 0 for found in self._below() if found.is_file)
+        return sum(one["size"] for one in self._below())
 
     def last_modified(self) -> float | None:
-        return max(((found.mtime_ns or 0) / 1e9 for found in self._below() if found.is_file), default=None)
+        return max((one["last_modified"].timestamp() for one in self._below() if one["size"]), default=None)
 
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
         """List everything at once: a request for each folder would take longer than many pages of names."""
-        names = (found.path[len(self.path) + 1 :].split("/") for found in self._below())
+        names = (one["path"][self._beginning :].split("/") for one in self._below() if one["size"])
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 
     def files(self) -> Iterator[ObjectPath]:
-        yield from (ObjectPath(self.access, one.path) for one in self._below(must_be_there=True) if one.is_file)
+        """Yield all objects, but for the empty ones that mark folders: something is below their names."""
+        found = {one["path"]: one["size"] for one in self._below() if one["path"] != self._key[1]}
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(self))
+        above = {name.rpartition("/")[0] for name in found}
+        yield from (self._at(name) for name, size in found.items() if size or name not in above)
 
     def delete_tree(self) -> None:
-        with suppress(FileNotFoundError), _said_by_arrow(self.access):
-            _files(self.access).delete_dir(self.path)
+        """Delete all objects in one request for many; again where another process deleted some of them meanwhile."""
+        import obstore
+
+        found = [*self._below()]
+        while names := [one["path"] for one in found if one["size"]]:
+            with suppress(FileNotFoundError):
+                self._ask(lambda store, _: obstore.delete(store, names))
+            found = [*self._below()]
+        for name in sorted((one["path"] for one in found), reverse=True):  # Azure's folders, once they are empty
+            self._at(name).unlink(missing_ok=True)
+        if found and (marks := self.access.marks()) is not None and any(True for _ in self._below()):
+            with _explained(self), suppress(FileNotFoundError):
+                marks.delete_dir(self.path)
 
     def read_at_most(self, most: int) -> bytes:
         import obstore
 
-        with self._asking():
-            found = obstore.get(*self._key)
+        def read(store: ObjectStore, key: str) -> bytes:
+            found = obstore.get(store, key)
             if found.meta["size"] > most:
                 raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
             return bytes(found.bytes())
 
+        return self._ask(read)
+
+    def read_part(self, start: int, end: int) -> bytes:
+        """Return the bytes from one place to another, fetched in pieces at a time where they are many."""
+        import obstore
+
+        def piece(at: int) -> bytes:
+            return bytes(self._ask(lambda *key: obstore.get_range(*key, start=at, end=min(at + _PIECE, end))))
+
+        if end - start <= _PIECE:
+            return piece(start) if start < end else b""
+        with ThreadPoolExecutor(8, thread_name_prefix="helix-store") as threads:
+            return b"".join(threads.map(piece, range(start, end, _PIECE)))
+
     def open_binary(self) -> BinaryIO:
-        with _said_by_arrow(self.access):
-            return cast(BinaryIO, _files(self.access).open_input_file(self.path))
+        return cast(BinaryIO, _ObjectFile(self, self.stat().st_size))
 
     readable = open_binary
 
     @contextmanager
     def writable(self) -> Iterator[Any]:
-        with _said_by_arrow(self.access), _files(self.access).open_output_stream(self.path) as file:
+        """A file in memory, written as an object at the end: half of one is never there."""
+        import pyarrow as pa
+
+        with pa.BufferOutputStream() as file:
             yield file
+            content = file.getvalue().to_pybytes()
+        self._write(content, use_multipart=None)
 
     @property
     def spark_uri(self) -> str:
@@ -195,66 +234,80 @@ class ObjectPath:
 
     @property
     def table_uri(self) -> str:
-        return f"s3://{self.path}"
+        return str(self)
 
     @property
     def table_options(self) -> dict[str, str]:
-        return self.access.delta()
+        return delta_options(self.access)
 
     def room(self) -> str:
         return ""
 
-    # By obstore ----------------------------------------------------------------------------------------------------
+    # Requests ------------------------------------------------------------------------------------------------------
 
     @property
-    def _key(self) -> tuple[S3Store, str]:
+    def _key(self) -> tuple[ObjectStore, str]:
         bucket, _, key = self.path.partition("/")
-        return _bucket_of(self.access, bucket), key
+        return bucket_of(self.access, bucket), key
 
-    def _write(self, content: bytes) -> None:
+    @property
+    def _beginning(self) -> int:
+        """Letters of an object's name before its name in this folder."""
+        return len(self._key[1]) + 1 if self._key[1] else 0
+
+    def _at(self, key: str) -> ObjectPath:
+        return ObjectPath(self.access, f"{self.bucket}/{key}")
+
+    def _ask(self, request: Callable[[ObjectStore, str], T]) -> T:
+        with _explained(self):
+            return request(*self._key)
+
+    def _write(self, content: Any, **how: Any) -> None:
         import obstore
 
-        with self._asking():
-            obstore.put(*self._key, content, use_multipart=False)
+        self._ask(lambda store, key: obstore.put(store, key, content, **{"use_multipart": False, **how}))
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        from obstore import exceptions
+    def _below(self) -> Iterator[ObjectMeta]:
+        """List all objects below a folder, page by page."""
+        import obstore
 
-        name = str(self)
-        try:
-            with answering(self.access.where):
-                yield
-        except (exceptions.NotFoundError, FileNotFoundError) as error:
-            raise FileNotFoundError(errno.ENOENT, "there is no such object", name) from error
-        except exceptions.AlreadyExistsError as error:
-            raise FileExistsError(errno.EEXIST, "the object is there already", name) from error
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise StoreError(errno.EACCES, f"the store refuses it: {_refusal(error)}", name) from error
-        except exceptions.BaseError as error:
-            raise StoreError(errno.EIO, _refusal(error), name) from error
+        pages = self._ask(lambda store, key: iter(obstore.list(store, key or None, chunk_size=1000)))
+        while page := self._ask(lambda *_: next(pages, None)):
+            yield from page
 
-    # By pyarrow ----------------------------------------------------------------------------------------------------
 
-    def _type(self) -> str:
-        with _said_by_arrow(self.access):
-            return str(_files(self.access).get_file_info(self.path).type.name)
+class _ObjectFile(io.RawIOBase):
+    """An object to read and to seek in: each read is a request."""
 
-    def _below(self, *, recursive: bool = True, must_be_there: bool = False) -> list[FileInfo]:
-        from pyarrow.fs import FileSelector
+    def __init__(self, path: ObjectPath, size: int) -> None:
+        self._path, self._size, self._at = path, size, 0
 
-        try:
-            with _said_by_arrow(self.access):
-                # Where it may be missing (`allow_not_found`), pyarrow does not tell that the bucket is.
-                return list(_files(self.access).get_file_info(FileSelector(self.path, recursive=recursive)))
-        except FileNotFoundError:
-            if must_be_there:
-                raise
-            return []
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = max(0, (0, self._at, self._size)[whence] + offset)
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
+        content = self._path.read_part(self._at, end)
+        self._at += len(content)
+        return content
+
+
+def _status(found: ObjectMeta) -> ObjectStatus:
+    return ObjectStatus(found["size"], found["last_modified"].timestamp())
 
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
-_AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 
 def _refusal(error: Exception) -> str:
@@ -264,54 +317,43 @@ def _refusal(error: Exception) -> str:
 
 
 @contextmanager
-def _said_by_arrow(access: S3Access) -> Iterator[None]:
-    """Raise pyarrow's errors with what the store said in `strerror`, and of the class that fits."""
+def _explained(path: ObjectPath) -> Iterator[None]:
+    """Raise what a request raises with what the store said in `strerror`, and of the class that fits."""
+    from obstore import exceptions
+
     try:
-        with answering(access.where):
+        with answering(path.access.where):
             yield
     except StoreError:
         raise
-    except OSError as error:
-        text = error.strerror or str(error)
-        said = _AWS_ERROR.search(text)
-        text = (f"{said[1]}: {said[2]}" if said else text)[:300]
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(errno.ENOENT, text) from error
-        raise StoreError(errno.EIO, text) from error
+    except (exceptions.BaseError, FileNotFoundError) as error:
+        raise _error_of(error, path) from error
 
 
-@cache
-def _bucket_of(access: S3Access, bucket: str) -> S3Store:
-    from obstore.store import S3Store
+def _error_of(error: Exception, path: ObjectPath) -> OSError:
+    from obstore import exceptions
 
-    return S3Store(bucket, **access.obstore())
-
-
-@cache
-def _files(access: S3Access) -> S3FileSystem:
-    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
-
-    return S3FileSystem(**access.arrow(), retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES))
+    name, text = str(path), _refusal(error)
+    if any(said in text for said in _NO_BUCKET):
+        return StoreError(errno.ENODEV, f"there is no bucket {path.bucket!r} at {path.access.where}", name)
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "there is no such object", name)
+    if isinstance(error, exceptions.AlreadyExistsError):
+        return FileExistsError(errno.EEXIST, "the object is there already", name)
+    if text.startswith(("401", "403")) or "ExpiredToken" in text:
+        return StoreError(errno.EACCES, f"the store refuses it: {text}", name)
+    return StoreError(errno.EIO, text, name)
 
 
 def object_path(root: str) -> ObjectPath:
     """Return the place that an address such as ``s3a://bucket/path`` names. Raises CatalogError if it is no such
     address, or the store cannot be reached, has no such bucket, or refuses the credentials."""
-    scheme, _, rest = root.partition("://")
-    path = re.sub("/+", "/", rest).strip("/")
-    if scheme not in SCHEMES or not path or ".." in path.split("/"):
-        raise NotACatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
-                               remedy="give a folder's path, or s3a://BUCKET/PATH")
-    if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):
-        raise NotACatalogError(f"the catalog {root!r} has {' '.join(odd)!r} in its name",
-                               exists="libraries write such letters in addresses in different ways",
-                               remedy="use letters, digits, and . _ = - only")
-    found = ObjectPath(access_from(), path)
+    found = ObjectPath(*parse_address(root))
     if importlib.util.find_spec("obstore") is None:
         raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
-                           remedy=install("s3"))
+                           remedy=install("stores"))
     try:
-        next(iter(found.glob("*")), None)
+        found.entries()
     except OSError as error:
         raise _unreachable(found, error) from error
     return found
@@ -325,25 +367,64 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise CatalogError(f"the catalog {marker.parent} cannot be written: {error.strerror}",
-                           remedy="allow these credentials to write, or name another place; "
-                           "log and explain work without writing") from error
+        raise _unwritable(marker.parent, error) from error
     raise CatalogError(
         f"the store at {marker.access.where} does not honour If-None-Match when an object is written",
         exists="two runs at once could lose each other's records",
-        remedy="use a store that does (AWS S3 does, MinIO does), or a local folder",
+        remedy="use a store that does (AWS S3, Azure and Google do), or a local folder",
     )
+
+
+TRIED = ".helix-try-"
+"""What the name of a file begins with by which a disk or a store is tried."""
+
+_NEAR = 60.0
+"""Seconds by which a store's clock may differ: runs elsewhere that give no sign for as long are taken for dead."""
+
+
+def try_store(root: ObjectPath) -> str:
+    """Write an object in a place and delete it again; return in words what the store does as a catalog needs it.
+
+    Raises:
+        CatalogError: it writes over what is there, does not show at once what was written, its clock is wrong, or it
+            cannot be written to.
+    """
+    tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
+    try:
+        before = time.time()
+        tried.write_new(content)
+        now = (before + time.time()) / 2
+        try:
+            check_conditional(tried, "another")
+            listed = {one.name: one.stat().st_mtime for one in root.entries()}
+            if tried.name not in listed or tried.read_at_most(len(content)) != content:
+                raise CatalogError(f"the store at {root.access.where} does not show at once what was written",
+                                   exists="records would be missed", remedy="use another store, or a local folder")
+        finally:
+            tried.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    ahead = listed[tried.name] - now
+    if abs(ahead) > _NEAR:
+        late = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+        raise CatalogError(f"this machine's clock is {late} that of the store at {root.access.where}",
+                           exists="results and records are sound; whether a run elsewhere is alive is told wrongly",
+                           remedy="set this machine's clock by a time server")
+    return f"{root} at {root.access.where} creates only what is absent and shows at once what was written"
+
+
+def _unwritable(root: ObjectPath, error: OSError) -> CatalogError:
+    return CatalogError(f"the catalog {root} cannot be written: {error.strerror}",
+                        remedy="allow these credentials to write, or name another place; "
+                        "log and explain work without writing")
 
 
 def _unreachable(root: ObjectPath, error: OSError) -> CatalogError:
     where, text = root.access.where, error.strerror or str(error)
-    if "NO_SUCH_BUCKET" in text:
-        return CatalogError(f"there is no bucket {root.bucket!r} at {where}",
-                            remedy="make it, name another, or set AWS_ENDPOINT_URL and AWS_REGION to where it is")
-    if any(word in text for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "UNAUTHORIZED")):
-        given = "those in AWS_ACCESS_KEY_ID" if root.access.key else "none are set"
-        return CatalogError(f"the bucket {root.bucket!r} at {where} refuses these credentials",
-                            exists=f"{given}; {text}",
-                            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, if any)")
+    if error.errno == errno.ENODEV:
+        return CatalogError(text, remedy="make it, name another, or set the variables of the store to where it is")
+    if error.errno == errno.EACCES:
+        return CatalogError(f"the bucket {root.bucket!r} at {where} refuses these credentials", exists=text,
+                            remedy=f"set {root.access.variables}")
     return CatalogError(f"the object store at {where} cannot be reached", exists=text,
-                        remedy="check the network, AWS_ENDPOINT_URL and AWS_REGION")
+                        remedy="check the network, and the variables that name the store")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from helix_spark.catalog.places.object_store import ObjectPath, ObjectStatus
 from helix_spark.regular_files import OddFileError, open_regular, read_regular
-from helix_spark.s3_access import StoreError
+from helix_spark.store_access import StoreError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -374,9 +374,7 @@ def is_out_of_reach(error: BaseException) -> bool:
     """True if an error says that what is stored could not be reached or held, and not that it is damaged or gone."""
     if isinstance(error, StoreError | MemoryError):
         return True
-    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and (
-        error.errno in _OUT_OF_REACH or "AWS Error" in str(error)  # by pyarrow's own readers
-    )
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno in _OUT_OF_REACH
 
 
 def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -394,6 +392,6 @@ def is_remote(root: Any) -> bool:
 
 
 def spark_options(places: Iterable[Place]) -> Mapping[str, str]:
-    """Return what Spark must know of the stores of some places; see `S3Access.hadoop`."""
+    """Return what Spark must know of the stores of some places; see `StoreAccess.hadoop`."""
     stores = (place.access.hadoop(place.bucket) for place in places if isinstance(place, ObjectPath))
     return {name: value for options in stores for name, value in options.items()}

@@ -43,14 +43,14 @@ class Wanted:
         versions: of what runs in it, by name; of files their size and time.
         environment: digests of the variables that Python workers would see, by name. No value of one is in it.
         settings: Spark's.
-        reaches_store: whether it needs the classes by which Spark reaches an object store.
+        file_system: the class by which Spark reaches the object store that the catalog is in; empty for a folder.
     """
 
     folder: str
     versions: Mapping[str, str]
     environment: Mapping[str, str]
     settings: Mapping[str, str]
-    reaches_store: bool = False
+    file_system: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,12 +60,12 @@ class Wanted:
         return Wanted(**given)
 
 
-def wanted_now(settings: Mapping[str, str], folder: Path, *, reaches_store: bool = False) -> Wanted:
+def wanted_now(settings: Mapping[str, str], folder: Path, file_system: str = "") -> Wanted:
     """Return what a run of this process wants, with these settings of Spark, in a folder."""
     found = folder.stat()
     # A JVM stays in the folder in which it was started, whatever has its name later.
     versions = {**_versions(), "the folder": f"{found.st_dev} {found.st_ino}"}
-    return Wanted(str(folder), versions, environment_digests(os.environ), dict(settings), reaches_store)
+    return Wanted(str(folder), versions, environment_digests(os.environ), dict(settings), file_system)
 
 
 def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
@@ -128,7 +128,7 @@ def why_unfit(
         return f"{name} was replaced"
     if name := _first_different(has.environment, wanted.environment):
         return f"the variable {name} is another"
-    if wanted.reaches_store and not has.reaches_store:
+    if wanted.file_system not in ("", has.file_system):
         return "the catalog is in an object store"
     differing = _different(has.settings, wanted.settings)
     fixed = next((name for name in differing if name not in _HELD_BY_SERVER and not is_session_setting(name)), "")

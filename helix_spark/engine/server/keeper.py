@@ -132,7 +132,7 @@ class Keeper:
             }
             settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}  # two runs at once share the cores
             self.server = ConnectServer(
-                settings, store if self.has.reaches_store else NO_SETTINGS, NO_SETTINGS, collector=STAYING_COLLECTOR
+                settings, store if self.has.file_system else NO_SETTINGS, NO_SETTINGS, collector=STAYING_COLLECTOR
             )
             self._pristine = context_state(self.server.driver)
         except HelixError as error:
@@ -285,7 +285,7 @@ class Keeper:
         with self._lock:
             is_first, self.spark_is_wanted = not self.spark_is_wanted, True
             if is_first:
-                asked = replace(self.has, settings=wanted.settings, reaches_store=wanted.reaches_store)
+                asked = replace(self.has, settings=wanted.settings, file_system=wanted.file_system)
                 if why := why_unfit(asked, wanted):
                     self.over.set()
                     return {"unfit": why, "busy": False}

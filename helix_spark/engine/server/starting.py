@@ -39,7 +39,7 @@ from helix_spark.engine.spark.connect_server import (
 )
 from helix_spark.engine.spark.driver_client import for_workers
 from helix_spark.engine.spark.gateway import JvmStart
-from helix_spark.engine.spark.settings import is_local
+from helix_spark.engine.spark.settings import file_system_of, is_local
 from helix_spark.errors import SetupError
 
 _TO_START = 300.0
@@ -102,26 +102,26 @@ def start_server(
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
             with suppress(ImportError):
                 import_pyspark()
-            if (found := attach(settings, reaches_store=bool(store), say=say)) is not None:
+            if (found := attach(settings, file_system_of(store), say)) is not None:
                 return found
     return ConnectServer(author, store, defaults, jvm_start)
 
 
 def attach(
-    settings: Mapping[str, str], *, reaches_store: bool, say: Callable[[str], None]
+    settings: Mapping[str, str], file_system: str, say: Callable[[str], None]
 ) -> AttachedServer | None:
     """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
     itself: another run uses one that does not fit.
 
     Args:
         settings: Spark's, all that are planned.
-        reaches_store: whether it needs the classes by which Spark reaches an object store.
+        file_system: see `Wanted`.
         say: is told what a person should know.
 
     Raises:
         SetupError: Spark could not be started.
     """
-    begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), reaches_store=reaches_store)
+    begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), file_system)
     try:
         point = MeetingPoint.of(wanted.folder)
     except SetupError as error:

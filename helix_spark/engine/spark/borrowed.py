@@ -14,12 +14,12 @@ from weakref import WeakSet
 from helix_spark.answers.sent_requests import rpc_error, server_message
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import exit_status
-from helix_spark.engine.spark.jars import hadoop_version, installed_pair
+from helix_spark.engine.spark.jars import installed_pair, store_artifact
 from helix_spark.engine.spark.settings import (
     CHANGES_NO_ANSWER,
     CHANGES_RESULTS,
     DELTA,
-    S3A,
+    file_system_of,
     given_around,
     results_settings,
 )
@@ -74,7 +74,7 @@ def make_ready(
 ) -> None:
     """Set `wanted` settings of a borrowed session, and Hadoop's for the object store that the catalog is in. Raises
     SetupError if the session will not do."""
-    check_usable(spark, reaches_store=bool(store))
+    check_usable(spark, file_system_of(store))
     if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
         given_back.callback(client.set_for_store(store))
     given_back.enter_context(holding(spark, wanted))
@@ -140,8 +140,8 @@ def check_alive(spark: SparkSession) -> None:
         )
 
 
-def check_usable(spark: SparkSession, *, reaches_store: bool) -> None:
-    """Raises SetupError if the user's session has ended, or was started without Delta, or without the classes by which
+def check_usable(spark: SparkSession, file_system: str = "") -> None:
+    """Raises SetupError if the user's session has ended, or was started without Delta, or without the class by which
     it is to reach a catalog in an object store. What a server elsewhere lacks shows when it is used."""
     check_alive(spark)
     check_version(str(spark.version), "the Spark of the session that is given")
@@ -158,11 +158,11 @@ def check_usable(spark: SparkSession, *, reaches_store: bool) -> None:
             exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
             remedy="\n    ".join((_START_YOURS, *needs)),
         )
-    if reaches_store and lacks(S3A):
+    if file_system and lacks(file_system):
         raise SetupError(
-            "the Spark session that is running has no S3A, without which it reaches no object store",
-            exists="the catalog is in one",
-            remedy=f"{_START_YOURS}\n    --packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
+            f"the Spark session that is running has no {file_system.rpartition('.')[2]}, without which it does not "
+            "reach the object store",
+            exists="the catalog is in one", remedy=f"{_START_YOURS}\n    --packages {store_artifact(file_system)}",
         )
 
 

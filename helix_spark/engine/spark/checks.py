@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_spark.cache_folder import cache_folder
+from helix_spark.catalog.places.object_store import ObjectPath, try_store
 from helix_spark.catalog.places.place import is_remote, what_is_there
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
@@ -18,14 +19,14 @@ from helix_spark.engine.spark.jars import (
     check_jars,
     installed_pair,
     kept_jars,
-    s3a_jars,
     spark_home,
+    store_jars,
 )
 from helix_spark.engine.spark.java import find_java
-from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
+from helix_spark.engine.spark.settings import GIB, driver_memory, file_system_of, machine_memory
 from helix_spark.errors import CatalogError, SetupError
-from helix_spark.s3_access import access_from
 from helix_spark.sizes import without_password
+from helix_spark.store_access import parse_address
 from helix_spark.versions import refused_python
 
 LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 7 * GIB // 2
@@ -68,7 +69,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
     }
     if catalog is not None:
         if is_remote(catalog):
-            looks["store's jars"] = lambda: _jars(s3a_jars(environ), environ)
+            looks["store's jars"] = lambda: _store_jars(str(catalog), environ)
         looks["catalog"] = lambda: _catalog(catalog)
     return [_check(name, look) for name, look in looks.items()]
 
@@ -105,9 +106,15 @@ def _pair(environ: Mapping[str, str]) -> str:
 def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
     found = kept_jars(jars, environ)
     if found is None:
-        return "not there yet; the first session gets them (14 MB, once)"
+        return "not there yet; the first session gets them, once"
     check_jars(found, jars, environ)
     return f"{len(found)} in {found[0].parent}"
+
+
+def _store_jars(catalog: str, environ: Mapping[str, str]) -> str:
+    access, path = parse_address(catalog)
+    file_system = file_system_of(access.hadoop(path.partition("/")[0]))
+    return _jars(store_jars(file_system, environ), environ) if file_system else "none: Spark does not reach this store"
 
 
 def _solver() -> str:
@@ -144,13 +151,13 @@ def _folder(folder: Path, remedy: str) -> str:
 
 def _catalog(where: Path | str) -> str:
     """Check whether a run would take the folder for its catalog, and how much fits, or whether the store answers and
-    lets us in. Nothing is made that is not there: whether a new catalog can be written in a store is not known."""
+    does what a catalog needs of it."""
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(where, create=True)
     catalog.check_writable()
-    if is_remote(where):
-        return f"{catalog.root} at {access_from().where}"
+    if isinstance(catalog.root, ObjectPath):
+        return try_store(catalog.root)
     return _folder(Path(where), "give --catalog a folder you may write to")
 
 

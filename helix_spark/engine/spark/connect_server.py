@@ -19,14 +19,14 @@ from typing import Any
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
-from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
+from helix_spark.engine.spark.jars import delta_jars, get_jars, spark_home, store_artifact, store_jars
 from helix_spark.engine.spark.java import begin_draft, find_java, keep_draft, ready_archive
 from helix_spark.engine.spark.settings import (
     DELTA,
     MODELS_AS_CLASSIC,
-    S3A,
-    brings_s3a,
+    brings,
     check_settings,
+    file_system_of,
     given_around,
     is_local,
     machine_memory,
@@ -167,7 +167,7 @@ class ConnectServer:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     self.driver = self._start(
-                        {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store)
+                        {"spark.sql.warehouse.dir": warehouse, **settings}, file_system_of(store)
                     )
                     self.address, _ = serve(self.driver)
             except BaseException:
@@ -230,25 +230,25 @@ class ConnectServer:
         self._jvm_start.give_up()
         self._discard()
 
-    def _start(self, settings: Mapping[str, str], reaches_store: bool) -> Any:
+    def _start(self, settings: Mapping[str, str], file_system: str) -> Any:
         """Start the classic session, and return it."""
         from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 
         jars = delta_jars()
         further: tuple[Path, ...] = ()
-        if reaches_store and not brings_s3a(settings, spark_home()):
-            further = get_jars(s3a_jars())
+        if file_system and not brings(store_artifact(file_system).split(":")[1], settings, spark_home()):
+            further = get_jars(store_jars(file_system))
         if _jvm_is_given():
             settings = _add_to_given_jvm(DELTA["spark.sql.extensions"], jars, settings)
-            settings = _add_to_given_jvm(S3A, further, settings) if further else settings
+            settings = _add_to_given_jvm(file_system, further, settings) if further else settings
         else:
             java = find_java()
             ready = ready_archive(java, jars)
             # With options of the author's it would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
             self._draft = None if ready or options else begin_draft(java, jars)
-            # S3A's are not on the class path proper: an archive made without them would not fit any more.
+            # A store's are not on the class path proper: an archive made without them would not fit any more.
             named = further if is_local(settings["spark.master"]) else (*jars, *further)
             settings = gateway.launch_settings(
                 jars, _with_jars(settings, named), ready, self._draft, self._collector

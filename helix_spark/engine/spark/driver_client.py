@@ -262,16 +262,21 @@ class DriverClient:
         return True
 
     def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
-        """Set those of Hadoop's settings, as the whole context has them, that have no value; return what takes them
-        back."""
+        """Set those of Hadoop's settings, as the whole context has them, that have no value, or a default of Hadoop's;
+        return what takes them back."""
         settings = self.classic.sparkContext._jsc.hadoopConfiguration()
-        missing = [name for name in wanted if settings.get(name) is None]
-        for name in missing:
+        before = {
+            name: settings.get(name) for name in wanted
+            if all(source.endswith("-default.xml") for source in settings.getPropertySources(name) or ())
+        }
+        for name in before:
             settings.set(name, wanted[name])
 
         def undo() -> None:
-            for name in () if self.is_stopping() else missing:
+            for name, value in () if self.is_stopping() else before.items():
                 settings.unset(name)
+                if value is not None:
+                    settings.set(name, value)
 
         return undo
 

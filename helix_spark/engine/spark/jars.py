@@ -36,9 +36,20 @@ _IN_SPARK = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"
 _SDK_CLIENTS = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client")
 """S3A names the SDK as one bundle of 686 MB. What it uses of that takes 14 MB as packages of their own."""
 
-_NOT_FOR_S3A = (
-    "software.amazon.awssdk:bundle,io.netty:*,commons-*:*,org.slf4j:*,org.wildfly.openssl:*,org.apache.httpcomponents:*"
-)
+FILE_SYSTEMS = {
+    "org.apache.hadoop.fs.s3a.": (
+        "hadoop-aws", "software.amazon.awssdk:bundle,io.netty:*,commons-*:*,org.slf4j:*,org.wildfly.openssl:*,"
+        "org.apache.httpcomponents:*",
+    ),
+    "org.apache.hadoop.fs.azurebfs.": (
+        "hadoop-azure", "com.microsoft.azure:*,commons-*:*,org.slf4j:*,org.apache.httpcomponents:*,org.hdrhistogram:*",
+    ),
+    "org.apache.hadoop.fs.gs.": (
+        "hadoop-gcp", "com.*:*,io.*:*,commons-*:*,javax.*:*,org.slf4j:*,org.codehaus*:*,org.checkerframework:*,"
+        "org.conscrypt:*,org.threeten:*,org.json:*,org.apache.httpcomponents:*",
+    ),
+}
+"""By the package of a file system's class its artifact, and what that names and Spark or the artifact itself brings."""
 
 DIGESTS = Path(__file__).with_name("jar_digests.txt")
 """SHA-256 of each jar, as `sha256sum` writes it in the folder of all sets; `make constraints` writes it."""
@@ -97,23 +108,32 @@ class DeltaPair:
         return JarSet(f"{artifact}-{self.delta}", coordinates, _IN_SPARK, coordinates)
 
 
-def s3a_jars(environ: Mapping[str, str] = os.environ) -> JarSet:
-    """Return the jars with which Spark reaches an S3 store: Hadoop's S3A and its part of AWS's SDK.
+def store_artifact(file_system: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the package that has the class of a file system of Hadoop's, of the version that Spark has, as Maven
+    writes it. Raises SetupError if that cannot be told."""
+    name = next(name for package, (name, _) in FILE_SYSTEMS.items() if file_system.startswith(package))
+    return f"org.apache.hadoop:{name}:{hadoop_version(environ)}"
+
+
+def store_jars(file_system: str, environ: Mapping[str, str] = os.environ) -> JarSet:
+    """Return the jars with which Spark reaches an object store by a file system of Hadoop's, named by its class: for
+    S3 with its part of AWS's SDK.
 
     Raises:
         SetupError: Spark's version of Hadoop was never tried.
     """
-    hadoop = hadoop_version(environ)
+    artifact = store_artifact(file_system, environ)
+    _, name, hadoop = artifact.split(":")
     if hadoop not in SDK_OF:
         raise SetupError(
             f"which jars Hadoop {hadoop} needs for an object store is not known",
             exists=f"known are {', '.join(SDK_OF)}",
-            remedy=f"name org.apache.hadoop:hadoop-aws:{hadoop} in spark.jars.packages, or use Spark's own pyspark",
+            remedy=f"name {artifact} in spark.jars.packages, or use Spark's own pyspark",
         )
-    s3a = f"org.apache.hadoop:hadoop-aws:{hadoop}"
-    clients = (f"software.amazon.awssdk:{client}:{SDK_OF[hadoop]}" for client in _SDK_CLIENTS)
-    title = f"{s3a} and AWS's SDK"
-    return JarSet(f"hadoop-aws-{hadoop}", ",".join([s3a, *clients]), _NOT_FOR_S3A, title, is_required=False)
+    clients = [f"software.amazon.awssdk:{client}:{SDK_OF[hadoop]}" for client in _SDK_CLIENTS]
+    coordinates = [artifact, *(clients if name == "hadoop-aws" else ())]
+    excluded = next(excluded for known, excluded in FILE_SYSTEMS.values() if known == name)
+    return JarSet(f"{name}-{hadoop}", ",".join(coordinates), excluded, artifact, is_required=False)
 
 
 def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:

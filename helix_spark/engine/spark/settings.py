@@ -19,9 +19,6 @@ from helix_spark.errors import SetupError
 
 GIB = 2**30
 
-S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
-"""The class by which Spark reaches an S3 store."""
-
 DELTA = MappingProxyType({
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -181,17 +178,27 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
     }
 
 
-def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
-    """Return whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the
-    way.
+def file_system_of(store: Mapping[str, str]) -> str:
+    """Return the class of Hadoop's own file system that its settings for a store name; empty if they name none.
 
-    >>> none = Path("nowhere")
-    >>> brings_s3a({"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}, none), brings_s3a({}, none)
+    >>> file_system_of({"fs.gs.impl": "org.apache.hadoop.fs.gs.GoogleHadoopFileSystem"}), file_system_of({})
+    ('org.apache.hadoop.fs.gs.GoogleHadoopFileSystem', '')
+    """
+    named = (value for name, value in store.items() if re.fullmatch(r"fs\.(s3a|abfss?|gs)\.impl", name))
+    return next((value for value in named if value.startswith("org.apache.hadoop.fs.")), "")
+
+
+def brings(artifact: str, settings: Mapping[str, str], home: Path) -> bool:
+    """Return whether the settings name an artifact of Hadoop's themselves, or Spark's folder has it: another copy would
+    be in the way.
+
+    >>> none, settings = Path("nowhere"), {"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}
+    >>> brings("hadoop-aws", settings, none), brings("hadoop-aws", {}, none)
     (True, False)
     """
     names = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
-    named = any("hadoop-aws" in settings.get(name, "") for name in names)
-    return named or any((home / "jars").glob("hadoop-aws-*.jar"))
+    named = any(artifact in settings.get(name, "") for name in names)
+    return named or any((home / "jars").glob(f"{artifact}-*.jar"))
 
 
 def driver_memory(memory_bytes: int) -> str:

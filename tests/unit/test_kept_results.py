@@ -20,7 +20,7 @@ RELEASED = "it is not kept any more"
 
 
 def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> ServedResults:
-    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
+    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None, refused=set())
     nothing: Any = None
     view = CatalogView("train", {one.signature: one for one in live}, (), None, (), (), 1, 0)
     return ServedResults(

@@ -97,7 +97,7 @@ def test_the_query_merges_records_by_the_rules(
         log = log_in(folder := LocalPath(name))
         ledger = ResultLedger(log)
         for number, together in enumerate(appended, 1):
-            ledger.append(together)
+            ledger._records.append(together)
             if number == folded_after:
                 assert fold(log) == number
         looks = [one.look_up(declared, signatures) for one in (ledger, ResultLedger(log_in(folder)))]
@@ -111,7 +111,8 @@ def test_the_query_merges_records_by_the_rules(
 def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
     ledger: ResultLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.append([record(A, A, compute_seconds=2.0), *(record(A, A, load_seconds=float(n)) for n in range(50))])
+    loaded = (record(A, A, load_seconds=float(n)) for n in range(50))
+    ledger._records.append([record(A, A, compute_seconds=2.0), *loaded])
     handed: list[int] = []
     select = RecordLog.select
 
@@ -129,7 +130,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
 
 def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:
     for signature in (B, C, B):
-        ledger.append([record(A, signature)])
+        ledger._records.append([record(A, signature)])
     known = ledger.look_up([A], ())
     assert known.stood_for == {A: (B, C)}
     assert known.standing == {A: B}
@@ -159,7 +160,7 @@ def test_records_of_an_older_version_are_read_before_and_after_others_are_writte
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, lowered="x", random="calls rand")])
     ledger = ResultLedger(log_in(tmp_path / "records"))
     assert ledger.look_up([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
-    ledger.append([record(A, A, read_seconds=0.5)])
+    ledger._records.append([record(A, A, read_seconds=0.5)])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5)
     assert ledger.look_up([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])

@@ -54,7 +54,9 @@ def stored(runs: Runs, catalog: Catalog, server: FakeServer, said: list[str]) ->
         served = spark.client._internal_stub.service.served
         (table,) = served.tables
         origin = Origin(table.question.identity, "train", "kept", 1)
-        keeper: Any = SimpleNamespace(catalog=catalog, tell=said.append, answerer=SimpleNamespace(served=served))
+        keeper: Any = SimpleNamespace(
+            catalog=catalog, tell=said.append, answerer=SimpleNamespace(served=served), refused=set()
+        )
         (record,) = store_served([(origin, table.question)], keeper)
         return record
 

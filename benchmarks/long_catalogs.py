@@ -2,7 +2,8 @@
 
 A catalog of so many iterations of the census workflow, recorded as runs do. Seconds of an append, early and late; then
 processes that open it and read what a plan reads: seconds beyond Python's own start with the index of an earlier
-process and without one, and how many requests an S3 store answers (moto's, on this machine).
+process and without one, and how many requests an S3 store answers (moto's, on this machine). In the end all but a tenth
+of it expires.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.history import filled_catalog
 from benchmarks.local_store import local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.run.expiry import Expiry
 from jobs.census import census
 
 _TIMES = 5
@@ -55,15 +57,26 @@ def main() -> None:
         os.environ["HELIX_INDEX"] = str(root / "index")
         found: dict[str, object] = {"iterations": given.iterations, "append": _appends(root / "short", given.appends)}
         filled_catalog(root / "long", census(), given.iterations)
-        records = root / "long" / "records"
-        found["files"] = len(list(records.iterdir()))
-        found["bytes"] = sum(file.stat().st_size for file in records.iterdir() if file.is_file())
+        found |= _size(root / "long")
         found["with an index"] = _opened(root / "long", given.iterations, root / "index")
         found["without"] = _opened(root / "long", given.iterations, None)
         found["in a store"] = _in_store(root / "long", given.iterations)
+        found["expired"] = _expired(root / "long", given.iterations // 10)
     print(json.dumps(found, indent=1))
     if given.save is not None:
         given.save.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _size(root: Path) -> dict[str, int]:
+    files = [file for file in (root / "records").iterdir() if file.is_file()]
+    return {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
+
+
+def _expired(root: Path, staying: int) -> Mapping[str, float]:
+    """Seconds for all but so many iterations to expire, and what the records take then."""
+    begun = time.perf_counter()
+    Expiry(iterations=staying).expire(Catalog.open(root, create=False))
+    return {"seconds": round(time.perf_counter() - begun, 1), **_size(root)}
 
 
 def _appends(root: Path, count: int) -> Mapping[str, float]:

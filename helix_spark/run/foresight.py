@@ -12,7 +12,7 @@ from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
-from helix_spark.costs.starts import fresh_process, start_price
+from helix_spark.costs.starts import fresh_process, session_seconds
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import (
@@ -103,7 +103,7 @@ def foresee(
     return replace(
         problem, scenarios=scenarios(found, again), horizon=horizon(len(had) + 1),
         others=others_among(records.view.own.values(), problem, records),
-        start_price=start_price(starts_of(records.view)),
+        start_price=session_seconds(starts_of(records.view)),
         fresh_process=fresh_process([*(record.writer for record in had), writer], one_run),
     )
 

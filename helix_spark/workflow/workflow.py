@@ -21,7 +21,7 @@ from helix_spark.workflow.declaration import (
     wishes_from,
 )
 from helix_spark.workflow.declared_at import builder, caller, is_cell
-from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
+from helix_spark.workflow.functions import RESULTS, location_of, parameters_of, returned_form
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,
@@ -291,7 +291,7 @@ class Workflow:
         may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
         return self._declare(
             Node(
-                name, kind, operator, inputs, result_of(returns), where,
+                name, kind, operator, inputs, RESULTS[returns], where,
                 optional=frozenset(may_lack.difference(pointed.values())),
                 base=next(iter(inputs), None) if returns is Form.COLUMN else None,
                 wishes=replace(wishes_from(options, where), metrics=metrics),

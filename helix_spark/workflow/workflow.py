@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args, overload
 
 from helix_spark.errors import Location, OperatorError, WorkflowError, nearest
@@ -115,9 +116,7 @@ class Workflow:
         A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
         something: see `reducer`.
         """
-        if _is_ready_made(Kind.SCANNER, args, options):
-            return self._select(*args, **options)
-        return self._function(Kind.SCANNER, args, options)
+        return self._dispatch(Kind.SCANNER, args, options, self._select)
 
     @overload
     def extractor(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -139,9 +138,7 @@ class Workflow:
         ``split=hx.HashSplit(test=0.2, seed=1)``, it learns of the training rows alone, and its column is made of all:
         both stand on one table, so the same split is the same rows (see `hx.HashSplit`).
         """
-        if _is_ready_made(Kind.EXTRACTOR, args, options):
-            return self._ready_made(*args, **options)
-        return self._function(Kind.EXTRACTOR, args, options)
+        return self._dispatch(Kind.EXTRACTOR, args, options, self._ready_made)
 
     @overload
     def synthesizer(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -162,9 +159,7 @@ class Workflow:
         such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
         they are to be stored, or not.
         """
-        if _is_ready_made(Kind.SYNTHESIZER, args, options):
-            return self._assemble(*args, **options)
-        return self._function(Kind.SYNTHESIZER, args, options)
+        return self._dispatch(Kind.SYNTHESIZER, args, options, self._assemble)
 
     @overload
     def learner(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -186,9 +181,7 @@ class Workflow:
         The options of any node may be given beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
-        if _is_ready_made(Kind.LEARNER, args, options):
-            return self._learn(*args, **options)
-        return self._function(Kind.LEARNER, args, options)
+        return self._dispatch(Kind.LEARNER, args, options, self._learn)
 
     def predict(
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
@@ -220,7 +213,7 @@ class Workflow:
         Numbers are shown one by one, those in a dict, too. ``metrics=[hx.metric("f1", better="higher", primary=True)]``
         says which way one is better, and which one iterations are compared by.
         """
-        return self._function(Kind.REDUCER, args, options)
+        return self._dispatch(Kind.REDUCER, args, options)
 
     def output(self, *nodes: NodeRef | str) -> None:
         """Ask for these nodes' results."""
@@ -266,7 +259,12 @@ class Workflow:
                 remedy="say primary=True of the one that iterations are compared by",
             )
 
-    def _function(self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _dispatch(
+        self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any],
+        declare_ready_made: Callable[..., NodeRef] | None = None,
+    ) -> Any:
+        if declare_ready_made is not None and _is_ready_made(kind, args, options):
+            return declare_ready_made(*args, **options)
         if len(args) == 1 and callable(args[0]) and not isinstance(args[0], NodeRef):
             return self._from_function(kind, args[0], {**options})
         if args:
@@ -317,7 +315,8 @@ class Workflow:
         **options: Any,
     ) -> NodeRef:
         where = caller()
-        base = name_in(self, on, where)
+        naming = partial(name_in, self, where=where)
+        base = naming(on)
         if output:
             raise OperatorError(
                 f"extractor {name!r} makes a column, which cannot be an output by itself", where=where,
@@ -326,7 +325,7 @@ class Workflow:
         wishes, parameters = separated(what, options)
         wished = wishes_from(wishes, where)
         rows = ready_made.split_from(Kind.EXTRACTOR, name, split, where)
-        made = ready_made.extractor(name, what, base, parameters, rows, wished, self._naming(where), where)
+        made = ready_made.extractor(name, what, base, parameters, rows, wished, naming, where)
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
@@ -337,9 +336,10 @@ class Workflow:
         where = caller()
         if isinstance(keep, str) and keep in get_args(Keep):  # a text is no list of columns
             options["keep"], keep = keep, ()
-        base, wishes = name_in(self, table, where), wishes_from(options, where)
+        naming = partial(name_in, self, where=where)
+        base, wishes = naming(table), wishes_from(options, where)
         rows = ready_made.split_from(Kind.SYNTHESIZER, name, split, where)
-        made = ready_made.examples(name, base, features, label, rows, keep, wishes, self._naming(where), where)
+        made = ready_made.examples(name, base, features, label, rows, keep, wishes, naming, where)
         return self._declare(made, output)
 
     def _learn(
@@ -352,9 +352,6 @@ class Workflow:
         operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
         inputs, wished = (name_in(self, on, where),), wishes_from({"keep": keep, **wishes}, where)
         return self._declare(Node(name, Kind.LEARNER, operator, inputs, Result.MODEL, where, wishes=wished), output)
-
-    def _naming(self, where: Location) -> ready_made.Naming:
-        return lambda ref: name_in(self, ref, where)
 
 
 def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:

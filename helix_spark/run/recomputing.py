@@ -14,7 +14,7 @@ from helix_spark.identity.difference import own_changes, parts_from_json
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.policies import FirstCome
-from helix_spark.run.executing import execute_planned, plan_alone
+from helix_spark.run.executing import compute_alone
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Result
 
@@ -35,9 +35,7 @@ def recompute(
     """
     _check_is_same(run, record, nodes, node)
     declared = run.dag[node.name]
-    run = plan_alone(run, (declared.name,))
-    announce(run.plan)
-    run = execute_planned(run)
+    run = compute_alone(run, (declared.name,), announce=announce)
 
     def check() -> None:
         if change := next(_changes(run), ""):

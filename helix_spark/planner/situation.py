@@ -15,7 +15,7 @@ from helix_spark.identity.signing import Signed
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.workflow.declaration import Wishes
 from helix_spark.workflow.operators import Kind, Read, Result
-from helix_spark.workflow.sources import DeltaSource, MemorySource
+from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource
 
 
 class Stored(Protocol):
@@ -162,10 +162,7 @@ def _is_storable(node: Node, own: Signed) -> bool:
     """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
     if node.result is Result.COLUMN or own.random:
         return False
-    return not (isinstance(node.operator, Read) and _is_stored_already(node.operator))
-
-
-def _is_stored_already(read: Read) -> bool:
-    source = read.source
-    columnar = getattr(source, "format", "") == "parquet" and getattr(source, "version", None) is None
-    return columnar or isinstance(source, DeltaSource | MemorySource)
+    match node.operator:
+        case Read(source=DeltaSource() | MemorySource() | FileSource(format="parquet", version=None)):
+            return False
+    return True

@@ -53,7 +53,6 @@ def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
 
 
 def predictions_below(dag: Dag, output: str) -> list[str]:
-    """Return names of the predictions that an output is made of."""
     return sorted(one for one in dag.ancestors(output) if isinstance(dag[one].operator, Predict))
 
 

@@ -187,7 +187,6 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
 
 
 def has_room_for_all(problem: PlanningProblem, found: Mapping[str, Candidate]) -> bool:
-    """Return whether all that may be kept fits into the budget."""
     room = capacity(problem)
     return room is None or sum(candidate.bytes for candidate in found.values()) <= room
 

@@ -33,8 +33,6 @@ class Derivation:
     """One way to have a node's result.
 
     Attributes:
-        node: whose result.
-        state: LOAD or COMPUTE.
         needs: the nodes whose results it takes.
         seconds: what it costs, given those.
     """
@@ -88,7 +86,6 @@ class Solution:
 
     @classmethod
     def optimal(cls, chosen: Mapping[str, Derivation], solver: str, solver_seconds: float = 0.0) -> Solution:
-        """Return a solution than which none costs less."""
         cost = total_seconds(chosen.values())
         return cls(chosen, Certificate("optimal", cost, cost, 0.0, solver, solver_seconds))
 
@@ -103,7 +100,6 @@ class Solution:
 
 
 def total_seconds(derivations: Iterable[Derivation]) -> float:
-    """Return the seconds of a set of derivations."""
     return sum(derivation.seconds for derivation in derivations)
 
 

@@ -48,9 +48,6 @@ class KnownNode:
 
     Attributes:
         described: what it is, apart from its inputs.
-        signed: its signatures.
-        costs: estimates.
-        artifact: its stored result.
         held: whether the session holds its result in memory.
         served: whether a server that stays has it in memory since an earlier run.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
@@ -86,7 +83,6 @@ class Situation:
 
     Attributes:
         dag: the current version; `nodes` what is known of its nodes, in the same order.
-        iteration: its number.
         ahead: the planning problem but for nodes and outputs: room, other results, what may come, a session's costs.
         session_runs: whether Spark is started.
         notices: in words, what was asked for and is not done.
@@ -110,7 +106,6 @@ class Situation:
 
     @cached_property
     def problem(self) -> PlanningProblem:
-        """The numbers that a policy decides on."""
         nodes = tuple(_node_costs(one, self.dag) for one in self.nodes)
         return replace(self.ahead, nodes=nodes, outputs=frozenset(self.dag.outputs))
 

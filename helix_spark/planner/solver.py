@@ -39,7 +39,6 @@ class LinearProgram:
         self.rows_equal.append((terms, bound))
 
     def variable(self, cost: float) -> int:
-        """Add a variable and return its index."""
         self.costs.append(cost)
         return len(self.costs) - 1
 
@@ -120,7 +119,6 @@ def _model(program: LinearProgram) -> Any:
 
 @cache
 def is_available() -> bool:
-    """Return whether the solver is installed."""
     import pulp
 
     return bool(pulp.HiGHS(msg=False).available())

@@ -16,17 +16,14 @@ class NodeCosts:
 
     Attributes:
         signature: of its result; results are stored, shared and compared by it.
-        inputs: names of the nodes it reads.
         compute_seconds: c, given its inputs.
         load_seconds: l, from the catalog, whether or not it is stored there yet.
         write_seconds: w, to store it.
         bytes: physical bytes when stored.
-        stored: whether a live artifact exists.
         storable: whether it may be stored at all (columns, and results that differ each time, may not).
         differs: whether its result may differ each time.
         held: whether the session still holds it in memory, to be had at once.
         served: whether a server that stays has it in memory, to be had by a session at once.
-        keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
         compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
@@ -123,7 +120,6 @@ class PlanningProblem:
 
     Attributes:
         nodes: of the current version, inputs first.
-        outputs: names.
         budget: bytes that may be stored in all; None for no limit.
         overhead: bytes of the budget that are taken whatever the policy decides (records, leftovers).
         others: stored results that the current version does not have.

@@ -64,7 +64,6 @@ class Audit:
 
     @property
     def sound(self) -> bool:
-        """True if nothing came out different."""
         return all(one.verdict != "different" for one in self.results)
 
 

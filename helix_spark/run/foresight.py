@@ -47,12 +47,10 @@ class RecordsRead:
     shared_loads: Mapping[str, Mapping[str, Throughput]] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
-        """Return what computing a result took, if that is on record."""
         record = self.measured.get(signature)
         return None if record is None else record.compute_seconds
 
     def load_seconds(self, artifact: ArtifactRecord) -> float:
-        """Return what loading a stored result is expected to take."""
         return self.loads_of(artifact)[artifact.kind].seconds(artifact.bytes)
 
     def loads_of(self, artifact: ArtifactRecord) -> Mapping[str, Throughput]:

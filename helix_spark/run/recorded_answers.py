@@ -179,7 +179,6 @@ _SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "sp
 
 
 def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
-    """Return the identity of versions and settings around a script."""
     settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
         name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
     }

@@ -129,7 +129,6 @@ class Run:
 
     @property
     def view(self) -> CatalogView:
-        """The catalog as it was read."""
         return self.records.view
 
     @property
@@ -143,7 +142,6 @@ class Run:
         return replace(self.plan, iteration=self.record.number)
 
     def time(self, name: str) -> NodeTime:
-        """Return what a node took."""
         return self.times.get(name, NodeTime())
 
     @property
@@ -155,7 +153,6 @@ RunStep = Callable[[Run], Run]
 
 
 def through(steps: Iterable[RunStep], run: Run) -> Run:
-    """A run after these steps."""
     for step in steps:
         run = step(run)
     return run

@@ -50,8 +50,6 @@ class Edit:
 
     Attributes:
         hit: names of the nodes whose own definition changed; empty if none did.
-        back: whether it brought an earlier iteration back.
-        grew: whether a source had new data.
     """
 
     hit: frozenset[str] = frozenset()

@@ -106,11 +106,7 @@ class ReadsNodes(Protocol):
 
 
 def ancestors_of(nodes: Iterable[ReadsNodes]) -> dict[str, frozenset[str]]:
-    """Return the names of all that each node is made of, by its name.
-
-    Args:
-        nodes: inputs first.
-    """
+    """Return the names of all that each node is made of, by its name; nodes come inputs first."""
     found: dict[str, frozenset[str]] = {}
     for node in nodes:
         found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))

@@ -25,9 +25,7 @@ class PlannedNode:
         compute_seconds, load_seconds, write_seconds, bytes: estimates; `bytes_known` where the size of this version, or
             else of an earlier one, was measured.
         origin: where `compute_seconds` comes from, in words.
-        held: whether the session holds the result in memory.
         stored: whether a live artifact exists before the run.
-        keep: whether it is to be stored after the run.
         storage_reason: why it is kept, not kept or evicted.
         random: the nodes that make the result differ each time; such a result is not reused.
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),

@@ -30,12 +30,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """One way to have a node's result.
-
-    Attributes:
-        needs: the nodes whose results it takes.
-        seconds: what it costs, given those.
-    """
+    """One way to have a node's result: what that costs, given the results of the nodes that it needs."""
 
     node: str
     state: State

@@ -84,7 +84,6 @@ class Situation:
     Attributes:
         dag: the current version; `nodes` what is known of its nodes, in the same order.
         ahead: the planning problem but for nodes and outputs: room, other results, what may come, a session's costs.
-        session_runs: whether Spark is started.
         notices: in words, what was asked for and is not done.
         recorded: by name, the numbers of iterations that have outputs on record as they are now.
     """
@@ -137,11 +136,7 @@ def as_stored(
     costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str, pin: str = ""
 ) -> NodeCosts:
     """Return the costs of a node whose stored result is this one, None if it is not stored. What a shared catalog has
-    takes no room and stays, whatever is wished of it.
-
-    Args:
-        pin: see `KnownNode`.
-    """
+    takes no room and stays, whatever is wished of it. `pin` is that of `KnownNode`."""
     if artifact is None:
         return replace(costs, stored=False, keep="always" if wishes.insisted else wishes.keep)
     if artifact.shared:

@@ -157,7 +157,6 @@ class Decision:
     Attributes:
         solution: each node's derivation in this iteration.
         keep: signatures of the current version that are stored, or are to be stored, after it.
-        evict: signatures of stored results that are to go.
         reasons: signature -> why it is kept, not kept or evicted, in words.
         certificate: of the program that decided storage.
     """

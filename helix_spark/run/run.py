@@ -45,7 +45,6 @@ class Tools:
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
             before the run goes on; infinite if nothing is ever compared.
         check_open: raises EndedError once another thread closes the Helix.
-        expiry: what of the catalog's iterations stays.
     """
 
     sessions: Sessions

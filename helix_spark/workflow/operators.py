@@ -160,10 +160,7 @@ class FitCategories:
 @dataclass(frozen=True, slots=True)
 class EncodeCategories:
     """One-hot vector of a column by the categories of the last input; unseen ones get a place of their own.
-
-    Attributes:
-        drop_last: leave out the last place, which the others determine.
-    """
+    `drop_last` leaves out the last place, which the others determine."""
 
     column: ColumnSource
     drop_last: bool

@@ -260,26 +260,21 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
             aliases[target] = (*aliases.get(target, ()), name)
     if not aliases:
         return dag
-    first_ones = (node for node in dag.nodes if into[node.name] == node.name)
-    merged = tuple(
-        replace(_rewired(node, into, same := aliases.get(node.name, ())), wishes=_wishes_of_equal(dag, node, same))
-        for node in first_ones
-    )
+    merged = list[Node]()
+    for node in dag.nodes:
+        if into[node.name] == node.name:
+            same = aliases.get(node.name, ())
+            merged.append(replace(
+                node, inputs=tuple(into[name] for name in node.inputs), base=node.base and into[node.base],
+                aliases=same, wishes=_wishes_of_equal(dag, node, same),
+            ))
     outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
-    return replace(dag, nodes=merged, outputs=outputs)
+    return replace(dag, nodes=tuple(merged), outputs=outputs)
 
 
 def _wishes_of_equal(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
     wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
-    keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
     return replace(
-        node.wishes, keep=keep, fixed=any(w.fixed for w in wishes), recompute=any(w.recompute for w in wishes),
-        fresh=any(w.fresh for w in wishes),
+        node.wishes, keep=min((w.keep for w in wishes), key=_STRONGEST.index), fixed=any(w.fixed for w in wishes),
+        recompute=any(w.recompute for w in wishes), fresh=any(w.fresh for w in wishes),
     )
-
-
-def _rewired(node: Node, into: Mapping[str, str], aliases: tuple[str, ...]) -> Node:
-    inputs = tuple(into[name] for name in node.inputs)
-    base = into[node.base] if node.base is not None else None
-    assert not isinstance(node.operator, Function) or len(inputs) == len(node.operator.arguments)
-    return replace(node, inputs=inputs, base=base, aliases=aliases)

@@ -68,8 +68,7 @@ class OtherArtifact:
     Attributes:
         age: iterations since it was last had, at least 1; of another workflow's newest result of a node 1, as nobody
             says here when that workflow will run again.
-        compute_seconds: C, to recreate it with everything it needs from nothing.
-        marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
+        seconds_again: to have it again once it is lost, from what else is stored as far as its lineage is known.
         kept_for: who wants it kept, as a sentence: the author of the workflow whose newest version has it, say.
         fixed: it was fixed by its author: computing it again would give another, whichever version has it.
         pinned: whether a pinned iteration has it: it is kept whatever the budget is.
@@ -81,18 +80,12 @@ class OtherArtifact:
     node: str
     bytes: int
     load_seconds: float
-    compute_seconds: float
+    seconds_again: float
     age: int
-    marginal_seconds: float | None = None
     kept_for: str = ""
     fixed: bool = False
     pinned: bool = False
     shown: str = ""
-
-    @property
-    def seconds_again(self) -> float:
-        """Seconds to have the result again once it is lost."""
-        return self.compute_seconds if self.marginal_seconds is None else self.marginal_seconds
 
 
 @dataclass(frozen=True, slots=True)

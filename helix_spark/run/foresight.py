@@ -161,7 +161,8 @@ def others_among(
     return tuple(
         OtherArtifact(
             record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
-            record.recompute_seconds, age(record), seconds_again(lineage, record.signature, stored),
+            record.recompute_seconds if (again := seconds_again(lineage, record.signature, stored)) is None else again,
+            age(record),
             kept_for=view.pinned.get(record.signature) or kept_for(record, view.workflow), fixed=record.fixed,
             pinned=record.signature in view.pinned, shown=records.shown.get(record.signature, ""),
         )

@@ -123,7 +123,7 @@ def kept_cost(problem: PlanningProblem, kept: frozenset[str]) -> tuple[float, fl
         room = math.inf if problem.budget is None else problem.budget
         if other.signature not in kept and other.signature not in in_scenarios and other.bytes <= room:
             chance = afterlife(other.age)
-            seconds += chance * max(0.0, other.compute_seconds - other.load_seconds)
+            seconds += chance * max(0.0, other.seconds_again - other.load_seconds)
     return seconds, ties
 
 
@@ -372,8 +372,8 @@ def test_a_result_counts_for_less_the_longer_it_is_out_of_date() -> None:
 
 
 def test_an_old_result_that_is_made_quickly_from_what_is_stored_is_worth_little() -> None:
-    derived = OtherArtifact("derived", "ours", "sums", 14_000_000, 0.6, 640.0, 1, marginal_seconds=3.0)
-    parse = OtherArtifact("parse", "ours", "parse", 14_000_000, 0.6, 600.0, 1, marginal_seconds=600.0)
+    derived = OtherArtifact("derived", "ours", "sums", 14_000_000, 0.6, 3.0, 1)
+    parse = OtherArtifact("parse", "ours", "parse", 14_000_000, 0.6, 600.0, 1)
     decision = Joint().decide(chain(budget=40_000_000, others=(derived, parse)))
     assert decision.evict == {"derived"}
 

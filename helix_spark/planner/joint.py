@@ -267,10 +267,7 @@ POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS,
 
 
 def policy_named(name: str, small: int | None = None) -> Policy:
-    """Return the policy of a name.
-
-    Args:
-        small: bytes of an iteration's smallest results that are kept without being weighed; None for `SMALL`.
+    """Return the policy of a name, `small` as of `Joint`; None for `SMALL`.
 
     Raises:
         ParameterError: there is none, with the nearest name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helix_spark.dag.leakage import doubted, learned_of_test_rows
+from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import changes
@@ -88,8 +88,7 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
     found = [warning for one in situation.nodes for warning in one.described.warnings]
-    found += [*fixed_in_vain(situation), *learned_of_test_rows(situation.dag), *doubted(situation.dag)]
-    found += situation.notices
+    found += [*fixed_in_vain(situation), *warnings_of(situation.dag), *situation.notices]
     return tuple(dict.fromkeys(found))
 
 

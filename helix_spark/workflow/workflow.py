@@ -86,9 +86,8 @@ class Workflow:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from helix_spark.drawing.notebook import bundle
-        from helix_spark.workflow.picture import workflow_html, workflow_text
 
-        return bundle(workflow_text(self), workflow_html(self))
+        return bundle(_text_of(self), _html_of(self))
 
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
         """Declare where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
@@ -426,3 +425,30 @@ def fixed(node: NodeRef) -> NodeRef:
     own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
     node.workflow.fix(node)
     return node
+
+
+def _text_of(workflow: Workflow) -> str:
+    width = max((len(declared.name) for declared in workflow.declarations), default=0)
+    lines = [f"{workflow.name}: {len(workflow.declarations)} nodes"]
+    for one in workflow.declarations:
+        reads = f" <- {', '.join(one.inputs)}" if one.inputs else ""
+        lines.append(f"  {one.name:{width}}  {one.kind}{reads}{' (output)' if one.name in workflow.outputs else ''}")
+    return "\n".join(lines)
+
+
+def _html_of(workflow: Workflow) -> str:
+    """Return the graph, and a table of the nodes: what is declared, before anything is checked or planned."""
+    from helix_spark.drawing import DrawnGraph, DrawnNode
+    from helix_spark.drawing.notebook import cell
+
+    declared = workflow.declarations
+    parameters = ", ".join(f"{name}={value!r}" for name, value in workflow.parameters.items())
+    graph = DrawnGraph(
+        tuple(
+            DrawnNode(one.name, one.inputs, kind=one.kind, note="output" if one.name in workflow.outputs else "")
+            for one in declared
+        ),
+        title=f"workflow {workflow.name}",
+    )
+    rows = [(one.name, one.kind, ", ".join(one.inputs), str(one.where or "")) for one in declared]
+    return cell("cell_workflow.html", name=workflow.name, parameters=parameters, graph=graph, rows=rows)

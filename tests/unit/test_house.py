@@ -112,7 +112,7 @@ def test_imports_go_one_way_within_a_room() -> None:
 CIRCLES = [
     {"run.run", "run.workflow_results"},  # a run has what it keeps, which is decided by all that the run has measured
     {"workflow." + name for name in (
-        "workflow", "declaration", "parameters", "ready_made", "picture",
+        "workflow", "declaration", "parameters", "ready_made",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
     {"identity.objects." + name for name in (
         "encoder", "library_values",

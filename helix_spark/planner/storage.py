@@ -89,20 +89,10 @@ class OtherArtifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """A possible next iteration: the nodes in `hit` and everything downstream get new results.
+class Scenario(Prospect):
+    """A possible next iteration; where another version comes (an earlier iteration's, another workflow's), with its
+    nodes and outputs in place of the current ones."""
 
-    Attributes:
-        probability: of all scenarios, summing to 1.
-        hit: names of nodes of the current version.
-        label: in words, for explanations.
-        version: another version's nodes (an earlier iteration's, another workflow's), in place of the current one's.
-        outputs: of that other version.
-    """
-
-    probability: float
-    hit: frozenset[str]
-    label: str
     version: tuple[NodeCosts, ...] = ()
     outputs: frozenset[str] = frozenset()
 
@@ -229,7 +219,9 @@ def scenarios(prospects: Iterable[Prospect], versions: Mapping[int, Version]) ->
         versions: earlier iterations that prospects go back to, by number.
     """
     return tuple(
-        Scenario(one.probability, one.hit, one.label, *(() if one.back_to is None else versions[one.back_to]))
+        Scenario(
+            one.probability, one.hit, one.label, one.back_to, *(() if one.back_to is None else versions[one.back_to])
+        )
         for one in prospects
     )
 

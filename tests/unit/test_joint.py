@@ -58,7 +58,7 @@ def random_problem(seed: int) -> PlanningProblem:
         replace(node, signature=node.signature + "old", stored=False) if index >= split else node
         for index, node in enumerate(nodes)
     )
-    scenarios.append(Scenario(weights[-1] / sum(weights), frozenset(), "back", older, outputs))
+    scenarios.append(Scenario(weights[-1] / sum(weights), frozenset(), "back", version=older, outputs=outputs))
     others = tuple(
         OtherArtifact(node.signature, "w", node.name, node.bytes, node.load_seconds, 5.0, 1)
         for node in older[split:] if node.storable and rng.random() < 0.5
@@ -355,7 +355,7 @@ def test_nothing_is_kept_that_was_not_had() -> None:
 def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
     problem = chain(budget=14_000_000)
     older = tuple(replace(node, signature=f"{node.signature}-old") for node in problem.nodes)
-    back = Scenario(0.9, frozenset(), "back", older, problem.outputs)
+    back = Scenario(0.9, frozenset(), "back", version=older, outputs=problem.outputs)
     edits = (back, *(replace(scenario, probability=scenario.probability / 10) for scenario in problem.scenarios))
     stored = OtherArtifact("s-features-old", "w", "features", 12_000_000, 0.5, 48.0, 1)
     decision = Joint().decide(replace(problem, scenarios=edits, others=(stored,)))

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from typing import NoReturn
@@ -86,7 +87,7 @@ def remove_own(folder: Path, home: Birthplace) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-_first_catalog: list[Birthplace] = []
+_first_catalog = cache(Birthplace)
 
 
 def check_catalogs_work() -> None:
@@ -95,6 +96,4 @@ def check_catalogs_work() -> None:
     Raises:
         HelixError: this process was forked from one that has read a catalog.
     """
-    if not _first_catalog:
-        _first_catalog.append(Birthplace())
-    _first_catalog[0].check("what reads catalogs")
+    _first_catalog().check("what reads catalogs")

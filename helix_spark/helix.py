@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from helix_spark.catalog.catalog import Catalog
@@ -94,34 +93,35 @@ class Helix:
         cut_off: bool | float = True, audit: When = "off", audit_seconds: float = 60.0,
         expiry: Expiry | None = None, shared: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
-        self.budget = parse_size(budget) if isinstance(budget, str) else budget
-        if self.budget is not None and self.budget < 0:
-            raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
+        room = parse_size(budget) if isinstance(budget, str) else budget
+        if room is not None and room < 0:
+            raise ParameterError(f"a budget of {room:,} bytes", remedy="0 stores nothing, None has no limit")
         if observer is not None and progress:
             raise ParameterError("an observer of your own is told of the progress", remedy="leave out one of the two")
         if audit not in WHENS:
             raise ParameterError(f"there is no audit {audit!r}", remedy=nearest(str(audit), WHENS))
-        self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self._catalog = Catalog.open(catalog, create=True, shared=[os.fspath(one) for one in shared])
         self._admission = Admission(str(self._catalog.root), lambda: self.sessions.theirs())
         self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
         self._followed = Followed(self.observer, self.catalog)
-        self.tracker = tracker
         self.sessions = Sessions(
             spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.roots),
             self.observer.note,
         )
-        self._one_run, self._writable, self._expiry = one_run, False, expiry or Expiry()
         self.waiting_since: float | None = None
-        self._cut_off = cut_off if not isinstance(cut_off, bool) else 0.5 if cut_off else math.inf
-        self._memory = MemoryTier()
         self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
-        take_on = self._admission.take_on
+        self._memory, self._writable, take_on = MemoryTier(), False, self._admission.take_on
         self._executor = Executor(
             self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN)
         )
         self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))
         self._behind = ThreadPoolExecutor(1, "helix-behind", take_on, (Task.STORE,))
+        self._tools = Tools(
+            self.sessions, self._catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
+            policy_named(policy) if isinstance(policy, str) else policy, room, one_run, tracker,
+            cut_off if not isinstance(cut_off, bool) else 0.5 if cut_off else math.inf, self._admission.check,
+            expiry or Expiry(),
+        )
 
     @property
     def catalog(self) -> Catalog:
@@ -250,7 +250,7 @@ class Helix:
                 remedy='such as helix.iteration(3), or helix.iteration("census", 3)',
             )
         record = find_iteration(self.catalog, workflow, number)
-        return RecordedIteration(record, self.catalog, self._tools().find_result)
+        return RecordedIteration(record, self.catalog, self._tools.find_result)
 
     def compare(
         self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None
@@ -300,8 +300,8 @@ class Helix:
             self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
-        if self.tracker is not None:
-            self.tracker.close()
+        if self._tools.tracker is not None:
+            self._tools.tracker.close()
         self._executor.close()
         self.sessions.let_go_of_ended()
         self._memory.hand_over(lambda signature, frame: self.sessions.leave_rows(self._catalog.id + signature, frame))
@@ -311,9 +311,7 @@ class Helix:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _wait_for(self, pool: ThreadPoolExecutor, *tasks: Task) -> None:
@@ -336,7 +334,7 @@ class Helix:
         since, self.waiting_since = self.waiting_since, None
         waited = 0.0 if since is None else max(0.0, begun - since)
         return Run(
-            workflow, self._tools(), uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
+            workflow, self._tools, uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
         )
 
     def _compute_output(self, workflow: Workflow, name: str, signature: str) -> NodeResult:
@@ -385,13 +383,6 @@ class Helix:
             )
         job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
         return AuditProcess(replace(job, shared=self.catalog.shared.names))
-
-    def _tools(self) -> Tools:
-        return Tools(
-            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.budget, self._one_run, self.tracker, self._cut_off, self._admission.check,
-            self._expiry,
-        )
 
 
 def _check_workflow(given: object, verb: str) -> None:

@@ -123,7 +123,6 @@ def is_loading() -> bool:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """A file is loaded meanwhile."""
     before = _LOADING.set(True)
     try:
         yield

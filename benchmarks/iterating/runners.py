@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.iterating.beginning import Begin
@@ -46,7 +47,7 @@ def runner(begin: Begin, workload: str, spark: SparkSession) -> Iterator[Run]:
         with Helix(catalog, budget=begin.budget, spark=spark) as engine:
 
             def run_knowing(version: Version) -> Measured:
-                engine.policy = next(policies)
+                engine._tools = replace(engine._tools, policy=next(policies))
                 return run_ours(write_texts(workload, version, folder)[0], engine, version, catalog)
 
             yield run_knowing

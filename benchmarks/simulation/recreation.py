@@ -81,7 +81,7 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     ]
     options += [
         _Option(
-            other.signature, other.bytes, other.compute_seconds - other.load_seconds, True,
+            other.signature, other.bytes, other.seconds_again - other.load_seconds, True,
             _INSISTED if other.kept_for else _DRAWN if other.fixed else _WEIGHED,
         )
         for other in problem.others

@@ -50,8 +50,6 @@ class Edit:
 
     Attributes:
         hit: names of the nodes whose own definition changed; empty if none did.
-        back: whether it brought an earlier iteration back.
-        grew: whether a source had new data.
     """
 
     hit: frozenset[str] = frozenset()
@@ -107,7 +105,8 @@ def forecast(
         grows=any(kind == "source" for kind in kinds.values()), back=best is not None or previous is not None
     )
     prospects = [Prospect(shares["rerun"], frozenset(), "nothing is edited")]
-    prospects += [_edited(hit, shares["several"] * share) for hit, share in counts.several_shares()]
+    several = sum(counts.several.values())
+    prospects += [_edited(hit, shares["several"] * (count / several)) for hit, count in counts.several.items()]
     prospects += [
         _edited(frozenset({name}), shares["edit"] * share) for name, share in counts.node_shares(kinds).items()
     ]
@@ -198,11 +197,6 @@ class _Counts:
         prior["edit"] = 1 - sum(prior.values())
         counts = {what: PRIOR_STRENGTH * share + self.what.get(what, 0.0) for what, share in prior.items()}
         return {what: count / sum(counts.values()) for what, count in counts.items()}
-
-    def several_shares(self) -> list[tuple[frozenset[str], float]]:
-        """Set of nodes that were hit at once, and their shares of such iterations."""
-        total = sum(self.several.values())
-        return [(hit, count / total) for hit, count in self.several.items()]
 
     def node_shares(self, kinds: Mapping[str, str]) -> dict[str, float]:
         """Return probability that an edit of one node hits each: of its phase, times that of the node within it."""

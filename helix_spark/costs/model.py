@@ -42,7 +42,6 @@ class Throughput:
     per_byte: float
 
     def seconds(self, size: float) -> float:
-        """Return seconds for a size in bytes."""
         return self.fixed + self.per_byte * size
 
 

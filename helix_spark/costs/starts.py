@@ -39,32 +39,19 @@ def start_seconds(starts: Sequence[float]) -> float:
     return fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
 
 
-def first_work_seconds(starts: Sequence[float]) -> float:
-    """Return seconds that the first work of a session takes longer. Argument as for `start_seconds`.
-
-    >>> first_work_seconds([]), round(first_work_seconds([6.0, 7.0]), 2), first_work_seconds([60.0])
-    (3.0, 7.8, 10.0)
-    """
-    return min(_FIRST_WORK * start_seconds(starts), _FIRST_WORK_AT_MOST)
-
-
-def session_seconds(starts: Sequence[float], *, runs: bool, worked: bool) -> float:
-    """Return seconds that this iteration takes longer if it needs Spark. Argument as for `start_seconds`.
+def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool = False) -> float:
+    """Return seconds that an iteration takes longer if it needs Spark. Argument as for `start_seconds`.
 
     Args:
         runs: True if Spark is started.
         worked: True if its session has run something.
+
+    >>> session_seconds([], runs=True), session_seconds([60.0], runs=True), round(session_seconds([6.0, 7.0]), 2)
+    (3.0, 10.0, 14.3)
     """
-    return (0.0 if runs else start_seconds(starts)) + (0.0 if worked else first_work_seconds(starts))
-
-
-def start_price(starts: Sequence[float]) -> float:
-    """Return seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
-
-    >>> round(start_price([]), 2), round(start_price([6.0, 7.0]), 2), start_price([60.0])
-    (5.5, 14.3, 70.0)
-    """
-    return start_seconds(starts) + first_work_seconds(starts)
+    start = start_seconds(starts)
+    first_work = min(_FIRST_WORK * start, _FIRST_WORK_AT_MOST)
+    return (0.0 if runs else start) + (0.0 if worked else first_work)
 
 
 def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
@@ -96,32 +98,25 @@ def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]
     return replace(node, operator=replace(operator, rows="all"))
 
 
-def _topological(nodes: list[Node]) -> tuple[Node, ...]:
-    """Return nodes inputs first, else in the order of their declarations, which mostly has inputs first by itself."""
-    above = set[str]()
-    for node in nodes:
-        if not above.issuperset(node.inputs):
-            return _sorted(nodes)
-        above.add(node.name)
-    return tuple(nodes)
-
-
-def _sorted(nodes: list[Node]) -> tuple[Node, ...]:
-    import networkx as nx
-
-    graph = nx.DiGraph()
-    graph.add_nodes_from(node.name for node in nodes)
-    graph.add_edges_from((source, node.name) for node in nodes for source in node.inputs)
+def _topological(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return nodes inputs first, else in the order of their declarations."""
     position = {node.name: index for index, node in enumerate(nodes)}
-    by_name = {node.name: node for node in nodes}
+    sorter = TopologicalSorter({node.name: node.inputs for node in nodes})
     try:
-        return tuple(by_name[name] for name in nx.lexicographical_topological_sort(graph, position.__getitem__))
-    except nx.NetworkXUnfeasible:
-        circle = [edge[0] for edge in nx.find_cycle(graph)]
+        sorter.prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
         raise WorkflowError(
-            "nodes read each other in a circle: " + " -> ".join([*circle, circle[0]]),
-            where=by_name[circle[0]].where, remedy="have one of them read something else",
+            f"nodes read each other in a circle: {' -> '.join(circle)}", where=nodes[position[circle[0]]].where,
+            remedy="have one of them read something else",
         ) from None
+    ready, ordered = list[int](), list[Node]()
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heappush(ready, position[name])
+        ordered.append(nodes[heappop(ready)])
+        sorter.done(ordered[-1].name)
+    return tuple(ordered)
 
 
 def _outputs(workflow: Workflow, nodes: Mapping[str, Node]) -> tuple[str, ...]:
@@ -265,26 +260,21 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
             aliases[target] = (*aliases.get(target, ()), name)
     if not aliases:
         return dag
-    first_ones = (node for node in dag.nodes if into[node.name] == node.name)
-    merged = tuple(
-        replace(_rewired(node, into, same := aliases.get(node.name, ())), wishes=_wishes_of_equal(dag, node, same))
-        for node in first_ones
-    )
+    merged = list[Node]()
+    for node in dag.nodes:
+        if into[node.name] == node.name:
+            same = aliases.get(node.name, ())
+            merged.append(replace(
+                node, inputs=tuple(into[name] for name in node.inputs), base=node.base and into[node.base],
+                aliases=same, wishes=_wishes_of_equal(dag, node, same),
+            ))
     outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
-    return replace(dag, nodes=merged, outputs=outputs)
+    return replace(dag, nodes=tuple(merged), outputs=outputs)
 
 
 def _wishes_of_equal(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
     wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
-    keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
     return replace(
-        node.wishes, keep=keep, fixed=any(w.fixed for w in wishes), recompute=any(w.recompute for w in wishes),
-        fresh=any(w.fresh for w in wishes),
+        node.wishes, keep=min((w.keep for w in wishes), key=_STRONGEST.index), fixed=any(w.fixed for w in wishes),
+        recompute=any(w.recompute for w in wishes), fresh=any(w.fresh for w in wishes),
     )
-
-
-def _rewired(node: Node, into: Mapping[str, str], aliases: tuple[str, ...]) -> Node:
-    inputs = tuple(into[name] for name in node.inputs)
-    base = into[node.base] if node.base is not None else None
-    assert not isinstance(node.operator, Function) or len(inputs) == len(node.operator.arguments)
-    return replace(node, inputs=inputs, base=base, aliases=aliases)

@@ -34,17 +34,24 @@ class Doubt:
     unless: str = ""
 
 
-def doubted(dag: Dag) -> tuple[str, ...]:
-    """Return warnings of outputs whose numbers do not tell how good a model is, each with what to do."""
-    return tuple(dict.fromkeys(
-        doubt.sentence for name in dag.outputs if dag[name].result is Result.VALUE for doubt in doubts_of(name, dag)
-    ))
+def warnings_of(dag: Dag) -> Iterator[str]:
+    """Yield, each with what to do, what extractors learn of test rows where that spoils the test or is not what was
+    meant (the label of these rows, or the training rows of another split than their examples have), and why numbers of
+    outputs do not tell how good a model is.
+
+    That others learn of all rows is how extractors are; what they learn without a label says little of it.
+    """
+    for node in dag.nodes:
+        yield from _learned_of_test_rows(node, dag)
+    for name in dag.outputs:
+        if dag[name].result is Result.VALUE:
+            yield from (doubt.sentence for doubt in doubts_of(name, dag))
 
 
 def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
     """Yield why the numbers of an output do not tell how good a model is: it is scored on rows that it was fitted on,
     or its features learned the label of test rows."""
-    leaks = {node.name: list(_warnings(node, dag)) for node in dag.nodes}
+    leaks = {node.name: list(_learned_of_test_rows(node, dag)) for node in dag.nodes}
     for name in predictions_below(dag, output):
         if (doubt := _scored_in_training(dag[name], dag)) is not None:
             yield doubt
@@ -53,7 +60,6 @@ def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
 
 
 def predictions_below(dag: Dag, output: str) -> list[str]:
-    """Return names of the predictions that an output is made of."""
     return sorted(one for one in dag.ancestors(output) if isinstance(dag[one].operator, Predict))
 
 
@@ -81,16 +87,7 @@ def _side(rows: Rows | None) -> str:
     return "all rows" if rows in (None, "all") else f"the {'test' if rows == 'test' else 'training'} rows"
 
 
-def learned_of_test_rows(dag: Dag) -> tuple[str, ...]:
-    """Return warnings of extractors that learn of test rows where that spoils the test or is not what was meant, each
-    with what to do: the label of these rows, or the training rows of another split than their examples have.
-
-    That others learn of all rows is how extractors are; what they learn without a label says little of it.
-    """
-    return tuple(dict.fromkeys(sentence for node in dag.nodes for sentence in _warnings(node, dag)))
-
-
-def _warnings(node: Node, dag: Dag) -> Iterator[str]:
+def _learned_of_test_rows(node: Node, dag: Dag) -> Iterator[str]:
     if node.kind is not Kind.EXTRACTOR:
         return
     own, operator = split_of_fit(node.operator), node.operator

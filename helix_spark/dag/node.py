@@ -21,9 +21,7 @@ class Dag:
     """A frozen acyclic graph of nodes in topological order.
 
     Attributes:
-        workflow: its name.
         nodes: each after its inputs; declaration order where that leaves a choice.
-        outputs: names of the nodes that are asked for.
         dropped: names of declared nodes that no output needs.
         parameters: of the workflow, for people.
     """
@@ -58,7 +56,6 @@ class Dag:
         return self.by_name[name]
 
     def readers(self, name: str) -> tuple[str, ...]:
-        """Return names of the nodes that read this one."""
         return self._readers.get(name, ())
 
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
@@ -109,11 +106,7 @@ class ReadsNodes(Protocol):
 
 
 def ancestors_of(nodes: Iterable[ReadsNodes]) -> dict[str, frozenset[str]]:
-    """Return the names of all that each node is made of, by its name.
-
-    Args:
-        nodes: inputs first.
-    """
+    """Return the names of all that each node is made of, by its name; nodes come inputs first."""
     found: dict[str, frozenset[str]] = {}
     for node in nodes:
         found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))

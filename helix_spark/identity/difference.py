@@ -132,10 +132,8 @@ def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, 
 
 
 def parts_to_json(parts: Iterable[Part]) -> str:
-    """Return parts as JSON, for a record."""
     return json.dumps([[part.group, part.label, part.digest, part.shown] for part in parts])
 
 
 def parts_from_json(text: str) -> tuple[Part, ...]:
-    """Return parts from a record. The inverse of `parts_to_json`."""
     return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))

@@ -28,7 +28,6 @@ def package_version(name: str) -> str:
 
 
 def package_part(name: str) -> Part:
-    """Return the part that stands for an installed distribution."""
     found = as_first_read(installed_package, name)
     return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
@@ -53,7 +52,6 @@ def place_parts() -> tuple[Part, ...]:
 
 
 def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    """Return one part a Spark setting that changes results."""
     return tuple(
         Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
     )

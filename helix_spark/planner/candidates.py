@@ -61,9 +61,6 @@ def lifetime(hazard: float, horizon: float) -> float:
 def afterlife(age: int) -> float:
     """Return the probability that a result of no known scenario is asked for in the next iteration.
 
-    Args:
-        age: see `OtherArtifact`.
-
     >>> afterlife(1), round(afterlife(3), 3)
     (0.05, 0.032)
     """
@@ -71,11 +68,7 @@ def afterlife(age: int) -> float:
 
 
 def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int = 0) -> dict[str, Candidate]:
-    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget.
-
-    Args:
-        small: see `claims`.
-    """
+    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
     room = capacity(problem)
     found: dict[str, Candidate] = {}
     had = None if problem.done is None else had_now(problem, problem.done)
@@ -108,13 +101,8 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int
 def grant_room(
     problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0
 ) -> dict[str, str]:
-    """Return why results are kept without being weighed, by signature, as far as they have room. What is pinned has
-    room in any case.
-
-    Args:
-        room: bytes; None for no limit.
-        small: see `claims`.
-    """
+    """Return why results are kept without being weighed, by signature, as far as these bytes of room suffice (None: no
+    limit). What is pinned has room in any case."""
     kept, taken = dict[str, str](), 0
     for one, why in claims(problem, small):
         has_room = one.pinned or room is None or taken + one.bytes <= room
@@ -187,7 +175,6 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
 
 
 def has_room_for_all(problem: PlanningProblem, found: Mapping[str, Candidate]) -> bool:
-    """Return whether all that may be kept fits into the budget."""
     room = capacity(problem)
     return room is None or sum(candidate.bytes for candidate in found.values()) <= room
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,7 +148,7 @@ def _decision(
         len(problem.scenarios),
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
-    reasons = _reasons(problem, view, chosen, solution, found.keep, ahead)
+    reasons = _Decided(problem, view, chosen, solution, found.keep, ahead).reasons()
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
 
 
@@ -168,30 +169,6 @@ _UNLIKELY = 0.005
 """Below half a percent a probability reads as 0 %."""
 
 
-def _reasons(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution,
-    keep: frozenset[str], ahead: Sequence[Recall],
-) -> dict[str, str]:
-    """Signature -> one sentence, for every node of the current version and every stored result.
-
-    Args:
-        ahead: how each demand of `view` is met with what is kept.
-    """
-    loaded, computed = dict(view.certain_loads), dict[str, float]()
-    for demand, plan in zip(view.demands, ahead, strict=True):
-        for uses, names in ((loaded, plan.loaded), (computed, plan.computed)):
-            for name in names:
-                uses[name] = uses.get(name, 0.0) + demand.probability
-    largest = max((node for node in problem.nodes if node.signature in keep), key=lambda node: node.bytes, default=None)
-    best = f"`{largest.name}`" if largest is not None and largest.bytes else ""
-    decided = _Decided(problem, view, chosen, keep, loaded, computed, had_now(problem, solution), best)
-    return {
-        **{node.signature: decided.why_node(node) for node in problem.nodes},
-        **{other.signature: decided.why_other(other) for other in problem.others},
-    }
-
-
-@dataclass(frozen=True, slots=True)
 class _Decided:
     """What was decided on storage.
 
@@ -201,21 +178,34 @@ class _Decided:
         best: the largest kept result, on which a budget is spent; empty if none takes room.
     """
 
-    problem: PlanningProblem
-    view: Outlook
-    chosen: Mapping[str, Candidate]
-    keep: frozenset[str]
-    loaded: Mapping[str, float]
-    computed: Mapping[str, float]
-    had: frozenset[str]
-    best: str
+    def __init__(
+        self, problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution,
+        keep: frozenset[str], ahead: Sequence[Recall],
+    ) -> None:
+        self.problem, self.view, self.chosen, self.keep = problem, view, chosen, keep
+        self.loaded = defaultdict[str, float](float, view.certain_loads)
+        self.computed = defaultdict[str, float](float)
+        for demand, plan in zip(view.demands, ahead, strict=True):
+            for uses, names in ((self.loaded, plan.loaded), (self.computed, plan.computed)):
+                for name in names:
+                    uses[name] += demand.probability
+        self.had = had_now(problem, solution)
+        kept = (node for node in problem.nodes if node.signature in keep)
+        largest = max(kept, key=lambda node: node.bytes, default=None)
+        self.best = f"`{largest.name}`" if largest is not None and largest.bytes else ""
 
-    def again(self, node: NodeCosts) -> float:
+    def reasons(self) -> dict[str, str]:
+        """Return one sentence for every node of the current version and every stored result, by signature."""
+        return {
+            **{node.signature: self._why_node(node) for node in self.problem.nodes},
+            **{other.signature: self._why_other(other) for other in self.problem.others},
+        }
+
+    def _again(self, node: NodeCosts) -> float:
         """Return seconds to have a result again without keeping it, with all else that is kept."""
         return recall(self.view.results, [node.signature], self.keep - {node.signature}).seconds
 
-    def why_node(self, node: NodeCosts) -> str:
-        """Return the sentence of a result of the current version."""
+    def _why_node(self, node: NodeCosts) -> str:
         if node.signature not in self.keep:
             return f"{'evicted' if node.stored else 'not kept'}: {self._why_not(node)}"
         chance, size = self.loaded.get(node.signature, 0.0), format_size(node.bytes)
@@ -225,7 +215,7 @@ class _Decided:
         if chance < _UNLIKELY:
             return f"kept: it is stored and there is room; {price}"
         return (
-            f"kept: {seconds_text(self.again(node))} to recompute, {seconds_text(node.load_seconds)} to load, "
+            f"kept: {seconds_text(self._again(node))} to recompute, {seconds_text(node.load_seconds)} to load, "
             f"{chance:.0%} likely to be reused; {price}"
         )
 
@@ -243,7 +233,7 @@ class _Decided:
             return "this iteration did not need it"
         if node.recompute:
             return "you want it computed each time"
-        again, is_loadable = self.again(node), self.view.results[node.signature].loadable
+        again, is_loadable = self._again(node), self.view.results[node.signature].loadable
         chance = self.computed.get(node.signature, 0.0)
         if is_loadable and chance < _UNLIKELY:
             return "with what is kept, the next edit hardly ever asks for it"
@@ -256,8 +246,7 @@ class _Decided:
             f"not worth {seconds_text(node.write_seconds)} to write and {format_size(node.bytes)}"
         )
 
-    def why_other(self, other: OtherArtifact) -> str:
-        """Return the sentence of a stored result that the current version does not have."""
+    def _why_other(self, other: OtherArtifact) -> str:
         whose, size = f"`{other.node}` of {other.workflow}", format_size(other.bytes)
         candidate = self.chosen.get(other.signature)
         if candidate is None:
@@ -278,10 +267,7 @@ POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS,
 
 
 def policy_named(name: str, small: int | None = None) -> Policy:
-    """Return the policy of a name.
-
-    Args:
-        small: bytes of an iteration's smallest results that are kept without being weighed; None for `SMALL`.
+    """Return the policy of a name, `small` as of `Joint`; None for `SMALL`.
 
     Raises:
         ParameterError: there is none, with the nearest name.

@@ -19,20 +19,15 @@ class PlannedNode:
     """What is to happen to one node, and why. Seconds and physical bytes.
 
     Attributes:
-        name, kind, result, inputs, where: of the node.
         declared, signature: see `signature.signing.Signed`.
         state, reason: load, compute or prune, and why, in words.
         predicted_seconds: what the chosen state is expected to take; 0 for a pruned node.
         compute_seconds, load_seconds, write_seconds, bytes: estimates; `bytes_known` where the size of this version, or
             else of an earlier one, was measured.
         origin: where `compute_seconds` comes from, in words.
-        held: whether the session holds the result in memory.
         stored: whether a live artifact exists before the run.
-        keep: whether it is to be stored after the run.
         storage_reason: why it is kept, not kept or evicted.
-        output: whether the workflow asks for it.
         random: the nodes that make the result differ each time; such a result is not reused.
-        aliases: equal nodes merged into this one.
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
             nothing yet (unproven), or that it may not be (chance).
         by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.

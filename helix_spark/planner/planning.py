@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helix_spark.dag.leakage import doubted, learned_of_test_rows
+from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution, State, plan_execution
-from helix_spark.planner.situation import KnownNode, Situation, Stored
+from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem
 from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Result
@@ -30,14 +30,16 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     decision = policy.decide(problem)
     if (recorded := _states_from_record(situation, problem, decision.solution)) is not None:
         decision = policy.decide(replace(problem, done=recorded))
-    dag = situation.dag
+    dag, nodes = situation.dag, problem.nodes
+    stored = {node.signature: node.bytes for node in nodes if node.stored}
+    session = problem.session_seconds if any(node.compute_needs_spark for node in nodes) else 0.0
     return Plan(
         workflow=dag.workflow, iteration=situation.iteration,
         nodes=tuple(_planned(one, situation, decision) for one in situation.nodes),
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
-        budget=problem.budget,
-        used=_used(problem), evict=decision.evictions,
-        run_all_seconds=_seconds_of_all(problem),
+        budget=problem.budget, evict=decision.evictions,
+        used=problem.overhead + sum(stored.values()) + sum(other.bytes for other in problem.others),
+        run_all_seconds=session + sum(node.compute_seconds for node in nodes),
         session_seconds=problem.session_seconds if _needs_spark(problem, decision.solution) else 0.0,
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
@@ -55,16 +57,6 @@ def _states_from_record(situation: Situation, problem: PlanningProblem, solution
     return None if _needs_spark(problem, found) else found
 
 
-def _used(problem: PlanningProblem) -> int:
-    own = {node.signature: node.bytes for node in problem.nodes if node.stored}
-    return problem.overhead + sum(own.values()) + sum(other.bytes for other in problem.others)
-
-
-def _seconds_of_all(problem: PlanningProblem) -> float:
-    session = problem.session_seconds if any(node.compute_needs_spark for node in problem.nodes) else 0.0
-    return session + sum(node.compute_seconds for node in problem.nodes)
-
-
 def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
     def needs(node: NodeCosts) -> bool:
         if solution.state(node.name) is State.LOAD:
@@ -76,7 +68,8 @@ def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
 
 def _planned(one: KnownNode, situation: Situation, decision: Decision) -> PlannedNode:
     node, own, costs, artifact = one.node, one.signed, one.costs, one.artifact
-    way = decision.solution.chosen.get(node.name)
+    way, shared = decision.solution.chosen.get(node.name), artifact.shared if artifact is not None else ""
+    why_kept = f"it is stored in the shared catalog {shared}" if shared else decision.reasons.get(own.signature, "")
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
         declared=own.declared, signature=own.signature, state=decision.solution.state(node.name),
@@ -85,7 +78,7 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
         load_seconds=costs.load_seconds, write_seconds=costs.write_seconds, bytes=costs.bytes, origin=costs.origin,
         held=one.held, stored=artifact is not None,
         keep=own.signature in decision.keep,
-        storage_reason=_in_shared(artifact) or decision.reasons.get(own.signature, ""),
+        storage_reason=why_kept,
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
         bytes_known=costs.bytes_known,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
@@ -93,14 +86,9 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
     )
 
 
-def _in_shared(artifact: Stored | None) -> str:
-    return f"it is stored in the shared catalog {artifact.shared}" if artifact is not None and artifact.shared else ""
-
-
 def _warnings(situation: Situation) -> tuple[str, ...]:
     found = [warning for one in situation.nodes for warning in one.described.warnings]
-    found += [*fixed_in_vain(situation), *learned_of_test_rows(situation.dag), *doubted(situation.dag)]
-    found += situation.notices
+    found += [*fixed_in_vain(situation), *warnings_of(situation.dag), *situation.notices]
     return tuple(dict.fromkeys(found))
 
 

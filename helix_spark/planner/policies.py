@@ -22,7 +22,6 @@ class FirstCome:
     stores_all: bool
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`."""
         start = time.perf_counter()
         solution = problem.done or plan_execution(execution_problem(problem))
         had, room = had_now(problem, solution), capacity(problem)

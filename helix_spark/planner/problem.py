@@ -30,14 +30,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """One way to have a node's result.
-
-    Attributes:
-        node: whose result.
-        state: LOAD or COMPUTE.
-        needs: the nodes whose results it takes.
-        seconds: what it costs, given those.
-    """
+    """One way to have a node's result: what that costs, given the results of the nodes that it needs."""
 
     node: str
     state: State
@@ -88,7 +81,6 @@ class Solution:
 
     @classmethod
     def optimal(cls, chosen: Mapping[str, Derivation], solver: str, solver_seconds: float = 0.0) -> Solution:
-        """Return a solution than which none costs less."""
         cost = total_seconds(chosen.values())
         return cls(chosen, Certificate("optimal", cost, cost, 0.0, solver, solver_seconds))
 
@@ -103,7 +95,6 @@ class Solution:
 
 
 def total_seconds(derivations: Iterable[Derivation]) -> float:
-    """Return the seconds of a set of derivations."""
     return sum(derivation.seconds for derivation in derivations)
 
 

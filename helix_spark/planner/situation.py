@@ -15,16 +15,12 @@ from helix_spark.identity.signing import Signed
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.workflow.declaration import Wishes
 from helix_spark.workflow.operators import Kind, Read, Result
-from helix_spark.workflow.sources import DeltaSource, MemorySource
+from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource
 
 
 class Stored(Protocol):
     """What the planner needs to know of a live artifact."""
 
-    @property
-    def signature(self) -> str: ...
-    @property
-    def attempt(self) -> str: ...
     @property
     def workflow(self) -> str: ...
     @property
@@ -52,9 +48,6 @@ class KnownNode:
 
     Attributes:
         described: what it is, apart from its inputs.
-        signed: its signatures.
-        costs: estimates.
-        artifact: its stored result.
         held: whether the session holds its result in memory.
         served: whether a server that stays has it in memory since an earlier run.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
@@ -90,9 +83,7 @@ class Situation:
 
     Attributes:
         dag: the current version; `nodes` what is known of its nodes, in the same order.
-        iteration: its number.
         ahead: the planning problem but for nodes and outputs: room, other results, what may come, a session's costs.
-        session_runs: whether Spark is started.
         notices: in words, what was asked for and is not done.
         recorded: by name, the numbers of iterations that have outputs on record as they are now.
     """
@@ -114,7 +105,6 @@ class Situation:
 
     @cached_property
     def problem(self) -> PlanningProblem:
-        """The numbers that a policy decides on."""
         nodes = tuple(_node_costs(one, self.dag) for one in self.nodes)
         return replace(self.ahead, nodes=nodes, outputs=frozenset(self.dag.outputs))
 
@@ -146,11 +136,7 @@ def as_stored(
     costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str, pin: str = ""
 ) -> NodeCosts:
     """Return the costs of a node whose stored result is this one, None if it is not stored. What a shared catalog has
-    takes no room and stays, whatever is wished of it.
-
-    Args:
-        pin: see `KnownNode`.
-    """
+    takes no room and stays, whatever is wished of it. `pin` is that of `KnownNode`."""
     if artifact is None:
         return replace(costs, stored=False, keep="always" if wishes.insisted else wishes.keep)
     if artifact.shared:
@@ -166,10 +152,7 @@ def _is_storable(node: Node, own: Signed) -> bool:
     """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
     if node.result is Result.COLUMN or own.random:
         return False
-    return not (isinstance(node.operator, Read) and _is_stored_already(node.operator))
-
-
-def _is_stored_already(read: Read) -> bool:
-    source = read.source
-    columnar = getattr(source, "format", "") == "parquet" and getattr(source, "version", None) is None
-    return columnar or isinstance(source, DeltaSource | MemorySource)
+    match node.operator:
+        case Read(source=DeltaSource() | MemorySource() | FileSource(format="parquet", version=None)):
+            return False
+    return True

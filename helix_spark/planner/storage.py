@@ -16,17 +16,14 @@ class NodeCosts:
 
     Attributes:
         signature: of its result; results are stored, shared and compared by it.
-        inputs: names of the nodes it reads.
         compute_seconds: c, given its inputs.
         load_seconds: l, from the catalog, whether or not it is stored there yet.
         write_seconds: w, to store it.
         bytes: physical bytes when stored.
-        stored: whether a live artifact exists.
         storable: whether it may be stored at all (columns, and results that differ each time, may not).
         differs: whether its result may differ each time.
         held: whether the session still holds it in memory, to be had at once.
         served: whether a server that stays has it in memory, to be had by a session at once.
-        keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
         compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
@@ -71,8 +68,7 @@ class OtherArtifact:
     Attributes:
         age: iterations since it was last had, at least 1; of another workflow's newest result of a node 1, as nobody
             says here when that workflow will run again.
-        compute_seconds: C, to recreate it with everything it needs from nothing.
-        marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
+        seconds_again: to have it again once it is lost, from what else is stored as far as its lineage is known.
         kept_for: who wants it kept, as a sentence: the author of the workflow whose newest version has it, say.
         fixed: it was fixed by its author: computing it again would give another, whichever version has it.
         pinned: whether a pinned iteration has it: it is kept whatever the budget is.
@@ -84,35 +80,19 @@ class OtherArtifact:
     node: str
     bytes: int
     load_seconds: float
-    compute_seconds: float
+    seconds_again: float
     age: int
-    marginal_seconds: float | None = None
     kept_for: str = ""
     fixed: bool = False
     pinned: bool = False
     shown: str = ""
 
-    @property
-    def seconds_again(self) -> float:
-        """Seconds to have the result again once it is lost."""
-        return self.compute_seconds if self.marginal_seconds is None else self.marginal_seconds
-
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """A possible next iteration: the nodes in `hit` and everything downstream get new results.
+class Scenario(Prospect):
+    """A possible next iteration; where another version comes (an earlier iteration's, another workflow's), with its
+    nodes and outputs in place of the current ones."""
 
-    Attributes:
-        probability: of all scenarios, summing to 1.
-        hit: names of nodes of the current version.
-        label: in words, for explanations.
-        version: another version's nodes (an earlier iteration's, another workflow's), in place of the current one's.
-        outputs: of that other version.
-    """
-
-    probability: float
-    hit: frozenset[str]
-    label: str
     version: tuple[NodeCosts, ...] = ()
     outputs: frozenset[str] = frozenset()
 
@@ -123,7 +103,6 @@ class PlanningProblem:
 
     Attributes:
         nodes: of the current version, inputs first.
-        outputs: names.
         budget: bytes that may be stored in all; None for no limit.
         overhead: bytes of the budget that are taken whatever the policy decides (records, leftovers).
         others: stored results that the current version does not have.
@@ -161,7 +140,6 @@ class Decision:
     Attributes:
         solution: each node's derivation in this iteration.
         keep: signatures of the current version that are stored, or are to be stored, after it.
-        evict: signatures of stored results that are to go.
         reasons: signature -> why it is kept, not kept or evicted, in words.
         certificate: of the program that decided storage.
     """
@@ -241,7 +219,9 @@ def scenarios(prospects: Iterable[Prospect], versions: Mapping[int, Version]) ->
         versions: earlier iterations that prospects go back to, by number.
     """
     return tuple(
-        Scenario(one.probability, one.hit, one.label, *(() if one.back_to is None else versions[one.back_to]))
+        Scenario(
+            one.probability, one.hit, one.label, one.back_to, *(() if one.back_to is None else versions[one.back_to])
+        )
         for one in prospects
     )
 

@@ -36,7 +36,6 @@ class Admission:
         self._thread, self._session = local(), session
 
     def take_on(self, task: Task) -> None:
-        """Note what the calling thread does from now on."""
         self._thread.task = task
         work_in(self._session)
 

@@ -52,7 +52,6 @@ class Audit:
         results: that were computed again, inputs first.
         verified: names of the nodes whose results were verified before, and not computed again.
         left: names of those that the time did not suffice for.
-        seconds: that it took.
         ended: why it stopped before all was computed again; empty if it did not.
     """
 
@@ -64,7 +63,6 @@ class Audit:
 
     @property
     def sound(self) -> bool:
-        """True if nothing came out different."""
         return all(one.verdict != "different" for one in self.results)
 
 

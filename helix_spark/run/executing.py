@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.answers.capture_nodes import check_columns_exist
@@ -202,31 +202,27 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     return run.outcome.results[node.name]
 
 
-def compute_alone(run: Run, names: Collection[str], *, from_scratch: bool = False) -> Run:
+def compute_alone(
+    run: Run, names: Collection[str], *, from_scratch: bool = False,
+    announce: Callable[[Plan], None] = lambda plan: None,
+) -> Run:
     """Compute nodes that are not stored, and nothing else, from what is stored.
 
     Args:
         from_scratch: True to load nothing but `fixed` results, and to ask Spark all.
+        announce: called with the plan before anything runs.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
     """
-    return execute_planned(plan_alone(run, names, from_scratch=from_scratch), from_scratch=from_scratch)
-
-
-def plan_alone(run: Run, names: Collection[str], *, from_scratch: bool = False) -> Run:
-    """Plan what `compute_alone` does."""
     situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
     if from_scratch:
         situation = replace(situation, nodes=tuple(
             replace(one, artifact=one.artifact if one.node.wishes.fixed else None, held=False)
             for one in situation.nodes
         ))
-    return replace(run, situation=situation, plan=make_plan(situation, NEVER))
-
-
-def execute_planned(run: Run, *, from_scratch: bool = False) -> Run:
-    """Execute what `plan_alone` planned."""
+    run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
+    announce(run.plan)
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run),
         begin_call=begin_anew if from_scratch else run.answered.begin,

@@ -12,7 +12,7 @@ from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
-from helix_spark.costs.starts import fresh_process, start_price
+from helix_spark.costs.starts import fresh_process, session_seconds
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import (
@@ -47,12 +47,10 @@ class RecordsRead:
     shared_loads: Mapping[str, Mapping[str, Throughput]] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
-        """Return what computing a result took, if that is on record."""
         record = self.measured.get(signature)
         return None if record is None else record.compute_seconds
 
     def load_seconds(self, artifact: ArtifactRecord) -> float:
-        """Return what loading a stored result is expected to take."""
         return self.loads_of(artifact)[artifact.kind].seconds(artifact.bytes)
 
     def loads_of(self, artifact: ArtifactRecord) -> Mapping[str, Throughput]:
@@ -103,7 +101,7 @@ def foresee(
     return replace(
         problem, scenarios=scenarios(found, again), horizon=horizon(len(had) + 1),
         others=others_among(records.view.own.values(), problem, records),
-        start_price=start_price(starts_of(records.view)),
+        start_price=session_seconds(starts_of(records.view)),
         fresh_process=fresh_process([*(record.writer for record in had), writer], one_run),
     )
 
@@ -163,7 +161,8 @@ def others_among(
     return tuple(
         OtherArtifact(
             record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
-            record.recompute_seconds, age(record), seconds_again(lineage, record.signature, stored),
+            record.recompute_seconds if (again := seconds_again(lineage, record.signature, stored)) is None else again,
+            age(record),
             kept_for=view.pinned.get(record.signature) or kept_for(record, view.workflow), fixed=record.fixed,
             pinned=record.signature in view.pinned, shown=records.shown.get(record.signature, ""),
         )

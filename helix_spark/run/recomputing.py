@@ -14,7 +14,7 @@ from helix_spark.identity.difference import own_changes, parts_from_json
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.policies import FirstCome
-from helix_spark.run.executing import execute_planned, plan_alone
+from helix_spark.run.executing import compute_alone
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Result
 
@@ -22,22 +22,11 @@ from helix_spark.workflow.operators import Result
 def recompute(
     run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord, announce: Callable[[Plan], None]
 ) -> ArtifactRecord:
-    """Compute the result of a node of an iteration from what is stored, and store it.
-
-    Args:
-        run: of the iteration's workflow, looked up.
-        nodes: all of the iteration.
-        announce: called with the plan before anything runs.
-
-    Raises:
-        NotStoredError: it would be another result now; says what differs.
-        NodeError, StoringError: the author's code or a Spark job failed, or it cannot be stored.
-    """
+    """Compute the result of a node of an iteration from what is stored, and store it; see `Helix.recompute`. `run` is
+    of the iteration's workflow, looked up; `nodes` are all of the iteration."""
     _check_is_same(run, record, nodes, node)
     declared = run.dag[node.name]
-    run = plan_alone(run, (declared.name,))
-    announce(run.plan)
-    run = execute_planned(run)
+    run = compute_alone(run, (declared.name,), announce=announce)
 
     def check() -> None:
         if change := next(_changes(run), ""):

@@ -28,6 +28,8 @@ from helix_spark.plans.answer_gate import with_identity
 KEPT_BYTES = 16 << 20
 """Bytes of answers that a run keeps of those that it has read, so that each is read once."""
 
+_UNRECORDED = AnswerRecord("", "", 0, 0.0)
+
 
 @dataclass(slots=True)
 class RecordedAnswers:
@@ -43,7 +45,7 @@ class RecordedAnswers:
     elsewhere: str = ""
     tell: Callable[[str], None] = lambda _: None
     is_unread: bool = False
-    _kept: dict[str, AnswerRecord | None] = field(default_factory=dict)
+    _kept: dict[str, AnswerRecord] = field(default_factory=dict)
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
@@ -76,7 +78,7 @@ class RecordedAnswers:
         if self.is_unread or identity in self._refused:
             return None
         found = self._read_record(identity)
-        return None if found is None or found.doubt else found.answer or None
+        return None if found.doubt else found.answer or None
 
     def refuse(self, identity: str, why: str) -> None:
         self._refused.add(identity)
@@ -95,17 +97,14 @@ class RecordedAnswers:
             self.tell(f"recorded answers that do not fit are requested again ({why}); `helix verify` lists them")
 
     def doubt(self, identity: str) -> str:
-        found = self._read_record(identity)
-        return "" if found is None else found.doubt
+        return self._read_record(identity).doubt
 
     def left(self, identity: str) -> str | None:
-        found = self._read_record(identity)
-        return None if found is None else found.left or None
+        return self._read_record(identity).left or None
 
     def seconds(self, identity: str) -> float:
         """Return the seconds that the answer took Spark; 0.0 if unknown."""
-        found = self._read_record(identity)
-        return 0.0 if found is None else found.seconds
+        return self._read_record(identity).seconds
 
     def is_kept(self, identity: str) -> bool:
         """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
@@ -116,12 +115,11 @@ class RecordedAnswers:
         if (origin := self.catalog.answers.origins.get(identity)) or not self.catalog.shared.names:
             return origin or ""
         stored = self.catalog.artifact(identity)
-        return "" if stored is None or self._read_record(identity) is not None else stored.shared
+        return "" if stored is None or self._read_record(identity) is not _UNRECORDED else stored.shared
 
     def reads(self, code: str) -> str:
         """Return what a Python function was seen to read in workers, as a text; empty if that is not recorded."""
-        found = self._read_record(reads_of(code))
-        return "" if found is None else found.reads
+        return self._read_record(reads_of(code)).reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
         record = self._stored(identity, is_fit=True)
@@ -164,15 +162,14 @@ class RecordedAnswers:
         stands = (one for one in found.stood_for.get(identity, ()) if not found.measured[one].random)
         return next(filter(None, map(self.catalog.artifact, stands)), None)
 
-    def _read_record(self, identity: str) -> AnswerRecord | None:
+    def _read_record(self, identity: str) -> AnswerRecord:
         """Read a record once in a run, as long as texts take no more than `KEPT_BYTES`."""
         if identity in self._kept:
             return self._kept[identity]
-        found = self.catalog.answers.newest(identity, is_fresh=not self._kept)
-        size = 0 if found is None else len(found.answer)
-        if self._kept_bytes + size <= KEPT_BYTES:
+        found = self.catalog.answers.newest(identity, is_fresh=not self._kept) or _UNRECORDED
+        if self._kept_bytes + len(found.answer) <= KEPT_BYTES:
             self._kept[identity] = found
-            self._kept_bytes += size
+            self._kept_bytes += len(found.answer)
         self._tell_of_misfits()
         return found
 
@@ -182,7 +179,6 @@ _SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "sp
 
 
 def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
-    """Return the identity of versions and settings around a script."""
     settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
         name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
     }

@@ -82,7 +82,6 @@ class Retention(ABC):
         return replace(problem, others=others_among(live, problem, self.records), done=solution)
 
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
-        """Return a node whose stored result is this one, None if it is not stored."""
         pin = self.records.view.pinned.get(node.signature, "")
         return as_stored(node, record, self._wishes(node.signature), self.records.view.workflow, pin)
 
@@ -219,7 +218,6 @@ class Retention(ABC):
                 self.catalog.note_wishes(workflow, news)
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
-        """Return all that is stored by now."""
         live = self.catalog.live()
         self._attempts = {record.signature: record.attempt for record in live}
         return live

@@ -45,7 +45,6 @@ class Tools:
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
             before the run goes on; infinite if nothing is ever compared.
         check_open: raises EndedError once another thread closes the Helix.
-        expiry: what of the catalog's iterations stays.
     """
 
     sessions: Sessions
@@ -129,7 +128,6 @@ class Run:
 
     @property
     def view(self) -> CatalogView:
-        """The catalog as it was read."""
         return self.records.view
 
     @property
@@ -143,7 +141,6 @@ class Run:
         return replace(self.plan, iteration=self.record.number)
 
     def time(self, name: str) -> NodeTime:
-        """Return what a node took."""
         return self.times.get(name, NodeTime())
 
     @property
@@ -155,7 +152,6 @@ RunStep = Callable[[Run], Run]
 
 
 def through(steps: Iterable[RunStep], run: Run) -> Run:
-    """A run after these steps."""
     for step in steps:
         run = step(run)
     return run

@@ -212,7 +212,6 @@ _ENOUGH = 16
 
 
 def values_of(dag: Dag) -> list[str]:
-    """Return the outputs that are values."""
     return [name for name in dag.outputs if dag[name].result is Result.VALUE]
 
 

@@ -84,7 +84,6 @@ def keep(run: Run) -> Run:
 
 
 def expire(run: Run) -> Run:
-    """Forget iterations that are due for it."""
     if what := run.tools.expiry.expire(run.tools.catalog):
         run.tools.observer.note(what)
     return run

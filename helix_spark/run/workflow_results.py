@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.starts import start_price
+from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.execution.units import collects
@@ -61,7 +61,7 @@ class WorkflowResults(Retention):
             for node in problem.nodes
         )
         starts = (*starts_of(run.view), *filter(None, [run.start_seconds]))
-        return replace(problem, nodes=nodes, budget=run.plan.budget, start_price=start_price(starts))
+        return replace(problem, nodes=nodes, budget=run.plan.budget, start_price=session_seconds(starts))
 
     @property
     def states(self) -> dict[str, State]:

@@ -20,7 +20,7 @@ _BY_FAMILY = {
     Kind.SCANNER: Form.SPARK, Kind.EXTRACTOR: Form.COLUMN, Kind.SYNTHESIZER: Form.SPARK,
     Kind.LEARNER: Form.MODEL, Kind.REDUCER: Form.VALUE,
 }
-_RESULTS = {
+RESULTS = {
     Form.SPARK: Result.TABLE, Form.PANDAS: Result.TABLE, Form.ARROW: Result.TABLE, Form.COLUMN: Result.COLUMN,
     Form.MODEL: Result.MODEL, Form.VALUE: Result.VALUE,
 }
@@ -66,15 +66,10 @@ def returned_form(function: Callable[..., Any], kind: Kind, where: Location | No
     """
     form = _form(inspect.signature(function).return_annotation, function, kind)
     form = form or _BY_FAMILY[kind]
-    if _RESULTS[form] not in _ALLOWED[kind]:
+    if RESULTS[form] not in _ALLOWED[kind]:
         allowed = " or ".join(sorted(result.value for result in _ALLOWED[kind]))
         raise OperatorError(f"{kind.article} {kind} returns a {allowed}, not a {form}", where=where)
     return form
-
-
-def result_of(form: Form) -> Result:
-    """Return the kind of result that a returned form stands for."""
-    return _RESULTS[form]
 
 
 def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:

@@ -61,7 +61,6 @@ class Kind(StrEnum):
 
     @property
     def article(self) -> str:
-        """The one that goes before it in a sentence."""
         return "an" if self.value[0] in "aeiou" else "a"
 
 
@@ -161,11 +160,7 @@ class FitCategories:
 @dataclass(frozen=True, slots=True)
 class EncodeCategories:
     """One-hot vector of a column by the categories of the last input; unseen ones get a place of their own.
-
-    Attributes:
-        column: what to encode.
-        drop_last: leave out the last place, which the others determine.
-    """
+    `drop_last` leaves out the last place, which the others determine."""
 
     column: ColumnSource
     drop_last: bool
@@ -262,9 +257,6 @@ class ColumnSplit:
 
     Test rows are those with ``"test"``, ``true`` or ``1``, training rows those with ``"train"``, ``false`` or ``0``, in
     any case of letters. Any other value, null too, is an error.
-
-    Attributes:
-        column: the column's name.
     """
 
     column: str
@@ -328,7 +320,6 @@ class Assemble:
     """Examples: a vector `features` of the feature inputs in order, `label`, `split`, and the columns to keep.
 
     Attributes:
-        features: the inputs that are features.
         label: SQL text over the base table's columns, an input, or None.
         split: how rows are divided; None leaves that to the column `split` of the table, if it has one.
         keep: further columns, of the base table or of extractors: weights, and what those who look at results want.

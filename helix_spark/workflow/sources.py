@@ -79,16 +79,9 @@ def _files(
         raise OperatorError(
             f"{format}() was given no path", where=caller(), remedy="give the path of a file, a folder or a glob"
         )
-    return FileSource(format, paths, _ddl(schema), tuple(sorted((k, _option(v)) for k, v in options.items())), version)
-
-
-def _option(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _ddl(schema: str | StructType | None) -> str | None:
-    """Return a StructType as its JSON (`toDDL` would need a JVM), text as it is."""
-    return schema if schema is None or isinstance(schema, str) else schema.json()
+    ddl = schema if schema is None or isinstance(schema, str) else schema.json()  # `toDDL` would need a JVM
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}
+    return FileSource(format, paths, ddl, tuple(sorted(texts.items())), version)
 
 
 def csv(

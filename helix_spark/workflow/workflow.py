@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args, overload
 
 from helix_spark.errors import Location, OperatorError, WorkflowError, nearest
@@ -21,7 +22,7 @@ from helix_spark.workflow.declaration import (
     wishes_from,
 )
 from helix_spark.workflow.declared_at import builder, caller, is_cell
-from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
+from helix_spark.workflow.functions import RESULTS, location_of, parameters_of, returned_form
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,
@@ -85,9 +86,8 @@ class Workflow:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from helix_spark.drawing.notebook import bundle
-        from helix_spark.workflow.picture import workflow_html, workflow_text
 
-        return bundle(workflow_text(self), workflow_html(self))
+        return bundle(_text_of(self), _html_of(self))
 
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
         """Declare where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
@@ -115,9 +115,7 @@ class Workflow:
         A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
         something: see `reducer`.
         """
-        if _is_ready_made(Kind.SCANNER, args, options):
-            return self._select(*args, **options)
-        return self._function(Kind.SCANNER, args, options)
+        return self._dispatch(Kind.SCANNER, args, options, self._select)
 
     @overload
     def extractor(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -139,9 +137,7 @@ class Workflow:
         ``split=hx.HashSplit(test=0.2, seed=1)``, it learns of the training rows alone, and its column is made of all:
         both stand on one table, so the same split is the same rows (see `hx.HashSplit`).
         """
-        if _is_ready_made(Kind.EXTRACTOR, args, options):
-            return self._ready_made(*args, **options)
-        return self._function(Kind.EXTRACTOR, args, options)
+        return self._dispatch(Kind.EXTRACTOR, args, options, self._ready_made)
 
     @overload
     def synthesizer(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -162,9 +158,7 @@ class Workflow:
         such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
         they are to be stored, or not.
         """
-        if _is_ready_made(Kind.SYNTHESIZER, args, options):
-            return self._assemble(*args, **options)
-        return self._function(Kind.SYNTHESIZER, args, options)
+        return self._dispatch(Kind.SYNTHESIZER, args, options, self._assemble)
 
     @overload
     def learner(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -186,9 +180,7 @@ class Workflow:
         The options of any node may be given beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
-        if _is_ready_made(Kind.LEARNER, args, options):
-            return self._learn(*args, **options)
-        return self._function(Kind.LEARNER, args, options)
+        return self._dispatch(Kind.LEARNER, args, options, self._learn)
 
     def predict(
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
@@ -220,7 +212,7 @@ class Workflow:
         Numbers are shown one by one, those in a dict, too. ``metrics=[hx.metric("f1", better="higher", primary=True)]``
         says which way one is better, and which one iterations are compared by.
         """
-        return self._function(Kind.REDUCER, args, options)
+        return self._dispatch(Kind.REDUCER, args, options)
 
     def output(self, *nodes: NodeRef | str) -> None:
         """Ask for these nodes' results."""
@@ -266,7 +258,12 @@ class Workflow:
                 remedy="say primary=True of the one that iterations are compared by",
             )
 
-    def _function(self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _dispatch(
+        self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any],
+        declare_ready_made: Callable[..., NodeRef] | None = None,
+    ) -> Any:
+        if declare_ready_made is not None and _is_ready_made(kind, args, options):
+            return declare_ready_made(*args, **options)
         if len(args) == 1 and callable(args[0]) and not isinstance(args[0], NodeRef):
             return self._from_function(kind, args[0], {**options})
         if args:
@@ -291,7 +288,7 @@ class Workflow:
         may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
         return self._declare(
             Node(
-                name, kind, operator, inputs, result_of(returns), where,
+                name, kind, operator, inputs, RESULTS[returns], where,
                 optional=frozenset(may_lack.difference(pointed.values())),
                 base=next(iter(inputs), None) if returns is Form.COLUMN else None,
                 wishes=replace(wishes_from(options, where), metrics=metrics),
@@ -317,7 +314,8 @@ class Workflow:
         **options: Any,
     ) -> NodeRef:
         where = caller()
-        base = name_in(self, on, where)
+        naming = partial(name_in, self, where=where)
+        base = naming(on)
         if output:
             raise OperatorError(
                 f"extractor {name!r} makes a column, which cannot be an output by itself", where=where,
@@ -326,7 +324,7 @@ class Workflow:
         wishes, parameters = separated(what, options)
         wished = wishes_from(wishes, where)
         rows = ready_made.split_from(Kind.EXTRACTOR, name, split, where)
-        made = ready_made.extractor(name, what, base, parameters, rows, wished, self._naming(where), where)
+        made = ready_made.extractor(name, what, base, parameters, rows, wished, naming, where)
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
@@ -337,9 +335,10 @@ class Workflow:
         where = caller()
         if isinstance(keep, str) and keep in get_args(Keep):  # a text is no list of columns
             options["keep"], keep = keep, ()
-        base, wishes = name_in(self, table, where), wishes_from(options, where)
+        naming = partial(name_in, self, where=where)
+        base, wishes = naming(table), wishes_from(options, where)
         rows = ready_made.split_from(Kind.SYNTHESIZER, name, split, where)
-        made = ready_made.examples(name, base, features, label, rows, keep, wishes, self._naming(where), where)
+        made = ready_made.examples(name, base, features, label, rows, keep, wishes, naming, where)
         return self._declare(made, output)
 
     def _learn(
@@ -352,9 +351,6 @@ class Workflow:
         operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
         inputs, wished = (name_in(self, on, where),), wishes_from({"keep": keep, **wishes}, where)
         return self._declare(Node(name, Kind.LEARNER, operator, inputs, Result.MODEL, where, wishes=wished), output)
-
-    def _naming(self, where: Location) -> ready_made.Naming:
-        return lambda ref: name_in(self, ref, where)
 
 
 def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
@@ -429,3 +425,30 @@ def fixed(node: NodeRef) -> NodeRef:
     own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
     node.workflow.fix(node)
     return node
+
+
+def _text_of(workflow: Workflow) -> str:
+    width = max((len(declared.name) for declared in workflow.declarations), default=0)
+    lines = [f"{workflow.name}: {len(workflow.declarations)} nodes"]
+    for one in workflow.declarations:
+        reads = f" <- {', '.join(one.inputs)}" if one.inputs else ""
+        lines.append(f"  {one.name:{width}}  {one.kind}{reads}{' (output)' if one.name in workflow.outputs else ''}")
+    return "\n".join(lines)
+
+
+def _html_of(workflow: Workflow) -> str:
+    """Return the graph, and a table of the nodes: what is declared, before anything is checked or planned."""
+    from helix_spark.drawing import DrawnGraph, DrawnNode
+    from helix_spark.drawing.notebook import cell
+
+    declared = workflow.declarations
+    parameters = ", ".join(f"{name}={value!r}" for name, value in workflow.parameters.items())
+    graph = DrawnGraph(
+        tuple(
+            DrawnNode(one.name, one.inputs, kind=one.kind, note="output" if one.name in workflow.outputs else "")
+            for one in declared
+        ),
+        title=f"workflow {workflow.name}",
+    )
+    rows = [(one.name, one.kind, ", ".join(one.inputs), str(one.where or "")) for one in declared]
+    return cell("cell_workflow.html", name=workflow.name, parameters=parameters, graph=graph, rows=rows)

@@ -18,7 +18,7 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow, merge_equal
-from helix_spark.dag.leakage import doubted
+from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
@@ -293,7 +293,7 @@ def evaluated(stage: str, fitted: Any, scored: Any, split: HashSplit | None) -> 
     examples = wf.synthesizer("examples", data, features=features, label="y", split=split)
     wf.predict("predictions", wf.learner("model", stage, on=examples, rows=fitted), examples, rows=scored)
     dag = capture_nodes(compile_workflow(measured(wf)), {}).dag
-    return doubted(dag)
+    return tuple(warnings_of(dag))
 
 
 @pytest.mark.parametrize(("stage", "fitted", "scored", "split", "sides"), [
@@ -327,7 +327,7 @@ def test_where_columns_are_not_known_a_column_split_may_settle_it() -> None:
         return data
 
     wf.predict("predictions", wf.learner("model", LOGISTIC, on=examples), examples)
-    (told,) = doubted(capture_nodes(compile_workflow(measured(wf)), {}).dag)
+    (told,) = warnings_of(capture_nodes(compile_workflow(measured(wf)), {}).dag)
     assert "fitted on, unless `examples` has a column `split`" in told
 
 

@@ -58,7 +58,7 @@ def random_problem(seed: int) -> PlanningProblem:
         replace(node, signature=node.signature + "old", stored=False) if index >= split else node
         for index, node in enumerate(nodes)
     )
-    scenarios.append(Scenario(weights[-1] / sum(weights), frozenset(), "back", older, outputs))
+    scenarios.append(Scenario(weights[-1] / sum(weights), frozenset(), "back", version=older, outputs=outputs))
     others = tuple(
         OtherArtifact(node.signature, "w", node.name, node.bytes, node.load_seconds, 5.0, 1)
         for node in older[split:] if node.storable and rng.random() < 0.5
@@ -123,7 +123,7 @@ def kept_cost(problem: PlanningProblem, kept: frozenset[str]) -> tuple[float, fl
         room = math.inf if problem.budget is None else problem.budget
         if other.signature not in kept and other.signature not in in_scenarios and other.bytes <= room:
             chance = afterlife(other.age)
-            seconds += chance * max(0.0, other.compute_seconds - other.load_seconds)
+            seconds += chance * max(0.0, other.seconds_again - other.load_seconds)
     return seconds, ties
 
 
@@ -355,7 +355,7 @@ def test_nothing_is_kept_that_was_not_had() -> None:
 def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
     problem = chain(budget=14_000_000)
     older = tuple(replace(node, signature=f"{node.signature}-old") for node in problem.nodes)
-    back = Scenario(0.9, frozenset(), "back", older, problem.outputs)
+    back = Scenario(0.9, frozenset(), "back", version=older, outputs=problem.outputs)
     edits = (back, *(replace(scenario, probability=scenario.probability / 10) for scenario in problem.scenarios))
     stored = OtherArtifact("s-features-old", "w", "features", 12_000_000, 0.5, 48.0, 1)
     decision = Joint().decide(replace(problem, scenarios=edits, others=(stored,)))
@@ -372,8 +372,8 @@ def test_a_result_counts_for_less_the_longer_it_is_out_of_date() -> None:
 
 
 def test_an_old_result_that_is_made_quickly_from_what_is_stored_is_worth_little() -> None:
-    derived = OtherArtifact("derived", "ours", "sums", 14_000_000, 0.6, 640.0, 1, marginal_seconds=3.0)
-    parse = OtherArtifact("parse", "ours", "parse", 14_000_000, 0.6, 600.0, 1, marginal_seconds=600.0)
+    derived = OtherArtifact("derived", "ours", "sums", 14_000_000, 0.6, 3.0, 1)
+    parse = OtherArtifact("parse", "ours", "parse", 14_000_000, 0.6, 600.0, 1)
     decision = Joint().decide(chain(budget=40_000_000, others=(derived, parse)))
     assert decision.evict == {"derived"}
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
 from helix_spark.costs.model import estimate
-from helix_spark.costs.starts import session_seconds, start_price
+from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import ParameterError, WorkflowError
 from helix_spark.identity.signing import describe, resolve
@@ -79,7 +79,7 @@ def situation(
         KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
     )
     ahead = PlanningProblem(
-        (), frozenset(), budget, horizon=2.0, start_price=start_price(()),
+        (), frozenset(), budget, horizon=2.0, start_price=session_seconds(()),
         session_seconds=session_seconds((), runs=session_runs, worked=session_worked),
     )
     return Situation(merged, nodes, 4, ahead, session_runs, recorded=recorded)

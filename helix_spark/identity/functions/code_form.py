@@ -92,7 +92,6 @@ def nested_code(code: CodeType) -> Iterator[CodeType]:
 
 
 def texts_of(constant: object) -> Iterator[str]:
-    """Yield the texts in a constant of code."""
     if isinstance(constant, str):
         yield constant
     elif isinstance(constant, tuple | frozenset):

@@ -60,7 +60,6 @@ _HEAP_TYPE = 1 << 9
 
 
 def is_code(value: object) -> bool:
-    """Return whether a value stands for code rather than data."""
     kind = type(value)
     if kind is types.GenericAlias:  # list[int] passes for a class
         return False
@@ -208,7 +207,6 @@ class Reference:
     top: bool = False
 
     def place(self, path: str = "") -> str:
-        """Return where it is, in words."""
         return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")
 
 

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE
 from helix_spark.engine.server.meeting import Line
@@ -33,7 +33,7 @@ class AttachedServer:
     """A server that another process keeps, for as long as this run needs it. It has what `ConnectServer` has."""
 
     spark: Any = None
-    is_shared = True
+    is_shared: Literal[True] = True
     _client: DriverClient | None = None
 
     def __init__(self, line: Line, log: Path, address: str, begun: float) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Protocol
 
 from helix_spark.engine.server.attached import AttachedServer, check_answer
 from helix_spark.engine.server.fit import Wanted, wanted_now
@@ -45,43 +44,8 @@ from helix_spark.errors import SetupError
 _TO_START = 300.0
 """Seconds that a server has to start."""
 
-
-class SparkServer(Protocol):
-    """A server of Spark Connect on this machine: of this process, or kept by another one.
-
-    Attributes:
-        address: with the token that it wants to be shown.
-        spark: a session that it answers, once `open` was called.
-        is_shared: True if another process keeps it.
-        start_seconds: from the decision to start it, or to attach to it, until it could be used.
-    """
-
-    address: str
-    spark: Any
-    start_seconds: float
-    is_shared: bool
-
-    def open(self) -> None:
-        """Open a session that this process has as a classic one, too."""
-
-    def open_session(self, user: str, session_id: str) -> None:
-        """Register a session under a client's ids."""
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a persisted table to later runs, where there may be some; return whether they are left.
-
-        Args:
-            relation: the message by which the session has it persisted.
-        """
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs."""
-
-    def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop it, or let go of one that others use."""
+SparkServer = ConnectServer | AttachedServer
+"""A server of Spark Connect on this machine: of this process, or kept by another one."""
 
 
 def start_server(

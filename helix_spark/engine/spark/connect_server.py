@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
@@ -124,11 +124,12 @@ class ConnectServer:
         driver: that session.
         address: of the server, with the token that it wants to be shown.
         spark: a session that it answers, once `open` was called.
+        is_shared: whether other runs use it as well.
         start_seconds: from the decision to start it until it could be used.
     """
 
     spark: Any = None
-    is_shared = False
+    is_shared: Literal[False] = False
     _client: DriverClient | None = None
 
     def __init__(
@@ -189,17 +190,6 @@ class ConnectServer:
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
-
-    def open_session(self, user: str, session_id: str) -> None:
-        """No-op: it opens a session by itself, at the first request."""
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Return False: it ends with its process."""
-        return False
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Return False, as no run was there before."""
-        return False
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to; see `gateway.how_ended`."""

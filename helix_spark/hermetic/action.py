@@ -29,11 +29,8 @@ _R = TypeVar("_R")
 
 
 class Action:
-    """What one piece of the author's code does while it runs.
-
-    Args:
-        seed: what its draws follow from.
-        watched: whether it matters what it reads and asks for; else `watch` is None.
+    """What one piece of the author's code does while it runs. What it draws follows from `seed`; `watch` is None where
+    it does not matter what it reads and asks for.
 
     Attributes:
         note_request: is given each request to Spark that its code is about to send; None where nobody looks.
@@ -52,15 +49,13 @@ class Action:
         self.outer: Action | None = None
 
     def seen(self) -> Seen:
-        """Return what the action did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
         drawn = Seen(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
         return drawn if self.watch is None else drawn | seen_in(self.watch.events)
 
 
 class _Turn:
-    """Whose turn it is: that of the `holder`, a thread and not its ident, which is given again once the thread has
-    ended. `action` is the innermost one of that thread."""
+    """Whose turn it is: that of `holder`, a thread, as its ident is given again; `action` is its innermost one."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -69,16 +64,14 @@ class _Turn:
 
 
 _PATIENCE = 60.0
-"""Seconds after which an action goes on though it is not its turn: the one whose turn it is may wait for a lock that
-this one holds."""
+"""Seconds after which an action goes on out of turn: the one whose turn it is may wait for a lock of this one's."""
 
 _LOOK_SECONDS = 5.0
 """How often an action that waits looks whether the thread whose turn it is still lives."""
 
 _turn = _Turn()
 _working: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
-"""What threads do, or did: those that run an action, and those that one has started. By thread, as an ident is given
-again."""
+"""What threads do or did, those that actions started as well. By thread, as an ident is given again."""
 
 _waited = threading.local()
 _counting = threading.Lock()
@@ -175,7 +168,6 @@ def _intercepted(action: Action) -> Iterator[None]:
 
 
 def seconds_waited() -> float:
-    """Return the seconds for which this thread has waited for its turns."""
     return float(getattr(_waited, "seconds", 0.0))
 
 
@@ -270,8 +262,7 @@ def _locals() -> Iterator[threading.local]:
 
 
 def _settings_of(local: threading.local) -> dict[str, Any]:
-    """Return the plain data that the calling thread has in a thread-local object. Anything else, as a connection to a
-    database, may be of use to its own thread alone."""
+    """Return a thread-local object's plain data; a connection to a database, say, is for its own thread alone."""
     return {name: value for name, value in vars(local).items() if _is_plain(value, _DEEPEST)}
 
 

@@ -26,7 +26,6 @@ class Entropy:
         self.requests = 0
 
     def take(self, size: int) -> bytes:
-        """Return so many bytes."""
         if size < 0:
             raise ValueError("negative argument not allowed")
         self.requests += 1
@@ -48,12 +47,10 @@ class Shared:
 
     @property
     def module(self) -> Any:
-        """The module, which is loaded."""
         return sys.modules[self.name]
 
     @property
     def state(self) -> Any:
-        """The state that it has now."""
         return self.get(self.module)
 
     def restore(self, state: Any) -> None:
@@ -125,9 +122,8 @@ def default_seed(name: str) -> int:
 
 
 class Draws:
-    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives the state in which
-    a generator begins, by its module; None for one that is seeded. Once it is over, `drawn` names the modules of those
-    that were drawn from."""
+    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives a generator's first
+    state, by its module; None for one that is seeded. `drawn` names those that were drawn from, once it is over."""
 
     def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)
@@ -280,8 +276,7 @@ class AuthorSeeds:
         self._busy.discard(holder)
 
     def begin_loading(self, holder: object) -> None:
-        """Release the states, and put the generators back to what they were before they were seeded: the code that did
-        it is loaded again, and may not do it any more."""
+        """Release the states, and put the generators back to before they were seeded: that code is loaded again."""
         self.release(holder)
         for name in self._seeded.keys() & self._unseeded.keys():
             SHARED[name].restore(self._unseeded[name])
@@ -289,7 +284,6 @@ class AuthorSeeds:
 
     @contextmanager
     def held_by(self, holder: object) -> Iterator[None]:
-        """Keep the states as they are now meanwhile."""
         self.hold(holder)
         try:
             yield

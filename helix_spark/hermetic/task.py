@@ -23,8 +23,7 @@ from helix_spark.hermetic.generators import Draws, EntropyGiven
 
 
 class Purpose(NamedTuple):
-    """What functions are written for. What a node's functions draw follows from its key, and what they do is told under
-    it."""
+    """What functions are written for: a key, from which a node's draws follow, and under which it is reported on."""
 
     key: str
     folder: str = ""
@@ -49,7 +48,6 @@ def written_for(purpose: Purpose) -> Iterator[None]:
 
 
 def purpose() -> Purpose:
-    """Return what functions are written for now."""
     return _PURPOSE.get()
 
 
@@ -111,8 +109,7 @@ def begin(number: int) -> Any:
 
 
 def in_turn(function: Any, task: Any, seed: str) -> Any:
-    """Return a function that draws from a seed whenever it is called in a task; a class as it is, for where there is a
-    table function nothing else is called."""
+    """Return a function that draws from a seed when it is called in a task; a table function's class as it is."""
     seed = sys.intern(seed)  # told apart by where it is: it is asked for each row
     if task.seed is None or isinstance(function, type):
         task.turn(seed)
@@ -151,7 +148,6 @@ class _Task:
         self.seed = seed
 
     def end(self) -> None:
-        """Put everything back."""
         if self.seed is not None:
             self._draws[self.seed].end()
         self._given.remove()

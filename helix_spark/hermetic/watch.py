@@ -45,12 +45,8 @@ Event = tuple[str, str, Any]
 
 
 class Watch:
-    """What one action did: events, each once, in order. Several threads may tell of it at the same time.
-
-    Args:
-        own: environment variables that the author's code has set itself; added to.
-        began: when it did, in nanoseconds since 1970; None for now.
-    """
+    """What one action did, since `began` in nanoseconds since 1970, or now: events, each once, in order. Several
+    threads may tell of it. `own` are environment variables that the author's code has set itself; added to."""
 
     def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
         self._began = _now() if began is None else began
@@ -82,7 +78,6 @@ class Watch:
             self.read(path, who)
 
     def read(self, path: str, who: Asker) -> None:
-        """A file was read."""
         if self._is_written(path) or ("read", path) in self._met or _is_uncounted(path):
             return
         if path in _ENTROPY:
@@ -108,8 +103,7 @@ class Watch:
                 self._note("looked", path, state is not None)
 
     def named(self, paths: Iterable[str]) -> None:
-        """Note files that the code names: something that nobody sees may read them for it. A file that the action has
-        written meanwhile is its own."""
+        """Note files that the code names, which may be read unseen, but not those that the action has written."""
         for path in paths:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
@@ -282,7 +276,6 @@ class Wrapped:
         self._replace(self._wrappers())
 
     def remove(self) -> None:
-        """Put everything back."""
         while self._theirs:
             _put(*self._theirs.pop())
         if self in _installed:
@@ -350,8 +343,7 @@ class Wrapped:
         self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made, where such arguments count. `find` tells who
-        asks, from the frame that does."""
+        """Return a function that tells of its calls before they are made, where `counts`; `find` tells who asks."""
 
         def ask(*given: Any, **named: Any) -> Any:
             if counts(*given, **named):

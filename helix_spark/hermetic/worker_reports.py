@@ -58,8 +58,7 @@ class WorkerReports:
             return str(self._folder)
 
     def take(self, keys: Collection[str]) -> dict[str, Seen]:
-        """Return what was seen since the last time, by the keys that functions were written for (see `task.Purpose`).
-        What others than these did is kept for who asks for it."""
+        """Return what was newly seen, by the keys of functions (see `task.Purpose`); what others did is kept."""
         with self._lock:
             self._read()
             found = {key: self._events.pop(key) for key in keys if key in self._events}
@@ -86,8 +85,7 @@ class WorkerReports:
 
 
 def _seen(events: list[Event]) -> Seen:
-    """Return what workers told of one node. The driver looks at what they asked for: files it finds itself, variables
-    it may have otherwise."""
+    """Return what workers told of one node, with files and variables that they asked for as the driver sees them."""
     read = {name for sort, name, _ in events if sort == "read"}
     if len(read) > _MOST_FILES:
         kept = [one for one in events if one[0] in ("chance", "outside")]
@@ -104,8 +102,7 @@ def _seen(events: list[Event]) -> Seen:
 
 
 class _Telling(Watch):
-    """The worker's end: tells at once what it sees, in the folder that the driver reads. `keys` are what the functions
-    were written for that may do it."""
+    """The worker's end: tells at once what it sees, of the functions that were written for these `keys`."""
 
     def __init__(self, folder: str, keys: Collection[str], began: int) -> None:
         super().__init__(_own_variables, began)
@@ -135,7 +132,6 @@ class _InTask:
         self._all = tuple(dict.fromkeys((*self._all, key)))
 
     def begins_thread(self, thread: threading.Thread, frame: FrameType | None) -> None:
-        """Note a thread that somebody starts."""
         if (watch := self.watch(frame)) is not None:
             self._threads[thread] = watch
 

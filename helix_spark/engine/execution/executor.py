@@ -46,18 +46,14 @@ _EXECUTIONS = count()
 
 
 class Executor:
-    """Runs plans against one session, one catalog and one memory tier.
-
-    Args:
-        thread_begun: called by each thread of its own before it works.
-    """
+    """Runs plans against one session, one catalog and one memory tier, in threads that call `thread_begun` first."""
 
     def __init__(
         self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
         thread_begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
-        self._reports = WorkerReports()
+        self.reports = WorkerReports()
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
         self._overtaken = Future[list[Step]]()
         self._pool = self._threads()
@@ -78,11 +74,7 @@ class Executor:
     def close(self) -> None:
         """End the threads. A function of the author's that an interrupt left behind is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._reports.close()
-
-    def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """See `Notes.take_reports`."""
-        return outcome.take_reports(self._reports, dag, plan)
+        self.reports.close()
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
@@ -93,13 +85,9 @@ class Executor:
         out to be an earlier result (`Outcome.equal`).
 
         Args:
-            artifacts: live artifacts by signature.
             run: begins the tag of the run's Spark jobs, so that they can be cancelled.
-            registering: names of the nodes whose code may register views or functions with the session: no two of them
-                run at the same time.
-            compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
-                digests are to be taken at all.
-            begin_call: begins calls of functions, answered from a record and put on it.
+            registering: names of nodes whose code may register names with the session: no two of them run at once.
+            compared: names of nodes that are compared with earlier results; None if no digests are to be taken at all.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         sessions = self._sessions
@@ -110,7 +98,7 @@ class Executor:
             send_project_code()
             guard_functions()
         outcome.pinned |= pins(dag, plan, left)
-        watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
+        watcher = Watcher(sessions, plan, outcome, self.reports, self._catalog.root, begin_call)
         work = NodeWork(
             # What is cancelled late of one execution must not be of the next, which the same run may begin.
             self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,
@@ -132,7 +120,7 @@ class Executor:
             if sessions.ended:  # plans that nobody can look at any more
                 outcome.results.clear()
         finally:
-            self.take_reports(dag, plan, outcome)
+            outcome.take_reports(self.reports, dag, plan)
         if not outcome.equal or outcome.failure is not None:
             work.let_go_of_empty_pins()
         if sessions.started and any(ran_in_spark(name, dag, plan) for step in outcome.steps for name in step.names):
@@ -160,16 +148,8 @@ class Executor:
 
 @dataclass(slots=True)
 class Dispatch:
-    """One execution of one plan: the order of its units.
-
-    Attributes:
-        work: has the results.
-        pool: the threads that do it.
-        ends: each ends the execution with its error once it has one.
-        context: what the calling thread has set; threads of the pool work in it.
-        running: names of the nodes that each call of the pool's is for.
-        over: whether nothing more is to begin.
-    """
+    """One execution of one plan: the order of its units. Each of `ends` ends it with its error, once it has one.
+    Threads of the pool work in the calling thread's `context`; `running` has the names of nodes that each works for."""
 
     work: NodeWork
     pool: ThreadPoolExecutor
@@ -179,8 +159,7 @@ class Dispatch:
     over: bool = False
 
     def run(self, units: Iterable[Unit]) -> None:
-        """Run all of these units, then count the rows of the outputs; end early where a result turned out to be an
-        earlier one."""
+        """Run these units, then count the rows of the outputs; end early where a result equals an earlier one."""
         with actions_to_come():
             waiting = list(units)
             while self.running or (waiting and not self.work.outcome.equal):

@@ -55,15 +55,9 @@ def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
 
 @dataclass(slots=True)
 class NodeWork:
-    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask.
-
-    Attributes:
-        artifacts: live artifacts by signature.
-        run: the tag of its Spark jobs; another one once it is cancelled.
-        registering, compared: as of `Executor.execute`.
-        lazy: names of the nodes that are computed by extending a plan.
-        looked_up: of those that are compared, names for which that is done.
-    """
+    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask. `run`
+    is the tag of its Spark jobs, another one once it is cancelled; nodes in `lazy` are computed by extending a plan,
+    those in `looked_up` were compared with earlier results."""
 
     catalog: Catalog
     memory: MemoryTier
@@ -152,9 +146,8 @@ class NodeWork:
         return steps
 
     def _fill(self, name: str, *, collects: bool) -> list[Step]:
-        """Fill a table by a step, if there is something to fill: the first thread does, and others wait for it. Where
-        `collects` its rows are fetched into this process, by way of its pin if they come from Spark; else its pin is
-        filled."""
+        """Fill a table by a step, if there is something to fill; other threads wait for the first. Where `collects` its
+        rows are fetched into this process, by way of its pin if they come from Spark; else its pin is filled."""
         result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
             return []
@@ -188,7 +181,6 @@ class NodeWork:
         return found
 
     def count(self, name: str) -> list[Step]:
-        """Compute an output table, and count its rows."""
         self.watcher.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)

@@ -35,11 +35,8 @@ of its time."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock.
-
-    Attributes:
-        compiling: seconds that the compiler threads of the driver's JVM took meanwhile, all together.
-    """
+    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock; `compiling` are the
+    seconds that all compiler threads of the driver's JVM took meanwhile."""
 
     names: tuple[str, ...]
     start: float
@@ -96,12 +93,9 @@ class Outcome(Notes):
     """What a run did, complete or not.
 
     Attributes:
-        results: of every node that was had.
-        steps: the forced steps.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
-        failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if nobody
             asks for them.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
@@ -123,7 +117,6 @@ class NodeTime:
     """What a node took; None where that was not measured.
 
     Attributes:
-        started: when it first ran, by the steps' clock.
         seconds: its own, or its part of the steps that it was fused into.
         warm_seconds: the same without what a young JVM takes longer, else each plan would prefer what the one before
             did not do. None of a load that tells nothing of it.
@@ -140,15 +133,11 @@ def node_times(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Collection[str],
     loaded: Collection[str],
 ) -> dict[str, NodeTime]:
-    """Divide the seconds of steps among nodes, by name.
+    """Divide the seconds of steps among nodes, by name, as `weights` predict it of each node that ran or was loaded.
 
-    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart.
-
-    Args:
-        weights: predicted seconds of each node that ran or was loaded.
-        lazy: nodes without a step of their own: they run inside the steps that read them.
-        pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
-        loaded: nodes that were loaded.
+    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart. Those in `lazy`
+    have no step of their own: they run inside the steps that read them; of these the `pinned` ones run once, in the
+    first step that reads them, and later steps read the pin.
     """
     waiting, times = set(lazy), dict[str, NodeTime]()
     in_order = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
@@ -173,7 +162,6 @@ def node_times(
 
 
 def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]:
-    """Return what each node that ran took."""
     forced = {name for step in outcome.steps for name in step.names}
     return node_times(
         dag, outcome.steps, {node.name: node.predicted_seconds for node in plan.nodes},
@@ -189,13 +177,9 @@ def lasting(outcome: Outcome) -> dict[str, NodeResult]:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """What a run found of chance in what it computed, with why, by node name.
-
-    Attributes:
-        found: nodes whose own result may differ each time; those that only inherit it are left out. The reason is empty
-            where Spark draws the rows of a fixed draw again for them, as it has not kept them.
-        drawn: the same of nodes that their author fixed: their results stand, as draws.
-    """
+    """The nondeterminism of what a run computed, by node name and with why: `found` of nodes whose own result may
+    differ each time, not of those that only inherit it; `drawn` of nodes that their author fixed, whose results stand.
+    A reason is empty where Spark draws the rows of a fixed draw again, as it has not kept them."""
 
     found: Mapping[str, str]
     drawn: Mapping[str, str]

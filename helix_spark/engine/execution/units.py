@@ -17,16 +17,11 @@ from helix_spark.workflow.operators import (
     Function,
     Kind,
     Result,
-    Split,
     split_of_fit,
 )
 
 BATCHED = (FitCategories, FitQuantiles)
-
-
-def shared_pass(node: Node) -> tuple[str, type, Split | None]:
-    """Return what fits of BATCHED operators that one pass can do have in common: table, operator, rows."""
-    return node.inputs[0], type(node.operator), split_of_fit(node.operator)
+"""Operators of which one pass does several fits, of one table and the same rows."""
 
 
 def is_lazy(node: Node) -> bool:
@@ -41,14 +36,8 @@ def is_lazy(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Nodes that are had in one step.
-
-    Attributes:
-        names: several only for fits that share one pass over the data.
-        state: LOAD or COMPUTE.
-        forced: whether it runs a job, or the author's code over collected rows; else it only extends a plan.
-        needs: the nodes whose results it takes.
-    """
+    """Nodes that are had in one step: several only for fits that share one pass over the data. It is `forced` if it
+    runs a job, or the author's code over collected rows; else it only extends a plan."""
 
     names: tuple[str, ...]
     state: State
@@ -65,7 +54,7 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
             found[node.name] = Unit((node.name,), state, node.result is Result.MODEL, frozenset())
         elif state is State.COMPUTE:
             batched = isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str)
-            key: object = shared_pass(node) if batched else node.name
+            key: object = (node.inputs[0], type(node.operator), split_of_fit(node.operator)) if batched else node.name
             others = found[key].names if key in found else ()
             forced = batched or not is_lazy(node)
             found[key] = Unit((*others, node.name), state, forced, frozenset(node.inputs))
@@ -74,10 +63,7 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
     """Return the tables to persist: those that jobs of this run scan more than once, its writes and outputs included,
-    and those of unknown cost.
-
-    A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
-    """
+    and those of unknown cost. A lazy table that is not pinned passes its readers' scans on to the tables it reads."""
     unit_of = {name: unit for unit in work for name in unit.names}
     scans: dict[str, int] = {}
     pinned: set[str] = set()

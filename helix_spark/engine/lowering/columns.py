@@ -72,7 +72,6 @@ def base_of(results: Sequence[NodeResult]) -> TableResult:
 
 
 def columns_among(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
-    """Return the columns that a node takes."""
     return tuple(result for result in results if isinstance(result, ColumnResult))
 
 
@@ -107,8 +106,7 @@ def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
 # The stages that add columns together: `stages` of a ColumnResult
 
 def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """Return the stages of one-hot vectors: an indexer and an encoder of those that drop the last place, and of those
-    that keep it. Each `make` is (input column, labels, drop_last)."""
+    """Return indexers and encoders of one-hot vectors; `make` is (input column, labels, drop_last)."""
     from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
 
     stages = []
@@ -124,8 +122,7 @@ def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
 
 
 def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """Return the bucketizer, and an encoder of the buckets that become one-hot vectors. Each `make` is (input column
-    without nulls, inner boundaries, one_hot)."""
+    """Return a bucketizer and an encoder of one-hot vectors; `make` is (input without nulls, inner bounds, one-hot)."""
     from pyspark.ml.feature import Bucketizer, OneHotEncoder
 
     inf = float("inf")
@@ -154,7 +151,6 @@ def _with_stage(frame: DataFrame, stage: Any) -> DataFrame:
 
 
 def assembler(columns: Sequence[str], output: str) -> Any:
-    """Return the stage that makes one vector of columns."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=list(columns), outputCol=output)
@@ -190,11 +186,7 @@ class SourceColumn:
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
-    """Return the column of an extractor that is no function. Its table is not looked at.
-
-    Args:
-        watcher: is told where a transformer of the author's own is at work.
-    """
+    """Return the column of an extractor that is no function, without a look at its table."""
     base, name, learned = base_of(results), column_name(node.name), results[-1]
     copies = {one: _again(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
     needs = (*columns_among(results), *copies.values())
@@ -260,15 +252,9 @@ FEATURES = "features"
 
 
 def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
-    """Return the pipeline of a learner: it takes the rows of the table that the examples were assembled of, and gives
-    predictions.
-
-    Args:
-        result: gives the result of a node by its name: of the learner, and of what its features' extractors learnt.
-
-    Raises:
-        OperatorError: a function has a part in it, which no pipeline of Spark ML's holds.
-    """
+    """Return the pipeline of a learner: it takes the rows that the examples were assembled of, and gives predictions.
+    `result` gives what a node has learnt, by name. Raises OperatorError where a function has a part in it, which no
+    pipeline of Spark ML's holds."""
     examples, operator = _examples_of(node, dag)
     learned = result(node.name)
     assert isinstance(learned, ModelResult)

@@ -88,11 +88,8 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
 
 
 def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tuple[str, ...]]:
-    """Return a label as numbers, as Spark ML learns it, and the names of its classes by these numbers where it is text.
-
-    Texts that are numbers are read as such. Classes are in alphabetical order: the number of a class does not depend on
-    how often it comes.
-    """
+    """Return a label as numbers, as Spark ML learns it, and of a text that is no number the names of its classes, in
+    alphabetical order: the number of a class does not depend on how often it comes."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import BooleanType, NullType, NumericType, StringType
 
@@ -162,11 +159,7 @@ _MEANINGS = 'test rows have "test", true or 1 there, training rows "train", fals
 
 
 def side_of(split: Split, columns: Sequence[str]) -> Column:
-    """Return "train" or "test" for each row, whatever the order in which rows are read.
-
-    Args:
-        columns: of the table that is divided, without columns that were added to it.
-    """
+    """Return "train" or "test" for each row, whatever their order. `columns` are the table's, without added ones."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):
@@ -207,15 +200,8 @@ def own_split(table: TableResult) -> str | None:
 
 
 def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> DataFrame:
-    """Return the rows of a table that a learner fits on or a prediction scores.
-
-    Args:
-        rows: None takes the side that the table's column `split` says, if it has that column with rows of both sides.
-        name: the table's node.
-
-    Raises:
-        OperatorError: the column `split` has other values.
-    """
+    """Return the rows of a table, by its node's name, that a learner fits on or a prediction scores. Where `rows` is
+    None its column `split` says, if it has one with both sides; raises OperatorError if that has other values."""
     frame = table.frame()
     if rows is not None:
         return frame if rows == "all" else frame.where(_side_or_null(ColumnSplit("split")) == rows)
@@ -226,15 +212,8 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
 
 
 def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_named: bool = True) -> bool:
-    """Return whether a split of a table has rows of both sides.
-
-    Args:
-        name: the table's node.
-        is_named: the author names the split.
-
-    Raises:
-        OperatorError: a value says neither side, or a split that the author names leaves one side empty.
-    """
+    """Return whether a split of a table has rows of both sides. Raises OperatorError where a value says neither, or a
+    split that the author names leaves one side empty."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):

@@ -54,12 +54,9 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 
 
 def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Return a node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
-
-    Raises:
-        NodeError: the author's code or the Spark job failed.
-        ColumnNotFoundError, ResultTypeError, OperatorError: the operator does not fit its inputs.
-    """
+    """Return a node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced. Raises
+    NodeError where the author's code or the Spark job failed; ColumnNotFoundError, ResultTypeError or OperatorError
+    where the operator does not fit its inputs."""
     with authors_errors(node):
         check_columns(node, results)
         match node.operator:
@@ -86,11 +83,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
-    """Check that the base table has the columns that an operator names.
-
-    Raises:
-        ColumnNotFoundError: with the nearest name.
-    """
+    """Check that the base table has the columns that an operator names; raise ColumnNotFoundError if not."""
     names = named_columns(node.operator)
     known = set(base_of(results).frame().columns) if names else ()
     for name in names:
@@ -137,11 +130,7 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
 
 
 def read_source(source: Source, spark: SparkSession) -> DataFrame:
-    """Return a source's table. Nothing is read yet, except to infer a schema.
-
-    Raises:
-        ResultTypeError: a reader function returned something else than a DataFrame.
-    """
+    """Return a source's table; only a schema is inferred. Raises ResultTypeError where a reader gives no DataFrame."""
     match source:
         case FileSource(format=format, schema=schema):
             reader = spark.read.format(format).options(**_options(source))
@@ -201,8 +190,7 @@ def _signed(path: str) -> str:
 
 
 def _on_this_disk(path: str) -> str:
-    """Return a path with its scheme: one without was signed from this machine's disk, and `fs.defaultFS` may name
-    another place, which would be read instead."""
+    """Return a path with its scheme, which was signed from this disk; `fs.defaultFS` may name another place."""
     return path if "://" in path else _absolute(path).spark_uri
 
 
@@ -214,7 +202,7 @@ def _absolute(path: str) -> LocalPath:
 
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fit several nodes that have a `units.shared_pass` in common: labels of columns, most frequent first, ties in
+    """Fit several nodes that are one of the `units`: labels of columns, most frequent first, ties in
     alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""
     from pyspark.ml.feature import StringIndexer
     from pyspark.sql import functions as F
@@ -243,7 +231,6 @@ def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) ->
 
 
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
-    """Fit an estimator to the rows of its table that its operator names."""
     base = base_of(results)
     frame = with_columns(base.frame(), columns_among(results))
     if (split := split_of_fit(operator)) is not None:

@@ -21,13 +21,8 @@ from helix_spark.workflow.parameters import accepted, check_is_stage, check_take
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
-    """Check that the stages of nodes that are to be computed can be had, where a dotted path names their class: a class
-    itself is checked where it is declared.
-
-    Raises:
-        OperatorError: a path leads nowhere or to no stage, or its class does not take the parameters.
-        NodeError: a module of the author's fails while it is imported.
-    """
+    """Check the stages of nodes whose class is named by a path; a class itself is checked where it is declared. Raises
+    OperatorError for a path to nothing or to no stage, or for wrong parameters, NodeError where an import fails."""
     for node in nodes:
         stage = node.operator.stage if isinstance(node.operator, FitStage | ApplyStage) else None
         if stage is not None and isinstance(stage.make, str):
@@ -63,11 +58,7 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """Return the estimator or transformer, built now that a session runs.
-
-    Raises:
-        OperatorError: it is no Spark ML stage, or does not take these parameters.
-    """
+    """Return the estimator or transformer, built now that a session runs. Raises OperatorError where that fails."""
     make = in_this_session(stage.make)
     parameters = dict(stage.parameters)
     if isinstance(make, str):
@@ -96,8 +87,7 @@ def is_sparks_own(stage: Any) -> bool:
 
 
 def stages_in(value: Any) -> Iterator[Any]:
-    """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
-    what its grid tries in its place."""
+    """Yield the stages in a value, outermost first: of a pipeline its own, of a tuner its estimator and its grid's."""
     inside: Iterable[Any] = ()
     if isinstance(value, list | tuple):
         inside = value
@@ -111,8 +101,7 @@ def stages_in(value: Any) -> Iterator[Any]:
 
 
 def in_this_session(value: Any) -> Any:
-    """Return a stage as one of the session that runs, where it was declared before there was one or in the user's own;
-    of the same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists)
-    likewise; all else as it is."""
+    """Return a stage declared before this session, or in the user's own, as one of it, of the same uid, by which
+    searches name parameters. What holds stages (pipelines, searches, lists) likewise; all else as it is."""
     client = driver_client(client_session())
     return value if client is None else client.as_served(value)

@@ -91,8 +91,7 @@ class Notes:
         return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
     def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
-        """Note what the author's code has done in Spark's workers since the last time, and return the names of nodes
-        with something new."""
+        """Note what the author's code has newly done in Spark's workers; return the names of its nodes."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in self.purposes.items() if name in names.values()}
         found = reports.take(names)
@@ -101,12 +100,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Watches the nodes of one plan, in any thread.
-
-    Attributes:
-        root: the catalog's. Workers on other machines see the folder of one that is on a disk; with one in an object
-            store they tell nothing.
-    """
+    """Watches the nodes of one plan, in any thread. Workers elsewhere report to a `root` on a disk, not in a store."""
 
     sessions: Sessions
     plan: Plan
@@ -117,8 +111,7 @@ class Watcher:
 
     @contextmanager
     def acting(self, node: Node) -> Iterator[AuthorRequests]:
-        """Make what a function of the author's draws meanwhile follow from its node, and watch it. Give what notes its
-        requests."""
+        """Watch what a function of the author's does, and seed it by its node; yield what notes its requests."""
         from helix_spark.engine.spark.author_requests import AuthorRequests
 
         seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
@@ -157,11 +150,7 @@ class Watcher:
         return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
 
     def begin(self, node: Node, inputs: Mapping[str, Input], server: ServingSession) -> FunctionCall:
-        """Begin a call of a node's function that gets something of Spark's.
-
-        Args:
-            inputs: by parameter, what it gets.
-        """
+        """Begin a call of a node's function that gets something of Spark's: by parameter, these inputs."""
         is_known = _planned(node) is not None
         signatures = {} if is_known else {at: self.plan[name].signature for at, name in enumerate(node.inputs)}
         return self.begin_call(node, CallInputs(inputs, {}, signatures=signatures, is_known=is_known), server)
@@ -175,11 +164,7 @@ class Watcher:
         return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
 
     def built(self, node: Node, found: CapturedFunction, views: Collection[str]) -> None:
-        """Note what a node's function has built: the files that it names, and what its plan says.
-
-        Args:
-            views: names of those that it has registered.
-        """
+        """Note what a function has built: the files that it names, what its plan says, the names of its `views`."""
         planned = _planned(node)
         if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
             self.notes.differs[node.name] = "built something else than it did when it was planned"

@@ -27,11 +27,8 @@ KeepRows = Callable[[str, Any], bool]
 
 
 class TableResult:
-    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for.
-
-    Args:
-        frame: makes the DataFrame.
-        arrow: makes the pyarrow Table without Spark; None if that takes Spark.
+    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for. `arrow`
+    makes the pyarrow Table without Spark; None if that takes Spark.
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
@@ -66,7 +63,6 @@ class TableResult:
 
     @property
     def framed(self) -> bool:
-        """Whether its DataFrame was made already."""
         return self._frame is not None
 
     @property
@@ -134,8 +130,7 @@ class TableResult:
                 self._frame = client.over_rows(persisted)
 
     def hand_over(self, signature: str, keep: KeepRows) -> None:
-        """Leave its rows in memory to the server, by the signature of the result, if they are pinned and it keeps
-        them."""
+        """Leave its rows in memory to the server, by the result's signature, if they are pinned and it keeps them."""
         with self._lock, suppress(*spark_errors()):
             if self._persisted is not None and keep(signature, self.frame()):
                 self._persisted = None
@@ -157,15 +152,9 @@ class TableResult:
 
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
-    """A column that can be added to its base table.
-
-    Attributes:
-        column: the name it gets there.
-        base: the table it extends.
-        needs: other columns that must be there first.
-        stages: makes the stages of Spark ML that add several columns together; None of an expression.
-        make: what `stages` needs to know of this column; or makes the expression for a DataFrame with these needs.
-    """
+    """A column that can be added to its base table, after those that it `needs`. `stages` makes the stages of Spark ML
+    that add several columns together, from what `make` has of each; without, `make` makes the expression for a
+    DataFrame."""
 
     column: str
     base: TableResult
@@ -176,18 +165,26 @@ class ColumnResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """A fitted Spark ML model, or a transformer.
-
-    Attributes:
-        read_seconds: what reading it from the catalog took; None if it was not.
-    """
+    """A fitted Spark ML model, or a transformer; `read_seconds` is what reading it took; None if it was not read."""
 
     model: Any
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """Return a copy of the model, whose parameters may be set."""
-        return _copied(self.model)
+        """Return a copy, whose parameters may be set. PySpark copies no search that kept only the best model."""
+        from pyspark.ml.param import Params
+
+        if not isinstance(self.model, Params):
+            return self.model.copy() if hasattr(self.model, "copy") else self.model
+
+        def copied(one: Any) -> Any:
+            if vars(one).keys().isdisjoint(PARTS):
+                return one.copy()
+            made = Params.copy(one)
+            vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
+            return made
+
+        return moved_stage(self.model, copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,26 +194,7 @@ class ValueResult:
     value: Any
 
     def copy(self) -> Any:
-        """Return a copy of the value, which may be changed."""
         return deepcopy(self.value)
-
-
-def _copied(model: Any) -> Any:
-    """Copy a model, part by part: PySpark refuses to copy a search that kept none but the best model. What is none of
-    Spark ML's may have no copy."""
-    from pyspark.ml.param import Params
-
-    if not isinstance(model, Params):
-        return model.copy() if hasattr(model, "copy") else model
-
-    def copied(one: Any) -> Any:
-        if vars(one).keys().isdisjoint(PARTS):
-            return one.copy()
-        made = Params.copy(one)
-        vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
-        return made
-
-    return moved_stage(model, copied)
 
 
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
@@ -227,8 +205,7 @@ KEPT_RUNS = 3
 
 
 class MemoryTier:
-    """The results that a session still holds, by signature: values, models, collected rows and persisted DataFrames,
-    until no recent version has them."""
+    """The results that a session holds, by signature, while recent versions have them: all but columns."""
 
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
@@ -239,20 +216,14 @@ class MemoryTier:
 
     @property
     def held(self) -> frozenset[str]:
-        """Signatures of what is held."""
         with self._lock:
             return frozenset(self._results)
 
     def get(self, signature: str) -> NodeResult | None:
-        """Return the result of a signature; None if it is not in memory."""
         return self._results.get(signature)
 
     def put(self, result: NodeResult, signature: str | None = None) -> None:
-        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected.
-
-        Args:
-            signature: None if no later run may reuse it: its own iteration may still be asked for it.
-        """
+        """Hold a result: tables with rows in memory alone. Without a signature it is for its own iteration."""
         if isinstance(result, ColumnResult):
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):
@@ -267,7 +238,6 @@ class MemoryTier:
             self._last[key] = self._run
 
     def drop(self, signature: str) -> None:
-        """Release one result."""
         with self._lock:
             self._last.pop(signature, None)
             self._unnamed.discard(signature)
@@ -291,7 +261,6 @@ class MemoryTier:
                     result.hand_over(signature, keep)
 
     def clear(self) -> None:
-        """Release everything."""
         with self._lock:
             for signature in list(self._results):
                 self.drop(signature)
@@ -313,8 +282,7 @@ def collect(frame: DataFrame) -> pa.Table:
 
 
 def marked(frame: DataFrame) -> DataFrame:
-    """Return the same rows by a plan that is equal to no other: under a condition that is true, and that the optimiser
-    removes.
+    """Return the same rows by a plan that is equal to no other, under a true condition that the optimiser removes.
 
     Spark knows a plan by its text: paths, options, the bytes of a UDF. Over files that have changed since, a table that
     is cached from before would answer for it.

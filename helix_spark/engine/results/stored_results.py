@@ -1,5 +1,4 @@
-"""Stored results: written under a path of their own and published by one record, behind the answer; loaded once they
-are checked against their records, and with Spark only where Spark must read them."""
+"""Stored results: written apart and published by one record, behind the answer; loaded once they are checked."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -81,15 +80,13 @@ def store(
     result: NodeResult, origin: Origin, catalog: Catalog, check: Callable[[], None] = lambda: None,
     partitions: Callable[[], int] | None = None,
 ) -> ArtifactRecord:
-    """Write a result and publish it. The first record of a signature wins.
+    """Write a result and publish it. The first record of a signature wins. Raises StoringError where it could not be
+    written or published; what was written is gone again.
 
     Args:
         check: called when all is written and nothing published; raises CatalogError to have it not published.
         partitions: of a table with a column of its rows' places (`stored_tables.PLACE`), says how many partitions it
             had, once it is written. It is written as files, or not at all.
-
-    Raises:
-        StoringError: it could not be written or published; what was written is gone again.
     """
     begun = time.perf_counter()
     attempt = catalog.begin_attempt(origin.signature, _kind(result))
@@ -109,11 +106,11 @@ def store(
         reach("store.written")
         check()
         return catalog.publish(catalog.vouch(written))
-    except spark_errors() as error:
-        _abandon(attempt, catalog)
-        raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
-    except BaseException:  # nobody foresaw it; what was written is nobody's all the same
-        _abandon(attempt, catalog)
+    except BaseException as error:  # also one that nobody foresaw: what was written is nobody's all the same
+        with suppress(CatalogError):  # the disk that refused the write may refuse this too; `gc` finds what is left
+            catalog.abandon(attempt)
+        if isinstance(error, spark_errors()):
+            raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
         raise
 
 
@@ -213,20 +210,10 @@ _TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}
 """Has a server report the progress of short writes, too."""
 
 
-def _abandon(attempt: Attempt, catalog: Catalog) -> None:
-    try:
-        catalog.abandon(attempt)
-    except CatalogError:
-        return  # the disk that refused the write may refuse this too; `gc` finds what is left
-
-
 def export_model(model: Any, folder: Path) -> str:
     """Write a fitted Spark ML model into a folder that does not exist, as a pipeline: the one form that trackers load
-    without knowing the model's class. Return the name of the class that reads it.
-
-    Raises:
-        OSError: it is not in the folder: the workers of a cluster wrote it to their own disks.
-    """
+    without knowing the model's class. Return the name of the class that reads it. Raises OSError if it is not in the
+    folder: the workers of a cluster wrote it to their own disks."""
     from pyspark.ml import PipelineModel
 
     pipeline = model if isinstance(model, PipelineModel) else PipelineModel([model])
@@ -239,11 +226,7 @@ def export_model(model: Any, folder: Path) -> str:
 # Loading
 
 class DamagedResultError(CatalogError):
-    """A stored result cannot be had; the engine quarantines it and plans anew.
-
-    Attributes:
-        record: of the result.
-    """
+    """A stored result, of this record, cannot be had; the engine quarantines it and plans anew."""
 
     def __init__(self, record: ArtifactRecord, cause: object) -> None:
         self.record = record
@@ -252,12 +235,8 @@ class DamagedResultError(CatalogError):
 
 
 def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
-    """Load a stored result. A table is read when its rows are asked for.
-
-    Raises:
-        DamagedResultError: now, or when the rows are asked for.
-        CatalogError: what is stored is sound, or was not reached.
-    """
+    """Load a stored result; a table is read when its rows are asked for. Raises DamagedResultError, now or then;
+    CatalogError where what is stored is sound, or was not reached."""
     if record.kind == "value":
         try:
             return ValueResult(parsed(record.value or "null"))
@@ -305,14 +284,10 @@ def unread_by_spark(
     error: BaseException, records: Iterable[ArtifactRecord], catalog: CatalogReader
 ) -> CatalogError | None:
     """Return what is wrong with a stored result that a failed Spark job could not read, by the attempt in the path that
-    Spark names; None where that is not what failed.
+    Spark names; None where that is not what failed. `records` are of the results that the run loads.
 
     A worker that does not see the catalog's folder says nothing of what is stored. So it is examined here, whole, and
-    is a DamagedResultError only if that finds damage.
-
-    Args:
-        records: of the results that the run loads.
-    """
+    is a DamagedResultError only if that finds damage."""
     if isinstance(error, DamagedResultError):
         return error
     text = f"{error}\n{error.__cause__ or ''}"  # the author is shown the first lines only
@@ -380,15 +355,11 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     """Check that a folder holds the recorded model, and nothing but a model of Spark ML's. Return a copy of what was
-    checked, for Spark on this machine to read; None of a very large one.
+    checked, for Spark on this machine to read; None of a very large one. Raises DamagedResultError where it is damaged,
+    CatalogError where it was not reached.
 
     Between a look at a catalog's files and Spark's reading of them somebody else may write there; and Spark reads
-    whatever lies in a folder.
-
-    Raises:
-        DamagedResultError: it is not.
-        CatalogError: it was not reached.
-    """
+    whatever lies in a folder."""
     # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
     copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
     try:

@@ -11,11 +11,11 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE
 from helix_spark.engine.server.meeting import Line
-from helix_spark.engine.spark.driver_client import USER, DriverClient, HeldSession, held_sessions
+from helix_spark.engine.spark.driver_client import USER, DriverClient, held_sessions
 from helix_spark.engine.spark.gateway import (
     environment,
     forget,
@@ -33,7 +33,7 @@ class AttachedServer:
     """A server that another process keeps, for as long as this run needs it. It has what `ConnectServer` has."""
 
     spark: Any = None
-    is_shared = True
+    is_shared: Literal[True] = True
     _client: DriverClient | None = None
 
     def __init__(self, line: Line, log: Path, address: str, begun: float) -> None:
@@ -48,11 +48,7 @@ class AttachedServer:
         self._ask({"ask": "session", "user": user, "id": session_id})
 
     def open(self) -> None:
-        """Open a session that this process has as a classic one, too: by `spark`, which is a client's.
-
-        Raises:
-            SetupError: the server ended meanwhile.
-        """
+        """Open a session that this process has as a classic one, too. Raises SetupError if the server has ended."""
         try:
             self._open()
         except Exception as error:  # what is asked of a JVM that ends may fail in any way
@@ -83,24 +79,18 @@ class AttachedServer:
             conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
             self._context = _shared_context_class()(gateway=gateway, jsc=context, conf=conf)
             driver = SparkSession(self._context, session)
-        self._client = DriverClient(driver, HeldSession(self.address, connect(self.address), name))
+        self._client = DriverClient(driver, connect(self.address), name)
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a table that a client's session has persisted to later runs, if they were computed; return
-        whether they are left.
-
-        Args:
-            relation: the message by which it has it persisted.
-        """
+        """Leave the rows of a table of a client's session to later runs; see `KeptRows.leave`."""
         message = {"ask": "leave_rows", "session": session_id, "key": key, "relation": b64encode(relation).decode()}
         return self._is_done(message)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register the rows of a result with a client's session, under the name of a relation that is cached; return
-        whether they are kept."""
+        """Register the rows of a result with a client's session; see `KeptRows.take`."""
         return self._is_done({"ask": "take_rows", "session": session_id, "key": key, "name": name})
 
     def _is_done(self, message: Mapping[str, Any]) -> bool:
@@ -108,11 +98,7 @@ class AttachedServer:
         return found is not None and bool(found.get("done"))
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs.
-
-        Args:
-            error: of a request, if one failed.
-        """
+        """Return how it ended without being told to, in words; empty while it runs. `error` is of a failed request."""
         if not self._is_lost and self._home.is_here:
             is_broken = is_broken_connection(error)
             try:
@@ -144,7 +130,6 @@ class AttachedServer:
 
 
 def check_answer(found: Mapping[str, Any] | None) -> None:
-    """Raise SetupError for an answer that is an error."""
     if found is not None and (failed := found.get("error")):
         raise SetupError(failed["what"], exists=failed["exists"], remedy=failed["remedy"])
 
@@ -157,15 +142,13 @@ class _Kept:
     def __init__(self, server: AttachedServer) -> None:
         self._server = server
 
-    @property
-    def returncode(self) -> int | None:
+    def poll(self) -> int | None:
         return 1 if self._server.how_ended() else None
 
-    def poll(self) -> int | None:
-        return self.returncode
+    returncode = property(poll)
 
     def wait(self, timeout: float | None = None) -> int:
-        if (found := self.returncode) is None:
+        if (found := self.poll()) is None:
             raise subprocess.TimeoutExpired("the server's JVM", timeout or 0.0)
         return found
 
@@ -214,7 +197,6 @@ class _Printed(threading.Thread):
                 return
 
     def end(self) -> None:
-        """Pass on what is there, and end."""
         self._over.set()
         self.join()
         self._file.close()

@@ -1,5 +1,4 @@
-"""What a run brings along that a server must share: its folder, versions, Python, environment and static settings. Here
-it is plain data, and the comparison; nothing is looked up twice."""
+"""What a run has that a server must share: folder, versions, Python, environment, static settings; as plain data."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ _OF_A_SHELL = (
     "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
     "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
 )
-"""Variables that differ from one terminal to the next and say nothing to a worker; and Helix's own, which the process
-of a run alone reads."""
+"""Variables that differ between terminals and say nothing to a worker; and Helix's own, for a run alone."""
 
 _HELD_BY_SERVER = frozenset({
     "spark.app.name",  # a name for people
@@ -37,14 +35,9 @@ _HELD_BY_SERVER = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a server must have, for a run to attach to it.
-
-    Attributes:
-        versions: of what runs in it, by name; of files their size and time.
-        environment: digests of the variables that Python workers would see, by name. No value of one is in it.
-        settings: Spark's.
-        file_system: the class by which Spark reaches the object store that the catalog is in; empty for a folder.
-    """
+    """What a server must have, for a run to attach to it: `versions` of what runs in it, of files their size and time;
+    digests of the variables that Python workers would see, with no value of one; Spark's settings; the class by which
+    Spark reaches the object store that the catalog is in, or nothing for a folder."""
 
     folder: str
     versions: Mapping[str, str]
@@ -54,10 +47,6 @@ class Wanted:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @staticmethod
-    def from_json(given: Mapping[str, Any]) -> Wanted:
-        return Wanted(**given)
 
 
 def wanted_now(settings: Mapping[str, str], folder: Path, file_system: str = "") -> Wanted:
@@ -74,16 +63,14 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
     >>> sorted(environment_digests({"PATH": "/bin", "TERM": "xterm"}).keys() & {"PATH", "TERM"})
     ['PATH']
     """
-    workers = for_workers()
-    counting = {**counting_variables(environ), **workers}
+    counting = {**counting_variables(environ), **for_workers()}
     del counting["PYTHONPATH"]  # comes with the session
     return {name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
             for name, value in counting.items()}
 
 
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that say something to more than a terminal or to Helix, without those that are set for
-    Python workers."""
+    """Return the variables that count, without those that are set for Python workers."""
     return {
         name: value for name, value in environ.items()
         if name not in _OF_A_TERMINAL and name not in OF_WORKERS and not name.startswith(_OF_A_SHELL)
@@ -124,10 +111,10 @@ def why_unfit(
     """
     if has.folder != wanted.folder:
         return "the folder is another"
-    if name := _first_different(has.versions, wanted.versions):
-        return f"{name} was replaced"
-    if name := _first_different(has.environment, wanted.environment):
-        return f"the variable {name} is another"
+    if names := _different(has.versions, wanted.versions):
+        return f"{names[0]} was replaced"
+    if names := _different(has.environment, wanted.environment):
+        return f"the variable {names[0]} is another"
     if wanted.file_system not in ("", has.file_system):
         return "the catalog is in an object store"
     differing = _different(has.settings, wanted.settings)
@@ -149,7 +136,3 @@ def session_settings(has: Wanted, wanted: Wanted) -> tuple[dict[str, str], list[
 
 def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
-def _first_different(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    return next(iter(_different(one, other)), "")

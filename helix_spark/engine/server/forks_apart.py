@@ -30,8 +30,7 @@ _AT_ONCE = 0.3
 
 
 def initial_environment() -> dict[str, str]:
-    """Return the environment that this process was started with, where the system tells; else the one that it has now.
-    The author's code may have changed that."""
+    """Return this process's first environment, where the system tells: the author's code may have changed it since."""
     with suppress(OSError):
         pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
         return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
@@ -40,12 +39,7 @@ def initial_environment() -> dict[str, str]:
 
 @dataclass(eq=False)
 class ForksApart:
-    """Starts a fork server, and ends it.
-
-    Attributes:
-        point: where it is met.
-        environ: what it is started with; none is started where that is empty.
-    """
+    """Starts a fork server, which is met at a point, and ends it. None is started where the environment is empty."""
 
     point: MeetingPoint
     environ: Mapping[str, str]

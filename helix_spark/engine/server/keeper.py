@@ -1,5 +1,4 @@
-"""The process that keeps a server: it starts one, has runs attach to it, and ends it when nobody has needed it for a
-while, memory is short, or it is told to."""
+"""The process that keeps a server: starts it, attaches runs, and ends it when idle, short of memory, or told to."""
 
 from __future__ import annotations
 
@@ -67,22 +66,15 @@ class _Lease:
 
 @dataclass(eq=False)
 class Keeper:
-    """Keeps one server for one folder.
-
-    Attributes:
-        point: where it is met.
-        has: what the server was started with; before `spark_is_wanted`, what it will be started with but the settings.
-        idle_seconds: see `IDLE_SECONDS`.
-        rows_share: see `ROWS_SHARE`.
-        forks: the process that further commands of this folder are forked from.
-        spark_is_wanted: False until a run needs Spark, where the keeper was left by one that did not.
-    """
+    """Keeps one server for one folder, which is met at `point`. What it `has` was given to the server at its start;
+    while no `spark_is_wanted`, as a run without Spark has left it, the settings come with the first run that wants it.
+    Further commands of the folder are forked from the process of `forks`, with this `environ`."""
 
     point: MeetingPoint
     has: Wanted
     idle_seconds: float = IDLE_SECONDS
     rows_share: float = ROWS_SHARE
-    forks: ForksApart | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     spark_is_wanted: bool = True
     began: float = field(default_factory=time.time)
     server: ConnectServer | None = None
@@ -98,21 +90,22 @@ class Keeper:
     _rows: Mapping[str, int] = field(default_factory=dict)
     _last_end: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self.forks = ForksApart(self.point, self.environ)
+
     def keep(self) -> None:
-        """Start the server and serve, until it is over."""
         listening = self.point.listen(self.point.door)
         self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         try:
             if self.spark_is_wanted:
                 self._start()
-            elif self.forks is not None:
+            else:
                 self.forks.start()
             while not self.over.wait(_LOOK) and self._is_needed():
                 pass
         finally:
-            if self.forks is not None:
-                self.forks.end()
+            self.forks.end()
             if self._files() == self._found_by:
                 self.point.door.unlink()
             with suppress(OSError):
@@ -150,7 +143,7 @@ class Keeper:
         with self._lock:
             idle = 0.0 if any(one.is_run for one in self._leases) else self._idle_seconds()
             holds = bool(self._leases)
-        if idle and self.forks is not None:
+        if idle:
             self.forks.start()  # it has ended where a library was replaced
         if idle > _REST and not self._rested:
             self._rested = True
@@ -164,8 +157,7 @@ class Keeper:
         return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
 
     def _idle_seconds(self) -> float:
-        forked = 0.0 if self.forks is None else self.forks.seconds_since_use()
-        return min(time.monotonic() - self._last_end, forked or math.inf)
+        return min(time.monotonic() - self._last_end, self.forks.seconds_since_use() or math.inf)
 
     def _files(self) -> tuple[int, ...]:
         """Return which files its lock and its socket are; empty where one is gone."""
@@ -183,8 +175,7 @@ class Keeper:
         release_memory(self.server.driver._jvm)
 
     def _trim(self, share: float, ending: _Lease | None = None) -> None:
-        """Release rows in memory that take more than a share of the heap, unless another run than one that ends may
-        read them."""
+        """Release rows in memory beyond a share of the heap, unless a run that does not end now may read them."""
         assert self.server is not None
         rows = KeptRows(self.server.driver._jvm)
         with self._lock:
@@ -193,15 +184,10 @@ class Keeper:
             self._rows = rows.sizes()
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how the server's JVM ended; empty while it runs.
-
-        Args:
-            error: a broken connection, if there is one: the end of the JVM is known a moment later.
-        """
+        """Return how the server's JVM ended; empty while it runs. Argument as of `gateway.how_ended`."""
         return "" if self.server is None else self.server.how_ended(error)
 
     def _answers(self) -> bool:
-        """Return whether the JVM answers within a while."""
         assert self.server is not None
         answered, server = threading.Event(), self.server
 
@@ -226,7 +212,6 @@ class Keeper:
                 line.close()
 
     def _serve(self, lease: _Lease) -> None:
-        """Answer one connection until it ends."""
         with self._lock:
             self._leases.add(lease)
         try:
@@ -245,32 +230,28 @@ class Keeper:
             self._end(lease)
 
     def _answer(self, lease: _Lease, asked: Mapping[str, Any]) -> dict[str, Any]:
+        sessions: Any = lease.sessions  # a run that has none has not attached: what it asks of them fails
         match asked["ask"]:
             case "hello":
                 lease.pid = int(asked.get("pid", 0))
                 return {}
             case "attach":
-                return self._attach(lease, Wanted.from_json(asked["wanted"]), asked["paths"])
+                return self._attach(lease, Wanted(**asked["wanted"]), asked["paths"])
             case "session":
-                assert lease.sessions is not None
-                lease.sessions.open(asked["user"], asked["id"])
+                sessions.open(asked["user"], asked["id"])
                 return {}
             case "leave_rows":
-                assert lease.sessions is not None
                 relation = b64decode(asked["relation"])
-                return {"done": lease.sessions.leave_rows(asked["session"], asked["key"], relation)}
+                return {"done": sessions.leave_rows(asked["session"], asked["key"], relation)}
             case "take_rows":
-                assert lease.sessions is not None
-                return {"done": lease.sessions.take_rows(asked["session"], asked["key"], asked["name"])}
+                return {"done": sessions.take_rows(asked["session"], asked["key"], asked["name"])}
             case "gateway":
-                assert lease.sessions is not None
-                port, secret = lease.sessions.gateway()
+                port, secret = sessions.gateway()
                 return {"port": port, "secret": secret}
             case "state":
                 return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
             case "forks":
-                if self.forks is not None:
-                    self.forks.start()
+                self.forks.start()
                 return {}
             case "rows":
                 return {"rows": self._rows}
@@ -318,14 +299,10 @@ class Keeper:
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
             "spark": self.spark_is_wanted,
-            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), *self._forks_process()])),
+            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
             "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
         }
-
-    def _forks_process(self) -> list[int]:
-        found = 0 if self.forks is None else self.forks.pid()
-        return [found] if found else []
 
     def _end(self, lease: _Lease) -> None:
         try:
@@ -333,8 +310,7 @@ class Keeper:
                 lease.sessions.close()
                 self._trim(self.rows_share, lease)
                 self._is_spoiled |= context_state(self.server.driver) != self._pristine
-                if self.forks is not None:
-                    self.forks.start()  # not earlier: the first run needs all cores
+                self.forks.start()  # not earlier: the first run needs all cores
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()
@@ -346,7 +322,6 @@ class Keeper:
 
 
 def release_memory(jvm: Any) -> None:
-    """Return memory that a JVM does not need to the system."""
     management = jvm.java.lang.management.ManagementFactory
     kind = jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
     options = management.getPlatformMXBean(kind)
@@ -368,7 +343,6 @@ def release_memory(jvm: Any) -> None:
 
 
 def _objects(jvm: Any, *given: Any) -> Any:
-    """Return an array of the JVM's."""
     made = jvm.java.lang.reflect.Array.newInstance(jvm.java.lang.Class.forName("java.lang.Object"), len(given))
     for index, one in enumerate(given):
         made[index] = one
@@ -385,8 +359,7 @@ def _free_memory() -> float:
 
 
 def _keep_pandas_out() -> None:
-    """Remove the converters by which py4j asks whether what it is given is NumPy's: for that pyspark imports pandas, in
-    0.3 s and 90 MB."""
+    """Remove py4j's converters of NumPy's values, for which pyspark imports pandas, in 0.3 s and 90 MB."""
     import pyspark.sql.types  # noqa: F401 - which adds the converters
     from py4j.protocol import INPUT_CONVERTER
 
@@ -401,10 +374,8 @@ def main() -> None:
         if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
-            forks = ForksApart(point, given["environ"])
             _keep_pandas_out()
-            keeper = Keeper(point, Wanted.from_json(given["wanted"]), idle, share, forks, given["spark"])
-            keeper.keep()
+            Keeper(point, Wanted(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""The servers that are kept for this user: whether one is kept for this process, what each says of itself, and their
-ends."""
+"""The servers that are kept for this user: whether one is kept for this process, their states, their ends."""
 
 from __future__ import annotations
 
@@ -60,24 +59,17 @@ def _orphans_are_reaped() -> bool:
 
 
 def rows_in_server() -> Mapping[str, int]:
-    """Return bytes of the rows that this folder's server has in memory, by their keys. Starts nothing; there are none
-    where no server answers at once."""
+    """Return bytes of the rows in memory of this folder's server, by key; none if it does not answer at once."""
     if why_none_is_kept():
         return {}
-    with suppress(SetupError, TimeoutError, OSError):
-        point = MeetingPoint.of(str(Path.cwd()))
-        if point.door.exists() and (line := point.call(point.door, _AT_ONCE)) is not None:
-            try:
-                found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
-                return found
-            finally:
-                line.close()
+    with suppress(SetupError, OSError):
+        found: dict[str, int] = (MeetingPoint.of(str(Path.cwd())).ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
+        return found
     return {}
 
 
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
-    """End servers of other folders that no run uses, the one that was idle longest first, so that there is room for one
-    more; return whether there is."""
+    """End idle servers of other folders, the longest idle first, to have room for one; return whether there is."""
     others = _others(point)
     idle = sorted((one for one in others if not one[1]["runs"]), key=lambda one: -one[1]["idle_seconds"])
     surplus = max(0, len(others) - _MOST_SERVERS + 1)
@@ -98,24 +90,14 @@ def _others(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, Any]]]:
 
 def status_of(point: MeetingPoint) -> dict[str, Any] | None:
     """Return what a server says of itself; None where there is none, or none that answers."""
-    if not point.keeper() or (line := point.call(point.door, PATIENCE)) is None:
-        return None
-    try:
-        return line.ask({"ask": "status"}, PATIENCE)
-    except (TimeoutError, OSError):
-        return None
-    finally:
-        line.close()
+    return point.ask({"ask": "status"}, PATIENCE) if point.keeper() else None
 
 
 def stop_server(point: MeetingPoint) -> bool:
     """End a server, also one that does not answer; return whether there was one."""
     if not point.keeper():
         return False
-    if (line := point.call(point.door, PATIENCE)) is not None:
-        with suppress(TimeoutError, OSError):
-            line.ask({"ask": "stop"}, PATIENCE)
-        line.close()
+    point.ask({"ask": "stop"}, PATIENCE)
     await_end(point)
     return True
 
@@ -130,7 +112,6 @@ def await_end(point: MeetingPoint) -> None:
 
 
 def end_keeper(point: MeetingPoint) -> None:
-    """Kill the process that keeps a server, and what it started."""
     if pid := point.keeper():
         for one in reversed(family(pid)):
             with suppress(ProcessLookupError, PermissionError):

@@ -12,7 +12,7 @@ import stat
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,11 +30,8 @@ _LONGEST = 100
 
 
 def runtime_folder() -> Path:
-    """Return the folder that servers of this user are met in; made if it is not there.
-
-    Raises:
-        SetupError: it is somebody else's, or others may enter it.
-    """
+    """Return the folder that servers of this user are met in; made if it is not there. Raises SetupError if it is
+    somebody else's, or others may enter it."""
     named, given = os.environ.get(FOLDER_VARIABLE), os.environ.get("XDG_RUNTIME_DIR", "")
     around = Path(given) if given and os.access(given, os.W_OK) else Path(tempfile.gettempdir())
     folder = Path(named) if named else around / f"helix-spark-{os.getuid()}"
@@ -53,11 +50,7 @@ def runtime_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class MeetingPoint:
-    """The place of the one server of a folder.
-
-    Attributes:
-        stem: path of its files, without what follows the name.
-    """
+    """The place of the one server of a folder. `stem` is the path of its files, without what follows the name."""
 
     stem: Path
 
@@ -110,19 +103,15 @@ class MeetingPoint:
 
     def keeper(self) -> int:
         """Return the process that keeps the server; 0 if there is none."""
-        try:
-            with self.lock.open("r+") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return int(file.read().strip() or 0)
-        except (OSError, ValueError):
-            pass
+        with suppress(OSError, ValueError), self.lock.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read().strip() or 0)
         return 0
 
     @staticmethod
     def listen(door: Path) -> socket:
-        """Return a socket at which others ask."""
         with suppress(FileNotFoundError):
             door.unlink()
         made = socket(AF_UNIX, SOCK_STREAM)
@@ -136,11 +125,7 @@ class MeetingPoint:
 
     @staticmethod
     def call(door: Path, patience: float) -> Line | None:
-        """Return a connection to the process that listens there; None where none does.
-
-        Args:
-            patience: seconds to wait for each answer, until the caller says otherwise.
-        """
+        """Return a connection to the process that listens there, or None; `patience` is for each answer, by default."""
         made = socket(AF_UNIX, SOCK_STREAM)
         made.settimeout(patience)
         try:
@@ -149,6 +134,14 @@ class MeetingPoint:
             made.close()
             return None
         return Line(made)
+
+    def ask(self, message: Mapping[str, Any], patience: float) -> dict[str, Any] | None:
+        """Ask the keeper something, and return the answer; None where none answers within so many seconds."""
+        with suppress(OSError):
+            if (line := self.call(self.door, patience)) is not None:
+                with closing(line):
+                    return line.ask(message, patience)
+        return None
 
 
 _MOST_DESCRIPTORS = 250
@@ -205,7 +198,6 @@ class Line:
         return self._socket.fileno()
 
     def is_open(self) -> bool:
-        """Return whether the other side is there still."""
         with self._asking:
             try:
                 self._socket.settimeout(0)

@@ -17,15 +17,9 @@ from helix_spark.plans.program_client import connect
 
 @dataclass(slots=True)
 class ProgramServer:
-    """The server of a program: the one that it names; else one on this machine, which starts, or is attached to, on
-    demand.
-
-    Attributes:
-        settings: Spark's, for one that is started.
-        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-        tell: is told what a person should know of its start.
-    """
+    """The server of a program: the one whose `address` it names, as ``sc://host:port``; else one on this machine,
+    started, or attached to, on demand. `store` has Hadoop's settings for a catalog in an object store; `tell` is told
+    what a person should know of the start."""
 
     settings: Mapping[str, str]
     address: str = ""
@@ -57,23 +51,22 @@ class ProgramServer:
             return self._stub
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Register a session under a client's ids, with a server that was started here."""
-        if self._own is not None:
+        """Register a session under a client's ids; a server of this process alone opens it at the first request."""
+        if self._own is not None and self._own.is_shared:
             self._own.open_session(user, session_id)
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
         """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
-        return self._own is not None and self._own.leave_rows(session_id, key, relation)
+        own = self._own
+        return own is not None and own.is_shared and own.leave_rows(session_id, key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
-        return self._own is not None and self._own.take_rows(session_id, key, name)
+        own = self._own
+        return own is not None and own.is_shared and own.take_rows(session_id, key, name)
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
-
-        Args:
-            error: of a request, if one failed.
         """
         return "" if self._own is None else self._own.how_ended(error)
 
@@ -87,7 +80,6 @@ class ProgramServer:
             self._stub = None
 
     def stop(self) -> None:
-        """Stop one that was started here."""
         if self._own is not None:
             self._own.stop()
             self._own, self._stub = None, None

@@ -1,5 +1,4 @@
-"""What one run has in a server's JVM: sessions that share nothing with those of other runs, as if its process had
-started a JVM of its own; all of it goes when the run has ended."""
+"""What a run has in a server's JVM: sessions apart from other runs', as in a JVM of its own, until it ends."""
 
 from __future__ import annotations
 
@@ -18,18 +17,13 @@ from helix_spark.engine.spark.kept_rows import KeptRows
 
 
 class RunSessions:
-    """The sessions of one run in the JVM of a classic session.
-
-    Args:
-        driver: that session, as py4j has it.
-        settings: of SQL, for all sessions of the run; and those that they must not have.
-        paths: where its Python workers import what they can.
-    """
+    """The sessions of one run in the JVM of a classic session, `driver`: with these settings of SQL and without those
+    `unset`; their Python workers import from `paths`."""
 
     def __init__(self, driver: Any, settings: Mapping[str, str], unset: Sequence[str], paths: Sequence[str]) -> None:
         self._driver, self._jvm, self._paths = driver, driver._jvm, paths
         self._settings, self._unset = settings, unset
-        self._holders: list[Any] = []
+        self._holders: dict[str, Any] = {}
         self._gateway: Any = None
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
@@ -51,23 +45,15 @@ class RunSessions:
             included.add(path)
         holder = never_expiring_holder(self._jvm, session, user, session_id)
         held_sessions(self._jvm).put(holder.key(), holder)
-        self._holders.append(holder)
+        self._holders[session_id] = holder
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a persisted table to later runs, if they were computed; return whether they are left.
-
-        Args:
-            relation: the message by which the session has it persisted.
-        """
-        return KeptRows(self._jvm).leave(self._holder(session_id), key, relation)
+        """Leave the rows of a table of a session to later runs; see `KeptRows.leave`."""
+        return KeptRows(self._jvm).leave(self._holders[session_id], key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register the rows of a result with a session, under the name of a relation that is cached; return whether
-        they are kept."""
-        return KeptRows(self._jvm).take(self._holder(session_id), key, name)
-
-    def _holder(self, session_id: str) -> Any:
-        return next(one for one in self._holders if one.sessionId() == session_id)
+        """Register the rows of a result with a session; see `KeptRows.take`."""
+        return KeptRows(self._jvm).take(self._holders[session_id], key, name)
 
     def gateway(self) -> tuple[int, str]:
         """Return the port and the secret of a gateway of py4j's for the run alone: what it refers to goes with it."""
@@ -84,12 +70,12 @@ class RunSessions:
         """End what of the run goes on, and forget all of it."""
         if self._level() != self._log_level:
             self._driver.sparkContext._jsc.setLogLevel(self._log_level)
-        shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders]
+        shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders.values()]
         KeptRows(self._jvm).release_others(shared)
         for session in sessions:
             for query in session.streams().active():
                 query.stop()
-        for holder in self._holders:
+        for holder in self._holders.values():
             session_manager(self._jvm).closeSession(holder.key(), False)
         end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
         self._driver.sparkContext._jsc.sc().removeSparkListener(shared.statusStore().listener().get())
@@ -122,8 +108,7 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
 
 
 def _end_monitor(jvm: Any, factory: Any) -> None:
-    """End the thread that looks every ten seconds for workers of a factory that have nothing to do. It has no end of
-    its own, so it is interrupted, and nobody is told."""
+    """End the thread that looks for idle workers of a factory: it has no end, so it is interrupted, in silence."""
     kind = jvm.java.lang.Class.forName("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
     silent = jvm.java.beans.EventHandler.create(
         jvm.java.lang.Class.forName("java.lang.Thread$UncaughtExceptionHandler"), jvm.java.lang.Object(), "hashCode"

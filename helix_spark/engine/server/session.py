@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -45,21 +46,10 @@ if TYPE_CHECKING:
 
 
 class Sessions:
-    """One session, on demand: the user's, or one of our own. Its methods may be called from any thread.
-
-    Args:
-        spark: the user's session. Else the active one is taken, else one is started at the first `get`.
-        settings: Spark settings of the author's, for a session of our own.
-        on_start: called when a start of our own begins.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-        say: is told what a person should know of a server that stays.
-
-    Attributes:
-        start_seconds: how long the start of the session of our own took; 0.0 where there is none.
-
-    Raises:
-        SetupError: a setting leaves Delta out.
-    """
+    """One session, on demand: the user's, which is given or active, or one of our own, started at the first `get`. Its
+    methods may be called from any thread. `on_start` is called when a start of our own begins; `store` has Hadoop's
+    settings for a catalog in an object store; `say` is told what a person should know of a server that stays. Raises
+    SetupError if a setting leaves Delta out."""
 
     def __init__(
         self, spark: SparkSession | None = None, settings: Mapping[str, str] = NO_SETTINGS,
@@ -87,13 +77,9 @@ class Sessions:
             return self._running() is not None
 
     def get(self) -> SparkSession:
-        """Return the session; started now if need be, once, whichever threads ask.
-
-        Raises:
-            SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
-                was stopped, or knows nothing of Delta.
-            EndedError: this is closed, and no session of the user's runs.
-        """
+        """Return the session; started now if need be, once, whichever threads ask. Raises SetupError where Java, the
+        jars or a matching pair of pyspark and delta-spark are missing, or the user's session was stopped or knows
+        nothing of Delta; EndedError where this is closed, and no session of the user's runs."""
         with self._lock:
             gateway.keep_from_children()
             if self._own is None and (theirs := self._running()) is not None:
@@ -144,8 +130,7 @@ class Sessions:
         return self._borrowed  # type: ignore[return-value]  # as above
 
     def start_seconds_since(self, moment: float) -> float:
-        """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
-        0.0."""
+        """Return how long the start took, if the session was first had after this `time.perf_counter()`; else 0."""
         return self.start_seconds if self._first_had >= moment else 0.0
 
     @property
@@ -155,7 +140,7 @@ class Sessions:
             return self._worked or (self._own is None and self._running() is not None)
 
     def note_work(self) -> None:
-        """Remember that the session has run something: what follows is quicker than the first work of a new one."""
+        """Note that what follows is quicker than the first work of a new session."""
         self._worked = True
 
     @property
@@ -190,11 +175,8 @@ class Sessions:
             import_pyspark()
 
     def settings_that_change_results(self) -> Mapping[str, str]:
-        """Return the settings that change results, as they are or, before a start, as they will be. Starts nothing.
-
-        Raises:
-            SetupError: Spark is not installed, the user's session has ended, or a server that is named does not answer.
-        """
+        """Return the settings that change results, as they are or will be. Starts nothing. Raises SetupError where
+        Spark is not installed, the user's session has ended, or a server that is named does not answer."""
         with self._lock:
             if (spark := self._running()) is None:
                 return results_settings(planned_settings(self._settings, self._store))
@@ -210,8 +192,7 @@ class Sessions:
             return master_of(spark), {}
 
     def settings_elsewhere(self) -> Mapping[str, str] | None:
-        """Return settings by which another process here starts a session that answers as this one; None where the
-        session is a cluster's, of which none is taken without being asked for."""
+        """Return settings by which another process here starts a session like this one; None for a cluster's."""
         with self._lock:
             master, given = self.master_and_given()
             if not is_on_this_machine(master):
@@ -243,7 +224,6 @@ class Sessions:
 
     @property
     def _own(self) -> SparkServer | None:
-        """The session of our own, once it is there."""
         starting = self._starting
         done = starting is not None and starting.done() and starting.exception() is None
         return starting.result() if starting is not None and done else None
@@ -290,28 +270,24 @@ class Sessions:
             self._on_start()
             # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
             threading.Thread(
-                target=_fulfil, args=(starting, self._settings, self._store, self._jvm_start, self._say),
-                name="helix-session-start", daemon=True,
+                target=self._fulfil, args=(starting, self._jvm_start), name="helix-session-start", daemon=True
             ).start()
         return starting
 
-
-def _fulfil(
-    promise: Future[SparkServer], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart,
-    say: Callable[[str], None],
-) -> None:
-    try:
-        from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
-
-        server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
+    def _fulfil(self, promise: Future[SparkServer], jvm_start: gateway.JvmStart) -> None:
         try:
-            server.open()
-        except SetupError as ended:
-            if not server.is_shared:
-                raise
-            say(f"{ended.what}: another one is started")
-            server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
-            server.open()
-        promise.set_result(server)
-    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
-        promise.set_exception(error)
+            from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
+
+            start = partial(start_server, self._settings, self._store, NO_SETTINGS, jvm_start, self._say)
+            server = start()
+            try:
+                server.open()
+            except SetupError as ended:
+                if not server.is_shared:
+                    raise
+                self._say(f"{ended.what}: another one is started")
+                server = start()
+                server.open()
+            promise.set_result(server)
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
+            promise.set_exception(error)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Protocol
 
 from helix_spark.engine.server.attached import AttachedServer, check_answer
 from helix_spark.engine.server.fit import Wanted, wanted_now
@@ -45,43 +44,8 @@ from helix_spark.errors import SetupError
 _TO_START = 300.0
 """Seconds that a server has to start."""
 
-
-class SparkServer(Protocol):
-    """A server of Spark Connect on this machine: of this process, or kept by another one.
-
-    Attributes:
-        address: with the token that it wants to be shown.
-        spark: a session that it answers, once `open` was called.
-        is_shared: True if another process keeps it.
-        start_seconds: from the decision to start it, or to attach to it, until it could be used.
-    """
-
-    address: str
-    spark: Any
-    start_seconds: float
-    is_shared: bool
-
-    def open(self) -> None:
-        """Open a session that this process has as a classic one, too."""
-
-    def open_session(self, user: str, session_id: str) -> None:
-        """Register a session under a client's ids."""
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a persisted table to later runs, where there may be some; return whether they are left.
-
-        Args:
-            relation: the message by which the session has it persisted.
-        """
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs."""
-
-    def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop it, or let go of one that others use."""
+SparkServer = ConnectServer | AttachedServer
+"""A server of Spark Connect on this machine: of this process, or kept by another one."""
 
 
 def start_server(
@@ -89,14 +53,8 @@ def start_server(
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
     """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
-
-    Args:
-        author, store, defaults, jvm_start: see `ConnectServer`.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
+    Arguments as of `ConnectServer`; `say` is told what a person should know. Raises SetupError if it could not be
+    started."""
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
@@ -111,28 +69,20 @@ def attach(
     settings: Mapping[str, str], file_system: str, say: Callable[[str], None]
 ) -> AttachedServer | None:
     """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
-    itself: another run uses one that does not fit.
-
-    Args:
-        settings: Spark's, all that are planned.
-        file_system: see `Wanted`.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
+    itself: another run uses one that does not fit. Arguments as of `Wanted`; raises as `start_server` does."""
     begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), file_system)
     try:
         point = MeetingPoint.of(wanted.folder)
     except SetupError as error:
         say(f"{error.what}: Spark is started for this run alone")
         return None
+    paths = [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
     for _ in range(3):
         if (line := _reach(point, wanted, say)) is None:
             say("as many servers as may stay are in use: Spark is started for this run alone")
             return None
         try:
-            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": _import_paths()}, _TO_START)
+            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": paths}, _TO_START)
         except (TimeoutError, OSError):
             found = None
         check_answer(found)
@@ -159,12 +109,9 @@ def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
     """Prepare the process that the next commands of this folder are forked from. The folder's keeper starts it. Where
     there is none, and no other has to end for it, one is left that starts Spark when a command needs it. For a process
     that servers are kept for."""
-    with suppress(SetupError, TimeoutError, OSError):
+    with suppress(SetupError, OSError):
         point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
-        if (line := point.call(point.door, PATIENCE)) is not None:
-            line.ask({"ask": "forks"}, PATIENCE)
-            line.close()
-        elif not point.keeper() and has_room(point):
+        if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):
             _start_keeper(point, wanted_now({}, folder), with_spark=False)
             say(_stays("a process", folder))
 
@@ -175,19 +122,12 @@ def _stays(what: str, folder: Path | str) -> str:
 
 
 class HeldServer:
-    """Keeps the server of a folder from ending while no run uses it. Where no server is kept for this process, one is
-    for this process and its children alone, until `close`."""
+    """Keeps a folder's server from ending while no run uses it; where none is kept, one for this process alone."""
 
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None
     ) -> None:
-        """Hold it.
-
-        Args:
-            settings: Spark's, of the author's, for one that is started.
-            say: is told what a person should know.
-            folder: where the runs work; here if None.
-        """
+        """Hold it. `settings` are Spark's, of the author's, for one that is started; runs work in `folder`, or here."""
         self._settings, self._folder = settings, folder or Path.cwd()
         self._line: Line | None = None
         self._own_folder, self._say = "", say
@@ -212,13 +152,8 @@ class HeldServer:
             rmtree(self._own_folder, ignore_errors=True)
 
 
-def _import_paths() -> list[str]:
-    return [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
-
-
 def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line | None:
-    """Return a connection to the keeper of a meeting point; it is started if there is none. None if there is no room
-    for one."""
+    """Return a connection to the keeper of a meeting point, started if there is none; None without room for one."""
     process, since = None, time.perf_counter()
     while time.perf_counter() - since < _TO_START:
         if (line := point.call(point.door, PATIENCE)) is not None:

@@ -1,5 +1,4 @@
-"""Sessions that are not of our own: those that the user has, and those of a server that is named; whether they will do,
-and their settings, borrowed and given back."""
+"""Sessions of the user's, and of a server that is named: whether they will do, and their settings, given back."""
 
 from __future__ import annotations
 
@@ -53,11 +52,7 @@ def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
-    """Return a session that is not of our own as a client asks it: of a classic one its JVM gets a server.
-
-    Args:
-        given_back: leaves the session as it was, once it is closed.
-    """
+    """Return another's session as a client asks it, a classic one by a server in its JVM, until `given_back` closes."""
     if is_by_connect(spark):
         prepare()
         given_back.enter_context(showing_requests(spark))
@@ -72,8 +67,7 @@ def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
 def make_ready(
     spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack
 ) -> None:
-    """Set `wanted` settings of a borrowed session, and Hadoop's for the object store that the catalog is in. Raises
-    SetupError if the session will not do."""
+    """Set up a borrowed session: `wanted` settings, and the catalog's store. Raises SetupError if it will not do."""
     check_usable(spark, file_system_of(store))
     if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
         given_back.callback(client.set_for_store(store))
@@ -185,14 +179,7 @@ def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, st
 
 
 def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
-    """Open a session of the server at an address, with the settings that change results of a session of Helix's own.
-
-    Args:
-        settings: the author's; they take precedence.
-
-    Raises:
-        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
-    """
+    """Open a session of a server, with CHANGES_RESULTS or the author's settings; raises as `settings_of_server`."""
     session: Any = open_session(connect(address), settings_of_server(address), address)
     session.client.enable_reattachable_execute()
     session.release_session_on_close = True
@@ -203,11 +190,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
 
 
 def settings_of_server(address: str) -> dict[str, str]:
-    """Return all settings of the server at an address.
-
-    Raises:
-        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
-    """
+    """Return all settings of the server at an address. Raises SetupError if none answers, or its Spark is another."""
     import pyspark.sql.connect.proto as pb
 
     service, shown = connect(address), shown_address(address)
@@ -258,7 +241,6 @@ def is_this_machine(host: str) -> bool:
 
 
 def master_of(spark: Any) -> str:
-    """Return where a session's jobs run, as Spark's setting names it; of another machine none that
-    `is_on_this_machine`."""
+    """Return a session's master, as Spark's setting has it; for another machine one that is not on this machine."""
     is_here = not is_by_connect(spark) or is_this_machine(str(spark.client.host))
     return str(spark.conf.get("spark.master", "connect")) if is_here else "connect"

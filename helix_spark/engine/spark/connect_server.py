@@ -1,5 +1,4 @@
-"""Spark of Helix's own: the settings that it starts with, its JVM with a server of Spark Connect, and what this server
-answers: a session of this process, or a program's requests."""
+"""Spark of Helix's own: its settings, its JVM with a server of Spark Connect, and the sessions of that."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
@@ -76,16 +75,9 @@ def as_spark_has_it() -> dict[str, str]:
 def planned_settings(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, str]:
-    """Return all settings a session of our own would start with. Starts nothing; under spark-submit it asks the given
-    JVM.
-
-    Args:
-        author: what the author gave; it takes precedence.
-        store, defaults: see `ConnectServer`.
-
-    Raises:
-        SetupError: Spark is not installed, or a setting leaves Delta out.
-    """
+    """Return all settings a session of our own would start with, of which the author's come first. Starts nothing;
+    under spark-submit it asks the given JVM. Raises SetupError where Spark is not installed, or a setting leaves Delta
+    out."""
     around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
     # A session of our own is asked by Connect's client anyway.
@@ -104,52 +96,33 @@ _IMPORTING = Lock()
 
 
 def import_pyspark() -> None:
-    """Import Spark's Python side, one thread at a time.
+    """Import Spark's Python side, one thread at a time. Raises ImportError if it is not installed.
 
     Its modules import each other in circles. Two threads that come in at different places each hold what the other
-    waits for, and Python resolves that by giving one of them a module that is half there.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    waits for, and Python resolves that by giving one of them a module that is half there."""
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
 
 
 class ConnectServer:
-    """A server of Spark Connect in the JVM of a classic session of our own, from its start until `stop`.
-
-    Attributes:
-        driver: that session.
-        address: of the server, with the token that it wants to be shown.
-        spark: a session that it answers, once `open` was called.
-        start_seconds: from the decision to start it until it could be used.
-    """
+    """A server of Spark Connect in the JVM of a classic session of our own, `driver`, from its start until `stop`. Its
+    `address` has the token that it wants to be shown; `spark` is a session that it answers, once `open` was called.
+    `start_seconds` go from the decision to start it until it could be used."""
 
     spark: Any = None
-    is_shared = False
+    is_shared: Literal[False] = False
     _client: DriverClient | None = None
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
-        defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
+        defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
         collector: str = gateway.COLLECTOR,
     ) -> None:
-        """Start it. Where that fails or is interrupted, nothing is left of its JVM.
-
-        Args:
-            author: settings of the author's.
-            store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-            defaults: settings that hold where neither the author nor what is around says another, before Helix's own;
-                None for those of a program.
-            jvm_start: the start of the JVM, for a caller that may give it up.
-            collector: of the JVM's garbage.
-
-        Raises:
-            SetupError: Java, Spark or the jars are not there or do not fit together.
-            EndedError: the start was given up.
-        """
+        """Start it. Where that fails or is interrupted, nothing is left of its JVM. `store` has Hadoop's settings for a
+        catalog in an object store; `defaults` hold where neither the author nor what is around says another, before
+        Helix's own; a caller may give up `jvm_start`. Raises SetupError where Java, Spark or the jars are not there or
+        do not fit together, EndedError where the start was given up."""
         begun = time.perf_counter()
         self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
         self._draft: Path | None = None
@@ -161,7 +134,6 @@ class ConnectServer:
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
-        defaults = as_spark_has_it() if defaults is None else defaults
         with classic():
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
@@ -177,8 +149,7 @@ class ConnectServer:
         self.start_seconds = time.perf_counter() - begun
 
     def open(self) -> None:
-        """Open a session; where that fails, nothing is left of its JVM. From then on all of `pyspark.sql` in this
-        process is a client's."""
+        """Open a session, or leave nothing of its JVM. Then all of `pyspark.sql` in this process is a client's."""
         begun = time.perf_counter()
         try:
             self._client = DriverClient(self.driver)
@@ -190,27 +161,12 @@ class ConnectServer:
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
 
-    def open_session(self, user: str, session_id: str) -> None:
-        """No-op: it opens a session by itself, at the first request."""
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Return False: it ends with its process."""
-        return False
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Return False, as no run was there before."""
-        return False
-
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how its JVM ended without being told to; see `gateway.how_ended`."""
         return gateway.how_ended(error)
 
     def stop(self, *, keep_classes: bool = True) -> None:
         """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it. No-op in a forked child.
-
-        Args:
-            keep_classes: whether the classes that it loaded become an archive, which helps the next start.
-        """
+        Where `keep_classes`, the classes that it loaded become an archive, which helps the next start."""
         if self._client is not None:
             own_session_is(None)
             if not self.how_ended():
@@ -231,7 +187,6 @@ class ConnectServer:
         self._discard()
 
     def _start(self, settings: Mapping[str, str], file_system: str) -> Any:
-        """Start the classic session, and return it."""
         from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 

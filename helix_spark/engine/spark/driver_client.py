@@ -1,5 +1,4 @@
-"""A classic session of this process as Spark Connect's client asks it: the same settings, views, functions and tables,
-over a service in its own JVM."""
+"""A classic session as Spark Connect's client asks it, over a service in its JVM: the same settings, views, tables."""
 
 from __future__ import annotations
 
@@ -8,7 +7,6 @@ import secrets
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +68,7 @@ def for_workers() -> dict[str, str]:
 
 
 def _give_environment(spark: Any) -> None:
-    """Set the variables of `for_workers` in a JVM that another process started. For functions of a classic session
-    pyspark sends them each time; the planner of a service does not."""
+    """Set `for_workers` in another process's JVM: pyspark sends it for a classic session, no service's planner does."""
     variables = private_field(spark._jvm.java.lang.System.getenv(), "m")
     for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
         variables.put(name, value)
@@ -106,8 +103,7 @@ def _field(held: Any, name: str) -> Any:
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
-    """Return what the service holds of a classic session, as py4j has it, by a client's ids: a notebook may lie open
-    overnight."""
+    """Return the service's holder of a classic session, by a client's ids: a notebook may lie open overnight."""
     holder = jvm.org.apache.spark.sql.connect.service.SessionHolder(user, session_id, session)
     holder.eventManager().postStarted()
     holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))
@@ -118,27 +114,8 @@ _TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.conn
 _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSession:
-    """A classic session that a server in another process answers already, by a client's id.
-
-    Attributes:
-        service: what sends the server requests.
-    """
-
-    address: str
-    service: Any
-    id: str
-
-
 class ServicePlanner:
-    """What makes tables of a client's messages in the JVM of its session, as the service does.
-
-    Args:
-        jvm: as py4j has it.
-        holder: by which the service knows the session.
-        session: the session itself.
-    """
+    """What makes tables of a client's messages in the JVM of its session, as the service does."""
 
     def __init__(self, jvm: Any, holder: Any, session: Any) -> None:
         self._session = session
@@ -149,8 +126,7 @@ class ServicePlanner:
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
 
     def table(self, relation: bytes) -> Any:
-        """Return a table, analysed. By itself a parser refuses more than a hundred messages in each other, which are
-        fifty steps."""
+        """Return a table, analysed. By itself a parser refuses more than a hundred nested messages, or fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         self._activate(self._session)
         stream = self._stream(relation)
@@ -178,28 +154,20 @@ def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
 
 
 class DriverClient:
-    """A session by Spark Connect that is a classic one: the same settings, views, functions and tables.
+    """A session by Spark Connect, `spark`, that is a classic one: the same settings, views, functions and tables."""
 
-    Attributes:
-        classic: the session as py4j has it.
-        spark: the same, as a client has it.
-    """
-
-    def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
-        """Ask a classic session by a client.
-
-        Args:
-            served: what answers it already, where another process keeps its JVM.
-        """
+    def __init__(self, spark: SparkSession, service: Any = None, session_id: str = "") -> None:
+        """Ask a classic session by a client; of another process's JVM a service answers it already, by this id."""
         self.classic: Any = spark
         self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
         self._numbers = count()
-        self._is_kept_elsewhere = served is not None
+        self._is_kept_elsewhere, self._began_service = service is not None, False
         with classic():
-            address, self._began_service = serve(spark) if served is None else (served.address, False)
             prepare()
-            service, session_id = (connect(address), "") if served is None else (served.service, served.id)
+            if service is None:
+                address, self._began_service = serve(spark)
+                service = connect(address)
             settings = dict(spark.sparkContext.getConf().getAll())
             self.spark: Any = open_session(service, settings, session_id=session_id)
             ask_as(self.spark, USER)
@@ -208,7 +176,6 @@ class DriverClient:
         _CLIENTS.add(self)
 
     def _hold(self) -> None:
-        """Register the session with the service, under the client's id."""
         jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
         held = held_sessions(jvm)
@@ -243,7 +210,6 @@ class DriverClient:
         self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
 
     def is_stopping(self) -> bool:
-        """Return whether it is being stopped."""
         from py4j.protocol import Py4JError
 
         try:
@@ -252,7 +218,6 @@ class DriverClient:
             return True
 
     def has_class(self, name: str) -> bool:
-        """Return whether its JVM can load a class."""
         from py4j.protocol import Py4JJavaError
 
         try:
@@ -262,8 +227,7 @@ class DriverClient:
         return True
 
     def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
-        """Set those of Hadoop's settings, as the whole context has them, that have no value, or a default of Hadoop's;
-        return what takes them back."""
+        """Set Hadoop's settings of the whole context that have no value, or a default; return what takes them back."""
         settings = self.classic.sparkContext._jsc.hadoopConfiguration()
         before = {
             name: settings.get(name) for name in wanted
@@ -376,7 +340,6 @@ class DriverClient:
         return model_known_as(stage, str(self._holder.mlCache().register(held)))
 
     def has_model(self, ref_id: str) -> bool:
-        """Return whether the client knows a model by an id."""
         return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
 
@@ -395,15 +358,13 @@ def driver_client(spark: Any) -> DriverClient | None:
 
 
 def settle(frame: Any) -> None:
-    """Analyse a table once and for all, where its session has a driver's client: a stage's function is another one each
-    time, and so no plan above it is equal to what it was before."""
+    """Analyse a table once, by a driver's client: else a stage's new function makes each plan above it another."""
     if (client := driver_client(frame.sparkSession)) is not None:
         client.settle(frame)
 
 
 def in_author_session(value: Any) -> Any:
-    """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
-    else as it is."""
+    """Return a table or a model of a client of the user's classic session as one of that session; else as it is."""
     for client in [] if own_session() is not None else list(_CLIENTS):
         value = client.as_classic(value)
     return value
@@ -414,8 +375,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def _made_anew(stage: Any) -> Any:
-    """Make a stage of the kind that this thread works with, of the same uid, by which the parameters of a search name
-    it."""
+    """Make a stage again, of the kind that this thread works with and of its uid, by which searches name it."""
     made = type(stage)()
     made._resetUid(stage.uid)
     for key, default in stage._defaultParamMap.items():

@@ -1,5 +1,4 @@
-"""Serves the calls of functions by a session of the engine's: the tables of a run take the places of the placeholders
-in what is sent, and pickles those of Python functions."""
+"""Serves calls of functions by the engine's session: tables and pickled functions replace placeholders."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
+from helix_spark.answers.served_session import Server
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.connect_session import frame_of, kept_by_server
@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class ServingSession:
-    """A session of the engine's as the server of a call (`answers.served_session.Server`).
-
-    Attributes:
-        spark: the session.
-        inputs: the relations of input tables, by the names of their placeholders.
-        held: these tables: the server knows them no longer than somebody has them.
-        values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
-            table function.
-        meant: what these functions are written for.
-    """
+class ServingSession(Server):
+    """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
+    `inputs` are the relations of the tables in `held` by their placeholders: the server knows a table no longer than
+    somebody has it. `values` are what stands in plans for Python functions, by place: a function and what it returns,
+    or the class of a table function. They are written for what is `meant`."""
 
     spark: Any
     inputs: Mapping[str, Any]
@@ -48,19 +42,8 @@ class ServingSession:
     def stub(self) -> ServingSession:
         return self
 
-    def how_ended(self) -> str:
-        return ""
-
     def drop(self) -> None:
-        pass
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Return False: what stays in memory of a workflow are its nodes' rows."""
-        return False
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Return False, as above."""
-        return False
+        """No-op: it never ends by itself."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -84,11 +67,8 @@ class ServingSession:
         return copy
 
     def fill(self, what: Any, columns: Mapping[str, str] | None = None) -> None:
-        """Put tables and pickles into the places of their names, in a message.
-
-        Args:
-            columns: by placeholder, as it is written in an expression, the column that takes its place.
-        """
+        """Put tables and pickles into the places of their names, in a message. `columns` are, by placeholder as it is
+        written in an expression, those that take its place."""
         for message in messages(what):
             one: Any = message
             match sort_of(message):
@@ -113,11 +93,7 @@ class ServingSession:
 
 
 def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
-    """Return a session as the server of a function's call.
-
-    Args:
-        frames: the function's input tables, by position.
-    """
+    """Return a session as the server of the call of a function with these input tables, by position."""
     if driver_client(spark) is not None:
         # They are relations that the service knows, where it notes by which id columns name one: one may be two inputs.
         frames = {place: frame.where("true") for place, frame in frames.items()}

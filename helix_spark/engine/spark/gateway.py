@@ -82,14 +82,12 @@ def launch_settings(
     jars: Sequence[Path], settings: Mapping[str, str], archive: Path | None, draft: Path | None = None,
     collector: str = COLLECTOR,
 ) -> dict[str, str]:
-    """Return `settings` with those of the JVM added; the author's own class path and options come after ours.
+    """Return `settings` with those of the JVM added; the author's own class path and options come after ours. Of two
+    class-data archives one is used, and a draft is written when the JVM ends.
 
     Args:
         jars: in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes, and local
             executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
-        archive: class-data archive to use.
-        draft: class-data archive to write when the JVM ends.
-        collector: of garbage, where nobody names another one.
     """
     flags = list(driver_flags())
     if draft is not None:
@@ -113,8 +111,7 @@ def launch_settings(
 
 
 class _Launched(subprocess.Popen[bytes]):
-    """The JVM's process. pyspark waits for ever for one that ended with exit code 0 before it could be asked, as one
-    does whose standard input is closed meanwhile."""
+    """The JVM's process. pyspark waits for ever for one that ended with exit code 0 before it could be asked."""
 
     def poll(self) -> int | None:
         status = super().poll()
@@ -129,14 +126,11 @@ class JvmStart:
         self._process: subprocess.Popen[bytes] | None = None
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start the JVM's process, as `subprocess.Popen` does.
+        """Start the JVM's process, as `subprocess.Popen` does. Raises EndedError if the start was given up before.
 
         It leads a session of its own: a terminal's signals are for this process, which ends the JVM. Also where this
         process is killed, the JVM ends, for its standard input ends then. So pyspark's `preexec_fn`, which has the JVM
         ignore SIGINT, is not needed. It would have Python fork, and run gRPC's handlers of forks, which may hang.
-
-        Raises:
-            EndedError: the start was given up before.
         """
         if self.given_up:
             raise EndedError("the start of Spark was given up")
@@ -162,14 +156,11 @@ class JvmStart:
 
 
 def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
-    """Start the JVM and return py4j's gateway to it.
+    """Start the JVM and return py4j's gateway to it. Raises SetupError, with the end of its output, if it does not
+    start, and EndedError if that was given up meanwhile.
 
     The settings may hold secrets. Each user of the machine can read a command line, so they go through a file that
     only this user can read, for as long as the JVM starts.
-
-    Raises:
-        SetupError: the JVM did not start; with the end of its output.
-        EndedError: the start was given up meanwhile.
     """
     from pyspark import java_gateway
 
@@ -208,11 +199,8 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
 
 
 def exit_status(patience: float = 0.0) -> int | None:
-    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
-
-    Args:
-        patience: seconds to wait for an end that shows already in a broken connection.
-    """
+    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none. An
+    end that shows already in a broken connection is waited for, for `patience` seconds."""
     context = sys.modules.get("pyspark.core.context")
     process = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
     if process is None:
@@ -223,11 +211,8 @@ def exit_status(patience: float = 0.0) -> int | None:
 
 
 def how_ended(error: BaseException | None = None) -> str:
-    """Return how the JVM ended, in words; empty while it runs, or if there is none.
-
-    Args:
-        error: a broken connection, if there is one: the end of the JVM is known a moment later.
-    """
+    """Return how the JVM ended, in words; empty while it runs, or if there is none. After an `error` that is a broken
+    connection its end is known a moment later."""
     status = exit_status(_PATIENCE if is_broken_connection(error) else 0.0)
     if status is None:
         return ""
@@ -266,8 +251,7 @@ def end_of_jvm(error: BaseException) -> SetupError | None:
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """Return what reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's
-    where it is there at all; also where its JVM has ended."""
+    """Return what asking Spark may raise: the catalog's errors, the file system's and, if loaded, Spark's."""
     if "pyspark" not in sys.modules:
         return (CatalogError, OSError)
     from py4j.protocol import Py4JError
@@ -327,7 +311,6 @@ def _leave_to_parent() -> None:
 
 
 def forget() -> None:
-    """Make pyspark forget its JVM."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession, SQLContext
 
@@ -382,5 +365,4 @@ class _Forwarded(threading.Thread):
                 os.write(self._to, line)
 
     def tail(self) -> str:
-        """Return the last lines so far."""
         return b"".join(self._last).decode(errors="replace").strip()

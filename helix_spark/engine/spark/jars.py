@@ -57,15 +57,9 @@ DIGESTS = Path(__file__).with_name("jar_digests.txt")
 
 @dataclass(frozen=True, slots=True)
 class JarSet:
-    """Jars that are fetched together.
-
-    Attributes:
-        name: of their folder, here and in `DIGESTS`.
-        coordinates: of the packages to fetch, as Maven writes them, separated by commas.
-        excluded: patterns of packages that Spark brings itself or that nothing needs, separated by commas.
-        title: what messages call them.
-        is_required: whether HELIX_JARS, where it is set, must hold them.
-    """
+    """Jars that are fetched together, by `coordinates` of packages, and without those that Spark brings or nothing
+    needs, as Maven writes them, with commas. `name` is of their folder, here and in `DIGESTS`; what `is_required` must
+    be in HELIX_JARS, if that is set."""
 
     name: str
     coordinates: str
@@ -81,7 +75,6 @@ class JarSet:
 
 @cache
 def known_digests() -> Mapping[str, Mapping[str, str]]:
-    """Return the digests of all jars by their names, by the names of their sets."""
     found: dict[str, dict[str, str]] = {}
     for digest, path in map(str.split, DIGESTS.read_text().splitlines()):
         folder, _, name = path.partition("/")
@@ -109,19 +102,14 @@ class DeltaPair:
 
 
 def store_artifact(file_system: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the package that has the class of a file system of Hadoop's, of the version that Spark has, as Maven
-    writes it. Raises SetupError if that cannot be told."""
+    """Return the package of a file system of Hadoop's, of Spark's version, as Maven writes it, or raise SetupError."""
     name = next(name for package, (name, _) in FILE_SYSTEMS.items() if file_system.startswith(package))
     return f"org.apache.hadoop:{name}:{hadoop_version(environ)}"
 
 
 def store_jars(file_system: str, environ: Mapping[str, str] = os.environ) -> JarSet:
-    """Return the jars with which Spark reaches an object store by a file system of Hadoop's, named by its class: for
-    S3 with its part of AWS's SDK.
-
-    Raises:
-        SetupError: Spark's version of Hadoop was never tried.
-    """
+    """Return the jars with which Spark reaches an object store by a file system of Hadoop's, named by its class: for S3
+    with its part of AWS's SDK. Raises SetupError if Spark's version of Hadoop was never tried."""
     artifact = store_artifact(file_system, environ)
     _, name, hadoop = artifact.split(":")
     if hadoop not in SDK_OF:
@@ -147,11 +135,7 @@ def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Spark's folder as pyspark finds it: SPARK_HOME, else the installed package.
-
-    Raises:
-        SetupError: there is neither.
-    """
+    """Spark's folder as pyspark finds it: SPARK_HOME, else the package. Raises SetupError if there is neither."""
     given = environ.get("SPARK_HOME")
     folder = Path(given) if given else _package_folder()
     if not (folder / "bin" / "spark-submit").is_file():
@@ -164,11 +148,8 @@ def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
-    """Return the pyspark that would be imported, and delta-spark. Imports neither.
-
-    Raises:
-        SetupError: one is missing, the two do not go together, or SPARK_HOME is another Spark.
-    """
+    """Return the pyspark that would be imported, and delta-spark. Imports neither. Raises SetupError if one is missing,
+    the two do not go together, or SPARK_HOME is another Spark."""
     found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', _version_file())
     try:
         delta = version("delta-spark")
@@ -205,11 +186,8 @@ def _version_file() -> str:
 
 
 def kept_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
-    """Return the jars of a set if they are there already: in HELIX_JARS, else in the cache folder; None if not.
-
-    Raises:
-        SetupError: HELIX_JARS is set, but does not hold the jars that it must.
-    """
+    """Return the jars of a set if they are there already: in HELIX_JARS, else in the cache folder; None if not. Raises
+    SetupError if HELIX_JARS is set, but does not hold the jars that it must."""
     given = environ.get("HELIX_JARS")
     if given and (found := _jars_in(Path(given), jars)) is not None:
         return found
@@ -246,11 +224,8 @@ def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 
 
 def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet.
-
-    Raises:
-        SetupError: they cannot be had, or are not those that Helix was tested with.
-    """
+    """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet. Raises SetupError if they
+    cannot be had, or are not those that Helix was tested with."""
     if (found := kept_jars(jars, environ)) is None:
         return _resolve(jars, environ)
     check_jars(found, jars, environ)
@@ -273,8 +248,7 @@ def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], 
 
 
 def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Fetch the jars of a set, and put each into the cache folder whole, so that processes that do so at once do not
-    disturb each other."""
+    """Fetch a set's jars, and put each into the cache folder whole, so that several processes may do so at once."""
     kept = _kept_folder(jars, environ)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
@@ -294,14 +268,10 @@ def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def fetch(jars: JarSet, scratch: Path, environ: Mapping[str, str]) -> list[Path]:
-    """Fetch packages into an empty folder and return all jars that came.
+    """Fetch packages into an empty folder and return all jars that came. Raises SetupError if they cannot be had.
 
     SparkSubmit resolves them and then, as the class that it runs, prints its own version: no session starts. Its
-    resolver looks into ~/.m2 first, and fails at one with poms but no jars: so it sees an empty home folder.
-
-    Raises:
-        SetupError: the packages cannot be had.
-    """
+    resolver looks into ~/.m2 first, and fails at one with poms but no jars: so it sees an empty home folder."""
     ivy, options = scratch / "ivy", f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
     done = subprocess.run(
         [

@@ -1,5 +1,4 @@
-"""Rows of tables that a server keeps in memory between runs, by keys: the catalog's id, and the signature of the result
-that they are. They are found there by sessions that share nothing else."""
+"""Rows that a server keeps in memory between runs, by the catalog's id and the result's signature, for any session."""
 
 from __future__ import annotations
 
@@ -12,11 +11,7 @@ _PROPERTY = "helix.rows"
 
 
 class KeptRows:
-    """The rows that a JVM keeps.
-
-    Args:
-        jvm: as py4j has it.
-    """
+    """The rows that a JVM keeps."""
 
     def __init__(self, jvm: Any) -> None:
         self._jvm = jvm
@@ -26,12 +21,7 @@ class KeptRows:
         self._rows = properties.get(_PROPERTY)
 
     def leave(self, holder: Any, key: str, relation: bytes) -> bool:
-        """Keep the rows of a persisted table, if they were computed; return whether they were.
-
-        Args:
-            holder: the service's, of the session that has persisted it.
-            relation: the message of the table.
-        """
+        """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
         persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
         rows = persisted.queryExecution().withCachedData()
         if str(rows.getClass().getSimpleName()) != "InMemoryRelation":

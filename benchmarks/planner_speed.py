@@ -103,7 +103,7 @@ def main() -> int:
     parser.add_argument("--history", type=int, nargs="*", default=list(HISTORIES), help="iterations on record")
     parser.add_argument("--seeds", type=int, default=5, help="problems per size (default 5)")
     arguments = parser.parse_args()
-    measure(5, 5, range(1))  # the first one imports the solver
+    measure(5, 5, range(1))  # the first one imports PuLP and the solver
     rows = []
     for nodes, scenarios in SIZES:
         row = measure(nodes, scenarios, range(arguments.seeds if nodes <= 200 else 1))

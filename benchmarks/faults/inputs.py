@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import highspy
 import pandas as pd
+import pulp
 
 import helix_spark as hx
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
@@ -161,7 +161,7 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
         ways = (
             mock.patch.object(solver, "is_available", return_value=False),
             mock.patch("helix_spark.planner.joint.solve", return_value=solver.Answer(None, "no time", "HiGHS")),
-            mock.patch.object(highspy.Highs, "run", return_value=highspy.HighsStatus.kError),
+            mock.patch.object(pulp.LpProblem, "solve", side_effect=pulp.PulpSolverError("it fell over")),
         )
         policy = LoadsGladly(policy_named(("always", "joint", "never")[index // 3 % 3]))
         with ways[index % 3]:

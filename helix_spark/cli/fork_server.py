@@ -29,7 +29,7 @@ from helix_spark.identity.objects.origin import is_project_file
 _NEVER_LOADED = frozenset({"helix_spark.__main__", "helix_spark.auto"})
 """Modules that take over the program which imports them."""
 
-_LIBRARIES = ("deltalake", "highspy", "pyspark.sql.connect.session", "pyspark.ml", "pyspark.ml.connect")
+_LIBRARIES = ("deltalake", "highspy", "pulp", "pyspark.sql.connect.session", "pyspark.ml", "pyspark.ml.connect")
 """With what they import: NumPy, pandas, PyArrow, gRPC."""
 
 _TO_SAY = 2.0

@@ -1,10 +1,10 @@
-"""One 0/1 program through HiGHS."""
+"""One 0/1 program through PuLP and HiGHS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
+from functools import cache
 from typing import Any
 
 from helix_spark.errors import SetupError
@@ -16,24 +16,27 @@ costs to chance."""
 
 @dataclass(slots=True)
 class LinearProgram:
-    """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (least, terms, most).
+    """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (terms, bound).
+
+    Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
 
     Attributes:
         integer: indices that must be 0 or 1; None for all. Leave out those that come out so: it is much faster.
     """
 
     costs: list[float]
-    rows: list[tuple[float, Mapping[int, float], float]] = field(default_factory=list)
+    rows_at_most: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
+    rows_equal: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
     integer: frozenset[int] | None = None
     _one: int | None = None
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable <= bound."""
-        self.rows.append((-inf, terms, bound))
+        self.rows_at_most.append((terms, bound))
 
     def equal(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable = bound."""
-        self.rows.append((bound, terms, bound))
+        self.rows_equal.append((terms, bound))
 
     def variable(self, cost: float) -> int:
         self.costs.append(cost)
@@ -50,14 +53,14 @@ class LinearProgram:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the solver found: a value per variable, or None and why; its name, and the bound below which it proved that
-    no solution is."""
+    """What the solver found: a value per variable, or None; its status, its name, and the bound below which it proved
+    that no solution is."""
 
     values: tuple[float, ...] | None
     status: str
     solver: str
     objective: float = 0.0
-    bound: float = -inf
+    bound: float = float("-inf")
 
 
 def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
@@ -70,42 +73,52 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     Raises:
         SetupError: if no solver is installed.
     """
+    import pulp
+
     if not program.costs:
-        return Answer((), "", "none needed", 0.0, 0.0)
+        return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
+    problem = _model(program)
     if not is_available():
         raise SetupError("no solver is installed", remedy="pip install highspy")
-    import highspy
-
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
     # One thread: equal input must give an equal plan, and these programs are small.
-    options: dict[str, Any] = {
-        "output_flag": False, "threads": 1, "mip_rel_gap": EXACT if gap is None else gap, "mip_abs_gap": EXACT,
-        "time_limit": inf if time_limit is None else time_limit,
-    }
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
-    for cost in program.costs:
-        highs.addCol(cost, 0.0, 1.0, 0, [], [])
-    integer = range(len(program.costs)) if program.integer is None else program.integer
-    for index in integer:
-        highs.changeColIntegrality(index, highspy.HighsVarType.kInteger)
-    for least, terms, most in program.rows:
-        highs.addRow(least, most, len(terms), list(terms), list(terms.values()))
-    highs.run()
-    info = highs.getInfo()
-    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-        infeasible = highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible
-        exists = highs.getModelStatus() not in infeasible
-        return Answer(None, "No Solution Found" if exists else "No Solution Exists", "HiGHS")
-    objective = info.objective_function_value
-    # HiGHS has no bound of a linear program but its optimum.
-    bound = min(info.mip_dual_bound, objective) if integer else objective
-    return Answer(tuple(highs.getSolution().col_value), "", "HiGHS", objective, bound)
-
-
-def is_available() -> bool:
+    solver = pulp.HiGHS(
+        msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT
+    )
     try:
-        import highspy  # noqa: F401
-    except ImportError:
-        return False
-    return True
+        problem.solve(solver)
+    except pulp.PulpSolverError as failure:
+        return Answer(None, f"the solver failed: {failure}", solver.name)
+    status = pulp.LpSolution[problem.sol_status]
+    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        return Answer(None, status, solver.name)
+    values = tuple(float(variable.varValue or 0.0) for variable in problem.helix_variables)
+    objective = float(pulp.value(problem.objective) or 0.0)
+    # HiGHS has no bound of a linear program but its optimum.
+    bound = min(float(problem.solverModel.getInfo().mip_dual_bound), objective) if problem.isMIP() else objective
+    return Answer(values, status, solver.name, objective, bound)
+
+
+def _model(program: LinearProgram) -> Any:
+    """Return the program in PuLP's terms; its variables, in order, as `helix_variables`."""
+    import pulp
+
+    problem = pulp.LpProblem("helix", pulp.LpMinimize)
+    everything = range(len(program.costs))
+    category = dict.fromkeys(everything if program.integer is None else program.integer, pulp.LpInteger)
+    variables = [
+        problem.add_variable(f"x{index}", 0, 1, category.get(index, pulp.LpContinuous)) for index in everything
+    ]
+    problem.helix_variables = variables
+    problem += pulp.LpAffineExpression(list(zip(variables, program.costs, strict=True)))
+    for rows, sense in ((program.rows_at_most, pulp.LpConstraintLE), (program.rows_equal, pulp.LpConstraintEQ)):
+        for terms, bound in rows:
+            expression = pulp.LpAffineExpression([(variables[index], value) for index, value in terms.items()])
+            problem += pulp.LpConstraint(expression, sense, rhs=bound)
+    return problem
+
+
+@cache
+def is_available() -> bool:
+    import pulp
+
+    return bool(pulp.HiGHS(msg=False).available())

@@ -142,7 +142,7 @@ def test_a_files_name_occurs_once() -> None:
 
 def test_each_library_has_its_room() -> None:
     owners = {
-        "pulp": set(), "highspy": {"planner"}, "mlflow": {"tracking"},
+        "pulp": {"planner"}, "highspy": {"planner"}, "mlflow": {"tracking"},
         "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
         "networkx": set(), "click": {"cli"}, "rich": {"cli"},

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
@@ -98,25 +96,32 @@ def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]
     return replace(node, operator=replace(operator, rows="all"))
 
 
-def _topological(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return nodes inputs first, else in the order of their declarations."""
+def _topological(nodes: list[Node]) -> tuple[Node, ...]:
+    """Return nodes inputs first, else in the order of their declarations, which mostly has inputs first by itself."""
+    above = set[str]()
+    for node in nodes:
+        if not above.issuperset(node.inputs):
+            return _sorted(nodes)
+        above.add(node.name)
+    return tuple(nodes)
+
+
+def _sorted(nodes: list[Node]) -> tuple[Node, ...]:
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(node.name for node in nodes)
+    graph.add_edges_from((source, node.name) for node in nodes for source in node.inputs)
     position = {node.name: index for index, node in enumerate(nodes)}
-    sorter = TopologicalSorter({node.name: node.inputs for node in nodes})
+    by_name = {node.name: node for node in nodes}
     try:
-        sorter.prepare()
-    except CycleError as error:
-        circle: list[str] = error.args[1]
+        return tuple(by_name[name] for name in nx.lexicographical_topological_sort(graph, position.__getitem__))
+    except nx.NetworkXUnfeasible:
+        circle = [edge[0] for edge in nx.find_cycle(graph)]
         raise WorkflowError(
-            f"nodes read each other in a circle: {' -> '.join(circle)}", where=nodes[position[circle[0]]].where,
-            remedy="have one of them read something else",
+            "nodes read each other in a circle: " + " -> ".join([*circle, circle[0]]),
+            where=by_name[circle[0]].where, remedy="have one of them read something else",
         ) from None
-    ready, ordered = list[int](), list[Node]()
-    while sorter.is_active():
-        for name in sorter.get_ready():
-            heappush(ready, position[name])
-        ordered.append(nodes[heappop(ready)])
-        sorter.done(ordered[-1].name)
-    return tuple(ordered)
 
 
 def _outputs(workflow: Workflow, nodes: Mapping[str, Node]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import atexit
 import hashlib
 import logging
 import pickle
-import shutil
 import sys
 import tempfile
 from dis import opmap
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from helix_spark.forks import Birthplace
+from helix_spark.forks import Birthplace, remove_own
 from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
 from helix_spark.plans.frame_creation import settle_frames
@@ -268,13 +267,8 @@ def _by_file(written: bytes) -> bytes:
 
 @cache
 def _folder_of_pickles() -> Path:
-    folder, home = Path(tempfile.mkdtemp(prefix="helix-functions-")), Birthplace()
-
-    def remove() -> None:
-        if home.is_here:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
+    folder = Path(tempfile.mkdtemp(prefix="helix-functions-"))
+    atexit.register(remove_own, folder, Birthplace())
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plan_named(message: Any) -> int | None:
 
 def sort_of(message: Message) -> str:
     """Return the name of a message's type, without its package."""
-    return _shape_of(message).sort
+    return _shape(message.__class__).sort
 
 
 def function_of(message: Any) -> str | None:
@@ -83,7 +84,7 @@ def sql_of(message: Any) -> str | None:
 
 def parts_of(message: Message) -> list[Any]:
     """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
-    shape = _shape_of(message)
+    shape = _shape(message.__class__)
     found: list[Any] = []
     for choice in shape.choices:
         chosen = message.WhichOneof(choice)
@@ -116,17 +117,9 @@ class _Shape:
     maps: tuple[str, ...]
 
 
-_SHAPES: dict[type, _Shape] = {}
-
-
-def _shape_of(message: Message) -> _Shape:
-    kind = type(message)
-    if kind not in _SHAPES:
-        _SHAPES[kind] = _shape(kind.DESCRIPTOR)
-    return _SHAPES[kind]
-
-
-def _shape(descriptor: Any) -> _Shape:
+@cache
+def _shape(kind: Any) -> _Shape:
+    descriptor = kind.DESCRIPTOR
     choices = {one.name for one in descriptor.oneofs if len(one.fields) > 1}
     fields = [one for one in descriptor.fields if one.message_type is not None and one.name != "common"]
     maps = [one for one in fields if one.message_type.GetOptions().map_entry]

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.forks import Birthplace
@@ -313,9 +313,9 @@ def control_draws() -> None:
         return f"{kind.__name__}_{hashlib.sha256(f'{kind.__name__} {number}'.encode()).hexdigest()[:12]}"
 
     Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
-    drawing: Any = _Drawing(random.Random(_SEED))
-    vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
-    vars(functions)["uuid"] = _CacheKeys
+    drawing: Any = _Drawing(_SEED)
+    vars(classification)["uuid"] = _Drawing(_SEED)
+    vars(functions)["uuid"] = SimpleNamespace(uuid4=lambda: _CacheKey(int=uuid.uuid4().int))
     for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
         setattr(module, name, drawing)
 
@@ -323,17 +323,11 @@ def control_draws() -> None:
 _SEED = 20180611
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
+class _Drawing(random.Random):
     """Takes the place of the modules `random` and `uuid` where pyspark draws a seed, or a name."""
 
-    generator: random.Random
-
-    def randint(self, low: int, high: int) -> int:
-        return self.generator.randint(low, high)
-
     def uuid4(self) -> uuid.UUID:
-        return uuid.UUID(int=self.generator.getrandbits(128), version=4)
+        return uuid.UUID(int=self.getrandbits(128), version=4)
 
 
 class _CacheKey(uuid.UUID):
@@ -345,14 +339,6 @@ class _CacheKey(uuid.UUID):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return uuid.UUID, (self.hex,)
-
-
-class _CacheKeys:
-    """Takes the place of the module `uuid` where pyspark draws such a key."""
-
-    @staticmethod
-    def uuid4() -> _CacheKey:
-        return _CacheKey(int=uuid.uuid4().int)
 
 
 @dataclass(frozen=True, slots=True)

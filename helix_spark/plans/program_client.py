@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import current, others_first
-from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
 from helix_spark.plans.recorded_call import client_session, replaces
@@ -383,15 +383,12 @@ def _frame_of_main_thread() -> FrameType | None:
 
 def _caller(frame: FrameType | None) -> Caller | None:
     inner = ""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        kind = kind_of(file)
-        if kind is CodeOwner.SPARK:
-            inner = frame.f_code.co_name
-        elif kind is CodeOwner.AUTHOR:
-            call, target = _called(frame, inner)
-            return Caller(file, frame.f_lineno, call or inner, inner, target)
-        frame = frame.f_back
+    for one, owner in callers(frame):
+        if owner is CodeOwner.SPARK:
+            inner = one.f_code.co_name
+        elif owner is CodeOwner.AUTHOR:
+            call, target = _called(one, inner)
+            return Caller(one.f_code.co_filename, one.f_lineno, call or inner, inner, target)
     return None
 
 

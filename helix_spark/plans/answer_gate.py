@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -324,13 +324,10 @@ def check_text(text: str, question: str) -> None:
     """Check a recorded answer whose question is known by its identity alone. Raises StrangeAnswerError if it is none,
     or the gate does not let it through."""
     kind, chunks = _parsed(text)
-    known = {form.kind.encode(): form for form in _ANY_FORMS}
-    if kind not in known:
+    known = next((one for one in _RESPONSES if one.encode() == kind), None)
+    if known is None:
         raise StrangeAnswerError("it is an answer of another kind")
-    parse_answer(replace(known[kind], handle=f"{HANDLE}{question}"), chunks)
-
-
-_ANY_FORMS = (AnswerForm("execute"), AnswerForm("analyze"), AnswerForm("config"))
+    parse_answer(AnswerForm(known, handle=f"{HANDLE}{question}"), chunks)
 
 
 def _parsed(text: str) -> tuple[bytes, list[bytes]]:

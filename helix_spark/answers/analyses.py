@@ -71,14 +71,14 @@ class Analyses:
 
     Attributes:
         recorded: gives the recorded answer of a form, by its identity.
-        has: whether the server holds a model or a checkpoint, by the program's id of it.
+        there: gives the server's own id of a model or a checkpoint that it holds, by the program's.
         ask: asks the server; None where none may be asked.
         client: of the session, once it has a table.
     """
 
     signer: Signer
     recorded: Callable[[str, AnswerForm], list[Any] | None]
-    has: Callable[[str], bool]
+    there: Callable[[str], str | None]
     ask: Callable[[Question, Any], Any] | None
     client: Any = None
     _accepted: set[int] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Analyses:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
         said = None if step.chance else self._known.get(identity) or self._recorded(identity)
-        if said is None and step.depth <= _DEEP and all(map(self.has, step.handles)):
+        if said is None and step.depth <= _DEEP and all(map(self.there, step.handles)):
             said = self._ask(frame, step, identity)
         if said is not None:
             self._known[identity] = said

@@ -90,7 +90,7 @@ class Answerer:
         server = None if self.mode == "plan" else self.server
         self.served = ServedSession(self.signer, self.record, server, self.tell)
         ask = None if self.mode == "plan" else self._analysed
-        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.is_there, ask)
+        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.there, ask)
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:

@@ -199,12 +199,8 @@ class ServedModels:
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made.what)
 
-    def is_there(self, handle: str) -> bool:
-        """Whether the server holds an object."""
-        return handle in self._live
-
     def there(self, handle: str) -> str | None:
-        """Return the server's own id of a model that it holds; None where it does not."""
+        """Return the server's own id of an object that it holds; None where it does not."""
         return self._live.get(handle)
 
     def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:

@@ -216,9 +216,8 @@ class Analyses:
         own = type(relation)()
         own.CopyFrom(relation)
         refers: list[str] = []
-        for one in messages(own):
-            part: Any = one
-            match sort_of(one):
+        for part in messages(own):
+            match sort_of(part):
                 case "Relation":
                     step = self._steps.get(part.common.plan_id)
                     refers.append("" if step is None else step.identity)

@@ -247,8 +247,7 @@ def _is_plain(name: str) -> bool:
 def _certain(plan: Any) -> Iterator[tuple[int, str]]:
     """Yield the columns that a plan surely reads of its one input, with the place of that input."""
     places, names = set[int](), list[str]()
-    for message in messages(plan):
-        one: Any = message
+    for one in messages(plan):
         match sort_of(one):
             case "Relation":
                 kind = one.WhichOneof("rel_type")

@@ -69,16 +69,15 @@ def _without_time(command: Any) -> Any:
     copy = type(command)()
     copy.CopyFrom(command)
     for one in messages(copy):
-        local: Any = one
         if sort_of(one) != "LocalRelation":
             continue
         try:
-            (row,) = pa.ipc.open_stream(local.data).read_all().to_pylist()
+            (row,) = pa.ipc.open_stream(one.data).read_all().to_pylist()
             said = json.loads(row["value"])
             del said["timestamp"]
         except (pa.ArrowException, ValueError, KeyError, TypeError):  # something else is written
             return command
-        local.data = json.dumps(said).encode()
+        one.data = json.dumps(said).encode()
     return copy
 
 

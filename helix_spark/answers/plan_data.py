@@ -129,12 +129,11 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
     """Yield the places of data, and of what plans read by themselves: paths, absolute where they are on a disk of this
     machine, names of tables, and an empty text for what nobody knows the place of. Relative paths begin in a folder."""
     named = [path for one in data for path in paths_of(one.source) or ("",)]
-    for message in (message for plan in plans for message in messages(plan)):
-        one: Any = message
-        if sort_of(message) == "Read.DataSource":
+    for one in (one for plan in plans for one in messages(plan)):
+        if sort_of(one) == "Read.DataSource":
             paths = [*one.paths, *(value for name, value in one.options.items() if name.lower() == "path")]
             named += paths or [""]
-        for table in ("",) if (tables := tables_named(message)) is None else tables:
+        for table in ("",) if (tables := tables_named(one)) is None else tables:
             form, _, path = table.partition(".")
             if form.lower() in FILE_FORMATS | {"delta"}:
                 named.append(path.strip("`"))

@@ -98,9 +98,8 @@ class ScriptTerms:
         if not all(known.values()):
             return None
         made = with_handles(what, known.items())
-        for one in messages(made):
-            part: Any = one
-            match sort_of(one):
+        for part in messages(made):
+            match sort_of(part):
                 case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
                     return None
                 case "Relation" if part.read.named_table.unparsed_identifier.startswith(INPUT):

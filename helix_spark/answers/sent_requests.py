@@ -110,9 +110,8 @@ def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
     known = dict(live)
     copy = type(what)()
     copy.CopyFrom(what)
-    for one in messages(copy):
-        part: Any = one
-        match sort_of(one):
+    for part in messages(copy):
+        match sort_of(part):
             case "ObjectRef" if part.id in known:
                 part.id = known[part.id]
             case "CachedRemoteRelation" if part.relation_id in known:

@@ -360,8 +360,7 @@ class ServedSession:
         It infers a schema and lists files then, and remembers plans whose schema it was asked."""
         import pyspark.sql.connect.proto as pb
 
-        for message in messages(what):
-            one: Any = message
+        for one in messages(what):
             if sort_of(one) != "Relation" or not one.read.HasField("data_source") or not one.common.HasField("plan_id"):
                 continue
             if (number := one.common.plan_id) in self._resolved:

@@ -89,9 +89,8 @@ class CapturedFunction:
     def place_of(self, column: str) -> str:
         """Return where its author names a column, as ``FILE:LINE``; empty if nowhere."""
         named = {column, f"`{column}`"}
-        for message in messages(self.plan):
-            one: Any = message
-            if sort_of(message) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
+        for one in messages(self.plan):
+            if sort_of(one) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
                 return str(one.common.origin.python_origin.call_site)
         return ""
 

@@ -172,9 +172,8 @@ def has_subquery(expression: Expression) -> bool:
 
 def references(plan: Any) -> Iterator[Any]:
     """Yield the columns in an expression that are named by a table."""
-    for message in messages(plan):
-        one: Any = message
-        if sort_of(message) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
+    for one in messages(plan):
+        if sort_of(one) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
             yield from [one] if one.HasField("plan_id") else ()
 
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _PREFIX = "spark.connect."
 
 
-def messages(message: Message) -> Iterator[Message]:
+def messages(message: Message) -> Iterator[Any]:
     """Yield a message and all that are in it, from the top down, without those that say where the author wrote it."""
-    waiting = [message]
+    waiting: list[Any] = [message]
     while waiting:  # no recursion: a loop of the author's makes plans hundreds of relations deep
         one = waiting.pop()
         yield one

@@ -51,9 +51,8 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
         parts: all messages in it.
         views: names in lower case of those that are known by what they are.
     """
-    for message in parts:
-        one: Any = message
-        match sort_of(message):
+    for one in parts:
+        match sort_of(one):
             case "Read.DataSource":
                 yield next(iter(one.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
@@ -79,9 +78,8 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
     return (name for one in parts for name in functions_called(one) if name not in spark_functions())
 
 
-def is_of_a_model(message: Message) -> bool:
+def is_of_a_model(relation: Any) -> bool:
     """Return whether rows are what a fitted model tells, which the plan names by an id."""
-    relation: Any = message
-    if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
+    if sort_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
     return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))

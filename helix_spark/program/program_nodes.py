@@ -134,9 +134,8 @@ def params_of(what: Any) -> Iterator[tuple[str, str]]:
     from pyspark.ml.connect.serialize import deserialize_param
 
     for one in messages(what):
-        part: Any = one
         if sort_of(one) in ("MlCommand.Fit", "MlCommand.Evaluate"):
-            for name, value in part.params.params.items():
+            for name, value in one.params.params.items():
                 yield name, str(deserialize_param(value))[:200]
 
 

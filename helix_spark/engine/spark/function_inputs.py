@@ -89,9 +89,8 @@ class ServingSession:
         Args:
             columns: by placeholder, as it is written in an expression, the column that takes its place.
         """
-        for message in messages(what):
-            one: Any = message
-            match sort_of(message):
+        for one in messages(what):
+            match sort_of(one):
                 case "Relation" if one.read.named_table.unparsed_identifier.startswith(INPUT):
                     number = one.common.plan_id
                     one.CopyFrom(self.inputs[one.read.named_table.unparsed_identifier])

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_ways import is_outer
-from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request, steps_of
+from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import caller
@@ -71,14 +72,14 @@ class Analyses:
 
     Attributes:
         recorded: gives the recorded answer of a form, by its identity.
-        has: whether the server holds a model or a checkpoint, by the program's id of it.
+        there: gives the server's own id of a model or a checkpoint that it holds, by the program's.
         ask: asks the server; None where none may be asked.
         client: of the session, once it has a table.
     """
 
     signer: Signer
     recorded: Callable[[str, AnswerForm], list[Any] | None]
-    has: Callable[[str], bool]
+    there: Callable[[str], str | None]
     ask: Callable[[Question, Any], Any] | None
     client: Any = None
     _accepted: set[int] = field(default_factory=set)
@@ -96,7 +97,7 @@ class Analyses:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
         said = None if step.chance else self._known.get(identity) or self._recorded(identity)
-        if said is None and step.depth <= _DEEP and all(map(self.has, step.handles)):
+        if said is None and step.depth <= _DEEP and all(map(self.there, step.handles)):
             said = self._ask(frame, step, identity)
         if said is not None:
             self._known[identity] = said
@@ -128,7 +129,7 @@ class Analyses:
             try:
                 said = self.ask(in_words, request)
             except rpc_error() as error:
-                raise_refusal(frame, error)
+                frame._session.client._handle_error(error)  # which raises what pyspark makes of it
         if said is not None and not step.chance:
             with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
                 text, seconds = text_of_answer(_SCHEMA, [said]), time.perf_counter() - started
@@ -213,12 +214,10 @@ class Analyses:
         return (replace(binding, data=data, step=number) if data else binding), versions, chance
 
     def _identity(self, relation: Any, binding: Binding, names: frozenset[str], reads: list[str]) -> str:
-        own = type(relation)()
-        own.CopyFrom(relation)
+        own = deepcopy(relation)
         refers: list[str] = []
-        for one in messages(own):
-            part: Any = one
-            match sort_of(one):
+        for part in messages(own):
+            match sort_of(part):
                 case "Relation":
                     step = self._steps.get(part.common.plan_id)
                     refers.append("" if step is None else step.identity)

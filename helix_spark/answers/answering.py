@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
@@ -62,9 +63,6 @@ class Answerer:
             audit writes are left out, and what else lasts raises NotAuditedError.
         asked: what was asked so far, in the order of the answers.
         following: is told how far the run is.
-        served: the session as the server has it.
-        commands: what the program does to it.
-        analyses: of the tables that the program builds.
     """
 
     answers_here: ClassVar[bool] = True
@@ -90,7 +88,7 @@ class Answerer:
         server = None if self.mode == "plan" else self.server
         self.served = ServedSession(self.signer, self.record, server, self.tell)
         ask = None if self.mode == "plan" else self._analysed
-        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.is_there, ask)
+        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.there, ask)
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
@@ -118,7 +116,6 @@ class Answerer:
     def _answer_here(self, request: Any) -> Any | None:
         """Answer an analysis without a server: what the program persists, types that it writes as text. None where only
         Spark can."""
-        import pyspark.sql.connect.proto as pb
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         what, made = asked_of(request), pb.AnalyzePlanResponse()
@@ -148,8 +145,6 @@ class Answerer:
         return made
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        import pyspark.sql.connect.proto as pb
-
         self.served.like, operation = request, request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
@@ -167,8 +162,6 @@ class Answerer:
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         """End all that runs: the server knows what it runs by other ids than the client."""
-        import pyspark.sql.connect.proto as pb
-
         self.served.interrupt()
         return of_session(pb.InterruptResponse(), request)
 
@@ -217,8 +210,6 @@ class Answerer:
         return self._unfollowed(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
-        import pyspark.sql.connect.proto as pb
-
         match command.WhichOneof("command"):
             case "delete":
                 self.served.models.release(one.id for one in command.delete.obj_refs)
@@ -240,8 +231,6 @@ class Answerer:
         return self.served.send(request)
 
     def _sql(self, command: Any, request: Any) -> list[Any]:
-        import pyspark.sql.connect.proto as pb
-
         asked = command.input if command.HasField("input") else pb.Relation(sql=pb.SQL(query=command.sql))
         query = next((one.query for one in messages(asked) if sort_of(one) == "SQL"), "")
         if query and read_statement(query).asks:

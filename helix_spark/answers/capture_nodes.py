@@ -49,11 +49,8 @@ _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column
 
 @dataclass(frozen=True, slots=True)
 class CapturedDag:
-    """A graph, with what functions of tables and columns build in place of their texts.
-
-    Attributes:
-        seen: what these functions read while they were called.
-    """
+    """A graph, with what functions of tables and columns build in place of their texts, and what these functions read
+    while they were called."""
 
     dag: Dag
     seen: Seen = NOTHING_SEEN
@@ -77,11 +74,8 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
 def fill_functions(
     dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
 ) -> Dag:
-    """Return a graph whose functions of tables and columns are replaced.
-
-    Args:
-        fill: returns such a node with what its function builds, by the columns of the tables before it.
-    """
+    """Return a graph whose functions of tables and columns are replaced: `fill` returns such a node with what its
+    function builds, by the columns of the tables before it."""
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
@@ -195,11 +189,8 @@ _NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
 
 def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
     """Check that tables have the columns that these nodes name, where the columns are known without Spark: by
-    declarations, and by what functions build where that is certain.
-
-    Raises:
-        ColumnNotFoundError: one has not; with the nearest name, and where it is written.
-    """
+    declarations, and by what functions build where that is certain. Raises ColumnNotFoundError for one that is not
+    there, with the nearest name, and where it is written."""
     known = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):
@@ -247,8 +238,7 @@ def _is_plain(name: str) -> bool:
 def _certain(plan: Any) -> Iterator[tuple[int, str]]:
     """Yield the columns that a plan surely reads of its one input, with the place of that input."""
     places, names = set[int](), list[str]()
-    for message in messages(plan):
-        one: Any = message
+    for one in messages(plan):
         match sort_of(one):
             case "Relation":
                 kind = one.WhichOneof("rel_type")

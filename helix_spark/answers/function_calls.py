@@ -6,10 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Signer, Sort, code_of
@@ -33,7 +35,7 @@ from helix_spark.plans.program_client import session_of
 from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
 from helix_spark.plans.replaced_in_pyspark import KEPT_SETTINGS
 from helix_spark.plans.stage_references import with_references
-from helix_spark.plans.written_plan import plan_id, relation_of
+from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.workflow import Workflow
 
 _ASKED_FOR: Mapping[Sort, str] = {
@@ -55,8 +57,7 @@ class FunctionCall:
     """One call of a function: the program that pyspark is asked by meanwhile (`recorded_call.Program`).
 
     Attributes:
-        given: what the function is called with.
-        answerer: answers what it asks.
+        terms: what it asks, as a script would ask it.
         values: what stands in its plans by place: a function with what it returns, or the class of a table function.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
         origin: of the table or the model that it returned, where a script can say it.
@@ -65,6 +66,7 @@ class FunctionCall:
 
     given: CallInputs
     answerer: Answerer
+    terms: ScriptTerms
     values: list[Any] = field(default_factory=list)
     refused: str = ""
     origin: ScriptOrigin | None = None
@@ -161,10 +163,6 @@ class FunctionCall:
         with self.under_way():
             return function(**self._placeholders, **arguments)
 
-    def end(self) -> None:
-        """Delete the call's models from the server, and release the answers that it kept."""
-        self.answerer.end()
-
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Make pyspark work for this call while the author's code runs."""
@@ -174,12 +172,6 @@ class FunctionCall:
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
         return self.refused or next((_ASKED_FOR[one.question.sort] for one in self.answerer.asked if one.fresh), "")
-
-    @property
-    def terms(self) -> ScriptTerms:
-        """What it asks, as a script would ask it."""
-        assert isinstance(self.answerer.record, ScriptTerms)
-        return self.answerer.record
 
     @property
     def registers(self) -> bool:
@@ -195,14 +187,13 @@ class FunctionCall:
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
-        """Capture what the function returned."""
         with self.under_way():
             return self._look_at(returned)
 
     def _look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
         state = self.answerer.signer.state
         # An expression is of the table that an extractor extends.
-        first = next((plan_id(one) for one in self._placeholders.values() if client.is_frame(one)), None)
+        first = next((one._plan._plan_id for one in self._placeholders.values() if client.is_frame(one)), None)
         if client.is_column(returned):
             plan: Any = client.expression_of(returned, self._session.client)
             if state.requests:
@@ -247,8 +238,7 @@ class FunctionCall:
         """The identity of what was built; of an expression, `own` is the id of the table that it is of."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
-            alone = type(plan)()
-            alone.CopyFrom(plan)
+            alone = deepcopy(plan)
             client.name_by_itself(alone)  # all of its columns are of one table
             return identity_of(alone, {token: code.digest for token, code in signer.functions.items()})
         registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)
@@ -263,8 +253,7 @@ def capture(
 
     Args:
         action: what its draws follow from, and whether it is watched; None where neither matters.
-        record: answers what it asks, where the inputs have signatures.
-        around: identity of versions and settings around the call.
+        record, around: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
     call, begun, seconds = begin(given, record, around=around), time.perf_counter(), 0.0
@@ -305,7 +294,7 @@ def begin(
     known = record if record is not None and given.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"
     answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
-    return FunctionCall(given, answerer)
+    return FunctionCall(given, answerer, known)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
@@ -325,8 +314,6 @@ def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
 
 def _input_view(signature: str) -> View:
     """Return the view that an input's name refers to in a plan: a table of that signature."""
-    import pyspark.sql.connect.proto as pb
-
     table = pb.CachedRemoteRelation(relation_id=f"{HANDLE}{digest(signature)}")
     return View(pb.Relation(cached_remote_relation=table), {})
 

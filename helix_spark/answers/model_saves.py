@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -66,19 +67,17 @@ def _without_time(command: Any) -> Any:
         return command
     import pyarrow as pa
 
-    copy = type(command)()
-    copy.CopyFrom(command)
+    copy = deepcopy(command)
     for one in messages(copy):
-        local: Any = one
         if sort_of(one) != "LocalRelation":
             continue
         try:
-            (row,) = pa.ipc.open_stream(local.data).read_all().to_pylist()
+            (row,) = pa.ipc.open_stream(one.data).read_all().to_pylist()
             said = json.loads(row["value"])
             del said["timestamp"]
         except (pa.ArrowException, ValueError, KeyError, TypeError):  # something else is written
             return command
-        local.data = json.dumps(said).encode()
+        one.data = json.dumps(said).encode()
     return copy
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.identity.data_version import ObjectSource, SignedData, identify, paths_of, place_of
 from helix_spark.plans.plan_columns import INPUT
@@ -129,12 +130,11 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
     """Yield the places of data, and of what plans read by themselves: paths, absolute where they are on a disk of this
     machine, names of tables, and an empty text for what nobody knows the place of. Relative paths begin in a folder."""
     named = [path for one in data for path in paths_of(one.source) or ("",)]
-    for message in (message for plan in plans for message in messages(plan)):
-        one: Any = message
-        if sort_of(message) == "Read.DataSource":
+    for one in (one for plan in plans for one in messages(plan)):
+        if sort_of(one) == "Read.DataSource":
             paths = [*one.paths, *(value for name, value in one.options.items() if name.lower() == "path")]
             named += paths or [""]
-        for table in ("",) if (tables := tables_named(message)) is None else tables:
+        for table in ("",) if (tables := tables_named(one)) is None else tables:
             form, _, path = table.partition(".")
             if form.lower() in FILE_FORMATS | {"delta"}:
                 named.append(path.strip("`"))
@@ -203,8 +203,6 @@ class WrittenPlace:
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
     """Return where a command writes; None where that is no path on a disk of this machine. Relative paths begin in a
     folder."""
-    import pyspark.sql.connect.proto as pb
-
     if command.WhichOneof("command_type") == "ml_command":
         path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite
     else:

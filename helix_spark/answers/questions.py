@@ -7,11 +7,13 @@ models and checkpoints that it refers to (by ids that are their own identities),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, UnknownDataError, on_this_machine
 from helix_spark.answers.sent_requests import HELPER, handle_in, ml_command, stage_class, with_handles
 from helix_spark.answers.session_state import Binding, SessionState, View
@@ -140,8 +142,7 @@ class Signer:
         """
         binding = self.state.now if views is None else replace(self.state.now, views=views)
         found = _Found()
-        signed = type(what)()
-        signed.CopyFrom(what)
+        signed = deepcopy(what)
         parts = list(self._bound(signed, binding))
         for one, its_binding in parts:
             self._look(one, its_binding, found)
@@ -196,7 +197,6 @@ class Signer:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
     def _view(self, name: str, binding: Binding, found: _Found) -> None:
-        """Note what a view shows."""
         view = binding.views[name]
         shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
         found.means.append((name, shown.identity))
@@ -399,7 +399,5 @@ def _keys_of(operation: Any) -> tuple[str, ...] | None:
 @cache
 def _analyses() -> Mapping[str, str]:
     """Return the field of the response, by the message that asks for an analysis."""
-    import pyspark.sql.connect.proto as pb
-
     fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
     return {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}

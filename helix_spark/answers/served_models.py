@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
     asked_of,
@@ -71,7 +72,6 @@ class ServedModels:
         run_ml: runs a command of Spark ML of our own.
         ask_again: asks what made an object again.
         turn: held while a question is answered, by its identity.
-        tell: is told what is worth a line.
     """
 
     stored: Record
@@ -160,8 +160,6 @@ class ServedModels:
         self._delete(gone)
 
     def _delete(self, gone: Sequence[str]) -> None:
-        import pyspark.sql.connect.proto as pb
-
         if gone:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
             with suppress(rpc_error()):  # one that the server holds on to takes room, and nothing else
@@ -199,12 +197,8 @@ class ServedModels:
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made.what)
 
-    def is_there(self, handle: str) -> bool:
-        """Whether the server holds an object."""
-        return handle in self._live
-
     def there(self, handle: str) -> str | None:
-        """Return the server's own id of a model that it holds; None where it does not."""
+        """Return the server's own id of an object that it holds; None where it does not."""
         return self._live.get(handle)
 
     def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:
@@ -238,8 +232,6 @@ class ServedModels:
 
     def _read_model(self, handle: str, name: str, folder: str) -> bool:
         """Return whether the server could read a stored model."""
-        import pyspark.sql.connect.proto as pb
-
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
         try:
             found = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
@@ -24,10 +25,9 @@ from helix_spark.answers.sent_requests import (
     server_message,
 )
 from helix_spark.answers.served_models import Record, ServedModels
-from helix_spark.answers.stored_tables import with_stand_ins
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, sort_of, substituted
 
 
 class Server(Protocol):
@@ -61,7 +61,6 @@ class ServedSession:
     """The session as the server has it. Its methods may be called from any thread.
 
     Attributes:
-        tell: is told what is worth a line.
         server: None where none is to be asked: then it raises UnansweredError.
         like: the program's newest request, which says whose session it is.
         is_over: whether the program has ended, so that no other server takes the place of one that has.
@@ -158,8 +157,6 @@ class ServedSession:
         return found
 
     def _ask_again(self, question: Question) -> None:
-        import pyspark.sql.connect.proto as pb
-
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is made again of other data than before: {changed}")
         request = ours(pb.ExecutePlanRequest, self.like)
@@ -172,7 +169,7 @@ class ServedSession:
         part = shared_part(question.what)
         if shared is None or part is None:
             return request
-        return with_stand_ins(request, {part.common.plan_id: shared.relation})
+        return substituted(request, {part.common.plan_id: shared.relation}.get)
 
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""
@@ -200,7 +197,7 @@ class ServedSession:
         """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(request)
         self.resolve_reads(asked_of(request))
-        return as_new(with_stand_ins(live, self.analysed) if self.analysed else live)
+        return as_new(substituted(live, self.analysed.get) if self.analysed else live)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
         """A relation of the program's as it is sent, once the server holds all that it refers to."""
@@ -218,8 +215,6 @@ class ServedSession:
             number: its plan id, by which it is substituted from now on.
             is_wanted: tells whether the program may still use it.
         """
-        import pyspark.sql.connect.proto as pb
-
         if number in self.analysed or not is_wanted():
             return
         name = f"helix_{self.like.session_id.replace('-', '')}_{number}"
@@ -302,8 +297,6 @@ class ServedSession:
 
     def interrupt(self) -> None:
         """End all that the server runs in the session."""
-        import pyspark.sql.connect.proto as pb
-
         if self.server is None or not self.is_informed or self.server.how_ended():
             return
         asking = ours(pb.InterruptRequest, self.like)
@@ -328,8 +321,6 @@ class ServedSession:
 
     def _forget(self, table: PersistedTable) -> None:
         """Release a table on the server, if it keeps it."""
-        import pyspark.sql.connect.proto as pb
-
         if table.is_registered and not table.forgotten:
             asking = ours(pb.AnalyzePlanRequest, table.request)
             asking.unpersist.relation.CopyFrom(table.relation)
@@ -352,8 +343,6 @@ class ServedSession:
 
     def run_ml(self, command: Any) -> list[Any]:
         """Run a command of Spark ML of our own."""
-        import pyspark.sql.connect.proto as pb
-
         request = ours(pb.ExecutePlanRequest, self.like)
         request.plan.command.ml_command.CopyFrom(command)
         return list(self.stub().ExecutePlan(request))
@@ -361,10 +350,7 @@ class ServedSession:
     def resolve_reads(self, what: Any) -> None:
         """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
         It infers a schema and lists files then, and remembers plans whose schema it was asked."""
-        import pyspark.sql.connect.proto as pb
-
-        for message in messages(what):
-            one: Any = message
+        for one in messages(what):
             if sort_of(one) != "Relation" or not one.read.HasField("data_source") or not one.common.HasField("plan_id"):
                 continue
             if (number := one.common.plan_id) in self._resolved:
@@ -379,8 +365,6 @@ class ServedSession:
 def _named(name: str, number: int, relation: Any) -> Any:
     """Return what reads a view in the place of a relation, by its plan id, whose columns have the names that they have
     there."""
-    import pyspark.sql.connect.proto as pb
-
     read = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=name)))
     if relation.HasField("read") and relation.read.HasField("named_table"):
         alias = relation.read.named_table.unparsed_identifier.rpartition(".")[2].strip("`")

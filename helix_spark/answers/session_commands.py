@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses, FrameStep
 from helix_spark.answers.questions import Signer
 from helix_spark.answers.sent_requests import ours
@@ -18,16 +19,11 @@ from helix_spark.answers.session_state import View, counts_at_analysis
 from helix_spark.plans.answer_gate import rows_answered
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.sql_texts import read_statement
-from helix_spark.plans.written_plan import written
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCommands:
-    """Those of one session.
-
-    Attributes:
-        initial: the settings that the session began with.
-    """
+    """Those of one session, which began with the initial settings."""
 
     signer: Signer
     served: ServedSession
@@ -45,7 +41,6 @@ class SessionCommands:
         return self.change(request)
 
     def function(self, made: Any, request: Any) -> list[Any]:
-        """Register a Python function."""
         question = self.signer.question("rows", made)
         # What it reads in workers is asked again by each question that calls it.
         read = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
@@ -60,9 +55,6 @@ class SessionCommands:
         return self.change(request)
 
     def set(self, kind: str, operation: Any, request: Any) -> Any:
-        """Set or unset settings."""
-        import pyspark.sql.connect.proto as pb
-
         asked = getattr(operation, kind)
         pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
@@ -106,8 +98,6 @@ class SessionCommands:
     ) -> Any | None:
         """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows. A
         request of our own is answered by `answered`, which raises what Spark says where it refuses it."""
-        import pyspark.sql.connect.proto as pb
-
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
         match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
         if match is None:
@@ -188,7 +178,7 @@ class SessionCommands:
 
     def _keep(self, step: FrameStep, plan: Any) -> None:
         if step.number not in self.served.analysed:
-            relation = written(plan, self.analyses.client)
+            relation = plan.plan(self.analyses.client)
             keep = partial(self.served.keep_analysed, step.number, relation, lambda: step.plan() is not None)
             if self.served.is_informed:
                 keep()
@@ -218,9 +208,7 @@ def _rows(kind: str, values: Sequence[Any]) -> list[Any]:
 
 
 def _relation(columns: Mapping[str, Sequence[str]]) -> Any:
-    """A relation of some rows."""
     import pyarrow as pa
-    import pyspark.sql.connect.proto as pb
 
     rows, sink = pa.table(columns), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:

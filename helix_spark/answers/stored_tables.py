@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.catalog.cells import Number, parsed_schema
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of, substituted
+from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -148,8 +149,6 @@ def is_exact(table: CheckedTable) -> bool:
 def stand_in(relation: Any, table: CheckedTable) -> Any:
     """Return what reads a stored table where a plan has the relation that it was made by: the same rows in the same
     order in the same partitions, under the same id, by which columns refer to it."""
-    import pyspark.sql.connect.proto as pb
-
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],
@@ -210,11 +209,6 @@ def _looks_below(message: Any, *, named: bool) -> bool:
         case "SQL" | "Expression.UnresolvedRegex":
             return named
     return False
-
-
-def with_stand_ins(request: Any, stand_ins: Mapping[int, Any]) -> Any:
-    """Return a copy of a request with what stands in for some of the relations in it, by their ids."""
-    return substituted(request, lambda one: stand_ins.get(one.common.plan_id))
 
 
 def partitions_told(responses: Iterable[Any]) -> int | None:

@@ -129,11 +129,8 @@ _SCHEMAS = frozenset({"AnalyzePlanResponse.schema", "ExecutePlanResponse.schema"
 
 @dataclass(slots=True)
 class AnswerCheck:
-    """Checks the messages of one answer, and takes out what no recorded answer has.
-
-    Attributes:
-        observed: names of the observations that it may have; others are dropped.
-    """
+    """Checks the messages of one answer. Takes out what no recorded answer has, and observations whose names are not in
+    `observed`."""
 
     observed: frozenset[str] = frozenset()
     _messages: int = 0
@@ -204,14 +201,8 @@ _ZONE = re.compile(r"[A-Za-z0-9_+:/-]{1,64}")
 
 
 def read_batch(data: bytes, columns: Any) -> pa.RecordBatch:
-    """Read and validate the one batch of a stream.
-
-    Args:
-        columns: its Spark schema, a `pyspark.sql.types.StructType`.
-
-    Raises:
-        StrangeAnswerError: it is none, or does not have these columns.
-    """
+    """Read and validate the one batch of a stream, whose Spark schema is `columns`, a `pyspark.sql.types.StructType`.
+    Raises StrangeAnswerError if it is none, or does not have these columns."""
     import pyarrow as pa
     from pyspark.errors import PySparkException
 

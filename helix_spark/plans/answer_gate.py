@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.answer_fields import HANDLE, AnswerCheck, StrangeAnswerError, is_printable, read_batch
 
 Kind = Literal["execute", "analyze", "config"]
@@ -57,7 +59,6 @@ class AnswerForm:
 
 def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
     """Return the messages of a serialized answer, rebuilt. Raises StrangeAnswerError."""
-    import pyspark.sql.connect.proto as pb
     from google.protobuf.message import DecodeError
 
     response = getattr(pb, _RESPONSES[form.kind])
@@ -72,8 +73,7 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
     answer to the question."""
     check, answers = AnswerCheck(form.observed), list[Any]()
     for one in responses:
-        copy = type(one)()
-        copy.CopyFrom(one)
+        copy = deepcopy(one)
         copy.DiscardUnknownFields()
         check.clean(copy)
         answers.append(copy)
@@ -133,8 +133,6 @@ def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
-    import pyspark.sql.connect.proto as pb
-
     schemas = [one.schema for one in answers if one.HasField("schema")]
     if len(schemas) > 1 or not answers[0].HasField("schema"):
         raise StrangeAnswerError("it does not begin with its one schema")
@@ -188,7 +186,6 @@ _DIRECT = frozenset({
 @lru_cache(maxsize=64)
 def _type_of(serialized: bytes) -> Any:
     """Return what the client makes of a type (`spark.connect.DataType`) that the gate has rebuilt."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     try:
@@ -324,13 +321,10 @@ def check_text(text: str, question: str) -> None:
     """Check a recorded answer whose question is known by its identity alone. Raises StrangeAnswerError if it is none,
     or the gate does not let it through."""
     kind, chunks = _parsed(text)
-    known = {form.kind.encode(): form for form in _ANY_FORMS}
-    if kind not in known:
+    known = next((one for one in _RESPONSES if one.encode() == kind), None)
+    if known is None:
         raise StrangeAnswerError("it is an answer of another kind")
-    parse_answer(replace(known[kind], handle=f"{HANDLE}{question}"), chunks)
-
-
-_ANY_FORMS = (AnswerForm("execute"), AnswerForm("analyze"), AnswerForm("config"))
+    parse_answer(AnswerForm(known, handle=f"{HANDLE}{question}"), chunks)
 
 
 def _parsed(text: str) -> tuple[bytes, list[bytes]]:
@@ -356,8 +350,7 @@ def _chunks(raw: bytes) -> list[bytes]:
 
 def of_session(response: Any, request: Any) -> Any:
     """Return a copy of an answer, as one to a request."""
-    copy = type(response)()
-    copy.CopyFrom(response)
+    copy = deepcopy(response)
     copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
     if type(copy).__name__ == "ExecutePlanResponse":
         copy.operation_id = request.operation_id
@@ -367,7 +360,6 @@ def of_session(response: Any, request: Any) -> Any:
 def rows_answered(schema: Any, rows: Any) -> list[Any]:
     """Return what a server says of rows (`pyarrow.Table`) of a schema (`pyspark.sql.types.StructType`)."""
     import pyarrow as pa
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
     answers = [pb.ExecutePlanResponse(schema=pyspark_types_to_proto_types(schema))]

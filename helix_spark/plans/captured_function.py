@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from helix_spark.plans.plan_columns import Columns
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import Message, messages, sort_of
 from helix_spark.workflow.operators import Function
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 Input = Literal["table", "column", "other"]
 """What a function gets: a placeholder of a table or a column, or anything else as it is."""
@@ -73,7 +70,6 @@ class CapturedFunction:
 
     @property
     def has_code(self) -> bool:
-        """True if Python functions are in it."""
         return bool(self.code)
 
     @property
@@ -83,15 +79,13 @@ class CapturedFunction:
 
     @property
     def is_slow(self) -> bool:
-        """True if it was slow to call."""
         return self.seconds > SLOW_SECONDS
 
     def place_of(self, column: str) -> str:
         """Return where its author names a column, as ``FILE:LINE``; empty if nowhere."""
         named = {column, f"`{column}`"}
-        for message in messages(self.plan):
-            one: Any = message
-            if sort_of(message) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
+        for one in messages(self.plan):
+            if sort_of(one) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
                 return str(one.common.origin.python_origin.call_site)
         return ""
 
@@ -116,13 +110,8 @@ class RecordedFunction:
 
 @dataclass(frozen=True, slots=True)
 class SparkFunction(Function):
-    """A function of tables and columns that is known by what it builds.
-
-    Attributes:
-        given: what it is called with.
-        built: what it built when it was called on placeholders. None of a function that asks Spark something before it
-            returns: what it builds is known once that is answered.
-    """
+    """A function of tables and columns that is known by what it built when it was called on placeholders. A function
+    that asks Spark something before it returns has built None: what it builds is known once that is answered."""
 
     given: CallInputs = field(kw_only=True, compare=False)
     built: CapturedFunction | RecordedFunction | None = field(default=None, kw_only=True, compare=False)

@@ -15,10 +15,11 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.hermetic.action import asks, current
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
-from helix_spark.plans.written_plan import StepWriter, plan_id, relation_of
+from helix_spark.plans.written_plan import StepWriter, relation_of
 
 if TYPE_CHECKING:
     from pyspark.conf import SparkConf
@@ -86,13 +87,12 @@ def _mark_outer_columns() -> None:
     """Have a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
     and a classic session does not analyse a table that has such columns before it is part of that query."""
     from pyspark.sql.connect.column import Column
-    from pyspark.sql.connect.proto import Origin, PythonOrigin
 
     @replaces(Column, "outer")
     def outer(_: Any, self: Any) -> Any:
         expression = copy(self._expr)
         site = "" if expression.origin is None else expression.origin.python_origin.call_site
-        expression.origin = Origin(python_origin=PythonOrigin(fragment=_OUTER, call_site=site))
+        expression.origin = pb.Origin(python_origin=pb.PythonOrigin(fragment=_OUTER, call_site=site))
         return Column(expression)
 
 
@@ -180,14 +180,8 @@ def session_class() -> type:
 
 
 def need_classic(what: str) -> None:
-    """Tell this thread's program that it needs a classic session; no-op where there is none.
-
-    Args:
-        what: it uses, as it is written.
-
-    Raises:
-        NeedsClassicError: a function of a node's uses it.
-    """
+    """Tell this thread's program that it needs a classic session, for what it uses, as that is written; no-op where
+    there is none. Raises NeedsClassicError if a function of a node's uses it."""
     program = program_here()
     if program is not None:
         program.need_classic(what)
@@ -230,13 +224,10 @@ def _notice_refusals(error: Any) -> None:
 
 
 def _notice_property(kind: Any, name: str) -> None:
-    get: Any = vars(kind)[name].fget
-
-    def look_up(self: Any) -> Any:
+    @replaces(kind, name)
+    def look_up(get: Any, self: Any) -> Any:
         need_classic(f".{name}")
         return get(self)
-
-    setattr(kind, name, property(look_up))
 
 
 def _write_in_format(writer: Any, source: str) -> Any:
@@ -285,7 +276,7 @@ def _notice_joins() -> None:
 
 def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
     """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
-    join = StepWriter(joined._session.client, joined._plan).written(plan_id(joined)).join
+    join = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
     if not (named := list(_attributes(join.join_condition))):
         return ""
     tops = [join.left.common.plan_id, join.right.common.plan_id]

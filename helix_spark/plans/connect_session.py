@@ -13,6 +13,7 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import SetupError
 from helix_spark.plans.classic_ways import fit_as_classic
 from helix_spark.plans.plan_columns import INPUT
@@ -24,7 +25,6 @@ from helix_spark.plans.stage_references import GONE, release_models_apart
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Expression
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
@@ -85,7 +85,6 @@ def prepare() -> None:
 
 
 def frame_of(spark: Any, relation: Any) -> ConnectFrame:
-    """Return the table of a relation."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     return DataFrame(_given_class()(relation), spark)
@@ -94,8 +93,6 @@ def frame_of(spark: Any, relation: Any) -> ConnectFrame:
 def kept_by_server(frame: Any) -> ConnectFrame:
     """Return a table as its server analyses it now, whatever its names mean later: as a view, which keeps an analysed
     plan, and goes with the table that reads it. Raises what Spark says of one that it refuses."""
-    import pyspark.sql.connect.proto as pb
-
     name = f"helix_{uuid.uuid4().hex}"
     frame.createGlobalTempView(name)
     relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
@@ -112,12 +109,7 @@ def _drop(session: Any, name: str) -> None:
 
 
 def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
-    """Return the table that a session's server knows by an id.
-
-    Args:
-        plan_id: by which its columns name it; None for a new one.
-    """
-    import pyspark.sql.connect.proto as pb
+    """Return the table that a session's server knows by an id. Its columns name it by `plan_id`; None for a new one."""
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
@@ -127,7 +119,6 @@ def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
     """Return what stands for an input table of a function."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(common=pb.RelationCommon(plan_id=LogicalPlan._fresh_plan_id()))
@@ -160,21 +151,20 @@ def column_of(expression: Any) -> ConnectColumn:
     return Column(_expression_class()(expression))
 
 
-def expression_of(column: ConnectColumn, client: Any) -> Expression:
+def expression_of(column: ConnectColumn, client: Any) -> pb.Expression:
     """Return the plan of a column, written now for a client."""
     return column._expr.to_plan(client)
 
 
-def has_subquery(expression: Expression) -> bool:
+def has_subquery(expression: pb.Expression) -> bool:
     """Return whether an expression has a plan of its own in it."""
     return any(sort_of(one) == "SubqueryExpression" for one in messages(expression))
 
 
 def references(plan: Any) -> Iterator[Any]:
     """Yield the columns in an expression that are named by a table."""
-    for message in messages(plan):
-        one: Any = message
-        if sort_of(message) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
+    for one in messages(plan):
+        if sort_of(one) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
             yield from [one] if one.HasField("plan_id") else ()
 
 

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Container, Iterator
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.recorded_call import builds, replaces, script, settle
-from helix_spark.plans.written_plan import StepWriter
-
-if TYPE_CHECKING:
-    from pyspark.sql.connect.proto import Relation
+from helix_spark.plans.written_plan import StepWriter, holes
 
 _HELIX = str(Path(__file__).parents[1])
 
@@ -72,21 +70,22 @@ def _check_columns(inner: tuple[str, ...]) -> None:
         return item(self, key)
 
 
-def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, Relation]]:
+def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:
     """Yield the steps of a table's plan, inputs first: each step of pyspark's, with its relation, in which those that
     it reads have nothing but their plan ids. Known ones are left out by their ids, with all that they read."""
     writer = StepWriter(frame._session.client, frame._plan)
     waiting, done = [frame._plan._plan_id], set[int]()
     while waiting:
         number = waiting[-1]
-        below = [one for one in writer.read_by(number) if one not in known and one not in done]
+        read = (hole.common.plan_id for hole in holes(writer.written(number)))
+        below = [one for one in read if one not in known and one not in done]
         if below:
             waiting.extend(below)
             continue
         waiting.pop()
         if number not in known and number not in done:
             done.add(number)
-            yield writer.step(number), writer.written(number)
+            yield writer.plans[number], writer.written(number)
 
 
 def schema_request(frame: Any) -> Any:
@@ -101,8 +100,3 @@ def note_schema(frame: Any, schema: Any) -> None:
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     frame._cached_schema, frame._cached_schema_serialized = proto_schema_to_pyspark_data_type(schema), None
-
-
-def raise_refusal(frame: Any, error: Exception) -> None:
-    """Raise what pyspark's client makes of a server's error."""
-    frame._session.client._handle_error(error)

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
-from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
 from helix_spark.plans.plan_reads import functions_called
 from helix_spark.plans.sql_texts import bare_words, called, tokens
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 _CLOCK = "asks the clock"
 _WHO = "asks who runs it, and where"
@@ -118,15 +115,14 @@ def chance_in(
     return tuple(dict.fromkeys(why for why in found if why is not None))
 
 
-def _chance(message: Message, *, over_layout: bool, user_known: bool) -> str | None:
-    one: Any = message
-    if (function := function_of(message)) is not None:
+def _chance(one: Message, *, over_layout: bool, user_known: bool) -> str | None:
+    if (function := function_of(one)) is not None:
         name = function.lower()
         why = _of_function(name, len(one.arguments), over_layout=over_layout, user_known=user_known)
         return why and f"uses {name}, which {why}"
-    if (sql := sql_of(message)) is not None:
+    if (sql := sql_of(one)) is not None:
         return chance_in_text(sql, over_layout=over_layout, user_known=user_known)
-    match sort_of(message):
+    match sort_of(one):
         case "Expression.UnresolvedAttribute":
             return _OF_FILES if one.is_metadata_column or "_metadata" in one.unparsed_identifier else None
         case "Expression.Literal":
@@ -171,11 +167,10 @@ def order_in(parts: Iterable[Message]) -> tuple[str, ...]:
 
 def _ordered(parts: Iterable[Message]) -> Iterator[str]:
     sorted_now: list[Any] = []
-    for message in parts:
-        one: Any = message
-        if (sql := sql_of(message)) is not None:
+    for one in parts:
+        if (sql := sql_of(one)) is not None:
             yield from _ordered_in_text(sql)
-        match sort_of(message):
+        match sort_of(one):
             case "Expression.UnresolvedFunction":
                 if one.function_name == "sort_array" and one.arguments:
                     sorted_now.append(one.arguments[0].unresolved_function)

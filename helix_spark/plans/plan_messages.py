@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
+Message: TypeAlias = Any
+"""A message of protocol buffers (`google.protobuf.message.Message`), which has no types that mypy knows."""
 
 _PREFIX = "spark.connect."
 
@@ -35,15 +37,14 @@ def relations_in(message: Message) -> Iterator[Any]:
                 waiting.extend(parts_of(one))
 
 
-def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
+def substituted(message: Any, find: Callable[[int], Any]) -> Any:
     """Return a copy of a message with other relations in the places of some, the outermost first: those that `find`
-    returns, unless it is None."""
-    copy = type(message)()
-    copy.CopyFrom(message)
+    returns for the ids of their plans, unless it is None."""
+    copy = deepcopy(message)
     waiting = [copy]
     while waiting:
         one = waiting.pop()
-        if sort_of(one) == "Relation" and (other := find(one)) is not None:
+        if sort_of(one) == "Relation" and (other := find(one.common.plan_id)) is not None:
             one.CopyFrom(other)
         else:
             waiting.extend(parts_of(one))
@@ -58,7 +59,7 @@ def plan_named(message: Any) -> int | None:
 
 def sort_of(message: Message) -> str:
     """Return the name of a message's type, without its package."""
-    return _shape_of(message).sort
+    return _shape(message.__class__).sort
 
 
 def function_of(message: Any) -> str | None:
@@ -83,7 +84,7 @@ def sql_of(message: Any) -> str | None:
 
 def parts_of(message: Message) -> list[Any]:
     """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
-    shape = _shape_of(message)
+    shape = _shape(message.__class__)
     found: list[Any] = []
     for choice in shape.choices:
         chosen = message.WhichOneof(choice)
@@ -102,11 +103,8 @@ def parts_of(message: Message) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where messages of one type have others. Their descriptors tell it, too, and take five times as long.
-
-    Attributes:
-        choices: its fields of which one is set at a time; `messages` are those of them that are messages.
-    """
+    """Where messages of one type have others; in `choices` one field of each is set at a time, and `messages` are those
+    of them that are messages. Their descriptors tell it, too, and take five times as long."""
 
     sort: str
     choices: tuple[str, ...]
@@ -116,17 +114,9 @@ class _Shape:
     maps: tuple[str, ...]
 
 
-_SHAPES: dict[type, _Shape] = {}
-
-
-def _shape_of(message: Message) -> _Shape:
-    kind = type(message)
-    if kind not in _SHAPES:
-        _SHAPES[kind] = _shape(kind.DESCRIPTOR)
-    return _SHAPES[kind]
-
-
-def _shape(descriptor: Any) -> _Shape:
+@cache
+def _shape(kind: Any) -> _Shape:
+    descriptor = kind.DESCRIPTOR
     choices = {one.name for one in descriptor.oneofs if len(one.fields) > 1}
     fields = [one for one in descriptor.fields if one.message_type is not None and one.name != "common"]
     maps = [one for one in fields if one.message_type.GetOptions().map_entry]

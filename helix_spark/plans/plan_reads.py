@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
-from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
 from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 
 def tables_named(message: Any) -> Sequence[str] | None:
@@ -45,15 +42,10 @@ def functions_called(message: Message) -> Iterator[str]:
 
 
 def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
-    """Yield what a plan reads beside its inputs, as what follows "reads". Rows in the plan are part of it.
-
-    Args:
-        parts: all messages in it.
-        views: names in lower case of those that are known by what they are.
-    """
-    for message in parts:
-        one: Any = message
-        match sort_of(message):
+    """Yield what a plan, by all messages in it, reads beside its inputs, as what follows "reads". Rows in the plan are
+    part of it, and so are views of these names, in lower case: they are known by what they are."""
+    for one in parts:
+        match sort_of(one):
             case "Read.DataSource":
                 yield next(iter(one.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
@@ -79,9 +71,8 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
     return (name for one in parts for name in functions_called(one) if name not in spark_functions())
 
 
-def is_of_a_model(message: Message) -> bool:
+def is_of_a_model(relation: Message) -> bool:
     """Return whether rows are what a fitted model tells, which the plan names by an id."""
-    relation: Any = message
-    if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
+    if sort_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
     return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))

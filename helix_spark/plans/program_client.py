@@ -23,12 +23,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import current, others_first
-from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
 from helix_spark.plans.recorded_call import client_session, replaces
@@ -73,9 +74,6 @@ _RETRIES = 5
 class _Nowhere:
     """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
     of this process, would disturb."""
-
-    def close(self) -> None:
-        pass
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -217,8 +215,6 @@ def be_active_in_all_threads() -> None:
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
     """Return a request that sets what may be set of a session that runs already, and passes over the rest."""
-    import pyspark.sql.connect.proto as pb
-
     client: Any = session.client
     request = client._config_request_with_metadata()
     wanted = pb.ConfigRequest.Set(
@@ -313,9 +309,9 @@ def control_draws() -> None:
         return f"{kind.__name__}_{hashlib.sha256(f'{kind.__name__} {number}'.encode()).hexdigest()[:12]}"
 
     Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
-    drawing: Any = _Drawing(random.Random(_SEED))
-    vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
-    vars(functions)["uuid"] = _CacheKeys
+    drawing: Any = _Drawing(_SEED)
+    vars(classification)["uuid"] = _Drawing(_SEED)
+    vars(functions)["uuid"] = SimpleNamespace(uuid4=lambda: _CacheKey(int=uuid.uuid4().int))
     for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
         setattr(module, name, drawing)
 
@@ -323,17 +319,11 @@ def control_draws() -> None:
 _SEED = 20180611
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
+class _Drawing(random.Random):
     """Takes the place of the modules `random` and `uuid` where pyspark draws a seed, or a name."""
 
-    generator: random.Random
-
-    def randint(self, low: int, high: int) -> int:
-        return self.generator.randint(low, high)
-
     def uuid4(self) -> uuid.UUID:
-        return uuid.UUID(int=self.generator.getrandbits(128), version=4)
+        return uuid.UUID(int=self.getrandbits(128), version=4)
 
 
 class _CacheKey(uuid.UUID):
@@ -345,14 +335,6 @@ class _CacheKey(uuid.UUID):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return uuid.UUID, (self.hex,)
-
-
-class _CacheKeys:
-    """Takes the place of the module `uuid` where pyspark draws such a key."""
-
-    @staticmethod
-    def uuid4() -> _CacheKey:
-        return _CacheKey(int=uuid.uuid4().int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,15 +379,12 @@ def _frame_of_main_thread() -> FrameType | None:
 
 def _caller(frame: FrameType | None) -> Caller | None:
     inner = ""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        kind = kind_of(file)
-        if kind is CodeOwner.SPARK:
-            inner = frame.f_code.co_name
-        elif kind is CodeOwner.AUTHOR:
-            call, target = _called(frame, inner)
-            return Caller(file, frame.f_lineno, call or inner, inner, target)
-        frame = frame.f_back
+    for one, owner in callers(frame):
+        if owner is CodeOwner.SPARK:
+            inner = one.f_code.co_name
+        elif owner is CodeOwner.AUTHOR:
+            call, target = _called(one, inner)
+            return Caller(one.f_code.co_filename, one.f_lineno, call or inner, inner, target)
     return None
 
 

@@ -34,19 +34,11 @@ class Program(Protocol):
         """The names of a table's columns, where they are known without asking."""
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        """Return what stands in a plan for a Python function.
-
-        Args:
-            value: a function and what it returns, or a class of a table function.
-            pickle: pickles it.
-        """
+        """Return what stands in a plan for a Python function: `value` is the function and what it returns, or a class
+        of a table function, and `pickle` pickles it."""
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model in the place of what lies there.
-
-        Args:
-            write: sends all its parts.
-        """
+        """Save a model, all of whose parts `write` sends, in the place of what lies there."""
 
     def need_classic(self, what: str) -> None:
         """The program uses what only a classic session has; pyspark refuses it if this returns."""
@@ -173,8 +165,8 @@ def builds() -> bool:
 
 
 def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Replace a method of a class, or a function of a module, by the decorated function: it is given the original one
-    before the arguments. A class method is replaced by a static one, and its original knows its class.
+    """Replace a method or a property of a class, or a function of a module, by the decorated function: it is given the
+    original one before the arguments. A class method is replaced by a static one, and its original knows its class.
 
     >>> class Table:
     ...     def columns(self): return ["a"]
@@ -183,7 +175,8 @@ def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[.
     >>> Table().columns()
     ['a', 'b']
     """
-    original = getattr(owner, name)
+    there = getattr(owner, name)
+    original: Any = there.fget if isinstance(there, property) else there
 
     def replace(made: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
@@ -191,7 +184,8 @@ def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[.
             return made(original, *given, **named)
 
         of_class = isinstance(vars(owner).get(name), classmethod | staticmethod)
-        setattr(owner, name, staticmethod(call) if of_class else call)
+        kept: Any = property(call) if isinstance(there, property) else staticmethod(call) if of_class else call
+        setattr(owner, name, kept)
         return made
 
     return replace

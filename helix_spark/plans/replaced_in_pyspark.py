@@ -8,16 +8,16 @@ import atexit
 import hashlib
 import logging
 import pickle
-import shutil
 import sys
 import tempfile
 from dis import opmap
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from helix_spark.forks import Birthplace
+import helix_spark.plans.connect_proto as pb
+from helix_spark.forks import Birthplace, remove_own
 from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
 from helix_spark.plans.frame_creation import settle_frames
@@ -36,7 +36,6 @@ from helix_spark.plans.written_plan import write_relations_apart
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Relation
 
 
 def take_over(program: Program) -> None:
@@ -124,7 +123,6 @@ def _bind_arguments() -> None:
 def _note_places() -> None:
     """Make relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
     and of expressions those alone that operators and methods of columns make."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect import expressions, plan
 
     @replaces(expressions.Expression, "__init__")
@@ -141,8 +139,8 @@ def _note_places() -> None:
             self._place = call_site()
 
     @replaces(plan.LogicalPlan, "_create_proto_relation")
-    def write(written: Any, self: Any) -> Relation:
-        relation: Relation = written(self)
+    def write(written: Any, self: Any) -> pb.Relation:
+        relation: pb.Relation = written(self)
         if place := getattr(self, "_place", ""):
             relation.common.origin.python_origin.fragment = type(self).__name__
             relation.common.origin.python_origin.call_site = place
@@ -153,14 +151,11 @@ def _replace_columns() -> None:
     """Tell the columns of a table where they are known; else Spark is asked."""
     from pyspark.sql.connect.dataframe import DataFrame
 
-    asked: Any = cast("property", DataFrame.columns).fget
-
-    def columns(self: ConnectFrame) -> list[str]:
+    @replaces(DataFrame, "columns")
+    def columns(asked: Any, self: ConnectFrame) -> list[str]:
         program = program_here()
         known = None if program is None else program.columns(self)
         return asked(self) if known is None else list(known)
-
-    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # replaced on purpose
 
 
 def _replace_attributes() -> None:
@@ -268,13 +263,8 @@ def _by_file(written: bytes) -> bytes:
 
 @cache
 def _folder_of_pickles() -> Path:
-    folder, home = Path(tempfile.mkdtemp(prefix="helix-functions-")), Birthplace()
-
-    def remove() -> None:
-        if home.is_here:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
+    folder = Path(tempfile.mkdtemp(prefix="helix-functions-"))
+    atexit.register(remove_own, folder, Birthplace())
     return folder
 
 

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextvars import ContextVar
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.plan_messages import relations_in
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Relation
 
 
-def plan_id(frame: Any) -> int:
-    """Return the id of a table's plan, by which columns refer to it."""
-    found: int = frame._plan._plan_id
-    return found
-
-
-def relation_of(frame: ConnectFrame) -> Relation:
+def relation_of(frame: ConnectFrame) -> pb.Relation:
     """Return the plan of a table with all that it reads, written now."""
     writer = StepWriter(frame._session.client, frame._plan)
-    relation: Relation = type(writer.written(plan_id(frame)))()
-    relation.CopyFrom(writer.written(plan_id(frame)))
+    relation: pb.Relation = deepcopy(writer.written(frame._plan._plan_id))
     waiting = list(holes(relation))
     while waiting:
         hole = waiting.pop()
@@ -36,25 +30,19 @@ def relation_of(frame: ConnectFrame) -> Relation:
     return relation
 
 
-def written(plan: Any, client: Any) -> Relation:
-    """Return the relation of a step of pyspark's with all that it reads, for a client."""
-    relation: Relation = plan.plan(client)
-    return relation
-
-
 class StepWriter:
     """Writes each relation of a plan once, for a client, with holes for what it reads."""
 
     def __init__(self, client: Any, top: Any) -> None:
         self.writing: Any = None
+        self.plans: dict[int, Any] = {top._plan_id: top}  # and those that holes are left for
         self._client = client
-        self._plans: dict[int, Any] = {top._plan_id: top}
         self._relations: dict[int, Any] = {}
 
     def written(self, plan_id: int) -> Any:
         """Return the relation of the plan, or of one that a hole was left for, with holes."""
         if plan_id not in self._relations:
-            self.writing = self._plans[plan_id]
+            self.writing = self.plans[plan_id]
             token = _APART.set(self)
             try:
                 self._relations[plan_id] = self.writing.plan(self._client)
@@ -62,17 +50,8 @@ class StepWriter:
                 _APART.reset(token)
         return self._relations[plan_id]
 
-    def step(self, plan_id: int) -> Any:
-        """Return the plan itself, or one that a hole was left for."""
-        return self._plans[plan_id]
-
-    def read_by(self, plan_id: int) -> list[int]:
-        return [hole.common.plan_id for hole in holes(self.written(plan_id))]
-
     def hole(self, plan: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
-        self._plans[plan._plan_id] = plan
+        self.plans[plan._plan_id] = plan
         return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
 
 
@@ -136,8 +115,7 @@ def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
     """Take a relation out of the one that reads it, as a part."""
     plan_id = one.common.plan_id
     if name not in parts:
-        parts[name] = type(one)()
-        parts[name].CopyFrom(one)
+        parts[name] = deepcopy(one)
     one.Clear()
     one.common.plan_id = plan_id
     one.cached_remote_relation.relation_id = name

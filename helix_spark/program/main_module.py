@@ -73,14 +73,13 @@ def print_error(error: BaseException, path: Path) -> None:
 
 def author_line(error: BaseException) -> str:
     """Return where in the author's code an error came up, as `` at FILE:LINE``; empty if that is unknown."""
-    frames, found = error.__traceback__, ""
-    while frames is not None:
-        kind = kind_of(frames.tb_frame.f_code.co_filename)
-        if kind is CodeOwner.AUTHOR:
-            found = f" at {Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno}"
-        elif kind is CodeOwner.SPARK:
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        owner = kind_of(frame.f_code.co_filename)
+        if owner is CodeOwner.AUTHOR:
+            found = f" at {Path(frame.f_code.co_filename).name}:{line}"
+        elif owner is CodeOwner.SPARK:
             break
-        frames = frames.tb_next
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -45,11 +46,8 @@ _MOST_CARDS = 40
 
 
 def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
-    """Store what is worth keeping of a run, and evict what is not.
-
-    Args:
-        has_ended: True to evict also what is beyond the budget, once all is recorded.
-    """
+    """Store what is worth keeping of a run, and evict what is not; of one that has ended, once all is recorded, also
+    what is beyond the budget."""
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
@@ -103,7 +101,6 @@ class ServedResults(Retention):
 
     def _costs(self, row: AnsweredQuestion) -> NodeCosts:
         record, stored = self.program.record, self.records.view.artifacts.get(row.identity)
-        assert record is not None
         seconds = row.seconds if row.fresh else record.seconds(row.identity)
         fitted = "" if row.kind == "table" else fitted_class(row.question.what)
         if row.kind != "table" and not fitted:  # its answer is on record, which takes no room
@@ -272,8 +269,7 @@ class _ServedClient:
 
     def _of_script(self, request: Any) -> Any:
         """Return a request as one of the script's session."""
-        own = type(request)()
-        own.CopyFrom(request)
+        own = deepcopy(request)
         own.session_id = self.served.like.session_id
         own.user_context.CopyFrom(self.served.like.user_context)
         return own

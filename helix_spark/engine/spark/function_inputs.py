@@ -69,9 +69,8 @@ class ServingSession(Server):
     def fill(self, what: Any, columns: Mapping[str, str] | None = None) -> None:
         """Put tables and pickles into the places of their names, in a message. `columns` are, by placeholder as it is
         written in an expression, those that take its place."""
-        for message in messages(what):
-            one: Any = message
-            match sort_of(message):
+        for one in messages(what):
+            match sort_of(one):
                 case "Relation" if one.read.named_table.unparsed_identifier.startswith(INPUT):
                     number = one.common.plan_id
                     one.CopyFrom(self.inputs[one.read.named_table.unparsed_identifier])

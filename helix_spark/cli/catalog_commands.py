@@ -50,13 +50,13 @@ def log(
     from helix_spark.history.states import proofs_of_several
 
     known = records(**given)
-    iterations = iterations_of(known, _workflow_from(workflow, named), user, limit)
+    iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
 
     def logged() -> list[dict[str, Any]]:
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
-        return [iteration_json(one) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
+        return [iteration_json(one, pinned) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
 
-    print_found(as_json, logged, lambda: print_log(iterations, verbose=verbose))
+    print_found(as_json, logged, lambda: print_log(iterations, pinned, verbose=verbose))
     warn_of_misfits(known)
 
 

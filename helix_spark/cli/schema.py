@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -110,15 +110,19 @@ def answer_json(answer: AnswerView) -> dict[str, Any]:
     return _picked(answer, "name place reason") | {"signature": answer.identity, "state": state}
 
 
-def iteration_json(record: IterationRecord) -> dict[str, Any]:
+def iteration_json(record: IterationRecord, pinned: Collection[tuple[str, int]]) -> dict[str, Any]:
+    """Return an iteration as JSON's types; `pinned` are workflow and number of those that are."""
     texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
     fields = _picked(record, "status started seconds message error file file_digest commit dirty user")
-    return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
+    return {
+        "workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts,
+        "pinned": (record.workflow, record.number) in pinned,
+    }
 
 
 def show_json(record: IterationRecord, catalog: CatalogReader) -> dict[str, Any]:
     return {
-        **iteration_json(record), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
+        **iteration_json(record, catalog.pinned()), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
         "tables": {name: _table_json(table) for name, table in tables_of(record, catalog).items()},
     }
 

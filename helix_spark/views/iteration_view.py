@@ -3,6 +3,7 @@ runs and why, what that takes."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -89,10 +90,16 @@ class IterationView:
     warnings: tuple[str, ...] = ()
     plan: tuple[tuple[str, str], ...] = ()
     totals: tuple[str, ...] = ()
+    pinned: bool = False
 
     @property
     def title(self) -> str:
         return f"{self.workflow}, iteration {self.number}"
+
+    @property
+    def pin_command(self) -> str:
+        """The command that pins it, or that ends this."""
+        return shlex.join(["helix", "pin", str(self.number), self.workflow, *["--remove"] * self.pinned])
 
     @property
     def graph(self) -> DrawnGraph:
@@ -200,6 +207,7 @@ def view_of_record(
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), plan=tuple(plan_facts(plan).items()),
+        pinned=(record.workflow, record.number) in records.pinned(),
     )
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -113,15 +113,15 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by who made it, or by which workflow."),
     options.limit("How many results."), options.place, options.json_wanted,
 )
-def storage(by: str | None, limit: int, as_json: bool, **given: Any) -> None:
+def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
     from helix_spark.cli.schema import storage_json
-    from helix_spark.views.storage_view import shares_by_user, shares_by_workflow, storage_of
+    from helix_spark.views.storage_view import shares_by, storage_of
 
     known = records(**given)
     iterations = [known.iterations(name) for name in known.workflows()]
     view = storage_of(known, known.last_events(), known.loads(), iterations)
-    shares = shares_by_user(view, iterations) if by == "user" else shares_by_workflow(view) if by else None
+    shares = shares_by(by, view, iterations) if by else None
     print_found(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
 
 

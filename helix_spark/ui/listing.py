@@ -178,7 +178,11 @@ def listing(
     found.sort(key=lambda row: row.number, reverse=True)
 
     def place(row: Row) -> tuple[bool, float]:
-        key = _key(row, order, metric)
+        keys: dict[Order, float | None] = {
+            "number": row.number, "seconds": row.record.seconds, "saved": row.saved, "bytes": row.bytes,
+            "metric": row.metrics.values.get(metric),
+        }
+        key = keys[order]
         return key is None, (key or 0.0) * (1 if ascending else -1)
 
     found.sort(key=place)
@@ -209,20 +213,6 @@ def _text(row: Row) -> str:
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
     words = (record.status, record.user, record.commit, record.message, row.edit, settings, changes, record.error)
     return f"#{record.number} {' '.join(words)}".lower()
-
-
-def _key(row: Row, order: Order, metric: str) -> float | None:
-    match order:
-        case "seconds":
-            return row.record.seconds
-        case "saved":
-            return row.saved
-        case "bytes":
-            return row.bytes
-        case "metric":
-            return row.metrics.values.get(metric)
-        case "number":
-            return row.number
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:

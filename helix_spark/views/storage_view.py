@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -98,21 +99,15 @@ class StorageShare:
     bytes: int
 
 
-def shares_by_user(view: StorageView, iterations: Iterable[Sequence[IterationRecord]]) -> list[StorageShare]:
-    """Return what each user has stored, most first."""
+def shares_by(
+    what: Literal["user", "workflow"], view: StorageView, iterations: Iterable[Sequence[IterationRecord]]
+) -> list[StorageShare]:
+    """Return what each user or each workflow has stored, most first."""
     users = {(one.workflow, one.number): one.user for several in iterations for one in several}
-    return _shares(view, lambda made: users.get((made.workflow, made.iteration), ""))
-
-
-def shares_by_workflow(view: StorageView) -> list[StorageShare]:
-    """Return what each workflow has stored, most first."""
-    return _shares(view, lambda made: made.workflow)
-
-
-def _shares(view: StorageView, owner: Callable[[ArtifactRecord], str]) -> list[StorageShare]:
-    sizes: dict[str, list[int]] = {}
-    for one in view.stored:
-        sizes.setdefault(owner(one.artifact), []).append(one.artifact.bytes)
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    for made in (one.artifact for one in view.stored):
+        owner = made.workflow if what == "workflow" else users.get((made.workflow, made.iteration), "")
+        sizes[owner].append(made.bytes)
     found = [StorageShare(name, len(each), sum(each)) for name, each in sizes.items()]
     return sorted(found, key=lambda one: (-one.bytes, one.name))
 

@@ -249,12 +249,8 @@ def _code(differences: Mapping[str, NodeDifference], old: str, new: str) -> dict
 
 
 def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = [*after, *(name for name in before if name not in after)]
-    pairs = {name: (before.get(name), after.get(name)) for name in names}
-    return {
-        name: pair for name, pair in pairs.items()
-        if differ(*pair) or (name in before) != (name in after)
-    }
+    pairs = {name: (before.get(name), after.get(name)) for name in dict.fromkeys((*after, *before))}
+    return {name: pair for name, pair in pairs.items() if differ(*pair) or (name in before) != (name in after)}
 
 
 def _seconds(node: NodeRecord | None) -> float | None:

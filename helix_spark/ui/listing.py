@@ -173,6 +173,7 @@ def listing(
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
     asked = tuple(name for name in columns if name in names)
+    default = tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
     found.sort(key=lambda row: row.number, reverse=True)
@@ -191,15 +192,10 @@ def listing(
     page = min(max(1, page), pages)
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
-        workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
+        workflow, shown, len(found), len(rows), page, pages, names, asked or default, asked, metric,
         trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
         _chosen(shown), query, order, ascending,
     )
-
-
-def _first(names: Sequence[str], metric: str) -> tuple[str, ...]:
-    """Return the metrics that are shown by default: that by which iterations are compared among them."""
-    return tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
 
 
 def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:

@@ -162,7 +162,7 @@ def view_of_plan(plan: Plan) -> IterationView:
         plan.workflow, plan.iteration, "planned",
         tuple((name, short(value)) for name, value in plan.parameters.items()),
         tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
-        warnings=plan.warnings, totals=plan_totals(plan),
+        warnings=plan.warnings, totals=(*_costs(plan), *_reused(plan), _stored(plan)),
     )
 
 
@@ -329,11 +329,6 @@ def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
 
 
 # A plan
-
-
-def plan_totals(plan: Plan) -> tuple[str, ...]:
-    """Return what a plan costs and saves, what is reused and stored, a line each."""
-    return (*_costs(plan), *_reused(plan), _stored(plan))
 
 
 def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] = ()) -> list[str]:

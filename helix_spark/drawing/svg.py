@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.layout import GraphLayout, Point, layout
 from helix_spark.drawing.markup import render
 from helix_spark.sizes import seconds_text
 from helix_spark.visible_text import shortened
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
 _LETTER, _SMALL_LETTER, _BOLD_LETTER = 8.0, 6.8, 7.8

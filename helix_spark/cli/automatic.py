@@ -175,7 +175,7 @@ def run_notebook_verb(
         case "explain", [*words] if words:
             lines = view().answer(" ".join(words)).lines
         case "log", []:
-            print_log(program.catalog.iterations(limit=_NEWEST))
+            print_log(program.catalog.iterations(limit=_NEWEST), program.catalog.pinned())
             return
         case _:
             raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -20,7 +20,7 @@ from helix_spark.cli.config import DEFAULTS, settings_for
 from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, warn_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.sizes import format_size, without_password
+from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
@@ -50,13 +50,13 @@ def log(
     from helix_spark.history.states import proofs_of_several
 
     known = records(**given)
-    iterations = iterations_of(known, _workflow_from(workflow, named), user, limit)
+    iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
 
     def logged() -> list[dict[str, Any]]:
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
-        return [iteration_json(one) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
+        return [iteration_json(one, pinned) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
 
-    print_found(as_json, logged, lambda: print_log(iterations, verbose=verbose))
+    print_found(as_json, logged, lambda: print_log(iterations, pinned, verbose=verbose))
     warn_of_misfits(known)
 
 
@@ -113,15 +113,15 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by who made it, or by which workflow."),
     options.limit("How many results."), options.place, options.json_wanted,
 )
-def storage(by: str | None, limit: int, as_json: bool, **given: Any) -> None:
+def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
     from helix_spark.cli.schema import storage_json
-    from helix_spark.views.storage_view import shares_by_user, shares_by_workflow, storage_of
+    from helix_spark.views.storage_view import shares_by, storage_of
 
     known = records(**given)
     iterations = [known.iterations(name) for name in known.workflows()]
     view = storage_of(known, known.last_events(), known.loads(), iterations)
-    shares = shares_by_user(view, iterations) if by == "user" else shares_by_workflow(view) if by else None
+    shares = shares_by(by, view, iterations) if by else None
     print_found(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
 
 
@@ -146,7 +146,6 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
 
 def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[StorageShare] | None) -> None:
     from helix_spark.cli.printing import WIDE, console, table
-    from helix_spark.sizes import seconds_text
 
     out = console()
     out.print(view.use)

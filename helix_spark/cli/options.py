@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -61,38 +61,31 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM. Handled wherever Ctrl-C is."""
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does, meanwhile. Only the main thread of a process can say so; others go without."""
-    def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise Terminated("SIGTERM")
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated("SIGTERM")
 
+
+@contextmanager
+def _handling(number: signal.Signals, handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle a signal meanwhile. Only the main thread of a process can do so; others go without."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
-@contextmanager
-def asking_twice(what: str) -> Iterator[None]:
-    """Say at the first Ctrl-C what it would end; the second one does. Only a process's main thread can do so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def told(_signal: int, _frame: FrameType | None) -> None:
+def asking_twice(what: str) -> AbstractContextManager[None]:
+    """Say at the first Ctrl-C what it would end; the second one does."""
+    def warn(_signal: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         say(f"{what}; Ctrl-C again ends that", to_stderr=True)
 
-    before = signal.signal(signal.SIGINT, told)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    before = signal.getsignal(signal.SIGINT)
+    return _handling(signal.SIGINT, warn)
 
 
 def ignore_termination() -> None:
@@ -108,7 +101,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         hush()
         try:
-            with _interruptible(), report_errors():
+            with _handling(signal.SIGTERM, _terminate), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
             # A signal to the whole group ends the JVM as well, and code that tidies up then fails.
@@ -131,8 +124,6 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds; one may."""
-
-_COMMANDS = frozenset({"helix", "helix.exe"})
 
 
 @contextmanager
@@ -168,7 +159,7 @@ def fix_hash_seed(script: Path | None = None) -> None:
     if running is None or not sys.orig_argv[1:]:
         return
     if script is None:
-        ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
+        ours = running.name == "helix" or running.parts[-2:] == ("helix_spark", "__main__.py")
         if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
             return
     else:

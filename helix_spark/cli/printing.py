@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,8 +171,14 @@ def print_outputs(outputs: Sequence[OutputLine]) -> None:
         say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
 
 
-def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -> None:
-    """Print a line for each iteration; with what else is known of it where `verbose`."""
+def print_log(
+    iterations: Sequence[IterationRecord], pinned: Collection[tuple[str, int]], *, verbose: bool = False
+) -> None:
+    """Print a line for each iteration; with what else is known of it where `verbose`.
+
+    Args:
+        pinned: workflow and number of those that are.
+    """
     out = console()
     if not iterations:
         out.print("no iterations yet")
@@ -183,12 +190,12 @@ def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
             format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
-            _outcome(record, wide=wide, verbose=verbose),
+            _outcome(record, (record.workflow, record.number) in pinned, wide=wide, verbose=verbose),
         )
     out.print(shown)
 
 
-def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
+def _outcome(record: IterationRecord, is_pinned: bool, *, wide: bool, verbose: bool) -> Text:
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
     text = Text(ending, style="red" if record.status == "failed" else "yellow")
@@ -205,7 +212,7 @@ def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
         first = ", ".join(outputs[: _MOST if wide or not said else 1])
         lines = [("" if ending else first, "none"), (said if record.status in ("done", "running") else "", "dim")]
         text.no_wrap, text.overflow = True, "ellipsis"
-    for line, style in lines:
+    for line, style in [("pinned" * is_pinned, "bold"), *lines]:
         if line:
             text.append(("\n" if verbose else "; ") * bool(text.plain) + line, style=style)
     return text
@@ -214,7 +221,7 @@ def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
 def print_iteration(view: IterationView) -> None:
     """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
     out = console()
-    out.print(Text(view.title, style="bold"), Text(view.status))
+    out.print(Text(view.title, style="bold"), Text(view.status + ", pinned" * view.pinned))
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
     sentences = (
         f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
@@ -340,13 +347,8 @@ def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Se
 
 
 def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> int:
-    fitting = 0
-    for place, head in enumerate(heads):
-        room -= max(map(len, (head, *(row[place] for row in rows)))) + 2
-        if room < 0 and fitting:
-            break
-        fitting += 1
-    return fitting
+    ends = accumulate(max(map(len, column)) + 2 for column in zip(heads, *rows, strict=True))
+    return min(len(heads), max(1, sum(end <= room for end in ends)))
 
 
 # Two iterations

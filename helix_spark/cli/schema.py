@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from helix_spark.history.table_preview import TableDifference, TablePreview
     from helix_spark.planner.plan import Plan
     from helix_spark.run.audit import Audit
+    from helix_spark.run.iteration import Iteration
     from helix_spark.views.node_view import NodeView
     from helix_spark.views.program_view import AnswerView, ProgramView
     from helix_spark.views.storage_view import StorageShare, StorageView
@@ -72,18 +73,15 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def run_json(
-    plan: Plan, *, seconds: float, message: str, outputs: Mapping[str, Any], node_seconds: Mapping[str, float],
-    stored: Mapping[str, int], used: int,
-) -> dict[str, Any]:
-    """Return a finished run as JSON's types; `stored` has physical bytes of what is stored by now, by signature."""
-    printed = plan_json(plan)
-    printed |= {"seconds": seconds, "message": message, "outputs": dict(outputs)}
-    printed["storage"]["bytes"] = used
+def run_json(ran: Iteration, message: str, catalog: CatalogReader) -> dict[str, Any]:
+    """Return a finished run as JSON's types, with what is stored of it by now."""
+    printed = plan_json(ran.plan) | {"seconds": ran.seconds, "message": message, "outputs": dict(ran.outputs)}
+    live = catalog.live_among([node.signature for node in ran.plan.nodes])
+    printed["storage"]["bytes"] = catalog.bytes_used()
     for node in printed["nodes"]:
-        node["seconds"] = node_seconds.get(node["name"])
-        node["stored"] = node["signature"] in stored
-        node["bytes"] = stored.get(node["signature"], node["bytes"])
+        stored = live.get(node["signature"])
+        node |= {"seconds": ran.node_seconds.get(node["name"]), "stored": stored is not None}
+        node["bytes"] = node["bytes"] if stored is None else stored.bytes
     return printed
 
 
@@ -110,15 +108,19 @@ def answer_json(answer: AnswerView) -> dict[str, Any]:
     return _picked(answer, "name place reason") | {"signature": answer.identity, "state": state}
 
 
-def iteration_json(record: IterationRecord) -> dict[str, Any]:
+def iteration_json(record: IterationRecord, pinned: Collection[tuple[str, int]]) -> dict[str, Any]:
+    """Return an iteration as JSON's types; `pinned` are workflow and number of those that are."""
     texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
     fields = _picked(record, "status started seconds message error file file_digest commit dirty user")
-    return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
+    return {
+        "workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts,
+        "pinned": (record.workflow, record.number) in pinned,
+    }
 
 
 def show_json(record: IterationRecord, catalog: CatalogReader) -> dict[str, Any]:
     return {
-        **iteration_json(record), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
+        **iteration_json(record, catalog.pinned()), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
         "tables": {name: _table_json(table) for name, table in tables_of(record, catalog).items()},
     }
 

@@ -102,12 +102,7 @@ class WorkflowFile:
             prepare_next_command()
             if as_json:
                 iteration.wait()
-                live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
-                stored = {signature: record.bytes for signature, record in live.items()}
-                say(to_text(run_json(
-                    iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
-                    node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
-                )))
+                say(to_text(run_json(iteration, message, engine.catalog)))
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
         from helix_spark.cli.printing import print_plan

@@ -7,13 +7,14 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from helix_spark.drawing.graph import PROOFS, SIGNS, WORDS
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.visible_text import shortened, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 _PACKAGE = "helix_spark.drawing"
 
@@ -42,8 +43,6 @@ def templates(package: str = _PACKAGE) -> Environment:
 
 
 def render(template: str, **values: Any) -> Markup:
-    from markupsafe import Markup
-
     return Markup(templates().get_template(template).render(values))
 
 

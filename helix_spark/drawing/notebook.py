@@ -6,15 +6,14 @@ What is shown in a notebook that is not trusted is shown, too, for nothing in it
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from helix_spark.drawing.graph import DrawnGraph
 from helix_spark.drawing.groups import picture_of
 from helix_spark.drawing.markup import render
 from helix_spark.drawing.svg import svg
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 MOST_NODES = 300
 """Nodes of a graph that is drawn; a larger one is no picture in a cell, and the table says the same."""

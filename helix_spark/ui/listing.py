@@ -84,23 +84,17 @@ class Trend:
     best: int | None
     breaks: frozenset[int]
 
-    @property
-    def latest(self) -> int:
-        return max(self.values)
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One page of iterations.
 
     Attributes:
-        rows: of this page.
         found, total: how many the filter found, and how many there are.
         page, pages: from 1.
         metric_names: of all metrics that there are.
         columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        trend: of that metric.
         latest: the number of the newest iteration.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
             no two whose nodes are on record.
@@ -173,12 +167,17 @@ def listing(
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
     asked = tuple(name for name in columns if name in names)
+    default = tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
     found.sort(key=lambda row: row.number, reverse=True)
 
     def place(row: Row) -> tuple[bool, float]:
-        key = _key(row, order, metric)
+        keys: dict[Order, float | None] = {
+            "number": row.number, "seconds": row.record.seconds, "saved": row.saved, "bytes": row.bytes,
+            "metric": row.metrics.values.get(metric),
+        }
+        key = keys[order]
         return key is None, (key or 0.0) * (1 if ascending else -1)
 
     found.sort(key=place)
@@ -187,15 +186,10 @@ def listing(
     page = min(max(1, page), pages)
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
-        workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
+        workflow, shown, len(found), len(rows), page, pages, names, asked or default, asked, metric,
         trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
         _chosen(shown), query, order, ascending,
     )
-
-
-def _first(names: Sequence[str], metric: str) -> tuple[str, ...]:
-    """Return the metrics that are shown by default: that by which iterations are compared among them."""
-    return tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
 
 
 def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:
@@ -209,20 +203,6 @@ def _text(row: Row) -> str:
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
     words = (record.status, record.user, record.commit, record.message, row.edit, settings, changes, record.error)
     return f"#{record.number} {' '.join(words)}".lower()
-
-
-def _key(row: Row, order: Order, metric: str) -> float | None:
-    match order:
-        case "seconds":
-            return row.record.seconds
-        case "saved":
-            return row.saved
-        case "bytes":
-            return row.bytes
-        case "metric":
-            return row.metrics.values.get(metric)
-        case "number":
-            return row.number
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:

@@ -44,7 +44,6 @@ class Page:
     """A page without its frame.
 
     Attributes:
-        title: in words.
         section: which of the sections it belongs to; the frame marks it.
         workflows: all there are, for the frame.
     """
@@ -109,15 +108,13 @@ class Pages:
             newest = self._newest = (version, Snapshot(self._records))
         return newest[1]
 
-    def framed(self, page: Page) -> str:
-        return self._framed(page, self._records.rejections)
-
-    def _framed(self, page: Page, left_out: Sequence[str]) -> str:
+    def framed(self, page: Page, *, is_failure: bool = False) -> str:
+        left_out = () if is_failure else self._records.rejections
         return render("page.html", page=page, workflows=page.workflows, links=self._links, left_out=left_out)
 
     def failure(self, title: str, error: HelixError) -> str:
         """Return a document that says what is wrong, in the same frame."""
-        return self._framed(Page(title, "", "", render("error.html", title=title, error=error)), ())
+        return self.framed(Page(title, "", "", render("error.html", title=title, error=error)), is_failure=True)
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,

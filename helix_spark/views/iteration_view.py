@@ -3,6 +3,7 @@ runs and why, what that takes."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -89,10 +90,16 @@ class IterationView:
     warnings: tuple[str, ...] = ()
     plan: tuple[tuple[str, str], ...] = ()
     totals: tuple[str, ...] = ()
+    pinned: bool = False
 
     @property
     def title(self) -> str:
         return f"{self.workflow}, iteration {self.number}"
+
+    @property
+    def pin_command(self) -> str:
+        """The command that pins it, or that ends this."""
+        return shlex.join(["helix", "pin", str(self.number), self.workflow, *["--remove"] * self.pinned])
 
     @property
     def graph(self) -> DrawnGraph:
@@ -155,7 +162,7 @@ def view_of_plan(plan: Plan) -> IterationView:
         plan.workflow, plan.iteration, "planned",
         tuple((name, short(value)) for name, value in plan.parameters.items()),
         tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
-        warnings=plan.warnings, totals=plan_totals(plan),
+        warnings=plan.warnings, totals=(*_costs(plan), *_reused(plan), _stored(plan)),
     )
 
 
@@ -185,11 +192,7 @@ def view_of_record(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     records: CatalogReader, states: Mapping[str, str] | None = None,
 ) -> IterationView:
-    """Return an iteration on record with these nodes.
-
-    Args:
-        artifacts, states: see `recorded_rows`.
-    """
+    """Return an iteration on record with these nodes; see `recorded_rows`."""
     rows = recorded_rows(record, nodes, artifacts, proofs_of(nodes, records), states)
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
@@ -200,6 +203,7 @@ def view_of_record(
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), plan=tuple(plan_facts(plan).items()),
+        pinned=(record.workflow, record.number) in records.pinned(),
     )
 
 
@@ -321,11 +325,6 @@ def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
 
 
 # A plan
-
-
-def plan_totals(plan: Plan) -> tuple[str, ...]:
-    """Return what a plan costs and saves, what is reused and stored, a line each."""
-    return (*_costs(plan), *_reused(plan), _stored(plan))
 
 
 def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] = ()) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.history.value_text import titled
@@ -110,10 +109,8 @@ class ProgramView:
         """What a notebook's cells so far would be answered from the record in a kernel that is started anew."""
         again = [one for one in self.answers if one.again]
         saved = saved_text(sum(one.seconds for one in self.answers if not one.again))
-        yield "; ".join(chain([
-            f"{self.workflow}: run again in a new kernel, {len(self.answers) - len(again)} of {len(self.answers)} "
-            "answers of the cells so far are on record",
-        ], filter(None, [saved])))
+        recorded = f"{len(self.answers) - len(again)} of {len(self.answers)} answers of the cells so far are on record"
+        yield f"{self.workflow}: run again in a new kernel, {recorded}" + (f"; {saved}" if saved else "")
         for one in again:
             yield f"  asked again: {one.title}, because {one.again}"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -23,8 +24,6 @@ class StorageRow:
     Attributes:
         again: seconds to have it again without it, out of what else is stored; None if nobody measured.
         load: seconds to load it; None if it never was.
-        saves: what loading saves each time.
-        per_megabyte: `saves` by 10^6 bytes; 0 for a value, which takes none.
         loaded: how often it was; `last` is the workflow and iteration that did so last.
         current: whether the newest iteration of its workflow has it.
         proof: what is known of whether it comes out the same when it is computed again.
@@ -40,7 +39,7 @@ class StorageRow:
 
     @property
     def saves(self) -> float | None:
-        """Seconds; None if they were never measured."""
+        """Seconds that loading saves each time; None if they were never measured."""
         return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
 
     @property
@@ -62,6 +61,7 @@ class StorageRow:
 
     @property
     def per_megabyte(self) -> float:
+        """Seconds by 10^6 bytes; 0 of a value, which takes none."""
         if self.saves is None:
             return -1.0
         return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else 0.0
@@ -98,21 +98,15 @@ class StorageShare:
     bytes: int
 
 
-def shares_by_user(view: StorageView, iterations: Iterable[Sequence[IterationRecord]]) -> list[StorageShare]:
-    """Return what each user has stored, most first."""
+def shares_by(
+    what: Literal["user", "workflow"], view: StorageView, iterations: Iterable[Sequence[IterationRecord]]
+) -> list[StorageShare]:
+    """Return what each user or each workflow has stored, most first."""
     users = {(one.workflow, one.number): one.user for several in iterations for one in several}
-    return _shares(view, lambda made: users.get((made.workflow, made.iteration), ""))
-
-
-def shares_by_workflow(view: StorageView) -> list[StorageShare]:
-    """Return what each workflow has stored, most first."""
-    return _shares(view, lambda made: made.workflow)
-
-
-def _shares(view: StorageView, owner: Callable[[ArtifactRecord], str]) -> list[StorageShare]:
-    sizes: dict[str, list[int]] = {}
-    for one in view.stored:
-        sizes.setdefault(owner(one.artifact), []).append(one.artifact.bytes)
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    for made in (one.artifact for one in view.stored):
+        owner = made.workflow if what == "workflow" else users.get((made.workflow, made.iteration), "")
+        sizes[owner].append(made.bytes)
     found = [StorageShare(name, len(each), sum(each)) for name, each in sizes.items()]
     return sorted(found, key=lambda one: (-one.bytes, one.name))
 

@@ -105,6 +105,21 @@ def test_to_pin_says_what_is_not_stored(tmp_path: Path) -> None:
     assert said == "iteration 1 of w is pinned (0 stored results, 0 B; not stored: wide, score, auc)\n"
 
 
+def test_what_is_pinned_is_shown_as_such(tmp_path: Path) -> None:
+    ran(tmp_path, 1, 2)
+    pin(tmp_path, 1)
+
+    def said(*words: str) -> str:
+        return CliRunner().invoke(command, [*words, "--catalog", str(tmp_path)]).output
+
+    assert ["pinned" in line for line in said("log").splitlines()[1:]] == [False, True]
+    assert [one["pinned"] for one in json.loads(said("log", "--json"))] == [False, True]
+    assert [json.loads(said("show", number, "--json"))["pinned"] for number in "12"] == [True, False]
+    assert ["done, pinned" in said("show", number) for number in "12"] == [True, False]
+    pin(tmp_path, 1, "--remove")
+    assert "pinned" not in said("log", "-v")
+
+
 def test_why_a_pinned_result_is_kept_is_said(tmp_path: Path) -> None:
     ran(tmp_path, 1)
     pin(tmp_path, 1)

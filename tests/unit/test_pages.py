@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -126,6 +127,18 @@ def test_answers_carry_what_protects_them(client: TestClient) -> None:
     assert client.post("/").status_code == 405
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421
     assert client.get("/", headers={"host": "127.0.0.1:8760"}).status_code == 200
+
+
+def test_a_page_says_that_its_iteration_is_pinned_and_how_that_is_changed(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "catalog")
+    iteration = next(one for one in catalog.iterations() if one.number == 1)
+    command = shlex.join(["helix", "pin", "1", iteration.workflow])
+    address, client = Links().iteration(iteration.workflow, 1), asking(catalog.root)
+    assert f"pin {command} keeps all" in read(client, address).text
+    catalog.pin(iteration, pinned=True)
+    pinned = read(client, address).text
+    assert f"pin {command} --remove" in pinned
+    assert "Iteration 1 pinned" in pinned
 
 
 def test_iterations_are_listed_like_a_log(client: TestClient) -> None:

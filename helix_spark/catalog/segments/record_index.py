@@ -18,20 +18,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.segments.record_columns import Record, RecordType, cells_of, columns_of, record_from_cells
+from helix_spark.catalog.segments.record_columns import (
+    Record,
+    RecordType,
+    cells_of,
+    columns_of,
+    record_from_cells,
+    record_of,
+)
 from helix_spark.catalog.segments.segment import Segment
+from helix_spark.visible_text import cut
 
 TURN_BITS = 20
 """A row's `turn`, by which rows are ordered, is the number of its segment and, in so many bits, its place in it."""
 
-_FORM = 1
+_FORM = 2
 """Number of what is in a database besides its tables' columns: it grows where rows are held to stricter rules."""
 
 _AT_ONCE = 1 << 20
 """Letters of rows that are inserted at once."""
 
-_MOST_TOLD = 100
-"""Rows that do not fit of which it is told why."""
+_MOST_TOLD, _LONGEST_WHY = 100, 1_000
+"""Rows that do not fit of which it is told why, and letters of that."""
 
 _UNUSED_SECONDS = 30 * 24 * 3600.0
 """Seconds for which an index stays that nobody opens."""
@@ -177,9 +185,10 @@ class RecordIndex:
                 turn = segment.number << TURN_BITS | place
                 if kind not in waiting or place >> TURN_BITS:
                     continue  # of a later version
-                row, wrong = cells_of(said, self._kinds[kind].record_type)
-                if wrong:
-                    self._reject(turn, f"{kind}: {wrong}")
+                try:
+                    row = cells_of(record_of(said, self._kinds[kind].record_type))
+                except ValueError as error:
+                    self._reject(turn, f"{kind}: {cut(str(error), _LONGEST_WHY)}")
                     continue
                 waiting[kind].append((turn, *row))
                 letters += sum(len(cell) for cell in row if type(cell) is str)

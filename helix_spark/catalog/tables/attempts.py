@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.catalog_folder import FOLDERS, Layout, is_id, is_signature
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import parsed_as
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
 from helix_spark.catalog.segments.record_columns import fields_of, record_of
@@ -89,8 +92,13 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
 MANIFEST = ".helix.json"
 """Spark, Delta and the digests of what is stored pass over files whose names begin with a dot."""
 
-_MANIFEST = 1
-"""Version of manifests."""
+
+class _Manifest(Struct):
+    """What a manifest says, in its first version."""
+
+    layout: Literal[1]
+    record: dict[str, Any]
+
 
 _LARGEST_MANIFEST = 16 << 20
 """Bytes of one that is read: most of it is a schema."""
@@ -115,16 +123,13 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError for what is
     none, OSError."""
     try:
-        told = parsed((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST))
+        told = parsed_as((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST), _Manifest)
+        return record_of(told.record, ArtifactRecord)
     except FileNotFoundError:
         return None
-    if not isinstance(told, dict) or told.get("layout") != _MANIFEST or not isinstance(told.get("record"), dict):
-        raise ValueError("its manifest is none of this version")
-    try:
-        return record_of(told["record"], ArtifactRecord)
     except ValueError as error:
         raise ValueError(f"its manifest does not fit: {error}") from error
 
 
 def _manifest_text(record: ArtifactRecord) -> str:
-    return json.dumps({"layout": _MANIFEST, "record": fields_of(record)})
+    return json.dumps({"layout": 1, "record": fields_of(record)})

@@ -47,6 +47,15 @@ def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
     return attempt_in(layout, record.signature, record.attempt, record.kind)
 
 
+LONGEST_COMMIT = 64 << 20
+"""Bytes of a table's commit at most: a file takes some 300, a column 100."""
+
+
+def commit_of(table: Place) -> Place:
+    """Return the only entry that the Delta log of a stored table has."""
+    return table / "_delta_log" / f"{0:020}.json"
+
+
 def physical_bytes(path: Place) -> int:
     """Return the bytes of all files under `path`: logs, checksums and leftovers included."""
     return path.total_bytes()

@@ -19,10 +19,10 @@ from urllib.parse import unquote
 
 from msgspec import Meta, Struct, convert
 
-from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
-from helix_spark.catalog.places.json_text import parsed_as
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach
+from helix_spark.catalog.places.json_text import parsed, parsed_as
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach, text_in
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
 from helix_spark.catalog.tables.spark_types import foreign_classes, parsed_schema, same_types
 from helix_spark.errors import CatalogError
 
@@ -159,12 +159,13 @@ class _Action(Struct, rename="camel"):
 def read_commit(folder: Place) -> TableCommit:
     """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises
     DamagedArtifactError."""
-    log = DeltaLog(folder)
+    commit = commit_of(folder)
+    log = commit.parent
     try:
-        if not (folder.is_own_folder() and log.folder.is_own_folder()):
-            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log.folder))
-        others = sorted(path.name for path in log.folder.glob("*.json") if path != log.entry(0))
-        actions = list(actions_in(log.entry(0)))
+        if not (folder.is_own_folder() and log.is_own_folder()):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
+        others = sorted(path.name for path in log.glob("*.json") if path != commit)
+        actions = [parsed(line) for line in text_in(commit, LONGEST_COMMIT).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:

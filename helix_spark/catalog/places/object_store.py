@@ -15,7 +15,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -143,10 +143,8 @@ class ObjectPath:
         other._write(self.read_at_most(_LARGEST_COPY))
         self.unlink(missing_ok=True)
 
-    def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] | None = None, /) -> None:
-        """A store answers once it keeps what was written."""
-        for path, content in (replaced or {}).items():
-            path._write(content)
+    def sync(self, files: Collection[ObjectPath], /) -> None:
+        """No-op: a store answers once it keeps what was written."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """No-op: the name of an object makes its folders."""

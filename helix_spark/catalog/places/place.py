@@ -70,13 +70,9 @@ class Place(Protocol):
     def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
+    def sync(self, files: Collection[Self], /) -> None:
         """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
-        loss of power: all at once, as a disk takes hardly longer for many than for one.
-
-        Args:
-            replaced: small files that are written anew, each whole or not at all, with what they are to hold.
-        """
+        loss of power: all at once, as a disk takes hardly longer for many than for one."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Make a folder and those above it, unless they are there."""
@@ -174,23 +170,12 @@ class LocalPath(PosixPath):
     def move_to(self, other: Self, /) -> None:
         self.replace(other)
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
+    def sync(self, files: Collection[Self], /) -> None:
         # A folder keeps the names in it, so each on the way is synced as well.
-        replaced = replaced or {}
-        unfinished = {path.with_name(f".{path.name}.{uuid.uuid4().hex}"): path for path in replaced}
-        above = {folder for file in (*files, *replaced) for folder in file.parents if folder.is_relative_to(self)}
-        try:
-            for new, path in unfinished.items():
-                new.write_bytes(replaced[path])
-            with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
-                list(threads.map(sync_path, [*files, *unfinished]))
-                for new, path in unfinished.items():
-                    new.replace(path)
-                list(threads.map(sync_path, above))
-        except OSError:
-            for new in unfinished:
-                new.unlink(missing_ok=True)
-            raise
+        above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
+            list(threads.map(sync_path, files))
+            list(threads.map(sync_path, above))
 
     def make_folder(self, *, synced: bool = False) -> None:
         there = what_is_there(self)

@@ -273,8 +273,3 @@ class SimPath:
     def spark_uri(self) -> str:
         raise NotImplementedError(_NOT_SIMULATED)
 
-    table_uri = spark_uri
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
-        raise NotImplementedError(_NOT_SIMULATED)

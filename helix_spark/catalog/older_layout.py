@@ -16,6 +16,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, entries_below, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
 from helix_spark.catalog.segments.folding import FULL_LETTERS, FULL_LINES
@@ -23,6 +24,7 @@ from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
 from helix_spark.catalog.segments.segment_folder import SegmentFolder
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import read_regular
+from helix_spark.store_access import delta_options
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -107,7 +109,8 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
     head = _head(folder)
     try:
         _check_files(folder)
-        table = DeltaTable(folder.table_uri, storage_options=folder.table_options)
+        options = delta_options(folder.access) if isinstance(folder, ObjectPath) else None
+        table = DeltaTable(str(folder), storage_options=options)
         if table.version() < head:
             raise ValueError(f"its log ends at version {table.version()}, and version {head} was committed")
         _check_table(folder, table)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from helix_spark.errors import CatalogError, install
 from helix_spark.regular_files import OddFileError
-from helix_spark.store_access import StoreAccess, StoreError, answering, bucket_of, delta_options, parse_address
+from helix_spark.store_access import StoreAccess, StoreError, answering, bucket_of, parse_address
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -229,14 +229,6 @@ class ObjectPath:
     @property
     def spark_uri(self) -> str:
         return str(self)
-
-    @property
-    def table_uri(self) -> str:
-        return str(self)
-
-    @property
-    def table_options(self) -> dict[str, str]:
-        return delta_options(self.access)
 
     def room(self) -> str:
         return ""

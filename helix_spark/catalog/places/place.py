@@ -117,14 +117,6 @@ class Place(Protocol):
         """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
         percent-encoded: Hadoop's `Path` encodes what it is given."""
 
-    @property
-    def table_uri(self) -> str:
-        """A folder as deltalake names it."""
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
-        """What deltalake must know of the store."""
-
     def room(self) -> str:
         """How much room is left, in words for an error; empty where that is not known."""
 
@@ -250,14 +242,6 @@ class LocalPath(PosixPath):
     @property
     def spark_uri(self) -> str:
         return f"file://{self}"
-
-    @property
-    def table_uri(self) -> str:
-        return str(self)
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
-        return None
 
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"

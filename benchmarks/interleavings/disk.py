@@ -272,4 +272,3 @@ class SimPath:
     @property
     def spark_uri(self) -> str:
         raise NotImplementedError(_NOT_SIMULATED)
-

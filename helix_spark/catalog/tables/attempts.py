@@ -118,7 +118,7 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
     whole, text = record, ""
     while not text or whole.bytes != record.bytes + len(text):  # JSON is ASCII
         whole = replace(record, bytes=record.bytes + len(text))
-        text = _manifest_text(whole)
+        text = json.dumps({"layout": 1, "record": fields_of(whole)})
     (folder / MANIFEST).replace_text(text)
     return whole
 
@@ -138,7 +138,3 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
         return None
     except ValueError as error:
         raise ValueError(f"its manifest does not fit: {error}") from error
-
-
-def _manifest_text(record: ArtifactRecord) -> str:
-    return json.dumps({"layout": 1, "record": fields_of(record)})

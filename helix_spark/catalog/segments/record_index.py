@@ -112,12 +112,8 @@ class RecordIndex:
         """Return records; `rest` is what follows the table's name in the query."""
         columns = columns_of(record_type)
         names = ", ".join(f'"{name}"' for name in columns)
-        found = self.select(f"SELECT {names} FROM {self.table_of(record_type)} {rest}", values)
+        found = self.select(f"SELECT {names} FROM {self._names[record_type]} {rest}", values)
         return [record_from_cells(record_type, row) for row in found]
-
-    def table_of(self, record_type: type[RecordType]) -> str:
-        """Return the name of a kind's table."""
-        return self._names[record_type]
 
     def rejections(self) -> list[str]:
         """Return why records and segments were left out, in words."""

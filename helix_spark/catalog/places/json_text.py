@@ -6,7 +6,9 @@ import json
 import sys
 from typing import Annotated, Any, TypeVar
 
-from msgspec import Meta, convert
+from msgspec import Meta, ValidationError, convert
+
+from helix_spark.visible_text import cut
 
 T = TypeVar("T")
 
@@ -37,18 +39,25 @@ def parsed(text: str | bytes) -> Any:
     raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
+def as_type(value: Any, type_: type[T]) -> T:
+    """Return a value of JSON's types as one of a type, see `msgspec.convert`. Raises ValueError for what is none."""
+    try:
+        return convert(value, type_)
+    except ValidationError as error:  # which may quote all of a text
+        raise ValueError(cut(str(error), 300)) from error
+
+
 def parsed_as(text: str | bytes, type_: type[T]) -> T:
-    """Return the value of a JSON text as one of a type, see `msgspec.convert`. Raises ValueError for what is none, or
-    is nested too deep.
+    """Return the value of a JSON text as one of a type. Raises ValueError for what is none, or is nested too deep.
 
     >>> parsed_as('{"a": 1}', dict[str, int])
     {'a': 1}
     >>> parsed_as('{"a": true}', dict[str, int])
     Traceback (most recent call last):
     ...
-    msgspec.ValidationError: Expected `int`, got `bool` - at `$[...]`
+    ValueError: Expected `int`, got `bool` - at `$[...]`
     """
-    return convert(parsed(text), type_)
+    return as_type(parsed(text), type_)
 
 
 def mapping(text: str) -> dict[str, Any]:

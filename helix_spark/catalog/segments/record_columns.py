@@ -14,9 +14,9 @@ from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from msgspec import Meta, convert
+from msgspec import Meta
 
-from helix_spark.catalog.places.json_text import parsed_as
+from helix_spark.catalog.places.json_text import as_type, parsed_as
 
 Plain = Literal["str", "int", "float", "bool", "strs"]
 
@@ -103,7 +103,7 @@ def fields_of(record: RecordType) -> dict[str, Any]:
 def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
     """Return the record with these fields, from JSON; unknown ones are left out. Raises ValueError for what does not
     fit."""
-    record = convert(said, record_type)
+    record = as_type(said, record_type)
     for name, column in columns_of(record_type).items():
         text = getattr(record, name) if column.json is not None else None
         if text is not None and text != column.default:

@@ -27,7 +27,6 @@ from helix_spark.catalog.segments.record_columns import (
     record_of,
 )
 from helix_spark.catalog.segments.segment import Segment
-from helix_spark.visible_text import cut
 
 TURN_BITS = 20
 """A row's `turn`, by which rows are ordered, is the number of its segment and, in so many bits, its place in it."""
@@ -38,8 +37,8 @@ _FORM = 2
 _AT_ONCE = 1 << 20
 """Letters of rows that are inserted at once."""
 
-_MOST_TOLD, _LONGEST_WHY = 100, 1_000
-"""Rows that do not fit of which it is told why, and letters of that."""
+_MOST_TOLD = 100
+"""Rows that do not fit of which it is told why."""
 
 _UNUSED_SECONDS = 30 * 24 * 3600.0
 """Seconds for which an index stays that nobody opens."""
@@ -184,7 +183,7 @@ class RecordIndex:
                 try:
                     row = cells_of(record_of(said, self._kinds[kind].record_type))
                 except ValueError as error:
-                    self._reject(turn, f"{kind}: {cut(str(error), _LONGEST_WHY)}")
+                    self._reject(turn, f"{kind}: {error}")
                     continue
                 waiting[kind].append((turn, *row))
                 letters += sum(len(cell) for cell in row if type(cell) is str)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, Struct
 
-from helix_spark.catalog.places.json_text import parsed_as
+from helix_spark.catalog.places.json_text import as_type, parsed_as
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parsed_schema(text: str) -> Mapping[str, Any]:
     """Return a table's Spark schema, in which each field and each type has what readers of schemas look for. Raises
     ValueError for what is no schema."""
     schema = parsed_as(text, dict[str, Any])
-    convert(schema, StructType)
+    as_type(schema, StructType)
     return schema
 
 

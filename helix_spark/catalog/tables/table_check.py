@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import unquote
 
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, Struct
 
-from helix_spark.catalog.places.json_text import parsed, parsed_as
+from helix_spark.catalog.places.json_text import as_type, parsed, parsed_as
 from helix_spark.catalog.places.place import Place, each, is_out_of_reach, text_in
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
@@ -178,7 +178,7 @@ def read_commit(folder: Place) -> TableCommit:
 
 def _commit_of(actions: Sequence[Any]) -> TableCommit:
     """Return what a commit says. Raises ValueError for one that no stored table has."""
-    said = convert(actions, list[_Action])
+    said = as_type(actions, list[_Action])
     added = [one.add for one in said if one.add is not None]
     metadata = [one.meta_data for one in said if one.meta_data is not None]
     if len(metadata) != 1:

@@ -7,7 +7,7 @@ step, before which a driver may be stopped; deleting a folder takes a step a fil
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -218,13 +218,11 @@ class SimPath:
         written(other.path, lambda: disk().put(other.path, disk().get(self.path).content))
         self.unlink(missing_ok=True)
 
-    def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] | None = None, /) -> None:
+    def sync(self, files: Collection[SimPath], /) -> None:
         """Each must be there; what is written is kept anyhow."""
         for file in files:
             world().step("syncs", file.path)
             disk().get(file.path)
-        for path, content in (replaced or {}).items():
-            path.replace_text(content.decode())
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: a file's name makes its folders."""
@@ -273,10 +271,4 @@ class SimPath:
 
     @property
     def spark_uri(self) -> str:
-        raise NotImplementedError(_NOT_SIMULATED)
-
-    table_uri = spark_uri
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
         raise NotImplementedError(_NOT_SIMULATED)

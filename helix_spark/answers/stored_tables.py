@@ -18,8 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.catalog.cells import Number, parsed_schema
-from helix_spark.catalog.tables.spark_types import NO_NAME
+from helix_spark.catalog.tables.spark_types import NO_NAME, parsed_schema
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
 
@@ -121,9 +120,9 @@ def partitions_of(table: CheckedTable) -> int:
     for field in parsed_schema(table.schema)["fields"]:
         if field["name"] == PLACE:
             number = field.get("metadata", {}).get(_PARTITIONS)
-            if wrong := Number(0, MOST_PARTITIONS).misfit(number):
-                raise ValueError(f"the number of its partitions does not fit: {wrong}")
-            return int(number)
+            if type(number) is not int or not 0 <= number <= MOST_PARTITIONS:
+                raise ValueError("it has a number of partitions that no table has")
+            return number
     raise ValueError("it does not tell where its rows lay")
 
 

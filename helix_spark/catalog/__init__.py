@@ -3,7 +3,7 @@
     catalog      the front door: everything below, kept in agreement
       catalog_reader        as much of it as changes nothing
       shared_catalogs       catalogs of a team below it, which are read only; publishing copies an iteration to one
-      records, cells        the rows, and what each field may hold
+      records               the rows, and what each field may hold
       known_results, history, artifacts, answer_ledger, run_progress    what is known
       verification, repair                         when something is damaged
     tables/      stored tables and models: a folder each; written, checked and read without a JVM

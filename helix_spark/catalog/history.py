@@ -63,10 +63,8 @@ class History:
     ) -> None:
         """Append what was learnt of results, nodes and iterations, with the texts that these name, once for each
         content; all at once."""
-        if named := {one.digest: one for one in texts}:
-            self._records.decide_and_append(lambda: [*self._unknown(named), *records])
-        else:
-            self._records.append(records)
+        named = {one.digest: one for one in texts}
+        self._records.decide_and_append(lambda: [*self._unknown(named), *records])
 
     def _unknown(self, texts: Mapping[str, FileRecord]) -> Iterator[FileRecord]:
         yield from (one for digest, one in texts.items() if self.file(digest) is None)

@@ -16,13 +16,14 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, entries_below, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
-from helix_spark.catalog.segments.folding import FULL_LETTERS, FULL_LINES
 from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
 from helix_spark.catalog.segments.segment_folder import SegmentFolder
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import read_regular
+from helix_spark.store_access import delta_options
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -79,24 +80,15 @@ def take_over(layout: Layout, leases: Leases) -> None:
 
 
 def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
-    lines, letters, last = list[bytes](), 0, 0
-    for segment in (*segments, None):
-        more = b"" if segment is None else _lines(folder, segment)
-        if lines and (segment is None or letters + len(more) > FULL_LETTERS or len(lines) * _AT_ONCE >= FULL_LINES):
-            fold = folder.fold_file(last - len(lines) + 1, last).place
-            fold.unlink(missing_ok=True)
-            fold.write_new(pack(lines), synced=True)
-            lines, letters = [], 0
-        if segment is not None:
-            lines.append(more)
-            letters, last = letters + len(more), segment.number
-
-
-def _lines(folder: SegmentFolder, segment: Segment) -> bytes:
-    try:
-        return segment.lines()
-    except (SegmentError, UnicodeEncodeError) as error:
-        raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
+    """Write each segment as a fold, over what an attempt before has left of it; upkeep merges them."""
+    for segment in segments:
+        fold = folder.fold_file(segment.number, segment.number).place
+        try:
+            content = pack([segment.lines()])
+        except (SegmentError, UnicodeEncodeError) as error:
+            raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
+        fold.unlink(missing_ok=True)
+        fold.write_new(content, synced=True)
 
 
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
@@ -107,7 +99,8 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
     head = _head(folder)
     try:
         _check_files(folder)
-        table = DeltaTable(folder.table_uri, storage_options=folder.table_options)
+        options = delta_options(folder.access) if isinstance(folder, ObjectPath) else None
+        table = DeltaTable(str(folder), storage_options=options)
         if table.version() < head:
             raise ValueError(f"its log ends at version {table.version()}, and version {head} was committed")
         _check_table(folder, table)

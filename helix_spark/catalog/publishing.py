@@ -18,12 +18,11 @@ from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.known_results import completed
 from helix_spark.catalog.places.catalog_folder import Layout, explained
-from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, FileRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.segments.record_columns import fields_of, record_of
-from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of, physical_bytes
 from helix_spark.catalog.tables.model_files import checked_files
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import check_copy
@@ -166,11 +165,10 @@ def _copy_files(source: CatalogReader, record: ArtifactRecord, copy: ArtifactRec
         return
     for file in source.check_table(record).files:
         _copy_file(file, folder / file.name)
-    log = DeltaLog(folder)
-    log.folder.make_new_folder(within=folder)
+    commit = commit_of(folder)
+    commit.parent.make_new_folder(within=folder)
     # The commit names the attempt.
-    entry = text_in(DeltaLog(origin).entry(0), LONGEST_ENTRY).replace(record.attempt, copy.attempt)
-    log.entry(0).replace_text(entry)
+    commit.replace_text(text_in(commit_of(origin), LONGEST_COMMIT).replace(record.attempt, copy.attempt))
 
 
 def _copy_file(origin: Place, copy: Place) -> None:

@@ -23,10 +23,15 @@ def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[
 
     A row has its record's fields, and `segment` and `place`, by which rows are ordered as they were appended.
     """
-    write = {"delta": _write_delta, "parquet": _write_parquet}[form]
+    import pyarrow.parquet as pq
+    from deltalake import write_deltalake
+
     tables = {kind.name: _table(catalog, kind) for kind in KINDS}
     for name, table in tables.items():
-        write(table, folder / name)
+        if form == "delta":
+            write_deltalake(str(folder / name), table)
+        else:
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     return {name: table.num_rows for name, table in tables.items()}
 
 
@@ -46,15 +51,3 @@ def _table(catalog: CatalogReader, kind: RecordKind) -> pa.Table:
     for (name, column), values in zip(columns.items(), cells, strict=True):
         arrays[name] = pa.array([column.value(one) for one in values], types[column.plain]())
     return pa.table(arrays)
-
-
-def _write_delta(table: pa.Table, place: Path) -> None:
-    from deltalake import write_deltalake
-
-    write_deltalake(str(place), table)
-
-
-def _write_parquet(table: pa.Table, place: Path) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(table, place.with_suffix(".parquet"), compression="zstd")

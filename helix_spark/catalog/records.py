@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, one_of
+from msgspec import Meta, Struct
+
 from helix_spark.catalog.places.json_text import mapping
+from helix_spark.catalog.segments.record_columns import Json
 from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.tables.spark_types import StructType
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
@@ -30,55 +33,105 @@ LARGEST_VALUE = 4 << 20
 GREATEST_NUMBER = 10**9
 """Of iterations."""
 
-_MOST = 1 << 60
-
-Signature = Annotated[str, Text(64, form="[0-9a-f]{64}")]
-Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
-Name = Annotated[str, Text(LONGEST_NAME, named=True)]
+Signature = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+SignatureOrNone = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_ONE_LINE)]
 """Of a workflow or a node; of what has none the empty text."""
-Names = Annotated[tuple[str, ...], Texts(Text(LONGEST_NAME, named=True), 20_000)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=20_000)]
 LONGEST_PLACE = 10_000
-Places = Annotated[tuple[str, ...], Texts(Text(LONGEST_PLACE), 1_000_000)]
+Places = Annotated[tuple[Annotated[str, Meta(max_length=LONGEST_PLACE)], ...], Meta(max_length=1_000_000)]
 """Where data is: paths, absolute on a disk, and names of tables. An empty one stands for others that are unknown."""
-Prose = Annotated[str, Text(1 << 20)]
+Prose = Annotated[str, Meta(max_length=1 << 20)]
 """What is for people: reasons, messages, errors, code."""
-Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
+Note = Annotated[str, Meta(max_length=2_000)]
+Moment = Annotated[float, Meta(ge=0.0, le=253_402_300_799.0)]
 """Unix seconds, to the end of the year 9999."""
-Seconds = Annotated[float, Number(-1e10, 1e10)]
-Cost = Annotated[float, Number(0.0, 1e9)]
+Seconds = Annotated[float, Meta(ge=-1e10, le=1e10)]
+Cost = Annotated[float, Meta(ge=0.0, le=1e9)]
 """Seconds that plans rest on, thirty years at most."""
-Count = Annotated[int, Number(0, _MOST)]
-Iteration = Annotated[int, Number(0, GREATEST_NUMBER)]
-Truth = Annotated[bool, Flag()]
-Facts = Annotated[str, Json({}, 64 << 20)]
+Count = Annotated[int, Meta(ge=0, le=1 << 60)]
+Iteration = Annotated[int, Meta(ge=0, le=GREATEST_NUMBER)]
+Kind = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
+
+_LONG = Meta(max_length=64 << 20)
+Facts = Annotated[str, _LONG, Json(dict[str, Any])]
 """A JSON object."""
-Parts = Annotated[str, Json([(frozenset(map(str, Group)), str, str, frozenset({str, None}))], 64 << 20)]
-Summary = Annotated[
-    str, Json({
-        "merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}], "measured_by?": {str: str},
-        "tested?": {str: {"data?": str, "split?": str, "rows?": int}}, "doubts?": {str: str},
-        "metrics?": [{"name": str, "better": str, "primary": bool}], "tables?": {str: str},
-        "edit?": str,
-    }, 64 << 20)
-]
-Observed = Annotated[str, Json({
-    "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},
-}, 16 << 20, needed=False)]
+_Parts = list[tuple[Group, str, str, str | None]]
+Parts = Annotated[str, _LONG, Json(_Parts)]
+
+
+class _Split(TypedDict, total=False):
+    data: str
+    split: str
+    rows: int
+
+
+class _Metric(TypedDict):
+    name: str
+    better: str
+    primary: bool
+
+
+class _Feature(TypedDict):
+    feature: str
+    synthesizer: str
+
+
+class _Summary(TypedDict, total=False):
+    merged: dict[str, str]
+    left_out: list[_Feature]
+    measured_by: dict[str, str]
+    tested: dict[str, _Split]
+    doubts: dict[str, str]
+    metrics: list[_Metric]
+    tables: dict[str, str]
+    edit: str
+
+
+Summary = Annotated[str, _LONG, Json(_Summary)]
+
+
+class _Seen(TypedDict, total=False):
+    drew: bool
+    files: dict[str, str]
+    listed: dict[str, str]
+    environment: dict[str, str]
+
+
+Observed = Annotated[str, Meta(max_length=16 << 20), Json(_Seen)]
 LONGEST_BUILDS = 2 << 20
 """Characters of what the functions of a workflow built."""
 
-Builds = Annotated[str, Json({
-    "seen": {"drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str}},
-    "nodes": {str: {
-        "by_code": str, "asks": bool, "is_column?": bool, "has_code?": bool, "columns?": [str],
-        "described?": {
-            "parts": [(frozenset(map(str, Group)), str, str, frozenset({str, None}))], "drew": bool,
-            "in_turns": bool, "warnings": [str], "random": [str], "unfollowed": [str], "calls": [str],
-            "registers": [str],
-        },
-    }},
-}, LONGEST_BUILDS, needed=False)]
-Kind = Annotated[str, Text(200, named=True)]
+
+class _Described(TypedDict):
+    parts: _Parts
+    drew: bool
+    in_turns: bool
+    warnings: list[str]
+    random: list[str]
+    unfollowed: list[str]
+    calls: list[str]
+    registers: list[str]
+
+
+class _Node(Struct):
+    by_code: str
+    asks: bool
+    is_column: bool = False
+    has_code: bool = False
+    columns: list[str] = []
+    described: _Described | None = None
+
+
+class _Builds(TypedDict):
+    seen: _Seen
+    nodes: dict[str, _Node]
+
+
+Builds = Annotated[str, Meta(max_length=LONGEST_BUILDS), Json(_Builds)]
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
@@ -104,8 +157,8 @@ class ArtifactRecord:
 
     signature: Signature
     attempt: Id
-    kind: Annotated[ArtifactKind, one_of(*get_args(ArtifactKind))]
-    event: Annotated[Event, one_of(*get_args(Event))]
+    kind: ArtifactKind
+    event: Event
     workflow: Name
     node: Name
     iteration: Iteration
@@ -114,14 +167,14 @@ class ArtifactRecord:
     rows: Count | None = None
     files: Count | None = None
     version: Count | None = None
-    schema: Annotated[str, SchemaText(64 << 20)] | None = None
-    value: Annotated[str, Text(LARGEST_VALUE)] | None = None
+    schema: Annotated[str, _LONG, Json(StructType)] | None = None
+    value: Annotated[str, Meta(max_length=LARGEST_VALUE)] | None = None
     write_seconds: Cost = 0.0
     why: Prose = ""
     recompute_seconds: Cost = 0.0
     digest: Signature | None = None
-    insisted: Truth = False
-    fixed: Truth = False
+    insisted: bool = False
+    fixed: bool = False
     insisted_by: Names = ()
 
     @property
@@ -173,9 +226,9 @@ class ResultRecord:
     random: Prose = ""
     read_seconds: Cost | None = None
     content: Signature | None = None
-    verified: Truth | None = None
+    verified: bool | None = None
     observed: Observed = ""
-    trained: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+    trained: SignatureOrNone = ""
 
     @property
     def proof(self) -> Proof:
@@ -209,7 +262,7 @@ class NodeRecord:
     name: Name
     kind: Kind
     inputs: Names
-    state: Annotated[str, one_of("load", "compute", "prune")]
+    state: Annotated[str, Meta(pattern=r"^(load|compute|prune)\Z")]
     reason: Prose
     declared: Signature
     signature: Signature
@@ -219,8 +272,8 @@ class NodeRecord:
     predicted_seconds: Seconds | None = None
     bytes: Count | None = None
     rows: Count | None = None
-    stored: Truth = False
-    output: Truth = False
+    stored: bool = False
+    output: bool = False
     started: Seconds | None = None
     reads: Places | None = None
 
@@ -256,8 +309,8 @@ class IterationRecord:
 
     run: Id
     workflow: Name
-    number: Annotated[int, Number(1, GREATEST_NUMBER)]
-    status: Annotated[Status, one_of("running", "done", "failed", "interrupted")]
+    number: Annotated[int, Meta(ge=1, le=GREATEST_NUMBER)]
+    status: Status
     started: Moment
     seconds: Seconds | None = None
     message: Prose = ""
@@ -267,10 +320,10 @@ class IterationRecord:
     versions: Facts = "{}"
     writer: Facts = "{}"
     error: Prose = ""
-    file: Annotated[str, Text(10_000)] = ""
-    file_digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
-    commit: Annotated[str, Text(64, form="[0-9a-f]*")] = ""
-    dirty: Truth | None = None
+    file: Annotated[str, Meta(max_length=10_000)] = ""
+    file_digest: SignatureOrNone = ""
+    commit: Annotated[str, Meta(max_length=64, pattern=r"^[0-9a-f]*\Z")] = ""
+    dirty: bool | None = None
     start_seconds: Cost | None = None
 
     @property
@@ -290,7 +343,7 @@ class PinRecord:
 
     workflow: Name
     iteration: Iteration
-    pinned: Truth
+    pinned: bool
     at: Moment
 
 
@@ -305,8 +358,8 @@ class FileRecord:
     """
 
     digest: Signature
-    name: Annotated[str, Text(2_000)]
-    text: Annotated[str, Text(1 << 20)]
+    name: Note
+    text: Prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +386,12 @@ class AnswerRecord:
     iteration: Iteration
     at: Moment
     seconds: Seconds = 0.0
-    answer: Annotated[str, Text(2 << 20)] = ""
-    left: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
-    doubt: Annotated[str, Text(2_000)] = ""
-    digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+    answer: Annotated[str, Meta(max_length=2 << 20)] = ""
+    left: SignatureOrNone = ""
+    doubt: Note = ""
+    digest: SignatureOrNone = ""
     reads: Observed = ""
-    needs_classic: Annotated[str, Text(2_000)] = ""
+    needs_classic: Note = ""
     builds: Builds = ""
 
     def content_digest(self) -> str:

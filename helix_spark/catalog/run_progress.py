@@ -8,10 +8,9 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass, replace
 
-from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.places.catalog_folder import Layout
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import Finite, parsed_as
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.identity.parts import digest
 
@@ -32,10 +31,10 @@ class RunningNode:
     inputs: tuple[str, ...]
     state: str
     reason: str
-    predicted_seconds: float
+    predicted_seconds: Finite
     output: bool
-    started: float | None = None
-    ended: float | None = None
+    started: Finite | None = None
+    ended: Finite | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,10 @@ class Progress:
     workflow: str
     number: int
     nodes: tuple[RunningNode, ...]
-    answered: float | None = None
+    answered: Finite | None = None
     stored: tuple[str, ...] = ()
-    began: float = 0.0
-    session_seconds: float = 0.0
+    began: Finite = 0.0
+    session_seconds: Finite = 0.0
     starting: bool = False
 
     @property
@@ -69,15 +68,6 @@ class Progress:
             replace(node, started=node.started if started is None else started, ended=ended)
             if node.name == name else node for node in self.nodes
         ))
-
-
-_SHAPE = {
-    "workflow": str, "number": int, "stored": [str], "answered": frozenset({float, None}),
-    "began?": float, "session_seconds?": float, "starting?": bool, "nodes": [{
-        "name": str, "kind": str, "inputs": [str], "state": str, "reason": str, "predicted_seconds": float,
-        "output": bool, "started": frozenset({float, None}), "ended": frozenset({float, None}),
-    }],
-}
 
 
 def write_progress(layout: Layout, progress: Progress) -> None:
@@ -95,13 +85,10 @@ def remove_progress(layout: Layout, workflow: str, number: int) -> None:
 def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
     """Read the note of a run; None where none can be read."""
     try:
-        known = parsed(text_in(_path(layout, workflow, number), _LONGEST))
-        if not is_like(known, _SHAPE):
-            return None
-        nodes = [RunningNode(**{**node, "inputs": tuple(node["inputs"])}) for node in known.pop("nodes")]
-        return Progress(**{**known, "nodes": tuple(in_order(nodes)), "stored": tuple(known["stored"])})
-    except (OSError, ValueError, TypeError):
+        known = parsed_as(text_in(_path(layout, workflow, number), _LONGEST), Progress)
+    except (OSError, ValueError):
         return None
+    return replace(known, nodes=tuple(in_order(known.nodes)))
 
 
 def _path(layout: Layout, workflow: str, number: int) -> Place:

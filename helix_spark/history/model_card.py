@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from helix_spark.catalog.cells import is_like
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import Finite, parsed_as
 from helix_spark.catalog.records import FileRecord
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ MOST_WEIGHTS, MOST_COLUMNS, MOST_LABELS, MOST_STEPS, MOST_PARTS = 200, 12, 100, 
 """At most on record of each."""
 
 _LARGEST, _DEEPEST = 256 << 10, 6
-_SHAPE = {
-    "kind": str, "parameters": [(str, str, bool)], "figures": [(str, float)], "columns": [str],
-    "weights": [(str, [float])], "slots": int, "history": [float], "labels": [str], "parts": [{str: object}],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +38,11 @@ class ModelCard:
 
     kind: str
     parameters: tuple[tuple[str, str, bool], ...] = ()
-    figures: tuple[tuple[str, float], ...] = ()
+    figures: tuple[tuple[str, Finite], ...] = ()
     columns: tuple[str, ...] = ()
-    weights: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    weights: tuple[tuple[str, tuple[Finite, ...]], ...] = ()
     slots: int = 0
-    history: tuple[float, ...] = ()
+    history: tuple[Finite, ...] = ()
     labels: tuple[str, ...] = ()
     parts: tuple[ModelCard, ...] = ()
 
@@ -75,23 +70,17 @@ def card_from(text: str) -> ModelCard | None:
     True
     """
     try:
-        return _card(parsed(text), _DEEPEST) if len(text) <= _LARGEST else None
+        card = parsed_as(text, ModelCard) if len(text) <= _LARGEST else None
     except ValueError:
         return None
+    return card if card is not None and _is_whole(card, _DEEPEST) else None
 
 
-def _card(found: Any, deepest: int) -> ModelCard | None:
-    if not deepest or not isinstance(found, dict) or not is_like({**found, "parts": []}, _SHAPE):
-        return None
-    inside = found.get("parts")
-    parts = [_card(one, deepest - 1) for one in inside] if isinstance(inside, list) else [None]
-    if None in parts or any(len(values) != len(found["columns"]) for _, values in found["weights"]):
-        return None
-    return ModelCard(
-        found["kind"], tuple((name, value, is_set) for name, value, is_set in found["parameters"]),
-        tuple((name, value) for name, value in found["figures"]), tuple(found["columns"]),
-        tuple((name, tuple(values)) for name, values in found["weights"]), found["slots"], tuple(found["history"]),
-        tuple(found["labels"]), tuple(part for part in parts if part is not None),
+def _is_whole(card: ModelCard, deepest: int) -> bool:
+    """Return whether each slot has a weight in each column, and models are in each other so many times at most."""
+    return (
+        deepest > 0 and all(len(values) == len(card.columns) for _, values in card.weights)
+        and all(_is_whole(part, deepest - 1) for part in card.parts)
     )
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from helix_spark.catalog.cells import is_like
-from helix_spark.catalog.places.json_text import mapping, parsed
+from msgspec import Struct
+
+from helix_spark.catalog.places.json_text import Finite, mapping, parsed_as
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.visible_text import cut
@@ -37,10 +38,16 @@ _BY_CLASS, _CROSSED = frozenset({"label", "prediction"}), frozenset({"label_pred
 
 _LONGEST_TEXT, _MOST_ITEMS = 500, 64
 
-_SHAPE = {
-    "columns": [(str, str)], "rows": [[frozenset({str, int, float, bool, None})]], "cut": bool, "across?": str,
-    "classes?": [str],
-}
+
+class _Written(Struct):
+    """What `TablePreview.text` writes."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str | int | Finite | bool | None, ...], ...]
+    cut: bool
+    across: str = ""
+    classes: tuple[str, ...] = ()
+    total: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,17 +219,13 @@ def preview_from(text: str) -> TablePreview | None:
     True
     """
     try:
-        found = parsed(text)
+        found = parsed_as(text, _Written)
     except ValueError:
         return None
-    if not is_like(found, _SHAPE) or any(len(row) != len(found["columns"]) for row in found["rows"]):
+    if any(len(row) != len(found.columns) for row in found.rows):
         return None
-    total = found.get("total")
-    return TablePreview(
-        tuple((name, kind) for name, kind in found["columns"]), tuple(map(tuple, found["rows"])),
-        total if type(total) is int and total >= len(found["rows"]) else None, found["cut"],
-        found.get("across", ""), tuple(found.get("classes", ())),
-    )
+    total = found.total if type(found.total) is int and found.total >= len(found.rows) else None
+    return TablePreview(found.columns, found.rows, total, found.cut, found.across, found.classes)
 
 
 def tables_of(record: IterationRecord, texts: CatalogReader) -> dict[str, TablePreview]:

@@ -41,9 +41,7 @@ from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.catalog import cells
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.forgetting import Selection
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import (
@@ -56,12 +54,13 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 from helix_spark.catalog.run_progress import Progress, RunningNode
-from helix_spark.catalog.segments import folding
+from helix_spark.catalog.segments import folding, record_columns
 from helix_spark.catalog.segments.record_columns import fields_of
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import pack, unpack
 from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
+from helix_spark.catalog.tables.spark_types import parsed_schema
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
@@ -474,9 +473,9 @@ def test_no_text_of_a_record_harms_who_reads(tmp_path: Path, door: str) -> None:
 
 READING = frozenset({
     "DeltaTable", "FromString", "MergeFromString", "ParquetFile", "ParseFromString", "b64decode", "decompressobj",
-    "loads", "mapping", "open_binary", "open_regular", "open_stream", "parsed", "parsed_schema", "parts_from_json",
-    "read_at_most", "read_message", "read_regular", "read_schema", "read_table", "readable", "record_of", "scan_folder",
-    "seen_from_json", "segments_in", "text_in",
+    "loads", "mapping", "open_binary", "open_regular", "open_stream", "parsed", "parsed_as", "parsed_schema",
+    "parts_from_json", "read_at_most", "read_message", "read_regular", "read_schema", "read_table", "readable",
+    "record_of", "scan_folder", "seen_from_json", "segments_in", "text_in",
 })
 """What a reader of a catalog calls: it takes bytes from a file, or makes values of bytes and texts."""
 
@@ -517,7 +516,7 @@ def exercised(act: Callable[[], None]) -> set[tuple[str, str]]:
 @pytest.mark.long
 def test_every_reader_is_behind_a_door(sound: Path) -> None:
     def all_doors() -> None:
-        for remembers in (parsed_schema, cells._json_misfit):
+        for remembers in (parsed_schema, record_columns._check_json):
             remembers.cache_clear()
         for look in LOOKS:
             look_at_copy(sound, look)

@@ -26,7 +26,7 @@ INNER_ROOMS = {
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
 FOR_ALL_WITHIN = {
-    "identity": {"parts", "file_states", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
+    "identity": {"parts", "file_states", "bytecode"}, "catalog": {"records", "failpoints"},
     "program": {"main_module", "plain_program"}, "answers": {"questions"},
 }
 FOR_ALL = {

@@ -188,14 +188,12 @@ def test_a_folder_is_made_though_an_empty_one_on_the_way_is_moved(
 
 def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     remote = object_path(f"s3://{bucket}//a/b/")
-    assert (str(remote), remote.table_uri) == (f"s3a://{bucket}/a/b", f"s3a://{bucket}/a/b")
-    assert remote.spark_uri == f"s3a://{bucket}/a/b"
+    assert str(remote) == remote.spark_uri == f"s3a://{bucket}/a/b"
     assert LocalPath("/of us/100%#é").spark_uri == "file:///of us/100%#é", "Hadoop's Path encodes what it is given"
     assert is_remote("s3a://x")
     assert is_remote(remote)
     assert not is_remote(tmp_path)
     assert spark_options([tmp_path]) == {}
-    assert tmp_path.table_options is None
     assert spark_options([remote])[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
     assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options([remote]).items())
     assert "secret" not in repr(remote)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from msgspec import Meta
 
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
@@ -31,7 +33,7 @@ from helix_spark.identity.parts import digest
 @dataclass(frozen=True, slots=True)
 class Seen:
     name: str
-    number: int = 0
+    number: Annotated[int, Meta(le=2**62)] = 0
     seconds: float | None = None
     inputs: tuple[str, ...] = ()
     stored: bool = False
@@ -110,7 +112,9 @@ class TestRows:
         file_of(folder, 2).write_bytes(pack([Segment(2, "x", rows).lines()]))
         log = log_of(folder)
         assert names(log) == ["a", "c"]
-        assert log.rejections == ("seen: name: it is a int", "seen: number: it is a int")
+        name, number = log.rejections
+        assert "$.name" in name
+        assert "$.number" in number
 
 
 class TestAppends:

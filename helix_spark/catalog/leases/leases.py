@@ -23,9 +23,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from getpass import getuser
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import parsed_as
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.regular_files import OddFileError
 
@@ -34,10 +37,6 @@ HEARTBEAT, _LOOKS = 2.0, 0.1
 
 _IN_STORE = 5.0, 1.0
 """The same in an object store, which counts requests."""
-
-_GREATEST_PID = 1 << 31
-_LONGEST = 255
-"""Letters of a machine's name at most (hostname(7))."""
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
@@ -61,9 +60,9 @@ class Holder:
         started: in the system's own form; empty where it does not say.
     """
 
-    host: str
+    host: Annotated[str, Meta(max_length=255)]  # hostname(7)
     machine: str
-    pid: int
+    pid: Annotated[int, Meta(gt=0, lt=1 << 31)]
     started: str
 
     def __str__(self) -> str:
@@ -107,12 +106,8 @@ def _user() -> str:
 def holder_from(text: str) -> Holder | None:
     """Return a holder from its JSON; None if the text is none."""
     try:
-        given = parsed(text)
-        pid = int(given["pid"])
-        if not 0 < pid < _GREATEST_PID:
-            return None
-        return Holder(str(given["host"])[:_LONGEST], str(given["machine"]), pid, str(given["started"]))
-    except (ValueError, KeyError, TypeError, OverflowError):
+        return parsed_as(text, Holder)
+    except ValueError:
         return None
 
 

@@ -207,23 +207,16 @@ def _has_marker(layout: Layout) -> bool:
     """Return whether a catalog's marker is there, and one that can be read. Raises CatalogError if it cannot."""
     if isinstance(layout.marker, Path) and not os.path.lexists(layout.marker):
         return False
-    with suppress(FileNotFoundError):
-        _check_marker(layout)
-        return True
-    return False
-
-
-def _check_marker(layout: Layout) -> None:
-    remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
         marker = _read_marker(layout)
+    except FileNotFoundError:
+        return False
     except (ValueError, OSError) as error:
-        if isinstance(error, FileNotFoundError) and not isinstance(layout.marker, Path):
-            raise
         if isinstance(error, ValueError) and _holds_records(layout):
-            return  # the next write makes it anew: it says nothing that this does not
+            return True  # the next write makes it anew: it says nothing that this does not
         why = error.strerror if isinstance(error, OSError) else error
-        raise CatalogError(f"the marker {layout.marker} cannot be read: {why}", remedy=remedy) from error
+        raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
+                           remedy=f"restore {MARKER} from a copy, or name another folder") from error
     if marker["layout"] > LAYOUT:
         raise CatalogError(
             f"the catalog {layout.root} has layout {marker['layout']}; this version of helix_spark reads up to "
@@ -231,6 +224,7 @@ def _check_marker(layout: Layout) -> None:
             exists=f"made by {marker.get('created_by', 'an unknown version')}",
             remedy="upgrade helix_spark, or name another folder",
         )
+    return True
 
 
 def _check_no_links(layout: Layout) -> None:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta, ValidationError, convert
+
+from helix_spark.visible_text import cut
+
+T = TypeVar("T")
+
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 DEEPEST = 100
 """Levels of lists and objects inside each other: what reads them calls itself a few times a level, and Python allows a
@@ -30,6 +39,27 @@ def parsed(text: str | bytes) -> Any:
     raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
+def as_type(value: Any, type_: type[T]) -> T:
+    """Return a value of JSON's types as one of a type, see `msgspec.convert`. Raises ValueError for what is none."""
+    try:
+        return convert(value, type_)
+    except ValidationError as error:  # which may quote all of a text
+        raise ValueError(cut(str(error), 300)) from error
+
+
+def parsed_as(text: str | bytes, type_: type[T]) -> T:
+    """Return the value of a JSON text as one of a type. Raises ValueError for what is none, or is nested too deep.
+
+    >>> parsed_as('{"a": 1}', dict[str, int])
+    {'a': 1}
+    >>> parsed_as('{"a": true}', dict[str, int])
+    Traceback (most recent call last):
+    ...
+    ValueError: Expected `int`, got `bool` - at `$[...]`
+    """
+    return as_type(parsed(text), type_)
+
+
 def mapping(text: str) -> dict[str, Any]:
     """Return a JSON object; what is damaged reads as an empty one.
 
@@ -37,10 +67,9 @@ def mapping(text: str) -> dict[str, Any]:
     ({'a': 1}, {}, {})
     """
     try:
-        found = parsed(text)
+        return parsed_as(text, dict[str, Any])
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def is_too_deep(value: Any) -> bool:

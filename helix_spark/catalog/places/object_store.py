@@ -15,7 +15,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from helix_spark.errors import CatalogError, install
 from helix_spark.regular_files import OddFileError
-from helix_spark.store_access import StoreAccess, StoreError, answering, bucket_of, delta_options, parse_address
+from helix_spark.store_access import StoreAccess, StoreError, answering, bucket_of, parse_address
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -143,10 +143,8 @@ class ObjectPath:
         other._write(self.read_at_most(_LARGEST_COPY))
         self.unlink(missing_ok=True)
 
-    def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] | None = None, /) -> None:
-        """A store answers once it keeps what was written."""
-        for path, content in (replaced or {}).items():
-            path._write(content)
+    def sync(self, files: Collection[ObjectPath], /) -> None:
+        """No-op: a store answers once it keeps what was written."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """No-op: the name of an object makes its folders."""
@@ -231,14 +229,6 @@ class ObjectPath:
     @property
     def spark_uri(self) -> str:
         return str(self)
-
-    @property
-    def table_uri(self) -> str:
-        return str(self)
-
-    @property
-    def table_options(self) -> dict[str, str]:
-        return delta_options(self.access)
 
     def room(self) -> str:
         return ""

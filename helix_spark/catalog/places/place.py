@@ -70,13 +70,9 @@ class Place(Protocol):
     def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
+    def sync(self, files: Collection[Self], /) -> None:
         """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
-        loss of power: all at once, as a disk takes hardly longer for many than for one.
-
-        Args:
-            replaced: small files that are written anew, each whole or not at all, with what they are to hold.
-        """
+        loss of power: all at once, as a disk takes hardly longer for many than for one."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Make a folder and those above it, unless they are there."""
@@ -120,14 +116,6 @@ class Place(Protocol):
     def spark_uri(self) -> str:
         """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
         percent-encoded: Hadoop's `Path` encodes what it is given."""
-
-    @property
-    def table_uri(self) -> str:
-        """A folder as deltalake names it."""
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
-        """What deltalake must know of the store."""
 
     def room(self) -> str:
         """How much room is left, in words for an error; empty where that is not known."""
@@ -174,23 +162,12 @@ class LocalPath(PosixPath):
     def move_to(self, other: Self, /) -> None:
         self.replace(other)
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
+    def sync(self, files: Collection[Self], /) -> None:
         # A folder keeps the names in it, so each on the way is synced as well.
-        replaced = replaced or {}
-        unfinished = {path.with_name(f".{path.name}.{uuid.uuid4().hex}"): path for path in replaced}
-        above = {folder for file in (*files, *replaced) for folder in file.parents if folder.is_relative_to(self)}
-        try:
-            for new, path in unfinished.items():
-                new.write_bytes(replaced[path])
-            with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
-                list(threads.map(sync_path, [*files, *unfinished]))
-                for new, path in unfinished.items():
-                    new.replace(path)
-                list(threads.map(sync_path, above))
-        except OSError:
-            for new in unfinished:
-                new.unlink(missing_ok=True)
-            raise
+        above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
+            list(threads.map(sync_path, files))
+            list(threads.map(sync_path, above))
 
     def make_folder(self, *, synced: bool = False) -> None:
         there = what_is_there(self)
@@ -265,14 +242,6 @@ class LocalPath(PosixPath):
     @property
     def spark_uri(self) -> str:
         return f"file://{self}"
-
-    @property
-    def table_uri(self) -> str:
-        return str(self)
-
-    @property
-    def table_options(self) -> dict[str, str] | None:
-        return None
 
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"

@@ -18,13 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.segments.record_columns import Record, RecordType, cells_of, columns_of, record_from_cells
+from helix_spark.catalog.segments.record_columns import (
+    Record,
+    RecordType,
+    cells_of,
+    columns_of,
+    record_from_cells,
+    record_of,
+)
 from helix_spark.catalog.segments.segment import Segment
 
 TURN_BITS = 20
 """A row's `turn`, by which rows are ordered, is the number of its segment and, in so many bits, its place in it."""
 
-_FORM = 1
+_FORM = 2
 """Number of what is in a database besides its tables' columns: it grows where rows are held to stricter rules."""
 
 _AT_ONCE = 1 << 20
@@ -104,12 +111,8 @@ class RecordIndex:
         """Return records; `rest` is what follows the table's name in the query."""
         columns = columns_of(record_type)
         names = ", ".join(f'"{name}"' for name in columns)
-        found = self.select(f"SELECT {names} FROM {self.table_of(record_type)} {rest}", values)
+        found = self.select(f"SELECT {names} FROM {self._names[record_type]} {rest}", values)
         return [record_from_cells(record_type, row) for row in found]
-
-    def table_of(self, record_type: type[RecordType]) -> str:
-        """Return the name of a kind's table."""
-        return self._names[record_type]
 
     def rejections(self) -> list[str]:
         """Return why records and segments were left out, in words."""
@@ -177,9 +180,10 @@ class RecordIndex:
                 turn = segment.number << TURN_BITS | place
                 if kind not in waiting or place >> TURN_BITS:
                     continue  # of a later version
-                row, wrong = cells_of(said, self._kinds[kind].record_type)
-                if wrong:
-                    self._reject(turn, f"{kind}: {wrong}")
+                try:
+                    row = cells_of(record_of(said, self._kinds[kind].record_type))
+                except ValueError as error:
+                    self._reject(turn, f"{kind}: {error}")
                     continue
                 waiting[kind].append((turn, *row))
                 letters += sum(len(cell) for cell in row if type(cell) is str)

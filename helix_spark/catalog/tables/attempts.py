@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.catalog_folder import FOLDERS, Layout, is_id, is_signature
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import parsed_as
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
 from helix_spark.catalog.segments.record_columns import fields_of, record_of
@@ -42,6 +45,15 @@ def attempt_in(layout: Layout, signature: str, attempt: str, kind: ArtifactKind)
 
 def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
     return attempt_in(layout, record.signature, record.attempt, record.kind)
+
+
+LONGEST_COMMIT = 64 << 20
+"""Bytes of a table's commit at most: a file takes some 300, a column 100."""
+
+
+def commit_of(table: Place) -> Place:
+    """Return the only entry that the Delta log of a stored table has."""
+    return table / "_delta_log" / f"{0:020}.json"
 
 
 def physical_bytes(path: Place) -> int:
@@ -89,8 +101,13 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
 MANIFEST = ".helix.json"
 """Spark, Delta and the digests of what is stored pass over files whose names begin with a dot."""
 
-_MANIFEST = 1
-"""Version of manifests."""
+
+class _Manifest(Struct):
+    """What a manifest says, in its first version."""
+
+    layout: Literal[1]
+    record: dict[str, Any]
+
 
 _LARGEST_MANIFEST = 16 << 20
 """Bytes of one that is read: most of it is a schema."""
@@ -101,7 +118,7 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
     whole, text = record, ""
     while not text or whole.bytes != record.bytes + len(text):  # JSON is ASCII
         whole = replace(record, bytes=record.bytes + len(text))
-        text = _manifest_text(whole)
+        text = json.dumps({"layout": 1, "record": fields_of(whole)})
     (folder / MANIFEST).replace_text(text)
     return whole
 
@@ -115,16 +132,9 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError for what is
     none, OSError."""
     try:
-        told = parsed((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST))
+        told = parsed_as((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST), _Manifest)
+        return record_of(told.record, ArtifactRecord)
     except FileNotFoundError:
         return None
-    if not isinstance(told, dict) or told.get("layout") != _MANIFEST or not isinstance(told.get("record"), dict):
-        raise ValueError("its manifest is none of this version")
-    try:
-        return record_of(told["record"], ArtifactRecord)
     except ValueError as error:
         raise ValueError(f"its manifest does not fit: {error}") from error
-
-
-def _manifest_text(record: ArtifactRecord) -> str:
-    return json.dumps({"layout": _MANIFEST, "record": fields_of(record)})

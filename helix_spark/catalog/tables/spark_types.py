@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
 
-from helix_spark.catalog.cells import parsed_schema
+from msgspec import Meta, Struct
+
+from helix_spark.catalog.places.json_text import as_type, parsed_as
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -28,6 +31,45 @@ _NARROWER = ("char(", "varchar(", "string collate")
 """Texts of a kind that only Spark tells apart."""
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
+
+
+class StructType(Struct, tag_field="type", tag="struct"):
+    fields: Annotated[list[StructField], Meta(max_length=20_000)]
+
+
+class StructField(Struct):
+    name: Annotated[str, Meta(max_length=10_000)]
+    type: SparkType
+    nullable: bool
+    metadata: dict[str, Any] = {}
+
+
+class ArrayType(Struct, tag_field="type", tag="array", rename="camel"):
+    element_type: SparkType
+    contains_null: bool
+
+
+class MapType(Struct, tag_field="type", tag="map", rename="camel"):
+    key_type: SparkType
+    value_type: SparkType
+    value_contains_null: bool
+
+
+class UserType(Struct, tag_field="type", tag="udt", rename="camel"):
+    sql_type: SparkType
+
+
+_NAMED = r"^(?!decimal\()|^decimal\(([1-9]|[12]\d|3[0-8]), ?-?(\d|[12]\d|3[0-8])\)\Z"
+SparkType = Annotated[str, Meta(max_length=200, pattern=_NAMED)] | StructType | ArrayType | MapType | UserType
+
+
+@lru_cache(maxsize=256)
+def parsed_schema(text: str) -> Mapping[str, Any]:
+    """Return a table's Spark schema, in which each field and each type has what readers of schemas look for. Raises
+    ValueError for what is no schema."""
+    schema = parsed_as(text, dict[str, Any])
+    as_type(schema, StructType)
+    return schema
 
 
 class NeedsSparkError(CatalogError):

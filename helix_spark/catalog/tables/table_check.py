@@ -11,18 +11,19 @@ import errno
 import hashlib
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import unquote
 
-from helix_spark.catalog.cells import Number, is_like, parsed_schema
-from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
-from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach
+from msgspec import Meta, Struct
+
+from helix_spark.catalog.places.json_text import as_type, parsed, parsed_as
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach, text_in
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
+from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
+from helix_spark.catalog.tables.spark_types import foreign_classes, parsed_schema, same_types
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -122,20 +123,49 @@ class TableCommit:
     attempt: str | None
 
 
-_COUNT = Number(0, 1 << 50)
-_ADD = {"path": str, "size": int}
-_METADATA = {"schemaString": str, "partitionColumns": list, "configuration?": {str: str}}
+_Count = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+
+class _Added(Struct, rename="camel"):
+    path: str
+    size: _Count
+    stats: str | None = None
+    deletion_vector: Any = None
+
+
+class _Metadata(Struct, rename="camel"):
+    schema_string: str
+    partition_columns: list[Any]
+    configuration: dict[str, str] = {}
+
+
+class _Stats(Struct, rename="camel"):
+    num_records: _Count
+
+
+class _CommitInfo(Struct, rename="camel"):
+    user_metadata: str | None = None
+
+
+class _Action(Struct, rename="camel"):
+    """An action of a commit, as far as it is looked at."""
+
+    add: _Added | None = None
+    remove: Any = None
+    meta_data: _Metadata | None = None
+    commit_info: _CommitInfo | None = None
 
 
 def read_commit(folder: Place) -> TableCommit:
     """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises
     DamagedArtifactError."""
-    log = DeltaLog(folder)
+    commit = commit_of(folder)
+    log = commit.parent
     try:
-        if not (folder.is_own_folder() and log.folder.is_own_folder()):
-            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log.folder))
-        others = sorted(path.name for path in log.folder.glob("*.json") if path != log.entry(0))
-        actions = list(actions_in(log.entry(0)))
+        if not (folder.is_own_folder() and log.is_own_folder()):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
+        others = sorted(path.name for path in log.glob("*.json") if path != commit)
+        actions = [parsed(line) for line in text_in(commit, LONGEST_COMMIT).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:
@@ -148,34 +178,28 @@ def read_commit(folder: Place) -> TableCommit:
 
 def _commit_of(actions: Sequence[Any]) -> TableCommit:
     """Return what a commit says. Raises ValueError for one that no stored table has."""
-    if not is_like(actions, [dict]):
-        raise ValueError("one of its actions is none")
-    found = {kind: [action[kind] for action in actions if kind in action]
-             for kind in ("add", "remove", "metaData", "commitInfo")}
-    if len(found["metaData"]) != 1 or not is_like(found["metaData"][0], _METADATA):
+    said = as_type(actions, list[_Action])
+    added = [one.add for one in said if one.add is not None]
+    metadata = [one.meta_data for one in said if one.meta_data is not None]
+    if len(metadata) != 1:
         raise ValueError("it says no schema, or several")
-    (metadata,) = found["metaData"]
-    parsed_schema(metadata["schemaString"])
-    moved = metadata.get("configuration", {}).get("delta.columnMapping.mode", "none") != "none"
-    if moved or metadata["partitionColumns"] or found["remove"]:
+    parsed_schema(metadata[0].schema_string)
+    moved = metadata[0].configuration.get("delta.columnMapping.mode", "none") != "none"
+    if moved or metadata[0].partition_columns or any(one.remove is not None for one in said):
         raise ValueError("it has partitions, mapped columns or removed files")
-    if any(isinstance(one, dict) and one.get("deletionVector") for one in found["add"]):
+    if any(one.deletion_vector for one in added):
         raise ValueError("it has deleted rows")
-    if wrong := next((one for one in found["add"] if not is_like(one, _ADD) or _COUNT.misfit(one["size"])), None):
-        raise ValueError(f"it adds {str(wrong)[:200]}")
-    noted = found["commitInfo"][0] if found["commitInfo"] else {}
-    attempt = noted.get("userMetadata") if isinstance(noted, dict) else None
-    return TableCommit(
-        tuple((unquote(add["path"]), add["size"]) for add in found["add"]), _rows(found["add"]),
-        metadata["schemaString"], attempt if isinstance(attempt, str) else None,
-    )
+    attempt = next((one.commit_info.user_metadata for one in said if one.commit_info is not None), None)
+    files = tuple((unquote(one.path), one.size) for one in added)
+    return TableCommit(files, _rows(added), metadata[0].schema_string, attempt)
 
 
-def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
+def _rows(added: Sequence[_Added]) -> int | None:
     """Statistics are optional in Delta; the files' footers are counted when they are read."""
-    told = [mapping(add["stats"]) if isinstance(add.get("stats"), str) else {} for add in adds]
-    counts: list[Any] = [one.get("numRecords") for one in told]
-    return None if any(map(_COUNT.misfit, counts)) else sum(counts)
+    try:
+        return sum(parsed_as(one.stats or "", _Stats).num_records for one in added)
+    except ValueError:
+        return None
 
 
 def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:

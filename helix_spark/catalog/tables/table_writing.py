@@ -8,6 +8,7 @@ Spark ML's vectors are not. Delta's own writer takes some 0.4 s more than the fi
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.delta_log import DeltaLog, entry_text, now
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt, commit_of, physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
 
@@ -96,20 +96,21 @@ def commit_files(attempt: Attempt, schema: str) -> int:
 def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:
     """Commit files, each with its rows. The commit names the attempt, so that another table in its place is noticed."""
     reach("store.file_written")
-    log = DeltaLog(folder)
-    log.folder.make_new_folder(within=folder)
+    log, now = commit_of(folder), int(time.time() * 1000)
+    log.parent.make_new_folder(within=folder)
     commit = {
-        "timestamp": now(), "operation": "WRITE", "engineInfo": "helix_spark", "userMetadata": attempt.attempt,
+        "timestamp": now, "operation": "WRITE", "engineInfo": "helix_spark", "userMetadata": attempt.attempt,
         "operationParameters": {"mode": "ErrorIfExists", "partitionBy": "[]"},
     }
     metadata = {
         "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
-        "partitionColumns": [], "createdTime": now(), "configuration": {},
+        "partitionColumns": [], "createdTime": now, "configuration": {},
     }
-    log.entry(0).replace_text(entry_text([
+    actions = [
         {"commitInfo": commit}, {"metaData": metadata}, {"protocol": _protocol(schema)},
         *(_added(file, rows) for file, rows in files),
-    ]))
+    ]
+    log.replace_text("".join(f"{json.dumps(action)}\n" for action in actions))
 
 
 def _protocol(schema: str) -> dict[str, Any]:

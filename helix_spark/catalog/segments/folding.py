@@ -125,10 +125,10 @@ def _chosen(files: Sequence[SegmentFile]) -> list[SegmentFile]:
     folds = max((place + 1 for place, one in enumerate(whole) if one.is_fold), default=0)
     if len(whole) - folds < AT_ONCE:
         return []
-    if odd := next(fillers(whole[folds:]), None):
-        raise SegmentError(f"{odd.place.name} is not what was there before")
     while folds and whole[folds - 1].size < min(GROWTH * sum(one.size for one in whole[folds:]), FULL):
         folds -= 1
+    if odd := next(fillers(whole[folds:]), None):
+        raise SegmentError(f"{odd.place.name} is not what was there before")
     return whole[folds:]
 
 

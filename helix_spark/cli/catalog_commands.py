@@ -20,7 +20,7 @@ from helix_spark.cli.config import DEFAULTS, settings_for
 from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, warn_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.sizes import format_size, without_password
+from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Leftover
@@ -146,7 +146,6 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
 
 def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[StorageShare] | None) -> None:
     from helix_spark.cli.printing import WIDE, console, table
-    from helix_spark.sizes import seconds_text
 
     out = console()
     out.print(view.use)

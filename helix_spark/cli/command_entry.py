@@ -22,15 +22,10 @@ _STAYING = frozenset({"server", "ui", "watch"})
 _TO_FORK = 5.0
 """Seconds that a fork server has to take a command."""
 
-_PASSED_ON = tuple(
-    getattr(signal, name) for name in
-    ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT", "SIGTSTP")
-    if hasattr(signal, name)
-)
-
-
-_TO_GROUP = frozenset({"SIGINT", "SIGQUIT", "SIGWINCH", "SIGTSTP", "SIGCONT"})
+_TO_GROUP = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT})
 """What a terminal sends to a command and to what it has started."""
+
+_PASSED_ON = _TO_GROUP | {signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 
 _AGAIN = 0.05
 """Seconds between two looks at whether a process has ended."""
@@ -110,7 +105,7 @@ def _follow(line: Line, pid: int) -> NoReturn:
 @contextmanager
 def _passing_on(pid: int) -> Iterator[None]:
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        send = os.killpg if signal.Signals(number).name in _TO_GROUP else os.kill
+        send = os.killpg if number in _TO_GROUP else os.kill
         with suppress(ProcessLookupError):
             send(pid, signal.SIGSTOP if number == signal.SIGTSTP else number)
         if number == signal.SIGTSTP:

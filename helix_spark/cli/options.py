@@ -125,8 +125,6 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds; one may."""
 
-_COMMANDS = frozenset({"helix", "helix.exe"})
-
 
 @contextmanager
 def modules_loading() -> Iterator[None]:
@@ -161,7 +159,7 @@ def fix_hash_seed(script: Path | None = None) -> None:
     if running is None or not sys.orig_argv[1:]:
         return
     if script is None:
-        ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
+        ours = running.name == "helix" or running.parts[-2:] == ("helix_spark", "__main__.py")
         if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
             return
     else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.places.place import LocalPath, sync_path
 from helix_spark.cli import options
 from helix_spark.cli.options import CommandSettings, read_settings, records
@@ -119,8 +120,6 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
 
 
 def _write_stored(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
-    from helix_spark.catalog.places.json_text import parsed
-
     match stored.kind:
         case "value":
             try:
@@ -138,7 +137,6 @@ def _write_computed(
     catalog: CatalogReader, iteration: IterationRecord, node: str, path: Path, settings: CommandSettings
 ) -> None:
     """Compute a result again, store it, and write it; let it stay if the policy or its author would keep it."""
-    from helix_spark.catalog.places.json_text import mapping
     from helix_spark.catalog.records import QUESTION_KINDS
     from helix_spark.cli.author_file import build_recorded
     from helix_spark.cli.workflow_runs import WorkflowFile, open_helix

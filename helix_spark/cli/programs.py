@@ -27,7 +27,7 @@ from helix_spark.cli.options import (
 )
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
-from helix_spark.program.main_module import silence
+from helix_spark.program.main_module import author_line, print_error, silence
 from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
 
 if TYPE_CHECKING:
@@ -218,8 +218,6 @@ def _ended(
     program: PlainProgram, tracker: Tracker | None, *, quiet: bool
 ) -> tuple[int | str | None, IterationRecord | None]:
     """Run a program to its end and record it; return what it would end its process with, and the record."""
-    from helix_spark.program.main_module import author_line, print_error
-
     error: BaseException | None = None
 
     def report(theirs: BaseException) -> None:

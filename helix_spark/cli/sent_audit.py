@@ -27,8 +27,7 @@ def main() -> None:
     """Read a job from standard input, and print a line for each part of the audit."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if hasattr(os, "nice"):
-        os.nice(19)
+    os.nice(19)
     job: Job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for part in parts_of(job):

@@ -124,9 +124,7 @@ class GraphLayout:
     """Where all is.
 
     Attributes:
-        nodes: name -> point.
         edges: (input, reader) -> the points the edge passes, its ends included.
-        layers: how many there are.
         breadth: the greatest position; the smallest is 0.
     """
 

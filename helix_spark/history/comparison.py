@@ -69,7 +69,6 @@ class Comparison(Displayed):
     """How two iterations differ. What is missing in one of them counts as a difference.
 
     Attributes:
-        before, after: the iterations.
         differences: of each node by name, those that are the same included: as the later one has them, and each that
             it has no more after what it stood behind.
         parameters, outputs: name -> (before, after), of those that differ; None where it is missing.

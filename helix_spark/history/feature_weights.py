@@ -24,7 +24,6 @@ class FeatureWeight:
     """What a fit gave one feature.
 
     Attributes:
-        learner, feature: names.
         iteration: of the fit.
         share: of the sum of all absolute weights, 0 to 1.
         without_influence: whether all its weights are zero.

@@ -45,7 +45,6 @@ class Metrics:
     """The metrics of one iteration.
 
     Attributes:
-        outputs: of the iteration, as they are recorded.
         better: "higher" or "lower", of those of which the author said so.
         said: the one by which the author compares iterations; empty where nobody said so.
         measured_by: what measured each output, or a number in it, as a digest; nothing of those of older records.

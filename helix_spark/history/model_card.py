@@ -61,11 +61,7 @@ class ModelCard:
         return json.dumps(asdict(self))
 
     def record(self, name: str) -> FileRecord | None:
-        """Return it as a record, which exists once for each content; None for one that is too large.
-
-        Args:
-            name: of the node.
-        """
+        """Return it as the record of that node, which exists once for each content; None for one that is too large."""
         text = self.text()
         if len(text) > _LARGEST:
             return None

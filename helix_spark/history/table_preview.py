@@ -147,11 +147,7 @@ class TablePreview:
         return json.dumps(fields | {name: value for name, value in more.items() if value})
 
     def record(self, name: str) -> FileRecord:
-        """Return it as a record, which exists once for each content.
-
-        Args:
-            name: of the output.
-        """
+        """Return it as the record of an output of that name; it exists once for each content."""
         text = self.text()
         return FileRecord(sha256(text.encode()).hexdigest(), f"{name[:200]}.table.json", text)
 

@@ -234,7 +234,6 @@ def serve(
     """Serve until interrupted.
 
     Args:
-        names: further host names to answer to.
         started: is told the address once it is served.
     """
     host, port = opened.getsockname()[:2]

@@ -94,13 +94,11 @@ class Listing:
     """One page of iterations.
 
     Attributes:
-        rows: of this page.
         found, total: how many the filter found, and how many there are.
         page, pages: from 1.
         metric_names: of all metrics that there are.
         columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        trend: of that metric.
         latest: the number of the newest iteration.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
             no two whose nodes are on record.

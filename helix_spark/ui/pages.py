@@ -44,7 +44,6 @@ class Page:
     """A page without its frame.
 
     Attributes:
-        title: in words.
         section: which of the sections it belongs to; the frame marks it.
         workflows: all there are, for the frame.
     """

@@ -154,12 +154,6 @@ class ComparisonView:
 def comparison_view(
     compared: Comparison, tables: Mapping[str, TableDifference] = MappingProxyType({}), *, whole: bool = False
 ) -> ComparisonView:
-    """Return how two iterations differ.
-
-    Args:
-        tables: how the tables among their outputs do.
-        whole: with what is the same in both.
-    """
     before, after = compared.before, compared.after
     found = _nodes(compared)
     shown = tuple(node for node in found if whole or node.differs)

@@ -192,11 +192,7 @@ def view_of_record(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     records: CatalogReader, states: Mapping[str, str] | None = None,
 ) -> IterationView:
-    """Return an iteration on record with these nodes.
-
-    Args:
-        artifacts, states: see `recorded_rows`.
-    """
+    """Return an iteration on record with these nodes; see `recorded_rows`."""
     rows = recorded_rows(record, nodes, artifacts, proofs_of(nodes, records), states)
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""

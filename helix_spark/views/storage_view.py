@@ -24,8 +24,6 @@ class StorageRow:
     Attributes:
         again: seconds to have it again without it, out of what else is stored; None if nobody measured.
         load: seconds to load it; None if it never was.
-        saves: what loading saves each time.
-        per_megabyte: `saves` by 10^6 bytes; 0 for a value, which takes none.
         loaded: how often it was; `last` is the workflow and iteration that did so last.
         current: whether the newest iteration of its workflow has it.
         proof: what is known of whether it comes out the same when it is computed again.
@@ -41,7 +39,7 @@ class StorageRow:
 
     @property
     def saves(self) -> float | None:
-        """Seconds; None if they were never measured."""
+        """Seconds that loading saves each time; None if they were never measured."""
         return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
 
     @property
@@ -63,6 +61,7 @@ class StorageRow:
 
     @property
     def per_megabyte(self) -> float:
+        """Seconds by 10^6 bytes; 0 of a value, which takes none."""
         if self.saves is None:
             return -1.0
         return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else 0.0

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -346,13 +347,8 @@ def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Se
 
 
 def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> int:
-    fitting = 0
-    for place, head in enumerate(heads):
-        room -= max(map(len, (head, *(row[place] for row in rows)))) + 2
-        if room < 0 and fitting:
-            break
-        fitting += 1
-    return fitting
+    ends = accumulate(max(map(len, column)) + 2 for column in zip(heads, *rows, strict=True))
+    return min(len(heads), max(1, sum(end <= room for end in ends)))
 
 
 # Two iterations

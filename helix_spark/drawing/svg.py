@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -38,21 +38,17 @@ def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> Marku
     height = 2 * _MARGIN + (placed.breadth + 1) * (_HEIGHT + _GAP_ACROSS) - _GAP_ACROSS
     return render(
         "graph.svg", graph=graph, styled=styled, linked=linked, height=f"{height:.0f}",
-        width=frame.left[-1] + frame.width[-1] + _MARGIN if frame.left else 2 * _MARGIN,
+        width=sum(frame[-1]) + _MARGIN if frame else 2 * _MARGIN,
         edges=[(edge, edge in graph.fading, *_edge(points, frame)) for edge, points in placed.edges.items()],
         boxes=[
-            (node, *_corner(at, frame), frame.width[at[0]], _small(node))
+            (node, *_corner(at, frame), frame[at[0]][1], _small(node))
             for node in graph.nodes for at in (placed.nodes[node.name],)
         ],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where each layer begins, and how wide its boxes are: as wide as the longest text in it."""
-
-    left: tuple[int, ...]
-    width: tuple[int, ...]
+_Frame = Sequence[tuple[int, int]]
+"""Where each layer begins, and how wide its boxes are: as wide as the longest text in it."""
 
 
 def _frame(graph: DrawnGraph, placed: GraphLayout) -> _Frame:
@@ -64,12 +60,12 @@ def _frame(graph: DrawnGraph, placed: GraphLayout) -> _Frame:
         longest = max(letters * _LETTER, small - _DRUM_ROOM)
         widths[layer] = max(widths[layer], int(longest) + _SIGN_ROOM + _DRUM_ROOM)
     lefts = accumulate((width + _GAP_ALONG for width in widths), initial=_MARGIN)
-    return _Frame(tuple(lefts)[: placed.layers], tuple(widths))
+    return list(zip(lefts, widths, strict=False))
 
 
 def _corner(point: Point, frame: _Frame) -> tuple[float, float]:
     layer, across = point
-    return frame.left[layer], _MARGIN + across * (_HEIGHT + _GAP_ACROSS)
+    return frame[layer][0], _MARGIN + across * (_HEIGHT + _GAP_ACROSS)
 
 
 def _small(node: DrawnNode) -> str:
@@ -79,12 +75,12 @@ def _small(node: DrawnNode) -> str:
 def _edge(points: tuple[Point, ...], frame: _Frame) -> tuple[str, tuple[float, float]]:
     """Return a curve from box to box, level where it passes a layer, and the tip where it ends."""
     x, y = _corner(points[0], frame)
-    at = x + frame.width[points[0][0]]
+    at = x + frame[points[0][0]][1]
     level = y + _HEIGHT / 2
     way = f"M{at:.1f} {level:.1f}"
     for number, point in enumerate(points[1:], 1):
         x, y = _corner(point, frame)
-        far = x + frame.width[point[0]]
+        far = x + frame[point[0]][1]
         end = x - 6 if number == len(points) - 1 else x
         middle = (at + end) / 2
         y += _HEIGHT / 2

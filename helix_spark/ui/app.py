@@ -126,7 +126,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         routes=[Route(path, answer, methods=["GET"]) for path, answer in answers.items()],
         exception_handlers={HTTPException: refused, HelixError: failed},
     )
-    return _Guard(app, {LOCAL, *(name.lower() for name in names)})
+    return _guarded(app, {LOCAL, *(name.lower() for name in names)})
 
 
 def _text(request: Request, name: str) -> str:
@@ -159,31 +159,29 @@ def asset(name: str) -> str:
     return f"{stylesheet('graph.css')}\n{own}" if name == "style.css" else own
 
 
-class _Guard:
-    """Refuses what names another host, and adds the headers to every answer.
+def _guarded(app: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Return an application that refuses what names another host, and adds the headers to every answer.
 
     A page on the web must not read a catalog through a name of its own that leads to this machine.
     """
-
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
-        self._app, self._names = app, frozenset(names)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) == 1 and host_allowed(hosts[0], self._names):
-            await self._app(scope, receive, guarded)
+        if len(hosts) == 1 and host_allowed(hosts[0], names):
+            await app(scope, receive, send_guarded)
         else:
             refusal = PlainTextResponse("this server does not answer to that host name\n", 421)
-            await refusal(scope, receive, guarded)
+            await refusal(scope, receive, send_guarded)
+
+    return serve_guarded
 
 
 def host_allowed(header: str, names: Collection[str]) -> bool:

@@ -15,7 +15,6 @@ from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.history.metrics import Metrics, leaves, metrics_of
 from helix_spark.history.source_rows import source_rows
 from helix_spark.identity.difference import Change, own_changes, parts_from_json
-from helix_spark.identity.parts import Part
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -167,20 +166,8 @@ def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) 
     if before is None or after is None:
         return NodeDifference(name, "added" if before is None else "removed", (), before, after)
     alike = before.declared == after.declared and before.signature == after.signature
-    changes = () if alike else own_changes(parts_of(before.parts), parts_of(after.parts))
+    changes = () if alike else own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
     return NodeDifference(name, _sort(before, after, changes), changes, before, after)
-
-
-def parts_of(text: str) -> tuple[Part, ...]:
-    """Return a signature's parts; what is damaged reads as none.
-
-    >>> parts_of("[[1]]")
-    ()
-    """
-    try:
-        return parts_from_json(text)
-    except (ValueError, TypeError):
-        return ()
 
 
 def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:

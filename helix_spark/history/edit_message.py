@@ -19,8 +19,7 @@ _MOST_NAMES, _MOST_PARTS, _LONGEST = 3, 5, 400
 
 def edit_of(record: IterationRecord) -> str:
     """Return what the edit before an iteration was; empty where nothing was edited, and of older records."""
-    found = mapping(record.plan).get("edit", "")
-    return found if isinstance(found, str) else ""
+    return str(mapping(record.plan).get("edit", ""))
 
 
 def edit_message(

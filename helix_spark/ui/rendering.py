@@ -43,11 +43,8 @@ def _pages() -> Environment:
 
 
 def when(unix: float, form: str = "%Y-%m-%d %H:%M") -> str:
-    """Return a time for people, by this machine's clock; nothing for what is none."""
-    try:
-        return time.strftime(form, time.localtime(unix))
-    except (ValueError, OverflowError, OSError):
-        return ""
+    """Return a time for people, by this machine's clock."""
+    return time.strftime(form, time.localtime(unix))
 
 
 def ticked(text: str) -> Markup:

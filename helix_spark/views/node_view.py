@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
-from helix_spark.history.comparison import parts_of, unrecorded
+from helix_spark.history.comparison import unrecorded
 from helix_spark.history.model_card import ModelCard, card_of
 from helix_spark.history.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
 from helix_spark.history.states import proofs_of, shown_states
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, TablePreview, stored_rows, tables_of
 from helix_spark.history.value_text import PLACE
-from helix_spark.identity.difference import changes, own_changes
+from helix_spark.identity.difference import changes, own_changes, parts_from_json
 from helix_spark.identity.parts import Group
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.views.comparison_view import Line, code_lines
@@ -110,7 +110,7 @@ class NodeView:
         """The kind, label, value and digest of each field of its signature, inputs aside."""
         return [
             (part.group.value, part.label, part.shown or "", part.digest[:12])
-            for part in parts_of(self.node.parts) if part.group is not Group.INPUT
+            for part in parts_from_json(self.node.parts) if part.group is not Group.INPUT
         ]
 
 
@@ -150,7 +150,7 @@ def node_view(
     code, code_before = _text_of(node), _text_of(old) if old else ""
     return NodeView(
         node, row, tuple(one.name for one in nodes if name in one.inputs), before.number if before else None,
-        tuple(map(str, differing(parts_of(old.parts), parts_of(node.parts)))) if old else None,
+        tuple(map(str, differing(parts_from_json(old.parts), parts_from_json(node.parts)))) if old else None,
         code, code_lines(code_before, code) if code_before else (), table, note,
         card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
         recorded_rows(iteration, members if members[1:] else (), {}),

@@ -109,14 +109,13 @@ class TablePreview:
         """
         names = {str(number): name for number, name in enumerate(self.classes)}
         by_class = self.class_columns
-        cells = [[cell_text(row[place]).removesuffix(".0") for place in by_class] for row in self.rows]
-        if not by_class or not all(cell in names for row in cells for cell in row):
+
+        def named(place: int, cell: Any) -> Any:
+            return names.get(cell_text(cell).removesuffix(".0")) if place in by_class else cell
+
+        rows = tuple(tuple(named(place, cell) for place, cell in enumerate(row)) for row in self.rows)
+        if not by_class or any(row[place] is None for row in rows for place in by_class):
             return self
-        named = [dict(zip(by_class, (names[cell] for cell in row), strict=True)) for row in cells]
-        rows = tuple(
-            tuple(renamed.get(place, cell) for place, cell in enumerate(row))
-            for row, renamed in zip(self.rows, named, strict=True)
-        )
         columns = [(name, "string" if place in by_class else kind) for place, (name, kind) in enumerate(self.columns)]
         heads = [head.removesuffix(".0") for head in self.names[1:]]
         if (self.names[0] in _CROSSED or self.across in _BY_CLASS) and all(head in names for head in heads):

@@ -13,13 +13,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.catalog_commands import catalog_commands
-from helix_spark.cli.options import (
-    CommandSettings,
-    exit_code,
-    fix_hash_seed,
-    read_settings,
-    report_errors,
-)
+from helix_spark.cli.options import CommandSettings
 from helix_spark.cli.output_files import checkout, export, history
 from helix_spark.cli.process_state import process_start
 from helix_spark.cli.server_commands import server
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 
     Work = WorkflowFile | ScriptFile
 
-__all__ = ["exit_code", "helix", "main"]
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=options.EXIT_CODES)
 @click.version_option(package_name="helix-spark")
@@ -56,7 +48,7 @@ def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]]
         @wraps(function)
         def command(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
             work = _find_target(target, arguments, settings)
-            place = read_settings(work.path, **{name: one for name, one in given.items() if name not in own})
+            place = options.read_settings(work.path, **{name: one for name, one in given.items() if name not in own})
             function(work, place, **{name: one for name, one in given.items() if name in own})
 
         return options.command(*given_options, context_settings={"ignore_unknown_options": True})(command)
@@ -182,22 +174,22 @@ def main(factory: Factory | Workflow | None = None) -> None:
     if is_loading():
         return
     if factory is None:
-        fix_hash_seed()
+        options.fix_hash_seed()
         helix(obj=process_start())
         return
     from helix_spark.cli.author_file import given_to_main
 
     with AUTHOR_SEEDS.untouched():
-        with report_errors():
+        with options.report_errors():
             build, name, path = given_to_main(factory)
-            fix_hash_seed(path)
+            options.fix_hash_seed(path)
 
         @options.command(
             options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
         )
         def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
             named = WorkflowFile(path, None, settings, build)
-            named.run(read_settings(path, **given), message, quiet=quiet, as_json=as_json)
+            named.run(options.read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
         command(obj=process_start())
 

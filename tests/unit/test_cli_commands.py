@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.author_file import load_file
-from helix_spark.cli.main import exit_code, helix, main
+from helix_spark.cli.main import helix, main
+from helix_spark.cli.options import exit_code
 from helix_spark.errors import (
     CatalogError,
     HelixError,

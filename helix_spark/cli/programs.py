@@ -50,10 +50,6 @@ class ScriptFile:
     path: Path
     arguments: Sequence[str]
 
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
     def run(
         self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> NoReturn:

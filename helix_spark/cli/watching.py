@@ -163,7 +163,8 @@ def _watch(
 def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
-    last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
+    name = script.path.stem
+    last, record = last_ended(catalog, name), RecordedAnswers(catalog, name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)
     seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)
     unproven = [
@@ -174,7 +175,7 @@ def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: Comm
         tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "
              f"{place.audit_seconds:.0f}; `helix audit {script.path}` makes one")
     elif unproven:
-        auditor.audit_when_idle(turn, script.name, unproven, begin)
+        auditor.audit_when_idle(turn, name, unproven, begin)
 
 
 def _command(script: ScriptFile, place: CommandSettings) -> list[str]:

@@ -84,10 +84,6 @@ class Trend:
     best: int | None
     breaks: frozenset[int]
 
-    @property
-    def latest(self) -> int:
-        return max(self.values)
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:

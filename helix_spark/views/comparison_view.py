@@ -147,7 +147,7 @@ class ComparisonView:
         """What differs in the text of functions, by node; in the workflow's file, where a node changed by what is not
         in its own function: a helper, a constant, a declaration."""
         if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
-            return {"the workflow's file": diff_lines(self.compared.file_diff[2:])}
+            return {"the workflow's file": diff_lines(self.compared.file_diff)}
         return {node.name: node.code for node in self.nodes if node.code}
 
 
@@ -187,7 +187,7 @@ def _nodes(compared: Comparison) -> list[ShownNode]:
     seconds = compared.seconds
     return [
         ShownNode(
-            one.name, one.sort, one.changes, one.before, one.after, diff_lines(compared.code.get(one.name, ())[2:]),
+            one.name, one.sort, one.changes, one.before, one.after, diff_lines(compared.code.get(one.name, ())),
             (was.get(one.name, ""), became.get(one.name, "")),
             _seconds(one.name, *seconds.get(one.name, (None, None))),
         )
@@ -201,13 +201,13 @@ def code_lines(before: str, after: str) -> tuple[Line, ...]:
     >>> code_lines("a\\nb\\n", "a\\nc\\n")
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
     """
-    return diff_lines(text_diff(before, after, "", "")[2:])
+    return diff_lines(text_diff(before, after, "", ""))
 
 
 def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
     """Return the lines of a unified difference without its head."""
     lines: list[Line] = []
-    for place, line in enumerate(unified):
+    for place, line in enumerate(unified[2:]):
         if line.startswith("@@"):
             if place:
                 lines.append(("gap", ""))

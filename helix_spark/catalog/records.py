@@ -87,6 +87,7 @@ class _Summary(TypedDict, total=False):
     doubts: dict[str, str]
     metrics: list[_Metric]
     tables: dict[str, str]
+    evaluated: dict[str, float]
     edit: str
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from helix_spark.costs.forecast import forecast
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
 from helix_spark.planner.demands import Outlook, Recall, frontiers, outlook, recall, recalls
@@ -20,8 +21,8 @@ from helix_spark.planner.storage import (
     OtherArtifact,
     PlanningProblem,
     Policy,
-    default_scenarios,
     execution_problem,
+    scenarios,
 )
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.workflow.operators import Kind
@@ -56,8 +57,9 @@ class Joint:
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`. Without a plan in time, it falls back and says so."""
         start = time.perf_counter()
-        if not problem.scenarios:
-            problem = replace(problem, scenarios=default_scenarios(problem))
+        if not problem.scenarios:  # nothing but the kinds of nodes tells what may come next
+            kinds = {node.name: node.kind for node in problem.nodes}
+            problem = replace(problem, scenarios=scenarios(forecast(kinds), {}))
         ahead = frontiers(problem)
         chosen = candidates(problem, ahead.hazard, self.small)
         kept = certain(problem, ahead, chosen)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from helix_spark.costs.forecast import Prospect, forecast
+from helix_spark.costs.forecast import Prospect
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
 
 
@@ -224,11 +224,6 @@ def scenarios(prospects: Iterable[Prospect], versions: Mapping[int, Version]) ->
         )
         for one in prospects
     )
-
-
-def default_scenarios(problem: PlanningProblem) -> tuple[Scenario, ...]:
-    """Return what may come next when only the kinds of the nodes are known."""
-    return scenarios(forecast({node.name: node.kind for node in problem.nodes}), {})
 
 
 # What results are made from, whichever versions had them

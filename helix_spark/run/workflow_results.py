@@ -212,10 +212,10 @@ class DataRead:
         A change stays one, also where all is put back. Files are read, once each: a disk on the network may keep no
         time of change.
         """
-        if name not in self._changes:
-            found = (self._change(name, one) for one in self._reads(name))
-            if (how := next((how for how in found if how is not None), None)) is not None:
+        for one in self._reads(name) if name not in self._changes else ():
+            if (how := self._change(name, one)) is not None:
                 self._changes[name] = how
+                break
         return self._changes.get(name)
 
     @property
@@ -257,7 +257,4 @@ class DataRead:
 
 def _may_change(what: Readable) -> bool:
     """Return whether data may change: not copied tables in memory, nor what the author names the version of."""
-    match what:
-        case Path() | FileSource(version=None) | DeltaSource():
-            return True
-    return False
+    return isinstance(what, Path | DeltaSource) or (isinstance(what, FileSource) and what.version is None)

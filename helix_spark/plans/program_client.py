@@ -74,9 +74,6 @@ class _Nowhere:
     """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
     of this process, would disturb."""
 
-    def close(self) -> None:
-        pass
-
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)

@@ -18,7 +18,6 @@ from helix_spark.answers.session_state import View, counts_at_analysis
 from helix_spark.plans.answer_gate import rows_answered
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.sql_texts import read_statement
-from helix_spark.plans.written_plan import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ class SessionCommands:
 
     def _keep(self, step: FrameStep, plan: Any) -> None:
         if step.number not in self.served.analysed:
-            relation = written(plan, self.analyses.client)
+            relation = plan.plan(self.analyses.client)
             keep = partial(self.served.keep_analysed, step.number, relation, lambda: step.plan() is not None)
             if self.served.is_informed:
                 keep()

@@ -36,12 +36,6 @@ def relation_of(frame: ConnectFrame) -> Relation:
     return relation
 
 
-def written(plan: Any, client: Any) -> Relation:
-    """Return the relation of a step of pyspark's with all that it reads, for a client."""
-    relation: Relation = plan.plan(client)
-    return relation
-
-
 class StepWriter:
     """Writes each relation of a plan once, for a client, with holes for what it reads."""
 

@@ -29,7 +29,6 @@ from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.plans.recorded_call import classic
-from helix_spark.plans.written_plan import written
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -196,7 +195,7 @@ class Watcher:
     def look_at(self, node: Node, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no function was seen to build."""
         client: Any = self.sessions.get().client
-        parts = list(messages(expression_of(made, client) if is_column(made) else written(made._plan, client)))
+        parts = list(messages(expression_of(made, client) if is_column(made) else made._plan.plan(client)))
         self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
 
     def _judge(

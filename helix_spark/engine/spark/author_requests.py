@@ -22,7 +22,6 @@ from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere, view_n
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.plans.sql_texts import is_generated, read_statement
-from helix_spark.plans.written_plan import written
 
 DECLARE = "make it a source of the workflow, or name it in depends_on="
 
@@ -53,7 +52,7 @@ class AuthorRequests:
 
     def note_table(self, frame: Any) -> None:
         """Note what the plan of a table says that no request may have said so far."""
-        self._note_message(written(frame._plan, frame._session.client), "")
+        self._note_message(frame._plan.plan(frame._session.client), "")
 
     def _note_message(self, what: Any, place: str) -> None:
         for part, its_place in self._new_parts(what, place):

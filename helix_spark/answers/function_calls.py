@@ -57,6 +57,7 @@ class FunctionCall:
     Attributes:
         given: what the function is called with.
         answerer: answers what it asks.
+        terms: what it asks, as a script would ask it.
         values: what stands in its plans by place: a function with what it returns, or the class of a table function.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
         origin: of the table or the model that it returned, where a script can say it.
@@ -65,6 +66,7 @@ class FunctionCall:
 
     given: CallInputs
     answerer: Answerer
+    terms: ScriptTerms
     values: list[Any] = field(default_factory=list)
     refused: str = ""
     origin: ScriptOrigin | None = None
@@ -174,12 +176,6 @@ class FunctionCall:
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
         return self.refused or next((_ASKED_FOR[one.question.sort] for one in self.answerer.asked if one.fresh), "")
-
-    @property
-    def terms(self) -> ScriptTerms:
-        """What it asks, as a script would ask it."""
-        assert isinstance(self.answerer.record, ScriptTerms)
-        return self.answerer.record
 
     @property
     def registers(self) -> bool:
@@ -305,7 +301,7 @@ def begin(
     known = record if record is not None and given.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"
     answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
-    return FunctionCall(given, answerer)
+    return FunctionCall(given, answerer, known)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:

@@ -154,8 +154,8 @@ class PersistedTables:
 
     def with_stored(self, request: Any) -> Any:
         """Return a request that reads stored tables where they stand in for what made them."""
-        def find(relation: Any) -> Any:
-            table = self.table_of(relation)
+        def find(number: int) -> Any:
+            table = self._tables.get(number)
             return None if table is None or table.forgotten or not table.is_reused else table.stand_in()
 
         return substituted(request, find)

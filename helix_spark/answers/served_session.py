@@ -24,10 +24,9 @@ from helix_spark.answers.sent_requests import (
     server_message,
 )
 from helix_spark.answers.served_models import Record, ServedModels
-from helix_spark.answers.stored_tables import with_stand_ins
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, sort_of, substituted
 
 
 class Server(Protocol):
@@ -169,7 +168,7 @@ class ServedSession:
         part = shared_part(question.what)
         if shared is None or part is None:
             return request
-        return with_stand_ins(request, {part.common.plan_id: shared.relation})
+        return substituted(request, {part.common.plan_id: shared.relation}.get)
 
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""
@@ -197,7 +196,7 @@ class ServedSession:
         """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(request)
         self.resolve_reads(asked_of(request))
-        return as_new(with_stand_ins(live, self.analysed) if self.analysed else live)
+        return as_new(substituted(live, self.analysed.get) if self.analysed else live)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
         """A relation of the program's as it is sent, once the server holds all that it refers to."""

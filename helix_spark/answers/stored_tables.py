@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.cells import Number, parsed_schema
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of, substituted
+from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -210,11 +210,6 @@ def _looks_below(message: Any, *, named: bool) -> bool:
         case "SQL" | "Expression.UnresolvedRegex":
             return named
     return False
-
-
-def with_stand_ins(request: Any, stand_ins: Mapping[int, Any]) -> Any:
-    """Return a copy of a request with what stands in for some of the relations in it, by their ids."""
-    return substituted(request, lambda one: stand_ins.get(one.common.plan_id))
 
 
 def partitions_told(responses: Iterable[Any]) -> int | None:

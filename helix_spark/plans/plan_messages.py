@@ -36,15 +36,15 @@ def relations_in(message: Message) -> Iterator[Any]:
                 waiting.extend(parts_of(one))
 
 
-def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
+def substituted(message: Any, find: Callable[[int], Any]) -> Any:
     """Return a copy of a message with other relations in the places of some, the outermost first: those that `find`
-    returns, unless it is None."""
+    returns for the ids of their plans, unless it is None."""
     copy = type(message)()
     copy.CopyFrom(message)
     waiting = [copy]
     while waiting:
         one = waiting.pop()
-        if sort_of(one) == "Relation" and (other := find(one)) is not None:
+        if sort_of(one) == "Relation" and (other := find(one.common.plan_id)) is not None:
             one.CopyFrom(other)
         else:
             waiting.extend(parts_of(one))

@@ -125,15 +125,15 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
         from helix_spark.program.program_record import keep_answers, tally_of
 
         nonlocal told
-        answerer, record = program.answerer, program.record
-        if answerer is None or record is None or not (new := answerer.asked[told:]):
+        answerer = program.answerer
+        if answerer is None or not (new := answerer.asked[told:]):
             return
         told += len(new)
         try:
             keep_answers(program, new)
         except HelixError as error:
             tell(f"what this cell asked is not on record: {error}")
-        if text := tally_of(new, record).cell_text:
+        if text := tally_of(new, program.record).cell_text:
             print(f"helix: {text}")
 
     def place(file: str, line: int) -> str:

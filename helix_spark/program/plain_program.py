@@ -30,7 +30,7 @@ from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
 from helix_spark.errors import Location
 from helix_spark.forks import Birthplace, ending_children
-from helix_spark.hermetic.task import Purpose, written_for
+from helix_spark.hermetic.task import written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.plans.program_client import (
@@ -80,10 +80,10 @@ class PlainProgram:
     provenance: Provenance = field(default_factory=Provenance)
     answerer: Answerer | None = None
     server: ProgramServer | None = None
-    record: RecordedAnswers | None = None
+    record: RecordedAnswers = field(init=False)
     home: Birthplace = field(default_factory=Birthplace)
     on_need: Callable[[NeedsClassic], None] = lambda _: None
-    watched: WatchedFunctions | None = None
+    watched: WatchedFunctions = field(init=False)
     refused: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _session: Any = None
@@ -91,6 +91,10 @@ class PlainProgram:
     _launched_with: dict[str, str] | None = None
     _functions: dict[bytes, FunctionCode] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
+
+    def __post_init__(self) -> None:
+        self.record = RecordedAnswers(self.catalog, self.name, tell=self.tell)
+        self.watched = WatchedFunctions(self.record.reads, watched=False)
 
     def session(self, options: dict[str, str]) -> Any:
         """Return the session that ``SparkSession.builder...getOrCreate()`` gives; made when it is first asked for."""
@@ -128,7 +132,7 @@ class PlainProgram:
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
         code = code_of(value[0] if isinstance(value, tuple) else value)
-        with written_for(Purpose("") if self.watched is None else self.watched.purpose(code.digest)):
+        with written_for(self.watched.purpose(code.digest)):
             pickled = pickle()
         self._functions[pickled] = code
         return pickled
@@ -158,16 +162,12 @@ class PlainProgram:
         given, address = self._settings_and_address(options)
         if self.server is None:
             self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell)
-            self.record = RecordedAnswers(
-                self.catalog, self.name, "" if self.shares_catalog else self.server.elsewhere, tell=self.tell
-            )
             self._data.elsewhere = self.server.elsewhere
-        assert self.record is not None
+            self.record.elsewhere = "" if self.shares_catalog else self.server.elsewhere
         initial = settings_of_server(address) if address else planned_settings(given, defaults=as_spark_has_it())
         self._master = initial["spark.master"]
-        if self.watched is None:
-            is_here = not self.server.elsewhere and self._master.startswith("local")
-            self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
+        if self._launched_with is None and not self.server.elsewhere and self._master.startswith("local"):
+            self.watched.watched, self.watched.home = True, str(self._data.folder)
         users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
         user = "" if address else digest(str(os.getuid()), *users)  # in whose name a server of our own works
         signer = Signer(around_script(initial, given), SessionState(), self._data, self._functions, self.watched, user)
@@ -223,8 +223,7 @@ class PlainProgram:
             return self.begun
 
     def close(self) -> None:
-        if self.watched is not None:
-            self.watched.close()
+        self.watched.close()
         if self.server is not None:
             self.server.stop()
 

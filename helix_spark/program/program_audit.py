@@ -64,7 +64,7 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
 
     def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
         row, again = questions[name], questions[name].answer
-        if program.record is None or not row.fresh or not again or row.kind == "learner":
+        if not row.fresh or not again or row.kind == "learner":
             return None
         if not (earlier := program.record.answer(row.identity)):
             return None
@@ -88,8 +88,7 @@ def _doubt(
         handles = questions[name].question.handles
         fits = (handle.removeprefix(HANDLE) for handle in handles if handle.startswith(HANDLE))
         doubts |= dict.fromkeys((questions[name].identity, *fits, *tables), why)
-    if program.record is not None:
-        program.record.append(0, doubts=doubts.items())
+    program.record.append(0, doubts=doubts.items())
     program.catalog.append_results([
         replace(row.record, random=doubts[row.record.signature])
         for row in rows if row.record.signature in doubts and row.name not in reasons

@@ -166,7 +166,6 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
     """Return questions as they are recorded, of no iteration yet. Why each was asked of Spark, or not, is told by what
     its line was made of in the last iteration."""
     last, record = last_ended(program.catalog, program.name), program.record
-    assert record is not None
     before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
     nodes = [
         NodeRecord(
@@ -193,9 +192,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
 
 def _reads(question: Question, program: PlainProgram) -> tuple[str, ...]:
     """Return the places that a question reads by itself, in its plan and in the Python functions of that."""
-    in_workers = () if program.watched is None else (
-        place for code, _ in question.code for place in program.watched.places(code)
-    )
+    in_workers = (place for code, _ in question.code for place in program.watched.places(code))
     places = dict.fromkeys((*places_read(question.reads, [question.what], program.folder), *in_workers))
     return tuple(place[:LONGEST_PLACE] for place in places)
 

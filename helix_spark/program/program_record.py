@@ -37,8 +37,8 @@ from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
     """Record a run that has ended, store what is worth keeping of it, and return its iteration; None if it asked Spark
     nothing."""
-    answerer, record = program.answerer, program.record
-    if answerer is None or record is None:
+    answerer = program.answerer
+    if answerer is None:
         return None
     if program.begun is not None and program.begun.status != "running":  # an interrupt came while results were stored
         return program.begun
@@ -49,7 +49,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     to_keep = not isinstance(error, KeyboardInterrupt)
     try:
         rows = rows_of_program(program)
-        values = _evaluated(rows, record)
+        values = _evaluated(rows, program.record)
         _record_answers(answerer.asked, program, begun.number)
         answerer.served.is_over = True
         nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
@@ -105,9 +105,8 @@ def _edit(
 def _record_answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> None:
     """Record answers, and what Python functions were seen to read for them."""
     assert program.answerer is not None
-    assert program.record is not None
     found = ((one.identity, one) for one in (*program.answerer.analyses.take(), *asked))
-    program.record.append(number, found, reads=() if program.watched is None else program.watched.learned())
+    program.record.append(number, found, reads=program.watched.learned())
 
 
 def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dict[str, Any]:
@@ -147,7 +146,6 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     """Tell in a line how a recorded run went. It saved at most what an earlier run took."""
     assert program.answerer is not None
-    assert program.record is not None
     tally = tally_of(program.answerer.asked, program.record)
     earlier = (one.seconds for one in program.catalog.iterations(program.name) if one.number < ended.number)
     tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))

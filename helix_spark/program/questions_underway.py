@@ -145,7 +145,7 @@ class QuestionsUnderway:
         server = program.server
         starts = server is not None and not server.address
         session_seconds = 0.0
-        if last is not None and record is not None:
+        if last is not None:
             # Tables are made within the questions that read them, and take no time of their own.
             nodes = [one for one in program.catalog.nodes(last) if one.kind != "table"]
             self._kept = frozenset(one.signature for one in nodes if record.is_kept(one.signature))

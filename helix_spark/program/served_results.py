@@ -103,7 +103,6 @@ class ServedResults(Retention):
 
     def _costs(self, row: AnsweredQuestion) -> NodeCosts:
         record, stored = self.program.record, self.records.view.artifacts.get(row.identity)
-        assert record is not None
         seconds = row.seconds if row.fresh else record.seconds(row.identity)
         fitted = "" if row.kind == "table" else fitted_class(row.question.what)
         if row.kind != "table" and not fitted:  # its answer is on record, which takes no room

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.recorded_call import builds, replaces, script, settle
-from helix_spark.plans.written_plan import StepWriter
+from helix_spark.plans.written_plan import StepWriter, holes
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.proto import Relation
@@ -79,14 +79,15 @@ def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, Relation]
     waiting, done = [frame._plan._plan_id], set[int]()
     while waiting:
         number = waiting[-1]
-        below = [one for one in writer.read_by(number) if one not in known and one not in done]
+        read = (hole.common.plan_id for hole in holes(writer.written(number)))
+        below = [one for one in read if one not in known and one not in done]
         if below:
             waiting.extend(below)
             continue
         waiting.pop()
         if number not in known and number not in done:
             done.add(number)
-            yield writer.step(number), writer.written(number)
+            yield writer.plans[number], writer.written(number)
 
 
 def schema_request(frame: Any) -> Any:

@@ -41,14 +41,14 @@ class StepWriter:
 
     def __init__(self, client: Any, top: Any) -> None:
         self.writing: Any = None
+        self.plans: dict[int, Any] = {top._plan_id: top}  # and those that holes are left for
         self._client = client
-        self._plans: dict[int, Any] = {top._plan_id: top}
         self._relations: dict[int, Any] = {}
 
     def written(self, plan_id: int) -> Any:
         """Return the relation of the plan, or of one that a hole was left for, with holes."""
         if plan_id not in self._relations:
-            self.writing = self._plans[plan_id]
+            self.writing = self.plans[plan_id]
             token = _APART.set(self)
             try:
                 self._relations[plan_id] = self.writing.plan(self._client)
@@ -56,17 +56,10 @@ class StepWriter:
                 _APART.reset(token)
         return self._relations[plan_id]
 
-    def step(self, plan_id: int) -> Any:
-        """Return the plan itself, or one that a hole was left for."""
-        return self._plans[plan_id]
-
-    def read_by(self, plan_id: int) -> list[int]:
-        return [hole.common.plan_id for hole in holes(self.written(plan_id))]
-
     def hole(self, plan: Any) -> Any:
         import pyspark.sql.connect.proto as pb
 
-        self._plans[plan._plan_id] = plan
+        self.plans[plan._plan_id] = plan
         return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
 
 

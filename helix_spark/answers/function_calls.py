@@ -163,10 +163,6 @@ class FunctionCall:
         with self.under_way():
             return function(**self._placeholders, **arguments)
 
-    def end(self) -> None:
-        """Delete the call's models from the server, and release the answers that it kept."""
-        self.answerer.end()
-
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Make pyspark work for this call while the author's code runs."""

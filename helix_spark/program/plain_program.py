@@ -84,13 +84,13 @@ class PlainProgram:
     home: Birthplace = field(default_factory=Birthplace)
     on_need: Callable[[NeedsClassic], None] = lambda _: None
     watched: WatchedFunctions = field(init=False)
+    data: DataVersions = field(default_factory=DataVersions)
     refused: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _session: Any = None
     _master: str = ""
     _launched_with: dict[str, str] | None = None
     _functions: dict[bytes, FunctionCode] = field(default_factory=dict)
-    _data: DataVersions = field(default_factory=DataVersions)
 
     def __post_init__(self) -> None:
         self.record = RecordedAnswers(self.catalog, self.name, tell=self.tell)
@@ -119,11 +119,6 @@ class PlainProgram:
     def shares_catalog(self) -> bool:
         """Whether its server reads and writes what the catalog stores."""
         return self.server is None or not self.server.elsewhere or all(map(is_remote, self.catalog.roots))
-
-    @property
-    def folder(self) -> Path:
-        """Where its relative paths begin."""
-        return self._data.folder
 
     @property
     def name(self) -> str:
@@ -162,15 +157,15 @@ class PlainProgram:
         given, address = self._settings_and_address(options)
         if self.server is None:
             self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell)
-            self._data.elsewhere = self.server.elsewhere
+            self.data.elsewhere = self.server.elsewhere
             self.record.elsewhere = "" if self.shares_catalog else self.server.elsewhere
         initial = settings_of_server(address) if address else planned_settings(given, defaults=as_spark_has_it())
         self._master = initial["spark.master"]
         if self._launched_with is None and not self.server.elsewhere and self._master.startswith("local"):
-            self.watched.watched, self.watched.home = True, str(self._data.folder)
+            self.watched.watched, self.watched.home = True, str(self.data.folder)
         users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
         user = "" if address else digest(str(os.getuid()), *users)  # in whose name a server of our own works
-        signer = Signer(around_script(initial, given), SessionState(), self._data, self._functions, self.watched, user)
+        signer = Signer(around_script(initial, given), SessionState(), self.data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
         own = _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
@@ -178,7 +173,7 @@ class PlainProgram:
             signer, record, self.server, own, self.tell, self.rerun_effects, self.mode,
             asked, self.following,
         )
-        self._data.settings = lambda: {**initial, **signer.state.now.settings}
+        self.data.settings = lambda: {**initial, **signer.state.now.settings}
         session = open_session(self.answerer, initial, address)
         # A server may have been started before anybody knew what this session would be given.
         its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial

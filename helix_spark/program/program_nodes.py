@@ -193,7 +193,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
 def _reads(question: Question, program: PlainProgram) -> tuple[str, ...]:
     """Return the places that a question reads by itself, in its plan and in the Python functions of that."""
     in_workers = (place for code, _ in question.code for place in program.watched.places(code))
-    places = dict.fromkeys((*places_read(question.reads, [question.what], program.folder), *in_workers))
+    places = dict.fromkeys((*places_read(question.reads, [question.what], program.data.folder), *in_workers))
     return tuple(place[:LONGEST_PLACE] for place in places)
 
 

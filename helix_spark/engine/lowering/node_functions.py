@@ -111,7 +111,7 @@ def _called_as_program(
                 returned = call.returned_model(returned)
             return checked(node, returned, watcher)
         finally:
-            call.end()
+            call.answerer.end()
 
 
 def _called_in_classic(

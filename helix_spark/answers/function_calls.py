@@ -187,7 +187,6 @@ class FunctionCall:
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
-        """Capture what the function returned."""
         with self.under_way():
             return self._look_at(returned)
 

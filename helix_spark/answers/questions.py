@@ -196,7 +196,6 @@ class Signer:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
     def _view(self, name: str, binding: Binding, found: _Found) -> None:
-        """Note what a view shows."""
         view = binding.views[name]
         shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
         found.means.append((name, shown.identity))

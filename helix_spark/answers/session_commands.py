@@ -44,7 +44,6 @@ class SessionCommands:
         return self.change(request)
 
     def function(self, made: Any, request: Any) -> list[Any]:
-        """Register a Python function."""
         question = self.signer.question("rows", made)
         # What it reads in workers is asked again by each question that calls it.
         read = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
@@ -59,7 +58,6 @@ class SessionCommands:
         return self.change(request)
 
     def set(self, kind: str, operation: Any, request: Any) -> Any:
-        """Set or unset settings."""
         import pyspark.sql.connect.proto as pb
 
         asked = getattr(operation, kind)
@@ -217,7 +215,6 @@ def _rows(kind: str, values: Sequence[Any]) -> list[Any]:
 
 
 def _relation(columns: Mapping[str, Sequence[str]]) -> Any:
-    """A relation of some rows."""
     import pyarrow as pa
     import pyspark.sql.connect.proto as pb
 

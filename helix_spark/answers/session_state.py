@@ -73,7 +73,6 @@ class SessionState:
         self.now = replace(self.now, settings={name: one for name, one in changed.items() if one is not None})
 
     def show(self, name: str, view: View) -> None:
-        """Note a view."""
         self.now = replace(self.now, views={**self.now.views, name: view})
 
 

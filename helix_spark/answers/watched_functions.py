@@ -85,7 +85,6 @@ class WatchedFunctions:
         return ((code, replace(self._known[code], drew=False).to_json()) for code in learned)
 
     def close(self) -> None:
-        """Stop watching."""
         self._reports.close()
 
     def _learn(self, code: str, seen: Seen) -> None:

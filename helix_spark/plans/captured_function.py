@@ -73,7 +73,6 @@ class CapturedFunction:
 
     @property
     def has_code(self) -> bool:
-        """True if Python functions are in it."""
         return bool(self.code)
 
     @property
@@ -83,7 +82,6 @@ class CapturedFunction:
 
     @property
     def is_slow(self) -> bool:
-        """True if it was slow to call."""
         return self.seconds > SLOW_SECONDS
 
     def place_of(self, column: str) -> str:

@@ -85,7 +85,6 @@ def prepare() -> None:
 
 
 def frame_of(spark: Any, relation: Any) -> ConnectFrame:
-    """Return the table of a relation."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     return DataFrame(_given_class()(relation), spark)

@@ -147,7 +147,6 @@ class PlainProgram:
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """See `Answerer.save`."""
         if self.answerer is None:
             write()
         else:

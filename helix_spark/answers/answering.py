@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
@@ -118,7 +119,6 @@ class Answerer:
     def _answer_here(self, request: Any) -> Any | None:
         """Answer an analysis without a server: what the program persists, types that it writes as text. None where only
         Spark can."""
-        import pyspark.sql.connect.proto as pb
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         what, made = asked_of(request), pb.AnalyzePlanResponse()
@@ -148,8 +148,6 @@ class Answerer:
         return made
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        import pyspark.sql.connect.proto as pb
-
         self.served.like, operation = request, request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
@@ -167,8 +165,6 @@ class Answerer:
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         """End all that runs: the server knows what it runs by other ids than the client."""
-        import pyspark.sql.connect.proto as pb
-
         self.served.interrupt()
         return of_session(pb.InterruptResponse(), request)
 
@@ -217,8 +213,6 @@ class Answerer:
         return self._unfollowed(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
-        import pyspark.sql.connect.proto as pb
-
         match command.WhichOneof("command"):
             case "delete":
                 self.served.models.release(one.id for one in command.delete.obj_refs)
@@ -240,8 +234,6 @@ class Answerer:
         return self.served.send(request)
 
     def _sql(self, command: Any, request: Any) -> list[Any]:
-        import pyspark.sql.connect.proto as pb
-
         asked = command.input if command.HasField("input") else pb.Relation(sql=pb.SQL(query=command.sql))
         query = next((one.query for one in messages(asked) if sort_of(one) == "SQL"), "")
         if query and read_statement(query).asks:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Signer, Sort, code_of
@@ -316,8 +317,6 @@ def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
 
 def _input_view(signature: str) -> View:
     """Return the view that an input's name refers to in a plan: a table of that signature."""
-    import pyspark.sql.connect.proto as pb
-
     table = pb.CachedRemoteRelation(relation_id=f"{HANDLE}{digest(signature)}")
     return View(pb.Relation(cached_remote_relation=table), {})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ml_command, ours
 from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
@@ -72,8 +73,6 @@ class PersistedTable:
 
     def stand_in(self) -> Any:
         """Return the relation that takes its place, under the same id."""
-        import pyspark.sql.connect.proto as pb
-
         if self.stored is not None:
             return stand_in(self.relation, self.stored)
         rows = pb.CachedRemoteRelation(relation_id=self.held)
@@ -189,8 +188,6 @@ class SharedSubplans:
     def shared_by(self, question: Question) -> PersistedTable | None:
         """Return the table that takes the place of what a noted question has in common with another; None if there is
         none."""
-        import pyspark.sql.connect.proto as pb
-
         part = shared_part(question.what)
         table = None if part is None else self._made_of(part)
         if table is None:

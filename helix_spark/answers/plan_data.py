@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.identity.data_version import ObjectSource, SignedData, identify, paths_of, place_of
 from helix_spark.plans.plan_columns import INPUT
@@ -202,8 +203,6 @@ class WrittenPlace:
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
     """Return where a command writes; None where that is no path on a disk of this machine. Relative paths begin in a
     folder."""
-    import pyspark.sql.connect.proto as pb
-
     if command.WhichOneof("command_type") == "ml_command":
         path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite
     else:

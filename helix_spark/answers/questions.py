@@ -12,6 +12,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, UnknownDataError, on_this_machine
 from helix_spark.answers.sent_requests import HELPER, handle_in, ml_command, stage_class, with_handles
 from helix_spark.answers.session_state import Binding, SessionState, View
@@ -398,7 +399,5 @@ def _keys_of(operation: Any) -> tuple[str, ...] | None:
 @cache
 def _analyses() -> Mapping[str, str]:
     """Return the field of the response, by the message that asks for an analysis."""
-    import pyspark.sql.connect.proto as pb
-
     fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
     return {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}

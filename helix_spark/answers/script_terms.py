@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer, has_one_row
 from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, maker_of, ml_command, with_handles
 from helix_spark.answers.served_models import Record
@@ -40,8 +41,6 @@ class ScriptOrigin:
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
     """The origin of a table of files, read by ``spark.read``; None where its author vouches for its version, or a
     script's reader would take a path for a pattern."""
-    import pyspark.sql.connect.proto as pb
-
     if source.version is not None or any(set(path) & _OF_PATTERNS for path in source.paths):
         return None
     read = pb.Read.DataSource(

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
     asked_of,
@@ -160,8 +161,6 @@ class ServedModels:
         self._delete(gone)
 
     def _delete(self, gone: Sequence[str]) -> None:
-        import pyspark.sql.connect.proto as pb
-
         if gone:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
             with suppress(rpc_error()):  # one that the server holds on to takes room, and nothing else
@@ -234,8 +233,6 @@ class ServedModels:
 
     def _read_model(self, handle: str, name: str, folder: str) -> bool:
         """Return whether the server could read a stored model."""
-        import pyspark.sql.connect.proto as pb
-
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
         try:
             found = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
@@ -154,8 +155,6 @@ class ServedSession:
         return found
 
     def _ask_again(self, question: Question) -> None:
-        import pyspark.sql.connect.proto as pb
-
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is made again of other data than before: {changed}")
         request = ours(pb.ExecutePlanRequest, self.like)
@@ -214,8 +213,6 @@ class ServedSession:
             number: its plan id, by which it is substituted from now on.
             is_wanted: tells whether the program may still use it.
         """
-        import pyspark.sql.connect.proto as pb
-
         if number in self.analysed or not is_wanted():
             return
         name = f"helix_{self.like.session_id.replace('-', '')}_{number}"
@@ -298,8 +295,6 @@ class ServedSession:
 
     def interrupt(self) -> None:
         """End all that the server runs in the session."""
-        import pyspark.sql.connect.proto as pb
-
         if self.server is None or not self.is_informed or self.server.how_ended():
             return
         asking = ours(pb.InterruptRequest, self.like)
@@ -324,8 +319,6 @@ class ServedSession:
 
     def _forget(self, table: PersistedTable) -> None:
         """Release a table on the server, if it keeps it."""
-        import pyspark.sql.connect.proto as pb
-
         if table.is_registered and not table.forgotten:
             asking = ours(pb.AnalyzePlanRequest, table.request)
             asking.unpersist.relation.CopyFrom(table.relation)
@@ -348,8 +341,6 @@ class ServedSession:
 
     def run_ml(self, command: Any) -> list[Any]:
         """Run a command of Spark ML of our own."""
-        import pyspark.sql.connect.proto as pb
-
         request = ours(pb.ExecutePlanRequest, self.like)
         request.plan.command.ml_command.CopyFrom(command)
         return list(self.stub().ExecutePlan(request))
@@ -357,8 +348,6 @@ class ServedSession:
     def resolve_reads(self, what: Any) -> None:
         """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
         It infers a schema and lists files then, and remembers plans whose schema it was asked."""
-        import pyspark.sql.connect.proto as pb
-
         for one in messages(what):
             if sort_of(one) != "Relation" or not one.read.HasField("data_source") or not one.common.HasField("plan_id"):
                 continue
@@ -374,8 +363,6 @@ class ServedSession:
 def _named(name: str, number: int, relation: Any) -> Any:
     """Return what reads a view in the place of a relation, by its plan id, whose columns have the names that they have
     there."""
-    import pyspark.sql.connect.proto as pb
-
     read = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=name)))
     if relation.HasField("read") and relation.read.HasField("named_table"):
         alias = relation.read.named_table.unparsed_identifier.rpartition(".")[2].strip("`")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses, FrameStep
 from helix_spark.answers.questions import Signer
 from helix_spark.answers.sent_requests import ours
@@ -58,8 +59,6 @@ class SessionCommands:
         return self.change(request)
 
     def set(self, kind: str, operation: Any, request: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
         asked = getattr(operation, kind)
         pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
@@ -103,8 +102,6 @@ class SessionCommands:
     ) -> Any | None:
         """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows. A
         request of our own is answered by `answered`, which raises what Spark says where it refuses it."""
-        import pyspark.sql.connect.proto as pb
-
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
         match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
         if match is None:
@@ -216,7 +213,6 @@ def _rows(kind: str, values: Sequence[Any]) -> list[Any]:
 
 def _relation(columns: Mapping[str, Sequence[str]]) -> Any:
     import pyarrow as pa
-    import pyspark.sql.connect.proto as pb
 
     rows, sink = pa.table(columns), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.catalog.cells import Number, parsed_schema
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
@@ -148,8 +149,6 @@ def is_exact(table: CheckedTable) -> bool:
 def stand_in(relation: Any, table: CheckedTable) -> Any:
     """Return what reads a stored table where a plan has the relation that it was made by: the same rows in the same
     order in the same partitions, under the same id, by which columns refer to it."""
-    import pyspark.sql.connect.proto as pb
-
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.answer_fields import HANDLE, AnswerCheck, StrangeAnswerError, is_printable, read_batch
 
 Kind = Literal["execute", "analyze", "config"]
@@ -57,7 +58,6 @@ class AnswerForm:
 
 def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
     """Return the messages of a serialized answer, rebuilt. Raises StrangeAnswerError."""
-    import pyspark.sql.connect.proto as pb
     from google.protobuf.message import DecodeError
 
     response = getattr(pb, _RESPONSES[form.kind])
@@ -133,8 +133,6 @@ def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
-    import pyspark.sql.connect.proto as pb
-
     schemas = [one.schema for one in answers if one.HasField("schema")]
     if len(schemas) > 1 or not answers[0].HasField("schema"):
         raise StrangeAnswerError("it does not begin with its one schema")
@@ -188,7 +186,6 @@ _DIRECT = frozenset({
 @lru_cache(maxsize=64)
 def _type_of(serialized: bytes) -> Any:
     """Return what the client makes of a type (`spark.connect.DataType`) that the gate has rebuilt."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     try:
@@ -364,7 +361,6 @@ def of_session(response: Any, request: Any) -> Any:
 def rows_answered(schema: Any, rows: Any) -> list[Any]:
     """Return what a server says of rows (`pyarrow.Table`) of a schema (`pyspark.sql.types.StructType`)."""
     import pyarrow as pa
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
     answers = [pb.ExecutePlanResponse(schema=pyspark_types_to_proto_types(schema))]

@@ -13,6 +13,7 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import SetupError
 from helix_spark.plans.classic_ways import fit_as_classic
 from helix_spark.plans.plan_columns import INPUT
@@ -93,8 +94,6 @@ def frame_of(spark: Any, relation: Any) -> ConnectFrame:
 def kept_by_server(frame: Any) -> ConnectFrame:
     """Return a table as its server analyses it now, whatever its names mean later: as a view, which keeps an analysed
     plan, and goes with the table that reads it. Raises what Spark says of one that it refuses."""
-    import pyspark.sql.connect.proto as pb
-
     name = f"helix_{uuid.uuid4().hex}"
     frame.createGlobalTempView(name)
     relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
@@ -116,7 +115,6 @@ def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
     Args:
         plan_id: by which its columns name it; None for a new one.
     """
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
@@ -126,7 +124,6 @@ def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
     """Return what stands for an input table of a function."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(common=pb.RelationCommon(plan_id=LogicalPlan._fresh_plan_id()))

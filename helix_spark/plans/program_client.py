@@ -26,6 +26,7 @@ from functools import cache, lru_cache
 from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import current, others_first
 from helix_spark.hermetic.asking import CodeOwner, callers
@@ -214,8 +215,6 @@ def be_active_in_all_threads() -> None:
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
     """Return a request that sets what may be set of a session that runs already, and passes over the rest."""
-    import pyspark.sql.connect.proto as pb
-
     client: Any = session.client
     request = client._config_request_with_metadata()
     wanted = pb.ConfigRequest.Set(

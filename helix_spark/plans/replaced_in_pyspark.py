@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace, remove_own
 from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
@@ -123,7 +124,6 @@ def _bind_arguments() -> None:
 def _note_places() -> None:
     """Make relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
     and of expressions those alone that operators and methods of columns make."""
-    import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect import expressions, plan
 
     @replaces(expressions.Expression, "__init__")

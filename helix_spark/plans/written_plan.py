@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.plan_messages import relations_in
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ class StepWriter:
         return self._relations[plan_id]
 
     def hole(self, plan: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
         self.plans[plan._plan_id] = plan
         return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
 

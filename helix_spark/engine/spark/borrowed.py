@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.sent_requests import rpc_error, server_message
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import exit_status
@@ -208,8 +209,6 @@ def settings_of_server(address: str) -> dict[str, str]:
     Raises:
         SetupError: nobody answers there, or its Spark is of another version than this PySpark.
     """
-    import pyspark.sql.connect.proto as pb
-
     service, shown = connect(address), shown_address(address)
     session, user = str(uuid.uuid4()), pb.UserContext(user_id="helix")
     asking = pb.AnalyzePlanRequest(session_id=session, user_context=user)

@@ -25,7 +25,6 @@ from helix_spark.plans.stage_references import GONE, release_models_apart
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Expression
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
@@ -156,12 +155,12 @@ def column_of(expression: Any) -> ConnectColumn:
     return Column(_expression_class()(expression))
 
 
-def expression_of(column: ConnectColumn, client: Any) -> Expression:
+def expression_of(column: ConnectColumn, client: Any) -> pb.Expression:
     """Return the plan of a column, written now for a client."""
     return column._expr.to_plan(client)
 
 
-def has_subquery(expression: Expression) -> bool:
+def has_subquery(expression: pb.Expression) -> bool:
     """Return whether an expression has a plan of its own in it."""
     return any(sort_of(one) == "SubqueryExpression" for one in messages(expression))
 

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Container, Iterator
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.recorded_call import builds, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter, holes
-
-if TYPE_CHECKING:
-    from pyspark.sql.connect.proto import Relation
 
 _HELIX = str(Path(__file__).parents[1])
 
@@ -72,7 +70,7 @@ def _check_columns(inner: tuple[str, ...]) -> None:
         return item(self, key)
 
 
-def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, Relation]]:
+def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:
     """Yield the steps of a table's plan, inputs first: each step of pyspark's, with its relation, in which those that
     it reads have nothing but their plan ids. Known ones are left out by their ids, with all that they read."""
     writer = StepWriter(frame._session.client, frame._plan)

@@ -36,7 +36,6 @@ from helix_spark.plans.written_plan import write_relations_apart
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Relation
 
 
 def take_over(program: Program) -> None:
@@ -140,8 +139,8 @@ def _note_places() -> None:
             self._place = call_site()
 
     @replaces(plan.LogicalPlan, "_create_proto_relation")
-    def write(written: Any, self: Any) -> Relation:
-        relation: Relation = written(self)
+    def write(written: Any, self: Any) -> pb.Relation:
+        relation: pb.Relation = written(self)
         if place := getattr(self, "_place", ""):
             relation.common.origin.python_origin.fragment = type(self).__name__
             relation.common.origin.python_origin.call_site = place

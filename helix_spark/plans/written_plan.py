@@ -15,7 +15,6 @@ from helix_spark.plans.plan_messages import relations_in
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
-    from pyspark.sql.connect.proto import Relation
 
 
 def plan_id(frame: Any) -> int:
@@ -24,10 +23,10 @@ def plan_id(frame: Any) -> int:
     return found
 
 
-def relation_of(frame: ConnectFrame) -> Relation:
+def relation_of(frame: ConnectFrame) -> pb.Relation:
     """Return the plan of a table with all that it reads, written now."""
     writer = StepWriter(frame._session.client, frame._plan)
-    relation: Relation = type(writer.written(plan_id(frame)))()
+    relation: pb.Relation = type(writer.written(plan_id(frame)))()
     relation.CopyFrom(writer.written(plan_id(frame)))
     waiting = list(holes(relation))
     while waiting:

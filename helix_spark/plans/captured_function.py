@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from helix_spark.plans.plan_columns import Columns
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import Message, messages, sort_of
 from helix_spark.workflow.operators import Function
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 Input = Literal["table", "column", "other"]
 """What a function gets: a placeholder of a table or a column, or anything else as it is."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
-from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
 from helix_spark.plans.plan_reads import functions_called
 from helix_spark.plans.sql_texts import bare_words, called, tokens
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 _CLOCK = "asks the clock"
 _WHO = "asks who runs it, and where"
@@ -118,7 +115,7 @@ def chance_in(
     return tuple(dict.fromkeys(why for why in found if why is not None))
 
 
-def _chance(one: Any, *, over_layout: bool, user_known: bool) -> str | None:
+def _chance(one: Message, *, over_layout: bool, user_known: bool) -> str | None:
     if (function := function_of(one)) is not None:
         name = function.lower()
         why = _of_function(name, len(one.arguments), over_layout=over_layout, user_known=user_known)

@@ -12,13 +12,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_messages import Message, parts_of, sort_of
 from helix_spark.plans.sql_texts import is_generated
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 _NOWHERE = -1
 """Stands for a relation that is not in the plan: Spark refuses such a plan."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
+Message: TypeAlias = Any
+"""A message of protocol buffers (`google.protobuf.message.Message`), which has no types that mypy knows."""
 
 _PREFIX = "spark.connect."
 
 
-def messages(message: Message) -> Iterator[Any]:
+def messages(message: Message) -> Iterator[Message]:
     """Yield a message and all that are in it, from the top down, without those that say where the author wrote it."""
-    waiting: list[Any] = [message]
+    waiting = [message]
     while waiting:  # no recursion: a loop of the author's makes plans hundreds of relations deep
         one = waiting.pop()
         yield one

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
-from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
 from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 
 def tables_named(message: Any) -> Sequence[str] | None:
@@ -78,7 +75,7 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
     return (name for one in parts for name in functions_called(one) if name not in spark_functions())
 
 
-def is_of_a_model(relation: Any) -> bool:
+def is_of_a_model(relation: Message) -> bool:
     """Return whether rows are what a fitted model tells, which the plan names by an id."""
     if sort_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False

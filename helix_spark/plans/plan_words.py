@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
-from helix_spark.plans.plan_messages import relations_in, sort_of
+from helix_spark.plans.plan_messages import Message, relations_in, sort_of
 from helix_spark.plans.sql_texts import as_written, is_generated
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 _OPERATORS = frozenset({
     "+", "-", "*", "/", "%", "==", "=", "!=", ">", "<", ">=", "<=", "and", "or", "<=>", "&", "|", "^",

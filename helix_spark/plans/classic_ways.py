@@ -230,13 +230,10 @@ def _notice_refusals(error: Any) -> None:
 
 
 def _notice_property(kind: Any, name: str) -> None:
-    get: Any = vars(kind)[name].fget
-
-    def look_up(self: Any) -> Any:
+    @replaces(kind, name)
+    def look_up(get: Any, self: Any) -> Any:
         need_classic(f".{name}")
         return get(self)
-
-    setattr(kind, name, property(look_up))
 
 
 def _write_in_format(writer: Any, source: str) -> Any:

@@ -173,8 +173,8 @@ def builds() -> bool:
 
 
 def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Replace a method of a class, or a function of a module, by the decorated function: it is given the original one
-    before the arguments. A class method is replaced by a static one, and its original knows its class.
+    """Replace a method or a property of a class, or a function of a module, by the decorated function: it is given the
+    original one before the arguments. A class method is replaced by a static one, and its original knows its class.
 
     >>> class Table:
     ...     def columns(self): return ["a"]
@@ -183,7 +183,8 @@ def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[.
     >>> Table().columns()
     ['a', 'b']
     """
-    original = getattr(owner, name)
+    there = getattr(owner, name)
+    original: Any = there.fget if isinstance(there, property) else there
 
     def replace(made: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
@@ -191,7 +192,8 @@ def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[.
             return made(original, *given, **named)
 
         of_class = isinstance(vars(owner).get(name), classmethod | staticmethod)
-        setattr(owner, name, staticmethod(call) if of_class else call)
+        kept: Any = property(call) if isinstance(there, property) else staticmethod(call) if of_class else call
+        setattr(owner, name, kept)
         return made
 
     return replace

@@ -14,7 +14,7 @@ from dis import opmap
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace, remove_own
@@ -151,14 +151,11 @@ def _replace_columns() -> None:
     """Tell the columns of a table where they are known; else Spark is asked."""
     from pyspark.sql.connect.dataframe import DataFrame
 
-    asked: Any = cast("property", DataFrame.columns).fget
-
-    def columns(self: ConnectFrame) -> list[str]:
+    @replaces(DataFrame, "columns")
+    def columns(asked: Any, self: ConnectFrame) -> list[str]:
         program = program_here()
         known = None if program is None else program.columns(self)
         return asked(self) if known is None else list(known)
-
-    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # replaced on purpose
 
 
 def _replace_attributes() -> None:

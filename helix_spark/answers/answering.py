@@ -63,9 +63,6 @@ class Answerer:
             audit writes are left out, and what else lasts raises NotAuditedError.
         asked: what was asked so far, in the order of the answers.
         following: is told how far the run is.
-        served: the session as the server has it.
-        commands: what the program does to it.
-        analyses: of the tables that the program builds.
     """
 
     answers_here: ClassVar[bool] = True

@@ -56,8 +56,6 @@ class FunctionCall:
     """One call of a function: the program that pyspark is asked by meanwhile (`recorded_call.Program`).
 
     Attributes:
-        given: what the function is called with.
-        answerer: answers what it asks.
         terms: what it asks, as a script would ask it.
         values: what stands in its plans by place: a function with what it returns, or the class of a table function.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
@@ -255,8 +253,7 @@ def capture(
 
     Args:
         action: what its draws follow from, and whether it is watched; None where neither matters.
-        record: answers what it asks, where the inputs have signatures.
-        around: identity of versions and settings around the call.
+        record, around: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
     call, begun, seconds = begin(given, record, around=around), time.perf_counter(), 0.0

@@ -72,7 +72,6 @@ class ServedModels:
         run_ml: runs a command of Spark ML of our own.
         ask_again: asks what made an object again.
         turn: held while a question is answered, by its identity.
-        tell: is told what is worth a line.
     """
 
     stored: Record

@@ -58,7 +58,6 @@ class ServedSession:
     """The session as the server has it. Its methods may be called from any thread.
 
     Attributes:
-        tell: is told what is worth a line.
         server: None where none is to be asked: then it raises UnansweredError.
         like: the program's newest request, which says whose session it is.
         is_over: whether the program has ended, so that no other server takes the place of one that has.

@@ -113,7 +113,6 @@ class SparkFunction(Function):
     """A function of tables and columns that is known by what it builds.
 
     Attributes:
-        given: what it is called with.
         built: what it built when it was called on placeholders. None of a function that asks Spark something before it
             returns: what it builds is known once that is answered.
     """

@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.hermetic.action import asks, current
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
@@ -86,13 +87,12 @@ def _mark_outer_columns() -> None:
     """Have a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
     and a classic session does not analyse a table that has such columns before it is part of that query."""
     from pyspark.sql.connect.column import Column
-    from pyspark.sql.connect.proto import Origin, PythonOrigin
 
     @replaces(Column, "outer")
     def outer(_: Any, self: Any) -> Any:
         expression = copy(self._expr)
         site = "" if expression.origin is None else expression.origin.python_origin.call_site
-        expression.origin = Origin(python_origin=PythonOrigin(fragment=_OUTER, call_site=site))
+        expression.origin = pb.Origin(python_origin=pb.PythonOrigin(fragment=_OUTER, call_site=site))
         return Column(expression)
 
 

@@ -34,7 +34,7 @@ from helix_spark.plans.program_client import session_of
 from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
 from helix_spark.plans.replaced_in_pyspark import KEPT_SETTINGS
 from helix_spark.plans.stage_references import with_references
-from helix_spark.plans.written_plan import plan_id, relation_of
+from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.workflow import Workflow
 
 _ASKED_FOR: Mapping[Sort, str] = {
@@ -192,7 +192,7 @@ class FunctionCall:
     def _look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
         state = self.answerer.signer.state
         # An expression is of the table that an extractor extends.
-        first = next((plan_id(one) for one in self._placeholders.values() if client.is_frame(one)), None)
+        first = next((one._plan._plan_id for one in self._placeholders.values() if client.is_frame(one)), None)
         if client.is_column(returned):
             plan: Any = client.expression_of(returned, self._session.client)
             if state.requests:

@@ -19,7 +19,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.hermetic.action import asks, current
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
-from helix_spark.plans.written_plan import StepWriter, plan_id, relation_of
+from helix_spark.plans.written_plan import StepWriter, relation_of
 
 if TYPE_CHECKING:
     from pyspark.conf import SparkConf
@@ -282,7 +282,7 @@ def _notice_joins() -> None:
 
 def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
     """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
-    join = StepWriter(joined._session.client, joined._plan).written(plan_id(joined)).join
+    join = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
     if not (named := list(_attributes(join.join_condition))):
         return ""
     tops = [join.left.common.plan_id, join.right.common.plan_id]

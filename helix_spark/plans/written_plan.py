@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextvars import ContextVar
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
@@ -17,17 +18,10 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
 
 
-def plan_id(frame: Any) -> int:
-    """Return the id of a table's plan, by which columns refer to it."""
-    found: int = frame._plan._plan_id
-    return found
-
-
 def relation_of(frame: ConnectFrame) -> pb.Relation:
     """Return the plan of a table with all that it reads, written now."""
     writer = StepWriter(frame._session.client, frame._plan)
-    relation: pb.Relation = type(writer.written(plan_id(frame)))()
-    relation.CopyFrom(writer.written(plan_id(frame)))
+    relation: pb.Relation = deepcopy(writer.written(frame._plan._plan_id))
     waiting = list(holes(relation))
     while waiting:
         hole = waiting.pop()
@@ -121,8 +115,7 @@ def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
     """Take a relation out of the one that reads it, as a part."""
     plan_id = one.common.plan_id
     if name not in parts:
-        parts[name] = type(one)()
-        parts[name].CopyFrom(one)
+        parts[name] = deepcopy(one)
     one.Clear()
     one.common.plan_id = plan_id
     one.cached_remote_relation.relation_id = name

@@ -21,7 +21,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_ways import is_outer
-from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request, steps_of
+from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import caller
@@ -128,7 +128,7 @@ class Analyses:
             try:
                 said = self.ask(in_words, request)
             except rpc_error() as error:
-                raise_refusal(frame, error)
+                frame._session.client._handle_error(error)  # which raises what pyspark makes of it
         if said is not None and not step.chance:
             with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
                 text, seconds = text_of_answer(_SCHEMA, [said]), time.perf_counter() - started

@@ -100,8 +100,3 @@ def note_schema(frame: Any, schema: Any) -> None:
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     frame._cached_schema, frame._cached_schema_serialized = proto_schema_to_pyspark_data_type(schema), None
-
-
-def raise_refusal(frame: Any, error: Exception) -> None:
-    """Raise what pyspark's client makes of a server's error."""
-    frame._session.client._handle_error(error)

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -213,8 +214,7 @@ class Analyses:
         return (replace(binding, data=data, step=number) if data else binding), versions, chance
 
     def _identity(self, relation: Any, binding: Binding, names: frozenset[str], reads: list[str]) -> str:
-        own = type(relation)()
-        own.CopyFrom(relation)
+        own = deepcopy(relation)
         refers: list[str] = []
         for part in messages(own):
             match sort_of(part):

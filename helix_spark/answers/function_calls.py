@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -237,8 +238,7 @@ class FunctionCall:
         """The identity of what was built; of an expression, `own` is the id of the table that it is of."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
-            alone = type(plan)()
-            alone.CopyFrom(plan)
+            alone = deepcopy(plan)
             client.name_by_itself(alone)  # all of its columns are of one table
             return identity_of(alone, {token: code.digest for token, code in signer.functions.items()})
         registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)

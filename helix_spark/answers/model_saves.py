@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -66,8 +67,7 @@ def _without_time(command: Any) -> Any:
         return command
     import pyarrow as pa
 
-    copy = type(command)()
-    copy.CopyFrom(command)
+    copy = deepcopy(command)
     for one in messages(copy):
         if sort_of(one) != "LocalRelation":
             continue

@@ -7,6 +7,7 @@ models and checkpoints that it refers to (by ids that are their own identities),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
@@ -141,8 +142,7 @@ class Signer:
         """
         binding = self.state.now if views is None else replace(self.state.now, views=views)
         found = _Found()
-        signed = type(what)()
-        signed.CopyFrom(what)
+        signed = deepcopy(what)
         parts = list(self._bound(signed, binding))
         for one, its_binding in parts:
             self._look(one, its_binding, found)

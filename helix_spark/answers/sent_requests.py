@@ -4,6 +4,7 @@ fail."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from helix_spark.errors import ServerEndedError
@@ -17,8 +18,7 @@ def is_run(request: Any) -> bool:
 
 def as_new(request: Any) -> Any:
     """A copy of a request, as one that is sent for the first time."""
-    copy = type(request)()
-    copy.CopyFrom(request)
+    copy = deepcopy(request)
     copy.ClearField("client_observed_server_side_session_id")
     if type(copy).__name__ == "ExecutePlanRequest":
         copy.ClearField("operation_id")
@@ -108,8 +108,7 @@ def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
     """A copy of a message that names models and checkpoints as a server knows them, by pairs of the id that the program
     has and the server's."""
     known = dict(live)
-    copy = type(what)()
-    copy.CopyFrom(what)
+    copy = deepcopy(what)
     for part in messages(copy):
         match sort_of(part):
             case "ObjectRef" if part.id in known:

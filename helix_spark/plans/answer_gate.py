@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -72,8 +73,7 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
     answer to the question."""
     check, answers = AnswerCheck(form.observed), list[Any]()
     for one in responses:
-        copy = type(one)()
-        copy.CopyFrom(one)
+        copy = deepcopy(one)
         copy.DiscardUnknownFields()
         check.clean(copy)
         answers.append(copy)
@@ -350,8 +350,7 @@ def _chunks(raw: bytes) -> list[bytes]:
 
 def of_session(response: Any, request: Any) -> Any:
     """Return a copy of an answer, as one to a request."""
-    copy = type(response)()
-    copy.CopyFrom(response)
+    copy = deepcopy(response)
     copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
     if type(copy).__name__ == "ExecutePlanResponse":
         copy.operation_id = request.operation_id

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from helix_spark.plans.plan_messages import Message, parts_of, sort_of
@@ -33,8 +34,7 @@ def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
 
 def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     """Return a copy of a plan that is the same for all programs with its identity. See `identity_of`."""
-    copy = type(plan)()
-    copy.CopyFrom(plan)
+    copy = deepcopy(plan)
     relations: list[Any] = []
     expressions: list[Any] = []
     references: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -39,8 +40,7 @@ def relations_in(message: Message) -> Iterator[Any]:
 def substituted(message: Any, find: Callable[[int], Any]) -> Any:
     """Return a copy of a message with other relations in the places of some, the outermost first: those that `find`
     returns for the ids of their plans, unless it is None."""
-    copy = type(message)()
-    copy.CopyFrom(message)
+    copy = deepcopy(message)
     waiting = [copy]
     while waiting:
         one = waiting.pop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -271,8 +272,7 @@ class _ServedClient:
 
     def _of_script(self, request: Any) -> Any:
         """Return a request as one of the script's session."""
-        own = type(request)()
-        own.CopyFrom(request)
+        own = deepcopy(request)
         own.session_id = self.served.like.session_id
         own.user_context.CopyFrom(self.served.like.user_context)
         return own

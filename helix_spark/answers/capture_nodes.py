@@ -77,11 +77,8 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
 def fill_functions(
     dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
 ) -> Dag:
-    """Return a graph whose functions of tables and columns are replaced.
-
-    Args:
-        fill: returns such a node with what its function builds, by the columns of the tables before it.
-    """
+    """Return a graph whose functions of tables and columns are replaced: `fill` returns such a node with what its
+    function builds, by the columns of the tables before it."""
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
@@ -195,11 +192,8 @@ _NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
 
 def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
     """Check that tables have the columns that these nodes name, where the columns are known without Spark: by
-    declarations, and by what functions build where that is certain.
-
-    Raises:
-        ColumnNotFoundError: one has not; with the nearest name, and where it is written.
-    """
+    declarations, and by what functions build where that is certain. Raises ColumnNotFoundError for one that is not
+    there, with the nearest name, and where it is written."""
     known = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):

@@ -204,14 +204,8 @@ _ZONE = re.compile(r"[A-Za-z0-9_+:/-]{1,64}")
 
 
 def read_batch(data: bytes, columns: Any) -> pa.RecordBatch:
-    """Read and validate the one batch of a stream.
-
-    Args:
-        columns: its Spark schema, a `pyspark.sql.types.StructType`.
-
-    Raises:
-        StrangeAnswerError: it is none, or does not have these columns.
-    """
+    """Read and validate the one batch of a stream, whose Spark schema is `columns`, a `pyspark.sql.types.StructType`.
+    Raises StrangeAnswerError if it is none, or does not have these columns."""
     import pyarrow as pa
     from pyspark.errors import PySparkException
 

@@ -180,14 +180,8 @@ def session_class() -> type:
 
 
 def need_classic(what: str) -> None:
-    """Tell this thread's program that it needs a classic session; no-op where there is none.
-
-    Args:
-        what: it uses, as it is written.
-
-    Raises:
-        NeedsClassicError: a function of a node's uses it.
-    """
+    """Tell this thread's program that it needs a classic session, for what it uses, as that is written; no-op where
+    there is none. Raises NeedsClassicError if a function of a node's uses it."""
     program = program_here()
     if program is not None:
         program.need_classic(what)

@@ -109,11 +109,7 @@ def _drop(session: Any, name: str) -> None:
 
 
 def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
-    """Return the table that a session's server knows by an id.
-
-    Args:
-        plan_id: by which its columns name it; None for a new one.
-    """
+    """Return the table that a session's server knows by an id. Its columns name it by `plan_id`; None for a new one."""
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))

@@ -34,19 +34,11 @@ class Program(Protocol):
         """The names of a table's columns, where they are known without asking."""
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        """Return what stands in a plan for a Python function.
-
-        Args:
-            value: a function and what it returns, or a class of a table function.
-            pickle: pickles it.
-        """
+        """Return what stands in a plan for a Python function: `value` is the function and what it returns, or a class
+        of a table function, and `pickle` pickles it."""
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model in the place of what lies there.
-
-        Args:
-            write: sends all its parts.
-        """
+        """Save a model, all of whose parts `write` sends, in the place of what lies there."""
 
     def need_classic(self, what: str) -> None:
         """The program uses what only a classic session has; pyspark refuses it if this returns."""

@@ -232,11 +232,8 @@ class PlainProgram:
         save_models_as_one()
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
-        """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised.
-
-        Args:
-            ended_by: is told that before its threads are waited for.
-        """
+        """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised; `ended_by` is
+        told that before its threads are waited for."""
         self.begin()
         before = set(threading.enumerate())
         with as_main(self.path, self.arguments) as names:

@@ -46,11 +46,8 @@ _MOST_CARDS = 40
 
 
 def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
-    """Store what is worth keeping of a run, and evict what is not.
-
-    Args:
-        has_ended: True to evict also what is beyond the budget, once all is recorded.
-    """
+    """Store what is worth keeping of a run, and evict what is not; of one that has ended, once all is recorded, also
+    what is beyond the budget."""
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None

@@ -49,11 +49,8 @@ _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column
 
 @dataclass(frozen=True, slots=True)
 class CapturedDag:
-    """A graph, with what functions of tables and columns build in place of their texts.
-
-    Attributes:
-        seen: what these functions read while they were called.
-    """
+    """A graph, with what functions of tables and columns build in place of their texts, and what these functions read
+    while they were called."""
 
     dag: Dag
     seen: Seen = NOTHING_SEEN

@@ -23,11 +23,7 @@ from helix_spark.plans.sql_texts import read_statement
 
 @dataclass(frozen=True, slots=True)
 class SessionCommands:
-    """Those of one session.
-
-    Attributes:
-        initial: the settings that the session began with.
-    """
+    """Those of one session, which began with the initial settings."""
 
     signer: Signer
     served: ServedSession

@@ -129,11 +129,8 @@ _SCHEMAS = frozenset({"AnalyzePlanResponse.schema", "ExecutePlanResponse.schema"
 
 @dataclass(slots=True)
 class AnswerCheck:
-    """Checks the messages of one answer, and takes out what no recorded answer has.
-
-    Attributes:
-        observed: names of the observations that it may have; others are dropped.
-    """
+    """Checks the messages of one answer. Takes out what no recorded answer has, and observations whose names are not in
+    `observed`."""
 
     observed: frozenset[str] = frozenset()
     _messages: int = 0

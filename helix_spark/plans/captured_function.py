@@ -110,12 +110,8 @@ class RecordedFunction:
 
 @dataclass(frozen=True, slots=True)
 class SparkFunction(Function):
-    """A function of tables and columns that is known by what it builds.
-
-    Attributes:
-        built: what it built when it was called on placeholders. None of a function that asks Spark something before it
-            returns: what it builds is known once that is answered.
-    """
+    """A function of tables and columns that is known by what it built when it was called on placeholders. A function
+    that asks Spark something before it returns has built None: what it builds is known once that is answered."""
 
     given: CallInputs = field(kw_only=True, compare=False)
     built: CapturedFunction | RecordedFunction | None = field(default=None, kw_only=True, compare=False)

@@ -26,14 +26,11 @@ class UnknownColumnsError(Exception):
 
 
 def columns_of(relation: Any, inputs: Mapping[int, Columns | None], *, case_sensitive: bool = False) -> Columns:
-    """Return the names of a relation's columns, in their order.
+    """Return the names of the columns of a `spark.connect.Relation`, in their order. Raises UnknownColumnsError where
+    only Spark can tell.
 
     Args:
-        relation: a `spark.connect.Relation`.
         inputs: by position, the columns of the tables that placeholders stand for; None where they are not known.
-
-    Raises:
-        UnknownColumnsError: only Spark can tell.
     """
     return tuple(_Reader(inputs, str if case_sensitive else str.lower).columns(relation))
 

@@ -103,11 +103,8 @@ def parts_of(message: Message) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where messages of one type have others. Their descriptors tell it, too, and take five times as long.
-
-    Attributes:
-        choices: its fields of which one is set at a time; `messages` are those of them that are messages.
-    """
+    """Where messages of one type have others; in `choices` one field of each is set at a time, and `messages` are those
+    of them that are messages. Their descriptors tell it, too, and take five times as long."""
 
     sort: str
     choices: tuple[str, ...]

@@ -42,12 +42,8 @@ def functions_called(message: Message) -> Iterator[str]:
 
 
 def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
-    """Yield what a plan reads beside its inputs, as what follows "reads". Rows in the plan are part of it.
-
-    Args:
-        parts: all messages in it.
-        views: names in lower case of those that are known by what they are.
-    """
+    """Yield what a plan, by all messages in it, reads beside its inputs, as what follows "reads". Rows in the plan are
+    part of it, and so are views of these names, in lower case: they are known by what they are."""
     for one in parts:
         match sort_of(one):
             case "Read.DataSource":

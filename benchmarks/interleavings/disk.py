@@ -255,9 +255,6 @@ class SimPath:
             world().step("removes", path)
             disk().remove(path)
 
-    def room(self) -> str:
-        return ""
-
     # What no driver does: it does not read results -------------------------------------------------------------------
 
     def open_binary(self) -> BinaryIO:

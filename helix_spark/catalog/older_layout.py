@@ -21,15 +21,13 @@ from helix_spark.catalog.places.place import Place, entries_below, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
 from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
 from helix_spark.catalog.segments.segment_folder import SegmentFolder
+from helix_spark.catalog.tables.attempts import LONGEST_COMMIT
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import read_regular
 from helix_spark.store_access import delta_options
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-_LONGEST_ENTRY = 64 << 20
-"""Bytes of an entry of a table's log at most."""
 
 _AT_ONCE, _MOST_LETTERS = 5_000, 16 << 20
 """Rows that become one segment, and letters of their texts, at most."""
@@ -148,7 +146,7 @@ def _check_files(folder: Place) -> None:
             if not entry.is_file(follow_symlinks=False):
                 raise ValueError(f"{entry.path} is a link, or no regular file")
             if entry.name.endswith(".json"):
-                lines = read_regular(entry.path, _LONGEST_ENTRY, links=False).splitlines()
+                lines = read_regular(entry.path, LONGEST_COMMIT, links=False).splitlines()
                 if not [parsed(line) for line in lines]:  # which to Delta is a commit that did nothing
                     raise ValueError(f"its log entry {entry.name} is empty")
 

@@ -230,9 +230,6 @@ class ObjectPath:
     def spark_uri(self) -> str:
         return str(self)
 
-    def room(self) -> str:
-        return ""
-
     # Requests ------------------------------------------------------------------------------------------------------
 
     @property

@@ -117,9 +117,6 @@ class Place(Protocol):
         """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
         percent-encoded: Hadoop's `Path` encodes what it is given."""
 
-    def room(self) -> str:
-        """How much room is left, in words for an error; empty where that is not known."""
-
 
 SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
@@ -243,9 +240,6 @@ class LocalPath(PosixPath):
     def spark_uri(self) -> str:
         return f"file://{self}"
 
-    def room(self) -> str:
-        return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"
-
 
 _SYNCED_AT_ONCE = 32
 """Threads that wait for a disk. A file system serves all who wait at once by one flush: of 30 small files on ext4 each
@@ -297,6 +291,13 @@ def what_is_there(path: Path) -> Path:
     PosixPath('/')
     """
     return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+def room(place: Place) -> str | None:
+    """Return how much room a disk has left, in words for an error; None for a store."""
+    if isinstance(place, Path):
+        return f"free on that disk: {shutil.disk_usage(what_is_there(place)).free:,} bytes"
+    return None
 
 
 def _is_folder(path: Path) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import Place, room
 from helix_spark.catalog.segments.record_columns import Record, RecordType, fields_of
 from helix_spark.catalog.segments.record_index import TURN_BITS, Position, RecordIndex, RecordKind
 from helix_spark.catalog.segments.segment import Row, Segment, SegmentError, pack
@@ -253,7 +253,7 @@ class RecordLog:
 
     def _unsynced(self, why: str) -> CatalogError:
         return CatalogError(
-            f"the records {self.folder} cannot be synced: {why}", exists=self.folder.room() or None,
+            f"the records {self.folder} cannot be synced: {why}", exists=room(self.folder),
             remedy="what was recorded last may be lost with the power",
         )
 
@@ -366,7 +366,7 @@ class RecordLog:
     def _failed(self, done: str, error: OSError) -> CatalogError:
         what = f"the records {self.folder} cannot be {done}: {error.strerror or error}"
         remedy = "have `helix repair` move aside what lies there" if isinstance(error, NotADirectoryError) else None
-        return CatalogError(what, exists=self.folder.room() or None, remedy=remedy)
+        return CatalogError(what, exists=room(self.folder), remedy=remedy)
 
 
 def _folded_id(files: Sequence[SegmentFile], number: int) -> str | None:

@@ -96,8 +96,8 @@ def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[
         )
         columns = built.get("columns")
         recorded = RecordedFunction(
-            description, None if columns is None else tuple(columns), is_column=built["is_column"],
-            has_code=built["has_code"],
+            description, None if columns is None else tuple(columns), is_column=built.get("is_column", False),
+            has_code=built.get("has_code", False),
         )
     return replace(node, operator=SparkFunction(
         operator.call, operator.arguments, operator.forms, operator.returns, why, given=given, built=recorded,

@@ -66,7 +66,7 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
     number = target.add_iteration(iteration, nodes, _news(learnt, target), _texts(source, iteration, learnt)).number
     stored, damaged = source.live_among(names.keys()), dict[str, str]()
     there = target.live_among(stored)
-    for signature in stored.keys() - there.keys():
+    for signature in [one for one in names if one in stored and one not in there]:
         try:
             _copy(source, target, stored[signature], number)
         except (DamagedArtifactError, ValueError) as error:

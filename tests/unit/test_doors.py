@@ -44,6 +44,7 @@ from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.forgetting import Selection
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.publishing import publish_iteration
 from helix_spark.catalog.records import (
     KINDS,
     AnswerRecord,
@@ -242,9 +243,20 @@ def look_after(root: Path) -> None:
     look_at_records(root)
 
 
+def look_to_publish(root: Path) -> None:
+    """Copy what is in a catalog into another one."""
+    with error_in_words():
+        catalog, target = Catalog.open(root, create=False), Catalog.open(root / "team", create=True)
+        for iteration in catalog.iterations():
+            with error_in_words():
+                publish_iteration(catalog, target, iteration)
+    look_at_records(root / "team")
+
+
 LOOKS: dict[str, Callable[[Path], None]] = {
     "records": look_at_records, "results": look_at_results, "pages": look_at_pages, "commands": look_by_commands,
-    "upkeep": look_after, "records of an older layout": look_at_records, "taking over": look_after,
+    "publishing": look_to_publish, "upkeep": look_after, "records of an older layout": look_at_records,
+    "taking over": look_after,
 }
 OF_AN_OLDER_LAYOUT = frozenset({"records of an older layout", "taking over"})
 
@@ -397,8 +409,8 @@ def test_variants_of_records_get_past_their_checksum(sound: Path) -> None:
 
 
 SOME = {
-    "records": 6, "results": 6, "pages": 2, "commands": 1, "upkeep": 2, "records of an older layout": 2,
-    "taking over": 2,
+    "records": 6, "results": 6, "pages": 2, "commands": 1, "publishing": 2, "upkeep": 2,
+    "records of an older layout": 2, "taking over": 2,
 }
 """Files that a look is tried on in the suite; on all of them where there is time."""
 
@@ -552,7 +564,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
         "tracking/entry.py _of_stages", "tracking/entry.py _texts",
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
-        "answers/recorded_calls.py recorded_calls",
+        "answers/recorded_calls.py recorded_calls", "run/recomputing.py _differences",
+    ),
+    "what its reader has asked for with --compute, as of a catalog that is trusted": (
+        "cli/output_files.py _write_computed",
     ),
     "a stored result that a check has seen before": (
         "catalog/tables/model_files.py _unquoted",
@@ -568,7 +583,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "engine/lowering/lowering.py _schema",
         "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
         "answers/model_saves.py _without_time", "catalog/tables/table_writing.py commit_files",
-        "answers/recorded_calls.py builds_text", "cli/fork_server.py now",
+        "answers/recorded_calls.py builds_text", "cli/fork_server.py now", "catalog/places/object_store.py try_store",
     ),
     "a process of this user, at a socket or a pipe": (
         "cli/fork_server.py main", "engine/server/keeper.py main", "engine/server/keeper.py _answer",

@@ -89,18 +89,12 @@ class AttachedServer:
         self.start_seconds += time.perf_counter() - begun
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a table that a client's session has persisted to later runs, if they were computed; return
-        whether they are left.
-
-        Args:
-            relation: the message by which it has it persisted.
-        """
+        """Leave the rows of a table of a client's session to later runs; see `KeptRows.leave`."""
         message = {"ask": "leave_rows", "session": session_id, "key": key, "relation": b64encode(relation).decode()}
         return self._is_done(message)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register the rows of a result with a client's session, under the name of a relation that is cached; return
-        whether they are kept."""
+        """Register the rows of a result with a client's session; see `KeptRows.take`."""
         return self._is_done({"ask": "take_rows", "session": session_id, "key": key, "name": name})
 
     def _is_done(self, message: Mapping[str, Any]) -> bool:
@@ -108,11 +102,7 @@ class AttachedServer:
         return found is not None and bool(found.get("done"))
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs.
-
-        Args:
-            error: of a request, if one failed.
-        """
+        """Return how it ended without being told to, in words; empty while it runs. `error` is of a failed request."""
         if not self._is_lost and self._home.is_here:
             is_broken = is_broken_connection(error)
             try:

@@ -55,10 +55,6 @@ class Wanted:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    @staticmethod
-    def from_json(given: Mapping[str, Any]) -> Wanted:
-        return Wanted(**given)
-
 
 def wanted_now(settings: Mapping[str, str], folder: Path, file_system: str = "") -> Wanted:
     """Return what a run of this process wants, with these settings of Spark, in a folder."""

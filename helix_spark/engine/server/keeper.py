@@ -74,7 +74,7 @@ class Keeper:
         has: what the server was started with; before `spark_is_wanted`, what it will be started with but the settings.
         idle_seconds: see `IDLE_SECONDS`.
         rows_share: see `ROWS_SHARE`.
-        forks: the process that further commands of this folder are forked from.
+        environ: see `ForksApart`; its process is the one that further commands of this folder are forked from.
         spark_is_wanted: False until a run needs Spark, where the keeper was left by one that did not.
     """
 
@@ -82,7 +82,7 @@ class Keeper:
     has: Wanted
     idle_seconds: float = IDLE_SECONDS
     rows_share: float = ROWS_SHARE
-    forks: ForksApart | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     spark_is_wanted: bool = True
     began: float = field(default_factory=time.time)
     server: ConnectServer | None = None
@@ -98,6 +98,9 @@ class Keeper:
     _rows: Mapping[str, int] = field(default_factory=dict)
     _last_end: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self.forks = ForksApart(self.point, self.environ)
+
     def keep(self) -> None:
         """Start the server and serve, until it is over."""
         listening = self.point.listen(self.point.door)
@@ -106,13 +109,12 @@ class Keeper:
         try:
             if self.spark_is_wanted:
                 self._start()
-            elif self.forks is not None:
+            else:
                 self.forks.start()
             while not self.over.wait(_LOOK) and self._is_needed():
                 pass
         finally:
-            if self.forks is not None:
-                self.forks.end()
+            self.forks.end()
             if self._files() == self._found_by:
                 self.point.door.unlink()
             with suppress(OSError):
@@ -150,7 +152,7 @@ class Keeper:
         with self._lock:
             idle = 0.0 if any(one.is_run for one in self._leases) else self._idle_seconds()
             holds = bool(self._leases)
-        if idle and self.forks is not None:
+        if idle:
             self.forks.start()  # it has ended where a library was replaced
         if idle > _REST and not self._rested:
             self._rested = True
@@ -164,8 +166,7 @@ class Keeper:
         return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
 
     def _idle_seconds(self) -> float:
-        forked = 0.0 if self.forks is None else self.forks.seconds_since_use()
-        return min(time.monotonic() - self._last_end, forked or math.inf)
+        return min(time.monotonic() - self._last_end, self.forks.seconds_since_use() or math.inf)
 
     def _files(self) -> tuple[int, ...]:
         """Return which files its lock and its socket are; empty where one is gone."""
@@ -245,32 +246,28 @@ class Keeper:
             self._end(lease)
 
     def _answer(self, lease: _Lease, asked: Mapping[str, Any]) -> dict[str, Any]:
+        sessions: Any = lease.sessions  # a run that has none has not attached: what it asks of them fails
         match asked["ask"]:
             case "hello":
                 lease.pid = int(asked.get("pid", 0))
                 return {}
             case "attach":
-                return self._attach(lease, Wanted.from_json(asked["wanted"]), asked["paths"])
+                return self._attach(lease, Wanted(**asked["wanted"]), asked["paths"])
             case "session":
-                assert lease.sessions is not None
-                lease.sessions.open(asked["user"], asked["id"])
+                sessions.open(asked["user"], asked["id"])
                 return {}
             case "leave_rows":
-                assert lease.sessions is not None
                 relation = b64decode(asked["relation"])
-                return {"done": lease.sessions.leave_rows(asked["session"], asked["key"], relation)}
+                return {"done": sessions.leave_rows(asked["session"], asked["key"], relation)}
             case "take_rows":
-                assert lease.sessions is not None
-                return {"done": lease.sessions.take_rows(asked["session"], asked["key"], asked["name"])}
+                return {"done": sessions.take_rows(asked["session"], asked["key"], asked["name"])}
             case "gateway":
-                assert lease.sessions is not None
-                port, secret = lease.sessions.gateway()
+                port, secret = sessions.gateway()
                 return {"port": port, "secret": secret}
             case "state":
                 return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
             case "forks":
-                if self.forks is not None:
-                    self.forks.start()
+                self.forks.start()
                 return {}
             case "rows":
                 return {"rows": self._rows}
@@ -318,14 +315,10 @@ class Keeper:
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
             "spark": self.spark_is_wanted,
-            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), *self._forks_process()])),
+            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
             "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
         }
-
-    def _forks_process(self) -> list[int]:
-        found = 0 if self.forks is None else self.forks.pid()
-        return [found] if found else []
 
     def _end(self, lease: _Lease) -> None:
         try:
@@ -333,8 +326,7 @@ class Keeper:
                 lease.sessions.close()
                 self._trim(self.rows_share, lease)
                 self._is_spoiled |= context_state(self.server.driver) != self._pristine
-                if self.forks is not None:
-                    self.forks.start()  # not earlier: the first run needs all cores
+                self.forks.start()  # not earlier: the first run needs all cores
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()
@@ -401,10 +393,8 @@ def main() -> None:
         if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
-            forks = ForksApart(point, given["environ"])
             _keep_pandas_out()
-            keeper = Keeper(point, Wanted.from_json(given["wanted"]), idle, share, forks, given["spark"])
-            keeper.keep()
+            Keeper(point, Wanted(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
 
 
 if __name__ == "__main__":

@@ -73,9 +73,6 @@ class ProgramServer:
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
-
-        Args:
-            error: of a request, if one failed.
         """
         return "" if self._own is None else self._own.how_ended(error)
 

@@ -54,16 +54,11 @@ class RunSessions:
         self._holders.append(holder)
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a persisted table to later runs, if they were computed; return whether they are left.
-
-        Args:
-            relation: the message by which the session has it persisted.
-        """
+        """Leave the rows of a table of a session to later runs; see `KeptRows.leave`."""
         return KeptRows(self._jvm).leave(self._holder(session_id), key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register the rows of a result with a session, under the name of a relation that is cached; return whether
-        they are kept."""
+        """Register the rows of a result with a session; see `KeptRows.take`."""
         return KeptRows(self._jvm).take(self._holder(session_id), key, name)
 
     def _holder(self, session_id: str) -> Any:

@@ -70,16 +70,14 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
     >>> sorted(environment_digests({"PATH": "/bin", "TERM": "xterm"}).keys() & {"PATH", "TERM"})
     ['PATH']
     """
-    workers = for_workers()
-    counting = {**counting_variables(environ), **workers}
+    counting = {**counting_variables(environ), **for_workers()}
     del counting["PYTHONPATH"]  # comes with the session
     return {name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
             for name, value in counting.items()}
 
 
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that say something to more than a terminal or to Helix, without those that are set for
-    Python workers."""
+    """Return the variables that count, without those that are set for Python workers."""
     return {
         name: value for name, value in environ.items()
         if name not in _OF_A_TERMINAL and name not in OF_WORKERS and not name.startswith(_OF_A_SHELL)
@@ -120,10 +118,10 @@ def why_unfit(
     """
     if has.folder != wanted.folder:
         return "the folder is another"
-    if name := _first_different(has.versions, wanted.versions):
-        return f"{name} was replaced"
-    if name := _first_different(has.environment, wanted.environment):
-        return f"the variable {name} is another"
+    if names := _different(has.versions, wanted.versions):
+        return f"{names[0]} was replaced"
+    if names := _different(has.environment, wanted.environment):
+        return f"the variable {names[0]} is another"
     if wanted.file_system not in ("", has.file_system):
         return "the catalog is in an object store"
     differing = _different(has.settings, wanted.settings)
@@ -145,7 +143,3 @@ def session_settings(has: Wanted, wanted: Wanted) -> tuple[dict[str, str], list[
 
 def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
-def _first_different(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    return next(iter(_different(one, other)), "")

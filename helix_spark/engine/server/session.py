@@ -155,7 +155,7 @@ class Sessions:
             return self._worked or (self._own is None and self._running() is not None)
 
     def note_work(self) -> None:
-        """Remember that the session has run something: what follows is quicker than the first work of a new one."""
+        """Note that what follows is quicker than the first work of a new session."""
         self._worked = True
 
     @property

@@ -75,28 +75,20 @@ def attach(
     settings: Mapping[str, str], file_system: str, say: Callable[[str], None]
 ) -> AttachedServer | None:
     """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
-    itself: another run uses one that does not fit.
-
-    Args:
-        settings: Spark's, all that are planned.
-        file_system: see `Wanted`.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
+    itself: another run uses one that does not fit. Arguments as of `Wanted`; raises as `start_server` does."""
     begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), file_system)
     try:
         point = MeetingPoint.of(wanted.folder)
     except SetupError as error:
         say(f"{error.what}: Spark is started for this run alone")
         return None
+    paths = [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
     for _ in range(3):
         if (line := _reach(point, wanted, say)) is None:
             say("as many servers as may stay are in use: Spark is started for this run alone")
             return None
         try:
-            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": _import_paths()}, _TO_START)
+            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": paths}, _TO_START)
         except (TimeoutError, OSError):
             found = None
         check_answer(found)
@@ -145,13 +137,7 @@ class HeldServer:
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None
     ) -> None:
-        """Hold it.
-
-        Args:
-            settings: Spark's, of the author's, for one that is started.
-            say: is told what a person should know.
-            folder: where the runs work; here if None.
-        """
+        """Hold it. `settings` are Spark's, of the author's, for one that is started; runs work in `folder`, or here."""
         self._settings, self._folder = settings, folder or Path.cwd()
         self._line: Line | None = None
         self._own_folder, self._say = "", say
@@ -174,10 +160,6 @@ class HeldServer:
         if self._own_folder:
             stop_server(MeetingPoint.of(str(self._folder)))
             rmtree(self._own_folder, ignore_errors=True)
-
-
-def _import_paths() -> list[str]:
-    return [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
 
 
 def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line | None:

@@ -64,14 +64,9 @@ def rows_in_server() -> Mapping[str, int]:
     where no server answers at once."""
     if why_none_is_kept():
         return {}
-    with suppress(SetupError, TimeoutError, OSError):
-        point = MeetingPoint.of(str(Path.cwd()))
-        if point.door.exists() and (line := point.call(point.door, _AT_ONCE)) is not None:
-            try:
-                found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
-                return found
-            finally:
-                line.close()
+    with suppress(SetupError, OSError):
+        found: dict[str, int] = (MeetingPoint.of(str(Path.cwd())).ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
+        return found
     return {}
 
 
@@ -98,24 +93,14 @@ def _others(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, Any]]]:
 
 def status_of(point: MeetingPoint) -> dict[str, Any] | None:
     """Return what a server says of itself; None where there is none, or none that answers."""
-    if not point.keeper() or (line := point.call(point.door, PATIENCE)) is None:
-        return None
-    try:
-        return line.ask({"ask": "status"}, PATIENCE)
-    except (TimeoutError, OSError):
-        return None
-    finally:
-        line.close()
+    return point.ask({"ask": "status"}, PATIENCE) if point.keeper() else None
 
 
 def stop_server(point: MeetingPoint) -> bool:
     """End a server, also one that does not answer; return whether there was one."""
     if not point.keeper():
         return False
-    if (line := point.call(point.door, PATIENCE)) is not None:
-        with suppress(TimeoutError, OSError):
-            line.ask({"ask": "stop"}, PATIENCE)
-        line.close()
+    point.ask({"ask": "stop"}, PATIENCE)
     await_end(point)
     return True
 

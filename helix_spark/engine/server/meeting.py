@@ -12,7 +12,7 @@ import stat
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -149,6 +149,14 @@ class MeetingPoint:
             made.close()
             return None
         return Line(made)
+
+    def ask(self, message: Mapping[str, Any], patience: float) -> dict[str, Any] | None:
+        """Ask the keeper something, and return the answer; None where none answers within so many seconds."""
+        with suppress(OSError):
+            if (line := self.call(self.door, patience)) is not None:
+                with closing(line):
+                    return line.ask(message, patience)
+        return None
 
 
 _MOST_DESCRIPTORS = 250

@@ -115,12 +115,9 @@ def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
     """Prepare the process that the next commands of this folder are forked from. The folder's keeper starts it. Where
     there is none, and no other has to end for it, one is left that starts Spark when a command needs it. For a process
     that servers are kept for."""
-    with suppress(SetupError, TimeoutError, OSError):
+    with suppress(SetupError, OSError):
         point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
-        if (line := point.call(point.door, PATIENCE)) is not None:
-            line.ask({"ask": "forks"}, PATIENCE)
-            line.close()
-        elif not point.keeper() and has_room(point):
+        if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):
             _start_keeper(point, wanted_now({}, folder), with_spark=False)
             say(_stays("a process", folder))
 

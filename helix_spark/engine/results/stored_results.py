@@ -9,7 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -109,11 +109,11 @@ def store(
         reach("store.written")
         check()
         return catalog.publish(catalog.vouch(written))
-    except spark_errors() as error:
-        _abandon(attempt, catalog)
-        raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
-    except BaseException:  # nobody foresaw it; what was written is nobody's all the same
-        _abandon(attempt, catalog)
+    except BaseException as error:  # also one that nobody foresaw: what was written is nobody's all the same
+        with suppress(CatalogError):  # the disk that refused the write may refuse this too; `gc` finds what is left
+            catalog.abandon(attempt)
+        if isinstance(error, spark_errors()):
+            raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
         raise
 
 
@@ -211,13 +211,6 @@ def _save_frame(
 
 _TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}
 """Has a server report the progress of short writes, too."""
-
-
-def _abandon(attempt: Attempt, catalog: Catalog) -> None:
-    try:
-        catalog.abandon(attempt)
-    except CatalogError:
-        return  # the disk that refused the write may refuse this too; `gc` finds what is left
 
 
 def export_model(model: Any, folder: Path) -> str:

@@ -186,8 +186,21 @@ class ModelResult:
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """Return a copy of the model, whose parameters may be set."""
-        return _copied(self.model)
+        """Return a copy of the model, whose parameters may be set; part by part: PySpark refuses to copy a search that
+        kept none but the best model. What is none of Spark ML's may have no copy."""
+        from pyspark.ml.param import Params
+
+        if not isinstance(self.model, Params):
+            return self.model.copy() if hasattr(self.model, "copy") else self.model
+
+        def copied(one: Any) -> Any:
+            if vars(one).keys().isdisjoint(PARTS):
+                return one.copy()
+            made = Params.copy(one)
+            vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
+            return made
+
+        return moved_stage(self.model, copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,24 +212,6 @@ class ValueResult:
     def copy(self) -> Any:
         """Return a copy of the value, which may be changed."""
         return deepcopy(self.value)
-
-
-def _copied(model: Any) -> Any:
-    """Copy a model, part by part: PySpark refuses to copy a search that kept none but the best model. What is none of
-    Spark ML's may have no copy."""
-    from pyspark.ml.param import Params
-
-    if not isinstance(model, Params):
-        return model.copy() if hasattr(model, "copy") else model
-
-    def copied(one: Any) -> Any:
-        if vars(one).keys().isdisjoint(PARTS):
-            return one.copy()
-        made = Params.copy(one)
-        vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
-        return made
-
-    return moved_stage(model, copied)
 
 
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult

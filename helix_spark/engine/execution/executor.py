@@ -46,11 +46,8 @@ _EXECUTIONS = count()
 
 
 class Executor:
-    """Runs plans against one session, one catalog and one memory tier.
-
-    Args:
-        thread_begun: called by each thread of its own before it works.
-    """
+    """Runs plans against one session, one catalog and one memory tier. Each thread of its own calls `thread_begun`
+    before it works."""
 
     def __init__(
         self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
@@ -81,7 +78,6 @@ class Executor:
         self._reports.close()
 
     def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """See `Notes.take_reports`."""
         return outcome.take_reports(self._reports, dag, plan)
 
     def execute(
@@ -163,8 +159,6 @@ class Dispatch:
     """One execution of one plan: the order of its units.
 
     Attributes:
-        work: has the results.
-        pool: the threads that do it.
         ends: each ends the execution with its error once it has one.
         context: what the calling thread has set; threads of the pool work in it.
         running: names of the nodes that each call of the pool's is for.

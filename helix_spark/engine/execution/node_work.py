@@ -188,7 +188,6 @@ class NodeWork:
         return found
 
     def count(self, name: str) -> list[Step]:
-        """Compute an output table, and count its rows."""
         self.watcher.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)

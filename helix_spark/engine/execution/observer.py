@@ -55,11 +55,7 @@ class Observer:
         """Something that people should know is as planned."""
 
     def shows(self, progress: Progress, began: float) -> None:
-        """A run is that far.
-
-        Args:
-            began: `time.perf_counter()` at the begin of its times.
-        """
+        """A run is that far; `began` is the `time.perf_counter()` at the begin of its times."""
 
     def close(self) -> None:
         """No run goes on any more."""
@@ -174,19 +170,14 @@ class Followed(Observer):
         self._told.note(text)
 
     def close(self) -> None:
-        """Forget the last run."""
         with self._lock:
             if self._progress is not None:
                 self._catalog.forget_progress(self._progress.workflow, self._progress.number)
                 self._progress = None
 
     def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Return the names of the nodes that are to be computed and are not among those of a new plan; none where
-        something runs that is, or nothing runs.
-
-        Args:
-            signatures: of the new plan, as declared and as found.
-        """
+        """Return the names of the nodes that are to be computed and are not among those of a new plan, which has these
+        signatures, as declared and as found; none where something runs that is, or nothing runs."""
         with self._lock:
             plan, progress = self._plan, self._progress
         if plan is None or progress is None or progress.answered is not None:
@@ -245,7 +236,6 @@ class UnderwayBar(Quiet):
         """Take the bar away, also when a run ends early."""
 
     def shows(self, progress: Progress, began: float) -> None:
-        """Show how far a run is, of a workflow or a script."""
         with self._lock:
             self._progress, self._began = progress, began
             view = self.view
@@ -260,11 +250,8 @@ _BEAT = 0.5
 
 
 class NotebookBar(UnderwayBar):
-    """A bar below a notebook's cell, which is updated in place, and gone at the answer.
-
-    Args:
-        make: makes the place of a bar, below the cell that runs; IPython's display handle, if None.
-    """
+    """A bar below a notebook's cell, which is updated in place, and gone at the answer. `make` makes the place of a
+    bar, below the cell that runs; IPython's display handle, if None."""
 
     def __init__(self, make: Callable[[], Any] | None = None) -> None:
         super().__init__()

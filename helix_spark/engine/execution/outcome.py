@@ -173,7 +173,6 @@ def node_times(
 
 
 def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]:
-    """Return what each node that ran took."""
     forced = {name for step in outcome.steps for name in step.names}
     return node_times(
         dag, outcome.steps, {node.name: node.predicted_seconds for node in plan.nodes},

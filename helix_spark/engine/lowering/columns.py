@@ -72,7 +72,6 @@ def base_of(results: Sequence[NodeResult]) -> TableResult:
 
 
 def columns_among(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
-    """Return the columns that a node takes."""
     return tuple(result for result in results if isinstance(result, ColumnResult))
 
 
@@ -154,7 +153,6 @@ def _with_stage(frame: DataFrame, stage: Any) -> DataFrame:
 
 
 def assembler(columns: Sequence[str], output: str) -> Any:
-    """Return the stage that makes one vector of columns."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=list(columns), outputCol=output)
@@ -190,11 +188,8 @@ class SourceColumn:
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
-    """Return the column of an extractor that is no function. Its table is not looked at.
-
-    Args:
-        watcher: is told where a transformer of the author's own is at work.
-    """
+    """Return the column of an extractor that is no function. Its table is not looked at. The watcher is told where a
+    transformer of the author's own is at work."""
     base, name, learned = base_of(results), column_name(node.name), results[-1]
     copies = {one: _again(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
     needs = (*columns_among(results), *copies.values())

@@ -162,11 +162,8 @@ _MEANINGS = 'test rows have "test", true or 1 there, training rows "train", fals
 
 
 def side_of(split: Split, columns: Sequence[str]) -> Column:
-    """Return "train" or "test" for each row, whatever the order in which rows are read.
-
-    Args:
-        columns: of the table that is divided, without columns that were added to it.
-    """
+    """Return "train" or "test" for each row, whatever the order in which rows are read. `columns` are those of the
+    table that is divided, without columns that were added to it."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):
@@ -226,11 +223,7 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
 
 
 def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_named: bool = True) -> bool:
-    """Return whether a split of a table has rows of both sides.
-
-    Args:
-        name: the table's node.
-        is_named: the author names the split.
+    """Return whether a split of a table, which the author may have named, has rows of both sides.
 
     Raises:
         OperatorError: a value says neither side, or a split that the author names leaves one side empty.

@@ -86,11 +86,8 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
-    """Check that the base table has the columns that an operator names.
-
-    Raises:
-        ColumnNotFoundError: with the nearest name.
-    """
+    """Check that the base table has the columns that an operator names. Raises ColumnNotFoundError, with the nearest
+    name."""
     names = named_columns(node.operator)
     known = set(base_of(results).frame().columns) if names else ()
     for name in names:
@@ -137,11 +134,8 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
 
 
 def read_source(source: Source, spark: SparkSession) -> DataFrame:
-    """Return a source's table. Nothing is read yet, except to infer a schema.
-
-    Raises:
-        ResultTypeError: a reader function returned something else than a DataFrame.
-    """
+    """Return a source's table. Nothing is read yet, except to infer a schema. Raises ResultTypeError for a reader
+    function that returned something else than a DataFrame."""
     match source:
         case FileSource(format=format, schema=schema):
             reader = spark.read.format(format).options(**_options(source))
@@ -243,7 +237,6 @@ def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) ->
 
 
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
-    """Fit an estimator to the rows of its table that its operator names."""
     base = base_of(results)
     frame = with_columns(base.frame(), columns_among(results))
     if (split := split_of_fit(operator)) is not None:

@@ -205,12 +205,8 @@ def _column_arguments(operator: Function, results: Sequence[NodeResult], frame: 
 
 
 def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
-    """Return what a function returned as the result its node declares. Of a pandas DataFrame the index is columns, too,
-    where it tells something (see `with_index`).
-
-    Raises:
-        ResultTypeError: it is something else.
-    """
+    """Return what a function returned as the result its node declares; raises ResultTypeError if it is something else.
+    Of a pandas DataFrame the index is columns, too, where it tells something (see `with_index`)."""
     package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
     if node.result is Result.VALUE:
         return ValueResult(plain(as_plot(returned), node.name))
@@ -228,7 +224,6 @@ def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
 
 
 def table_of(frame: DataFrame) -> TableResult:
-    """Return a DataFrame as a result."""
     made = nullable(frame)
     return TableResult(lambda: made)
 

@@ -63,11 +63,8 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """Return the estimator or transformer, built now that a session runs.
-
-    Raises:
-        OperatorError: it is no Spark ML stage, or does not take these parameters.
-    """
+    """Return the estimator or transformer, built now that a session runs. Raises OperatorError if it is no Spark ML
+    stage, or does not take these parameters."""
     make = in_this_session(stage.make)
     parameters = dict(stage.parameters)
     if isinstance(make, str):

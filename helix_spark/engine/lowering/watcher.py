@@ -101,12 +101,8 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Watches the nodes of one plan, in any thread.
-
-    Attributes:
-        root: the catalog's. Workers on other machines see the folder of one that is on a disk; with one in an object
-            store they tell nothing.
-    """
+    """Watches the nodes of one plan, in any thread. `root` is the catalog's: workers on other machines see the folder
+    of one that is on a disk; with one in an object store they tell nothing."""
 
     sessions: Sessions
     plan: Plan
@@ -157,11 +153,7 @@ class Watcher:
         return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
 
     def begin(self, node: Node, inputs: Mapping[str, Input], server: ServingSession) -> FunctionCall:
-        """Begin a call of a node's function that gets something of Spark's.
-
-        Args:
-            inputs: by parameter, what it gets.
-        """
+        """Begin a call of a node's function that gets something of Spark's: by parameter, these inputs."""
         is_known = _planned(node) is not None
         signatures = {} if is_known else {at: self.plan[name].signature for at, name in enumerate(node.inputs)}
         return self.begin_call(node, CallInputs(inputs, {}, signatures=signatures, is_known=is_known), server)
@@ -175,11 +167,8 @@ class Watcher:
         return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
 
     def built(self, node: Node, found: CapturedFunction, views: Collection[str]) -> None:
-        """Note what a node's function has built: the files that it names, and what its plan says.
-
-        Args:
-            views: names of those that it has registered.
-        """
+        """Note what a node's function has built: the files that it names, and what its plan says. `views` are names of
+        those that it has registered."""
         planned = _planned(node)
         if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
             self.notes.differs[node.name] = "built something else than it did when it was planned"

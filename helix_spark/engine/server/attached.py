@@ -48,11 +48,8 @@ class AttachedServer:
         self._ask({"ask": "session", "user": user, "id": session_id})
 
     def open(self) -> None:
-        """Open a session that this process has as a classic one, too: by `spark`, which is a client's.
-
-        Raises:
-            SetupError: the server ended meanwhile.
-        """
+        """Open a session that this process has as a classic one, too: by `spark`, which is a client's. Raises
+        SetupError if the server ended meanwhile."""
         try:
             self._open()
         except Exception as error:  # what is asked of a JVM that ends may fail in any way
@@ -134,7 +131,6 @@ class AttachedServer:
 
 
 def check_answer(found: Mapping[str, Any] | None) -> None:
-    """Raise SetupError for an answer that is an error."""
     if found is not None and (failed := found.get("error")):
         raise SetupError(failed["what"], exists=failed["exists"], remedy=failed["remedy"])
 
@@ -204,7 +200,6 @@ class _Printed(threading.Thread):
                 return
 
     def end(self) -> None:
-        """Pass on what is there, and end."""
         self._over.set()
         self.join()
         self._file.close()

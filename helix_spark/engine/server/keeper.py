@@ -194,15 +194,10 @@ class Keeper:
             self._rows = rows.sizes()
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how the server's JVM ended; empty while it runs.
-
-        Args:
-            error: a broken connection, if there is one: the end of the JVM is known a moment later.
-        """
+        """Return how the server's JVM ended; empty while it runs. Argument as of `gateway.how_ended`."""
         return "" if self.server is None else self.server.how_ended(error)
 
     def _answers(self) -> bool:
-        """Return whether the JVM answers within a while."""
         assert self.server is not None
         answered, server = threading.Event(), self.server
 
@@ -360,7 +355,6 @@ def release_memory(jvm: Any) -> None:
 
 
 def _objects(jvm: Any, *given: Any) -> Any:
-    """Return an array of the JVM's."""
     made = jvm.java.lang.reflect.Array.newInstance(jvm.java.lang.Class.forName("java.lang.Object"), len(given))
     for index, one in enumerate(given):
         made[index] = one

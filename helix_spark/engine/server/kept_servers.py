@@ -115,7 +115,6 @@ def await_end(point: MeetingPoint) -> None:
 
 
 def end_keeper(point: MeetingPoint) -> None:
-    """Kill the process that keeps a server, and what it started."""
     if pid := point.keeper():
         for one in reversed(family(pid)):
             with suppress(ProcessLookupError, PermissionError):

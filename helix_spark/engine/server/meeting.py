@@ -53,11 +53,7 @@ def runtime_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class MeetingPoint:
-    """The place of the one server of a folder.
-
-    Attributes:
-        stem: path of its files, without what follows the name.
-    """
+    """The place of the one server of a folder. `stem` is the path of its files, without what follows the name."""
 
     stem: Path
 
@@ -122,7 +118,6 @@ class MeetingPoint:
 
     @staticmethod
     def listen(door: Path) -> socket:
-        """Return a socket at which others ask."""
         with suppress(FileNotFoundError):
             door.unlink()
         made = socket(AF_UNIX, SOCK_STREAM)
@@ -136,11 +131,8 @@ class MeetingPoint:
 
     @staticmethod
     def call(door: Path, patience: float) -> Line | None:
-        """Return a connection to the process that listens there; None where none does.
-
-        Args:
-            patience: seconds to wait for each answer, until the caller says otherwise.
-        """
+        """Return a connection to the process that listens there; None where none does. Each answer is waited for so
+        many seconds, until the caller says otherwise."""
         made = socket(AF_UNIX, SOCK_STREAM)
         made.settimeout(patience)
         try:
@@ -213,7 +205,6 @@ class Line:
         return self._socket.fileno()
 
     def is_open(self) -> bool:
-        """Return whether the other side is there still."""
         with self._asking:
             try:
                 self._socket.settimeout(0)

@@ -86,7 +86,6 @@ class ProgramServer:
             self._stub = None
 
     def stop(self) -> None:
-        """Stop one that was started here."""
         if self._own is not None:
             self._own.stop()
             self._own, self._stub = None, None

@@ -18,10 +18,9 @@ from helix_spark.engine.spark.kept_rows import KeptRows
 
 
 class RunSessions:
-    """The sessions of one run in the JVM of a classic session.
+    """The sessions of one run in the JVM of a classic session, `driver`.
 
     Args:
-        driver: that session, as py4j has it.
         settings: of SQL, for all sessions of the run; and those that they must not have.
         paths: where its Python workers import what they can.
     """

@@ -145,7 +145,7 @@ class Sessions:
 
     def start_seconds_since(self, moment: float) -> float:
         """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
-        0.0."""
+        0."""
         return self.start_seconds if self._first_had >= moment else 0.0
 
     @property
@@ -191,10 +191,8 @@ class Sessions:
 
     def settings_that_change_results(self) -> Mapping[str, str]:
         """Return the settings that change results, as they are or, before a start, as they will be. Starts nothing.
-
-        Raises:
-            SetupError: Spark is not installed, the user's session has ended, or a server that is named does not answer.
-        """
+        Raises SetupError where Spark is not installed, the user's session has ended, or a server that is named does not
+        answer."""
         with self._lock:
             if (spark := self._running()) is None:
                 return results_settings(planned_settings(self._settings, self._store))
@@ -243,7 +241,6 @@ class Sessions:
 
     @property
     def _own(self) -> SparkServer | None:
-        """The session of our own, once it is there."""
         starting = self._starting
         done = starting is not None and starting.done() and starting.exception() is None
         return starting.result() if starting is not None and done else None

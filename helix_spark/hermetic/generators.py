@@ -26,7 +26,6 @@ class Entropy:
         self.requests = 0
 
     def take(self, size: int) -> bytes:
-        """Return so many bytes."""
         if size < 0:
             raise ValueError("negative argument not allowed")
         self.requests += 1
@@ -48,12 +47,10 @@ class Shared:
 
     @property
     def module(self) -> Any:
-        """The module, which is loaded."""
         return sys.modules[self.name]
 
     @property
     def state(self) -> Any:
-        """The state that it has now."""
         return self.get(self.module)
 
     def restore(self, state: Any) -> None:

@@ -49,7 +49,6 @@ def written_for(purpose: Purpose) -> Iterator[None]:
 
 
 def purpose() -> Purpose:
-    """Return what functions are written for now."""
     return _PURPOSE.get()
 
 
@@ -151,7 +150,6 @@ class _Task:
         self.seed = seed
 
     def end(self) -> None:
-        """Put everything back."""
         if self.seed is not None:
             self._draws[self.seed].end()
         self._given.remove()

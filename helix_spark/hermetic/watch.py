@@ -82,7 +82,6 @@ class Watch:
             self.read(path, who)
 
     def read(self, path: str, who: Asker) -> None:
-        """A file was read."""
         if self._is_written(path) or ("read", path) in self._met or _is_uncounted(path):
             return
         if path in _ENTROPY:
@@ -282,7 +281,6 @@ class Wrapped:
         self._replace(self._wrappers())
 
     def remove(self) -> None:
-        """Put everything back."""
         while self._theirs:
             _put(*self._theirs.pop())
         if self in _installed:

@@ -135,7 +135,6 @@ class _InTask:
         self._all = tuple(dict.fromkeys((*self._all, key)))
 
     def begins_thread(self, thread: threading.Thread, frame: FrameType | None) -> None:
-        """Note a thread that somebody starts."""
         if (watch := self.watch(frame)) is not None:
             self._threads[thread] = watch
 

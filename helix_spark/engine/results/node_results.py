@@ -66,7 +66,6 @@ class TableResult:
 
     @property
     def framed(self) -> bool:
-        """Whether its DataFrame was made already."""
         return self._frame is not None
 
     @property
@@ -176,11 +175,8 @@ class ColumnResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """A fitted Spark ML model, or a transformer.
-
-    Attributes:
-        read_seconds: what reading it from the catalog took; None if it was not.
-    """
+    """A fitted Spark ML model, or a transformer. `read_seconds` is what reading it from the catalog took; None if it
+    was not."""
 
     model: Any
     read_seconds: float | None = None
@@ -210,7 +206,6 @@ class ValueResult:
     value: Any
 
     def copy(self) -> Any:
-        """Return a copy of the value, which may be changed."""
         return deepcopy(self.value)
 
 
@@ -234,20 +229,15 @@ class MemoryTier:
 
     @property
     def held(self) -> frozenset[str]:
-        """Signatures of what is held."""
         with self._lock:
             return frozenset(self._results)
 
     def get(self, signature: str) -> NodeResult | None:
-        """Return the result of a signature; None if it is not in memory."""
         return self._results.get(signature)
 
     def put(self, result: NodeResult, signature: str | None = None) -> None:
-        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected.
-
-        Args:
-            signature: None if no later run may reuse it: its own iteration may still be asked for it.
-        """
+        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected. Without a
+        signature no later run may reuse it, but its own iteration may still be asked for it."""
         if isinstance(result, ColumnResult):
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):
@@ -262,7 +252,6 @@ class MemoryTier:
             self._last[key] = self._run
 
     def drop(self, signature: str) -> None:
-        """Release one result."""
         with self._lock:
             self._last.pop(signature, None)
             self._unnamed.discard(signature)
@@ -286,7 +275,6 @@ class MemoryTier:
                     result.hand_over(signature, keep)
 
     def clear(self) -> None:
-        """Release everything."""
         with self._lock:
             for signature in list(self._results):
                 self.drop(signature)

@@ -215,11 +215,8 @@ _TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}
 
 def export_model(model: Any, folder: Path) -> str:
     """Write a fitted Spark ML model into a folder that does not exist, as a pipeline: the one form that trackers load
-    without knowing the model's class. Return the name of the class that reads it.
-
-    Raises:
-        OSError: it is not in the folder: the workers of a cluster wrote it to their own disks.
-    """
+    without knowing the model's class. Return the name of the class that reads it. Raises OSError if it is not in the
+    folder: the workers of a cluster wrote it to their own disks."""
     from pyspark.ml import PipelineModel
 
     pipeline = model if isinstance(model, PipelineModel) else PipelineModel([model])
@@ -232,11 +229,7 @@ def export_model(model: Any, folder: Path) -> str:
 # Loading
 
 class DamagedResultError(CatalogError):
-    """A stored result cannot be had; the engine quarantines it and plans anew.
-
-    Attributes:
-        record: of the result.
-    """
+    """A stored result, of this record, cannot be had; the engine quarantines it and plans anew."""
 
     def __init__(self, record: ArtifactRecord, cause: object) -> None:
         self.record = record
@@ -298,14 +291,10 @@ def unread_by_spark(
     error: BaseException, records: Iterable[ArtifactRecord], catalog: CatalogReader
 ) -> CatalogError | None:
     """Return what is wrong with a stored result that a failed Spark job could not read, by the attempt in the path that
-    Spark names; None where that is not what failed.
+    Spark names; None where that is not what failed. `records` are of the results that the run loads.
 
     A worker that does not see the catalog's folder says nothing of what is stored. So it is examined here, whole, and
-    is a DamagedResultError only if that finds damage.
-
-    Args:
-        records: of the results that the run loads.
-    """
+    is a DamagedResultError only if that finds damage."""
     if isinstance(error, DamagedResultError):
         return error
     text = f"{error}\n{error.__cause__ or ''}"  # the author is shown the first lines only

@@ -29,10 +29,7 @@ DECLARE = "make it a source of the workflow, or name it in depends_on="
 
 class AuthorRequests:
     """Notes what the requests of one action say. What its inputs are made of was there before, and is not its own.
-
-    Args:
-        reads_declared: whether the author says by a version what it reads, as of a source.
-    """
+    `reads_declared` is True where the author says by a version what it reads, as of a source."""
 
     def __init__(self, watch: Watch, *, reads_declared: bool = False) -> None:
         self._watch, self._reads_declared = watch, reads_declared

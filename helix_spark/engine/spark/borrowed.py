@@ -53,11 +53,8 @@ def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
-    """Return a session that is not of our own as a client asks it: of a classic one its JVM gets a server.
-
-    Args:
-        given_back: leaves the session as it was, once it is closed.
-    """
+    """Return a session that is not of our own as a client asks it: of a classic one its JVM gets a server. Closing
+    `given_back` leaves the session as it was."""
     if is_by_connect(spark):
         prepare()
         given_back.enter_context(showing_requests(spark))
@@ -185,14 +182,8 @@ def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, st
 
 
 def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
-    """Open a session of the server at an address, with the settings that change results of a session of Helix's own.
-
-    Args:
-        settings: the author's; they take precedence.
-
-    Raises:
-        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
-    """
+    """Open a session of the server at an address, with the settings that change results of a session of Helix's own;
+    the author's take precedence. Raises as `settings_of_server` does."""
     session: Any = open_session(connect(address), settings_of_server(address), address)
     session.client.enable_reattachable_execute()
     session.release_session_on_close = True
@@ -203,11 +194,8 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
 
 
 def settings_of_server(address: str) -> dict[str, str]:
-    """Return all settings of the server at an address.
-
-    Raises:
-        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
-    """
+    """Return all settings of the server at an address. Raises SetupError if nobody answers there, or its Spark is of
+    another version than this PySpark."""
     import pyspark.sql.connect.proto as pb
 
     service, shown = connect(address), shown_address(address)

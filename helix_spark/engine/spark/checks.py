@@ -36,14 +36,7 @@ A machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself.
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: what was looked at.
-        ok: whether Helix can work with it.
-        found: what is there.
-        remedy: what to do if it is not ok, else "".
-    """
+    """One thing that was looked at: whether Helix can work with what is there, and what to do if not."""
 
     name: str
     ok: bool
@@ -52,11 +45,8 @@ class Check:
 
 
 def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Look at everything a run needs, in the order in which it needs it.
-
-    Args:
-        catalog: the catalog's folder, or its place in an object store; it need not exist yet.
-    """
+    """Look at everything a run needs, in the order in which it needs it. The catalog, a folder or a place in an object
+    store, need not exist yet."""
     looks: dict[str, Callable[[], str]] = {
         "python": _python,
         "java": lambda: _java(environ),

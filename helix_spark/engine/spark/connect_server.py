@@ -104,24 +104,19 @@ _IMPORTING = Lock()
 
 
 def import_pyspark() -> None:
-    """Import Spark's Python side, one thread at a time.
+    """Import Spark's Python side, one thread at a time. Raises ImportError if it is not installed.
 
     Its modules import each other in circles. Two threads that come in at different places each hold what the other
-    waits for, and Python resolves that by giving one of them a module that is half there.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    waits for, and Python resolves that by giving one of them a module that is half there."""
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
 
 
 class ConnectServer:
-    """A server of Spark Connect in the JVM of a classic session of our own, from its start until `stop`.
+    """A server of Spark Connect in the JVM of a classic session of our own, `driver`, from its start until `stop`.
 
     Attributes:
-        driver: that session.
         address: of the server, with the token that it wants to be shown.
         spark: a session that it answers, once `open` was called.
         is_shared: whether other runs use it as well.
@@ -197,10 +192,7 @@ class ConnectServer:
 
     def stop(self, *, keep_classes: bool = True) -> None:
         """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it. No-op in a forked child.
-
-        Args:
-            keep_classes: whether the classes that it loaded become an archive, which helps the next start.
-        """
+        Where `keep_classes`, the classes that it loaded become an archive, which helps the next start."""
         if self._client is not None:
             own_session_is(None)
             if not self.how_ended():
@@ -221,7 +213,6 @@ class ConnectServer:
         self._discard()
 
     def _start(self, settings: Mapping[str, str], file_system: str) -> Any:
-        """Start the classic session, and return it."""
         from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 

@@ -120,11 +120,7 @@ _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.gr
 
 @dataclass(frozen=True, slots=True)
 class HeldSession:
-    """A classic session that a server in another process answers already, by a client's id.
-
-    Attributes:
-        service: what sends the server requests.
-    """
+    """A classic session that a server in another process, which `service` sends requests, answers by a client's id."""
 
     address: str
     service: Any
@@ -132,13 +128,7 @@ class HeldSession:
 
 
 class ServicePlanner:
-    """What makes tables of a client's messages in the JVM of its session, as the service does.
-
-    Args:
-        jvm: as py4j has it.
-        holder: by which the service knows the session.
-        session: the session itself.
-    """
+    """What makes tables of a client's messages in the JVM of its session, as the service does."""
 
     def __init__(self, jvm: Any, holder: Any, session: Any) -> None:
         self._session = session
@@ -186,11 +176,8 @@ class DriverClient:
     """
 
     def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
-        """Ask a classic session by a client.
-
-        Args:
-            served: what answers it already, where another process keeps its JVM.
-        """
+        """Ask a classic session by a client; `served` is what answers it already, where another process keeps its
+        JVM."""
         self.classic: Any = spark
         self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
@@ -243,7 +230,6 @@ class DriverClient:
         self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
 
     def is_stopping(self) -> bool:
-        """Return whether it is being stopped."""
         from py4j.protocol import Py4JError
 
         try:
@@ -252,7 +238,6 @@ class DriverClient:
             return True
 
     def has_class(self, name: str) -> bool:
-        """Return whether its JVM can load a class."""
         from py4j.protocol import Py4JJavaError
 
         try:

@@ -84,11 +84,8 @@ class ServingSession:
         return copy
 
     def fill(self, what: Any, columns: Mapping[str, str] | None = None) -> None:
-        """Put tables and pickles into the places of their names, in a message.
-
-        Args:
-            columns: by placeholder, as it is written in an expression, the column that takes its place.
-        """
+        """Put tables and pickles into the places of their names, in a message. `columns` are, by placeholder as it is
+        written in an expression, those that take its place."""
         for message in messages(what):
             one: Any = message
             match sort_of(message):
@@ -113,11 +110,7 @@ class ServingSession:
 
 
 def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
-    """Return a session as the server of a function's call.
-
-    Args:
-        frames: the function's input tables, by position.
-    """
+    """Return a session as the server of the call of a function with these input tables, by position."""
     if driver_client(spark) is not None:
         # They are relations that the service knows, where it notes by which id columns name one: one may be two inputs.
         frames = {place: frame.where("true") for place, frame in frames.items()}

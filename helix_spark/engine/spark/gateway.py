@@ -208,11 +208,8 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
 
 
 def exit_status(patience: float = 0.0) -> int | None:
-    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
-
-    Args:
-        patience: seconds to wait for an end that shows already in a broken connection.
-    """
+    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none. An
+    end that shows already in a broken connection is waited for, for `patience` seconds."""
     context = sys.modules.get("pyspark.core.context")
     process = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
     if process is None:
@@ -327,7 +324,6 @@ def _leave_to_parent() -> None:
 
 
 def forget() -> None:
-    """Make pyspark forget its JVM."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession, SQLContext
 
@@ -382,5 +378,4 @@ class _Forwarded(threading.Thread):
                 os.write(self._to, line)
 
     def tail(self) -> str:
-        """Return the last lines so far."""
         return b"".join(self._last).decode(errors="replace").strip()

@@ -116,12 +116,8 @@ def store_artifact(file_system: str, environ: Mapping[str, str] = os.environ) ->
 
 
 def store_jars(file_system: str, environ: Mapping[str, str] = os.environ) -> JarSet:
-    """Return the jars with which Spark reaches an object store by a file system of Hadoop's, named by its class: for
-    S3 with its part of AWS's SDK.
-
-    Raises:
-        SetupError: Spark's version of Hadoop was never tried.
-    """
+    """Return the jars with which Spark reaches an object store by a file system of Hadoop's, named by its class: for S3
+    with its part of AWS's SDK. Raises SetupError if Spark's version of Hadoop was never tried."""
     artifact = store_artifact(file_system, environ)
     _, name, hadoop = artifact.split(":")
     if hadoop not in SDK_OF:
@@ -147,11 +143,8 @@ def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Spark's folder as pyspark finds it: SPARK_HOME, else the installed package.
-
-    Raises:
-        SetupError: there is neither.
-    """
+    """Spark's folder as pyspark finds it: SPARK_HOME, else the installed package. Raises SetupError if there is
+    neither."""
     given = environ.get("SPARK_HOME")
     folder = Path(given) if given else _package_folder()
     if not (folder / "bin" / "spark-submit").is_file():
@@ -205,11 +198,8 @@ def _version_file() -> str:
 
 
 def kept_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
-    """Return the jars of a set if they are there already: in HELIX_JARS, else in the cache folder; None if not.
-
-    Raises:
-        SetupError: HELIX_JARS is set, but does not hold the jars that it must.
-    """
+    """Return the jars of a set if they are there already: in HELIX_JARS, else in the cache folder; None if not. Raises
+    SetupError if HELIX_JARS is set, but does not hold the jars that it must."""
     given = environ.get("HELIX_JARS")
     if given and (found := _jars_in(Path(given), jars)) is not None:
         return found
@@ -246,11 +236,8 @@ def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 
 
 def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet.
-
-    Raises:
-        SetupError: they cannot be had, or are not those that Helix was tested with.
-    """
+    """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet. Raises SetupError if they
+    cannot be had, or are not those that Helix was tested with."""
     if (found := kept_jars(jars, environ)) is None:
         return _resolve(jars, environ)
     check_jars(found, jars, environ)
@@ -294,14 +281,10 @@ def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def fetch(jars: JarSet, scratch: Path, environ: Mapping[str, str]) -> list[Path]:
-    """Fetch packages into an empty folder and return all jars that came.
+    """Fetch packages into an empty folder and return all jars that came. Raises SetupError if they cannot be had.
 
     SparkSubmit resolves them and then, as the class that it runs, prints its own version: no session starts. Its
-    resolver looks into ~/.m2 first, and fails at one with poms but no jars: so it sees an empty home folder.
-
-    Raises:
-        SetupError: the packages cannot be had.
-    """
+    resolver looks into ~/.m2 first, and fails at one with poms but no jars: so it sees an empty home folder."""
     ivy, options = scratch / "ivy", f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
     done = subprocess.run(
         [

@@ -69,11 +69,8 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """Return the Java that Spark's scripts would start: JAVA_HOME's, else the one on the PATH.
-
-    Raises:
-        SetupError: there is none, or Spark does not run on its version.
-    """
+    """Return the Java that Spark's scripts would start: JAVA_HOME's, else the one on the PATH. Raises SetupError if
+    there is none, or Spark does not run on its version."""
     home = environ.get("JAVA_HOME")
     found = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java", path=environ.get("PATH"))
     if found is None:

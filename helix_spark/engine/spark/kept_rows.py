@@ -12,11 +12,7 @@ _PROPERTY = "helix.rows"
 
 
 class KeptRows:
-    """The rows that a JVM keeps.
-
-    Args:
-        jvm: as py4j has it.
-    """
+    """The rows that a JVM keeps."""
 
     def __init__(self, jvm: Any) -> None:
         self._jvm = jvm
@@ -26,12 +22,8 @@ class KeptRows:
         self._rows = properties.get(_PROPERTY)
 
     def leave(self, holder: Any, key: str, relation: bytes) -> bool:
-        """Keep the rows of a persisted table, if they were computed; return whether they were.
-
-        Args:
-            holder: the service's, of the session that has persisted it.
-            relation: the message of the table.
-        """
+        """Keep the rows of a table that a session, held by the service, has persisted by this message; return whether
+        they were computed, and so are kept."""
         persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
         rows = persisted.queryExecution().withCachedData()
         if str(rows.getClass().getSimpleName()) != "InMemoryRelation":

@@ -89,7 +89,6 @@ class Executor:
         out to be an earlier result (`Outcome.equal`).
 
         Args:
-            artifacts: live artifacts by signature.
             run: begins the tag of the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.

@@ -58,7 +58,6 @@ class NodeWork:
     """The results of one execution, each had in the step of the thread that asks for it; several threads may ask.
 
     Attributes:
-        artifacts: live artifacts by signature.
         run: the tag of its Spark jobs; another one once it is cancelled.
         registering, compared: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.

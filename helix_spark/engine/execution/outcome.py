@@ -96,12 +96,9 @@ class Outcome(Notes):
     """What a run did, complete or not.
 
     Attributes:
-        results: of every node that was had.
-        steps: the forced steps.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
-        failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if nobody
             asks for them.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed

@@ -27,11 +27,8 @@ KeepRows = Callable[[str, Any], bool]
 
 
 class TableResult:
-    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for.
-
-    Args:
-        frame: makes the DataFrame.
-        arrow: makes the pyarrow Table without Spark; None if that takes Spark.
+    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for. `arrow`
+    makes the pyarrow Table without Spark; None if that takes Spark.
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
@@ -159,8 +156,6 @@ class ColumnResult:
     """A column that can be added to its base table.
 
     Attributes:
-        column: the name it gets there.
-        base: the table it extends.
         needs: other columns that must be there first.
         stages: makes the stages of Spark ML that add several columns together; None of an expression.
         make: what `stages` needs to know of this column; or makes the expression for a DataFrame with these needs.

@@ -72,8 +72,6 @@ class Keeper:
     Attributes:
         point: where it is met.
         has: what the server was started with; before `spark_is_wanted`, what it will be started with but the settings.
-        idle_seconds: see `IDLE_SECONDS`.
-        rows_share: see `ROWS_SHARE`.
         environ: see `ForksApart`; its process is the one that further commands of this folder are forked from.
         spark_is_wanted: False until a run needs Spark, where the keeper was left by one that did not.
     """

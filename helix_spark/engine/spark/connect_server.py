@@ -135,12 +135,10 @@ class ConnectServer:
         """Start it. Where that fails or is interrupted, nothing is left of its JVM.
 
         Args:
-            author: settings of the author's.
             store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
             defaults: settings that hold where neither the author nor what is around says another, before Helix's own;
                 None for those of a program.
             jvm_start: the start of the JVM, for a caller that may give it up.
-            collector: of the JVM's garbage.
 
         Raises:
             SetupError: Java, Spark or the jars are not there or do not fit together.

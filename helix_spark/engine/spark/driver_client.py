@@ -168,12 +168,8 @@ def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
 
 
 class DriverClient:
-    """A session by Spark Connect that is a classic one: the same settings, views, functions and tables.
-
-    Attributes:
-        classic: the session as py4j has it.
-        spark: the same, as a client has it.
-    """
+    """A session by Spark Connect, `spark`, that is a classic one, `classic`: the same settings, views, functions and
+    tables."""
 
     def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
         """Ask a classic session by a client; `served` is what answers it already, where another process keeps its

@@ -26,7 +26,6 @@ class ServingSession:
     """A session of the engine's as the server of a call (`answers.served_session.Server`).
 
     Attributes:
-        spark: the session.
         inputs: the relations of input tables, by the names of their placeholders.
         held: these tables: the server knows them no longer than somebody has them.
         values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a

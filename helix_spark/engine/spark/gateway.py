@@ -87,8 +87,7 @@ def launch_settings(
     Args:
         jars: in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes, and local
             executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
-        archive: class-data archive to use.
-        draft: class-data archive to write when the JVM ends.
+        archive, draft: class-data archives: one to use, one to write when the JVM ends.
         collector: of garbage, where nobody names another one.
     """
     flags = list(driver_flags())

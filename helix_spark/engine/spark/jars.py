@@ -63,7 +63,6 @@ class JarSet:
         name: of their folder, here and in `DIGESTS`.
         coordinates: of the packages to fetch, as Maven writes them, separated by commas.
         excluded: patterns of packages that Spark brings itself or that nothing needs, separated by commas.
-        title: what messages call them.
         is_required: whether HELIX_JARS, where it is set, must hold them.
     """
 

@@ -47,13 +47,8 @@ SPARE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java runtime.
-
-    Attributes:
-        executable: the program that Spark's scripts will start.
-        version: such as "17.0.15".
-        build: text that tells this runtime from every other one: its `release` file, or what `java -version` prints.
-    """
+    """A Java runtime, which Spark's scripts will start. `build` is text that tells it from every other one: its
+    `release` file, or what `java -version` prints."""
 
     executable: Path
     version: str

@@ -31,22 +31,25 @@ from helix_spark.plans.plan_messages import messages, sort_of
 
 
 class Server(Protocol):
-    """A server of Spark Connect, started when it is first asked."""
+    """A server of Spark Connect, started when it is first asked. By itself one does not end, and keeps no rows."""
 
     def stub(self) -> Any:
         """Return what sends it requests. Raises SetupError if it cannot be started."""
 
     def how_ended(self) -> str:
         """Return how it ended without being told to, in words; empty while it runs or where there is none."""
+        return ""
 
     def drop(self) -> None:
         """Forget one that has ended."""
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
         """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
+        return False
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
+        return False
 
 
 class UnansweredError(Exception):

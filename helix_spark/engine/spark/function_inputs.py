@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
+from helix_spark.answers.served_session import Server
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.connect_session import frame_of, kept_by_server
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class ServingSession:
-    """A session of the engine's as the server of a call (`answers.served_session.Server`).
+class ServingSession(Server):
+    """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
 
     Attributes:
         inputs: the relations of input tables, by the names of their placeholders.
@@ -47,19 +48,8 @@ class ServingSession:
     def stub(self) -> ServingSession:
         return self
 
-    def how_ended(self) -> str:
-        return ""
-
     def drop(self) -> None:
-        pass
-
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Return False: what stays in memory of a workflow are its nodes' rows."""
-        return False
-
-    def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Return False, as above."""
-        return False
+        """No-op: it never ends by itself."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

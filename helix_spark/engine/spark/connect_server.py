@@ -129,15 +129,14 @@ class ConnectServer:
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
-        defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
+        defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
         collector: str = gateway.COLLECTOR,
     ) -> None:
         """Start it. Where that fails or is interrupted, nothing is left of its JVM.
 
         Args:
             store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-            defaults: settings that hold where neither the author nor what is around says another, before Helix's own;
-                None for those of a program.
+            defaults: settings that hold where neither the author nor what is around says another, before Helix's own.
             jvm_start: the start of the JVM, for a caller that may give it up.
 
         Raises:
@@ -155,7 +154,6 @@ class ConnectServer:
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
-        defaults = as_spark_has_it() if defaults is None else defaults
         with classic():
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)

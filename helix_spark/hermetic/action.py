@@ -69,16 +69,14 @@ class _Turn:
 
 
 _PATIENCE = 60.0
-"""Seconds after which an action goes on though it is not its turn: the one whose turn it is may wait for a lock that
-this one holds."""
+"""Seconds after which an action goes on out of turn: the one whose turn it is may wait for a lock of this one's."""
 
 _LOOK_SECONDS = 5.0
 """How often an action that waits looks whether the thread whose turn it is still lives."""
 
 _turn = _Turn()
 _working: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
-"""What threads do, or did: those that run an action, and those that one has started. By thread, as an ident is given
-again."""
+"""What threads do or did, those that actions started as well. By thread, as an ident is given again."""
 
 _waited = threading.local()
 _counting = threading.Lock()

@@ -122,9 +122,8 @@ def default_seed(name: str) -> int:
 
 
 class Draws:
-    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives the state in which
-    a generator begins, by its module; None for one that is seeded. Once it is over, `drawn` names the modules of those
-    that were drawn from."""
+    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives a generator's first
+    state, by its module; None for one that is seeded. `drawn` names those that were drawn from, once it is over."""
 
     def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)

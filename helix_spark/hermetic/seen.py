@@ -1,5 +1,4 @@
-"""What was seen of the author's code while it ran; and files that it names outright: a library in C may read them, and
-nobody tells of it."""
+"""What the author's code was seen to do, and files that it names: a library in C may read them unseen."""
 
 from __future__ import annotations
 

@@ -23,8 +23,7 @@ from helix_spark.hermetic.generators import Draws, EntropyGiven
 
 
 class Purpose(NamedTuple):
-    """What functions are written for. What a node's functions draw follows from its key, and what they do is told under
-    it."""
+    """What functions are written for: a key, from which a node's draws follow, and under which it is reported on."""
 
     key: str
     folder: str = ""

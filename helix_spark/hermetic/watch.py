@@ -107,8 +107,7 @@ class Watch:
                 self._note("looked", path, state is not None)
 
     def named(self, paths: Iterable[str]) -> None:
-        """Note files that the code names: something that nobody sees may read them for it. A file that the action has
-        written meanwhile is its own."""
+        """Note files that the code names, which may be read unseen, but not those that the action has written."""
         for path in paths:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
@@ -348,8 +347,7 @@ class Wrapped:
         self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made, where such arguments count. `find` tells who
-        asks, from the frame that does."""
+        """Return a function that tells of its calls before they are made, where `counts`; `find` tells who asks."""
 
         def ask(*given: Any, **named: Any) -> Any:
             if counts(*given, **named):

@@ -86,8 +86,7 @@ class WorkerReports:
 
 
 def _seen(events: list[Event]) -> Seen:
-    """Return what workers told of one node. The driver looks at what they asked for: files it finds itself, variables
-    it may have otherwise."""
+    """Return what workers told of one node, with files and variables that they asked for as the driver sees them."""
     read = {name for sort, name, _ in events if sort == "read"}
     if len(read) > _MOST_FILES:
         kept = [one for one in events if one[0] in ("chance", "outside")]
@@ -104,8 +103,7 @@ def _seen(events: list[Event]) -> Seen:
 
 
 class _Telling(Watch):
-    """The worker's end: tells at once what it sees, in the folder that the driver reads. `keys` are what the functions
-    were written for that may do it."""
+    """The worker's end: tells at once what it sees, of the functions that were written for these `keys`."""
 
     def __init__(self, folder: str, keys: Collection[str], began: int) -> None:
         super().__init__(_own_variables, began)

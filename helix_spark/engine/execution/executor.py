@@ -46,8 +46,7 @@ _EXECUTIONS = count()
 
 
 class Executor:
-    """Runs plans against one session, one catalog and one memory tier. Each thread of its own calls `thread_begun`
-    before it works."""
+    """Runs plans against one session, one catalog and one memory tier, in threads that call `thread_begun` first."""
 
     def __init__(
         self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
@@ -172,8 +171,7 @@ class Dispatch:
     over: bool = False
 
     def run(self, units: Iterable[Unit]) -> None:
-        """Run all of these units, then count the rows of the outputs; end early where a result turned out to be an
-        earlier one."""
+        """Run these units, then count the rows of the outputs; end early where a result equals an earlier one."""
         with actions_to_come():
             waiting = list(units)
             while self.running or (waiting and not self.work.outcome.equal):

@@ -151,9 +151,8 @@ class NodeWork:
         return steps
 
     def _fill(self, name: str, *, collects: bool) -> list[Step]:
-        """Fill a table by a step, if there is something to fill: the first thread does, and others wait for it. Where
-        `collects` its rows are fetched into this process, by way of its pin if they come from Spark; else its pin is
-        filled."""
+        """Fill a table by a step, if there is something to fill; other threads wait for the first. Where `collects` its
+        rows are fetched into this process, by way of its pin if they come from Spark; else its pin is filled."""
         result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
             return []

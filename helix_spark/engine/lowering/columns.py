@@ -123,8 +123,7 @@ def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
 
 
 def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """Return the bucketizer, and an encoder of the buckets that become one-hot vectors. Each `make` is (input column
-    without nulls, inner boundaries, one_hot)."""
+    """Return a bucketizer and an encoder of one-hot vectors; `make` is (input without nulls, inner bounds, one-hot)."""
     from pyspark.ml.feature import Bucketizer, OneHotEncoder
 
     inf = float("inf")
@@ -188,8 +187,7 @@ class SourceColumn:
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
-    """Return the column of an extractor that is no function. Its table is not looked at. The watcher is told where a
-    transformer of the author's own is at work."""
+    """Return the column of an extractor that is no function, without a look at its table."""
     base, name, learned = base_of(results), column_name(node.name), results[-1]
     copies = {one: _again(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
     needs = (*columns_among(results), *copies.values())

@@ -86,8 +86,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
-    """Check that the base table has the columns that an operator names. Raises ColumnNotFoundError, with the nearest
-    name."""
+    """Check that the base table has the columns that an operator names; raise ColumnNotFoundError if not."""
     names = named_columns(node.operator)
     known = set(base_of(results).frame().columns) if names else ()
     for name in names:

@@ -63,8 +63,7 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """Return the estimator or transformer, built now that a session runs. Raises OperatorError if it is no Spark ML
-    stage, or does not take these parameters."""
+    """Return the estimator or transformer, built now that a session runs. Raises OperatorError where that fails."""
     make = in_this_session(stage.make)
     parameters = dict(stage.parameters)
     if isinstance(make, str):
@@ -93,8 +92,7 @@ def is_sparks_own(stage: Any) -> bool:
 
 
 def stages_in(value: Any) -> Iterator[Any]:
-    """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
-    what its grid tries in its place."""
+    """Yield the stages in a value, outermost first: of a pipeline its own, of a tuner its estimator and its grid's."""
     inside: Iterable[Any] = ()
     if isinstance(value, list | tuple):
         inside = value

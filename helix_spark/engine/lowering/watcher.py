@@ -91,8 +91,7 @@ class Notes:
         return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
     def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
-        """Note what the author's code has done in Spark's workers since the last time, and return the names of nodes
-        with something new."""
+        """Note what the author's code has newly done in Spark's workers; return the names of its nodes."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in self.purposes.items() if name in names.values()}
         found = reports.take(names)
@@ -167,8 +166,7 @@ class Watcher:
         return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
 
     def built(self, node: Node, found: CapturedFunction, views: Collection[str]) -> None:
-        """Note what a node's function has built: the files that it names, and what its plan says. `views` are names of
-        those that it has registered."""
+        """Note what a function has built: the files that it names, what its plan says, the names of its `views`."""
         planned = _planned(node)
         if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
             self.notes.differs[node.name] = "built something else than it did when it was planned"

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CLOSE = 1e-9
-"""Relative difference of two sums of the same numbers in different orders; `LEARNED` of what an iterative fit makes of
-such sums."""
+"""Relative difference of sums of the same numbers in other orders; `LEARNED` of what a fit makes of such sums."""
 
 LEARNED = 1e-6
 
@@ -87,8 +86,7 @@ def content_here(result: NodeResult) -> str | None:
 
 
 def _hash_of_rows(table: pa.Table) -> bytes | None:
-    """Hash the schema, its metadata as well, and all buffers, whatever pieces they lie in; None of a type that Arrow
-    does not write."""
+    """Hash the schema, its metadata, and all buffers, however divided; None of a type that Arrow does not write."""
     import pyarrow as pa
 
     hashed = _Hashed()
@@ -162,8 +160,7 @@ def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
 
 
 def _rounded(value: Any) -> str:
-    """Return a text to sort rows by. Two floats that are close are hardly ever apart in seven digits; if they are, the
-    tables count as different."""
+    """Return a text to sort rows by. If two close floats are apart in seven digits, their tables count as different."""
     if isinstance(value, float):
         return f"{value + 0.0:.6e}"
     if isinstance(value, list | tuple):
@@ -258,8 +255,7 @@ _DRAWN_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")
 
 
 def _without_drawn(text: str, model: Any, *, by_default: bool) -> str:
-    """Remove random names of stages from a parameter's value. A default may be named after the stage that the model was
-    copied or fitted from."""
+    """Remove random names from a parameter's value. A default may have that of the stage it was fitted from."""
     return _DRAWN_NAME.sub("", text) if by_default else text.replace(model.uid, "")
 
 

@@ -50,8 +50,7 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
 
 
 def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Iterator[ModelCard]:
-    """Yield the cards of the parts of a pipeline or a search. The stages of a pipeline name the slots of what later
-    ones read."""
+    """Yield the cards of a pipeline's or a search's parts. Stages of a pipeline name the slots of later ones."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for part in _parts(model):
         column = part.getOrDefault("featuresCol") if part.hasParam("featuresCol") else ""
@@ -61,8 +60,7 @@ def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Ite
 
 
 def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
-    """Add the names of the slots of the vectors that a stage makes, and of its numbered categories, to those of the
-    columns that it may read."""
+    """Note the names of the slots of vectors, and of the numbered categories, that a stage makes, by column."""
     inputs, outputs = (_columns(stage, side) for side in ("input", "output"))
     match type(stage).__name__:
         case "StringIndexerModel":

@@ -130,8 +130,7 @@ class TableResult:
                 self._frame = client.over_rows(persisted)
 
     def hand_over(self, signature: str, keep: KeepRows) -> None:
-        """Leave its rows in memory to the server, by the signature of the result, if they are pinned and it keeps
-        them."""
+        """Leave its rows in memory to the server, by the result's signature, if they are pinned and it keeps them."""
         with self._lock, suppress(*spark_errors()):
             if self._persisted is not None and keep(signature, self.frame()):
                 self._persisted = None
@@ -170,8 +169,7 @@ class ColumnResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """A fitted Spark ML model, or a transformer. `read_seconds` is what reading it from the catalog took; None if it
-    was not."""
+    """A fitted Spark ML model, or a transformer; `read_seconds` is what reading it took; None if it was not read."""
 
     model: Any
     read_seconds: float | None = None

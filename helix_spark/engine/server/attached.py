@@ -48,8 +48,7 @@ class AttachedServer:
         self._ask({"ask": "session", "user": user, "id": session_id})
 
     def open(self) -> None:
-        """Open a session that this process has as a classic one, too: by `spark`, which is a client's. Raises
-        SetupError if the server ended meanwhile."""
+        """Open a session that this process has as a classic one, too. Raises SetupError if the server has ended."""
         try:
             self._open()
         except Exception as error:  # what is asked of a JVM that ends may fail in any way

@@ -182,8 +182,7 @@ class Keeper:
         release_memory(self.server.driver._jvm)
 
     def _trim(self, share: float, ending: _Lease | None = None) -> None:
-        """Release rows in memory that take more than a share of the heap, unless another run than one that ends may
-        read them."""
+        """Release rows in memory beyond a share of the heap, unless a run that does not end now may read them."""
         assert self.server is not None
         rows = KeptRows(self.server.driver._jvm)
         with self._lock:

@@ -1,5 +1,4 @@
-"""The servers that are kept for this user: whether one is kept for this process, what each says of itself, and their
-ends."""
+"""The servers that are kept for this user: whether one is kept for this process, their states, their ends."""
 
 from __future__ import annotations
 

@@ -144,8 +144,7 @@ class Sessions:
         return self._borrowed  # type: ignore[return-value]  # as above
 
     def start_seconds_since(self, moment: float) -> float:
-        """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
-        0."""
+        """Return how long the start took, if the session was first had after this `time.perf_counter()`; else 0."""
         return self.start_seconds if self._first_had >= moment else 0.0
 
     @property
@@ -190,9 +189,8 @@ class Sessions:
             import_pyspark()
 
     def settings_that_change_results(self) -> Mapping[str, str]:
-        """Return the settings that change results, as they are or, before a start, as they will be. Starts nothing.
-        Raises SetupError where Spark is not installed, the user's session has ended, or a server that is named does not
-        answer."""
+        """Return the settings that change results, as they are or will be. Starts nothing. Raises SetupError where
+        Spark is not installed, the user's session has ended, or a server that is named does not answer."""
         with self._lock:
             if (spark := self._running()) is None:
                 return results_settings(planned_settings(self._settings, self._store))

@@ -160,8 +160,7 @@ class HeldServer:
 
 
 def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line | None:
-    """Return a connection to the keeper of a meeting point; it is started if there is none. None if there is no room
-    for one."""
+    """Return a connection to the keeper of a meeting point, started if there is none; None without room for one."""
     process, since = None, time.perf_counter()
     while time.perf_counter() - since < _TO_START:
         if (line := point.call(point.door, PATIENCE)) is not None:

@@ -53,8 +53,7 @@ def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
-    """Return a session that is not of our own as a client asks it: of a classic one its JVM gets a server. Closing
-    `given_back` leaves the session as it was."""
+    """Return another's session as a client asks it, a classic one by a server in its JVM, until `given_back` closes."""
     if is_by_connect(spark):
         prepare()
         given_back.enter_context(showing_requests(spark))
@@ -69,8 +68,7 @@ def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
 def make_ready(
     spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack
 ) -> None:
-    """Set `wanted` settings of a borrowed session, and Hadoop's for the object store that the catalog is in. Raises
-    SetupError if the session will not do."""
+    """Set up a borrowed session: `wanted` settings, and the catalog's store. Raises SetupError if it will not do."""
     check_usable(spark, file_system_of(store))
     if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
         given_back.callback(client.set_for_store(store))
@@ -194,8 +192,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
 
 
 def settings_of_server(address: str) -> dict[str, str]:
-    """Return all settings of the server at an address. Raises SetupError if nobody answers there, or its Spark is of
-    another version than this PySpark."""
+    """Return all settings of the server at an address. Raises SetupError if none answers, or its Spark is another."""
     import pyspark.sql.connect.proto as pb
 
     service, shown = connect(address), shown_address(address)
@@ -246,7 +243,6 @@ def is_this_machine(host: str) -> bool:
 
 
 def master_of(spark: Any) -> str:
-    """Return where a session's jobs run, as Spark's setting names it; of another machine none that
-    `is_on_this_machine`."""
+    """Return a session's master, as Spark's setting has it; for another machine one that is not on this machine."""
     is_here = not is_by_connect(spark) or is_this_machine(str(spark.client.host))
     return str(spark.conf.get("spark.master", "connect")) if is_here else "connect"

@@ -45,8 +45,7 @@ class Check:
 
 
 def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Look at everything a run needs, in the order in which it needs it. The catalog, a folder or a place in an object
-    store, need not exist yet."""
+    """Look at everything a run needs, in the order of need. The catalog, on a disk or in a store, need not exist."""
     looks: dict[str, Callable[[], str]] = {
         "python": _python,
         "java": lambda: _java(environ),
@@ -140,8 +139,7 @@ def _folder(folder: Path, remedy: str) -> str:
 
 
 def _catalog(where: Path | str) -> str:
-    """Check whether a run would take the folder for its catalog, and how much fits, or whether the store answers and
-    does what a catalog needs of it."""
+    """Check whether a run would take the catalog's folder, and its disk; or whether its store does what is needed."""
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(where, create=True)

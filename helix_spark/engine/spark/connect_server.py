@@ -169,8 +169,7 @@ class ConnectServer:
         self.start_seconds = time.perf_counter() - begun
 
     def open(self) -> None:
-        """Open a session; where that fails, nothing is left of its JVM. From then on all of `pyspark.sql` in this
-        process is a client's."""
+        """Open a session, or leave nothing of its JVM. Then all of `pyspark.sql` in this process is a client's."""
         begun = time.perf_counter()
         try:
             self._client = DriverClient(self.driver)

@@ -1,5 +1,4 @@
-"""A classic session of this process as Spark Connect's client asks it: the same settings, views, functions and tables,
-over a service in its own JVM."""
+"""A classic session as Spark Connect's client asks it, over a service in its JVM: the same settings, views, tables."""
 
 from __future__ import annotations
 
@@ -106,8 +105,7 @@ def _field(held: Any, name: str) -> Any:
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
-    """Return what the service holds of a classic session, as py4j has it, by a client's ids: a notebook may lie open
-    overnight."""
+    """Return the service's holder of a classic session, by a client's ids: a notebook may lie open overnight."""
     holder = jvm.org.apache.spark.sql.connect.service.SessionHolder(user, session_id, session)
     holder.eventManager().postStarted()
     holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))
@@ -139,8 +137,7 @@ class ServicePlanner:
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
 
     def table(self, relation: bytes) -> Any:
-        """Return a table, analysed. By itself a parser refuses more than a hundred messages in each other, which are
-        fifty steps."""
+        """Return a table, analysed. By itself a parser refuses more than a hundred nested messages, or fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         self._activate(self._session)
         stream = self._stream(relation)
@@ -168,12 +165,10 @@ def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
 
 
 class DriverClient:
-    """A session by Spark Connect, `spark`, that is a classic one, `classic`: the same settings, views, functions and
-    tables."""
+    """A session by Spark Connect, `spark`, that is a classic one: the same settings, views, functions and tables."""
 
     def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
-        """Ask a classic session by a client; `served` is what answers it already, where another process keeps its
-        JVM."""
+        """Ask a classic session by a client; `served` is what answers it already, from another process's JVM."""
         self.classic: Any = spark
         self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
@@ -243,8 +238,7 @@ class DriverClient:
         return True
 
     def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
-        """Set those of Hadoop's settings, as the whole context has them, that have no value, or a default of Hadoop's;
-        return what takes them back."""
+        """Set Hadoop's settings of the whole context that have no value, or a default; return what takes them back."""
         settings = self.classic.sparkContext._jsc.hadoopConfiguration()
         before = {
             name: settings.get(name) for name in wanted
@@ -383,8 +377,7 @@ def settle(frame: Any) -> None:
 
 
 def in_author_session(value: Any) -> Any:
-    """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
-    else as it is."""
+    """Return a table or a model of a client of the user's classic session as one of that session; else as it is."""
     for client in [] if own_session() is not None else list(_CLIENTS):
         value = client.as_classic(value)
     return value
@@ -395,8 +388,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def _made_anew(stage: Any) -> Any:
-    """Make a stage of the kind that this thread works with, of the same uid, by which the parameters of a search name
-    it."""
+    """Make a stage again, of the kind that this thread works with and of its uid, by which searches name it."""
     made = type(stage)()
     made._resetUid(stage.uid)
     for key, default in stage._defaultParamMap.items():

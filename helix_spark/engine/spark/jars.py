@@ -142,8 +142,7 @@ def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Spark's folder as pyspark finds it: SPARK_HOME, else the installed package. Raises SetupError if there is
-    neither."""
+    """Spark's folder as pyspark finds it: SPARK_HOME, else the package. Raises SetupError if there is neither."""
     given = environ.get("SPARK_HOME")
     folder = Path(given) if given else _package_folder()
     if not (folder / "bin" / "spark-submit").is_file():

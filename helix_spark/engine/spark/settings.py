@@ -153,8 +153,7 @@ Spark to another, and the same workflow must be the same in all of them."""
 
 
 def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a session of Helix's own starts with, where nothing else is said, by the cores and the memory that
-    there are."""
+    """Return what a session of Helix's own starts with, where nothing else is said, on such a machine."""
     return {
         "spark.app.name": "helix",
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
@@ -237,8 +236,7 @@ def is_on_this_machine(master: str) -> bool:
 
 
 def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the settings of spark-defaults.conf in Spark's folder, then those of PYSPARK_SUBMIT_ARGS, as
-    `parse_submit_arguments` does."""
+    """Return the settings of spark-defaults.conf, then those of PYSPARK_SUBMIT_ARGS (`parse_submit_arguments`)."""
     defaults = Path(environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
     settings, _ = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
     return (parse_defaults(defaults.read_text()) if defaults.is_file() else {}) | settings

@@ -36,8 +36,7 @@ def send_project_code() -> None:
 
 @cache
 def guard_functions() -> None:
-    """Have Spark's workers call functions of Python so that their draws follow from the node, and report what they
-    read; once a process."""
+    """Have functions in Spark's workers draw by their node, and report what they read; once a process."""
     from pyspark.cloudpickle import register_pickle_by_value
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction

@@ -71,7 +71,7 @@ def keep(run: Run) -> Run:
             stored = results.keep()
         elif not run.is_interrupted:
             stored = results.keep_planned([node.signature for node in run.plan.nodes if node.keep])
-        late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome) - results.void
+        late = run.outcome.take_reports(run.tools.executor.reports, run.dag, run.plan) - results.void
         catalog.append_results(node_records.records_of_storing(run, stored, late))
         if not run.is_interrupted:
             gone = results.tidy()

@@ -53,7 +53,7 @@ class Executor:
         thread_begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
-        self._reports = WorkerReports()
+        self.reports = WorkerReports()
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
         self._overtaken = Future[list[Step]]()
         self._pool = self._threads()
@@ -74,10 +74,7 @@ class Executor:
     def close(self) -> None:
         """End the threads. A function of the author's that an interrupt left behind is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._reports.close()
-
-    def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        return outcome.take_reports(self._reports, dag, plan)
+        self.reports.close()
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
@@ -104,7 +101,7 @@ class Executor:
             send_project_code()
             guard_functions()
         outcome.pinned |= pins(dag, plan, left)
-        watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
+        watcher = Watcher(sessions, plan, outcome, self.reports, self._catalog.root, begin_call)
         work = NodeWork(
             # What is cancelled late of one execution must not be of the next, which the same run may begin.
             self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,
@@ -126,7 +123,7 @@ class Executor:
             if sessions.ended:  # plans that nobody can look at any more
                 outcome.results.clear()
         finally:
-            self.take_reports(dag, plan, outcome)
+            outcome.take_reports(self.reports, dag, plan)
         if not outcome.equal or outcome.failure is not None:
             work.let_go_of_empty_pins()
         if sessions.started and any(ran_in_spark(name, dag, plan) for step in outcome.steps for name in step.names):

@@ -142,15 +142,13 @@ class _Kept:
     def __init__(self, server: AttachedServer) -> None:
         self._server = server
 
-    @property
-    def returncode(self) -> int | None:
+    def poll(self) -> int | None:
         return 1 if self._server.how_ended() else None
 
-    def poll(self) -> int | None:
-        return self.returncode
+    returncode = property(poll)
 
     def wait(self, timeout: float | None = None) -> int:
-        if (found := self.returncode) is None:
+        if (found := self.poll()) is None:
             raise subprocess.TimeoutExpired("the server's JVM", timeout or 0.0)
         return found
 

@@ -59,8 +59,7 @@ class Action:
 
 
 class _Turn:
-    """Whose turn it is: that of the `holder`, a thread and not its ident, which is given again once the thread has
-    ended. `action` is the innermost one of that thread."""
+    """Whose turn it is: that of `holder`, a thread, as its ident is given again; `action` is its innermost one."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -268,8 +267,7 @@ def _locals() -> Iterator[threading.local]:
 
 
 def _settings_of(local: threading.local) -> dict[str, Any]:
-    """Return the plain data that the calling thread has in a thread-local object. Anything else, as a connection to a
-    database, may be of use to its own thread alone."""
+    """Return a thread-local object's plain data; a connection to a database, say, is for its own thread alone."""
     return {name: value for name, value in vars(local).items() if _is_plain(value, _DEEPEST)}
 
 

@@ -78,8 +78,7 @@ def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:
 
 
 def asker(frame: FrameType | None) -> Asker | None:
-    """Return who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
-    it calls, code that is being imported, messages."""
+    """Return who asks, by its frame; None for what is no node's concern: Helix, Spark, imports, messages."""
     first: tuple[CodeOwner, str] | None = None
     for one, kind in callers(frame):
         file = one.f_code.co_filename

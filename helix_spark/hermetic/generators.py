@@ -276,8 +276,7 @@ class AuthorSeeds:
         self._busy.discard(holder)
 
     def begin_loading(self, holder: object) -> None:
-        """Release the states, and put the generators back to what they were before they were seeded: the code that did
-        it is loaded again, and may not do it any more."""
+        """Release the states, and put the generators back to before they were seeded: that code is loaded again."""
         self.release(holder)
         for name in self._seeded.keys() & self._unseeded.keys():
             SHARED[name].restore(self._unseeded[name])

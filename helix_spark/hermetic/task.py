@@ -109,8 +109,7 @@ def begin(number: int) -> Any:
 
 
 def in_turn(function: Any, task: Any, seed: str) -> Any:
-    """Return a function that draws from a seed whenever it is called in a task; a class as it is, for where there is a
-    table function nothing else is called."""
+    """Return a function that draws from a seed when it is called in a task; a table function's class as it is."""
     seed = sys.intern(seed)  # told apart by where it is: it is asked for each row
     if task.seed is None or isinstance(function, type):
         task.turn(seed)

@@ -58,8 +58,7 @@ class WorkerReports:
             return str(self._folder)
 
     def take(self, keys: Collection[str]) -> dict[str, Seen]:
-        """Return what was seen since the last time, by the keys that functions were written for (see `task.Purpose`).
-        What others than these did is kept for who asks for it."""
+        """Return what was newly seen, by the keys of functions (see `task.Purpose`); what others did is kept."""
         with self._lock:
             self._read()
             found = {key: self._events.pop(key) for key in keys if key in self._events}

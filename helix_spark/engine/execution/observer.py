@@ -250,8 +250,7 @@ _BEAT = 0.5
 
 
 class NotebookBar(UnderwayBar):
-    """A bar below a notebook's cell, which is updated in place, and gone at the answer. `make` makes the place of a
-    bar, below the cell that runs; IPython's display handle, if None."""
+    """A bar below a notebook's cell, gone at the answer. `make` makes its place: by default, a handle of IPython's."""
 
     def __init__(self, make: Callable[[], Any] | None = None) -> None:
         super().__init__()

@@ -106,8 +106,7 @@ def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
 # The stages that add columns together: `stages` of a ColumnResult
 
 def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """Return the stages of one-hot vectors: an indexer and an encoder of those that drop the last place, and of those
-    that keep it. Each `make` is (input column, labels, drop_last)."""
+    """Return indexers and encoders of one-hot vectors; `make` is (input column, labels, drop_last)."""
     from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
 
     stages = []

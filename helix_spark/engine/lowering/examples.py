@@ -162,8 +162,7 @@ _MEANINGS = 'test rows have "test", true or 1 there, training rows "train", fals
 
 
 def side_of(split: Split, columns: Sequence[str]) -> Column:
-    """Return "train" or "test" for each row, whatever the order in which rows are read. `columns` are those of the
-    table that is divided, without columns that were added to it."""
+    """Return "train" or "test" for each row, whatever their order. `columns` are the table's, without added ones."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):

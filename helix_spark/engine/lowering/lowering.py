@@ -133,8 +133,7 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
 
 
 def read_source(source: Source, spark: SparkSession) -> DataFrame:
-    """Return a source's table. Nothing is read yet, except to infer a schema. Raises ResultTypeError for a reader
-    function that returned something else than a DataFrame."""
+    """Return a source's table; only a schema is inferred. Raises ResultTypeError where a reader gives no DataFrame."""
     match source:
         case FileSource(format=format, schema=schema):
             reader = spark.read.format(format).options(**_options(source))
@@ -194,8 +193,7 @@ def _signed(path: str) -> str:
 
 
 def _on_this_disk(path: str) -> str:
-    """Return a path with its scheme: one without was signed from this machine's disk, and `fs.defaultFS` may name
-    another place, which would be read instead."""
+    """Return a path with its scheme, which was signed from this disk; `fs.defaultFS` may name another place."""
     return path if "://" in path else _absolute(path).spark_uri
 
 

@@ -1,5 +1,4 @@
-"""Functions of nodes, and what they return: those that get or build something of Spark's are called as programs of
-their own, others as they are."""
+"""Functions of nodes, and what they return: those that get or build something of Spark's are called as programs."""
 
 from __future__ import annotations
 
@@ -80,9 +79,8 @@ def _frames(operator: Function, results: Sequence[NodeResult]) -> dict[int, Data
 def _called_as_program(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
 ) -> NodeResult:
-    """Return the result of a function that gets or builds something of Spark's: it is called with placeholders for
-    tables, and what it asks is answered from the record, or by Spark. The views and Python functions that it registers
-    are in the session then."""
+    """Call a function of Spark's tables with placeholders; what it asks is answered from the record, or by Spark.
+    Return its result; the views and Python functions that it registers are in the session then."""
     frames = _frames(operator, results)
     with watcher.written_for(node):
         server = serving(watcher.sessions.get(), frames)
@@ -117,8 +115,7 @@ def _called_as_program(
 def _called_in_classic(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher, needs: BaseException
 ) -> Any:
-    """Return what a function returns that uses what only a classic session has, such as RDDs: called in that session,
-    on the same tables. What it gives has no plan that anybody could look at."""
+    """Call a function that uses RDDs, say, in the classic session, on the same tables. It gives no plan to look at."""
     client = driver_client(watcher.sessions.get())
     if client is None:
         raise NodeError(
@@ -167,8 +164,7 @@ def _column(node: Node, results: Sequence[NodeResult], made: Any) -> ColumnResul
 
 
 def _called_for_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
-    """Return the column of an extractor's function, which is called once for all tables that get the column. It sees
-    its own table with the columns that it takes."""
+    """Return the column of an extractor's function, which sees its table with the columns it takes, once for all."""
     from pyspark.sql import Column
 
     base, needs = base_of(results), columns_among(results)
@@ -189,8 +185,7 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
 
 
 def _column_arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
-    """Return what an extractor's function is called with. Its table is `frame`; further columns are named, as they are
-    in every table that they were added to."""
+    """Return the arguments of an extractor's function: its table is `frame`, further columns are named as there."""
     from pyspark.sql import functions as F
 
     given: dict[str, Any] = {}
@@ -278,8 +273,7 @@ def _counts_rows(index: Any) -> bool:
 
 
 def _as_loaded(table: pa.Table) -> pa.Table:
-    """Return a table with the types it will have when it is loaded, so that its readers see one form of it: no
-    categories, no nanoseconds, no unsigned integers."""
+    """Return a table with the types that it will have when loaded: no categories, nanoseconds, unsigned integers."""
     from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 
     try:

@@ -106,8 +106,7 @@ def stages_in(value: Any) -> Iterator[Any]:
 
 
 def in_this_session(value: Any) -> Any:
-    """Return a stage as one of the session that runs, where it was declared before there was one or in the user's own;
-    of the same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists)
-    likewise; all else as it is."""
+    """Return a stage declared before this session, or in the user's own, as one of it, of the same uid, by which
+    searches name parameters. What holds stages (pipelines, searches, lists) likewise; all else as it is."""
     client = driver_client(client_session())
     return value if client is None else client.as_served(value)

@@ -100,8 +100,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Watches the nodes of one plan, in any thread. `root` is the catalog's: workers on other machines see the folder
-    of one that is on a disk; with one in an object store they tell nothing."""
+    """Watches the nodes of one plan, in any thread. Workers elsewhere report to a `root` on a disk, not in a store."""
 
     sessions: Sessions
     plan: Plan
@@ -112,8 +111,7 @@ class Watcher:
 
     @contextmanager
     def acting(self, node: Node) -> Iterator[AuthorRequests]:
-        """Make what a function of the author's draws meanwhile follow from its node, and watch it. Give what notes its
-        requests."""
+        """Watch what a function of the author's does, and seed it by its node; yield what notes its requests."""
         from helix_spark.engine.spark.author_requests import AuthorRequests
 
         seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature

@@ -175,8 +175,7 @@ class ModelResult:
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """Return a copy of the model, whose parameters may be set; part by part: PySpark refuses to copy a search that
-        kept none but the best model. What is none of Spark ML's may have no copy."""
+        """Return a copy, whose parameters may be set. PySpark copies no search that kept only the best model."""
         from pyspark.ml.param import Params
 
         if not isinstance(self.model, Params):
@@ -210,8 +209,7 @@ KEPT_RUNS = 3
 
 
 class MemoryTier:
-    """The results that a session still holds, by signature: values, models, collected rows and persisted DataFrames,
-    until no recent version has them."""
+    """The results that a session holds, by signature, while recent versions have them: all but columns."""
 
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
@@ -229,8 +227,7 @@ class MemoryTier:
         return self._results.get(signature)
 
     def put(self, result: NodeResult, signature: str | None = None) -> None:
-        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected. Without a
-        signature no later run may reuse it, but its own iteration may still be asked for it."""
+        """Hold a result: tables with rows in memory alone. Without a signature it is for its own iteration."""
         if isinstance(result, ColumnResult):
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):

@@ -1,5 +1,4 @@
-"""Stored results: written under a path of their own and published by one record, behind the answer; loaded once they
-are checked against their records, and with Spark only where Spark must read them."""
+"""Stored results: written apart and published by one record, behind the answer; loaded once they are checked."""
 
 from __future__ import annotations
 

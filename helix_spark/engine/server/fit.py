@@ -1,5 +1,4 @@
-"""What a run brings along that a server must share: its folder, versions, Python, environment and static settings. Here
-it is plain data, and the comparison; nothing is looked up twice."""
+"""What a run has that a server must share: folder, versions, Python, environment, static settings; as plain data."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ _OF_A_SHELL = (
     "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
     "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
 )
-"""Variables that differ from one terminal to the next and say nothing to a worker; and Helix's own, which the process
-of a run alone reads."""
+"""Variables that differ between terminals and say nothing to a worker; and Helix's own, for a run alone."""
 
 _HELD_BY_SERVER = frozenset({
     "spark.app.name",  # a name for people

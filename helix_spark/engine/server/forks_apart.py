@@ -30,8 +30,7 @@ _AT_ONCE = 0.3
 
 
 def initial_environment() -> dict[str, str]:
-    """Return the environment that this process was started with, where the system tells; else the one that it has now.
-    The author's code may have changed that."""
+    """Return this process's first environment, where the system tells: the author's code may have changed it since."""
     with suppress(OSError):
         pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
         return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}

@@ -1,5 +1,4 @@
-"""The process that keeps a server: it starts one, has runs attach to it, and ends it when nobody has needed it for a
-while, memory is short, or it is told to."""
+"""The process that keeps a server: starts it, attaches runs, and ends it when idle, short of memory, or told to."""
 
 from __future__ import annotations
 
@@ -368,8 +367,7 @@ def _free_memory() -> float:
 
 
 def _keep_pandas_out() -> None:
-    """Remove the converters by which py4j asks whether what it is given is NumPy's: for that pyspark imports pandas, in
-    0.3 s and 90 MB."""
+    """Remove py4j's converters of NumPy's values, for which pyspark imports pandas, in 0.3 s and 90 MB."""
     import pyspark.sql.types  # noqa: F401 - which adds the converters
     from py4j.protocol import INPUT_CONVERTER
 

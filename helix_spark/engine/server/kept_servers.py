@@ -59,8 +59,7 @@ def _orphans_are_reaped() -> bool:
 
 
 def rows_in_server() -> Mapping[str, int]:
-    """Return bytes of the rows that this folder's server has in memory, by their keys. Starts nothing; there are none
-    where no server answers at once."""
+    """Return bytes of the rows in memory of this folder's server, by key; none if it does not answer at once."""
     if why_none_is_kept():
         return {}
     with suppress(SetupError, OSError):
@@ -70,8 +69,7 @@ def rows_in_server() -> Mapping[str, int]:
 
 
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
-    """End servers of other folders that no run uses, the one that was idle longest first, so that there is room for one
-    more; return whether there is."""
+    """End idle servers of other folders, the longest idle first, to have room for one; return whether there is."""
     others = _others(point)
     idle = sorted((one for one in others if not one[1]["runs"]), key=lambda one: -one[1]["idle_seconds"])
     surplus = max(0, len(others) - _MOST_SERVERS + 1)

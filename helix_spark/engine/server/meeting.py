@@ -131,8 +131,7 @@ class MeetingPoint:
 
     @staticmethod
     def call(door: Path, patience: float) -> Line | None:
-        """Return a connection to the process that listens there; None where none does. Each answer is waited for so
-        many seconds, until the caller says otherwise."""
+        """Return a connection to the process that listens there, or None; `patience` is for each answer, by default."""
         made = socket(AF_UNIX, SOCK_STREAM)
         made.settimeout(patience)
         try:

@@ -1,5 +1,4 @@
-"""What one run has in a server's JVM: sessions that share nothing with those of other runs, as if its process had
-started a JVM of its own; all of it goes when the run has ended."""
+"""What a run has in a server's JVM: sessions apart from other runs', as in a JVM of its own, until it ends."""
 
 from __future__ import annotations
 
@@ -116,8 +115,7 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
 
 
 def _end_monitor(jvm: Any, factory: Any) -> None:
-    """End the thread that looks every ten seconds for workers of a factory that have nothing to do. It has no end of
-    its own, so it is interrupted, and nobody is told."""
+    """End the thread that looks for idle workers of a factory: it has no end, so it is interrupted, in silence."""
     kind = jvm.java.lang.Class.forName("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
     silent = jvm.java.beans.EventHandler.create(
         jvm.java.lang.Class.forName("java.lang.Thread$UncaughtExceptionHandler"), jvm.java.lang.Object(), "hashCode"

@@ -206,8 +206,7 @@ class Sessions:
             return master_of(spark), {}
 
     def settings_elsewhere(self) -> Mapping[str, str] | None:
-        """Return settings by which another process here starts a session that answers as this one; None where the
-        session is a cluster's, of which none is taken without being asked for."""
+        """Return settings by which another process here starts a session like this one; None for a cluster's."""
         with self._lock:
             master, given = self.master_and_given()
             if not is_on_this_machine(master):

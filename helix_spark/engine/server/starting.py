@@ -128,8 +128,7 @@ def _stays(what: str, folder: Path | str) -> str:
 
 
 class HeldServer:
-    """Keeps the server of a folder from ending while no run uses it. Where no server is kept for this process, one is
-    for this process and its children alone, until `close`."""
+    """Keeps a folder's server from ending while no run uses it; where none is kept, one for this process alone."""
 
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None

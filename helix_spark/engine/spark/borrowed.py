@@ -1,5 +1,4 @@
-"""Sessions that are not of our own: those that the user has, and those of a server that is named; whether they will do,
-and their settings, borrowed and given back."""
+"""Sessions of the user's, and of a server that is named: whether they will do, and their settings, given back."""
 
 from __future__ import annotations
 
@@ -180,8 +179,7 @@ def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, st
 
 
 def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
-    """Open a session of the server at an address, with the settings that change results of a session of Helix's own;
-    the author's take precedence. Raises as `settings_of_server` does."""
+    """Open a session of a server, with CHANGES_RESULTS or the author's settings; raises as `settings_of_server`."""
     session: Any = open_session(connect(address), settings_of_server(address), address)
     session.client.enable_reattachable_execute()
     session.release_session_on_close = True

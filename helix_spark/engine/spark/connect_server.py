@@ -1,5 +1,4 @@
-"""Spark of Helix's own: the settings that it starts with, its JVM with a server of Spark Connect, and what this server
-answers: a session of this process, or a program's requests."""
+"""Spark of Helix's own: its settings, its JVM with a server of Spark Connect, and the sessions of that."""
 
 from __future__ import annotations
 

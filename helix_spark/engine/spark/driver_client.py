@@ -69,8 +69,7 @@ def for_workers() -> dict[str, str]:
 
 
 def _give_environment(spark: Any) -> None:
-    """Set the variables of `for_workers` in a JVM that another process started. For functions of a classic session
-    pyspark sends them each time; the planner of a service does not."""
+    """Set `for_workers` in another process's JVM: pyspark sends it for a classic session, no service's planner does."""
     variables = private_field(spark._jvm.java.lang.System.getenv(), "m")
     for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
         variables.put(name, value)
@@ -370,8 +369,7 @@ def driver_client(spark: Any) -> DriverClient | None:
 
 
 def settle(frame: Any) -> None:
-    """Analyse a table once and for all, where its session has a driver's client: a stage's function is another one each
-    time, and so no plan above it is equal to what it was before."""
+    """Analyse a table once, by a driver's client: else a stage's new function makes each plan above it another."""
     if (client := driver_client(frame.sparkSession)) is not None:
         client.settle(frame)
 

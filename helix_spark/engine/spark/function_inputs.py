@@ -1,5 +1,4 @@
-"""Serves the calls of functions by a session of the engine's: the tables of a run take the places of the placeholders
-in what is sent, and pickles those of Python functions."""
+"""Serves calls of functions by the engine's session: tables and pickled functions replace placeholders."""
 
 from __future__ import annotations
 

@@ -112,8 +112,7 @@ def launch_settings(
 
 
 class _Launched(subprocess.Popen[bytes]):
-    """The JVM's process. pyspark waits for ever for one that ended with exit code 0 before it could be asked, as one
-    does whose standard input is closed meanwhile."""
+    """The JVM's process. pyspark waits for ever for one that ended with exit code 0 before it could be asked."""
 
     def poll(self) -> int | None:
         status = super().poll()
@@ -262,8 +261,7 @@ def end_of_jvm(error: BaseException) -> SetupError | None:
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """Return what reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's
-    where it is there at all; also where its JVM has ended."""
+    """Return what asking Spark may raise: the catalog's errors, the file system's and, if loaded, Spark's."""
     if "pyspark" not in sys.modules:
         return (CatalogError, OSError)
     from py4j.protocol import Py4JError

@@ -108,8 +108,7 @@ class DeltaPair:
 
 
 def store_artifact(file_system: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the package that has the class of a file system of Hadoop's, of the version that Spark has, as Maven
-    writes it. Raises SetupError if that cannot be told."""
+    """Return the package of a file system of Hadoop's, of Spark's version, as Maven writes it, or raise SetupError."""
     name = next(name for package, (name, _) in FILE_SYSTEMS.items() if file_system.startswith(package))
     return f"org.apache.hadoop:{name}:{hadoop_version(environ)}"
 
@@ -258,8 +257,7 @@ def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], 
 
 
 def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Fetch the jars of a set, and put each into the cache folder whole, so that processes that do so at once do not
-    disturb each other."""
+    """Fetch a set's jars, and put each into the cache folder whole, so that several processes may do so at once."""
     kept = _kept_folder(jars, environ)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:

@@ -47,8 +47,7 @@ SPARE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java runtime, which Spark's scripts will start. `build` is text that tells it from every other one: its
-    `release` file, or what `java -version` prints."""
+    """A Java runtime. `build` tells it from every other one: its `release` file, or what `java -version` prints."""
 
     executable: Path
     version: str
@@ -64,8 +63,7 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """Return the Java that Spark's scripts would start: JAVA_HOME's, else the one on the PATH. Raises SetupError if
-    there is none, or Spark does not run on its version."""
+    """Return the Java that Spark's scripts would start, by JAVA_HOME or PATH. Raises SetupError if it will not do."""
     home = environ.get("JAVA_HOME")
     found = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java", path=environ.get("PATH"))
     if found is None:
@@ -146,8 +144,7 @@ def keep_draft(draft: Path) -> None:
 
 
 def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return where this JVM is to write an archive as it ends; None where archives are turned off, there is no room
-    for one, or another session began a draft lately."""
+    """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun lately."""
     draft = archive_path(java, jars, environ).with_suffix(".draft")
     if _is_off(environ) or shutil.disk_usage(what_is_there(draft)).free < SPARE_BYTES:
         return None

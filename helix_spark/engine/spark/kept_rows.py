@@ -1,5 +1,4 @@
-"""Rows of tables that a server keeps in memory between runs, by keys: the catalog's id, and the signature of the result
-that they are. They are found there by sessions that share nothing else."""
+"""Rows that a server keeps in memory between runs, by the catalog's id and the result's signature, for any session."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ class KeptRows:
         self._rows = properties.get(_PROPERTY)
 
     def leave(self, holder: Any, key: str, relation: bytes) -> bool:
-        """Keep the rows of a table that a session, held by the service, has persisted by this message; return whether
-        they were computed, and so are kept."""
+        """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
         persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
         rows = persisted.queryExecution().withCachedData()
         if str(rows.getClass().getSimpleName()) != "InMemoryRelation":

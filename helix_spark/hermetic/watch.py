@@ -45,12 +45,8 @@ Event = tuple[str, str, Any]
 
 
 class Watch:
-    """What one action did: events, each once, in order. Several threads may tell of it at the same time.
-
-    Args:
-        own: environment variables that the author's code has set itself; added to.
-        began: when it did, in nanoseconds since 1970; None for now.
-    """
+    """What one action did, since `began` in nanoseconds since 1970, or now: events, each once, in order. Several
+    threads may tell of it. `own` are environment variables that the author's code has set itself; added to."""
 
     def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
         self._began = _now() if began is None else began

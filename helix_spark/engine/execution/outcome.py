@@ -35,11 +35,8 @@ of its time."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock.
-
-    Attributes:
-        compiling: seconds that the compiler threads of the driver's JVM took meanwhile, all together.
-    """
+    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock; `compiling` are the
+    seconds that all compiler threads of the driver's JVM took meanwhile."""
 
     names: tuple[str, ...]
     start: float

@@ -252,15 +252,9 @@ FEATURES = "features"
 
 
 def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
-    """Return the pipeline of a learner: it takes the rows of the table that the examples were assembled of, and gives
-    predictions.
-
-    Args:
-        result: gives the result of a node by its name: of the learner, and of what its features' extractors learnt.
-
-    Raises:
-        OperatorError: a function has a part in it, which no pipeline of Spark ML's holds.
-    """
+    """Return the pipeline of a learner: it takes the rows that the examples were assembled of, and gives predictions.
+    `result` gives what a node has learnt, by name. Raises OperatorError where a function has a part in it, which no
+    pipeline of Spark ML's holds."""
     examples, operator = _examples_of(node, dag)
     learned = result(node.name)
     assert isinstance(learned, ModelResult)

@@ -203,15 +203,8 @@ def own_split(table: TableResult) -> str | None:
 
 
 def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> DataFrame:
-    """Return the rows of a table that a learner fits on or a prediction scores.
-
-    Args:
-        rows: None takes the side that the table's column `split` says, if it has that column with rows of both sides.
-        name: the table's node.
-
-    Raises:
-        OperatorError: the column `split` has other values.
-    """
+    """Return the rows of a table, by its node's name, that a learner fits on or a prediction scores. Where `rows` is
+    None its column `split` says, if it has one with both sides; raises OperatorError if that has other values."""
     frame = table.frame()
     if rows is not None:
         return frame if rows == "all" else frame.where(_side_or_null(ColumnSplit("split")) == rows)
@@ -222,11 +215,8 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
 
 
 def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_named: bool = True) -> bool:
-    """Return whether a split of a table, which the author may have named, has rows of both sides.
-
-    Raises:
-        OperatorError: a value says neither side, or a split that the author names leaves one side empty.
-    """
+    """Return whether a split of a table has rows of both sides. Raises OperatorError where a value says neither, or a
+    split that the author names leaves one side empty."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):

@@ -36,12 +36,8 @@ if TYPE_CHECKING:
 
 
 def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Call a function, and return what it returns as its node's result.
-
-    Raises:
-        NodeError: the function failed.
-        ResultTypeError: it returned something else than it declared.
-    """
+    """Call a function, and return what it returns as its node's result. Raises NodeError if it failed, ResultTypeError
+    if it returned something else than it declared."""
     is_of_spark = isinstance(operator, SparkFunction)
     if node.result is Result.COLUMN and not is_of_spark:
         return _called_for_column(node, operator, results, watcher)
@@ -235,11 +231,8 @@ def _in_memory(returned: Any, node: Node, watcher: Watcher) -> TableResult:
 
 def with_index(frame: Any, node: Node) -> Any:
     """Return a pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its
-    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped.
-
-    Raises:
-        ResultTypeError: a level of the index has the name of a column, or of another level.
-    """
+    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped. Raises ResultTypeError where
+    a level has the name of a column, or of another level."""
     import pandas as pd
 
     in_levels = isinstance(frame.columns, pd.MultiIndex)

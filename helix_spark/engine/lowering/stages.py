@@ -21,13 +21,8 @@ from helix_spark.workflow.parameters import accepted, check_is_stage, check_take
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
-    """Check that the stages of nodes that are to be computed can be had, where a dotted path names their class: a class
-    itself is checked where it is declared.
-
-    Raises:
-        OperatorError: a path leads nowhere or to no stage, or its class does not take the parameters.
-        NodeError: a module of the author's fails while it is imported.
-    """
+    """Check the stages of nodes whose class is named by a path; a class itself is checked where it is declared. Raises
+    OperatorError for a path to nothing or to no stage, or for wrong parameters, NodeError where an import fails."""
     for node in nodes:
         stage = node.operator.stage if isinstance(node.operator, FitStage | ApplyStage) else None
         if stage is not None and isinstance(stage.make, str):

@@ -361,15 +361,11 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     """Check that a folder holds the recorded model, and nothing but a model of Spark ML's. Return a copy of what was
-    checked, for Spark on this machine to read; None of a very large one.
+    checked, for Spark on this machine to read; None of a very large one. Raises DamagedResultError where it is damaged,
+    CatalogError where it was not reached.
 
     Between a look at a catalog's files and Spark's reading of them somebody else may write there; and Spark reads
-    whatever lies in a folder.
-
-    Raises:
-        DamagedResultError: it is not.
-        CatalogError: it was not reached.
-    """
+    whatever lies in a folder."""
     # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
     copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
     try:

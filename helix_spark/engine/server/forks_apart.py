@@ -39,12 +39,7 @@ def initial_environment() -> dict[str, str]:
 
 @dataclass(eq=False)
 class ForksApart:
-    """Starts a fork server, and ends it.
-
-    Attributes:
-        point: where it is met.
-        environ: what it is started with; none is started where that is empty.
-    """
+    """Starts a fork server, which is met at a point, and ends it. None is started where the environment is empty."""
 
     point: MeetingPoint
     environ: Mapping[str, str]

@@ -30,11 +30,8 @@ _LONGEST = 100
 
 
 def runtime_folder() -> Path:
-    """Return the folder that servers of this user are met in; made if it is not there.
-
-    Raises:
-        SetupError: it is somebody else's, or others may enter it.
-    """
+    """Return the folder that servers of this user are met in; made if it is not there. Raises SetupError if it is
+    somebody else's, or others may enter it."""
     named, given = os.environ.get(FOLDER_VARIABLE), os.environ.get("XDG_RUNTIME_DIR", "")
     around = Path(given) if given and os.access(given, os.W_OK) else Path(tempfile.gettempdir())
     folder = Path(named) if named else around / f"helix-spark-{os.getuid()}"

@@ -17,11 +17,9 @@ from helix_spark.plans.program_client import connect
 
 @dataclass(slots=True)
 class ProgramServer:
-    """The server of a program: the one that it names; else one on this machine, which starts, or is attached to, on
-    demand.
+    """The server of a program: the one that it names; else one on this machine, started, or attached to, on demand.
 
     Attributes:
-        settings: Spark's, for one that is started.
         address: of the one that the program names, as ``sc://host:port``; empty where it names none.
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
         tell: is told what a person should know of its start.

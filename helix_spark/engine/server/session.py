@@ -45,20 +45,14 @@ if TYPE_CHECKING:
 
 
 class Sessions:
-    """One session, on demand: the user's, or one of our own. Its methods may be called from any thread.
+    """One session, on demand: the user's, or one of our own. Its methods may be called from any thread. Raises
+    SetupError if a setting leaves Delta out.
 
     Args:
         spark: the user's session. Else the active one is taken, else one is started at the first `get`.
-        settings: Spark settings of the author's, for a session of our own.
         on_start: called when a start of our own begins.
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
         say: is told what a person should know of a server that stays.
-
-    Attributes:
-        start_seconds: how long the start of the session of our own took; 0.0 where there is none.
-
-    Raises:
-        SetupError: a setting leaves Delta out.
     """
 
     def __init__(

@@ -53,14 +53,8 @@ def start_server(
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
     """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
-
-    Args:
-        author, store, defaults, jvm_start: see `ConnectServer`.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
+    Arguments as of `ConnectServer`; `say` is told what a person should know. Raises SetupError if it could not be
+    started."""
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":

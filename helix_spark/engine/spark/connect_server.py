@@ -75,16 +75,9 @@ def as_spark_has_it() -> dict[str, str]:
 def planned_settings(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, str]:
-    """Return all settings a session of our own would start with. Starts nothing; under spark-submit it asks the given
-    JVM.
-
-    Args:
-        author: what the author gave; it takes precedence.
-        store, defaults: see `ConnectServer`.
-
-    Raises:
-        SetupError: Spark is not installed, or a setting leaves Delta out.
-    """
+    """Return all settings a session of our own would start with, of which the author's come first. Starts nothing;
+    under spark-submit it asks the given JVM. Raises SetupError where Spark is not installed, or a setting leaves Delta
+    out."""
     around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
     # A session of our own is asked by Connect's client anyway.

@@ -127,14 +127,11 @@ class JvmStart:
         self._process: subprocess.Popen[bytes] | None = None
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start the JVM's process, as `subprocess.Popen` does.
+        """Start the JVM's process, as `subprocess.Popen` does. Raises EndedError if the start was given up before.
 
         It leads a session of its own: a terminal's signals are for this process, which ends the JVM. Also where this
         process is killed, the JVM ends, for its standard input ends then. So pyspark's `preexec_fn`, which has the JVM
         ignore SIGINT, is not needed. It would have Python fork, and run gRPC's handlers of forks, which may hang.
-
-        Raises:
-            EndedError: the start was given up before.
         """
         if self.given_up:
             raise EndedError("the start of Spark was given up")
@@ -160,14 +157,11 @@ class JvmStart:
 
 
 def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
-    """Start the JVM and return py4j's gateway to it.
+    """Start the JVM and return py4j's gateway to it. Raises SetupError, with the end of its output, if it does not
+    start, and EndedError if that was given up meanwhile.
 
     The settings may hold secrets. Each user of the machine can read a command line, so they go through a file that
     only this user can read, for as long as the JVM starts.
-
-    Raises:
-        SetupError: the JVM did not start; with the end of its output.
-        EndedError: the start was given up meanwhile.
     """
     from pyspark import java_gateway
 
@@ -218,11 +212,8 @@ def exit_status(patience: float = 0.0) -> int | None:
 
 
 def how_ended(error: BaseException | None = None) -> str:
-    """Return how the JVM ended, in words; empty while it runs, or if there is none.
-
-    Args:
-        error: a broken connection, if there is one: the end of the JVM is known a moment later.
-    """
+    """Return how the JVM ended, in words; empty while it runs, or if there is none. After an `error` that is a broken
+    connection its end is known a moment later."""
     status = exit_status(_PATIENCE if is_broken_connection(error) else 0.0)
     if status is None:
         return ""

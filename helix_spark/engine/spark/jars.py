@@ -154,11 +154,8 @@ def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
-    """Return the pyspark that would be imported, and delta-spark. Imports neither.
-
-    Raises:
-        SetupError: one is missing, the two do not go together, or SPARK_HOME is another Spark.
-    """
+    """Return the pyspark that would be imported, and delta-spark. Imports neither. Raises SetupError if one is missing,
+    the two do not go together, or SPARK_HOME is another Spark."""
     found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', _version_file())
     try:
         delta = version("delta-spark")

@@ -17,16 +17,11 @@ from helix_spark.workflow.operators import (
     Function,
     Kind,
     Result,
-    Split,
     split_of_fit,
 )
 
 BATCHED = (FitCategories, FitQuantiles)
-
-
-def shared_pass(node: Node) -> tuple[str, type, Split | None]:
-    """Return what fits of BATCHED operators that one pass can do have in common: table, operator, rows."""
-    return node.inputs[0], type(node.operator), split_of_fit(node.operator)
+"""Operators of which one pass does several fits, of one table and the same rows."""
 
 
 def is_lazy(node: Node) -> bool:
@@ -65,7 +60,7 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
             found[node.name] = Unit((node.name,), state, node.result is Result.MODEL, frozenset())
         elif state is State.COMPUTE:
             batched = isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str)
-            key: object = shared_pass(node) if batched else node.name
+            key: object = (node.inputs[0], type(node.operator), split_of_fit(node.operator)) if batched else node.name
             others = found[key].names if key in found else ()
             forced = batched or not is_lazy(node)
             found[key] = Unit((*others, node.name), state, forced, frozenset(node.inputs))

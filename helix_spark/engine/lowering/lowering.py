@@ -205,7 +205,7 @@ def _absolute(path: str) -> LocalPath:
 
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fit several nodes that have a `units.shared_pass` in common: labels of columns, most frequent first, ties in
+    """Fit several nodes that are one of the `units`: labels of columns, most frequent first, ties in
     alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""
     from pyspark.ml.feature import StringIndexer
     from pyspark.sql import functions as F

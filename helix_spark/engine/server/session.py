@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -278,28 +279,24 @@ class Sessions:
             self._on_start()
             # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
             threading.Thread(
-                target=_fulfil, args=(starting, self._settings, self._store, self._jvm_start, self._say),
-                name="helix-session-start", daemon=True,
+                target=self._fulfil, args=(starting, self._jvm_start), name="helix-session-start", daemon=True
             ).start()
         return starting
 
-
-def _fulfil(
-    promise: Future[SparkServer], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart,
-    say: Callable[[str], None],
-) -> None:
-    try:
-        from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
-
-        server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
+    def _fulfil(self, promise: Future[SparkServer], jvm_start: gateway.JvmStart) -> None:
         try:
-            server.open()
-        except SetupError as ended:
-            if not server.is_shared:
-                raise
-            say(f"{ended.what}: another one is started")
-            server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
-            server.open()
-        promise.set_result(server)
-    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
-        promise.set_exception(error)
+            from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
+
+            start = partial(start_server, self._settings, self._store, NO_SETTINGS, jvm_start, self._say)
+            server = start()
+            try:
+                server.open()
+            except SetupError as ended:
+                if not server.is_shared:
+                    raise
+                self._say(f"{ended.what}: another one is started")
+                server = start()
+                server.open()
+            promise.set_result(server)
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
+            promise.set_exception(error)

@@ -52,7 +52,6 @@ class Action:
         self.outer: Action | None = None
 
     def seen(self) -> Seen:
-        """Return what the action did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
         drawn = Seen(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
         return drawn if self.watch is None else drawn | seen_in(self.watch.events)

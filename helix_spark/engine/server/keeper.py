@@ -218,7 +218,6 @@ class Keeper:
                 line.close()
 
     def _serve(self, lease: _Lease) -> None:
-        """Answer one connection until it ends."""
         with self._lock:
             self._leases.add(lease)
         try:
@@ -329,7 +328,6 @@ class Keeper:
 
 
 def release_memory(jvm: Any) -> None:
-    """Return memory that a JVM does not need to the system."""
     management = jvm.java.lang.management.ManagementFactory
     kind = jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
     options = management.getPlatformMXBean(kind)

@@ -103,14 +103,11 @@ class MeetingPoint:
 
     def keeper(self) -> int:
         """Return the process that keeps the server; 0 if there is none."""
-        try:
-            with self.lock.open("r+") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return int(file.read().strip() or 0)
-        except (OSError, ValueError):
-            pass
+        with suppress(OSError, ValueError), self.lock.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read().strip() or 0)
         return 0
 
     @staticmethod

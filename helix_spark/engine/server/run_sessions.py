@@ -27,7 +27,7 @@ class RunSessions:
     def __init__(self, driver: Any, settings: Mapping[str, str], unset: Sequence[str], paths: Sequence[str]) -> None:
         self._driver, self._jvm, self._paths = driver, driver._jvm, paths
         self._settings, self._unset = settings, unset
-        self._holders: list[Any] = []
+        self._holders: dict[str, Any] = {}
         self._gateway: Any = None
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
@@ -49,18 +49,15 @@ class RunSessions:
             included.add(path)
         holder = never_expiring_holder(self._jvm, session, user, session_id)
         held_sessions(self._jvm).put(holder.key(), holder)
-        self._holders.append(holder)
+        self._holders[session_id] = holder
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
         """Leave the rows of a table of a session to later runs; see `KeptRows.leave`."""
-        return KeptRows(self._jvm).leave(self._holder(session_id), key, relation)
+        return KeptRows(self._jvm).leave(self._holders[session_id], key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register the rows of a result with a session; see `KeptRows.take`."""
-        return KeptRows(self._jvm).take(self._holder(session_id), key, name)
-
-    def _holder(self, session_id: str) -> Any:
-        return next(one for one in self._holders if one.sessionId() == session_id)
+        return KeptRows(self._jvm).take(self._holders[session_id], key, name)
 
     def gateway(self) -> tuple[int, str]:
         """Return the port and the secret of a gateway of py4j's for the run alone: what it refers to goes with it."""
@@ -77,12 +74,12 @@ class RunSessions:
         """End what of the run goes on, and forget all of it."""
         if self._level() != self._log_level:
             self._driver.sparkContext._jsc.setLogLevel(self._log_level)
-        shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders]
+        shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders.values()]
         KeptRows(self._jvm).release_others(shared)
         for session in sessions:
             for query in session.streams().active():
                 query.stop()
-        for holder in self._holders:
+        for holder in self._holders.values():
             session_manager(self._jvm).closeSession(holder.key(), False)
         end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
         self._driver.sparkContext._jsc.sc().removeSparkListener(shared.statusStore().listener().get())

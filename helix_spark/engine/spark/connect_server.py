@@ -174,7 +174,6 @@ class ConnectServer:
         self.start_seconds += time.perf_counter() - begun
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how its JVM ended without being told to; see `gateway.how_ended`."""
         return gateway.how_ended(error)
 
     def stop(self, *, keep_classes: bool = True) -> None:

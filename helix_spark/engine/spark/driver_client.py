@@ -185,7 +185,6 @@ class DriverClient:
         _CLIENTS.add(self)
 
     def _hold(self) -> None:
-        """Register the session with the service, under the client's id."""
         jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
         held = held_sessions(jvm)
@@ -350,7 +349,6 @@ class DriverClient:
         return model_known_as(stage, str(self._holder.mlCache().register(held)))
 
     def has_model(self, ref_id: str) -> bool:
-        """Return whether the client knows a model by an id."""
         return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
 

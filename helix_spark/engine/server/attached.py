@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE
 from helix_spark.engine.server.meeting import Line
-from helix_spark.engine.spark.driver_client import USER, DriverClient, HeldSession, held_sessions
+from helix_spark.engine.spark.driver_client import USER, DriverClient, held_sessions
 from helix_spark.engine.spark.gateway import (
     environment,
     forget,
@@ -79,7 +79,7 @@ class AttachedServer:
             conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
             self._context = _shared_context_class()(gateway=gateway, jsc=context, conf=conf)
             driver = SparkSession(self._context, session)
-        self._client = DriverClient(driver, HeldSession(self.address, connect(self.address), name))
+        self._client = DriverClient(driver, connect(self.address), name)
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun

@@ -7,7 +7,6 @@ import secrets
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,15 +114,6 @@ _TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.conn
 _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSession:
-    """A classic session that a server in another process, which `service` sends requests, answers by a client's id."""
-
-    address: str
-    service: Any
-    id: str
-
-
 class ServicePlanner:
     """What makes tables of a client's messages in the JVM of its session, as the service does."""
 
@@ -166,17 +156,18 @@ def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
 class DriverClient:
     """A session by Spark Connect, `spark`, that is a classic one: the same settings, views, functions and tables."""
 
-    def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
-        """Ask a classic session by a client; `served` is what answers it already, from another process's JVM."""
+    def __init__(self, spark: SparkSession, service: Any = None, session_id: str = "") -> None:
+        """Ask a classic session by a client; of another process's JVM a service answers it already, by this id."""
         self.classic: Any = spark
         self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
         self._numbers = count()
-        self._is_kept_elsewhere = served is not None
+        self._is_kept_elsewhere, self._began_service = service is not None, False
         with classic():
-            address, self._began_service = serve(spark) if served is None else (served.address, False)
             prepare()
-            service, session_id = (connect(address), "") if served is None else (served.service, served.id)
+            if service is None:
+                address, self._began_service = serve(spark)
+                service = connect(address)
             settings = dict(spark.sparkContext.getConf().getAll())
             self.spark: Any = open_session(service, settings, session_id=session_id)
             ask_as(self.spark, USER)

@@ -29,11 +29,8 @@ _R = TypeVar("_R")
 
 
 class Action:
-    """What one piece of the author's code does while it runs.
-
-    Args:
-        seed: what its draws follow from.
-        watched: whether it matters what it reads and asks for; else `watch` is None.
+    """What one piece of the author's code does while it runs. What it draws follows from `seed`; `watch` is None where
+    it does not matter what it reads and asks for.
 
     Attributes:
         note_request: is given each request to Spark that its code is about to send; None where nobody looks.

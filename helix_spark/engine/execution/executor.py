@@ -151,14 +151,8 @@ class Executor:
 
 @dataclass(slots=True)
 class Dispatch:
-    """One execution of one plan: the order of its units.
-
-    Attributes:
-        ends: each ends the execution with its error once it has one.
-        context: what the calling thread has set; threads of the pool work in it.
-        running: names of the nodes that each call of the pool's is for.
-        over: whether nothing more is to begin.
-    """
+    """One execution of one plan: the order of its units. Each of `ends` ends it with its error, once it has one.
+    Threads of the pool work in the calling thread's `context`; `running` has the names of nodes that each works for."""
 
     work: NodeWork
     pool: ThreadPoolExecutor

@@ -55,14 +55,9 @@ def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
 
 @dataclass(slots=True)
 class NodeWork:
-    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask.
-
-    Attributes:
-        run: the tag of its Spark jobs; another one once it is cancelled.
-        registering, compared: as of `Executor.execute`.
-        lazy: names of the nodes that are computed by extending a plan.
-        looked_up: of those that are compared, names for which that is done.
-    """
+    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask. `run`
+    is the tag of its Spark jobs, another one once it is cancelled; nodes in `lazy` are computed by extending a plan,
+    those in `looked_up` were compared with earlier results."""
 
     catalog: Catalog
     memory: MemoryTier

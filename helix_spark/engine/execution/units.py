@@ -36,14 +36,8 @@ def is_lazy(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Nodes that are had in one step.
-
-    Attributes:
-        names: several only for fits that share one pass over the data.
-        state: LOAD or COMPUTE.
-        forced: whether it runs a job, or the author's code over collected rows; else it only extends a plan.
-        needs: the nodes whose results it takes.
-    """
+    """Nodes that are had in one step: several only for fits that share one pass over the data. It is `forced` if it
+    runs a job, or the author's code over collected rows; else it only extends a plan."""
 
     names: tuple[str, ...]
     state: State

@@ -104,11 +104,8 @@ def missing_column(
     node: Node, error: BaseException, known: Collection[str] = (), place_of: Callable[[str], str] = lambda _: ""
 ) -> ColumnNotFoundError | None:
     """Return an error of pyspark's as one about a column that a table does not have; None if it is of something else.
-
-    Args:
-        known: columns that there are; those that Spark suggests, if none are given.
-        place_of: gives the line, as ``FILE:LINE``, where the author names a column; empty if nobody knows.
-    """
+    `known` are the columns that there are, or else those that Spark suggests; `place_of` gives the line, as
+    ``FILE:LINE``, where the author names a column, if anybody knows."""
     text, condition = str(error), getattr(error, "getCondition", lambda: None)() or ""
     if condition.startswith(_UNRESOLVED) and (found := _NO_SUCH_COLUMN.search(text)) is not None:
         column, suggested = found[1], _SUGGESTED.search(text)

@@ -54,12 +54,9 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 
 
 def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Return a node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
-
-    Raises:
-        NodeError: the author's code or the Spark job failed.
-        ColumnNotFoundError, ResultTypeError, OperatorError: the operator does not fit its inputs.
-    """
+    """Return a node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced. Raises
+    NodeError where the author's code or the Spark job failed; ColumnNotFoundError, ResultTypeError or OperatorError
+    where the operator does not fit its inputs."""
     with authors_errors(node):
         check_columns(node, results)
         match node.operator:

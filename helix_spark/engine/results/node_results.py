@@ -152,13 +152,9 @@ class TableResult:
 
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
-    """A column that can be added to its base table.
-
-    Attributes:
-        needs: other columns that must be there first.
-        stages: makes the stages of Spark ML that add several columns together; None of an expression.
-        make: what `stages` needs to know of this column; or makes the expression for a DataFrame with these needs.
-    """
+    """A column that can be added to its base table, after those that it `needs`. `stages` makes the stages of Spark ML
+    that add several columns together, from what `make` has of each; without, `make` makes the expression for a
+    DataFrame."""
 
     column: str
     base: TableResult

@@ -237,12 +237,8 @@ class DamagedResultError(CatalogError):
 
 
 def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
-    """Load a stored result. A table is read when its rows are asked for.
-
-    Raises:
-        DamagedResultError: now, or when the rows are asked for.
-        CatalogError: what is stored is sound, or was not reached.
-    """
+    """Load a stored result; a table is read when its rows are asked for. Raises DamagedResultError, now or then;
+    CatalogError where what is stored is sound, or was not reached."""
     if record.kind == "value":
         try:
             return ValueResult(parsed(record.value or "null"))

@@ -17,12 +17,8 @@ from helix_spark.engine.spark.kept_rows import KeptRows
 
 
 class RunSessions:
-    """The sessions of one run in the JVM of a classic session, `driver`.
-
-    Args:
-        settings: of SQL, for all sessions of the run; and those that they must not have.
-        paths: where its Python workers import what they can.
-    """
+    """The sessions of one run in the JVM of a classic session, `driver`: with these settings of SQL and without those
+    `unset`; their Python workers import from `paths`."""
 
     def __init__(self, driver: Any, settings: Mapping[str, str], unset: Sequence[str], paths: Sequence[str]) -> None:
         self._driver, self._jvm, self._paths = driver, driver._jvm, paths

@@ -82,13 +82,9 @@ class Sessions:
             return self._running() is not None
 
     def get(self) -> SparkSession:
-        """Return the session; started now if need be, once, whichever threads ask.
-
-        Raises:
-            SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
-                was stopped, or knows nothing of Delta.
-            EndedError: this is closed, and no session of the user's runs.
-        """
+        """Return the session; started now if need be, once, whichever threads ask. Raises SetupError where Java, the
+        jars or a matching pair of pyspark and delta-spark are missing, or the user's session was stopped or knows
+        nothing of Delta; EndedError where this is closed, and no session of the user's runs."""
         with self._lock:
             gateway.keep_from_children()
             if self._own is None and (theirs := self._running()) is not None:

@@ -124,17 +124,10 @@ class ConnectServer:
         defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
         collector: str = gateway.COLLECTOR,
     ) -> None:
-        """Start it. Where that fails or is interrupted, nothing is left of its JVM.
-
-        Args:
-            store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-            defaults: settings that hold where neither the author nor what is around says another, before Helix's own.
-            jvm_start: the start of the JVM, for a caller that may give it up.
-
-        Raises:
-            SetupError: Java, Spark or the jars are not there or do not fit together.
-            EndedError: the start was given up.
-        """
+        """Start it. Where that fails or is interrupted, nothing is left of its JVM. `store` has Hadoop's settings for a
+        catalog in an object store; `defaults` hold where neither the author nor what is around says another, before
+        Helix's own; a caller may give up `jvm_start`. Raises SetupError where Java, Spark or the jars are not there or
+        do not fit together, EndedError where the start was given up."""
         begun = time.perf_counter()
         self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
         self._draft: Path | None = None

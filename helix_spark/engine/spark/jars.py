@@ -57,14 +57,9 @@ DIGESTS = Path(__file__).with_name("jar_digests.txt")
 
 @dataclass(frozen=True, slots=True)
 class JarSet:
-    """Jars that are fetched together.
-
-    Attributes:
-        name: of their folder, here and in `DIGESTS`.
-        coordinates: of the packages to fetch, as Maven writes them, separated by commas.
-        excluded: patterns of packages that Spark brings itself or that nothing needs, separated by commas.
-        is_required: whether HELIX_JARS, where it is set, must hold them.
-    """
+    """Jars that are fetched together, by `coordinates` of packages, and without those that Spark brings or nothing
+    needs, as Maven writes them, with commas. `name` is of their folder, here and in `DIGESTS`; what `is_required` must
+    be in HELIX_JARS, if that is set."""
 
     name: str
     coordinates: str

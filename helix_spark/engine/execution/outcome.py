@@ -134,15 +134,11 @@ def node_times(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Collection[str],
     loaded: Collection[str],
 ) -> dict[str, NodeTime]:
-    """Divide the seconds of steps among nodes, by name.
+    """Divide the seconds of steps among nodes, by name, as `weights` predict it of each node that ran or was loaded.
 
-    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart.
-
-    Args:
-        weights: predicted seconds of each node that ran or was loaded.
-        lazy: nodes without a step of their own: they run inside the steps that read them.
-        pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
-        loaded: nodes that were loaded.
+    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart. Those in `lazy`
+    have no step of their own: they run inside the steps that read them; of these the `pinned` ones run once, in the
+    first step that reads them, and later steps read the pin.
     """
     waiting, times = set(lazy), dict[str, NodeTime]()
     in_order = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)

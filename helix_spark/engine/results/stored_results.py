@@ -80,15 +80,13 @@ def store(
     result: NodeResult, origin: Origin, catalog: Catalog, check: Callable[[], None] = lambda: None,
     partitions: Callable[[], int] | None = None,
 ) -> ArtifactRecord:
-    """Write a result and publish it. The first record of a signature wins.
+    """Write a result and publish it. The first record of a signature wins. Raises StoringError where it could not be
+    written or published; what was written is gone again.
 
     Args:
         check: called when all is written and nothing published; raises CatalogError to have it not published.
         partitions: of a table with a column of its rows' places (`stored_tables.PLACE`), says how many partitions it
             had, once it is written. It is written as files, or not at all.
-
-    Raises:
-        StoringError: it could not be written or published; what was written is gone again.
     """
     begun = time.perf_counter()
     attempt = catalog.begin_attempt(origin.signature, _kind(result))

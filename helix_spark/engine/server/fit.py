@@ -35,14 +35,9 @@ _HELD_BY_SERVER = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a server must have, for a run to attach to it.
-
-    Attributes:
-        versions: of what runs in it, by name; of files their size and time.
-        environment: digests of the variables that Python workers would see, by name. No value of one is in it.
-        settings: Spark's.
-        file_system: the class by which Spark reaches the object store that the catalog is in; empty for a folder.
-    """
+    """What a server must have, for a run to attach to it: `versions` of what runs in it, of files their size and time;
+    digests of the variables that Python workers would see, with no value of one; Spark's settings; the class by which
+    Spark reaches the object store that the catalog is in, or nothing for a folder."""
 
     folder: str
     versions: Mapping[str, str]

@@ -66,14 +66,9 @@ class _Lease:
 
 @dataclass(eq=False)
 class Keeper:
-    """Keeps one server for one folder.
-
-    Attributes:
-        point: where it is met.
-        has: what the server was started with; before `spark_is_wanted`, what it will be started with but the settings.
-        environ: see `ForksApart`; its process is the one that further commands of this folder are forked from.
-        spark_is_wanted: False until a run needs Spark, where the keeper was left by one that did not.
-    """
+    """Keeps one server for one folder, which is met at `point`. What it `has` was given to the server at its start;
+    while no `spark_is_wanted`, as a run without Spark has left it, the settings come with the first run that wants it.
+    Further commands of the folder are forked from the process of `forks`, with this `environ`."""
 
     point: MeetingPoint
     has: Wanted

@@ -17,13 +17,9 @@ from helix_spark.plans.program_client import connect
 
 @dataclass(slots=True)
 class ProgramServer:
-    """The server of a program: the one that it names; else one on this machine, started, or attached to, on demand.
-
-    Attributes:
-        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-        tell: is told what a person should know of its start.
-    """
+    """The server of a program: the one whose `address` it names, as ``sc://host:port``; else one on this machine,
+    started, or attached to, on demand. `store` has Hadoop's settings for a catalog in an object store; `tell` is told
+    what a person should know of the start."""
 
     settings: Mapping[str, str]
     address: str = ""

@@ -106,14 +106,9 @@ def import_pyspark() -> None:
 
 
 class ConnectServer:
-    """A server of Spark Connect in the JVM of a classic session of our own, `driver`, from its start until `stop`.
-
-    Attributes:
-        address: of the server, with the token that it wants to be shown.
-        spark: a session that it answers, once `open` was called.
-        is_shared: whether other runs use it as well.
-        start_seconds: from the decision to start it until it could be used.
-    """
+    """A server of Spark Connect in the JVM of a classic session of our own, `driver`, from its start until `stop`. Its
+    `address` has the token that it wants to be shown; `spark` is a session that it answers, once `open` was called.
+    `start_seconds` go from the decision to start it until it could be used."""
 
     spark: Any = None
     is_shared: Literal[False] = False

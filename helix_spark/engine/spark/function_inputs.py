@@ -24,14 +24,9 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class ServingSession(Server):
     """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
-
-    Attributes:
-        inputs: the relations of input tables, by the names of their placeholders.
-        held: these tables: the server knows them no longer than somebody has them.
-        values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
-            table function.
-        meant: what these functions are written for.
-    """
+    `inputs` are the relations of the tables in `held` by their placeholders: the server knows a table no longer than
+    somebody has it. `values` are what stands in plans for Python functions, by place: a function and what it returns,
+    or the class of a table function. They are written for what is `meant`."""
 
     spark: Any
     inputs: Mapping[str, Any]

@@ -168,7 +168,6 @@ def _intercepted(action: Action) -> Iterator[None]:
 
 
 def seconds_waited() -> float:
-    """Return the seconds for which this thread has waited for its turns."""
     return float(getattr(_waited, "seconds", 0.0))
 
 

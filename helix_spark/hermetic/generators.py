@@ -284,7 +284,6 @@ class AuthorSeeds:
 
     @contextmanager
     def held_by(self, holder: object) -> Iterator[None]:
-        """Keep the states as they are now meanwhile."""
         self.hold(holder)
         try:
             yield

@@ -86,11 +86,8 @@ class Executor:
 
         Args:
             run: begins the tag of the run's Spark jobs, so that they can be cancelled.
-            registering: names of the nodes whose code may register views or functions with the session: no two of them
-                run at the same time.
-            compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
-                digests are to be taken at all.
-            begin_call: begins calls of functions, answered from a record and put on it.
+            registering: names of nodes whose code may register names with the session: no two of them run at once.
+            compared: names of nodes that are compared with earlier results; None if no digests are to be taken at all.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         sessions = self._sessions

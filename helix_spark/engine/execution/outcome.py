@@ -117,7 +117,6 @@ class NodeTime:
     """What a node took; None where that was not measured.
 
     Attributes:
-        started: when it first ran, by the steps' clock.
         seconds: its own, or its part of the steps that it was fused into.
         warm_seconds: the same without what a young JVM takes longer, else each plan would prefer what the one before
             did not do. None of a load that tells nothing of it.
@@ -178,13 +177,9 @@ def lasting(outcome: Outcome) -> dict[str, NodeResult]:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """What a run found of chance in what it computed, with why, by node name.
-
-    Attributes:
-        found: nodes whose own result may differ each time; those that only inherit it are left out. The reason is empty
-            where Spark draws the rows of a fixed draw again for them, as it has not kept them.
-        drawn: the same of nodes that their author fixed: their results stand, as draws.
-    """
+    """The nondeterminism of what a run computed, by node name and with why: `found` of nodes whose own result may
+    differ each time, not of those that only inherit it; `drawn` of nodes that their author fixed, whose results stand.
+    A reason is empty where Spark draws the rows of a fixed draw again, as it has not kept them."""
 
     found: Mapping[str, str]
     drawn: Mapping[str, str]

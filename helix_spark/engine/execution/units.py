@@ -63,10 +63,7 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
     """Return the tables to persist: those that jobs of this run scan more than once, its writes and outputs included,
-    and those of unknown cost.
-
-    A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
-    """
+    and those of unknown cost. A lazy table that is not pinned passes its readers' scans on to the tables it reads."""
     unit_of = {name: unit for unit in work for name in unit.names}
     scans: dict[str, int] = {}
     pinned: set[str] = set()

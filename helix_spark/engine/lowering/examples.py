@@ -88,11 +88,8 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
 
 
 def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tuple[str, ...]]:
-    """Return a label as numbers, as Spark ML learns it, and the names of its classes by these numbers where it is text.
-
-    Texts that are numbers are read as such. Classes are in alphabetical order: the number of a class does not depend on
-    how often it comes.
-    """
+    """Return a label as numbers, as Spark ML learns it, and of a text that is no number the names of its classes, in
+    alphabetical order: the number of a class does not depend on how often it comes."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import BooleanType, NullType, NumericType, StringType
 

@@ -282,8 +282,7 @@ def collect(frame: DataFrame) -> pa.Table:
 
 
 def marked(frame: DataFrame) -> DataFrame:
-    """Return the same rows by a plan that is equal to no other: under a condition that is true, and that the optimiser
-    removes.
+    """Return the same rows by a plan that is equal to no other, under a true condition that the optimiser removes.
 
     Spark knows a plan by its text: paths, options, the bytes of a UDF. Over files that have changed since, a table that
     is cached from before would answer for it.

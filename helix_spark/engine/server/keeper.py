@@ -94,7 +94,6 @@ class Keeper:
         self.forks = ForksApart(self.point, self.environ)
 
     def keep(self) -> None:
-        """Start the server and serve, until it is over."""
         listening = self.point.listen(self.point.door)
         self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()

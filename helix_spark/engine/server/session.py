@@ -46,15 +46,10 @@ if TYPE_CHECKING:
 
 
 class Sessions:
-    """One session, on demand: the user's, or one of our own. Its methods may be called from any thread. Raises
-    SetupError if a setting leaves Delta out.
-
-    Args:
-        spark: the user's session. Else the active one is taken, else one is started at the first `get`.
-        on_start: called when a start of our own begins.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-        say: is told what a person should know of a server that stays.
-    """
+    """One session, on demand: the user's, which is given or active, or one of our own, started at the first `get`. Its
+    methods may be called from any thread. `on_start` is called when a start of our own begins; `store` has Hadoop's
+    settings for a catalog in an object store; `say` is told what a person should know of a server that stays. Raises
+    SetupError if a setting leaves Delta out."""
 
     def __init__(
         self, spark: SparkSession | None = None, settings: Mapping[str, str] = NO_SETTINGS,

@@ -82,13 +82,12 @@ def launch_settings(
     jars: Sequence[Path], settings: Mapping[str, str], archive: Path | None, draft: Path | None = None,
     collector: str = COLLECTOR,
 ) -> dict[str, str]:
-    """Return `settings` with those of the JVM added; the author's own class path and options come after ours.
+    """Return `settings` with those of the JVM added; the author's own class path and options come after ours. Of two
+    class-data archives one is used, and a draft is written when the JVM ends.
 
     Args:
         jars: in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes, and local
             executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
-        archive, draft: class-data archives: one to use, one to write when the JVM ends.
-        collector: of garbage, where nobody names another one.
     """
     flags = list(driver_flags())
     if draft is not None:

@@ -75,7 +75,6 @@ class JarSet:
 
 @cache
 def known_digests() -> Mapping[str, Mapping[str, str]]:
-    """Return the digests of all jars by their names, by the names of their sets."""
     found: dict[str, dict[str, str]] = {}
     for digest, path in map(str.split, DIGESTS.read_text().splitlines()):
         folder, _, name = path.partition("/")

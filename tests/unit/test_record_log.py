@@ -22,6 +22,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
 from helix_spark.catalog.segments.folding import AT_ONCE, KEPT_SEGMENTS, fold
+from helix_spark.catalog.segments.record_columns import record_of
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, segments_in, unpack
@@ -37,6 +38,9 @@ class Seen:
     seconds: float | None = None
     inputs: tuple[str, ...] = ()
     stored: bool = False
+
+
+record_of({"name": ""}, Seen)  # its types are known from now on, also once another test has forgotten this module
 
 
 @dataclass(frozen=True, slots=True)

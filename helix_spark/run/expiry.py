@@ -40,7 +40,7 @@ class Expiry:
         """Forget what is due; return what that was, in a sentence, empty if it was nothing. Raises CatalogError."""
         if self == Expiry() or not any(self._is_worth_it(catalog, name) for name in catalog.workflows()):
             return ""
-        found = catalog.expire(lambda: [run for name in catalog.workflows() for run in self._due(catalog, name)])
+        found = catalog.expire(lambda: list(self._due(catalog)))
         if found is None or not found.runs:
             return ""
         return f"{len(found.runs):,} iterations and {len(found.signatures):,} results of them have expired"
@@ -51,13 +51,15 @@ class Expiry:
         first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
         return count > max(most * (1 + SLACK), most + 1) or oldest < first
 
-    def _due(self, catalog: CatalogReader, workflow: str) -> Iterator[str]:
-        """Yield the runs of a workflow that go."""
-        iterations, pinned = catalog.iterations(workflow), catalog.pinned()
-        done = [one for one in iterations if one.status == "done"]
-        spared = {one.run for one in (*done[:1], best_of(done[::-1])) if one is not None}
-        since = 0.0 if self.days is None else time.time() - self.days * DAY
-        for place, one in enumerate(iterations):
-            is_old = one.started < since or (self.iterations is not None and place >= self.iterations)
-            if is_old and one.run not in spared and one.status != "running" and (workflow, one.number) not in pinned:
-                yield one.run
+    def _due(self, catalog: CatalogReader) -> Iterator[str]:
+        """Yield the runs that go."""
+        pinned, since = catalog.pinned(), 0.0 if self.days is None else time.time() - self.days * DAY
+        for workflow in catalog.workflows():
+            iterations = catalog.iterations(workflow)
+            done = [one for one in iterations if one.status == "done"]
+            spared = {one.run for one in (*done[:1], best_of(done[::-1])) if one is not None}
+            for place, one in enumerate(iterations):
+                is_old = one.started < since or (self.iterations is not None and place >= self.iterations)
+                is_spared = one.run in spared or one.status == "running" or (workflow, one.number) in pinned
+                if is_old and not is_spared:
+                    yield one.run

@@ -33,7 +33,7 @@ from helix_spark.planner.storage import PlanningProblem
 from helix_spark.plans.captured_function import SparkFunction
 from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, shown_results, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
-from helix_spark.run.run import Run
+from helix_spark.run.run import NOT_YET, Run
 from helix_spark.run.run_outputs import recorded_outputs
 
 
@@ -108,7 +108,10 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
     signed = lookup.sign(whole)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
-    shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
+    if run.records is not NOT_YET:
+        shown = run.records.shown  # it goes through the history of all workflows, once a run
+    else:
+        shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
     read = RecordsRead(view, lookup.measured, **_calibrated(view, lookup.measured), shown=shown)
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions

@@ -25,7 +25,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import chance_in, order_in
+from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -215,7 +215,7 @@ class FunctionCall:
         return CapturedFunction(
             plan, self._identity(plan, first), tuple(map(_function_of, self.values)), chance_in(parts),
             tuple(line for one in (*views, plan) for line in lines_of(one)), tuple(state.now.functions),
-            self.registers, self.origin, unsigned, order=order_in(parts),
+            self.registers, self.origin, unsigned, choices=choices_in(parts),
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:

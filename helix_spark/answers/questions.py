@@ -25,7 +25,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.classic_ways import need_classic
-from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
+from helix_spark.plans.plan_chance import chance_in, choices_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
@@ -147,9 +147,9 @@ class Signer:
         for one, its_binding in parts:
             self._look(one, its_binding, found)
         every = [one for one, _ in parts]
-        found.chance += chance_in(every, over_layout=self.over_layout, user_known=bool(self.user))
+        found.chance += chance_in(every, user_known=bool(self.user))
         if not self.over_layout:
-            found.chance += order_in(every)
+            found.chance += choices_in(every)
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
         numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed

@@ -33,7 +33,8 @@ from helix_spark.plans.plan_columns import Columns
 from helix_spark.workflow.operators import Function
 
 _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
-    "warnings": tuple, "random": tuple, "unfollowed": tuple, "calls": frozenset, "registers": frozenset,
+    "warnings": tuple, "random": tuple, "choices": tuple, "unfollowed": tuple,
+    "calls": frozenset, "registers": frozenset,
 }
 """Fields of a `Description` that are several texts."""
 
@@ -92,7 +93,7 @@ def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[
         description = Description(
             tuple(Part(Group(group), label, own, shown) for group, label, own, shown in described["parts"]),
             drew=described["drew"], in_turns=described["in_turns"],
-            **{name: kind(described[name]) for name, kind in _FINDINGS.items()},
+            **{name: kind(described.get(name, ())) for name, kind in _FINDINGS.items()},
         )
         columns = built.get("columns")
         recorded = RecordedFunction(

@@ -5,7 +5,7 @@ Which record counts, where there are several:
 - a declared signature stands for what its *newest* record says; where results differ each time, whoever plans picks one
   that can be had, so all that it ever stood for are told, the *oldest* first;
 - of a signature's costs and sizes, each is that of the newest record which has it;
-- a signature is random if *any* record says so: a doubt once raised stays;
+- a signature is random, or an instance, if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
   function reads, and what code was seen to do;
 
@@ -25,7 +25,7 @@ from helix_spark.catalog.segments.record_log import RecordLog, listed
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there."""
 
-_TEXTS = ("random", "observed", "trained")
+_TEXTS = ("random", "observed", "trained", "choice")
 
 @dataclass(frozen=True, slots=True)
 class KnownResults:

@@ -208,6 +208,7 @@ class ResultRecord:
         read_seconds: measured when it was last read by itself, apart from what it was read for; None if it never was.
         bytes: physical bytes when stored, else an estimate; None if unknown.
         random: why the result may differ each time it is computed; empty if it does not.
+        choice: why the result is one of several right ones, an instance; empty if it is not.
         verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
         observed: what the author's code was seen to do: JSON of `hermetic.seen.Seen`; else empty.
@@ -230,11 +231,14 @@ class ResultRecord:
     verified: bool | None = None
     observed: Observed = ""
     trained: SignatureOrNone = ""
+    choice: Prose = ""
 
     @property
     def proof(self) -> Proof:
         """Whether it comes out the same when it is computed again."""
-        return "chance" if self.random else "verified" if self.verified else "unproven"
+        if self.random:
+            return "chance"
+        return "instance" if self.choice else "verified" if self.verified else "unproven"
 
 
 @dataclass(frozen=True, slots=True)

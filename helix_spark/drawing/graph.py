@@ -27,6 +27,7 @@ PROOFS = {
     "verified": "an audit computed it again, and it came out the same",
     "unproven": "no audit has computed it again yet (`helix audit`)",
     "chance": "it may be another one each time",
+    "instance": "one of several right answers; what is made of it belongs to it",
 }
 """What is known of whether a result comes out the same when it is computed again."""
 

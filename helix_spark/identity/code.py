@@ -72,7 +72,7 @@ def merged(found: Sequence[Description], also: Sequence[Findings] = ()) -> Descr
     def of_all(name: str) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(item for one in (*also, *found) for item in getattr(one, name)))
 
-    texts: dict[str, Any] = {name: of_all(name) for name in ("warnings", "random", "unfollowed")}
+    texts: dict[str, Any] = {name: of_all(name) for name in ("warnings", "random", "choices", "unfollowed")}
     words: dict[str, Any] = {name: frozenset(of_all(name)) for name in ("calls", "registers")}
     return Description(
         tuple(part for one in found for part in one.parts), tuple(read for one in found for read in one.reads),

@@ -39,7 +39,7 @@ from helix_spark.identity.objects.references import (
     udf_of,
 )
 from helix_spark.identity.parts import Group, encode
-from helix_spark.plans.plan_chance import chance_in_text
+from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
 from helix_spark.since_python_311 import is_of_dataclass
 
 _FIELD_TABLES = (
@@ -193,6 +193,7 @@ def _describe_value(reference: Reference) -> Described:
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=tuple(f"{reference.place()} {why}" for why in chance), texts=texts,
+        choices=tuple(f"{reference.place()} {why}" for text in encoder.statements for why in choices_in_text(text)),
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
         calls=functions_called(texts), stages=tuple(encoder.stages),
     )

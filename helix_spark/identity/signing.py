@@ -4,10 +4,11 @@ the graph, and is repeated when some are found to stand for earlier, equivalent 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from types import MappingProxyType
+from typing import Literal
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
@@ -19,7 +20,7 @@ from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.plans.captured_function import CapturedFunction, RecordedFunction, SparkFunction
-from helix_spark.plans.plan_chance import chance_in_text
+from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
 from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 
@@ -32,6 +33,8 @@ _SLOW = (
 
 _SHOWN_DIGEST = 7
 """Characters of a digest that people are shown."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
@@ -75,8 +78,10 @@ class Signed:
     Attributes:
         declared: from code, parameters and inputs alone.
         signature: the one its result goes by: `declared`, or that of an equivalent earlier program, or one of this
-            run alone where the result may differ each time.
+            run alone where the result may differ each time, or is an instance that this run makes.
         random: names of the nodes that make its result differ each time, itself included.
+        instance: whether its result is one of several right ones, or fixed, so that what is made of it belongs to this
+            one: that of an earlier run, or a new one; empty for any other result.
         seen: what its code did when it ran, with what it reads as that is now.
         by_plan: the declared signature by what its code builds, where that is known through answers on record.
     """
@@ -85,22 +90,25 @@ class Signed:
     signature: str
     parts: tuple[Part, ...]
     random: tuple[str, ...] = ()
+    instance: Literal["", "earlier", "new"] = ""
     seen: Seen = NOTHING_SEEN
     by_plan: str = ""
 
 
 def resolve(
     dag: Dag, described: Mapping[str, Description], *, run: str,
-    equivalent: Mapping[str, str], known_random: Mapping[str, str],
-    seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = MappingProxyType({}),
+    equivalent: Mapping[str, str], known_random: Mapping[str, str], known_choices: Mapping[str, str] = NOTHING,
+    renewed: Collection[str] = (),
+    seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = NOTHING,
 ) -> dict[str, Signed]:
     """Chain signatures from sources to outputs.
 
     Args:
         run: an id no other run has; salts what may differ each time.
-        equivalent: declared signature -> the signature it stands for. For a node whose random result was fixed by the
-            author it leads to the stored result.
+        equivalent: declared signature -> the signature it stands for; of an instance, an earlier one's.
         known_random: declared signature -> why a run found its result to differ each time.
+        known_choices: declared signature -> why a run found its result to be one of several right ones.
+        renewed: declared signatures of instances that this run makes anew.
         seen: declared signature -> what the code did when it ran, with what it reads as that is now.
         by_plan: declared signature -> the one by what the code builds.
     """
@@ -111,19 +119,22 @@ def resolve(
         parts = own.parts + inputs
         declared = signature_of(parts)
         built = by_plan.get(declared, "")
-        differs = bool(own.random) or declared in known_random or built in known_random
+        is_random = bool(own.random) or not known_random.keys().isdisjoint((declared, built))
+        is_chosen = bool(own.choices) or not known_choices.keys().isdisjoint((declared, built))
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
-        if differs and not node.wishes.fixed:
-            blamed = (*blamed, node.name)
-        if differs and not (node.wishes.fixed and declared in equivalent):
-            signature = digest(declared, run, node.name)  # two draws, even if declared alike, are two
-        else:
-            signature = equivalent.get(declared) or equivalent.get(built, declared)
         did = seen.get(declared, Seen()) | Seen(own.drew)
-        found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did)
-        if built and not differs:
-            found = replace(found, by_plan=built)
-        signed[node.name] = found
+        signature = equivalent.get(declared) or equivalent.get(built, declared)
+        one = Signed(declared, signature, (*parts, *parts_read(did)), blamed, seen=did)
+        new = digest(declared, run, node.name)  # two draws, even if declared alike, are two
+        if is_random and not node.wishes.fixed:
+            one = replace(one, signature=new, random=(*blamed, node.name))
+        elif not (is_random or is_chosen):
+            one = replace(one, by_plan=built)
+        elif declared not in renewed and not equivalent.keys().isdisjoint((declared, built)):
+            one = replace(one, instance="earlier")
+        else:
+            one = replace(one, signature=new, instance="new")
+        signed[node.name] = one
     return signed
 
 
@@ -231,6 +242,7 @@ def described_by_plan(node: Node, built: CapturedFunction) -> Description:
     own = Description(
         drew=built.drew, warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
         random=tuple(f"`{node.name}` {why}" for why in built.chance),
+        choices=tuple(f"`{node.name}` {why}" for why in built.choices),
         registers=frozenset(built.functions), in_turns=built.registers,
     )
     plan = Description((Part(Group.PLAN, node.name, built.identity, "\n".join(built.lines)),))
@@ -256,7 +268,8 @@ def _describe_ready_made(node: Node) -> Description:
     written = [text for text in texts if isinstance(text, str)]
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
     random = tuple(f"`{node.name}` {why}" for why in chance)
-    return merged([*found, Description(random=random, calls=functions_called(written))])
+    choices = tuple(f"`{node.name}` {why}" for text in written for why in choices_in_text(text))
+    return merged([*found, Description(random=random, choices=choices, calls=functions_called(written))])
 
 
 def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:

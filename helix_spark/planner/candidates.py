@@ -119,7 +119,8 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     What is pinned comes first, then what other workflows insist on, or this run would evict it for its own; only a
     stored draw of this version comes before that. Draws of past versions come behind what somebody wishes today: to
     lose another result costs seconds, but a draw could not be had again, so it goes for nothing else. But draws would
-    fill a budget, and then not even the newest would be kept. Then comes what people were shown, and what is small.
+    fill a budget, and then not even the newest would be kept. Then come what people were shown, instances, without
+    which all that is made of them would be computed anew, and what is small.
 
     Args:
         small: bytes of the smallest results of the current version that are kept.
@@ -129,6 +130,7 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     there: list[NodeCosts | OtherArtifact] = [*wished, *problem.others]
     past = sorted((other for other in problem.others if other.fixed), key=lambda other: other.age)
     shown = [node for node in nodes if node.shown and node.keep != "never"]
+    instances = [node for node in nodes if node.fixed and node.keep != "never"]
     return [
         *((one, one.kept_for) for one in there if one.pinned),
         *((node, "you asked for it") for node in wished if node.fixed and node.stored),
@@ -137,6 +139,7 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((other, "it is a draw that could not be had again") for other in past),
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
+        *((node, "another of its right answers would not do for what is made of it") for node in instances),
         *((node, "it is small") for node in _smallest(nodes, small)),
     ]
 

@@ -11,7 +11,7 @@ from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, WorkflowError, nearest
 from helix_spark.planner.problem import Certificate, State
 
-Proof = Literal["unproven", "verified", "chance"]
+Proof = Literal["unproven", "verified", "chance", "instance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class PlannedNode:
         storage_reason: why it is kept, not kept or evicted.
         random: the nodes that make the result differ each time; such a result is not reused.
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
-            nothing yet (unproven), or that it may not be (chance).
+            nothing yet (unproven), that it may not be (chance), or that it is one of several right answers (instance).
+        is_instance: whether it is one of several right answers, or fixed: what is made of it belongs to it.
         by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
     """
 
@@ -57,6 +58,7 @@ class PlannedNode:
     aliases: tuple[str, ...] = ()
     bytes_known: bool = False
     proof: Proof = "unproven"
+    is_instance: bool = False
     by_code: str = ""
 
 

@@ -10,7 +10,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
-from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.plan import Plan, PlannedNode, Proof
 from helix_spark.planner.problem import Solution, State, plan_execution
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem
@@ -81,9 +81,15 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
         storage_reason=why_kept,
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
         bytes_known=costs.bytes_known,
-        proof="chance" if own.random else "verified" if one.verified else "unproven",
+        proof=_proof(one), is_instance=bool(own.instance),
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
     )
+
+
+def _proof(one: KnownNode) -> Proof:
+    if one.signed.random:
+        return "chance"
+    return "instance" if one.signed.instance else "verified" if one.verified else "unproven"
 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
             why = _loaded(one, situation.dag)
         case State.COMPUTE:
             why = _computed(one)
-    return why + _draws(one.signed.seen)
+    return why + _draws(one.signed.seen) + _choice(one)
 
 
 def _draws(seen: Seen) -> str:
@@ -115,6 +121,14 @@ def _draws(seen: Seen) -> str:
         return ""
     seeded = " and ".join(f"`{name}`" for name in seen.seeded)
     return f"; it draws from {seeded} as your code seeds it" if seeded else "; Helix gives the seed of what it draws"
+
+
+def _choice(one: KnownNode) -> str:
+    """Return why a result is an instance, where its author has not fixed it."""
+    if not one.signed.instance or one.node.wishes.fixed:
+        return ""
+    why = next(iter(one.described.choices), "")
+    return f"; one of several right answers{f' ({why})' if why else ''}"
 
 
 def _computed(one: KnownNode) -> str:
@@ -155,7 +169,7 @@ def _loaded(one: KnownNode, dag: Dag) -> str:
         text += f" as `{found.node}`"
     if found.shared:
         text += f" in the shared catalog {found.shared}"
-    if own.declared != own.signature and not (own.random or own.seen.reads):
+    if own.declared != own.signature and not (own.random or own.instance or own.seen.reads):
         text += "; the code or the data changed, this result did not"
     return text
 

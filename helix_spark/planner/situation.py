@@ -124,10 +124,9 @@ def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
         bytes=costs.bytes, storable=_is_storable(node, own), held=one.held, served=one.served,
-        # Another draw under the signature of the one that stands would be mixed up with what is made of that.
         recompute=node.wishes.recompute and not node.wishes.fixed,
         compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,
-        fixed=node.wishes.fixed, differs=bool(own.random),
+        fixed=bool(own.instance), differs=bool(own.random),
         shown=node.kind == Kind.LEARNER or node.result is Result.VALUE or node.name in dag.outputs,
     ), one.artifact, node.wishes, dag.workflow, one.pin)
 

@@ -25,7 +25,7 @@ class NodeCosts:
         held: whether the session still holds it in memory, to be had at once.
         served: whether a server that stays has it in memory, to be had by a session at once.
         recompute: the author wants it computed whatever is stored.
-        fixed: the stored result is *the* result: computing it again would give another.
+        fixed: the result is an instance: computing it again would give another, and what is made of it with that.
         compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
         kept_for: who else wants the stored result kept, as a sentence: another workflow's author, say; `keep` is
             "always" then.

@@ -53,6 +53,7 @@ class CapturedFunction:
         unsigned: why the plan does not say what it gives, as what follows "it"; empty if it does.
         drew: whether it drew numbers while it was called.
         seconds: that it took to be called.
+        choices: why several results are right, as phrases (`plan_chance.choices_in`).
     """
 
     plan: Message
@@ -66,7 +67,7 @@ class CapturedFunction:
     unsigned: str = ""
     drew: bool = False
     seconds: float = 0.0
-    order: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def has_code(self) -> bool:

@@ -131,9 +131,12 @@ def audit(
 ) -> Audit:
     """Compute stored results of a workflow again, and record how they came out; see `Helix.audit`."""
     begun = time.perf_counter()
+    lost = [one.name for one in run.situation.nodes if one.signed.instance and one.artifact is None]
+    made_of_lost = run.dag.descendants(lost)
     auditable = [  # would come out the same, as far as is known
         one.name for one in run.situation.nodes
-        if one.signature in run.view.artifacts and not one.signed.random and not one.node.wishes.fixed
+        if one.signature in run.view.artifacts and not one.signed.random and not one.signed.instance
+        and one.name not in made_of_lost
     ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].verified]

@@ -152,7 +152,7 @@ class Auditor:
         shows only after it has changed.
         """
         wanted = [
-            one.signature for one in plan.nodes if not one.random and (
+            one.signature for one in plan.nodes if not one.random and not one.is_instance and (
                 ((one.stored or one.keep) and one.proof == "unproven") or (one.state is State.LOAD and not one.held)
             )
         ]

@@ -209,19 +209,25 @@ def compute_alone(
     """Compute nodes that are not stored, and nothing else, from what is stored.
 
     Args:
-        from_scratch: True to load nothing but `fixed` results, and to ask Spark all.
+        from_scratch: True to load nothing but instances, and to ask Spark all.
         announce: called with the plan before anything runs.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
+        NotStoredError: it takes an instance of an earlier run that was not kept.
     """
     situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
     if from_scratch:
         situation = replace(situation, nodes=tuple(
-            replace(one, artifact=one.artifact if one.node.wishes.fixed else None, held=False)
+            replace(one, artifact=one.artifact if one.signed.instance else None, held=False)
             for one in situation.nodes
         ))
     run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
+    if lost := [one for one in situation.nodes if one.signed.instance == "earlier" and one.name in run.computed]:
+        raise NotStoredError(
+            f"{lost[0].name!r} is one of several right answers, and the one that this was made of was not kept",
+            where=lost[0].node.where, remedy="run the workflow again: it makes another one, and all that is made of it",
+        )
     announce(run.plan)
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run),
@@ -268,7 +274,7 @@ def worth_comparing(run: Run) -> frozenset[str] | None:
     return frozenset(
         node.name for node in run.dag.nodes
         if node.name in comparable and plan[node.name].state is State.COMPUTE
-        and not plan[node.name].random and not node.wishes.fixed
+        and not plan[node.name].random and not plan[node.name].is_instance
         and below[node.name] > run.tools.cut_off
     )
 

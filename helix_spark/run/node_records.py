@@ -67,12 +67,13 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
         if result is None or (known.signed.random and name not in known.signed.random):
             continue
         why = random.get(name, "") or next(iter(known.described.random), "")
+        choice = run.chance.choices.get(name, "") or next(iter(known.described.choices), "")
         if not (computed or why) and (differs := outcome.seen_to_differ(node)):
             why = f"`{name}` {differs}"
         observed = _observed(node, outcome)  # of a held table workers may tell more, when its rows are computed
-        if time.warm_seconds is None and not (why or observed):
+        if time.warm_seconds is None and not (why or choice or observed):
             continue
-        doubt = bool(why) or name in doubted
+        doubt = bool(why or choice) or name in doubted
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
         content = None  # of a result that may be reused, as it was compared, else taken now
@@ -83,11 +84,11 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
             compute_seconds=time.warm_seconds if computed else None,
             load_seconds=None if own.held else time.load_seconds,
             read_seconds=None if own.held or isinstance(result, ValueResult | ColumnResult) else result.read_seconds,
-            rows=outcome.rows.get(name), random=why, trained=cards[name].digest if name in cards else "",
+            rows=outcome.rows.get(name), random=why, choice=choice, trained=cards[name].digest if name in cards else "",
             content=content, observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
-        if (computed and why) or _tells(record):
+        if (computed and (why or choice)) or _tells(record):
             records.append(record)
         fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
         stands_for = () if doubt else (_by_plan(run, name), fit)

@@ -116,7 +116,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
-        dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, served, catalog),
+        dag, known_nodes(dag, run.described, signed, lookup, read, held, served, catalog),
         view.next_iteration, PlanningProblem(
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
@@ -137,14 +137,25 @@ def _served(run: Run) -> frozenset[str]:
     return frozenset(key.removeprefix(own) for key in keys if key.startswith(own))
 
 
-def decide(run: Run) -> Run:
-    """Decide what to load, to compute and to store. Raises HelixError if an output cannot be had."""
-    return replace(run, plan=make_plan(run.situation, run.tools.policy))
+def decide(run: Run, had: Collection[str] = ()) -> Run:
+    """Decide what to load, to compute and to store; see `look_up` for `had`. Raises HelixError if an output cannot be
+    had.
+
+    An instance that is to be computed is another one from then on, and what an earlier run made of it does not belong
+    to it: so the rest is looked up and decided again.
+    """
+    while True:
+        run = replace(run, plan=make_plan(run.situation, run.tools.policy))
+        computed = [one.signed for one in run.situation.nodes if one.signed.instance and one.name in run.computed]
+        run = replace(run, renewed=run.renewed.union(one.declared for one in computed))
+        if all(one.instance == "new" for one in computed):
+            return run
+        run = look_up(run, had)
 
 
 def plan_again(run: Run, had: Collection[str] = ()) -> Run:
     """Look up and decide again, as others stored something, or the run found something out; see `look_up`."""
-    return decide(look_up(run, had))
+    return decide(look_up(run, had), had)
 
 
 def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
@@ -161,10 +172,12 @@ class Lookup:
     Attributes:
         measured: records of results, by signature.
         known_random: why a result is nondeterministic, as an earlier run found, by declared signature.
+        known_choices: why a result is one of several right ones, as an earlier run found, by declared signature.
     """
 
     def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
         self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
+        self.known_choices = dict[str, str]()
         self._stands, self._seen = dict(run.equal), dict[str, Seen]()
         self._run, self._also, self._had, self._asked = run, set(also), had, set[str]()
 
@@ -173,7 +186,8 @@ class Lookup:
         while True:
             signed = resolve(
                 dag, self._run.described, run=self._run.id, equivalent=self._stands, known_random=self.known_random,
-                seen=self._seen, by_plan=self._run.answered.built,
+                known_choices=self.known_choices, renewed=self._run.renewed, seen=self._seen,
+                by_plan=self._run.answered.built,
             )
             fresh = {one for own in signed.values() for one in (own.declared, own.by_plan) if one} - self._asked
             if fresh:
@@ -198,14 +212,16 @@ class Lookup:
         return False
 
     def _learn(self, found: KnownResults) -> None:
-        """Note what stands for what. Of a nondeterministic result the first draw stands that is stored or in memory."""
+        """Note what stands for what: of instances the first one that is stored or in memory, else the newest."""
         for declared, signature in found.standing.items():
             seen = {one: seen_from_json(text) for one, text in found.observed.get(declared, {}).items()}
             unknown = next(filter(None, (one.unknown for one in seen.values())), "")
-            if why := self._why_random(signature) or (reads_unknown(unknown) if unknown else ""):
-                self.known_random[declared] = why
-                draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
-                stands = next(draws, None)
+            record = self.measured.get(signature)
+            why = (record.random if record else "") or (reads_unknown(unknown) if unknown else "")
+            choice = record.choice if record else ""
+            if why or choice:
+                (self.known_random if why else self.known_choices)[declared] = why or choice
+                stands = self._instance(found.stood_for[declared], seen)
             else:
                 stands = self._of_what_is_there(declared, seen) or signature
             if stands is not None:
@@ -230,8 +246,14 @@ class Lookup:
         self._seen[declared] = now
         return digest(declared, replace(now, drew=False).to_json())
 
-    def _why_random(self, signature: str) -> str:
-        return self.measured[signature].random if signature in self.measured else ""
+    def _instance(self, signatures: Sequence[str], seen: Mapping[str, Seen]) -> str | None:
+        """Return the instance that stands, of code that reads what it read then; None if there is none."""
+        found = [
+            one for one in signatures
+            if (record := self.measured.get(one)) is not None and (record.random or record.choice)
+            and (one not in seen or seen[one].now().agrees(seen[one]))
+        ]
+        return next((one for one in found if one in self._had), found[-1] if found else None)
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
@@ -263,8 +285,8 @@ def _calibrated(view: CatalogView, measured: Mapping[str, ResultRecord]) -> dict
 
 
 def known_nodes(
-    dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
-    known_random: Mapping[str, str], held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
+    dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
+    records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
     """Return the rows, in the order of the graph."""
     view, measured = records.view, records.measured
@@ -283,8 +305,10 @@ def known_nodes(
     def known(node: Node) -> KnownNode:
         own, description = signed[node.name], described[node.name]
         record, before = measured.get(own.signature), last.get(node.name)
-        if (why := known_random.get(own.declared)) and not description.random:
+        if (why := lookup.known_random.get(own.declared)) and not description.random:
             description = replace(description, random=(why,))
+        if (why := lookup.known_choices.get(own.declared)) and not description.choices:
+            description = replace(description, choices=(why,))
         return KnownNode(
             node, description, own, costs[node.name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,

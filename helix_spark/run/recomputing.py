@@ -73,8 +73,9 @@ def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord
             exists="; ".join(differences[:_MOST_TOLD]),
             remedy=f"bring that back as it was{commit}, or run the workflow for a result of today",
         )
-    random = known.random if known is not None else ()
-    reasons = (why for one in random for why in run.situation[one].described.random)
+    made_of = () if known is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
+    described = [run.situation[one].described for one in made_of]
+    reasons = (why for one in described for why in (*one.random, *one.choices))
     raise _another_each_time(record, node, next(reasons, ""))
 
 

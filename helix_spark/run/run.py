@@ -15,6 +15,7 @@ from helix_spark.engine.results.node_results import MemoryTier, NodeResult
 from helix_spark.engine.results.stored_results import load
 from helix_spark.engine.server.session import Sessions
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Policy
 from helix_spark.run.tracker import Tracker
@@ -84,6 +85,7 @@ class Run:
         begun: `time.perf_counter()` at its start; its answer had been waited for `waited` seconds by then.
         whole: the graph as it is declared; `described` its nodes, by name.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
+        renewed: declared signatures of instances that this run makes anew.
         takes_from_server: False once a server turned out to have lost rows that it had in memory.
         times: what nodes took, by name, by `time.perf_counter()`.
         chance: which results may differ each time, and why.
@@ -107,6 +109,7 @@ class Run:
     answered: FunctionAnswers = NOT_YET
 
     equal: Mapping[str, str] = field(default_factory=dict)
+    renewed: frozenset[str] = frozenset()
     takes_from_server: bool = True
     records: RecordsRead = NOT_YET
     situation: Situation = NOT_YET
@@ -139,6 +142,11 @@ class Run:
     def numbered(self) -> Plan:
         """The plan, with the number that the iteration has on record."""
         return replace(self.plan, iteration=self.record.number)
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """Names of the nodes that the plan computes."""
+        return frozenset(node.name for node in self.plan.nodes if node.state is State.COMPUTE)
 
     def time(self, name: str) -> NodeTime:
         return self.times.get(name, NodeTime())

@@ -40,7 +40,7 @@ def record(run: Run) -> Run:
     tables = dict(run.tables)
     if failure is None:
         with _spark_may_end(run, "the first rows of some outputs are not known"):
-            tables.update(tables_elsewhere(run, run.results.spoiled | void))
+            tables.update(tables_elsewhere(run, run.results.spoiled | run.results.drawn_once | void))
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
     run.answered.record(run.record.number, void | run.results.uncertain)

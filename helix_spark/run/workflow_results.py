@@ -15,7 +15,7 @@ from pathlib import Path
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import lasting
+from helix_spark.engine.execution.outcome import lasting, made_again
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin, StoringError, store
@@ -107,20 +107,20 @@ class WorkflowResults(Retention):
 
     @cached_property
     def uncertain(self) -> frozenset[str]:
-        """The same, with fixed draws and what is made of them."""
-        random = self.run.chance.found.keys() | self.run.chance.drawn.keys()
+        """The same, with instances and what is made of them."""
+        random = self.run.chance.found.keys() | self.run.chance.instances
         return self.run.dag.descendants(random).union(random)
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
-        """Fixed tables whose rows Spark has not kept: writing or reading them would draw again."""
-        drawn = {
-            node.name: self.run.outcome.results.get(node.name) for node in self.run.dag.nodes
-            if node.wishes.fixed and self.run.plan[node.name].state is State.COMPUTE
-        }
+        """Instances whose rows Spark has not kept, and what it would make of them: writing or reading that would make
+        another instance."""
+        again = made_again(self.run.plan, self.run.outcome)
+        instances = self.run.chance.instances.union(
+            node.name for node in self.run.dag.nodes if node.wishes.fixed or self.run.plan[node.name].is_instance
+        )
         return frozenset(
-            name for name, result in drawn.items()
-            if isinstance(result, TableResult) and result.through_frame and name not in self.run.outcome.pinned
+            name for name in again if not instances.isdisjoint({name, *self.run.dag.upstream_within([name], again)})
         )
 
     @cached_property

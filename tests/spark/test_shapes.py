@@ -15,7 +15,7 @@ from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
 from helix_spark.errors import OperatorError
-from helix_spark.plans.plan_chance import chance_in, order_in
+from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.written_plan import relation_of
 
@@ -61,7 +61,7 @@ def test_an_extractor_cannot_be_kept_under_a_name_that_is_taken() -> None:
 def phrases(frame: DataFrame) -> str | None:
     """Why the rows of a table may differ each time."""
     parts = list(messages(relation_of(frame)))  # type: ignore[arg-type]  # a client's
-    return next(iter((*chance_in(parts), *order_in(parts))), None)
+    return next(iter((*chance_in(parts), *choices_in(parts))), None)
 
 
 def test_what_is_collected_and_sorted_is_no_chance(spark: SparkSession) -> None:

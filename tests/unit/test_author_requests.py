@@ -186,8 +186,8 @@ def test_a_table_that_is_returned_says_what_no_request_did(spark: Any) -> None:
     noted = AuthorRequests(action.watch, reads_declared=True)
     with in_action(action):
         noted.note_table(spark.read.csv("a.csv").sample(0.1, seed=1))
-    assert "takes a sample" in action.seen().chance[0]
-    assert action.seen().outside == ()
+    assert "takes a sample" in noted.choices[0]
+    assert action.seen().chance == action.seen().outside == ()
 
 
 DRAWS: dict[str, Call] = {
@@ -199,9 +199,20 @@ DRAWS: dict[str, Call] = {
 
 @pytest.mark.parametrize("call", DRAWS.values(), ids=DRAWS)
 def test_a_sample_depends_on_partitions_even_with_a_seed(spark: Any, call: Call) -> None:
-    (found,) = seen(call, spark).chance
-    assert "takes a sample, which depends on how rows are partitioned even with a seed" in found
-    assert "(test_author_requests.py:" in found
+    action = Action("a")
+    assert action.watch is not None
+    noted = AuthorRequests(action.watch)
+    action.note_request = noted.note
+    with in_action(action), contextlib.suppress(Exception):
+        call(spark)
+    assert "takes a sample, which depends on how rows are partitioned even with a seed" in noted.choices[0]
+    assert "(test_author_requests.py:" in noted.choices[0]
+    assert action.seen().chance == ()
+
+
+def test_what_asks_the_clock_on_the_server_is_chance(spark: Any) -> None:
+    (found,) = seen(lambda spark: rows(spark).filter("day < current_date").count(), spark).chance
+    assert "uses current_date in SQL, which asks the clock (test_author_requests.py:" in found
 
 
 def test_a_sample_of_pandas_is_none_of_sparks(spark: Any) -> None:

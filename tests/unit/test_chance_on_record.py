@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from types import SimpleNamespace
+from collections.abc import Collection, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -15,8 +15,9 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.outcome import Chance, Outcome, found_random
-from helix_spark.engine.results.node_results import NodeResult, TableResult
+from helix_spark.engine.execution.outcome import Chance, Outcome, Step, found_random
+from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
+from helix_spark.identity.code import Description
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
@@ -46,24 +47,35 @@ def drawing(*fixed: str) -> hx.Workflow:
 # What a run tells of it
 
 
-def chance(wf: hx.Workflow, *suspects: str) -> Any:
+def chance(wf: hx.Workflow, *suspects: str, choices: Mapping[str, str] = MappingProxyType({}), jobs: int = 1) -> Any:
+    """Return what a run tells that Spark made all rows of in so many jobs."""
     dag = compile_workflow(wf)
     outcome = Outcome(
-        results={node.name: lazy() for node in dag.nodes}, differs=dict.fromkeys(suspects, "uses sample")
+        results={node.name: lazy() for node in dag.nodes}, differs=dict.fromkeys(suspects, "asks the clock"),
+        choices=dict(choices), steps=[Step(("later",), float(at), at + 1.0) for at in range(jobs)],
     )
-    described: Any = {node.name: SimpleNamespace(said=SimpleNamespace(calls=()), parts=()) for node in dag.nodes}
+    outcome.results["size"] = ValueResult(1)
+    described = {node.name: Description() for node in dag.nodes}
     plan: Any = FakePlan(dag, {})
     return found_random(dag, plan, outcome, described)
 
 
-def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -> None:
-    told = chance(drawing("drawn"), "drawn")
-    assert told.drawn == {"drawn": "`drawn` uses sample"}
-    assert told.found == {"later": ""}
-    told = chance(drawing("drawn", "later"), "drawn")
-    assert told.drawn == {"drawn": "`drawn` uses sample", "later": ""}
+def test_what_differs_is_chance_and_no_more_is_said_of_what_is_made_of_it() -> None:
+    told = chance(drawing(), "drawn", "later")
+    assert (told.found, told.drawn, told.choices) == ({"drawn": "`drawn` asks the clock"}, {}, {})
+
+
+def test_a_fixed_draw_and_one_of_several_right_results_are_instances() -> None:
+    told = chance(drawing("drawn"), "drawn", choices={"later": "uses limit"})
+    assert told.drawn == {"drawn": "`drawn` asks the clock"}
+    assert told.choices == {"later": "`later` uses limit"}
     assert told.found == {}
-    assert chance(drawing(), "drawn", "later").found == {"drawn": "`drawn` uses sample"}
+
+
+def test_what_is_made_of_an_instance_that_spark_made_twice_belongs_to_none() -> None:
+    for wf, differs, choices in ((drawing("drawn"), ("drawn",), {}), (drawing(), (), {"drawn": "uses limit"})):
+        assert chance(wf, *differs, choices=choices).found == {}
+        assert chance(wf, *differs, choices=choices, jobs=2).found == {"later": "", "size": ""}
 
 
 # What is kept of it
@@ -76,7 +88,7 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     outcome = Outcome(results=results, pinned=frozenset(pinned))
     run: Any = SimpleNamespace(
         dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
-        chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),
+        chance=Chance({}, {}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),
         record=SimpleNamespace(number=1), records=None, situation=now,
     )
     return WorkflowResults(run)

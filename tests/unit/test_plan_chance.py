@@ -9,31 +9,24 @@ from typing import Any
 import pytest
 from captured_programs.identities import captured
 from pyspark.ml.feature import Binarizer, SQLTransformer
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from helix_spark.plans.captured_function import CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import BY_ORDER, CHANCE
+from helix_spark.plans.plan_chance import BY_ORDER, CHANCE, CHOICES
 from helix_spark.plans.sql_texts import spark_functions
 
 Program = Callable[[DataFrame], Any]
 
 CHANCES: Mapping[str, Program] = {
-    "partitioned even with a seed": lambda rows: rows.select(F.rand(3)),
-    "how rows are partitioned": lambda rows: rows.select(F.monotonically_increasing_id()),
-    "distributed_sequence_id": lambda rows: rows.zipWithIndex(),
     "asks the clock": lambda rows: rows.filter(rows.day < F.current_date()),
     "unix_timestamp": lambda rows: rows.select(F.unix_timestamp()),
     "who runs it": lambda rows: rows.select(F.current_user()),
-    "where files lie": lambda rows: rows.select(F.input_file_name()),
     "JVM": lambda rows: rows.select(F.reflect(F.lit("java.util.UUID"), F.lit("randomUUID"))),
     "a vector to begin with": lambda rows: rows.select(F.aes_encrypt("k", F.lit("0000111122223333"))),
-    "which values it keeps": lambda rows: rows.agg(F.kll_sketch_agg_bigint("id")),
-    "takes a sample": lambda rows: rows.sample(fraction=0.5, seed=1),
-    "takes a sample, which": lambda rows: rows.sampleBy("k", {"a": 0.5}, seed=1),
     "_metadata": lambda rows: rows.select("_metadata.file_path"),
     "(_metadata)": lambda rows: rows.select(rows.metadataColumn("_metadata")),
-    "uses rand in SQL": lambda rows: rows.filter("rand(1) > 0.5"),
+    "uses rand in SQL, which draws, and has no seed": lambda rows: rows.filter("rand() > 0.5"),
     "uses current_date in SQL": lambda rows: rows.selectExpr("datediff(CURRENT_DATE, day)"),
     "uses now in SQL": lambda rows: rows.withColumn("t", F.expr("now ( )")),
     "unix_timestamp in SQL": lambda rows: rows.select(F.expr("unix_timestamp( )")),
@@ -44,7 +37,24 @@ CHANCES: Mapping[str, Program] = {
     "' today ', which as a date": lambda rows: rows.filter("day < ' today '"),
     "SQL, which asks the clock": lambda rows: SQLTransformer(statement="SELECT *, now() FROM __THIS__").transform(rows),
     "declared to be nondeterministic": lambda rows: rows.select(F.udf(str, "string").asNondeterministic()("id")),
+}
+
+CHOSEN: Mapping[str, Program] = {
+    "partitioned even with a seed": lambda rows: rows.select(F.rand(3)),
+    "how rows are partitioned": lambda rows: rows.select(F.monotonically_increasing_id()),
+    "distributed_sequence_id": lambda rows: rows.zipWithIndex(),
+    "where files lie": lambda rows: rows.select(F.input_file_name()),
+    "which values it keeps": lambda rows: rows.agg(F.kll_sketch_agg_bigint("id")),
+    "takes a sample": lambda rows: rows.sample(fraction=0.5, seed=1),
+    "takes a sample, which": lambda rows: rows.sampleBy("k", {"a": 0.5}, seed=1),
     "give it outputCol": lambda rows: Binarizer(inputCol="v").transform(rows),
+    "uses rand in SQL": lambda rows: rows.filter("rand(1) > 0.5"),
+    "uses rand": lambda rows: rows.select(F.rand()),
+    "uses row_number": lambda rows: rows.select(F.row_number().over(Window.partitionBy("k").orderBy("v"))),
+    "uses collect_list": lambda rows: rows.groupBy("k").agg(F.collect_list("v")),
+    "uses first in SQL": lambda rows: rows.selectExpr("first(v)"),
+    "limit without an order": lambda rows: rows.limit(3),
+    "dropDuplicates of some columns": lambda rows: rows.dropDuplicates(["k"]),
 }
 
 CERTAIN: Mapping[str, Program] = {
@@ -92,11 +102,19 @@ def test_chance_is_told(words: str) -> None:
     assert words in " / ".join(found.chance)
 
 
+@pytest.mark.parametrize("words", CHOSEN)
+def test_what_has_several_right_results_is_told_and_is_no_chance(words: str) -> None:
+    found = captured(CHOSEN[words])
+    assert isinstance(found, CapturedFunction), found.why
+    assert words in " / ".join(found.choices)
+    assert found.chance == ()
+
+
 @pytest.mark.parametrize("name", CERTAIN)
 def test_what_is_certain_is_no_chance(name: str) -> None:
     found = captured(CERTAIN[name])
     assert isinstance(found, CapturedFunction), found.why
-    assert found.chance == ()
+    assert found.chance == found.choices == ()
 
 
 @pytest.mark.parametrize("words", ELSEWHERE)
@@ -107,9 +125,10 @@ def test_what_is_read_elsewhere_is_not_captured(words: str) -> None:
 
 
 def test_all_that_is_chance_is_a_function_of_spark() -> None:
-    assert set(CHANCE) <= spark_functions()
+    assert {*CHANCE, *CHOICES} <= spark_functions()
 
 
 def test_a_function_depends_on_the_order_of_rows_or_on_chance() -> None:
-    assert BY_ORDER.isdisjoint(CHANCE)
+    assert BY_ORDER.isdisjoint(CHANCE | CHOICES)
+    assert CHANCE.keys().isdisjoint(CHOICES)
     assert spark_functions() >= BY_ORDER

@@ -224,11 +224,11 @@ def sampled(*, learned: bool) -> hx.Workflow:
 
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
-        return data.where(F.rand() > 0.5)
+        return data.where(F.unix_timestamp() > 0)
 
     @wf.extractor
     def noise(rows: DataFrame) -> Column:
-        return F.rand()
+        return F.unix_timestamp()
 
     examples = wf.synthesizer("examples", rows, features=[noise])
     wf.output(wf.learner("m", LinearRegression, on=examples if learned else rows))

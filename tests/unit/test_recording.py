@@ -44,7 +44,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
     run: Any = SimpleNamespace(
         dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
-        outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7),
+        outcome=outcome, chance=Chance({}, {}, {}), record=SimpleNamespace(number=7),
         results=SimpleNamespace(uncertain=frozenset()),
     )
     times = times_by_node(run.dag, made, outcome)

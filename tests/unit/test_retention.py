@@ -210,7 +210,7 @@ class Answered:
             described={one.name: one.described for one in now.nodes},
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan,
             outcome=outcome,
-            record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
+            record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}, {}),
             times={one.name: NodeTime(warm_seconds=WARM.get(one.name)) for one in now.nodes},
         ))
 

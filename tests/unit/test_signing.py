@@ -230,12 +230,12 @@ def test_kept_columns_touch_the_predictions_alone() -> None:
 # Results that may differ each time
 
 
+def aged(data: DataFrame) -> Column:
+    return data.a + F.unix_timestamp()
+
+
 def noise(data: DataFrame) -> Column:
     return data.a + F.rand()
-
-
-def seeded_noise(data: DataFrame) -> Column:
-    return data.a + F.rand(7)
 
 
 def shifted(data: DataFrame) -> Column:
@@ -243,7 +243,7 @@ def shifted(data: DataFrame) -> Column:
 
 
 def test_what_may_differ_each_time_has_a_signature_of_its_run_and_so_have_its_heirs() -> None:
-    one, other = sign(extracted(noise), run="one"), sign(extracted(noise), run="other")
+    one, other = sign(extracted(aged), run="one"), sign(extracted(aged), run="other")
     assert one["data"].signature == other["data"].signature
     for name in ("column", "examples"):
         assert one[name].random == ("column",)
@@ -251,10 +251,28 @@ def test_what_may_differ_each_time_has_a_signature_of_its_run_and_so_have_its_he
     assert one["column"].declared == other["column"].declared
 
 
-def test_a_seed_is_not_enough_where_the_numbers_follow_the_partitions() -> None:
-    assert sign(extracted(seeded_noise))["examples"].random == ("column",)
-    reasons = describe(compile_workflow(extracted(seeded_noise)), SETTINGS)["column"].random
-    assert "even with a seed" in reasons[0]
+def test_one_of_several_right_results_is_an_instance_that_all_made_of_it_belongs_to() -> None:
+    described = describe(compile_workflow(extracted(noise)), SETTINGS)["column"]
+    assert described.random == ()
+    assert "even with a seed" in described.choices[0]
+    first, other = sign(extracted(noise), run="one"), sign(extracted(noise), run="other")
+    assert [first[name].instance for name in ("data", "column", "examples")] == ["", "new", ""]
+    assert first["examples"].random == ()
+    assert first["examples"].signature != other["examples"].signature
+    declared = first["column"].declared
+    known = {declared: first["column"].signature}
+    later = sign(extracted(noise), run="later", equivalent=known)
+    assert later["column"].instance == "earlier"
+    assert later["examples"].signature == first["examples"].signature
+    again = sign(extracted(noise), run="later", equivalent=known, renewed={declared})
+    assert again["column"].instance == "new"
+    assert again["examples"].signature not in (first["examples"].signature, other["examples"].signature)
+
+
+def test_what_a_run_found_to_be_one_of_several_is_an_instance_from_then_on() -> None:
+    declared = sign(extracted(shifted))["column"].declared
+    signed = sign(extracted(shifted), known_choices={declared: "found by a run"}, equivalent={declared: declared})
+    assert (signed["column"].instance, signed["column"].signature) == ("earlier", declared)
 
 
 def test_what_does_not_differ_has_one_signature_in_all_runs() -> None:
@@ -264,7 +282,7 @@ def test_what_does_not_differ_has_one_signature_in_all_runs() -> None:
 
 
 def test_fixed_blames_no_one_and_is_the_stored_result_once_there_is_one() -> None:
-    wf = extracted(noise, fixed=True)
+    wf = extracted(aged, fixed=True)
     first = sign(wf, run="one")
     assert first["column"].random == ()
     assert first["column"].signature != first["column"].declared
@@ -403,7 +421,7 @@ def registering(rows: DataFrame) -> DataFrame:
     ("stage", "words"),
     [
         (Cleaned(time.time), "is or holds time.time"),
-        (Cleaned(evaluating), "evaluating` calls eval ("), (Cleaned(drawing), "calls pyspark.sql.functions.rand"),
+        (Cleaned(evaluating), "evaluating` calls eval ("),
         (Statement("SELECT rand() FROM __THIS__"), "uses rand in SQL"),
     ],
 )
@@ -429,7 +447,7 @@ def test_where_the_stages_of_a_parameter_lead_may_be_declared() -> None:
     assert blamed(Pipeline, stages=[Cleaned(evaluating)], depends_on=[len]) == ()
 
 
-DRAWS = "uses rand in SQL, which depends on how rows are partitioned even with a seed"
+DRAWS = "uses rand in SQL, which draws, and has no seed"
 
 
 @pytest.mark.parametrize(
@@ -478,6 +496,16 @@ def test_so_may_be_that_of_a_transformer() -> None:
     noise = wf.extractor("noise", SQLTransformer, on=data, statement=statement)
     wf.output(wf.synthesizer("examples", data, features=[noise]))
     assert describe(compile_workflow(wf), SETTINGS)["noise"].random == (f"`noise` {DRAWS}",)
+
+
+def test_what_a_parameter_draws_with_a_seed_is_one_of_several_results() -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    stages = [Cleaned(drawing), Statement("SELECT rand(1) FROM __THIS__")]
+    wf.learner("model", Pipeline, on=hx.NodeRef(wf, "data"), output=True, stages=stages)
+    choices = describe(compile_workflow(wf), SETTINGS)["model"].choices
+    assert "calls pyspark.sql.functions.rand" in " / ".join(choices)
+    assert "uses rand in SQL" in " / ".join(choices)
 
 
 def test_a_result_that_a_run_found_to_differ_is_treated_so_from_then_on() -> None:

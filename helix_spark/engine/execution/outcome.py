@@ -14,9 +14,9 @@ from functools import cache, partial
 from itertools import pairwise
 
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.units import is_lazy
 from helix_spark.engine.lowering.watcher import Notes
-from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.results.agreement import drawn_by_partition
+from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.identity.code import Description
 from helix_spark.identity.parts import Group
@@ -177,25 +177,36 @@ def lasting(outcome: Outcome) -> dict[str, NodeResult]:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The nondeterminism of what a run computed, by node name and with why: `found` of nodes whose own result may
-    differ each time, not of those that only inherit it; `drawn` of nodes that their author fixed, whose results stand.
-    A reason is empty where Spark draws the rows of a fixed draw again, as it has not kept them."""
+    """The nondeterminism of what a run computed, by node name and with why.
+
+    Attributes:
+        found: of nodes whose own result differs in each run, not of those that only inherit it. A reason is empty where
+            Spark made the rows of an instance more than once, so that what reads them belongs to several.
+        drawn: the same of nodes that their author fixed, whose results stand.
+        choices: of nodes whose result is one of several right ones.
+    """
 
     found: Mapping[str, str]
     drawn: Mapping[str, str]
+    choices: Mapping[str, str]
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """Names of the nodes whose results were found to be instances."""
+        return frozenset(self.drawn.keys() | self.choices.keys())
 
 
 def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str, Description]) -> Chance:
     """Return which results of a run are nondeterministic, and why."""
     registered = cache(partial(_registered, outcome.results))
-    found, drawn = dict[str, str](), dict[str, str]()
-    inheriting, redrawn = set[str](), set[str]()
+    found, drawn, choices = dict[str, str](), dict[str, str](), dict[str, str]()
+    inheriting = set[str]()
     for node in dag.nodes:
         name = node.name
         if not inheriting.isdisjoint(node.inputs):
             inheriting.add(name)
         result = outcome.results.get(name)
-        if result is None or plan[name].state is not State.COMPUTE or plan[name].random:
+        if result is None or plan[name].state is not State.COMPUTE or plan[name].random or name in inheriting:
             continue
         why = outcome.differs.get(name)
         if why is None and not node.wishes.depends_on:
@@ -203,17 +214,43 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
             if _sees_spark(described[name]) and described[name].calls:  # no plan tells of what was called for a value
                 calls.update(word for word in described[name].calls if word.lower() in registered())
             why = _unseen_call(calls, name, dag, described)
-        draws_again = not redrawn.isdisjoint(node.inputs)
-        if name not in inheriting and (why is not None or (draws_again and is_lazy(node))):
-            (drawn if node.wishes.fixed else found)[name] = f"`{name}` {why}" if why else ""
+        if why is not None:
+            (drawn if node.wishes.fixed else found)[name] = f"`{name}` {why}"
             inheriting.update(() if node.wishes.fixed else (name,))
-        if (name in drawn or draws_again) and not _is_settled(result):
-            redrawn.add(name)
-    return Chance(found, drawn)
+        elif choice := _choice(name, result, outcome, described[name]):
+            choices[name] = choice
+    several = _made_of_several(dag, plan, outcome, drawn.keys() | choices.keys())
+    return Chance({**dict.fromkeys(several - inheriting, ""), **found}, drawn, choices)
 
 
-def _is_settled(result: NodeResult) -> bool:
-    return result.in_memory if isinstance(result, TableResult) else not isinstance(result, ColumnResult)
+def _choice(name: str, result: NodeResult, outcome: Outcome, described: Description) -> str:
+    """Return why a result is one of several right ones, as a sentence; empty if it is not."""
+    if name in outcome.choices:
+        return f"`{name}` {outcome.choices[name]}"
+    if isinstance(result, ModelResult) and (kind := drawn_by_partition(result.model)):
+        return f"`{name}` is a {kind}, which draws its rows by partition"
+    return next(iter(described.choices), "")
+
+
+def _made_of_several(dag: Dag, plan: Plan, outcome: Outcome, instances: Collection[str]) -> frozenset[str]:
+    """Return the nodes that read an instance whose rows Spark made more than once, as it had no room to keep them."""
+    unsettled, settled = made_again(plan, outcome), set[str]()
+    made = Counter[str]()
+    for step in outcome.steps:
+        first = [name for name in step.names if name not in settled]
+        made.update(dag.upstream_within(first, unsettled).union(unsettled.intersection(first)))
+        settled.update(name for name in first if name not in unsettled)
+    return dag.descendants([name for name in instances if made[name] > 1])
+
+
+def made_again(plan: Plan, outcome: Outcome) -> frozenset[str]:
+    """Return the nodes that a run computed and whose rows Spark has not kept: reading them computes them again."""
+    return frozenset(
+        name for name, result in outcome.results.items() if plan[name].state is State.COMPUTE and (
+            isinstance(result, ColumnResult)
+            or (isinstance(result, TableResult) and result.through_frame and name not in outcome.pinned)
+        )
+    )
 
 
 def _unseen_call(

@@ -25,7 +25,7 @@ from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import expression_of, is_column
-from helix_spark.plans.plan_chance import chance_in, order_in
+from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.plans.recorded_call import classic
@@ -63,6 +63,7 @@ class Notes:
         built: nodes of functions that ask Spark something, with what they built once that was answered.
         left: settings that change results, and that a node's code left other than it found them, in words.
         differs: why a result may be another one each time, or from what its signature covers.
+        choices: why a result is one of several right ones.
         called: functions of the session that a node's plans call by their names.
         purposes: nodes by the keys under which their functions were written for Spark's workers.
     """
@@ -72,6 +73,7 @@ class Notes:
     built: dict[str, Node] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     differs: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
     called: dict[str, frozenset[str]] = field(default_factory=dict)
     purposes: dict[str, str] = field(default_factory=dict)
 
@@ -124,6 +126,8 @@ class Watcher:
         finally:
             if left := requests.settings_left():
                 self.notes.left[node.name] = left
+            if requests.choices:
+                self.notes.choices[node.name] = requests.choices[0]
         if isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.notes.note(node, action.seen())
@@ -175,20 +179,20 @@ class Watcher:
             # It is known by that next time.
             self.notes.built[node.name] = as_built(node, found)
         parts = list(messages(found.plan)) if found.unsigned else ()
-        self._judge(node, (*found.chance, *found.order), parts, found.functions, views)
+        self._judge(node, found.chance, found.choices, parts, found.functions, views)
 
     def look_at(self, node: Node, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no function was seen to build."""
         client: Any = self.sessions.get().client
         parts = list(messages(expression_of(made, client) if is_column(made) else made._plan.plan(client)))
-        self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
+        self._judge(node, chance_in(parts), choices_in(parts), parts)
 
     def _judge(
-        self, node: Node, chance: Sequence[str], parts: Sequence[Any], registered: Collection[str] = (),
-        views: Collection[str] = (),
+        self, node: Node, chance: Sequence[str], choices: Sequence[str], parts: Sequence[Any],
+        registered: Collection[str] = (), views: Collection[str] = (),
     ) -> None:
-        """Note why a node's result may differ, and which functions of the session it calls, by the parts of a plan that
-        no signature covers; `registered` and `views` are names that it registers itself."""
+        """Note why a node's result may differ or is one of several, and which functions of the session it calls, by the
+        parts of a plan that no signature covers; `registered` and `views` are names that it registers itself."""
         from helix_spark.engine.spark.author_requests import DECLARE
 
         if node.wishes.depends_on:
@@ -200,6 +204,8 @@ class Watcher:
         reads = (f"reads {read} by itself ({DECLARE})" for read in tables_elsewhere(others, views))
         if (why := next(iter((*chance, *reads)), None)) is not None:
             self.notes.differs.setdefault(node.name, why)
+        if choices:
+            self.notes.choices[node.name] = choices[0]
 
     def opened(self, name: str, source: Source) -> None:
         """Note which files a source has, which Spark has just listed."""

@@ -196,6 +196,15 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
     raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and {how}")
 
 
+def drawn_by_partition(model: Any) -> str:
+    """Return the class of a model, or of a part of it, that draws its rows by partition; empty if there is none."""
+    kind = type(model).__name__
+    if any(word in kind for word in DRAW_BY_PARTITION):
+        return kind
+    parts = (part for name in PARTS for part in _inside(model, name))
+    return next(filter(None, map(drawn_by_partition, parts)), "")
+
+
 def _labels(value: Any) -> Any:
     """Replace the floats in what a model has learnt. The number of vectors without a name may be random, too.
 

@@ -1,8 +1,8 @@
 """What the author's code has Spark do that no signature covers, as the requests say that it sends.
 
-It reads files, tables and views that are none of its inputs; it takes samples, which depend on how rows are
-partitioned; it reads settings that change no result of Spark's, but may change the function's; it leaves settings that
-do other than it found them, so that whatever is computed later in its session is computed under these.
+It reads files, tables and views that are none of its inputs; it asks what has several right answers; it reads settings
+that change no result of Spark's, but may change the function's; it leaves settings that do other than it found them, so
+that whatever is computed later in its session is computed under these.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from helix_spark.answers.sent_requests import asked_of
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.watch import Watch
-from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import parts_of, sort_of
 from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere, view_name
 from helix_spark.plans.program_client import caller
@@ -28,13 +28,15 @@ DECLARE = "make it a source of the workflow, or name it in depends_on="
 
 class AuthorRequests:
     """Notes what the requests of one action say. What its inputs are made of was there before, and is not its own.
-    `reads_declared` is True where the author says by a version what it reads, as of a source."""
+    `reads_declared` is True where the author says by a version what it reads, as of a source; `choices` are phrases why
+    what it asks has several right answers."""
 
     def __init__(self, watch: Watch, *, reads_declared: bool = False) -> None:
         self._watch, self._reads_declared = watch, reads_declared
         self._views: set[str] = set()
         self._found: dict[str, tuple[Any, str | None, str]] = {}
         self._noted: set[str] = set()
+        self.choices = list[str]()
         plans: Any = sys.modules.get("pyspark.sql.connect.plan")
         self._first_plan = 0 if plans is None else plans.LogicalPlan._fresh_plan_id()
 
@@ -52,11 +54,14 @@ class AuthorRequests:
         self._note_message(frame._plan.plan(frame._session.client), "")
 
     def _note_message(self, what: Any, place: str) -> None:
-        for part, its_place in self._new_parts(what, place):
+        new = list(self._new_parts(what, place))
+        choices = choices_in(part for part, _ in new)
+        for part, its_place in new:
+            self.choices += (_at(why, its_place) for why in choices_in([part]) if why in choices)
+            for why in chance_in([part], user_known=True):
+                self._differs(why, its_place)
             if sort_of(part) == "SQL":
                 self._note_settings_in(part.query, its_place)
-            if sort_of(part) in ("Sample", "StatSampleBy"):
-                self._differs(chance_in([part])[0], its_place)
             for read in () if self._reads_declared else self._reads(part):
                 self._watch.asks_others(f"{_at(f'reads {read} by itself', its_place)}: {DECLARE}")
         if sort_of(what) == "Command" and what.HasField("create_dataframe_view"):

@@ -28,7 +28,7 @@ from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
 from helix_spark.identity.parts import Group, encode
-from helix_spark.plans.plan_chance import CHANCE, chance_in_text
+from helix_spark.plans.plan_chance import CHANCE, CHOICES, chance_in_text, choices_in_text
 from helix_spark.plans.sql_texts import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 
@@ -124,6 +124,7 @@ def describe_function(reference: Reference, home: str) -> Described:
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
         random=tuple(dict.fromkeys(_sentence(names, *use) for use in chance)),
+        choices=tuple(dict.fromkeys(_sentence(names, *use) for use in _choices(form, edges))),
         unfollowed=tuple(_sentence(names, *one) for one in unfollowed),
         calls=functions_called(form.texts) | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
         registers=registers,
@@ -214,6 +215,16 @@ def _random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, i
         yield _OF_FILES, first
 
 
+def _choices(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
+    """Yield what Spark may answer a function in several right ways: phrases with the line each was seen at."""
+    first = min((use.line for use in form.uses), default=0)
+    for name, one in _names_read(form, edges):
+        if (why := _choice_of_spark(name)) is not None:
+            yield f"calls {name}, which {why}", one.line
+    if not form.mentioned.isdisjoint(_SQL):
+        yield from ((why, first) for text in (*form.texts, *_texts_held(edges)) for why in choices_in_text(text))
+
+
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
     """Return the words that SQL may call as functions, in texts or pieces of such."""
     return frozenset(word for text in texts for word in _CALLED.findall(text))
@@ -280,4 +291,10 @@ def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict. `edges`
     are to what it holds, and not to what its code calls."""
     names = filter(None, map(dotted_name, edges))
-    return tuple(f"{place} is or holds {name}" for name in names if random_name(name))
+    return tuple(f"{place} is or holds {name}" for name in names if random_name(name) or _choice_of_spark(name))
+
+
+def _choice_of_spark(name: str) -> str | None:
+    """Return why a function of Spark's, by its dotted name, has several right results; None for any other."""
+    of_spark = _OF_SPARK.match(name)
+    return None if of_spark is None else CHOICES.get(of_spark[1])

@@ -220,6 +220,7 @@ class Findings:
 
     Attributes:
         random: why the result may be another one each time.
+        choices: why the result is one of several right ones.
         unfollowed: routes to code that could not be followed; where they lead is not covered.
         calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
@@ -228,6 +229,7 @@ class Findings:
 
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()

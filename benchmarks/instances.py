@@ -1,0 +1,208 @@
+"""Several right answers: which kinds are reused, and whether a run ever mixes two of them.
+
+    python -m benchmarks.instances [--histories 200] [--kinds] [--seed 0]
+
+- Each of the kinds below (order of rows, ties, partitions, seeded draws) is run twice, the second time with an edit of
+  what is made of it, in a workflow: it must be reused. `--kinds`: that alone.
+- Drawn histories: edits, lost results, new processes, policies and budgets, while Spark divides the rows otherwise in
+  each run, so that it draws otherwise whenever it computes. Two branches are made of one draw, and each says which rows
+  it has seen: they must agree in each run, as they do in a run from scratch.
+
+The exit code is 1 if a kind was not reused, or two draws were mixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+import helix_spark as hx
+from helix_spark.engine.server.session import Sessions
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import Policy
+
+ROWS = pd.DataFrame({"a": range(600), "g": [n % 60 for n in range(600)], "v": [n % 3 for n in range(600)]})
+"""`a` tells rows apart, `g` groups them, and `v` has ties."""
+
+RUNS = 6
+"""Of a history."""
+
+Kind = Callable[[DataFrame], DataFrame]
+
+
+def of_group(what: Callable[[], Column]) -> Kind:
+    """Return a kind that has a row a group."""
+    return lambda rows: rows.groupBy("g").agg(what().alias("a"))
+
+
+def at_ties(what: Callable[[], Column], condition: str) -> Kind:
+    """Return a kind that has the rows for which a function over windows with ties fulfils a condition."""
+    return lambda rows: rows.withColumn("b", what().over(Window.partitionBy("g").orderBy("v"))).where(condition)
+
+
+KINDS: Mapping[str, Kind] = {
+    "a sample": lambda rows: rows.sample(0.5, seed=3),
+    "a stratified sample": lambda rows: rows.sampleBy("v", {0: 0.5, 1: 0.2}, seed=3),
+    "a split": lambda rows: rows.randomSplit([0.7, 0.3], seed=3)[0],
+    "a split of distinct rows": lambda rows: rows.dropDuplicates(["g"]).randomSplit([0.7, 0.3], seed=3)[0],
+    "dropDuplicates of some columns": lambda rows: rows.dropDuplicates(["g"]),
+    "limit": lambda rows: rows.limit(200),
+    "offset": lambda rows: rows.offset(200),
+    "row_number at ties": at_ties(F.row_number, "b = 1"),
+    "lag at ties": at_ties(lambda: F.lag("a"), "a > b"),
+    "lead at ties": at_ties(lambda: F.lead("a"), "a > b"),
+    "ntile at ties": at_ties(lambda: F.ntile(2), "b = 1"),
+    "first": of_group(lambda: F.first("a")),
+    "last": of_group(lambda: F.last("a")),
+    "any_value": of_group(lambda: F.any_value("a")),
+    "max_by at ties": of_group(lambda: F.max_by("a", "v")),
+    "collect_list": of_group(lambda: F.element_at(F.collect_list("a"), 1)),
+    "collect_set": of_group(lambda: F.element_at(F.collect_set("a"), 1)),
+    "a list as text": of_group(lambda: F.split(F.string_agg(F.col("a").cast("string"), ","), ",")[0].cast("int")),
+    "a random column": lambda rows: rows.where(F.rand(3) < 0.5),
+    "a random column without a seed": lambda rows: rows.where(F.rand() < 0.5),
+    "a random column in SQL": lambda rows: rows.where("rand(3) < 0.5"),
+    "ids by partition": lambda rows: rows.where(F.monotonically_increasing_id() % 7 < 3),
+    "numbered rows": lambda rows: rows.withColumn("n", F.spark_partition_id()).where("n % 2 = 0"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A version of the workflow; each number is a constant in the text of a node."""
+
+    kind: str
+    left: int = 1
+    right: int = 1
+    total: int = 1
+    draw: int = 0
+
+    def with_constant(self, name: str, value: int) -> Edition:
+        changed: dict[str, Any] = {name: value}
+        return replace(self, **changed)
+
+    def workflow(self) -> hx.Workflow:
+        wf = hx.Workflow("instances")
+        wf.source("data", hx.table(ROWS))
+        draw, least, one, other, times = KINDS[self.kind], -self.draw, self.left, self.right, self.total
+
+        @wf.scanner
+        def drawn(data: DataFrame) -> DataFrame:
+            return draw(data.where(F.col("a") > least))
+
+        @wf.scanner
+        def left(drawn: DataFrame) -> DataFrame:
+            return drawn.select("a", (F.col("a") * one).alias("b"))
+
+        @wf.scanner
+        def right(drawn: DataFrame) -> DataFrame:
+            return drawn.select((F.col("a") + other).alias("b"), "a")
+
+        @wf.reducer
+        def of_left(left: pd.DataFrame) -> list[int]:
+            return sorted(map(int, left.a))
+
+        @wf.reducer
+        def of_right(right: pd.DataFrame) -> list[int]:
+            return sorted(map(int, right.a))
+
+        @wf.reducer(output=True)
+        def both(of_left: list[int], of_right: list[int]) -> dict[str, Any]:
+            return {"same": of_left == of_right, "rows": len(of_left) * times}
+
+        return wf
+
+
+def divide(spark: SparkSession, parts: int) -> None:
+    """Have Spark divide rows into so many partitions; no setting that counts in signatures."""
+    spark.conf.set("spark.sql.leafNodeDefaultParallelism", str(parts))
+    spark.conf.set("spark.sql.shuffle.partitions", str(parts))
+
+
+def is_reused(kind: str, spark: SparkSession, folder: Path) -> bool:
+    """Return whether a draw of a kind is reused by the next run, in a session of its own, when its reader is edited."""
+    edition = Edition(kind)
+    for version in (edition, replace(edition, left=2)):
+        with hx.Helix(folder, spark=spark, observer=hx.Silent()) as helix:
+            last = helix.run(version.workflow())
+            last.wait()
+    return bool(last["both"]["same"]) and last.plan["drawn"].state is not State.COMPUTE
+
+
+def run_history(seed: int, spark: SparkSession, runs: int, folder: Path) -> Counter[str]:
+    """Run a drawn history. Return how often draws were computed, loaded, and mixed."""
+    drawn = random.Random(seed)
+    edition = Edition(drawn.choice(sorted(KINDS)))
+    policy: Policy | str = drawn.choice(["joint", "joint", "always", "never"])
+    budget = drawn.choice([None, None, 60_000, 20_000])
+    found = Counter[str]()
+    helix: hx.Helix | None = None
+    try:
+        for _ in range(runs):
+            divide(spark, drawn.randint(1, 6))
+            if helix is None or drawn.random() < 0.5:
+                if helix is not None:
+                    helix.close()
+                helix = hx.Helix(folder, spark=spark, observer=hx.Silent(), policy=policy, budget=budget)
+            edit = drawn.choice(["left", "right", "total", "draw", "", ""])
+            if edit:
+                edition = edition.with_constant(edit, drawn.randint(0, 2))
+            last = helix.run(edition.workflow())
+            last.wait()
+            found["computed" if last.plan["drawn"].state is State.COMPUTE else "reused"] += 1
+            found["mixed"] += not last["both"]["same"]
+            live = sorted(one.signature for one in helix.catalog.live())
+            lost = [one for one in live if drawn.random() < 0.3]
+            helix.catalog.evict_all(dict.fromkeys(lost, "lost by the history"))
+    finally:
+        if helix is not None:
+            helix.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--histories", type=int, default=200)
+    parser.add_argument("--kinds", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    begun = time.perf_counter()
+    with Sessions(settings={"spark.master": "local[2]"}) as sessions:
+        spark = sessions.get()
+        refused = [
+            kind for kind in KINDS
+            if not in_new_folder(partial(is_reused, kind, spark))
+        ]
+        print(f"{len(KINDS) - len(refused)} of {len(KINDS)} kinds reused", *refused, sep="\n  not: ")
+        counts = Counter[str]()
+        for seed in range(given.seed, given.seed + (0 if given.kinds else given.histories)):
+            found = in_new_folder(partial(run_history, seed, spark, RUNS))
+            counts += found
+            if found["mixed"]:
+                print(f"history {seed} mixed two draws in {found['mixed']} runs", flush=True)
+    print(f"draws computed {counts['computed']} times, reused {counts['reused']} times, mixed {counts['mixed']} times; "
+          f"{time.perf_counter() - begun:.0f} s")
+    sys.exit(1 if refused or counts["mixed"] else 0)
+
+
+def in_new_folder(work: Callable[[Path], Any]) -> Any:
+    """Call with the path of a catalog that is not there yet."""
+    with tempfile.TemporaryDirectory(prefix="helix-instances-") as folder:
+        return work(Path(folder) / "catalog")
+
+
+if __name__ == "__main__":
+    main()

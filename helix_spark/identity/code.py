@@ -225,7 +225,7 @@ class _Walk:
             return describe(reference, self._home)
         except UnidentifiedError as error:
             reason, remedy = f"{reference.place(error.path or '')} cannot be identified: {error.what}", error.remedy
-            if reference.variable is not None:
+            if reference.variable is not None or reference.role == "self" or reference.role.startswith("method "):
                 warning = f"`{self._node}` runs, and is never reused: {reason} ({remedy})"
                 form = encode("unidentified")
                 return Described(Group.CODE, reference.label, form, random=(reason,), warnings=(warning,))

@@ -138,7 +138,7 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
         return [("udf", udf.func), ("class", type(udf)), ("return type", udf._returnType), ("settings", settings)]
     match value:
         case types.MethodType():
-            return [("method", value.__func__), ("self", value.__self__)]
+            return [("method", value.__func__), *_holder(value.__self__)]
         case types.BuiltinFunctionType() | types.MethodWrapperType():
             return [(f"method {value.__name__}", value.__self__)]
         case partial() | partialmethod():
@@ -157,6 +157,16 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
             return [("cached_property", value.func)]
     functions = wrapped_functions(value)
     return [*functions.items(), ("by", type(value))] if functions else None
+
+
+def _holder(value: object) -> list[tuple[str, object]]:
+    """Return what the object of a method is made of: itself, but for pydantic's wrapper of a function, which holds its
+    module's names and what it compiled of the function's annotations."""
+    if type(value).__module__ != "pydantic._internal._validate_call":
+        return [("self", value)]
+    wrapper: Any = value
+    settings = {**wrapper.config_wrapper.config_dict, "validate_return": wrapper.validate_return}
+    return [("function", wrapper.function), ("settings", settings)]
 
 
 def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) -> Described:

@@ -7,8 +7,8 @@ import enum
 import logging
 import math
 import operator
+import queue
 import re
-import threading
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Sized
@@ -271,7 +271,7 @@ def test_shared_values_do_not_multiply() -> None:
 @pytest.mark.parametrize(
     ("value", "path"),
     [
-        ({"a": [1, threading.Lock()]}, "['a'][1]"),
+        ({"a": [1, queue.SimpleQueue()]}, "['a'][1]"),
         (Scale(names=[iter([])]), ".names[0]"),  # type: ignore[list-item]
         ([np.random.default_rng(1)], "[0]"),
         ([object(), (x for x in "")], "[1]"),
@@ -312,7 +312,7 @@ def test_shown_text(value: object, text: str) -> None:
 def test_an_object_may_say_itself_what_it_stands_for() -> None:
     class Handle:
         def __init__(self, name: str) -> None:
-            self.name, self.lock = name, threading.Lock()
+            self.name, self.lock = name, queue.SimpleQueue()
 
         def __helix_signature__(self) -> object:
             return ("handle", self.name)

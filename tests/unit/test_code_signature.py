@@ -226,7 +226,7 @@ import functools, threading
 
 class Retry:
     def __init__(self, times):
-        self.times, self.local = times, threading.local()
+        self.times, self.left = times, iter([times])
 
 def retry(times):
     settings = Retry(times)
@@ -393,8 +393,8 @@ def test_code_without_source_is_known_as_any_other() -> None:
     ("text", "place", "remedy"),
     [
         (
-            "from threading import Lock\n"
-            "def make(cfg):\n  def clean(x): return cfg\n  return clean\nf = make({'a': Lock()})",
+            "from queue import SimpleQueue\n"
+            "def make(cfg):\n  def clean(x): return cfg\n  return clean\nf = make({'a': SimpleQueue()})",
             "closure value `cfg['a']` of `clean`",
             "plain data",
         ),

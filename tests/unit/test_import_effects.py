@@ -224,11 +224,11 @@ def test_an_object_that_answers_for_itself_ends_nothing(project: Project) -> Non
 
 
 @pytest.mark.parametrize(("effect", "told"), [
-    ("def find(name, lock=threading.Lock()): return None\ncodecs.register(find)", "default `lock`"),
-    ("LOCK = threading.Lock()\ncodecs.register(lambda name: LOCK and None)", "global `LOCK`"),
+    ("def find(name, lock=queue.SimpleQueue()): return None\ncodecs.register(find)", "default `lock`"),
+    ("LOCK = queue.SimpleQueue()\ncodecs.register(lambda name: LOCK and None)", "global `LOCK`"),
 ])
 def test_an_effect_without_identity_is_told(project: Project, effect: str, told: str) -> None:
-    traced = project.write(job=f"import codecs, threading\n{effect}\ndef f(x): return x").trace()
+    traced = project.write(job=f"import codecs, queue\n{effect}\ndef f(x): return x").trace()
     (sentence,) = (*traced.unfollowed, *traced.random)
     assert told in sentence
     assert "cannot be identified" in sentence

@@ -10,8 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import logging
+import random
 import re
 import struct
+import threading
 import typing
 import uuid
 import zoneinfo
@@ -36,7 +38,7 @@ from helix_spark.identity.objects.attributes import (
     is_class,
     own_attribute,
 )
-from helix_spark.identity.objects.origin import module_of
+from helix_spark.identity.objects.origin import module_of, package_of_module
 from helix_spark.identity.parts import PLAIN_DATA, UnidentifiedError, digest, encode
 
 Refer = Callable[[object, str], bytes | None]
@@ -195,6 +197,8 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     # What a logger is called says nothing of results, and is another in `__main__` than in the module of the same file.
     logging.Logger: _leaf("Logger", lambda _: b""),
     logging.RootLogger: _leaf("Logger", lambda _: b""),
+    # Who holds a lock says nothing of results either. Events, semaphores and queues have attributes beside it.
+    **{type(make()): _leaf("lock", lambda _: b"") for make in (threading.Lock, threading.RLock)},
     **{kind: _leaf("Path", str) for kind in (Path, PosixPath, PurePath, PurePosixPath)},
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }
@@ -263,6 +267,7 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
     "pyarrow": library_values.pyarrow_fields,
     "pyspark": library_values.spark_fields,
     "py4j": library_values.spark_fields,
+    "concurrent": library_values.executor_fields,
 }
 """By top-level module of the value's type: a library that is not imported has no values."""
 
@@ -298,13 +303,30 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     if kind is SimpleNamespace:
         return "namespace", encoder(vars(value))
     base, content = builtin_content(value)
+    if isinstance(value, threading.local):
+        return "local", encoder(kind), encoder(vars(value))
     if has_hidden_state(value, base):
-        what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
-        raise UnidentifiedError(what, PLAIN_DATA)
+        return "reduced", encoder(kind), encoder(_reduction(value))
     fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
     for name, attribute in attributes(value):
         fields += [name, encoder(attribute, f".{name}")]
     return fields
+
+
+def _reduction(value: object) -> list[object]:
+    """Return what an object of a compiled class says that it is made of, as it says it to `copy` and to `pickle`: a
+    function or a class, arguments, a state. Raises UnidentifiedError where it says nothing."""
+    kind = type(value)
+    what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
+    if package_of_module(module_of(kind)) is None or isinstance(value, random.Random | Iterator):
+        raise UnidentifiedError(what, PLAIN_DATA)
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001 - a class that refuses may raise anything
+        reduced = ""
+    if isinstance(reduced, str):
+        raise UnidentifiedError(what, PLAIN_DATA)
+    return [list(part) if isinstance(part, Iterator) else part for part in reduced]
 
 
 # -- for people --------------------------------------------------------------------------------------------------------

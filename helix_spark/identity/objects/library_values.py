@@ -79,6 +79,13 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     return None
 
 
+def executor_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
+    """Return the fields of a pool of `concurrent.futures`: how many workers it has at the most."""
+    from concurrent.futures import Executor
+
+    return ("executor", str(getattr(value, "_max_workers", ""))) if isinstance(value, Executor) else None
+
+
 def _own_state(encoder: Encoder, value: Any) -> Iterator[bytes]:
     """Yield what tells a dtype from others of its class, as the class itself says: its name leaves out the categories
     and their order, how texts are stored, what stands for a missing one."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
-from helix_spark.planner.policies import ALWAYS
+from helix_spark.planner.joint import ALWAYS
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
 

@@ -19,7 +19,7 @@ from benchmarks.scripts.edit import Version
 from benchmarks.simulation.oracle import Foresight, foresee
 from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.planner.policies import NEVER
+from helix_spark.planner.joint import NEVER
 from helix_spark.planner.problem import plan_execution
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 

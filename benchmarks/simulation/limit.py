@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.simulation.forecasters import true
 from benchmarks.simulation.work import Work
 from helix_spark.planner.candidates import WRITE_WEIGHT
-from helix_spark.planner.demands import Outlook, frontiers, outlook, recalls, upstream
+from helix_spark.planner.demands import Outlook, outlook, presolved, recalls, upstream
 from helix_spark.planner.joint_program import add_demand
 from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
@@ -117,4 +117,4 @@ def _expected(work: Work, number: int, known: Mapping[str, NodeCosts]) -> Outloo
         for name, node in known.items() if name not in current
     )
     problem = PlanningProblem(version.nodes, version.outputs, None, 0, others, true(work, number))
-    return outlook(frontiers(problem), known.keys())
+    return presolved(outlook(problem), known.keys())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.policies import ALWAYS
+from helix_spark.planner.joint import ALWAYS
 from helix_spark.planner.problem import Solution, plan_execution
 from helix_spark.planner.storage import SESSION, Decision, PlanningProblem, execution_problem
 

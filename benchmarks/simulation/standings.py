@@ -14,8 +14,7 @@ from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
 from benchmarks.simulation.rule import RULE, RULE_PURGE
 from benchmarks.simulation.work import Work, draw
-from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import ALWAYS, NEVER
+from helix_spark.planner.joint import ALWAYS, NEVER, Joint
 from helix_spark.planner.storage import Policy
 
 BUDGETS: tuple[float | None, ...] = (0.1, 0.3, 1.0, None)

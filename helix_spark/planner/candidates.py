@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.demands import Frontiers, last_steps
+from helix_spark.planner.demands import Outlook, last_steps
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
@@ -182,7 +182,7 @@ def has_room_for_all(problem: PlanningProblem, found: Mapping[str, Candidate]) -
     return room is None or sum(candidate.bytes for candidate in found.values()) <= room
 
 
-def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> frozenset[str]:
+def certain(problem: PlanningProblem, ahead: Outlook, found: Mapping[str, Candidate]) -> frozenset[str]:
     """Return signatures of what is kept without a choice, of what is stored or is computed in every plan: what an
     author insists on, and what saves more by its last step alone than it takes, where it takes no room from others."""
     there = {name for name, candidate in found.items() if candidate.stored}

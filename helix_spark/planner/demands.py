@@ -18,65 +18,75 @@ inputs may be needed anyway).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningProblem, ResultCosts
 
 
 @dataclass(frozen=True, slots=True)
-class Frontier:
-    """One scenario: seconds of what it computes in any case, and signatures of the unchanged results that it needs."""
+class Demand:
+    """Results that a later iteration needs all at once, with the probability that it does.
 
+    Attributes:
+        given: results that it has in any case, and from which these can be made at no further cost.
+    """
+
+    results: frozenset[str]
     probability: float
-    seconds: float
-    required: frozenset[str]
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Frontiers:
-    """Those of all scenarios.
+class Outlook:
+    """What is expected of the next iteration.
 
     Attributes:
+        demands: of each scenario its frontier; once presolved, what leaves a choice.
+        certain_seconds: expected seconds that no decision of today changes.
         hazard: by signature of the current version, how likely its result is out of date after the next edit.
+        certain_loads: by signature, the probability that it is loaded whatever is decided, being certain to be kept.
     """
 
     results: Lineage
-    scenarios: tuple[Frontier, ...]
+    demands: tuple[Demand, ...]
+    certain_seconds: float
     hazard: Mapping[str, float]
+    certain_loads: Mapping[str, float] = field(default_factory=dict)
 
 
-def frontiers(problem: PlanningProblem) -> Frontiers:
+def outlook(problem: PlanningProblem) -> Outlook:
     """Return the frontier of each of a problem's scenarios.
 
     >>> from helix_spark.planner.storage import Scenario
     >>> rows = NodeCosts("rows", "scanner", "r", (), 5.0, 1.0, 1.0, 10)
     >>> model = NodeCosts("model", "learner", "m", ("rows",), 9.0, 0.1, 0.1, 1)
-    >>> edit = Scenario(1.0, frozenset({"model"}), "`model` is edited")
-    >>> what = frontiers(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
-    >>> what.scenarios, what.hazard["m"]
-    ((Frontier(probability=1.0, seconds=9.0, required=frozenset({'r'})),), 1.0)
+    >>> edit = Scenario(0.5, frozenset({"model"}), "`model` is edited")
+    >>> what = outlook(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
+    >>> what.demands, what.certain_seconds, what.hazard["m"]
+    ((Demand(results=frozenset({'r'}), probability=0.5, given=frozenset()),), 4.5, 0.5)
     """
-    hazard, found = dict[str, float](), []
+    hazard, demands, certain = defaultdict[str, float](float), list[Demand](), 0.0
     for scenario in problem.scenarios:
-        nodes, outputs = (
-            (scenario.version, scenario.outputs) if scenario.version else (problem.nodes, problem.outputs)
-        )
+        version = (scenario.version, scenario.outputs) if scenario.version else (problem.nodes, problem.outputs)
         lost = set[str]()
-        for node in nodes:
+        for node in version[0]:
             if node.name in scenario.hit or not lost.isdisjoint(node.inputs):
                 lost.add(node.name)
         for signature in {node.signature for node in problem.nodes if node.name in lost and not scenario.version}:
-            hazard[signature] = hazard.get(signature, 0.0) + scenario.probability
-        found.append(_frontier(problem, scenario.probability, nodes, outputs, lost))
-    return Frontiers(_results(problem), tuple(found), hazard)
+            hazard[signature] += scenario.probability
+        seconds, required = _frontier(problem, *version, lost)
+        certain += scenario.probability * seconds
+        demands.append(Demand(required, scenario.probability))
+    return Outlook(_results(problem), tuple(demands), certain, hazard)
 
 
 def _frontier(
-    problem: PlanningProblem, probability: float, nodes: Sequence[NodeCosts], outputs: Collection[str],
-    lost: Collection[str],
-) -> Frontier:
-    """Return the frontier of a version of which these are lost: each of them that an output needs is computed."""
+    problem: PlanningProblem, nodes: Sequence[NodeCosts], outputs: Collection[str], lost: Collection[str]
+) -> tuple[float, frozenset[str]]:
+    """Return, of a version of which these nodes are lost, seconds of what it computes in any case (each of them that an
+    output needs), and signatures of the unchanged results that it needs."""
     needed, required, computed = set(outputs), set(outputs), list[NodeCosts]()
     for node in reversed(nodes):
         if node.name in needed:
@@ -87,7 +97,7 @@ def _frontier(
     found = {node.signature for node in nodes if node.name in required and node.name not in lost}
     if problem.later_session_seconds > 0 and any(node.compute_needs_spark for node in computed):
         found.add(SESSION)
-    return Frontier(probability, sum(node.compute_seconds for node in computed), frozenset(found))
+    return sum(node.compute_seconds for node in computed), frozenset(found)
 
 
 def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
@@ -134,36 +144,8 @@ WALKED = 60_000
 """Results that are visited in all to part demands; about a tenth of a second. The likeliest scenarios come first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """Results that a later iteration needs all at once, with the probability that it does.
-
-    Attributes:
-        given: results that it has in any case, and from which these can be made at no further cost.
-    """
-
-    results: frozenset[str]
-    probability: float
-    given: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is expected of the next iteration.
-
-    Attributes:
-        certain_seconds: expected seconds that no decision of today changes.
-        certain_loads: by signature, the probability that it is loaded whatever is decided, being certain to be kept.
-    """
-
-    results: Lineage
-    demands: tuple[Demand, ...]
-    certain_seconds: float
-    certain_loads: dict[str, float]
-
-
-def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
-    """Return the demands of all scenarios.
+def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
+    """Return an outlook without what leaves no choice.
 
     Args:
         candidates: signatures of what may be kept.
@@ -171,42 +153,39 @@ def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str]
     """
     results = {
         name: replace(result, loadable=False) if result.loadable and name not in candidates else result
-        for name, result in ahead.results.items()
+        for name, result in view.results.items()
     }
-    certain = 0.0
-    loads: dict[str, float] = {}
-    merged: dict[tuple[frozenset[str], frozenset[str]], float] = {}
-    left = WALKED
-    for scenario in sorted(ahead.scenarios, key=lambda scenario: -scenario.probability):
-        if scenario.probability <= 0:
+    certain, left = view.certain_seconds, WALKED
+    loads, merged = defaultdict[str, float](float), defaultdict[tuple[frozenset[str], frozenset[str]], float](float)
+    for demand in sorted(view.demands, key=lambda demand: -demand.probability):
+        if demand.probability <= 0:
             break
-        computed, loaded, required = _without_choice(results, scenario.required, kept)
-        seconds = scenario.seconds + sum(results[name].compute_seconds for name in sorted(computed))
+        computed, loaded, required = _without_choice(results, demand.results, kept)
+        seconds = sum(results[name].compute_seconds for name in sorted(computed))
         seconds += sum(results[name].load_seconds for name in sorted(loaded))
-        certain += scenario.probability * seconds
+        certain += demand.probability * seconds
         for name in loaded:
-            loads[name] = loads.get(name, 0.0) + scenario.probability
+            loads[name] += demand.probability
         if left > 0:
             parts, walked = _independent(results, required, computed | loaded)
             left -= walked
         else:
             parts = [(frozenset(required), frozenset(computed | loaded))] if required else []
         for part in parts:
-            merged[part] = merged.get(part, 0.0) + scenario.probability
+            merged[part] += demand.probability
     demands = tuple(Demand(part, weight, given) for (part, given), weight in merged.items())
-    return Outlook(results, demands, certain, loads)
+    return Outlook(results, demands, certain, view.hazard, loads)
 
 
-def last_steps(ahead: Frontiers) -> dict[str, float]:
+def last_steps(view: Outlook) -> Mapping[str, float]:
     """Return the expected seconds that keeping a result alone surely saves: its last step less its load, wherever it is
     needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted."""
-    saved: dict[str, float] = {}
-    for scenario in ahead.scenarios:
-        _, _, required = _without_choice(ahead.results, scenario.required, ())
+    saved = defaultdict[str, float](float)
+    for demand in view.demands:
+        _, _, required = _without_choice(view.results, demand.results, ())
         for name in required:
-            result = ahead.results[name]
-            gain = result.compute_seconds - result.load_seconds
-            saved[name] = saved.get(name, 0.0) + scenario.probability * max(0.0, gain)
+            result = view.results[name]
+            saved[name] += demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
     return saved
 
 

@@ -1,4 +1,5 @@
-"""The joint policy: states now and what is kept, from one program, and why."""
+"""The policies. The joint one decides states now and what is kept by one program; never and always are simple rules, of
+which the second decides, too, where the program finds nothing in time."""
 
 from __future__ import annotations
 
@@ -9,11 +10,10 @@ from dataclasses import dataclass, replace
 
 from helix_spark.costs.forecast import forecast
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
-from helix_spark.planner.demands import Outlook, Recall, frontiers, outlook, recall, recalls
+from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, grant_room, had_now
+from helix_spark.planner.demands import Outlook, Recall, outlook, presolved, recall, recalls
 from helix_spark.planner.joint_program import JointProgram, build
-from helix_spark.planner.policies import ALWAYS, NEVER
-from helix_spark.planner.problem import STATE_TIE, Certificate, Solution, total_seconds, without_choice
+from helix_spark.planner.problem import STATE_TIE, Certificate, Solution, plan_execution, total_seconds, without_choice
 from helix_spark.planner.solver import solve
 from helix_spark.planner.storage import (
     Decision,
@@ -39,6 +39,58 @@ _PROVEN = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
+class FirstCome:
+    """Keeps what is stored, and adds computed results, inputs first, while the budget lasts.
+
+    Attributes:
+        stores_all: whether it stores every computed result, not only those that an author insists on.
+    """
+
+    name: str
+    stores_all: bool
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        start = time.perf_counter()
+        solution = problem.done or plan_execution(execution_problem(problem))
+        had, room = had_now(problem, solution), capacity(problem)
+
+        def is_wanted(node: NodeCosts) -> bool:
+            return node.storable and node.signature in had and (self.stores_all or node.keep == "always")
+
+        current = [node for node in problem.nodes if node.keep != "never" and (node.stored or is_wanted(node))]
+        stored, new = ([node for node in current if node.stored is known] for known in (True, False))
+        claims = {node.signature: node.bytes for node in stored}
+        claims |= {other.signature: other.bytes for other in problem.others}
+        claims |= {node.signature: node.bytes for node in new}
+        keep = set(grant_room(problem, claims, room))
+        used = sum(claims[signature] for signature in keep)
+        for signature, size in claims.items():
+            if signature not in keep and (room is None or used + size <= room):
+                keep.add(signature)
+                used += size
+        evict = problem.stored - keep
+        reasons = dict.fromkeys(sorted(evict), "evicted: the budget is used up")
+        reasons |= {node.signature: _rule_text(node, keep) for node in problem.nodes if node in current or node.stored}
+        certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
+        mine = frozenset(node.signature for node in current)
+        return Decision(solution, mine & keep, evict, certificate, reasons)
+
+
+def _rule_text(node: NodeCosts, keep: set[str]) -> str:
+    if node.signature in keep:
+        asked = "you asked for it" if node.keep == "always" else "the policy stores everything"
+        return f"kept: {'it is stored already' if node.stored else asked}"
+    why = "you asked not to keep it" if node.keep == "never" else "the budget is used up"
+    return f"{'evicted' if node.stored else 'not kept'}: {why}"
+
+
+NEVER = FirstCome("never", stores_all=False)
+"""Stores nothing that the author does not insist on, and evicts nothing that is there."""
+
+ALWAYS = FirstCome("always", stores_all=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Joint:
     """States now and what to keep, evict and write, by one program (see `joint_program`).
 
@@ -60,10 +112,10 @@ class Joint:
         if not problem.scenarios:  # nothing but the kinds of nodes tells what may come next
             kinds = {node.name: node.kind for node in problem.nodes}
             problem = replace(problem, scenarios=scenarios(forecast(kinds), {}))
-        ahead = frontiers(problem)
+        ahead = outlook(problem)
         chosen = candidates(problem, ahead.hazard, self.small)
         kept = certain(problem, ahead, chosen)
-        view = outlook(ahead, chosen.keys(), kept)
+        view = presolved(ahead, chosen.keys(), kept)
         forced = _without_choice(problem, chosen, kept)
         found = forced or self._solved(problem, build(problem, view, chosen, kept), chosen)
         if isinstance(found, str):
@@ -133,9 +185,7 @@ def _without_choice(
 def _decision(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _ChosenPlan, start: float
 ) -> Decision:
-    current = {node.signature for node in problem.nodes}
-    stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
-    solution = found.solution
+    current, solution = {node.signature for node in problem.nodes}, found.solution
     ahead = recalls(view, found.keep)
     # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
     objective = total_seconds(solution.chosen.values()) + view.certain_seconds
@@ -151,7 +201,7 @@ def _decision(
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
     reasons = _Decided(problem, view, chosen, solution, found.keep, ahead).reasons()
-    return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
+    return Decision(solution, found.keep & current, problem.stored - found.keep, certificate, reasons)
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:

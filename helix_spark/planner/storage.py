@@ -128,6 +128,12 @@ class PlanningProblem:
     fresh_process: float = 0.0
 
     @property
+    def stored(self) -> frozenset[str]:
+        """Signatures of all stored results."""
+        mine = (node.signature for node in self.nodes if node.stored)
+        return frozenset((*mine, *(other.signature for other in self.others)))
+
+    @property
     def later_session_seconds(self) -> float:
         """What the next iteration is expected to pay for a session if it needs one."""
         return self.start_price * self.fresh_process

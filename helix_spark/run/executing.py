@@ -25,9 +25,9 @@ from helix_spark.engine.lowering.watcher import begin_anew
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import DamagedResultError, kept_result
 from helix_spark.errors import NotStoredError
+from helix_spark.planner.joint import NEVER
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan
-from helix_spark.planner.policies import NEVER
 from helix_spark.planner.problem import State
 from helix_spark.run.preparation import plan_again
 from helix_spark.run.recording import Provenance, plan_summary, start_iteration

@@ -11,9 +11,8 @@ from helix_spark.engine.execution.outcome import found_random
 from helix_spark.engine.results.stored_results import Origin, store
 from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.identity.difference import own_changes, parts_from_json
-from helix_spark.planner.joint import Joint
+from helix_spark.planner.joint import FirstCome, Joint
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.policies import FirstCome
 from helix_spark.run.executing import compute_alone
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Result

@@ -14,10 +14,9 @@ import pytest
 from helix_spark.errors import SetupError
 from helix_spark.planner import solver
 from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
-from helix_spark.planner.demands import frontiers, outlook
-from helix_spark.planner.joint import Joint
+from helix_spark.planner.demands import outlook, presolved
+from helix_spark.planner.joint import ALWAYS, Joint
 from helix_spark.planner.joint_program import build
-from helix_spark.planner.policies import ALWAYS
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 
@@ -422,9 +421,9 @@ def test_what_nobody_asks_for_is_no_variable_where_there_is_room() -> None:
     past = tuple(OtherArtifact(f"past-{number}", "w", "rows", 1_000, 1.0, 5.0, 3) for number in range(500))
     for budget in (None, 100_000_000):
         problem = chain(others=past, budget=budget)
-        ahead = frontiers(problem)
+        ahead = outlook(problem)
         chosen = candidates(problem, ahead.hazard)
-        program = build(problem, outlook(ahead, chosen.keys()), chosen, frozenset())
+        program = build(problem, presolved(ahead, chosen.keys()), chosen, frozenset())
         assert program.settled == {other.signature for other in past}
         assert not program.settled & program.keep.keys()
         assert Joint().decide(problem).evict == set()

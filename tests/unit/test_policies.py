@@ -8,8 +8,7 @@ from typing import Literal
 import pytest
 
 from benchmarks.simulation.rule import RULE, RULE_PURGE
-from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import ALWAYS, NEVER
+from helix_spark.planner.joint import ALWAYS, NEVER, Joint
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 

@@ -14,8 +14,7 @@ from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import replay
 from benchmarks.simulation.rule import RULE_PURGE
 from benchmarks.simulation.work import draw
-from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import ALWAYS, NEVER
+from helix_spark.planner.joint import ALWAYS, NEVER, Joint
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta, Struct
 
@@ -15,9 +15,6 @@ from helix_spark.catalog.tables.spark_types import StructType
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
-if TYPE_CHECKING:
-    from helix_spark.planner.plan import Proof
-
 LAYOUT = 2
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
 
@@ -25,6 +22,7 @@ ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
+Proof = Literal["unproven", "verified", "chance", "instance"]
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 LARGEST_VALUE = 4 << 20

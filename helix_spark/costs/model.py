@@ -1,12 +1,15 @@
-"""The cost model: seconds to compute (c), load (l) and write (w) each node, bytes of its result, and Spark's start."""
+"""The cost model: seconds to compute (c), load (l) and write (w) each node, bytes of its result, and what Spark's start
+costs, with how likely the next iteration runs in a process of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import pairwise
+from statistics import fmean, median
 from types import MappingProxyType
 
+from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.since_python_311 import StrEnum
 from helix_spark.workflow.functions import names_used
@@ -19,15 +22,6 @@ class EstimateSource(StrEnum):
     MEASURED = "measured"
     PREVIOUS = "its previous version"
     KIND = "others of its kind"
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What an earlier run measured of a result. Seconds and bytes; None where it did not."""
-
-    compute_seconds: float | None = None
-    load_seconds: float | None = None
-    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +84,13 @@ _IN_PYTHON = Throughput(1.0, 1 / 1.5e6)
 _MODEL_BYTES = 20_000
 _VALUE_BYTES = 0
 _UNKNOWN_SOURCE_BYTES = 10_000_000
-_NOTHING = Measurement()
+_UNMEASURED = ResultRecord("", "", "", "", "", 0)
 
 
 def estimate(
-    dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, Measurement], previous: Mapping[str, Measurement],
-    source_bytes: Mapping[str, int], load: Mapping[str, Throughput] = LOAD, write: Mapping[str, Throughput] = WRITE,
+    dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, ResultRecord], previous: Mapping[str, ResultRecord],
+    previous_bytes: Mapping[str, int | None], source_bytes: Mapping[str, int],
+    load: Mapping[str, Throughput] = LOAD, write: Mapping[str, Throughput] = WRITE,
     elsewhere: Mapping[str, Mapping[str, Throughput]] = MappingProxyType({}),
 ) -> dict[str, Costs]:
     """Estimate the costs of each node of a graph.
@@ -103,7 +98,7 @@ def estimate(
     Args:
         signatures: by node name.
         measured: by signature, of any run of any workflow.
-        previous: by node name, of the node's newest earlier version.
+        previous: by node name, of the node's newest earlier version; so are `previous_bytes`.
         source_bytes: by name of source.
         load, write: by kind of artifact, calibrated to the catalog.
         elsewhere: by signature, the same as `load` for what is loaded from another catalog.
@@ -114,9 +109,9 @@ def estimate(
         reads = sum(data[name] for name in dict.fromkeys(node.inputs))
         if not node.inputs:
             reads = source_bytes.get(node.name, 0) or _UNKNOWN_SOURCE_BYTES
-        own = measured.get(signatures[node.name], _NOTHING)
-        before = previous.get(node.name, _NOTHING)
-        size, size_origin = _pick(own.bytes, before.bytes, _first_bytes(node, reads))
+        own = measured.get(signatures[node.name], _UNMEASURED)
+        before = previous.get(node.name, _UNMEASURED)
+        size, size_origin = _pick(own.bytes, previous_bytes.get(node.name), _first_bytes(node, reads))
         data[node.name] = size if node.result is Result.TABLE else 0.0
         compute, origin = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
         kind = artifact_kind(node)
@@ -208,3 +203,74 @@ def _first_bytes(node: Node, reads: float) -> float:
     if node.result is Result.TABLE:
         return reads / 3  # Parquet with zstd takes about a third of text
     return _MODEL_BYTES if node.result is Result.MODEL else _VALUE_BYTES
+
+
+# Starts of Spark
+
+USUAL_START = 2.5
+"""Seconds that a start is taken for until one is on record; about what a small machine takes."""
+
+REMEMBERED_STARTS = 5
+"""How many of the latest starts count: machines change, and one slow start says little."""
+
+_FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
+"""What the first work of a new session takes longer, whatever it is, as a share of the session's start: both load
+classes and compile. Iterations in processes of their own took at least 3 s (census, flights, genomics; starts of about
+2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start explains. A start that waits for a cluster says
+nothing of that, so it is bounded (seconds)."""
+
+_UNTOLD = {False: 0.1, None: 0.5}
+"""Probability that the next iteration runs in a process of its own while nothing is on record, by whether this process
+is for one run alone; worth one iteration."""
+
+_FRESHNESS = 0.7
+"""Weight of what the process of an iteration was against that of the one after it, half forgotten after two. A guess:
+people change from runs of their own to a session, or back, in one step, and stay with it for a while."""
+
+
+def start_seconds(starts: Sequence[float]) -> float:
+    """Return seconds that starting Spark is expected to take.
+
+    Args:
+        starts: seconds of the starts on record, oldest first.
+
+    >>> start_seconds([]), start_seconds([6.0, 7.0])
+    (2.5, 6.5)
+    """
+    return fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
+
+
+def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool = False) -> float:
+    """Return seconds that an iteration takes longer if it needs Spark. Argument as for `start_seconds`.
+
+    Args:
+        runs: True if Spark is started.
+        worked: True if its session has run something.
+
+    >>> session_seconds([], runs=True), session_seconds([60.0], runs=True), round(session_seconds([6.0, 7.0]), 2)
+    (3.0, 10.0, 14.3)
+    """
+    start = start_seconds(starts)
+    first_work = min(_FIRST_WORK * start, _FIRST_WORK_AT_MOST)
+    return (0.0 if runs else start) + (0.0 if worked else first_work)
+
+
+def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
+    """Return probability that the next iteration runs in another process than this one.
+
+    A process that is for one run alone ends after it. Of others it is told from what the iterations so far did, the
+    newest first.
+
+    Args:
+        writers: the processes of the iterations so far, oldest first, this one's included.
+        one_run: whether this process is for one run alone; None if nobody can say.
+
+    >>> fresh_process(["a", "a"], True), fresh_process(["a", "b"], None), round(fresh_process(["a"] * 10, False), 3)
+    (1.0, 0.75, 0.024)
+    """
+    if one_run:
+        return 1.0
+    weight = differed = 0.0
+    for before, after in pairwise(writers):
+        weight, differed = _FRESHNESS * weight + 1.0, _FRESHNESS * differed + float(before != after)
+    return (_UNTOLD[one_run] + differed) / (1.0 + weight)

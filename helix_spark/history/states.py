@@ -11,7 +11,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.planner.plan import Proof
+    from helix_spark.catalog.records import Proof
 
 
 def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, str]:

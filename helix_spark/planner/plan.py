@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, WorkflowError, nearest
 from helix_spark.planner.problem import Certificate, State
 
-Proof = Literal["unproven", "verified", "chance", "instance"]
+if TYPE_CHECKING:
+    from helix_spark.catalog.records import Proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from helix_spark.catalog.catalog_reader import CatalogReader, CatalogView
 from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.model import LOAD, Throughput
-from helix_spark.costs.starts import fresh_process, session_seconds
+from helix_spark.costs.model import LOAD, Throughput, fresh_process, session_seconds
 from helix_spark.history.metrics import metrics_of
-from helix_spark.planner.situation import kept_for
+from helix_spark.planner.planning import kept_for
 from helix_spark.planner.storage import (
     Lineage,
     NodeCosts,

@@ -16,8 +16,15 @@ from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader, Catal
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
-from helix_spark.costs.starts import session_seconds
+from helix_spark.costs.model import (
+    WRITE,
+    Costs,
+    Throughput,
+    calibrate,
+    estimate,
+    loads_from_reads,
+    session_seconds,
+)
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
@@ -26,9 +33,8 @@ from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import Signed, describe, resolve
-from helix_spark.planner.planning import make_plan
+from helix_spark.planner.planning import KnownNode, Situation, make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.plans.captured_function import SparkFunction
 from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, shown_results, starts_of
@@ -325,27 +331,18 @@ def _estimates(
     catalog: CatalogReader,
 ) -> dict[str, Costs]:
     """Return estimates from what was measured of each result, else of the node's newest version."""
-    measured = {signature: _measurement(record) for signature, record in records.measured.items()}
-    view = records.view
-    unmeasured = {name for name, signature in signatures.items() if records.compute_seconds(signature) is None}
-    earlier = {  # mostly those of the last iteration, which are read already
-        node.name: records.measured[node.signature] for node in view.nodes
-        if node.name in unmeasured and records.compute_seconds(node.signature) is not None
+    view, measured = records.view, records.measured
+    unmeasured = sorted(name for name, signature in signatures.items() if records.compute_seconds(signature) is None)
+    previous = catalog.measured(view.workflow, unmeasured) if view.last and unmeasured else {}
+    sizes = {name: record.bytes for name, record in previous.items()}
+    sizes |= {node.name: node.bytes for node in view.nodes if node.bytes is not None}
+    sizes |= {  # known since the last iteration stored it
+        node.name: size for node in view.nodes
+        if node.signature in measured and (size := measured[node.signature].bytes) is not None
     }
-    if view.last and (left := sorted(unmeasured - earlier.keys())):
-        earlier |= catalog.measured(view.workflow, left)
-    before = {name: _measurement(record) for name, record in earlier.items()}
-    for node in view.nodes:
-        size = measured.get(node.signature, Measurement()).bytes
-        if (size := node.bytes if size is None else size) is not None:
-            before[node.name] = replace(before.get(node.name, Measurement()), bytes=size)
     return estimate(
-        dag, signatures, measured, before, source_bytes, load=records.loads,
+        dag, signatures, measured, previous, sizes, source_bytes, load=records.loads,
         write=calibrated_writes(view.own.values()), elsewhere={
             signature: records.loads_of(artifact) for signature, artifact in view.below.items()
         },
     )
-
-
-def _measurement(record: ResultRecord) -> Measurement:
-    return Measurement(record.compute_seconds, record.load_seconds, record.bytes)

@@ -17,8 +17,8 @@ from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import CatalogError
 from helix_spark.planner.candidates import capacity, claims, grant_room, had_now
 from helix_spark.planner.joint import LARGE_GAP, Joint
+from helix_spark.planner.planning import as_stored
 from helix_spark.planner.problem import Derivation, Solution, State
-from helix_spark.planner.situation import as_stored
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy
 from helix_spark.run.foresight import RecordsRead, others_among
 from helix_spark.sizes import format_size

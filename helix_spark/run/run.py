@@ -15,8 +15,8 @@ from helix_spark.engine.results.node_results import MemoryTier, NodeResult
 from helix_spark.engine.results.stored_results import load
 from helix_spark.engine.server.session import Sessions
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Policy
 from helix_spark.run.tracker import Tracker
 from helix_spark.workflow.workflow import Workflow

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.starts import session_seconds
+from helix_spark.costs.model import session_seconds
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import lasting, made_again
 from helix_spark.engine.execution.units import collects

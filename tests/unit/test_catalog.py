@@ -24,7 +24,7 @@ from helix_spark.catalog.segments.segment import Segment, pack
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
-from helix_spark.planner.situation import kept_for
+from helix_spark.planner.planning import kept_for
 from helix_spark.workflow.declaration import Wishes
 
 A, B, C = (digest(letter) for letter in "abc")

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
+from helix_spark.catalog.records import ResultRecord
 from helix_spark.costs.model import (
     LOAD,
     WRITE,
     Costs,
     EstimateSource,
-    Measurement,
     Throughput,
     artifact_kind,
     calibrate,
@@ -45,11 +45,15 @@ def dag() -> Dag:
 
 
 def estimated(
-    measured: dict[str, Measurement] | None = None, previous: dict[str, Measurement] | None = None,
-    source_bytes: int = 90_000_000,
+    measured: dict[str, ResultRecord] | None = None, previous: dict[str, ResultRecord] | None = None,
+    sizes: dict[str, int] | None = None, source_bytes: int = 90_000_000,
 ) -> dict[str, Costs]:
     names = {node.name: f"signature of {node.name}" for node in dag().nodes}
-    return estimate(dag(), names, measured or {}, previous or {}, {"data": source_bytes})
+    return estimate(dag(), names, measured or {}, previous or {}, sizes or {}, {"data": source_bytes})
+
+
+def measurement(**figures: float) -> ResultRecord:
+    return ResultRecord("", "", "w", "rows", "scanner", 1, **figures)
 
 
 def test_every_node_is_estimated_from_the_first_run_on() -> None:
@@ -75,7 +79,7 @@ def test_rows_that_go_to_python_are_expected_to_take_longer() -> None:
 
     wf.output(narrow, parsed)
     compiled = compile_workflow(wf)
-    costs = estimate(compiled, {name: name for name in compiled.by_name}, {}, {}, {"data": 10_000_000})
+    costs = estimate(compiled, {name: name for name in compiled.by_name}, {}, {}, {}, {"data": 10_000_000})
     assert costs["parsed"].compute_seconds > 10 * costs["narrow"].compute_seconds
 
 
@@ -86,31 +90,31 @@ def test_more_data_is_expected_to_take_longer() -> None:
 
 
 def test_a_measurement_of_the_very_result_is_believed_first_then_one_of_its_previous_version() -> None:
-    before = {"rows": Measurement(compute_seconds=7.0, load_seconds=3.0, bytes=500)}
-    cost = estimated(previous=before)["rows"]
+    before, sizes = {"rows": measurement(compute_seconds=7.0, load_seconds=3.0)}, {"rows": 500}
+    cost = estimated(previous=before, sizes=sizes)["rows"]
     assert (cost.compute_seconds, cost.origin) == (7.0, EstimateSource.PREVIOUS)
     assert (cost.bytes, cost.bytes_known) == (500, True)
-    own = {"signature of rows": Measurement(compute_seconds=9.0)}
-    cost = estimated(own, before)["rows"]
+    own = {"signature of rows": measurement(compute_seconds=9.0)}
+    cost = estimated(own, before, sizes)["rows"]
     assert (cost.compute_seconds, cost.origin) == (9.0, EstimateSource.MEASURED)
     assert cost.bytes == 500.0
 
 
 def test_loading_is_measured_or_follows_from_the_bytes() -> None:
-    cost = estimated(previous={"rows": Measurement(bytes=300_000_000)})["rows"]
+    cost = estimated(sizes={"rows": 300_000_000})["rows"]
     assert cost.load_seconds == pytest.approx(LOAD["table"].seconds(300_000_000))
     assert cost.write_seconds == pytest.approx(WRITE["table"].seconds(300_000_000))
-    known = Measurement(load_seconds=4.0, bytes=300_000_000)
+    known = measurement(load_seconds=4.0, bytes=300_000_000)
     measured = estimated({"signature of rows": known})["rows"]
     assert measured.load_seconds == 4.0
 
 
 @pytest.mark.parametrize(("seconds", "believed"), [(0.01, 0.01), (1.0, 1.0), (3600.0, 4.0)])
 def test_a_load_that_took_long_for_once_is_not_believed_for_ever(seconds: float, believed: float) -> None:
-    of_rows = {"signature of rows": Measurement(load_seconds=seconds, bytes=100_000_000)}
+    of_rows = {"signature of rows": measurement(load_seconds=seconds, bytes=100_000_000)}
     names = {node.name: f"signature of {node.name}" for node in dag().nodes}
     usual = {**LOAD, "table": Throughput(0.5, 0.5 / 100_000_000)}
-    assert estimate(dag(), names, of_rows, {}, {}, load=usual)["rows"].load_seconds == pytest.approx(believed)
+    assert estimate(dag(), names, of_rows, {}, {}, {}, load=usual)["rows"].load_seconds == pytest.approx(believed)
 
 
 def test_values_cost_nothing_to_keep() -> None:
@@ -119,8 +123,8 @@ def test_values_cost_nothing_to_keep() -> None:
 
 
 def test_a_size_learned_upstream_is_used_downstream() -> None:
-    small = estimated(previous={"rows": Measurement(bytes=1_000)})
-    large = estimated(previous={"rows": Measurement(bytes=1_000_000_000)})
+    small = estimated(sizes={"rows": 1_000})
+    large = estimated(sizes={"rows": 1_000_000_000})
     assert small["b.fit"].compute_seconds < large["b.fit"].compute_seconds
     assert small["examples"].bytes < large["examples"].bytes
 

@@ -16,16 +16,14 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
-from helix_spark.costs.model import estimate
-from helix_spark.costs.starts import session_seconds
+from helix_spark.costs.model import estimate, session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import ParameterError, WorkflowError
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import make_plan
+from helix_spark.planner.planning import KnownNode, Situation, make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
@@ -74,7 +72,7 @@ def situation(
     signed = resolve(dag, described, run="run", equivalent={}, known_random={})
     names = {name: own.signature for name, own in signed.items()}
     merged = merge_equal(dag, names)
-    costs = estimate(merged, names, {}, {}, {})
+    costs = estimate(merged, names, {}, {}, {}, {})
     nodes = tuple(
         KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
     )

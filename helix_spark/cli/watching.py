@@ -160,7 +160,7 @@ def _watch(
         end_audits()
 
 
-def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
+def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
     name = script.path.stem

@@ -23,7 +23,7 @@ from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
-from helix_spark.run.audit import Audit, Audited, AuditRow, judge, record_verdicts
+from helix_spark.run.audit import Audit, Audited, AuditRow, judge
 from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
@@ -71,9 +71,9 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
         how = None if again == earlier else _how_they_differ(row.question, earlier, again)
         return Audited(name, row.identity, "verified" if how is None else "different", how or "", again == earlier)
 
-    results = judge(rows, compare)
     hidden = [name for name, row in questions.items() if row.kind in ("learner", "table")]
-    _doubt(record_verdicts(results, rows, program.catalog, hidden), rows, questions, program)
+    results, reasons = judge(rows, compare, program.catalog, hidden)
+    _doubt(reasons, rows, questions, program)
     return results
 
 

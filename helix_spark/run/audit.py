@@ -84,8 +84,15 @@ Compare = Callable[[str, Mapping[str, Audited]], Audited | None]
 not computed again."""
 
 
-def judge(rows: Sequence[AuditRow], compare: Compare) -> tuple[Audited, ...]:
-    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
+def judge(
+    rows: Sequence[AuditRow], compare: Compare, catalog: Catalog, hidden: Collection[str] = ()
+) -> tuple[tuple[Audited, ...], dict[str, str]]:
+    """Compare results with those that are recorded, name those to blame (whose inputs do not differ), and record what
+    was found. Return it, and why results are not to be reused any more, by name.
+
+    Args:
+        hidden: names of rows that cannot be compared: they are verified where what was made of them is.
+    """
     above = ancestors_of(rows)
     compared: dict[str, Audited] = {}
     for row in rows:
@@ -93,34 +100,23 @@ def judge(rows: Sequence[AuditRow], compare: Compare) -> tuple[Audited, ...]:
         if one is not None:
             compared[row.name] = one
     different = {name for name, one in compared.items() if one.verdict == "different"}
-    to_blame = {name for name in different if different.isdisjoint(above[name])}
-    heirs = {name: tuple(row.name for row in rows if row.stored and name in above[row.name]) for name in to_blame}
-    return tuple(
-        replace(one, to_blame=name in to_blame, heirs=heirs.get(name, ())) for name, one in compared.items()
+    verified = {name for name, one in compared.items() if one.verdict == "verified"}
+    why = dict[str, str]()
+    for name, one in compared.items():
+        if name in different and different.isdisjoint(above[name]):
+            heirs = tuple(row.name for row in rows if row.stored and name in above[row.name])
+            compared[name] = replace(one, to_blame=True, heirs=heirs)
+            why[name] = f"an audit computed `{name}` again and it came out different: {one.why}"[:_LONGEST]
+    above_verified, above_different = (
+        frozenset[str]().union(*(above[name] for name in names)) for names in (verified, different)
     )
-
-
-def record_verdicts(
-    results: Sequence[Audited], rows: Sequence[AuditRow], catalog: Catalog, hidden: Collection[str] = ()
-) -> dict[str, str]:
-    """Record what an audit found. Return why results are not to be reused any more, by name.
-
-    Args:
-        hidden: names of rows that cannot be compared: they are verified where what was made of them is.
-    """
-    why = {
-        one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}"[:_LONGEST]
-        for one in results if one.to_blame
-    }
-    above, verified = ancestors_of(rows), {one.node for one in results if one.verdict == "verified"}
-    different = [above[one.node] for one in results if one.verdict == "different"]
-    verified |= frozenset().union(*(above[name] for name in verified)).intersection(hidden).difference(*different)
+    verified |= above_verified.intersection(hidden) - above_different
     catalog.append_results([
         replace(row.record, random=why.get(row.name, ""), verified=True if row.name in verified else None)
         for row in rows if row.name in why or row.name in verified
     ])
-    of_heirs = {heir: f"it is made of `{one.node}`: {why[one.node]}" for one in results for heir in one.heirs}
-    return of_heirs | why
+    of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
+    return tuple(compared.values()), of_heirs | why
 
 
 _LONGEST = 1_000
@@ -154,10 +150,10 @@ def audit(
                 ), one.node.inputs, one.signature in run.view.artifacts)
                 for one in run.situation.nodes
             ]
-            results = judge(rows, partial(_compare, run, outcome, chosen))
+            results, unusable = judge(rows, partial(_compare, run, outcome, chosen), run.tools.catalog)
         finally:
             release_results(outcome)
-        for name, why in record_verdicts(results, rows, run.tools.catalog).items():
+        for name, why in unusable.items():
             signature = run.situation[name].signature
             run.tools.catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
             run.tools.memory.drop(signature)

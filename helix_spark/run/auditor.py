@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from threading import Lock, Timer
+from threading import Event, Lock, Thread, Timer
 from typing import Any, Literal, get_args
 
 from helix_spark.engine.spark.gateway import first_line
@@ -127,25 +127,21 @@ class Auditor:
     def __init__(self, when: When, seconds: float, warn: Callable[[str], None]) -> None:
         self.when = when
         self._seconds, self._warn = seconds, warn
-        self._lock, self._turn = Lock(), 0
-        self._timer: Timer | None = None
+        self._lock, self._is_over = Lock(), Event()
         self._running: AuditProcess | None = None
-        self._seen: set[str] = set()
-        self._warned: set[str] = set()
+        self._seen, self._warned = set[str](), set[str]()
 
-    def stop(self) -> int:
-        """End what is under way at once. Return the turn that begins now, for `answered`."""
+    def stop(self) -> Event:
+        """End what is under way at once, and begin another turn. Return the event of its end, for `answered`."""
         with self._lock:
-            self._turn += 1
-            turn, timer, running = self._turn, self._timer, self._running
-            self._timer = self._running = None
-        if timer is not None:
-            timer.cancel()
-        if running is not None:
-            running.stop()
-        return turn
+            self._is_over.set()
+            self._is_over = Event()
+            if self._running is not None:
+                self._running.stop()
+            self._running = None
+            return self._is_over
 
-    def answered(self, turn: int, plan: Plan, begin: Begin) -> None:
+    def answered(self, is_over: Event, plan: Plan, begin: Begin) -> None:
         """Audit what a run stored or reused, unless another run begins before that.
 
         What was verified before is looked at once more where this process reused it: an undeclared input of a result
@@ -156,18 +152,17 @@ class Auditor:
                 ((one.stored or one.keep) and one.proof == "unproven") or (one.state is State.LOAD and not one.held)
             )
         ]
-        self.audit_when_idle(turn, plan.workflow, wanted, begin)
+        self.audit_when_idle(is_over, plan.workflow, wanted, begin)
 
-    def audit_when_idle(self, turn: int, name: str, signatures: Collection[str], begin: Begin) -> None:
+    def audit_when_idle(self, is_over: Event, name: str, signatures: Collection[str], begin: Begin) -> None:
         """Audit those results that this process has not audited yet, unless another run begins before that."""
         wanted = [one for one in signatures if one not in self._seen]
-        if self.when != "idle" or not wanted:
-            return
-        with self._lock:
-            if turn == self._turn:
-                self._timer = _start_timer(IDLE_SECONDS, lambda: self._audit(turn, name, wanted, begin))
+        if self.when == "idle" and wanted:
+            Thread(target=self._audit, args=(is_over, name, wanted, begin), daemon=True).start()
 
-    def _audit(self, turn: int, name: str, wanted: Collection[str], begin: Begin) -> None:
+    def _audit(self, is_over: Event, name: str, wanted: Collection[str], begin: Begin) -> None:
+        if is_over.wait(IDLE_SECONDS):
+            return
         try:
             running = begin(wanted, self._seconds)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
@@ -175,18 +170,18 @@ class Auditor:
             self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
             return
         with self._lock:
-            mine = turn == self._turn
-            self._running = running if mine else self._running
-        if not mine:
-            running.stop()
-        overtime = _start_timer(OVERTIME * self._seconds, running.stop)
+            if is_over.is_set():
+                running.stop()
+            else:
+                self._running = running
+        overtime = Timer(OVERTIME * self._seconds, running.stop)
+        overtime.daemon = True
+        overtime.start()
         try:
             for part in running.parts():
                 self._take(part, name)
         finally:
             overtime.cancel()
-            with self._lock:
-                self._running = None if self._running is running else self._running
 
     def _take(self, part: Mapping[str, Any], name: str) -> None:
         if error := part.get("error"):
@@ -210,10 +205,3 @@ def _different_text(node: str, why: str, heirs: Collection[str]) -> str:
     """
     what = f"neither it nor {', '.join(heirs)} is" if heirs else "it is not"
     return f"an audit computed `{node}` again and it came out different ({why}): {what} reused any more"
-
-
-def _start_timer(seconds: float, act: Callable[[], None]) -> Timer:
-    timer = Timer(seconds, act)
-    timer.daemon = True
-    timer.start()
-    return timer

@@ -35,26 +35,23 @@ class RecordsRead:
     """Records of a catalog as they were read for one run.
 
     Attributes:
-        loads: load throughput by kind of artifact, calibrated to the catalog; `shared_loads` to each shared catalog.
+        loads: load throughput by kind of artifact, calibrated to each catalog that has stored results, by its name in
+            the settings, empty for the own one; `usual` where there is none.
         shown: which newest or best iteration shows a result, as a sentence, by signature; see `shown_results`.
     """
 
     view: CatalogView
     measured: Mapping[str, ResultRecord]
-    loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
+    usual: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
     shown: Mapping[str, str] = field(default_factory=dict)
-    shared_loads: Mapping[str, Mapping[str, Throughput]] = field(default_factory=dict)
+    loads: Mapping[str, Mapping[str, Throughput]] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
         record = self.measured.get(signature)
         return None if record is None else record.compute_seconds
 
     def load_seconds(self, artifact: ArtifactRecord) -> float:
-        return self.loads_of(artifact)[artifact.kind].seconds(artifact.bytes)
-
-    def loads_of(self, artifact: ArtifactRecord) -> Mapping[str, Throughput]:
-        """Return the load throughput of the catalog that has a stored result."""
-        return self.shared_loads.get(artifact.shared, self.loads)
+        return self.loads.get(artifact.shared, self.usual)[artifact.kind].seconds(artifact.bytes)
 
 
 def foresee(

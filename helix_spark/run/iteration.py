@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.value_text import result_text
-from helix_spark.planner.storage import ResultCosts, seconds_again
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.plots import Plot, is_plot
 from helix_spark.run.run_outputs import measured
@@ -351,28 +350,10 @@ def not_stored(
     elif QUESTION_KINDS.issuperset(one.kind for one in nodes):
         again = f"`helix checkout {record.number}` writes that version's file: run it again to have it"
     else:
-        about = _seconds_text(catalog, nodes, node, live)
-        again = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had{about}"
+        again = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had"
     return NotStoredError(
         f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",
         exists=f"{why}; still stored of it: {listed or 'nothing'}",
         remedy=f'{again}; keep="always" on the node stores it'
         + ("" if node.output else ", output=True has it in every run"),
     )
-
-
-def _seconds_text(
-    catalog: CatalogReader, nodes: Sequence[NodeRecord], node: NodeRecord, live: Collection[str]
-) -> str:
-    """Say how long it takes to compute a result from what is stored; empty where that was never measured."""
-    signatures = {one.name: one.signature for one in nodes}
-    measured = catalog.results((), signatures.values()).measured
-    lineage = {
-        one.signature: ResultCosts(
-            tuple(signatures[name] for name in one.inputs if name in signatures), own.compute_seconds or 0.0,
-            own.load_seconds or 0.0,
-        )
-        for one in nodes if (own := measured.get(one.signature)) is not None
-    }
-    seconds = seconds_again(lineage, node.signature, live)
-    return "" if seconds is None else f", about {seconds_text(seconds)}"

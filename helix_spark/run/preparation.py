@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.answers.recorded_calls import builds_text, calls_key, recorded_calls
-from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader, CatalogView
+from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
@@ -111,14 +111,17 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
-    lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
-    signed = lookup.sign(whole)
+    stored, lookup = view.artifacts, Lookup(run, also, view.artifacts.keys() | in_memory)
+    signed, measured = lookup.sign(whole), lookup.measured
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
     if run.records is not NOT_YET:
         shown = run.records.shown  # it goes through the history of all workflows, once a run
     else:
         shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
-    read = RecordsRead(view, lookup.measured, **_calibrated(view, lookup.measured), shown=shown)
+    read = RecordsRead(view, measured, shown=shown, loads={
+        name: calibrated_loads({signature: one for signature, one in stored.items() if one.shared == name}, measured)
+        for name in {one.shared for one in stored.values()}
+    })
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
@@ -281,15 +284,6 @@ def calibrated_loads(
     return loads_from_reads(samples)
 
 
-def _calibrated(view: CatalogView, measured: Mapping[str, ResultRecord]) -> dict[str, Any]:
-    """Return load throughput of the catalog, and of each shared one by what loading from there took."""
-    below = view.below
-    return {"loads": calibrated_loads(view.own, measured), "shared_loads": {
-        name: calibrated_loads({signature: one for signature, one in below.items() if one.shared == name}, measured)
-        for name in {one.shared for one in below.values()}
-    }}
-
-
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
     records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
@@ -341,8 +335,8 @@ def _estimates(
         if node.signature in measured and (size := measured[node.signature].bytes) is not None
     }
     return estimate(
-        dag, signatures, measured, previous, sizes, source_bytes, load=records.loads,
+        dag, signatures, measured, previous, sizes, source_bytes, load=records.loads.get("", records.usual),
         write=calibrated_writes(view.own.values()), elsewhere={
-            signature: records.loads_of(artifact) for signature, artifact in view.below.items()
+            signature: records.loads[artifact.shared] for signature, artifact in view.below.items()
         },
     )

@@ -1,8 +1,8 @@
 """The record of an iteration, whichever front runs it: that it runs, what its plan expected, which file and which git
 commit it comes from, how it ended.
 
-Nothing here slows an answer: the file is read at once, for it may be edited while the run goes on; git is asked at once
-too, but in a process of its own, and its answer is read behind the run's. No git and no repository are fine.
+Nothing here slows an answer: the file is read at once, for it may be edited while the run goes on; a thread asks git at
+once, too, and its answer is read behind the run's. No git and no repository are fine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -55,11 +55,11 @@ class Provenance:
     path: Path | None = None
     text: str | None = None
     digest: str = ""
-    _git: subprocess.Popen[str] | None = None
+    _commit: Future[tuple[str, bool | None]] | None = None
 
     @classmethod
     def read(cls, where: Location | None) -> Provenance:
-        """Read the file at a location, and query git about it without waiting for its answer."""
+        """Read the file at a location, and have git asked for its commit without waiting for the answer."""
         path = Path(where.file).absolute() if where is not None else None
         if path is None or not path.is_file():
             return cls()
@@ -71,11 +71,12 @@ class Provenance:
             return cls(path)
         except UnicodeDecodeError:
             pass
-        git = None
+        commit = None
         if any((folder / ".git").exists() for folder in path.parents):
-            with suppress(OSError):  # untracked files, such as a catalog, are not looked for
-                git = _git(path, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
-        return cls(path, text, sha256(raw).hexdigest(), git)
+            git = ThreadPoolExecutor(1, "helix-git")
+            commit = git.submit(_commit_of, path)
+            git.shutdown(wait=False)
+        return cls(path, text, sha256(raw).hexdigest(), commit)
 
     def file_record(self) -> FileRecord | None:
         """Return the file's text for the catalog; None if there is none."""
@@ -87,39 +88,32 @@ class Provenance:
         """Return a record with the file and the commit."""
         if self.path is None:
             return record
-        commit, dirty = self._commit(self.path)
+        commit, dirty = ("", None) if self._commit is None else self._commit.result()
         return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
 
-    def _commit(self, path: Path) -> tuple[str, bool | None]:
-        if self._git is None or (said := _said(self._git)) is None or self._git.returncode != 0:
-            return "", None
-        lines = said.splitlines()
+
+def _commit_of(path: Path) -> tuple[str, bool | None]:
+    """Return the commit of a file's repository, empty without one, and whether the repository differs from it or lacks
+    the file; None if that is not known. Git takes no lock, and looks at the file's own repository also within a hook.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def ask(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "-C", str(path.parent), *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env=inherited | {"GIT_OPTIONAL_LOCKS": "0"}, timeout=GIT_SECONDS, check=False,
+        )
+
+    try:  # untracked files, such as a catalog, are not looked for
+        status = ask("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+        lines = status.stdout.splitlines() if status.returncode == 0 else []
         commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
         if commit in ("", "(initial)"):
             return "", None
-        if any(not line.startswith("#") for line in lines):
-            return commit, True
-        tracked = _git(path, "ls-files", "--error-unmatch", "--", path.name)
-        return commit, None if _said(tracked) is None else tracked.returncode != 0
-
-
-def _git(path: Path, *command: str) -> subprocess.Popen[str]:
-    """Start git so that it takes no lock, and looks at the file's own repository also within a hook."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return subprocess.Popen(
-        ["git", "-C", str(path.parent), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, env=inherited | {"GIT_OPTIONAL_LOCKS": "0"},
-    )
-
-
-def _said(git: subprocess.Popen[str]) -> str | None:
-    """Return what git says; None if it takes too long."""
-    try:
-        return git.communicate(timeout=GIT_SECONDS)[0]
-    except subprocess.TimeoutExpired:
-        git.kill()
-        git.communicate()
-        return None
+        is_edited = any(not line.startswith("#") for line in lines)
+        return commit, is_edited or ask("ls-files", "--error-unmatch", "--", path.name).returncode != 0
+    except (OSError, subprocess.TimeoutExpired):
+        return "", None
 
 
 def start_iteration(

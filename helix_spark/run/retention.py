@@ -61,14 +61,17 @@ class Retention(ABC):
     def states(self) -> Mapping[str, State]:
         """How the run had each of its nodes, by name."""
 
-    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
-        """Return the run as a planning problem, of which only storage is left to decide.
+    def problem(self, *, to_write: bool = True) -> PlanningProblem:
+        """Return the run as a planning problem, of which only storage is left to decide: by what is known now, with the
+        room that records and other drivers have taken since.
 
         Args:
-            live: all that is stored by now.
-            overhead: bytes of the budget that are taken beside it.
             to_write: whether what is not stored may still be; else it is decided what stays of what is.
         """
+        live, overhead = self.catalog.live(), 0
+        self._attempts = {record.signature: record.attempt for record in live}
+        if self.base.budget is not None:
+            overhead = self.catalog.bytes_used() - sum(record.bytes for record in live)
         stored = self.records.view.below | {record.signature: record for record in live}
         nodes = tuple(self.as_stored(node, stored.get(node.signature)) for node in self.base.nodes)
         problem = replace(self.base, nodes=nodes, overhead=overhead)
@@ -102,7 +105,7 @@ class Retention(ABC):
 
         What turns out larger than it was expected to be goes in the end, see `evict_overflow`.
         """
-        problem = self._problem_now()
+        problem = self.problem()
         decision, states = self.policy.decide(problem), self.states
         self._tell_forgone(problem, decision)
         # What is written may be made once more from what the run loaded.
@@ -131,7 +134,7 @@ class Retention(ABC):
 
     def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
         """Store results that a plan keeps, by signature, after a failure."""
-        return self._store(self._problem_now(), keep)
+        return self._store(self.problem(), keep)
 
     def tidy(self) -> set[str]:
         """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
@@ -154,7 +157,7 @@ class Retention(ABC):
             seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
             if self.base.budget is None or self.catalog.bytes_used() <= self.base.budget:
                 break
-            problem = self._problem_now(to_write=False)
+            problem = self.problem(to_write=False)
             decision = policy.decide(problem)
             self._tell_forgone(problem, decision)
             gone |= self._evict(dict.fromkeys(decision.evictions, OVERFLOWED), seen)
@@ -164,13 +167,6 @@ class Retention(ABC):
         """Sync all records, so that they survive a loss of power; return those of what was stored but `gone`."""
         self.catalog.sync()
         return [record for record in self._written if record.signature not in gone]
-
-    def _problem_now(self, *, to_write: bool = True) -> PlanningProblem:
-        """Return the problem by what is known now, with the room that records and other drivers have taken since."""
-        live, overhead = self._live(), 0
-        if self.base.budget is not None:
-            overhead = self.catalog.bytes_used() - sum(record.bytes for record in live)
-        return self.problem(live, overhead, to_write=to_write)
 
     def _store(self, problem: PlanningProblem, keep: Collection[str]) -> dict[str, int]:
         """Store results, by signature; return the bytes of those that are there, by name."""
@@ -216,11 +212,6 @@ class Retention(ABC):
         if news:
             with self._warned():
                 self.catalog.note_wishes(workflow, news)
-
-    def _live(self) -> tuple[ArtifactRecord, ...]:
-        live = self.catalog.live()
-        self._attempts = {record.signature: record.attempt for record in live}
-        return live
 
     def _evict(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
         """Evict by signature, for these reasons; return the signatures of what went.

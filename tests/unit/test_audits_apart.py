@@ -81,13 +81,14 @@ def test_an_audit_ends_at_once_when_the_next_run_begins(plan: Plan, monkeypatch:
         return begun[-1]
 
     idle = Auditor("idle", 60.0, pytest.fail)
-    idle.answered(idle.stop(), plan, begin)  # type: ignore[arg-type]  # stands for a process
+    turn = idle.stop()
+    idle.answered(turn, plan, begin)  # type: ignore[arg-type]  # stands for a process
     wait_until(lambda: bool(begun))
     asked = time.monotonic()
-    turn = idle.stop()
+    idle.stop()
     assert begun[0].stopped.wait(0.2)
     assert time.monotonic() - asked < 0.2
-    idle.answered(turn - 1, plan, begin)  # type: ignore[arg-type]  # the run before was stored late, when this one had begun
+    idle.answered(turn, plan, begin)  # type: ignore[arg-type]  # the run before was stored late, when this one had begun
     time.sleep(0.1)
     assert len(begun) == 1
 

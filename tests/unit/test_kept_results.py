@@ -22,9 +22,10 @@ RELEASED = "it is not kept any more"
 def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> ServedResults:
     program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None, refused=set())
     nothing: Any = None
+    catalog: Any = SimpleNamespace(live=lambda: live)
     view = CatalogView("train", {one.signature: one for one in live}, (), None, (), (), 1, 0)
     return ServedResults(
-        1, RecordsRead(view, {}), nothing, nothing, nothing, rows=rows, program=program,
+        1, RecordsRead(view, {}), catalog, nothing, nothing, rows=rows, program=program,
     )
 
 
@@ -37,14 +38,14 @@ def table(*, fresh: bool, why: str = "") -> AnsweredQuestion:
 def test_a_stored_table_that_the_program_released_stays_stored(fresh: bool, stored: bool, storable: bool) -> None:
     live = [ArtifactRecord("a" * 64, "b" * 32, "table", "published", "train", "rows", 1, 0.0, bytes=100)] * stored
     results = results_of(table(fresh=fresh, why=RELEASED), live=live)
-    (node,) = results.problem(live, 0, to_write=True).nodes
+    (node,) = results.problem().nodes
     assert (node.storable, node.stored, node.compute_seconds) == (storable, stored, 2.0 if fresh else 7.0)
     assert results.writable == set()
 
 
 def test_what_was_computed_can_be_written() -> None:
     results = results_of(table(fresh=True))
-    problem = results.problem([], 0, to_write=True)
+    problem = results.problem()
     assert problem.done is not None
     assert problem.done.state("rows") is State.COMPUTE
     assert results.writable == {"rows"}

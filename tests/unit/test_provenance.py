@@ -104,11 +104,15 @@ def test_no_repository_and_no_git_are_fine_and_said_nowhere(
 
 def test_a_git_that_takes_long_is_done_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (job.parent / ".git").mkdir()
-    slow = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE, text=True)
-    monkeypatch.setattr(recording, "_git", lambda *_: slow)
-    monkeypatch.setattr(recording, "GIT_SECONDS", 0.1)
-    assert stamp(job).commit == ""
-    assert slow.poll() is not None
+    slow = job.parent / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 60\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=os.pathsep)
+    monkeypatch.setattr(recording, "GIT_SECONDS", 1.0)
+    assert (stamp(job).commit, stamp(job).dirty) == ("", None)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(slow.with_name("git.pid").read_text()), 0)
 
 
 def test_a_notebook_has_no_file() -> None:

@@ -160,7 +160,7 @@ def test_what_is_no_longer_stored_says_why_what_is_and_what_to_do(tmp_path: Path
     text = str(caught.value)
     assert "it was evicted on 20" in text
     assert ": to make room; still stored of it: bounds" in text
-    assert "`helix export 1 rows FILE --compute` runs the code that it had, about " in text
+    assert "`helix export 1 rows FILE --compute` runs the code that it had" in text
     assert 'keep="always"' in text
     assert "it never was; still stored of it: nothing" in str(unstored.value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -137,11 +137,8 @@ class Plan(Displayed):
     @property
     def figures(self) -> dict[str, Any]:
         """How good the plan is known to be, and what it expects, as JSON's types: for records and for `--json`."""
-        proof = self.certificate
         return {
-            "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
-            "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
-            "policy": self.policy, "scenarios": proof.scenarios, "predicted_seconds": self.predicted_seconds,
+            **asdict(self.certificate), "policy": self.policy, "predicted_seconds": self.predicted_seconds,
             "run_all_seconds": self.run_all_seconds, "session_seconds": self.session_seconds,
         }
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _LISTED = 8
 """Names that an error lists of what is still stored."""
 
-_SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.MODEL, ValueResult: Result.VALUE}
+_KINDS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.MODEL, ValueResult: Result.VALUE}
 
 
 class NamedResults(ABC):
@@ -115,8 +115,17 @@ class NamedResults(ABC):
     def _view(self) -> IterationView: ...
 
     @abstractmethod
-    def _result(self, name: str, wanted: Result) -> Any:
+    def _find(self, name: str) -> NodeResult:
         """Return the result of a node. It raises what `table` says."""
+
+    def _result(self, name: str, wanted: Result) -> Any:
+        if name not in self._results:
+            self._results[name] = self._find(name)
+        kind = _KINDS[type(self._results[name])]
+        if kind is not wanted:
+            remedy = f"ask for it by .{kind}({name!r})"
+            raise HelixError(f"{name!r} is a {kind}, not a {wanted}", where=self._where(name), remedy=remedy)
+        return self._results[name]
 
     def _where(self, name: str) -> Location | None:
         return None
@@ -215,28 +224,25 @@ class Iteration(NamedResults):
     def _where(self, name: str) -> Location | None:
         return self._dag[name].where
 
-    def _result(self, name: str, wanted: Result) -> Any:
-        node = self._dag[name]
-        if node.result is not wanted:
-            remedy = f"ask for it by .{node.result}({node.name!r})"
-            if node.result is Result.COLUMN:
-                tables = ", ".join(self._dag.readers(node.name))
-                remedy = f"a column is part of the tables that are made with it: {tables}"
-            raise HelixError(f"{name!r} is a {node.result}, not a {wanted}", where=node.where, remedy=remedy)
-        if node.name not in self._results:
-            planned = self.plan[name]
-            found = self._elsewhere(planned.signature)
-            if found is None and planned.output:
-                found = self._compute(node.name, planned.signature)
-            if found is None:
-                raise NotStoredError(
-                    f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
-                    exists=planned.reason,
-                    remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
-                    "the next run that computes it",
-                )
-            self._results[node.name] = found
-        return self._results[node.name]
+    def _find(self, name: str) -> NodeResult:
+        node, planned = self._dag[name], self.plan[name]
+        if node.result is Result.COLUMN:
+            tables = ", ".join(self._dag.readers(node.name))
+            raise HelixError(
+                f"{name!r} is a column, not a table, a model or a value", where=node.where,
+                remedy=f"a column is part of the tables that are made with it: {tables}",
+            )
+        found = self._results.get(node.name) or self._elsewhere(planned.signature)
+        if found is None and planned.output:
+            found = self._compute(node.name, planned.signature)
+        if found is None:
+            raise NotStoredError(
+                f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
+                exists=planned.reason,
+                remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
+                "the next run that computes it",
+            )
+        return found
 
 
 class RecordedIteration(NamedResults):
@@ -274,19 +280,13 @@ class RecordedIteration(NamedResults):
 
         return recorded_view(self.record, self._catalog)
 
-    def _result(self, name: str, wanted: Result) -> Any:
-        if name not in self._results:
-            found: NodeResult | None = value_on_record(self.record, name)
-            if found is None:
-                node = node_named(self.record, self.nodes, name)
-                found = self._elsewhere(node.signature)
-                if found is None:
-                    raise not_stored(self._catalog, self.record, self.nodes, node)
-            self._results[name] = found
-        is_a = _SORTS.get(type(self._results[name]))
-        if is_a is not wanted:
-            raise HelixError(f"{name!r} is a {is_a}, not a {wanted}", remedy=f"ask for it by .{is_a}({name!r})")
-        return self._results[name]
+    def _find(self, name: str) -> NodeResult:
+        if (value := value_on_record(self.record, name)) is not None:
+            return value
+        node = node_named(self.record, self.nodes, name)
+        if (found := self._elsewhere(node.signature)) is None:
+            raise not_stored(self._catalog, self.record, self.nodes, node)
+        return found
 
 
 class RecordedIterations(tuple[IterationRecord, ...]):

@@ -28,8 +28,8 @@ from helix_spark.sizes import format_size, seconds_text
 from helix_spark.workflow.operators import Kind
 
 LARGE, LARGE_GAP = 500, 0.004
-"""Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
-percent, and proving the last of it takes most of the time."""
+"""Variables from which a program counts as large, and the relative gap at which the solver stops for it: costs are not
+known to half a percent, and proving the last of it takes most of the time."""
 
 SMALL = 16 << 20
 """Bytes of an iteration's smallest results that are kept without being weighed, unless a setting says otherwise."""
@@ -96,13 +96,10 @@ class Joint:
 
     Attributes:
         time_limit: seconds for the solver; then the best plan found so far is taken, or else that of `ALWAYS`.
-        gap: relative; the solver stops when no plan can be better by more. None for none where the program is small,
-            else `LARGE_GAP`.
         small: bytes of the smallest results of a version that are kept without being weighed.
     """
 
     time_limit: float = 10.0
-    gap: float | None = None
     small: int = 0
     name: str = "joint"
 
@@ -127,7 +124,7 @@ class Joint:
     ) -> _ChosenPlan | str:
         """Return the program's plan, or in words why there is none."""
         room = capacity(problem)
-        gap = LARGE_GAP if self.gap is None and len(program.program.costs) > LARGE else self.gap
+        gap = LARGE_GAP if len(program.program.costs) > LARGE else None
         answer = solve(program.program, time_limit=self.time_limit, gap=gap)
         if answer.values is None:
             return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"

@@ -167,6 +167,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     dag, nodes = situation.dag, problem.nodes
     stored = {node.signature: node.bytes for node in nodes if node.stored}
     session = problem.session_seconds if any(node.compute_needs_spark for node in nodes) else 0.0
+    warnings = [warning for one in situation.nodes for warning in one.described.warnings]
+    warnings += [*fixed_in_vain(situation), *warnings_of(dag), *situation.notices]
     return Plan(
         workflow=dag.workflow, iteration=situation.iteration,
         nodes=tuple(_planned(one, situation, decision) for one in situation.nodes),
@@ -176,7 +178,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         run_all_seconds=session + sum(node.compute_seconds for node in nodes),
         session_seconds=problem.session_seconds if _needs_spark(problem, decision.solution) else 0.0,
         session_runs=situation.session_runs,
-        warnings=_warnings(situation), parameters=dag.parameters,
+        warnings=tuple(dict.fromkeys(warnings)), parameters=dag.parameters,
     )
 
 
@@ -224,12 +226,6 @@ def _proof(one: KnownNode) -> Proof:
     if one.signed.random:
         return "chance"
     return "instance" if one.signed.instance else "verified" if one.verified else "unproven"
-
-
-def _warnings(situation: Situation) -> tuple[str, ...]:
-    found = [warning for one in situation.nodes for warning in one.described.warnings]
-    found += [*fixed_in_vain(situation), *warnings_of(situation.dag), *situation.notices]
-    return tuple(dict.fromkeys(found))
 
 
 # Why a node is in its state

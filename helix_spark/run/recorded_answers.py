@@ -48,7 +48,6 @@ class RecordedAnswers:
     _kept: dict[str, AnswerRecord] = field(default_factory=dict)
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
-    _has_told: bool = False
     _told: set[str] = field(default_factory=set)
 
     def append(
@@ -86,15 +85,14 @@ class RecordedAnswers:
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
-        for problem in self.catalog.shared.problems:
+        problems = list(self.catalog.shared.problems)
+        if rejections := self.catalog.answers.rejections:
+            why = f"recorded answers that do not fit are requested again ({rejections[0]}); `helix verify` lists them"
+            problems.append(why)
+        for problem in problems:
             if problem not in self._told:
                 self._told.add(problem)
                 self.tell(problem)
-        rejections = self.catalog.answers.rejections
-        if rejections and not self._has_told:
-            self._has_told = True
-            why = rejections[0]
-            self.tell(f"recorded answers that do not fit are requested again ({why}); `helix verify` lists them")
 
     def doubt(self, identity: str) -> str:
         return self._read_record(identity).doubt

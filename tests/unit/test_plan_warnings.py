@@ -25,7 +25,7 @@ def prices(weight: int = 1) -> hx.Workflow:
 @pytest.fixture
 def warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every plan warns of something, whatever signing finds."""
-    monkeypatch.setattr("helix_spark.planner.planning._warnings", lambda situation: (SAID,))
+    monkeypatch.setattr("helix_spark.planner.planning.warnings_of", lambda dag: (SAID,))
 
 
 @pytest.mark.usefixtures("warned")

@@ -33,22 +33,19 @@ def limit(work: Work, budget: int | None, *, time_limit: float = 20.0, gap: floa
     Raises:
         AssertionError: if the solver finds no answer.
     """
-    program = LinearProgram(costs=[])
+    program = LinearProgram()
     seconds = _first_seconds(work)
     known: dict[str, NodeCosts] = {}
     kept: dict[str, int] = {}
-    choices: set[int] = set()
     for number in range(len(work.script) - 1):
         current = _storable(work, number)
         known |= current
         kept = _add_kept(program, known, current, kept, budget)
-        choices.update(kept.values())
         view = _expected(work, number, known)
         seconds += view.certain_seconds
         for demand in view.demands:
             names = upstream(view.results, demand.results, demand.given)
             add_demand(program, view.results, demand, names, kept)
-    program.integer = frozenset(choices)
     answer = solve(program, time_limit=time_limit, gap=gap)
     assert answer.values is not None, answer.status
     return seconds + answer.bound
@@ -99,7 +96,7 @@ def _add_kept(
         if name in before:
             terms[before[name]] = -1.0
         if name in current:
-            terms[program.variable(WRITE_WEIGHT * node.write_seconds)] = -1.0
+            terms[program.variable(WRITE_WEIGHT * node.write_seconds, integer=False)] = -1.0
         program.at_most(terms, 0.0)
     if budget is not None:
         # In thousandths of the budget: bytes as they are would drown the solver's tolerances.

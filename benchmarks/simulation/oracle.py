@@ -59,7 +59,6 @@ def foresee(script: Sequence[Version], budget: int | None) -> Foresight:
     made = _Multiperiod(sizes, budget)
     for version, later in zip(script, _asked_for_later(script), strict=True):
         made.add(version, later)
-    made.program.integer = frozenset(index for kept in made.kept for index in kept.values())
     answer = solve(made.program, time_limit=TIME_LIMIT, gap=GAP)
     if answer.values is None:
         raise HelixError(f"the oracle found no plan in {TIME_LIMIT:g} s ({answer.status})")
@@ -120,7 +119,7 @@ class _Multiperiod:
 
     sizes: Mapping[str, int]
     budget: int | None
-    program: LinearProgram = field(default_factory=lambda: LinearProgram(costs=[]))
+    program: LinearProgram = field(default_factory=LinearProgram)
     ways: list[dict[Derivation, int]] = field(default_factory=list)
     kept: list[dict[str, int]] = field(default_factory=list)
 
@@ -145,11 +144,11 @@ class _Multiperiod:
         had: dict[str, list[int]] = {}
         for node in version.nodes:
             compute = Derivation(node.name, State.COMPUTE, node.inputs, node.compute_seconds)
-            ways[compute] = program.variable(node.compute_seconds)
+            ways[compute] = program.variable(node.compute_seconds, integer=False)
             had[node.name] = [ways[compute]]
             if node.signature in before and not node.recompute:
                 load = Derivation(node.name, State.LOAD, (), node.load_seconds)
-                ways[load] = program.variable(node.load_seconds)
+                ways[load] = program.variable(node.load_seconds, integer=False)
                 program.at_most({ways[load]: 1.0, before[node.signature]: -1.0}, 0.0)
                 had[node.name].append(ways[load])
             if node.name in version.outputs:
@@ -170,7 +169,7 @@ class _Multiperiod:
                 sources.setdefault(node.signature, []).append(computed[node.name])
         for name, made_by in sources.items():
             index = kept[name] if name in kept else kept.setdefault(name, program.variable(0.0))
-            new = program.variable(seconds[name])
+            new = program.variable(seconds[name], integer=False)
             earlier = {before[name]: -1.0} if name in before else {}
             program.at_most({index: 1.0, new: -1.0, **earlier}, 0.0)
             program.at_most({new: 1.0, **dict.fromkeys(made_by, -1.0)}, 0.0)

@@ -228,29 +228,18 @@ _FRESHNESS = 0.7
 people change from runs of their own to a session, or back, in one step, and stay with it for a while."""
 
 
-def start_seconds(starts: Sequence[float]) -> float:
-    """Return seconds that starting Spark is expected to take.
+def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool = False) -> float:
+    """Return seconds that an iteration takes longer if it needs Spark.
 
     Args:
         starts: seconds of the starts on record, oldest first.
-
-    >>> start_seconds([]), start_seconds([6.0, 7.0])
-    (2.5, 6.5)
-    """
-    return fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
-
-
-def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool = False) -> float:
-    """Return seconds that an iteration takes longer if it needs Spark. Argument as for `start_seconds`.
-
-    Args:
         runs: True if Spark is started.
         worked: True if its session has run something.
 
     >>> session_seconds([], runs=True), session_seconds([60.0], runs=True), round(session_seconds([6.0, 7.0]), 2)
     (3.0, 10.0, 14.3)
     """
-    start = start_seconds(starts)
+    start = fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
     first_work = min(_FIRST_WORK * start, _FIRST_WORK_AT_MOST)
     return (0.0 if runs else start) + (0.0 if worked else first_work)
 

@@ -59,9 +59,8 @@ def build(
     Args:
         kept: signatures of what is certain to be kept (see `candidates.certain`).
     """
-    program = LinearProgram(costs=[])
+    program = LinearProgram()
     ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
-    states = frozenset(ways.values())
     whole, rest = _within(view, ALLOWANCE)
     asked = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
     useful = {name for name in asked if view.results[name].loadable}
@@ -86,7 +85,6 @@ def build(
         add_demand(program, view.results, demand, names, keep)
     for demand in rest:
         _add_last_steps(program, view.results, demand, keep)
-    program.integer = states | frozenset(keep.values())
     if not is_roomy:
         # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
         room = capacity(problem) or 0
@@ -158,7 +156,7 @@ def add_demand(
         elif len(readers) == 1:
             (had,) = readers
         else:
-            had = program.variable(0.0)
+            had = program.variable(0.0, integer=False)
             for reader in readers:
                 program.at_most({reader: 1.0, had: -1.0}, 0.0)
         computed = had
@@ -166,9 +164,10 @@ def add_demand(
             program.costs[had] += demand.probability * result.compute_seconds
         else:
             program.costs[had] += demand.probability * result.load_seconds
-            computed = program.variable(demand.probability * (result.compute_seconds - result.load_seconds))
+            more = result.compute_seconds - result.load_seconds
+            computed = program.variable(demand.probability * more, integer=False)
             program.at_most({had: 1.0, computed: -1.0, keep[name]: -1.0}, 0.0)
-            if result.compute_seconds < result.load_seconds:
+            if more < 0:
                 program.at_most({computed: 1.0, had: -1.0}, 0.0)
         for source in result.inputs:
             if source not in demand.given:

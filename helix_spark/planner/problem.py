@@ -113,7 +113,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     forced = without_choice(problem)
     if forced is not None:
         return Solution.optimal(forced, "none needed", time.perf_counter() - start)
-    program = LinearProgram(costs=[])
+    program = LinearProgram()
     variables = add_execution(problem, program)
     answer = solve(program)
     if answer.values is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 from helix_spark.errors import SetupError
@@ -14,41 +14,45 @@ EXACT = 1e-9
 costs to chance."""
 
 
-@dataclass(slots=True)
 class LinearProgram:
-    """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (terms, bound).
+    """A minimisation over variables between 0 and 1, known by their index in `costs`, as a problem of PuLP's.
 
     Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
-
-    Attributes:
-        integer: indices that must be 0 or 1; None for all. Leave out those that come out so: it is much faster.
     """
 
-    costs: list[float]
-    rows_at_most: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
-    rows_equal: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
-    integer: frozenset[int] | None = None
-    _one: int | None = None
+    def __init__(self) -> None:
+        import pulp
+
+        self.problem: Any = pulp.LpProblem("helix", pulp.LpMinimize)
+        self.variables, self.costs = list[Any](), list[float]()
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable <= bound."""
-        self.rows_at_most.append((terms, bound))
+        self._add(terms, -1, bound)
 
     def equal(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable = bound."""
-        self.rows_equal.append((terms, bound))
+        self._add(terms, 0, bound)
 
-    def variable(self, cost: float) -> int:
+    def variable(self, cost: float, *, integer: bool = True) -> int:
+        """Add a variable, of 0 or 1 if `integer`. Those that come out so need not be: that is much faster."""
+        kind = "Integer" if integer else "Continuous"
+        self.variables.append(self.problem.add_variable(f"x{len(self.costs)}", 0, 1, kind))
         self.costs.append(cost)
         return len(self.costs) - 1
 
-    @property
+    @cached_property
     def one(self) -> int:
         """The variable that is always 1, for constants."""
-        if self._one is None:
-            self._one = self.variable(0.0)
-            self.equal({self._one: 1.0}, 1.0)
-        return self._one
+        index = self.variable(0.0, integer=False)
+        self.equal({index: 1.0}, 1.0)
+        return index
+
+    def _add(self, terms: Mapping[int, float], sense: int, bound: float) -> None:
+        import pulp
+
+        expression = pulp.LpAffineExpression([(self.variables[index], value) for index, value in terms.items()])
+        self.problem += pulp.LpConstraint(expression, sense, rhs=bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,14 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
 
     if not program.costs:
         return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
-    problem = _model(program)
     if not is_available():
         raise SetupError("no solver is installed", remedy="pip install highspy")
     # One thread: equal input must give an equal plan, and these programs are small.
     solver = pulp.HiGHS(
         msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT
     )
+    problem = program.problem
+    problem.setObjective(pulp.LpAffineExpression(list(zip(program.variables, program.costs, strict=True))))
     try:
         problem.solve(solver)
     except pulp.PulpSolverError as failure:
@@ -91,30 +96,11 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     status = pulp.LpSolution[problem.sol_status]
     if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         return Answer(None, status, solver.name)
-    values = tuple(float(variable.varValue or 0.0) for variable in problem.helix_variables)
+    values = tuple(float(variable.varValue or 0.0) for variable in program.variables)
     objective = float(pulp.value(problem.objective) or 0.0)
     # HiGHS has no bound of a linear program but its optimum.
     bound = min(float(problem.solverModel.getInfo().mip_dual_bound), objective) if problem.isMIP() else objective
     return Answer(values, status, solver.name, objective, bound)
-
-
-def _model(program: LinearProgram) -> Any:
-    """Return the program in PuLP's terms; its variables, in order, as `helix_variables`."""
-    import pulp
-
-    problem = pulp.LpProblem("helix", pulp.LpMinimize)
-    everything = range(len(program.costs))
-    category = dict.fromkeys(everything if program.integer is None else program.integer, pulp.LpInteger)
-    variables = [
-        problem.add_variable(f"x{index}", 0, 1, category.get(index, pulp.LpContinuous)) for index in everything
-    ]
-    problem.helix_variables = variables
-    problem += pulp.LpAffineExpression(list(zip(variables, program.costs, strict=True)))
-    for rows, sense in ((program.rows_at_most, pulp.LpConstraintLE), (program.rows_equal, pulp.LpConstraintEQ)):
-        for terms, bound in rows:
-            expression = pulp.LpAffineExpression([(variables[index], value) for index, value in terms.items()])
-            problem += pulp.LpConstraint(expression, sense, rhs=bound)
-    return problem
 
 
 @cache

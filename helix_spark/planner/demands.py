@@ -69,14 +69,16 @@ def outlook(problem: PlanningProblem) -> Outlook:
     """
     hazard, demands, certain = defaultdict[str, float](float), list[Demand](), 0.0
     for scenario in problem.scenarios:
-        version = (scenario.version, scenario.outputs) if scenario.version else (problem.nodes, problem.outputs)
+        nodes, outputs = problem.nodes, problem.outputs
+        if scenario.version:
+            nodes, outputs = scenario.version, scenario.outputs
         lost = set[str]()
-        for node in version[0]:
+        for node in nodes:
             if node.name in scenario.hit or not lost.isdisjoint(node.inputs):
                 lost.add(node.name)
         for signature in {node.signature for node in problem.nodes if node.name in lost and not scenario.version}:
             hazard[signature] += scenario.probability
-        seconds, required = _frontier(problem, *version, lost)
+        seconds, required = _frontier(problem, nodes, outputs, lost)
         certain += scenario.probability * seconds
         demands.append(Demand(required, scenario.probability))
     return Outlook(_results(problem), tuple(demands), certain, hazard)

@@ -232,7 +232,9 @@ class Iteration(NamedResults):
                 f"{name!r} is a column, not a table, a model or a value", where=node.where,
                 remedy=f"a column is part of the tables that are made with it: {tables}",
             )
-        found = self._results.get(node.name) or self._elsewhere(planned.signature)
+        if node.name in self._results:
+            return self._results[node.name]
+        found = self._elsewhere(planned.signature)
         if found is None and planned.output:
             found = self._compute(node.name, planned.signature)
         if found is None:

@@ -94,8 +94,8 @@ class EndedError(HelixError):
     """A Helix was closed, or the session that it works with was stopped, before or while something was asked of it."""
 
 
-class OvertakenError(EndedError):
-    """A run was ended because what it runs was edited meanwhile, and it was computing what the edit makes stale."""
+class StartedOverError(EndedError):
+    """A script's run was ended because it starts over in a classic session."""
 
 
 class CatalogError(HelixError):

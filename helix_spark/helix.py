@@ -20,7 +20,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.server.session import Sessions
-from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
+from helix_spark.errors import CatalogError, EndedError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration
@@ -202,20 +202,6 @@ class Helix:
     def end_audits(self) -> None:
         """End an audit behind an answer at once, as the next run does: for callers that are about to begin one."""
         self._auditor.stop()
-
-    def overtake(self, why: str) -> None:
-        """End the run that another thread has under way, if one does, with an OvertakenError: what it runs was edited.
-        What was computed before is kept.
-
-        Args:
-            why: what was edited, in a sentence.
-        """
-        self._executor.overtake(OvertakenError(why))
-
-    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Return which nodes of the run that another thread has under way a new plan makes stale, see
-        `Followed.stale_by`."""
-        return self._followed.stale_by(signatures)
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> RecordedIterations:
         """Return the recorded iterations of a workflow, or of all, newest first; `to_pandas` has them as a table.

@@ -28,6 +28,9 @@ _BEGAN = time.time()
 _loaded: dict[str, tuple[float, int]] = {}
 """The time and the size that a file had when it was last loaded as a module."""
 
+_files: dict[str, str] = {}
+"""By the name of a module, the file that Python looked at last to load it."""
+
 
 @cache
 def note_loads() -> None:
@@ -36,16 +39,15 @@ def note_loads() -> None:
 
     def path_stats(self: Any, path: str) -> Any:
         found = look(self, path)
-        _loaded[path] = found["mtime"], found["size"]
+        _loaded[path], _files[self.name] = (found["mtime"], found["size"]), path
         return found
 
     SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]  # replaced on purpose
 
 
-def note_load(file: str) -> None:
-    """Note that a file is about to be loaded by other means than Python's import."""
-    status = Path(file).stat()
-    _loaded[file] = status.st_mtime, status.st_size
+def loaded_modules() -> dict[str, str]:
+    """Return the files of all modules that were loaded since Helix was, or failed to be, by the modules' names."""
+    return dict(_files)
 
 
 _recorded: dict[str, str] = {}

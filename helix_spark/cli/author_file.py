@@ -22,7 +22,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_load, note_recorded_text
+from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_recorded_text
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.functions import location_of
 from helix_spark.workflow.workflow import Workflow
@@ -88,7 +88,7 @@ def load_file(path: Path, text: str | None = None) -> ModuleType:
 
     def run() -> None:  # from its text, as Python runs a program's file: a cache may be older
         if text is None:
-            note_load(loader.path)
+            loader.path_stats(loader.path)  # which is noted as at an import
             raw = loader.get_data(loader.path)
         else:
             note_recorded_text(loader.path, text)

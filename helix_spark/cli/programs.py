@@ -26,7 +26,7 @@ from helix_spark.cli.options import (
     waiting_since,
 )
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError, OvertakenError, ParameterError
+from helix_spark.errors import HelixError, ParameterError, StartedOverError
 from helix_spark.program.main_module import author_line, print_error, silence
 from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
 
@@ -204,7 +204,7 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
         if program.begun is None:
             program.close()
         else:
-            end_program(program, OvertakenError(str(need)), quiet=True)
+            end_program(program, StartedOverError(str(need)), quiet=True)
         _replace_process(command, program.settings, output)
 
     program.on_need = start_over

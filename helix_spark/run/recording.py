@@ -30,7 +30,7 @@ from helix_spark.catalog.records import (
     ResultRecord,
     Status,
 )
-from helix_spark.errors import Location, OvertakenError, told_of
+from helix_spark.errors import Location, StartedOverError, told_of
 from helix_spark.identity.environment import package_version
 from helix_spark.planner.plan import Plan
 
@@ -147,7 +147,7 @@ def ending_of(error: BaseException | None) -> tuple[Status, str]:
         return "done", ""
     # A path that is no text, say, must not keep the end from being recorded.
     text = told_of(error).encode(errors="backslashreplace").decode()
-    return ("interrupted" if isinstance(error, KeyboardInterrupt | OvertakenError) else "failed"), text
+    return ("interrupted" if isinstance(error, KeyboardInterrupt | StartedOverError) else "failed"), text
 
 
 def record_end(

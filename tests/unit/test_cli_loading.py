@@ -24,7 +24,7 @@ from helix_spark.cli.author_file import (
     split_target,
 )
 from helix_spark.cli.main import main
-from helix_spark.cli.watching import blamed, forget_project, project_files
+from helix_spark.cli.watching import forget_project, loaded_modules, project_modules
 from helix_spark.errors import HelixError, ParameterError
 
 
@@ -282,6 +282,7 @@ def test_a_watch_forgets_the_projects_modules_wherever_python_lies(
     with monkeypatch.context() as patch:
         patch.chdir("/")  # all of Python lies below it
         patch.setattr(sys, "modules", {**sys.modules, **made})
+        patch.setattr(watching, "loaded_modules", lambda: {**loaded_modules(), **{n: str(f) for n, f in files.items()}})
         forget_project()
         left = set(sys.modules)
     assert "helper_of_test" not in left
@@ -315,7 +316,7 @@ def test_a_watch_reads_folders_anew_that_have_no_init(job: Path, folder: Path, r
         text.write_text(edit)
         forget_project()
         answers.append(load_file(job).f())
-        assert {text, text.with_name("__init__.py")} <= project_files(job)
+        assert project_modules()["features_of_test.text"] == text
     assert answers == [1, 2, 3]
 
 
@@ -340,33 +341,32 @@ def test_a_watch_reads_the_part_of_an_installed_package_anew_that_is_the_project
 def test_a_watch_reads_modules_anew_that_lie_elsewhere(
     job: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = tmp_path_factory.mktemp("library") / "elsewhere_of_test.py"
+    module = tmp_path_factory.mktemp("library") / "elsewhere_than_job.py"
     monkeypatch.setattr(sys, "path", [str(module.parent), *sys.path])
-    job.write_text("from elsewhere_of_test import K")
+    job.write_text("from elsewhere_than_job import K")
     answers = []
     for edit in ("K = 1", "K = 2"):
         module.write_text(edit)
         forget_project()
         answers.append(load_file(job).K)
-        assert module in project_files(job)
+        assert module in project_modules().values()
     assert answers == [1, 2]
     module.write_text("K = 1 / 0")
     forget_project()
-    with pytest.raises(HelixError) as caught:
+    with pytest.raises(HelixError):
         load_file(job)
-    assert module not in project_files(job), "it is not loaded"
-    assert module in blamed(caught.value)
+    assert module in project_modules().values(), "it is watched until it is mended"
 
 
 def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path, folder: Path) -> None:
-    module = folder / "settings_of_test.py"
-    job.write_text("import settings_of_test\nK = settings_of_test.K")
+    module = folder / "settings_object.py"
+    job.write_text("import settings_object\nK = settings_object.K")
     answers = []
     for edit in ("1", "2"):
         module.write_text(f"import sys\nclass Settings: K = {edit}\nsys.modules[__name__] = Settings()")
         forget_project()
         answers.append(load_file(job).K)
-        assert module in project_files(job)
+        assert module in project_modules().values()
     assert answers == [1, 2]
 
 
@@ -377,9 +377,9 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
     monkeypatch.setattr(watching, "stamps", lambda _: next(looks))
-    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda _: None))
-    assert watching.await_change([], {}, SimpleNamespace(wait=pauses.append))  # type: ignore[arg-type]  # an event
-    assert pauses == pytest.approx([watching.POLL_SECONDS, pause, pause])
+    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
+    watching.await_change([], {})
+    assert pauses[:3] == pytest.approx([watching.POLL_SECONDS, pause, pause])
 
 
 @pytest.mark.parametrize(("after", "looked"), [

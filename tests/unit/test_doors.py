@@ -591,7 +591,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",
-        "cli/watching.py planned_elsewhere", "tracking/mlflow_tracker.py _answers", "tracking/sender.py main",
+        "tracking/mlflow_tracker.py _answers", "tracking/sender.py main",
     ),
 }
 """Readers that no door here exercises, by what they read."""

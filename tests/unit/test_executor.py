@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ def test_what_goes_on_to_its_next_job_is_cancelled_again() -> None:
         return [step]
 
     with ThreadPoolExecutor(1) as pool:
-        made = Dispatch(node_work(cancel=cancel), pool, frozenset())
+        made = Dispatch(node_work(cancel=cancel), pool, Future())
         made.running[pool.submit(fit)] = ("model",)
         assert begun.wait(30)
         made.drain(None)
@@ -65,7 +65,7 @@ def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
         return []
 
     with ThreadPoolExecutor(1) as pool:
-        made = Dispatch(node_work(), pool, frozenset())
+        made = Dispatch(node_work(), pool, Future())
         made.running[pool.submit(sleeps)] = ("node",)
         assert begun.wait(30)
         start = time.monotonic()

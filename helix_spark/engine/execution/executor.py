@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from helix_spark.engine.results.stored_results import unread_by_spark
 from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status, is_end_of_server
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
-from helix_spark.errors import EndedError, OvertakenError, SetupError
+from helix_spark.errors import EndedError, SetupError
 from helix_spark.hermetic.action import ThreadContext, abandon, actions_to_come
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
@@ -55,18 +54,12 @@ class Executor:
         self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
         self.reports = WorkerReports()
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
-        self._overtaken = Future[list[Step]]()
         self._pool = self._threads()
 
     def end(self, why: EndedError) -> None:
         """End the run that goes on, and all that are still to come. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
-
-    def overtake(self, why: OvertakenError) -> None:
-        """End the run that goes on, if one does. Any thread may call it."""
-        with suppress(InvalidStateError):  # it was called before
-            self._overtaken.set_exception(why)
 
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
@@ -91,7 +84,6 @@ class Executor:
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         sessions = self._sessions
-        self._overtaken = Future()
         outcome = so_far or Outcome(contents=None if compared is None else {})
         left = units(dag, plan, outcome.results)
         if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
@@ -105,7 +97,7 @@ class Executor:
             f"{run}_{next(_EXECUTIONS)}", registering, compared or (),
             {node.name for node in dag.nodes if plan[node.name].state is State.COMPUTE and is_lazy(node)},
         )
-        dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
+        dispatch = Dispatch(work, self._pool, self._end)
         try:
             dispatch.run(left)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
@@ -148,12 +140,12 @@ class Executor:
 
 @dataclass(slots=True)
 class Dispatch:
-    """One execution of one plan: the order of its units. Each of `ends` ends it with its error, once it has one.
+    """One execution of one plan: the order of its units. The error of `end` ends it, once it has one.
     Threads of the pool work in the calling thread's `context`; `running` has the names of nodes that each works for."""
 
     work: NodeWork
     pool: ThreadPoolExecutor
-    ends: frozenset[Future[list[Step]]]
+    end: Future[list[Step]]
     context: ThreadContext = field(default_factory=ThreadContext)
     running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
     over: bool = False
@@ -199,10 +191,10 @@ class Dispatch:
 
     def _take_what_is_done(self) -> None:
         """Wait for the first of what is running, or raise why this execution is to end."""
-        if self.running or any(end.done() for end in self.ends):
-            done = first_done({*self.running, *self.ends})
-            for end in self.ends & done:
-                end.result()
+        if self.running or self.end.done():
+            done = first_done({*self.running, self.end})
+            if self.end in done:
+                self.end.result()
             for future in done:
                 self.running.pop(future)
                 self.work.outcome.steps.extend(future.result())

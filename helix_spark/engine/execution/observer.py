@@ -117,7 +117,6 @@ class Followed(Observer):
     def __init__(self, told: Observer, catalog: Catalog) -> None:
         self._told, self._catalog = told, catalog
         self._lock = RLock()
-        self._plan: Plan | None = None
         self._progress: Progress | None = None
         self._began, self._starting = 0.0, False
         self._later: Timer | None = None
@@ -127,7 +126,7 @@ class Followed(Observer):
         with self._lock:
             self.close()
             self._began = time.perf_counter()
-            self._plan, self._progress = plan, progress_of(plan, time.time())
+            self._progress = progress_of(plan, time.time())
             starting = self._starting and plan.session_seconds > 0
             self._change(lambda progress: replace(progress, starting=starting), now=True)
         self._told.planned(plan)
@@ -174,17 +173,6 @@ class Followed(Observer):
             if self._progress is not None:
                 self._catalog.forget_progress(self._progress.workflow, self._progress.number)
                 self._progress = None
-
-    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Return the names of the nodes that are to be computed and are not among those of a new plan, which has these
-        signatures, as declared and as found; none where something runs that is, or nothing runs."""
-        with self._lock:
-            plan, progress = self._plan, self._progress
-        if plan is None or progress is None or progress.answered is not None:
-            return ()
-        running = {node.name for node in progress.nodes if node.started is not None and node.ended is None}
-        stale = {node.name for node in plan.nodes if signatures.isdisjoint((node.signature, node.declared))}
-        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale) if set() < running <= stale else ()
 
     def _change(self, change: Callable[[Progress], Progress], *, now: bool = False) -> None:
         """Change what is known of the run, if one goes on; `now` where that is worth a note at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import glob
 import importlib.util
 import inspect
 import operator
@@ -13,12 +12,16 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial, reduce
 from importlib.machinery import SourceFileLoader
+from itertools import product
 from pathlib import Path
 from types import GenericAlias, ModuleType, NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from msgspec import MsgspecError, convert
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.identity.objects.origin import is_project_file
@@ -29,8 +32,8 @@ from helix_spark.workflow.workflow import Workflow
 
 Factory = Callable[..., Workflow]
 
-_FOLDERS_DEEP, _SHOWN_FILES = 2, 20
-"""How far below a folder a file is looked for that is not in it, and how many files an error names."""
+_FOLDERS_DEEP = 2
+"""How far below a folder a file is looked for that is not in it."""
 
 
 class NeedsSessionError(HelixError):
@@ -42,31 +45,22 @@ def split_target(target: str) -> tuple[Path, str | None]:
     file, or it is a folder."""
     file, _, function = target.partition(":")
     path = Path(file)
-    if path.is_dir():
-        raise ParameterError(f"{file!r} is a folder, and a file is run", remedy=_files_of(path))
     if not path.is_file():
-        raise ParameterError(f"there is no file {file!r}", remedy=_other_files(path))
+        what = f"{file!r} is a folder, and a file is run" if path.is_dir() else f"there is no file {file!r}"
+        raise ParameterError(what, remedy=_other_files(path))
     return path, function or None
 
 
 def _other_files(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"there is no folder {str(folder)!r} either"
-    pattern = f"{glob.escape(path.name.removesuffix('.py'))}.py"
-    below = [one for depth in range(_FOLDERS_DEEP + 1) for one in sorted(folder.glob("*/" * depth + pattern))]
-    seen = [str(one) for one in below if not any(part.startswith(".") for part in one.relative_to(folder).parts)]
-    if seen:
-        return f"did you mean {' or '.join(map(repr, seen[:_SHOWN_FILES]))}?"
-    beside = sorted(str(one) for one in folder.glob("*.py"))
-    return nearest(str(path), beside) if beside else _files_of(folder)
-
-
-def _files_of(folder: Path) -> str:
-    files = sorted(str(one) for one in folder.glob("*.py") if one.name != "__init__.py")
+    """Return a sentence that names files which may be meant: those of a name further below, else the nearest."""
+    folder = path if path.is_dir() else path.parent
+    patterns = ("*/" * depth + "*.py" for depth in range(_FOLDERS_DEEP + 1))
+    below = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.name != "__init__.py"]
+    files = [file for file in below if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     if not files:
         return f"no Python file is in {str(folder.resolve())!r}; name the file that declares the workflow"
-    return f"there are: {', '.join(files[:_SHOWN_FILES])}" + (", ..." if len(files) > _SHOWN_FILES else "")
+    named = [repr(str(file)) for file in files if file.stem == path.stem]
+    return f"did you mean {' or '.join(named)}?" if named else nearest(str(path), map(str, files))
 
 
 def load_file(path: Path, text: str | None = None) -> ModuleType:
@@ -224,10 +218,6 @@ def build_recorded(path: Path, text: str, name: str, parameters: Mapping[str, An
 # What `--set NAME=VALUE` says
 
 
-class UnsettableError(Exception):
-    """No text stands for a value of a type."""
-
-
 def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of a workflow's function; of several values of one parameter the last counts. Raises
     ParameterError for a parameter that it does not take, one without a value, or a value of the wrong type."""
@@ -250,21 +240,27 @@ def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
+    """Return text as the first type of a parameter that it fits. Raises ParameterError if it fits none."""
     kinds = _kinds(parameter, factory)
-    takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
-    try:
-        return _first_that_fits(kinds, text)
-    except ValueError:
-        raise ParameterError(
-            f"{takes}, and {text!r} is not one", where=location_of(factory),
-            remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
-        ) from None
-    except UnsettableError:
-        raise ParameterError(
-            f"{takes}, which cannot be set on the command line", where=location_of(factory), exists="what can be: int, "
-            "float, bool, str, Path, date, Literal, and list or tuple of these, such as list[int]",
-            remedy="annotate it as one of these, or change its default in the file",
-        ) from None
+    if NoneType in kinds and text.lower() in ("none", "null"):
+        return None
+    items = [item.strip() for item in text.split(",")] if text.strip() else []
+    for kind, value in product(kinds, (text, items)):
+        with suppress(MsgspecError, TypeError, NotImplementedError):  # the last two: no text is of this type
+            return convert(value, kind, strict=False, dec_hook=_path)
+    raise ParameterError(
+        f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}, and {text!r} is not one",
+        where=location_of(factory), exists="what can be set on the command line: int, float, bool, str, Path, date, "
+        "Enum, Literal, and list or tuple of these, such as list[int]",
+        remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
+    )
+
+
+def _path(kind: type, value: Any) -> Path:
+    """Return a value as the type that `msgspec.convert` does not know, if that is `Path`."""
+    if kind is not Path or not isinstance(value, str):
+        raise NotImplementedError
+    return Path(value)
 
 
 _FOR_THE_CHECKER: Mapping[str, Any] = {
@@ -287,7 +283,12 @@ def _kinds(parameter: inspect.Parameter, factory: Factory) -> list[Any]:
     return by_default if Any in hints or parameter.empty in hints else hints
 
 
+_SIMPLE = (bool, int, float, Path, str)
+"""Types of which a default may be a subclass, as a float of NumPy is; what is True is an int, too."""
+
+
 def _kind_of(default: Any) -> Any:
+    """Return the type that a parameter without an annotation takes."""
     if isinstance(default, Enum):
         return type(default)
     if isinstance(default, list | tuple):
@@ -296,55 +297,7 @@ def _kind_of(default: Any) -> Any:
             return type(default)
         kinds = reduce(operator.or_, inside)
         return GenericAlias(tuple, (kinds, ...)) if isinstance(default, tuple) else GenericAlias(list, (kinds,))
-    return next((kind for kind in _CONVERSIONS if isinstance(default, kind)), type(default))
-
-
-def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
-    """Return text as the first of these types that it fits. Raises ValueError if it is of none of them, and
-    UnsettableError if no text is."""
-    is_settable = False
-    for kind in sorted(kinds, key=lambda kind: kind is not NoneType):  # where nothing is a value, `none` says so
-        try:
-            return _converted(kind, text)
-        except (ValueError, LookupError):
-            is_settable = is_settable or kind is not NoneType
-        except UnsettableError:
-            continue
-    raise ValueError(text) if is_settable else UnsettableError
-
-
-def _converted(kind: Any, text: str) -> Any:
-    origin, inside = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        for value in inside:
-            if text == value or (not isinstance(value, str) and text.lower() == str(value).lower()):
-                return value
-        raise ValueError(text)
-    if origin in (Union, UnionType):
-        return _first_that_fits(inside, text)
-    if origin in _ROWS:
-        items = [one for one in inside if one is not ...]
-        if any(get_origin(one) in _ROWS for one in items):
-            raise UnsettableError
-        texts = [one.strip() for one in text.split(",")] if text.strip() else []
-        is_open = origin is not tuple or inside[1:] == (...,)
-        each = items * len(texts) if is_open else items
-        return _ROWS[origin]([_converted(item, one) for item, one in zip(each, texts, strict=True)])
-    if not isinstance(kind, type) or kind not in _CONVERSIONS:
-        raise UnsettableError
-    return _CONVERSIONS[kind](text)
-
-
-_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-_CONVERSIONS: Mapping[type, Callable[[str], Any]] = {
-    bool: lambda text: _TRUTHS[text.lower()], int: int, float: float, Path: Path,
-    datetime.datetime: datetime.datetime.fromisoformat, datetime.date: datetime.date.fromisoformat, str: str,
-    NoneType: lambda text: {"none": None, "null": None}[text.lower()],
-}
-"""A type before those that it is one of: what is True is an int, too."""
-
-_ROWS: Mapping[Any, Callable[[Sequence[Any]], Any]] = {list: list, tuple: tuple, Sequence: tuple}
+    return next((kind for kind in _SIMPLE if isinstance(default, kind)), type(default))
 
 
 def _shown(kind: Any) -> str:

@@ -9,15 +9,15 @@ import importlib
 import json
 import os
 import pkgutil
-import selectors
 import signal
 import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from select import select
 from typing import Any
 
 from helix_spark.cli.process_state import fixed_state, take_over
@@ -90,10 +90,10 @@ class Loaded:
         """Return whether all of it is on disk as it was loaded."""
         return all(_stamp(file) == stamp for file, stamp in self.files.items())
 
-    def why_unfit(self, asked: Mapping[str, Any]) -> str:
+    def why_unfit(self, state: Mapping[str, Any]) -> str:
         """Return why a command cannot go on from it, in words; empty if it can."""
-        given = asked["given"]
-        if name := next((name for name, one in self.fixed.items() if asked["fixed"].get(name) != one), ""):
+        given = state["given"]
+        if name := next((name for name, one in self.fixed.items() if state["fixed"].get(name) != one), ""):
             return f"the {name} of the command is another"
         theirs = counting_variables(given["environ"])
         if differing := sorted(one for one in theirs.keys() | self.environ.keys()
@@ -101,7 +101,7 @@ class Loaded:
             return f"the variable {differing[0]} is another"
         if given["environ"].get("PYTHONHASHSEED", "random") not in ("random", "0"):
             return "Python's hash seed is another"
-        if further := set(asked["loaded"]) - self.names - sys.stdlib_module_names - {"__main__"}:
+        if further := set(state["loaded"]) - self.names - sys.stdlib_module_names - {"__main__"}:
             return f"{min(further)} is loaded in the command's process"
         return next((f"{name} in {folder} has the name of what is loaded" for folder, name in self._hidden(given)), "")
 
@@ -135,154 +135,127 @@ def _is_loaded_from(name: str, path: Path) -> bool:
     return file == path.resolve() or path.resolve() in file.parents
 
 
-@dataclass(eq=False)
-class _Run:
-    """A command that a forked process runs."""
+@dataclass(frozen=True)
+class _Command:
+    """A command that is to be run here: its connection, what its process has, and that process's descriptors."""
 
-    pid: int
     line: Line
-    ended: int
+    state: Mapping[str, Any]
+    descriptors: Sequence[int]
+
+    def close(self) -> None:
+        self.line.close()
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
-@dataclass(eq=False)
 class ForkServer:
-    """Forks a process for each command that asks for one, until its keeper ends.
+    """Forks a process for each command that asks for one, until its keeper ends, or what was loaded is another one."""
 
-    Attributes:
-        door: the socket at which commands ask.
-        keeper: the end of a connection that is open as long as the keeper lives.
-    """
-
-    door: Path
-    keeper: int
-    loaded: Loaded = field(default_factory=Loaded.now)
-    _runs: set[_Run] = field(default_factory=set)
-    _events: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    _is_over: bool = False
-
-    def __post_init__(self) -> None:
-        self._listening = MeetingPoint.listen(self.door)
-        self._found_by = _stamp(self.door)[0]
+    def __init__(self, door: Path, keeper: int) -> None:
+        """Listen at a socket. `keeper` is the end of a connection that is open as long as the keeper lives."""
+        self._door, self._keeper, self._loaded = door, keeper, Loaded.now()
+        self._listening = MeetingPoint.listen(door)
+        self._inode = _stamp(door)[0]
 
     def serve(self) -> Callable[[], None] | None:
-        """Serve until it is over. In a forked process, return what it has to do."""
-        self._events.register(self._listening, selectors.EVENT_READ, self._accept)
-        self._events.register(self.keeper, selectors.EVENT_READ, self._end)
+        """Serve until the end. In a forked process, return what it has to do."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
         with suppress(ConnectionError):
-            os.write(self.keeper, b"+")
-        while self._runs or not self._is_over:
-            for key, _ in self._events.select():
-                forked: Callable[[], None] | None = key.data()
-                if forked is not None:
-                    return forked
+            os.write(self._keeper, b"+")
+        watched: list[Any] = [self._listening, self._keeper]
+        while self._keeper not in select(watched, [], [])[0] and self._loaded.is_current():
+            if (command := self._accept()) is None:
+                continue
+            if _fork(command.line) == 0:
+                self._close()
+                return _supervise(command)
+            command.close()
+            with suppress(OSError):
+                os.utime(self._door)  # its keeper looks when it was last of use
+        if _stamp(self._door)[0] == self._inode:  # else it is another server's by now
+            self._door.unlink()
+        self._close()
         return None
 
-    def _end(self) -> None:
-        """Take no more commands; what runs goes on to its end."""
-        if not self._is_over:
-            self._is_over = True
-            self._events.unregister(self.keeper)
-            self._events.unregister(self._listening)
-            os.close(self.keeper)
-            self._listening.close()
-            if _stamp(self.door)[0] == self._found_by:  # else it is another one's by now
-                self.door.unlink()
+    def _close(self) -> None:
+        self._listening.close()
+        os.close(self._keeper)
 
-    def _accept(self) -> Callable[[], None] | None:
-        connected, _ = self._listening.accept()
-        line, descriptors = Line(connected), list[int]()
-        pid = -1
-        with suppress(OSError, ValueError, KeyError, TypeError):  # who asks has gone, or is no command of this version
+    def _accept(self) -> _Command | None:
+        """Return the next command, if it may go on from here, and still wants that."""
+        line, descriptors = Line(self._listening.accept()[0]), list[int]()
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it has gone, or is no command of this version
             if line.is_ours():
                 descriptors += line.receive_descriptors(_TO_SAY)
-                asked = line.receive(_TO_SAY) or {}
-                if self._takes(asked, line, descriptors):
-                    pid = self._fork(line)
-        if pid == 0:
-            self._leave()
-            line.close()
-            return lambda: _go_on(asked, descriptors)
-        for one in descriptors:
-            os.close(one)
-        if pid < 0:
-            line.close()
+                state = line.receive(_TO_SAY) or {}
+                if len(descriptors) == len(state["numbers"]) + 1 and self._takes(state, line):
+                    return _Command(line, state, descriptors)
+        _Command(line, {}, descriptors).close()
         return None
 
-    def _takes(self, asked: Mapping[str, Any], line: Line, descriptors: Sequence[int]) -> bool:
-        """Return whether a command may go on from here, and still wants that."""
-        if len(descriptors) != len(asked["numbers"]) + 1:
-            return False
-        if not self.loaded.is_current():
-            self._end()
-            return False
-        if why := self.loaded.why_unfit(asked):
+    def _takes(self, state: Mapping[str, Any], line: Line) -> bool:
+        if why := self._loaded.why_unfit(state):
             print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
             return False
         line.send({"fits": True})
         return line.receive(_TO_SAY) is not None  # None: it did not wait so long, and runs by itself
 
-    def _fork(self, line: Line) -> int:
-        """Fork a process for a command. Return 0 in the forked one."""
-        try:
-            pid = os.fork()
-        except OSError:
-            line.send({"pid": 0})
-            raise
-        if pid == 0:
-            return 0
-        with suppress(OSError):  # it has done so itself
-            os.setpgid(pid, pid)
-        run = _Run(pid, line, os.pidfd_open(pid))
-        self._runs.add(run)
-        self._events.register(run.ended, selectors.EVENT_READ, lambda: self._reap(run))
-        self._events.register(line, selectors.EVENT_READ, lambda: self._end_run(run))
-        with suppress(OSError):  # it was killed just now, which ends the run
-            os.utime(self.door)  # its keeper looks when it was last of use
-            line.send({"pid": pid})
-        return pid
 
-    def _leave(self) -> None:
-        """Let go of what is the parent's, in a forked process."""
-        os.setpgid(0, 0)
-        self._events.close()
-        self._listening.close()
-        os.close(self.keeper)
-        for run in self._runs:
-            run.line.close()
-            os.close(run.ended)
-
-    def _end_run(self, run: _Run) -> None:
-        """End what runs a command whose own process was killed."""
-        self._events.unregister(run.line)
-        with suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-
-    def _reap(self, run: _Run) -> None:
-        _, status = os.waitpid(run.pid, 0)
+def _fork(line: Line) -> int:
+    """Fork a process for a command as `os.fork` does. Return -1 where that fails, and tell the command."""
+    try:
+        return os.fork()
+    except OSError:
         with suppress(OSError):
-            run.line.send({"status": status})
-        self._events.unregister(run.ended)
-        with suppress(KeyError):
-            self._events.unregister(run.line)
-        os.close(run.ended)
-        run.line.close()
-        self._runs.discard(run)
+            line.send({"pid": 0})
+        return -1
 
 
-def _go_on(asked: Mapping[str, Any], descriptors: list[int]) -> None:
+def _supervise(command: _Command) -> Callable[[], None]:
+    """Fork the process that runs a command, report how it ended, and end. In the forked process, return what it has to
+    do."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = _fork(command.line)
+    if pid == 0:
+        os.setpgid(0, 0)
+        command.line.close()
+        return lambda: _go_on(command.state, command.descriptors)
+    for descriptor in command.descriptors:
+        os.close(descriptor)
+    if pid > 0:
+        _report_end(command.line, pid)
+    os._exit(0)
+
+
+def _report_end(line: Line, pid: int) -> None:
+    """Tell a command which process runs it, and how that ended. Kill that once the command's own process is gone."""
+    with suppress(OSError):  # it has done so itself
+        os.setpgid(pid, pid)
+    watched: list[Any] = [line, ended := os.pidfd_open(pid)]
+    with suppress(OSError):
+        line.send({"pid": pid})
+    if ended not in select(watched, [], [])[0]:
+        os.killpg(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    with suppress(OSError):
+        line.send({"status": status})
+
+
+def _go_on(state: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Run a command in this process, which was forked for it."""
     from helix_spark.cli.main import helix
 
     folder, *others = descriptors
     os.fchdir(folder)
     os.close(folder)
-    take_over(asked["given"], asked["numbers"], others)
+    take_over(state["given"], state["numbers"], others)
     importlib.invalidate_caches()
     os.environ["PYTHONHASHSEED"] = "0"
     for shared in SHARED.values():
         if shared.name != "random" and is_loaded(shared.name):  # which does so itself when a process is forked
             shared.seed(shared.module, int.from_bytes(os.urandom(4), "big"))
-    helix(obj=asked["given"]["start"])
+    helix(obj=state["given"]["start"])
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ def note_loads() -> None:
     look: Any = SourceFileLoader.path_stats
 
     def path_stats(self: Any, path: str) -> Any:
-        found = look(self, path)
-        _loaded[path], _files[self.name] = (found["mtime"], found["size"]), path
-        return found
+        status = look(self, path)
+        _loaded[path], _files[self.name] = (status["mtime"], status["size"]), path
+        return status
 
     SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]  # replaced on purpose
 

@@ -136,13 +136,10 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
         chosen: Factory = (lambda: named) if isinstance(named, Workflow) else named
         return chosen
     choice, silent = _factories(module)
-    found = choice.get(path.stem)
-    if found is None and len(choice) == 1:
-        found = next(iter(choice.values()))
-    if found is None and not choice:
-        found = silent.get(path.stem)
-    if found is not None:
-        return found
+    only = next(iter(choice.values())) if len(choice) == 1 else None
+    factory = choice.get(path.stem, only) if choice else silent.get(path.stem)
+    if factory is not None:
+        return factory
     if choice:
         raise ParameterError(
             f"{path} declares several workflows", exists=f"there are: {', '.join(sorted(choice))}",

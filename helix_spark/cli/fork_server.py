@@ -54,10 +54,10 @@ def load() -> None:
 
 def _stamp(path: Path) -> tuple[int, int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0, 0
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ class Loaded:
         targets = (Path(word.rpartition(":")[0] if ".py:" in word else word) for word in given["argv"][1:])
         folders = [*map(Path, given["path"]), *(one.parent for one in targets if one.suffix == ".py")]
         for folder in {one.resolve(): one for one in folders}:
-            for found in [] if folder in self.files else _listed(folder):
-                name = found.name.partition(".")[0]
-                is_module = found.suffix in (".py", ".pyc", ".so") or (found / "__init__.py").exists()
-                if name in self.names and is_module and not _is_loaded_from(name, found):
-                    yield folder, found.name
+            for path in [] if folder in self.files else _listed(folder):
+                name = path.name.partition(".")[0]
+                is_module = path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").exists()
+                if name in self.names and is_module and not _is_loaded_from(name, path):
+                    yield folder, path.name
 
 
 def _installed() -> set[Path]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +18,13 @@ from helix_spark.cli.catalog_commands import catalog_commands
 from helix_spark.cli.options import CommandSettings
 from helix_spark.cli.output_files import checkout, export, history
 from helix_spark.cli.process_state import process_start
-from helix_spark.cli.server_commands import server
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.loaded_sources import is_loading
-from helix_spark.sizes import format_seconds
+from helix_spark.sizes import format_seconds, format_size
 
 if TYPE_CHECKING:
     from helix_spark.cli.author_file import Factory
@@ -120,6 +121,48 @@ def watch(work: Work, place: CommandSettings) -> None:
         watch_program(work, place)
 
 
+@click.group()
+def server() -> None:
+    """The Spark servers that stay between runs: one a folder, two at most."""
+
+
+@options.command(options.json_wanted)
+def status(as_json: bool) -> None:
+    """Say which servers stay, for which folders, since when, and how much memory each holds."""
+    from helix_spark.engine.server.kept_servers import status_of
+    from helix_spark.engine.server.meeting import MeetingPoint
+
+    found = [one for point in MeetingPoint.all() if (one := status_of(point)) is not None]
+    options.print_found(as_json, lambda: found, lambda: say("\n".join(map(_server_text, found)) or "no server stays"))
+
+
+@options.command(click.option("--all", "everywhere", is_flag=True, help="Those of all folders."))
+def stop(everywhere: bool) -> None:
+    """End the server of this folder. A run that uses it goes on with another one."""
+    from helix_spark.engine.server.kept_servers import stop_server
+    from helix_spark.engine.server.meeting import MeetingPoint
+
+    points = MeetingPoint.all() if everywhere else [MeetingPoint.of(str(Path.cwd()))]
+    ended = sum(map(stop_server, points))
+    say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))
+
+
+def _server_text(found: dict[str, Any]) -> str:
+    """Return a line about a server, by what its keeper says of it."""
+    runs, minutes = found["runs"], (time.time() - found["started"]) / 60
+    if not found.get("spark", True):  # an earlier version does not say
+        does = f"without Spark yet, idle for {format_seconds(found['idle_seconds'])} s"
+    elif not found["ready"]:
+        does = "is being started"
+    elif runs:
+        does = f"is used by process {', '.join(map(str, runs))}"
+    else:
+        does = f"idle for {format_seconds(found['idle_seconds'])} s"
+    size = format_size(found["bytes"])
+    tables = f", {found['rows']} tables of it in {format_size(found['rows_bytes'])}" if found["rows"] else ""
+    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory{tables}; log {found['log']}"
+
+
 def _audit_text(found: Audit, what: str) -> str:
     lines = []
     for one in found.results:
@@ -160,6 +203,8 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
+server.add_command(status)
+server.add_command(stop)
 for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, history, ui, server):
     helix.add_command(_command)
 

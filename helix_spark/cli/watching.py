@@ -206,11 +206,11 @@ _RARER, _LONGEST_POLL = 20, 1.0
 
 def texts_of(files: Iterable[Path]) -> dict[Path, str]:
     """Return what is in each file; one that is not there, or is no text, has none."""
-    found = {}
+    texts = {}
     for file in files:
         with suppress(OSError, UnicodeDecodeError):  # an editor may be replacing it
-            found[file] = file.read_text(encoding="utf-8")
-    return found
+            texts[file] = file.read_text(encoding="utf-8")
+    return texts
 
 
 def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, UnknownDataError, is_listed_at_once
+from helix_spark.answers.plan_data import FILE_FORMATS, UnknownDataError, is_listed_at_once
 from helix_spark.answers.questions import PROGRAM_FORMAT, AnsweredQuestion, Question, Signer, read_key
 from helix_spark.answers.sent_requests import handle_in, rpc_error
 from helix_spark.answers.session_state import Binding
@@ -23,6 +24,7 @@ from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_ways import is_outer
 from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
+from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import caller
@@ -120,21 +122,19 @@ class Analyses:
         return None if said is None else said[0]
 
     def _ask(self, frame: Any, step: FrameStep, identity: str) -> Any | None:
-        """Return the recorded answer to the same question in other words; else the server's."""
+        """Return the server's answer, which is to be recorded."""
+        if self.ask is None:
+            return None
         started, request = time.perf_counter(), schema_request(frame)
-        asked = Question(identity, identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
-        in_words = asked if step.chance else self.signer.question("analysis", request.schema)
-        said = None if in_words.chance else self._recorded(in_words.identity)
-        if said is None and self.ask is not None:
-            try:
-                said = self.ask(in_words, request)
-            except rpc_error() as error:
-                frame._session.client._handle_error(error)  # which raises what pyspark makes of it
-        if said is not None and not step.chance:
+        question = Question(identity, identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
+        try:
+            said = self.ask(question, request)
+        except rpc_error() as error:
+            frame._session.client._handle_error(error)  # which raises what pyspark makes of it
+        if not step.chance:
             with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
                 text, seconds = text_of_answer(_SCHEMA, [said]), time.perf_counter() - started
-                new = (asked,) if in_words.chance else (asked, in_words)
-                self._new += (AnsweredQuestion(one, caller(), seconds, started, True, text) for one in new)
+                self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
         return said
 
     def note_frame(self, frame: Any) -> FrameStep:
@@ -166,7 +166,7 @@ class Analyses:
     def _note(self, plan: Any, relation: Any) -> None:
         parts: list[Any] = list(messages(relation))
         number = plan._plan_id
-        binding, reads, chance = self._bound(parts, number)
+        binding, versions, chance = self._bound(parts)
         inputs = [self._steps[one.common.plan_id] for one in parts if _is_hole(one)]
         for one in parts:
             if sort_of(one) == "Relation" and not _is_hole(one) and one.common.HasField("plan_id"):
@@ -175,7 +175,7 @@ class Analyses:
         if names and binding.unknown:
             chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
         self._steps[number] = FrameStep(
-            number, weakref.ref(plan), self._identity(relation, binding, names, reads),
+            number, weakref.ref(plan), self._identity(relation, binding, names, versions),
             tuple(dict.fromkeys((*chance, *(why for one in inputs for why in one.chance)))), names,
             frozenset(handle for one in parts if (handle := handle_in(one)) is not None).union(
                 *(one.handles for one in inputs)
@@ -193,7 +193,7 @@ class Analyses:
             for one in parts
         )
 
-    def _bound(self, parts: Iterable[Any], number: int) -> tuple[Binding, list[str], list[str]]:
+    def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
         """Return what names mean now, with the versions of the files that a step reads; the versions of all that it
         reads; and why one is unknown."""
         binding, chance = self.signer.state.now, list[str]()
@@ -202,39 +202,31 @@ class Analyses:
         for one in parts:
             try:
                 reads = tuple(self.signer.data_of(one, binding, lambda _: None))
-            except MissingDataError:
-                versions.append("missing")
-                continue
             except UnknownDataError as error:
                 chance.append(str(error))
                 continue
             versions += (read.identity.digest for read in reads)
             if reads and all(map(is_listed_at_once, reads)):
                 data[read_key(one)] = reads
-        return (replace(binding, data=data, step=number) if data else binding), versions, chance
+        return (replace(binding, data=data) if data else binding), versions, chance
 
-    def _identity(self, relation: Any, binding: Binding, names: frozenset[str], reads: list[str]) -> str:
+    def _identity(self, relation: Any, binding: Binding, names: frozenset[str], versions: list[str]) -> str:
+        """Return the identity of a step, of which its inputs are parts by theirs. Of Python code the type counts, and
+        not what it gives."""
         own = deepcopy(relation)
         refers: list[str] = []
         for part in messages(own):
-            match sort_of(part):
-                case "Relation":
-                    step = self._steps.get(part.common.plan_id)
-                    refers.append("" if step is None else step.identity)
-                    part.ClearField("common")
-                case "Expression":
-                    part.ClearField("common")
-                case "PythonUDF" | "PythonUDTF":
-                    part.ClearField("command")  # its type counts, and not what it gives
-            if (number := plan_named(part)) is not None:
+            if sort_of(part) == "Read.DataSource":
+                self.signer.name_source(part)
+            number = part.common.plan_id if _is_hole(part) else plan_named(part)
+            if number is not None:
                 step = self._steps.get(number)
                 refers.append("unknown" if step is None else step.identity)
-                part.plan_id = 0
         views = (self.signer.question("rows", binding.views[name].shows) for name in names if name in binding.views)
         return digest(
-            own.SerializeToString(deterministic=True), *refers, *sorted(one.identity for one in views),
+            identity_of(own, defaultdict(str)), *refers, *sorted(one.identity for one in views),
             *sorted(binding.functions[name] for name in names if name in binding.functions),
-            *reads, binding.settings_identity(of_analysis=True),
+            *versions, binding.settings_identity(of_analysis=True),
         )
 
 

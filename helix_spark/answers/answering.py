@@ -363,8 +363,6 @@ class Answerer:
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
         )
-        if why and question.relisted:
-            self.served.tell(f"{who.call or who.function}: {why}; a classic session lists them when the table is built")
         if why:
             self.signer.doubtful.add(question.handle)
         answer = None

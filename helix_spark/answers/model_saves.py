@@ -55,7 +55,6 @@ def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
         chance=tuple(why for one in questions for why in one.chance),
         reads=tuple(read for one in questions for read in one.reads),
         code=tuple(dict.fromkeys(code for one in questions for code in one.code)),
-        relisted=tuple(read for one in questions for read in one.relisted),
     )
     return [*questions[:-1], whole]
 

@@ -33,10 +33,6 @@ class UnknownDataError(Exception):
     """The version of data that is read is unknown. The text says why, as the end of a sentence about the program."""
 
 
-class MissingDataError(UnknownDataError):
-    """There is nothing at any of the paths that are read."""
-
-
 @dataclass(slots=True)
 class DataVersions:
     """The versions of data, each looked at once unless it changes.
@@ -114,8 +110,7 @@ class DataVersions:
                     return before
                 found = SignedData(source, identify(source))
             except (HelixError, OSError) as error:
-                kind = MissingDataError if _is_missing(source) else UnknownDataError
-                raise kind(f"reads {place_of(source)}, which cannot be read ({error})") from error
+                raise UnknownDataError(f"reads {place_of(source)}, which cannot be read ({error})") from error
             self._known[source] = found
             return found
 
@@ -161,11 +156,6 @@ def may_overlap(read: SignedData, place: Path) -> bool:
 
 def _untold(path: str, why: str) -> UnknownDataError:
     return UnknownDataError(f"reads {path}, whose version nobody tells: {why}")
-
-
-def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:
-    paths = (source.path,) if isinstance(source, DeltaSource) else source.paths
-    return not any(is_in_s3(path) or set("*?[{") & set(path) or Path(path).exists() for path in paths)
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:

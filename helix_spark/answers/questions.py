@@ -52,7 +52,6 @@ class Question:
         handles: ids of models and checkpoints in it, in order.
         reads: the data that it reads.
         code: the Python functions in it by their code, each with the identity of what it is known to read.
-        relisted: data that changed after the step that reads it was built, as it was then; each with that step's id.
     """
 
     identity: str
@@ -63,7 +62,6 @@ class Question:
     handles: tuple[str, ...] = ()
     reads: tuple[SignedData, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
-    relisted: tuple[tuple[int, SignedData], ...] = ()
 
     @property
     def handle(self) -> str:
@@ -162,7 +160,7 @@ class Signer:
         )
         return Question(
             digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
-            tuple(found.reads), tuple(dict.fromkeys(found.sent)), tuple(found.relisted),
+            tuple(found.reads), tuple(dict.fromkeys(found.sent)),
         )
 
     def _bound(self, message: Any, binding: Binding) -> Iterator[tuple[Any, Binding]]:
@@ -203,7 +201,6 @@ class Signer:
         found.chance += shown.chance
         found.reads += shown.reads
         found.sent += shown.code
-        found.relisted += shown.relisted
         if binding.unknown:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
@@ -231,7 +228,7 @@ class Signer:
                     self._send(code.digest, found)
                 found.chance += code.chance
             case "Read.DataSource":
-                self._name_source(one)
+                self.name_source(one)
             case "Catalog":
                 found.chance.append("asks the session's catalog")
             case "google.protobuf.Any":
@@ -244,7 +241,7 @@ class Signer:
                 if asks_tables(one.expression):
                     found.chance.append("has a query inside an expression in SQL")
 
-    def _name_source(self, source: Any) -> None:
+    def name_source(self, source: Any) -> None:
         """Name what is read in one way: a path is the same from its root and from the program's folder, and a csv file
         has no header unless somebody says so."""
         places = [on_this_machine(path, self.data.folder) for path in source.paths]
@@ -258,13 +255,12 @@ class Signer:
 
     def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[SignedData]:
         listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
-        if not (changed := [read for read in listed if read.changed() is not None]) and listed:
-            yield from listed
-            return
-        for read in changed:  # a table reads files as they are, but those that there were when it was built
-            found.means.append((read.shown, read.identity.digest))
-            found.relisted.append((binding.step, read))
-        yield from self.data_of(one, binding, lambda name: self._view(name, binding, found))
+        # A table reads files as they are, but those that there were when it was built.
+        found.chance += (
+            f"reads {read.shown}, which was changed after a table of it was built"
+            for read in listed if read.changed() is not None
+        )
+        yield from listed or self.data_of(one, binding, lambda name: self._view(name, binding, found))
 
     def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
         """The data that a message reads, as it is now; `show` is called with the name of each view that it reads
@@ -302,7 +298,6 @@ class _Found:
     reads: list[SignedData] = field(default_factory=list)
     means: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
-    relisted: list[tuple[int, SignedData]] = field(default_factory=list)
 
     def meanings(self) -> Iterator[str]:
         """Return what names mean; each once, unless one means several things in several places."""

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 import helix_spark.plans.connect_proto as pb
@@ -74,7 +75,6 @@ class ServedSession:
     models: ServedModels = field(init=False)
     _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
-    _listed: set[int] = field(default_factory=set)
     analysed: dict[int, Any] = field(default_factory=dict)
     _held: list[SignedData] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
@@ -224,13 +224,15 @@ class ServedSession:
         with suppress(rpc_error()):  # what Spark refuses now it refuses later, too
             self.send(request)
             self.analysed[number] = _named(f"global_temp.{name}", number, relation)
-            self._note_listed(number)
+            self._check_files(number)
 
-    def _note_listed(self, number: int) -> None:
+    def _check_files(self, number: int) -> None:
+        """Say which files of a step, whose files Spark has just listed, changed since the step was built."""
         binding = self.signer.bindings.get(number)
-        listed = () if binding is None else binding.data.values()
-        if all(read.changed() is None for reads in listed for read in reads):
-            self._listed.add(number)
+        for read in () if binding is None else chain.from_iterable(binding.data.values()):
+            if read.changed() is not None:
+                self.tell(f"{read.shown} was changed after a table of it was built and before Spark listed its files; "
+                          "a classic session lists them when the table is built")
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Keep the tables in a request that the program persists on the server, as they are stored where they are.
@@ -331,9 +333,6 @@ class ServedSession:
     def changed_data(self, question: Question) -> str:
         """Return what was done to the data that an answer is made of, in words; empty if nothing was. Persisted tables
         are of the data that there was then."""
-        for number, read in question.relisted:
-            if number not in self._listed:
-                return f"{read.shown} was changed after a table of it was built and before Spark listed its files"
         reads = (*question.reads, *self._held)
         return next((f"{one.shown} was changed: {how}" for one in reads if (how := one.changed()) is not None), "")
 
@@ -359,7 +358,7 @@ class ServedSession:
             asking = ours(pb.AnalyzePlanRequest, self.like)
             asking.schema.plan.root.CopyFrom(one)
             self.stub().AnalyzePlan(asking)
-            self._note_listed(number)
+            self._check_files(number)
 
 
 def _named(name: str, number: int, relation: Any) -> Any:

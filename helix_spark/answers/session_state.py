@@ -35,7 +35,6 @@ class Binding:
         code: of these functions, by the same names.
         unknown: what was done to the session before that nobody follows, in words; empty if nothing was.
         data: the versions of the files that one step reads, by the message that reads them.
-        step: the plan id of that step.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +43,6 @@ class Binding:
     code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unknown: str = ""
     data: Mapping[bytes, tuple[SignedData, ...]] = field(default_factory=dict)
-    step: int = -1
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:
         """The identity of what the program set; of an analysis, without settings that count when a plan runs."""

@@ -63,6 +63,7 @@ class Answerer:
             audit writes are left out, and what else lasts raises NotAuditedError.
         asked: what was asked so far, in the order of the answers.
         following: is told how far the run is.
+        note: is called with each question before it is looked up.
     """
 
     answers_here: ClassVar[bool] = True
@@ -75,6 +76,7 @@ class Answerer:
     mode: Mode = "run"
     asked: list[AnsweredQuestion] = field(default_factory=list)
     following: Following = lambda *_: None
+    note: Callable[[Question], None] = lambda _: None
     served: ServedSession = field(init=False)
     commands: SessionCommands = field(init=False)
     analyses: Analyses = field(init=False)
@@ -307,7 +309,7 @@ class Answerer:
         question = self.signer.question(sort, asked_of(request))
         if question.chance:
             return self._asked_live(self._another(question), request, question.chance[0])
-        self.record.meet(question, self.signer)
+        self.note(question)
         with self.served.turn(question.identity):
             known = self._answers.get(question.identity) or self._recorded_as(question.identity, form_of(question))
             if known is not None:

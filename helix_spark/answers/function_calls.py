@@ -291,10 +291,12 @@ def begin(
         around, SessionState(Binding(views=views)), DataVersions(), watched=_OfNodes(lambda _: "", watched=False),
         over_layout=False,
     )
-    known = record if record is not None and given.signatures else ScriptTerms()
+    terms = record if record is not None and given.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"
-    answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
-    return FunctionCall(given, answerer, known)
+    answerer = Answerer(
+        signer, terms.record, server, dict(given.settings), mode=mode, note=lambda one: terms.note(one, signer)
+    )
+    return FunctionCall(given, answerer, terms)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:

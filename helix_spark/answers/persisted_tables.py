@@ -12,9 +12,8 @@ from typing import Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ml_command, ours
-from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
-from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
+from helix_spark.answers.stored_tables import may_stand_in
+from helix_spark.plans.plan_messages import parts_of, sort_of
 from helix_spark.plans.program_client import Caller
 
 MOST_HELD_BACK = 4
@@ -30,8 +29,9 @@ class PersistedTable:
         caller: where the program says so.
         made_of: of one that fits share, the program's table.
         question: which result it is, once it is needed; None of one that fits share.
-        stored: as it was stored, while that stands in for it; None where it is computed.
-        held: the name by which the server knows its rows, which an earlier run left in memory, while they stand in.
+        substitute: the relation that reads what an earlier run left of it, in its place; None where it is computed.
+        is_exact: whether the columns of that say as the table's own which may be null.
+        in_memory: whether the server has these rows in memory.
         is_registered: whether the server knows that it is to be kept.
         started, seconds: of the question for which it was computed, as `time.perf_counter()` has it; 0.0 before.
         given_up: whether the program wants it no more.
@@ -43,8 +43,9 @@ class PersistedTable:
     caller: Caller
     made_of: PersistedTable | None = None
     question: Question | None = None
-    stored: CheckedTable | None = None
-    held: str = ""
+    substitute: Any = None
+    is_exact: bool = True
+    in_memory: bool = False
     is_registered: bool = False
     started: float = 0.0
     seconds: float = 0.0
@@ -65,27 +66,17 @@ class PersistedTable:
     @property
     def is_reused(self) -> bool:
         """Whether an earlier run's result stands in for it."""
-        return self.stored is not None or bool(self.held)
+        return self.substitute is not None
 
     def compute(self) -> None:
         """Compute the table: no earlier one takes its place any more."""
-        self.stored, self.held, self.is_registered = None, "", False
+        self.substitute, self.in_memory, self.is_registered = None, False, False
 
-    def stand_in(self) -> Any:
-        """Return the relation that takes its place, under the same id."""
-        if self.stored is not None:
-            return stand_in(self.relation, self.stored)
-        rows = pb.CachedRemoteRelation(relation_id=self.held)
-        return pb.Relation(common=self.relation.common, cached_remote_relation=rows)
-
-    def stands_in_for(self, what: Any) -> bool:
-        """Return whether what stands in for it has all that a message asks of it: rows that are written to files tell
+    def is_enough_for(self, what: Any) -> bool:
+        """Return whether the substitute has all that a message asks of the table: rows that are written to files tell
         which columns may be null."""
-        if self.held:
-            return may_stand_in(what, self.relation)
         writes = sort_of(what) == "Command" and what.HasField("write_operation")
-        exact = self.stored is not None and (not writes or is_exact(self.stored))
-        return exact and may_stand_in(what, self.relation)
+        return (self.is_exact or not writes) and may_stand_in(what, self.relation)
 
     @property
     def is_computed(self) -> bool:
@@ -122,7 +113,9 @@ class PersistedTables:
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
         for table in self:
-            table.is_registered, table.held = False, ""
+            table.is_registered = False
+            if table.in_memory:
+                table.compute()
             table.forgotten = table.forgotten or table.given_up
 
     def level(self, number: int) -> Any:
@@ -151,13 +144,10 @@ class PersistedTables:
                     continue
             waiting.extend(reversed(parts_of(one)))
 
-    def with_stored(self, request: Any) -> Any:
-        """Return a request that reads stored tables where they stand in for what made them."""
-        def find(number: int) -> Any:
-            table = self._tables.get(number)
-            return None if table is None or table.forgotten or not table.is_reused else table.stand_in()
-
-        return substituted(request, find)
+    def substitute_of(self, number: int) -> Any:
+        """Return the relation that takes the place of a table, by the id of its plan; None where none does."""
+        table = self._tables.get(number)
+        return None if table is None or table.forgotten else table.substitute
 
 
 @dataclass(slots=True)

@@ -3,16 +3,14 @@ of the nodes that they are. A script and a workflow that ask the same have one a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer, has_one_row
 from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, maker_of, ml_command, with_handles
-from helix_spark.answers.served_models import Record
-from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.answer_gate import with_identity
+from helix_spark.answers.served_models import NothingRecorded, Record
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -53,31 +51,29 @@ def origin_of_source(source: FileSource) -> ScriptOrigin | None:
 
 @dataclass(slots=True)
 class ScriptTerms:
-    """A record (`served_models.Record`) that knows each question of a call by a script's identity, too.
+    """The questions of a call in a script's words.
 
     Attributes:
-        record: of both; None if nothing is on record.
+        record: of these and of a script's.
         around: identity of versions and settings around a script.
         origins: of the call's inputs, by position, as far as they are known.
-        same: by the identity of a question of the call, that of a script's.
     """
 
-    record: Record | None = None
+    record: Record = field(default_factory=NothingRecorded)
     around: str = ""
     origins: Mapping[int, ScriptOrigin] = field(default_factory=dict)
-    same: dict[str, str] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
-    def meet(self, question: Question, signer: Signer) -> None:
-        """Note a question of the call."""
-        if not self.origins or question.chance or question.identity in self.same or not _is_shared(question):
+    def note(self, question: Question, signer: Signer) -> None:
+        """Let the record know a question of the call also by a script's identity, if a script can ask it."""
+        if not self.origins or question.chance or question.handle in self._handles or not _is_shared(question):
             return
         if (what := self.translated(question.what)) is None:
             return
-        asked = replace(signer, around=self.around).question(question.sort, what)
-        if not asked.chance:
-            self.same[question.identity] = asked.identity
-            self._handles[question.handle] = asked.handle
+        same = replace(signer, around=self.around).question(question.sort, what)
+        if not same.chance:
+            self.record.equate(question.identity, same.identity)
+            self._handles[question.handle] = same.handle
 
     def know_model(self, handle: str, place: int, number: int) -> None:
         """Note by which id a call knows a model that an input consists of."""
@@ -119,47 +115,6 @@ class ScriptTerms:
         """Return the origin of a table that a call built; None if no script can say it."""
         found = self.translated(plan)
         return None if found is None else ScriptOrigin(found)
-
-    # What the record has ---------------------------------------------------------------------------------------------
-
-    def identities(self, identity: str) -> Iterator[str]:
-        """The identity of a question of the call, and a script's where it has one."""
-        yield identity
-        if identity in self.same:
-            yield self.same[identity]
-
-    def _undoubted(self, identity: str) -> Iterator[tuple[Record, str]]:
-        """Yield the same, with the record; nothing where an audit found an answer under either to be another one."""
-        if self.record is not None and not self.doubt(identity):
-            for one in self.identities(identity):
-                yield self.record, one
-
-    def answer(self, identity: str) -> str | None:
-        for record, one in self._undoubted(identity):
-            if text := record.answer(one):
-                return with_identity(text, one, identity)
-        return None
-
-    def refuse(self, identity: str, why: str) -> None:
-        if self.record is not None:
-            for one in self.identities(identity):
-                self.record.refuse(one, why)
-
-    def left(self, identity: str) -> str | None:
-        return None if self.record is None else self.record.left(identity)
-
-    def doubt(self, identity: str) -> str:
-        known = () if self.record is None else map(self.record.doubt, self.identities(identity))
-        return next(filter(None, known), "")
-
-    def model(self, identity: str) -> tuple[str, str] | None:
-        return next(filter(None, (record.model(one) for record, one in self._undoubted(identity))), None)
-
-    def table(self, identity: str) -> CheckedTable | None:
-        return next(filter(None, (record.table(one) for record, one in self._undoubted(identity))), None)
-
-    def rows_key(self, identity: str) -> str:
-        return next(filter(None, (record.rows_key(one) for record, one in self._undoubted(identity))), "")
 
 
 def _is_shared(question: Question) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.answers.questions import Question, Signer
+from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import (
     asked_of,
     fitted_class,
@@ -33,10 +33,10 @@ frees them all; a fit of a model keeps the plan of its summary, of some 100 KB."
 
 
 class Record(Protocol):
-    """What earlier runs were answered, and what they stored."""
+    """What earlier runs were answered, and what they stored; by itself nothing."""
 
-    def meet(self, question: Question, signer: Signer) -> None:
-        """Be told of a question before it is looked up."""
+    def equate(self, identity: str, other: str) -> None:
+        """Know a question, and its answer, by another identity, too."""
 
     def answer(self, identity: str) -> str | None:
         """Return the text of an answer; None if there is none on record."""
@@ -49,6 +49,7 @@ class Record(Protocol):
 
     def doubt(self, identity: str) -> str:
         """Return why an answer is not to be put on record, as an audit found; empty if it may be."""
+        return ""
 
     def model(self, identity: str) -> tuple[str, str] | None:
         """Return the class of a stored model, checked, and the folder to read it from; None if it is not stored."""
@@ -58,6 +59,11 @@ class Record(Protocol):
 
     def rows_key(self, identity: str) -> str:
         """Return the key by which a server may have the rows of a table in memory; empty where none is used."""
+        return ""
+
+
+class NothingRecorded(Record):
+    """The record of what is asked of Spark each time."""
 
 
 AT_A_TIME = 4

@@ -26,6 +26,7 @@ from helix_spark.answers.sent_requests import (
     server_message,
 )
 from helix_spark.answers.served_models import Record, ServedModels
+from helix_spark.answers.stored_tables import is_exact, stand_in
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.plan_messages import messages, sort_of, substituted
@@ -176,10 +177,10 @@ class ServedSession:
         stub = self.stub()
         is_kept = type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
         if not (is_run(request) or is_kept):  # then tables in it are not to be kept, either
-            return self._sent(stub, request)
+            return self._sent(stub, request, self.analysed.get)
         newly, started = self._settle_tables(request), time.perf_counter()
         try:
-            found = self._sent(stub, self.tables.with_stored(request))
+            found = self._sent(stub, request, self._substitute)
         except rpc_error() as error:
             if is_cancelled(error) or not self._distrust(asked_of(request), error):
                 raise
@@ -189,15 +190,20 @@ class ServedSession:
                 table.started, table.seconds = started, (time.perf_counter() - started) / len(newly)
         return found
 
-    def _sent(self, stub: Any, request: Any) -> list[Any]:
-        found = getattr(stub, type(request).__name__.removesuffix("Request"))(self._prepared(request))
+    def _sent(self, stub: Any, request: Any, find: Callable[[int], Any]) -> list[Any]:
+        found = getattr(stub, type(request).__name__.removesuffix("Request"))(self._prepared(request, find))
         return list(found) if is_run(request) else [found]
 
-    def _prepared(self, request: Any) -> Any:
-        """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
-        live = self.models.with_live(request)
-        self.resolve_reads(asked_of(request))
-        return as_new(substituted(live, self.analysed.get) if self.analysed else live)
+    def _prepared(self, request: Any, find: Callable[[int], Any]) -> Any:
+        """Return a request as it is sent, with other relations in the places of those that `find` returns one for, once
+        the server holds the models and has listed the files that it refers to."""
+        live = self.models.with_live(substituted(request, find))
+        self.resolve_reads(asked_of(live))
+        return as_new(live)
+
+    def _substitute(self, number: int) -> Any:
+        """Return what the server has in the place of a step: what an earlier run left of a table, or a view."""
+        return self.tables.substitute_of(number) or self.analysed.get(number)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
         """A relation of the program's as it is sent, once the server holds all that it refers to."""
@@ -205,7 +211,7 @@ class ServedSession:
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
         self._settle_tables(request)
-        return self._prepared(self.tables.with_stored(request)).schema.plan.root
+        return self._prepared(request, self._substitute).schema.plan.root
 
     def keep_analysed(self, number: int, relation: Any, is_wanted: Callable[[], bool]) -> None:
         """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
@@ -241,14 +247,14 @@ class ServedSession:
         for table in self.tables.needed(what):
             if table.question is None and table.made_of is None:
                 self._look_up(table)
-            if table.is_reused and not table.stands_in_for(what):
+            if table.is_reused and not table.is_enough_for(what):
                 table.compute()
             # What fits share is computed for each of them where Spark refuses it.
             refusals = () if table.made_of is None else (rpc_error(),)
             with self.turn(f"table {table.number}"), suppress(*refusals):
                 if not table.is_registered:
                     table.is_registered = True
-                    if not table.held:  # else they are in memory
+                    if not table.in_memory:
                         self.send(table.request)
             if not table.is_reused and table.made_of is None and not table.seconds:
                 computed.append(table)
@@ -257,29 +263,32 @@ class ServedSession:
     def _look_up(self, table: PersistedTable) -> None:
         question = self.signer.question("table", table.relation)
         self._held += question.reads
-        if not question.chance and not self._take_rows(table, question.identity):
-            table.stored = self.stored.table(question.identity)
-        table.question = question  # at last: who sees it in another thread believes what is stored
+        if not question.chance:
+            self._reuse(table, question.identity)
+        table.question = question  # at last: another thread that sees it relies on the substitute
 
-    def _take_rows(self, table: PersistedTable, identity: str) -> bool:
-        """Let rows that an earlier run left in memory stand in for a table; return whether there are some."""
+    def _reuse(self, table: PersistedTable, identity: str) -> None:
+        """Put what an earlier run left of a table in its place: its rows in memory, else as they are stored."""
         key, name = self.stored.rows_key(identity), f"helix_rows_{table.number}"
-        is_there = bool(key) and self.server is not None and self.server.take_rows(self.like.session_id, key, name)
-        table.held = name if is_there else ""
-        return is_there
+        if key and self.server is not None and self.server.take_rows(self.like.session_id, key, name):
+            rows = pb.CachedRemoteRelation(relation_id=name)
+            table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
+            table.in_memory = True
+        elif (stored := self.stored.table(identity)) is not None:
+            table.substitute, table.is_exact = stand_in(table.relation, stored), is_exact(stored)
 
     def leave_rows(self) -> None:
         """Leave the rows of the tables that are still persisted to later runs, where the server stays. What was made of
         data that was changed meanwhile is not left, nor what may be something else each time."""
         for table in self.tables:
             question = table.question
-            if question is None or question.chance or table.given_up or table.held or not table.is_registered:
+            if question is None or question.chance or table.given_up or table.in_memory or not table.is_registered:
                 continue
             key = self.stored.rows_key(question.identity)
             if not key or not table.request.persist.storage_level.use_memory or self.changed_data(question):
                 continue
             if not self.signer.watched.doubt(question.code) and self.server is not None:
-                relation = self._prepared(self.tables.with_stored(table.request)).persist.relation
+                relation = self._prepared(table.request, self._substitute).persist.relation
                 self.server.leave_rows(self.like.session_id, key, relation.SerializeToString())
 
     def _distrust(self, what: Any, error: Exception) -> bool:
@@ -288,7 +297,7 @@ class ServedSession:
         found = [one for one in self.tables.needed(what) if one.is_reused or one.made_of is not None]
         for table in found:
             if table.is_reused:
-                where = "a table in memory" if table.held else "a stored table"
+                where = "a table in memory" if table.in_memory else "a stored table"
                 self.tell(f"{where} could not be used, and is computed again: {server_message(error)}")
                 table.compute()
             else:  # as a whole it may be more than the program asks of it: such as a column that no fit looks at
@@ -313,7 +322,7 @@ class ServedSession:
 
     def send_own(self, request: Any) -> list[Any]:
         """The server's answers to a request of our own: of tables that it keeps, by the ids that the program knows."""
-        return self._sent(self.stub(), self.tables.with_stored(request))
+        return self._sent(self.stub(), request, self._substitute)
 
     def forget_given_up(self) -> None:
         """Release on the server what the program has unpersisted."""

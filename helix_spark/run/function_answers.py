@@ -143,5 +143,5 @@ class FunctionAnswers:
             (identity, one)
             for name, call in self._calls if name not in unsure
             for one in call.answerer.asked if one.answer
-            for identity in call.terms.identities(one.question.identity)
+            for identity in self._record.identities(one.question.identity)
         ))

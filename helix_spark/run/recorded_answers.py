@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.answers.questions import AnsweredQuestion, Question, Signer
+from helix_spark.answers.questions import AnsweredQuestion
 from helix_spark.answers.stored_tables import can_be_files, partitions_of
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.catalog import Catalog
@@ -48,6 +48,7 @@ class RecordedAnswers:
     _kept: dict[str, AnswerRecord] = field(default_factory=dict)
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
+    _equal: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     def append(
@@ -70,18 +71,24 @@ class RecordedAnswers:
             AnswerRecord(identity, self.workflow, iteration, now, **found) for identity, found in texts()
         ])
 
-    def meet(self, question: Question, signer: Signer) -> None:
-        pass
+    def equate(self, identity: str, other: str) -> None:
+        self._equal[identity] = other
+
+    def identities(self, identity: str) -> tuple[str, ...]:
+        """Return all identities of a question, by the one that its asker knows."""
+        return (identity, self._equal[identity]) if identity in self._equal else (identity,)
 
     def answer(self, identity: str) -> str | None:
-        if self.is_unread or identity in self._refused:
+        if self.is_unread or self.doubt(identity):
             return None
-        found = self._read_record(identity)
-        return None if found.doubt else found.answer or None
+        known = (one for one in self.identities(identity) if one not in self._refused and self._read_record(one).answer)
+        found = next(known, None)
+        return None if found is None else with_identity(self._read_record(found).answer, found, identity)
 
     def refuse(self, identity: str, why: str) -> None:
-        self._refused.add(identity)
-        self.catalog.answers.reject(identity, why)
+        for one in self.identities(identity):
+            self._refused.add(one)
+            self.catalog.answers.reject(one, why)
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
@@ -95,7 +102,7 @@ class RecordedAnswers:
                 self.tell(problem)
 
     def doubt(self, identity: str) -> str:
-        return self._read_record(identity).doubt
+        return next(filter(None, (self._read_record(one).doubt for one in self.identities(identity))), "")
 
     def left(self, identity: str) -> str | None:
         return self._read_record(identity).left or None
@@ -153,11 +160,14 @@ class RecordedAnswers:
         """Return what is stored of an answer; of a fit also the result of a workflow's node that stands for it."""
         if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
-        own = self.catalog.artifact(identity)
+        wanted = self.identities(identity)
+        own = next(filter(None, map(self.catalog.artifact, wanted)), None)
         if own is not None or not is_fit:
             return own
-        found = self.catalog.results((identity,))
-        stands = (one for one in found.stood_for.get(identity, ()) if not found.measured[one].random)
+        found = self.catalog.results(wanted)
+        stands = (
+            one for name in wanted for one in found.stood_for.get(name, ()) if not found.measured[one].random
+        )
         return next(filter(None, map(self.catalog.artifact, stands)), None)
 
     def _read_record(self, identity: str) -> AnswerRecord:

@@ -18,12 +18,13 @@ from pyspark.ml.linalg import Vectors
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.model_saves import save_models_as_one
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import Question, Signer, code_of
+from helix_spark.answers.questions import Signer, code_of
 from helix_spark.answers.sent_requests import HELPER
 from helix_spark.answers.session_state import SessionState
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.hermetic.task import written_for
 from helix_spark.plans import recorded_call
+from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import DEFAULT_SETTINGS, open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
@@ -197,11 +198,12 @@ class FakeRecord:
     tables: dict[str, CheckedTable] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
-    def meet(self, question: Question, signer: Signer) -> None:
-        """Nothing: there is one identity of a question."""
+    def equate(self, identity: str, other: str) -> None:
+        if other in self.answers:
+            self.answers[identity] = with_identity(self.answers[other], other, identity)
 
     def answer(self, identity: str) -> str | None:
-        return self.answers.get(identity)
+        return None if self.doubt(identity) else self.answers.get(identity)
 
     def reads(self, code: str) -> str:
         """Nothing: no function was watched before."""

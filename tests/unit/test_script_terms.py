@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import Runs
 from pyspark.ml.evaluation import RegressionEvaluator
@@ -17,8 +18,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 from helix_spark.answers.function_calls import capture
+from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.program_client import Caller
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.workflow.sources import FileSource
 
 SOURCE = FileSource("csv", ("rows.csv",), "a double, label double", (("header", "true"),))
@@ -167,3 +173,20 @@ def test_an_answer_that_an_audit_found_different_is_asked_again(
 def test_files_that_a_script_may_read_otherwise_have_no_origin() -> None:
     assert origin_of_source(replace(SOURCE, version="1")) is None
     assert origin_of_source(replace(SOURCE, paths=("rows[1].csv",))) is None
+
+
+def test_a_question_with_two_identities_has_the_answer_and_the_doubts_of_both(tmp_path: Path) -> None:
+    record = RecordedAnswers(Catalog.open(tmp_path / "catalog", create=True), "people")
+    ours, scripts = "a" * 64, "b" * 64
+    asked = Question(scripts, scripts, "setting", None)
+    answer = text_of_answer(AnswerForm("config"), [pb.ConfigResponse()])
+    record.append(1, [(scripts, AnsweredQuestion(asked, Caller(), 1.0, 0.0, fresh=True, answer=answer))])
+    assert record.answer(ours) is None
+    record = RecordedAnswers(record.catalog, "people")
+    record.equate(ours, scripts)
+    assert record.answer(ours) == answer
+    record.append(0, doubts=[(scripts, "an audit found another answer")])
+    record = RecordedAnswers(record.catalog, "people")
+    record.equate(ours, scripts)
+    assert record.answer(ours) is None
+    assert record.doubt(ours) == "an audit found another answer"

@@ -49,7 +49,8 @@ class FrameStep:
         names: the tables, views and functions that are not Spark's own and that it names itself, in lower case.
         handles: the models and checkpoints that it and its inputs refer to.
         has_alias: whether its columns may be named by an alias.
-        is_open: whether it names columns of a query that it is to become a part of: it cannot be analysed alone.
+        is_open: whether it, or an input, names columns of a query that it is to become a part of: it is not analysed
+            alone.
         depth: how many steps are on top of each other in it.
         lists: how it says which files it reads, which are listed when it is built: by a source, or by a name in SQL;
             empty if it reads none.
@@ -181,16 +182,8 @@ class Analyses:
                 *(one.handles for one in inputs)
             ),
             relation.WhichOneof("rel_type") == "subquery_alias" or any(one.has_alias for one in inputs),
-            self._is_open(parts),
+            any(map(_is_outer_column, parts)) or any(one.is_open for one in inputs),
             1 + max((one.depth for one in inputs), default=0), _lists(binding, names),
-        )
-
-    def _is_open(self, parts: Collection[Any]) -> bool:
-        closed = {one.common.plan_id for part in parts for one in _queries_within(part)}
-        return any(
-            is_outer(one) if sort_of(one) == "Expression" else
-            _is_hole(one) and one.common.plan_id not in closed and self._steps[one.common.plan_id].is_open
-            for one in parts
         )
 
     def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
@@ -240,15 +233,8 @@ def _is_hole(one: Any) -> bool:
     return sort_of(one) == "Relation" and one.WhichOneof("rel_type") is None
 
 
-def _queries_within(part: Any) -> Iterable[Any]:
-    """Return the relations that a part of a step asks for its own sake: these may name columns of the step."""
-    match sort_of(part):
-        case "WithRelations":
-            queries: Iterable[Any] = part.references
-            return queries
-        case "LateralJoin":
-            return (part.right,)
-    return ()
+def _is_outer_column(one: Any) -> bool:
+    return sort_of(one) == "Expression" and is_outer(one)
 
 
 def _names(parts: Iterable[Any], binding: Binding) -> Iterator[str]:

@@ -137,11 +137,6 @@ class Answerer:
                 except UnknownTypeError:
                     return None
                 made.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(found))
-            case "is_streaming":
-                made.is_streaming.SetInParent()
-                made.is_streaming.is_streaming = any(
-                    sort_of(one) == "Read" and getattr(one, "is_streaming", False) for one in messages(what)
-                )
             case _:
                 return None
         return made

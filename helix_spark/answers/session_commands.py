@@ -17,7 +17,7 @@ from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.session_state import View, counts_at_analysis
 from helix_spark.plans.answer_gate import rows_answered
-from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
+from helix_spark.plans.plan_reads import view_name
 from helix_spark.plans.sql_texts import read_statement
 
 
@@ -157,24 +157,12 @@ class SessionCommands:
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
         """Before names (in lower case; None for all) get other meanings, have the server keep what the tables that
         there are mean by them."""
-        if self.signer.state.now.unknown:
+        now = self.signer.state.now
+        # Names in a view in SQL mean what they mean when it is read.
+        if now.unknown or any(view.views is None for view in now.views.values()):
             names = None
-        elif names is not None:
-            names = self._with_views_of(names)
         for step, plan in self.analyses.alive(names):
             self._keep(step, plan)
-
-    def _with_views_of(self, names: Collection[str]) -> Collection[str]:
-        """Names, and those of the views in SQL whose text names them: these mean what their names mean when they are
-        read."""
-        found, views = set(names), self.signer.state.now.views
-        named = {
-            name: {*map(view_name, tables_named(view.shows.sql) or ()), *functions_called(view.shows.sql)}
-            for name, view in views.items() if view.views is None
-        }
-        while new := {name for name, its_names in named.items() if its_names & found} - found:
-            found |= new
-        return found
 
     def _keep(self, step: FrameStep, plan: Any) -> None:
         if step.number not in self.served.analysed:

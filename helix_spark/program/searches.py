@@ -44,18 +44,12 @@ def _spread(fit: Callable[[Any, Any], Any], fits_at_a_time: Callable[[Any], int]
 def is_sparks(stage: Any) -> bool:
     """Return whether a stage, and all in it, is Spark's own: what is written in Python may not be able to run in
     parallel."""
-    from pyspark.ml import Pipeline
-    from pyspark.ml.classification import OneVsRest
-    from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
-    from pyspark.ml.wrapper import JavaWrapper
+    from pyspark.ml.param import Params
 
-    if type(stage) is Pipeline:
-        return all(map(is_sparks, stage.getStages()))
-    if type(stage) is OneVsRest:
-        return is_sparks(stage.getClassifier())
-    if type(stage) in (CrossValidator, TrainValidationSplit):
-        return is_sparks(stage.getEstimator()) and is_sparks(stage.getEvaluator())
-    return isinstance(stage, JavaWrapper) and type(stage).__module__.startswith("pyspark.ml.")
+    values = stage.extractParamMap().values()
+    parts = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    is_own = re.fullmatch(r"pyspark\.ml\.\w+", type(stage).__module__) is not None  # what is deeper is Python's
+    return is_own and all(is_sparks(one) for one in parts if isinstance(one, Params))
 
 
 def cores_of(master: str, machine: int) -> int:

@@ -30,6 +30,9 @@ from helix_spark.plans.plan_reads import functions_called, tables_named, view_na
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.sql_texts import spark_functions
 
+Ask = Callable[[Question, Any], list[Any]]
+"""Sends a question to the server as a request, and returns what the server answers."""
+
 _SCHEMA = AnswerForm("analyze", "schema")
 
 _DEEP = 60
@@ -70,23 +73,21 @@ class FrameStep:
 
 @dataclass(slots=True)
 class Analyses:
-    """The steps of all tables of a session, by plan id, and what Spark said of them. Its methods may be called from any
-    thread.
+    """The steps of all tables of a session, by plan id. Its methods may be called from any thread.
 
     Attributes:
-        recorded: gives the recorded answer of a form, by its identity.
-        there: gives the server's own id of a model or a checkpoint that it holds, by the program's.
-        ask: asks the server; None where none may be asked.
+        recorded: returns an answer of a form that is known, by its identity.
+        live_id: returns the server's own id of a model or a checkpoint that it holds, by the program's.
+        ask: None where no server may be asked.
         client: of the session, once it has a table.
     """
 
     signer: Signer
     recorded: Callable[[str, AnswerForm], list[Any] | None]
-    there: Callable[[str], str | None]
-    ask: Callable[[Question, Any], Any] | None
+    live_id: Callable[[str], str | None]
+    ask: Ask | None
     client: Any = None
     _accepted: set[int] = field(default_factory=set)
-    _known: dict[str, Any] = field(default_factory=dict)
     _new: list[AnsweredQuestion] = field(default_factory=list)
     _steps: dict[int, FrameStep] = field(default_factory=dict)
     _frames: dict[int, weakref.ref[Any]] = field(default_factory=dict)
@@ -99,13 +100,12 @@ class Analyses:
         if step.is_open or step.number in self._accepted:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
-        said = None if step.chance else self._known.get(identity) or self._recorded(identity)
-        if said is None and step.depth <= _DEEP and all(map(self.there, step.handles)):
-            said = self._ask(frame, step, identity)
-        if said is not None:
-            self._known[identity] = said
+        answer = None if step.chance else self.recorded(identity, _SCHEMA)
+        if answer is None and self.ask is not None and step.depth <= _DEEP and all(map(self.live_id, step.handles)):
+            answer = self._ask(self.ask, frame, step, identity)
+        if answer is not None:
             self._accepted.add(step.number)
-            note_schema(frame, said.schema.schema)
+            note_schema(frame, answer[0].schema.schema)
         return step
 
     def columns(self, frame: Any) -> Collection[str] | None:
@@ -118,25 +118,19 @@ class Analyses:
         taken, self._new = self._new, []
         return taken
 
-    def _recorded(self, identity: str) -> Any | None:
-        said = self.recorded(identity, _SCHEMA)
-        return None if said is None else said[0]
-
-    def _ask(self, frame: Any, step: FrameStep, identity: str) -> Any | None:
+    def _ask(self, ask: Ask, frame: Any, step: FrameStep, identity: str) -> list[Any]:
         """Return the server's answer, which is to be recorded."""
-        if self.ask is None:
-            return None
         started, request = time.perf_counter(), schema_request(frame)
-        question = Question(identity, identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
+        question = Question(identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
         try:
-            said = self.ask(question, request)
+            answer = ask(question, request)
         except rpc_error() as error:
             frame._session.client._handle_error(error)  # which raises what pyspark makes of it
         if not step.chance:
             with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
-                text, seconds = text_of_answer(_SCHEMA, [said]), time.perf_counter() - started
+                text, seconds = text_of_answer(_SCHEMA, answer), time.perf_counter() - started
                 self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
-        return said
+        return answer
 
     def note_frame(self, frame: Any) -> FrameStep:
         """Note the steps of a table that are new, and return its last one."""

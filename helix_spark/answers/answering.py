@@ -15,7 +15,7 @@ from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
 from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, form_of
-from helix_spark.answers.sent_requests import as_new, asked_of
+from helix_spark.answers.sent_requests import as_new, message_in
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
@@ -90,7 +90,7 @@ class Answerer:
         server = None if self.mode == "plan" else self.server
         self.served = ServedSession(self.signer, self.record, server, self.tell)
         ask = None if self.mode == "plan" else self._analysed
-        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.there, ask)
+        self.analyses = Analyses(self.signer, self._lookup, self.served.models.live_id, ask)
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
@@ -120,7 +120,7 @@ class Answerer:
         Spark can."""
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
-        what, made = asked_of(request), pb.AnalyzePlanResponse()
+        what, made = message_in(request), pb.AnalyzePlanResponse()
         match request.WhichOneof("analyze"):
             case "persist":
                 self.served.tables.persist(request, caller())
@@ -238,11 +238,12 @@ class Answerer:
             return [pb.ExecutePlanResponse(sql_command_result=pb.ExecutePlanResponse.SqlCommandResult(relation=known))]
         match query.lower().split():
             case ["show" | "desc" | "describe" | "explain", *_]:
-                return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it asks the catalog")
+                question = self.signer.question("rows", message_in(request))
+                return self._asked_live(question, request, "it asks the catalog")
             case ["set" | "reset" | "use", *_]:
                 self.commands.keep_meanings()
                 self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
-                return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it sets something")
+                return self._asked_live(self.signer.question("rows", message_in(request)), request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
@@ -255,16 +256,16 @@ class Answerer:
         """Something that Spark does each time, and that lasts."""
         if self.mode == "audit":
             raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
-        return self._asked_live(self.signer.question("effect", asked_of(request)), request, why)
+        return self._asked_live(self.signer.question("effect", message_in(request)), request, why)
 
     def _effect(self, request: Any) -> list[Any]:
         """A write. It is left out where the same was written there before, and lies there still."""
         if gather(request):
             return []
-        place = written_place(asked_of(request), self.signer.data.folder)
+        place = written_place(message_in(request), self.signer.data.folder)
         if place is None:
             return self._unfollowed("a write to a table", request)
-        started, question = time.perf_counter(), self.signer.question("effect", asked_of(request))
+        started, question = time.perf_counter(), self.signer.question("effect", message_in(request))
         return [] if self.mode == "audit" else self._write([(question, request)], place, started)
 
     def save(self, path: str, write: Callable[[], None]) -> None:
@@ -301,12 +302,12 @@ class Answerer:
 
     def _answered(self, sort: Sort, request: Any) -> list[Any]:
         started = time.perf_counter()
-        question = self.signer.question(sort, asked_of(request))
+        question = self.signer.question(sort, message_in(request))
         if question.chance:
             return self._asked_live(self._another(question), request, question.chance[0])
         self.note(question)
         with self.served.turn(question.identity):
-            known = self._answers.get(question.identity) or self._recorded_as(question.identity, form_of(question))
+            known = self._lookup(question.identity, form_of(question))
             if known is not None:
                 self.served.know(question)
                 self.following("recorded", question, caller())
@@ -316,8 +317,11 @@ class Answerer:
             self._keep(question, known)
             return known
 
-    def _recorded_as(self, identity: str, form: AnswerForm) -> list[Any] | None:
-        """Return the recorded answer to a question; None if there is none, or it does not fit."""
+    def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
+        """Return the answer to a question, of this run or of an earlier one; None if there is none, or it does not fit.
+        """
+        if identity in self._answers:
+            return self._answers[identity]
         text = self.record.answer(identity)
         try:
             return answer_of_text(form, text) if text else None
@@ -373,12 +377,14 @@ class Answerer:
         self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
         return found
 
-    def _analysed(self, question: Question, request: Any) -> Any:
+    def _analysed(self, question: Question, request: Any) -> list[Any]:
         """Ask Spark of a plan. It is no question of the author's, but the start that it may need is waited for."""
         self.served.like = request
-        if self.served.is_informed:
-            return self.served.ask(question, request)[0]
-        return self._waited_for(question, request, caller())[0][0]
+        is_informed = self.served.is_informed
+        answer = self.served.ask(question, request) if is_informed else self._waited_for(question, request, caller())[0]
+        if not question.chance:
+            self._keep(question, answer)
+        return answer
 
     def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
         """Return what Spark says, when it was asked, and the seconds that it took: its start is not part of them."""

@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 from helix_spark.answers.questions import Question, Signer
-from helix_spark.answers.sent_requests import asked_of
+from helix_spark.answers.sent_requests import message_in
 from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import program_here, replaces
@@ -49,7 +49,7 @@ def gather(request: Any) -> bool:
 def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
     """Return the parts of a save as questions. The last one stands for all: what lies there when it is answered is the
     whole model."""
-    questions = [signer.question("effect", _without_time(asked_of(one))) for one in parts]
+    questions = [signer.question("effect", _without_time(message_in(one))) for one in parts]
     whole = replace(
         questions[-1], identity=digest("save", *(one.identity for one in questions)),
         chance=tuple(why for one in questions for why in one.chance),

@@ -13,7 +13,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ml_command, ours
 from helix_spark.answers.stored_tables import may_stand_in
-from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
 from helix_spark.plans.program_client import Caller
 
 MOST_HELD_BACK = 4
@@ -27,7 +27,7 @@ class PersistedTable:
     Attributes:
         request: that has it kept. Spark knows its relation again by its id and all that is in it.
         caller: where the program says so.
-        made_of: of one that fits share, the program's table.
+        base: of one that fits share, the program's table.
         question: which result it is, once it is needed; None of one that fits share.
         substitute: the relation that reads what an earlier run left of it, in its place; None where it is computed.
         is_exact: whether the columns of that say as the table's own which may be null.
@@ -41,7 +41,7 @@ class PersistedTable:
 
     request: Any
     caller: Caller
-    made_of: PersistedTable | None = None
+    base: PersistedTable | None = None
     question: Question | None = None
     substitute: Any = None
     is_exact: bool = True
@@ -86,16 +86,31 @@ class PersistedTable:
 
 @dataclass(slots=True)
 class PersistedTables:
-    """All of a session, by the ids of their plans."""
+    """All of a session, by the ids of their plans.
 
+    What several fits or evaluations are made of is kept where models make it of a table that the program itself has
+    kept: there neither the order of rows nor their partitions change, and what is kept takes room as that table does.
+    A classic session computes it for each of them.
+
+    Attributes:
+        identity: returns the identity of a relation's rows; empty where these may be others each time.
+        stage: returns the class of Spark ML that made a model, by the id that the program has of it.
+    """
+
+    identity: Callable[[Any], str]
+    stage: Callable[[str], str]
     _tables: dict[int, PersistedTable] = field(default_factory=dict)
+    _noted: dict[str, Any] = field(default_factory=dict)
+    _shareable: dict[str, str] = field(default_factory=dict)
+    _shared: dict[tuple[str, int], PersistedTable] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def persist(self, request: Any, caller: Caller, made_of: PersistedTable | None = None) -> PersistedTable:
+    def persist(self, request: Any, caller: Caller, base: PersistedTable | None = None) -> PersistedTable:
         """Note that a table is to be kept. It is, once it is computed."""
         number = request.persist.relation.common.plan_id
         known = self._tables.pop(number, None)
         if known is None or known.forgotten:
-            known = PersistedTable(request, caller, made_of)
+            known = PersistedTable(request, caller, base)
         known.given_up = False
         self._tables[number] = known  # behind all others
         return known
@@ -108,7 +123,7 @@ class PersistedTables:
         table.given_up = True
         held_back = [one for one in self if one.given_up and one.is_computed and not one.forgotten]
         gone = [table] if not table.is_computed else held_back[:-MOST_HELD_BACK]
-        return [*(one for one in self if one.made_of is table), *gone]
+        return [*(one for one in self if one.base is table), *gone]
 
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
@@ -149,61 +164,40 @@ class PersistedTables:
         table = self._tables.get(number)
         return None if table is None or table.forgotten else table.substitute
 
-
-@dataclass(slots=True)
-class SharedSubplans:
-    """What several fits or evaluations of a program are made of. A classic session computes it for each of them.
-
-    It is kept where models make it of a table that the program itself has kept: there neither the order of rows nor
-    their partitions change, and what is kept takes room as that table does. Its methods may be called from any thread.
-
-    Attributes:
-        identity: of what a relation gives; empty where that may be something else each time.
-        stage: the class of Spark ML that made a model, by the id that the program has of it.
-    """
-
-    tables: PersistedTables
-    identity: Callable[[Any], str]
-    stage: Callable[[str], str]
-    _noted: dict[str, Any] = field(default_factory=dict)
-    _made_from: dict[str, str] = field(default_factory=dict)
-    _shared: dict[tuple[str, int], PersistedTable] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
     def note(self, question: Question) -> None:
         """Note a question, answered from the record or by a server. Costs nothing until a server answers one."""
-        if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
+        if question.identity not in self._shareable and (part := _shareable_part(question.what)) is not None:
             self._noted[question.identity] = part
 
-    def shared_by(self, question: Question) -> PersistedTable | None:
-        """Return the table that takes the place of what a noted question has in common with another; None if there is
-        none."""
-        part = shared_part(question.what)
-        table = None if part is None else self._made_of(part)
-        if table is None:
-            return None
+    def sharing(self, question: Question, request: Any) -> Any:
+        """Return the request of a noted question, in which a table that is kept takes the place of what the question
+        has in common with another one."""
+        part = _shareable_part(question.what)
+        base = None if part is None else self._base_of(part)
+        if part is None or base is None:
+            return request
         with self._lock:
             while self._noted:
                 noted, relation = self._noted.popitem()
-                self._made_from[noted] = self.identity(relation)
-            identity = self._made_from[question.identity]
-            if not identity or list(self._made_from.values()).count(identity) < 2:
-                return None
-            shared = self._shared.get((identity, table.number))
+                self._shareable[noted] = self.identity(relation)
+            identity = self._shareable[question.identity]
+            if not identity or list(self._shareable.values()).count(identity) < 2:
+                return request
+            shared = self._shared.get((identity, base.number))
             if shared is None or (shared.forgotten and not shared.refused):
-                request = ours(pb.AnalyzePlanRequest, table.request)
-                request.persist.relation.CopyFrom(part if shared is None else shared.relation)
-                shared = self._shared[identity, table.number] = self.tables.persist(request, table.caller, table)
-            return None if shared.refused else shared
+                persist = ours(pb.AnalyzePlanRequest, base.request)
+                persist.persist.relation.CopyFrom(part if shared is None else shared.relation)
+                shared = self._shared[identity, base.number] = self.persist(persist, base.caller, base)
+        return request if shared.refused else substituted(request, {part.common.plan_id: shared.relation}.get)
 
-    def _made_of(self, relation: Any) -> PersistedTable | None:
+    def _base_of(self, relation: Any) -> PersistedTable | None:
         """Return the table of which stages made a relation row by row; None if the program does not have it kept."""
         part = relation
         while (below := _input(part)) is not None:
             if not self._maps_rows(part.ml_relation.transform):
                 return None
             part = below
-        table = self.tables.table_of(part)
+        table = self.table_of(part)
         return None if table is None or table.given_up else table
 
     def _maps_rows(self, transform: Any) -> bool:
@@ -215,7 +209,7 @@ _FEATURES, _OF_SQL = "org.apache.spark.ml.feature.", "org.apache.spark.ml.featur
 """All of these make one row of one row, or leave it out; but for SQL, which may be any query."""
 
 
-def shared_part(what: Any) -> Any | None:
+def _shareable_part(what: Any) -> Any | None:
     """Return the relation that a question may have in common with others: the data of a fit, and what the model is
     applied to that is evaluated. None of other questions, and where no model made it."""
     command = ml_command(what)

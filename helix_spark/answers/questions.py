@@ -45,7 +45,6 @@ class Question:
 
     Attributes:
         identity: hex SHA-256.
-        own: the same of all but the models and checkpoints that it refers to.
         sort: what is asked.
         what: the message that asks it.
         chance: why its answer may be another one each time, as phrases; none if it is the same.
@@ -55,7 +54,6 @@ class Question:
     """
 
     identity: str
-    own: str
     sort: Sort
     what: Any
     chance: tuple[str, ...] = ()
@@ -139,7 +137,7 @@ class Signer:
             views: those that names mean outside of such steps; else the session's.
         """
         binding = self.state.now if views is None else replace(self.state.now, views=views)
-        found = _Found()
+        found = _Parts()
         signed = deepcopy(what)
         parts = list(self._bound(signed, binding))
         for one, its_binding in parts:
@@ -159,7 +157,7 @@ class Signer:
             *((self.user,) if may_ask_user(every) else ()),
         )
         return Question(
-            digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
+            digest(own, *numbers), sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
             tuple(found.reads), tuple(dict.fromkeys(found.sent)),
         )
 
@@ -173,7 +171,7 @@ class Signer:
             yield one, its_binding
             waiting.extend((part, its_binding) for part in reversed(parts_of(one)))
 
-    def _send(self, code: str, found: _Found) -> None:
+    def _send(self, code: str, found: _Parts) -> None:
         """Note a Python function that is sent to workers, with what it is known to read there."""
         found.sent.append((code, self.watched.identity(code)))
         found.chance += self.watched.unknown(code)
@@ -184,7 +182,7 @@ class Signer:
         found = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
         return [] if {self.state.now.settings_identity(of_analysis=True)}.issuperset(found) else found
 
-    def _names(self, one: Any, binding: Binding, found: _Found) -> None:
+    def _names(self, one: Any, binding: Binding, found: _Parts) -> None:
         """Note what the names in a message mean that are no functions of Spark's own."""
         called = {name for name in functions_called(one) if name in binding.functions or name not in spark_functions()}
         for name in sorted(called & binding.functions.keys()):
@@ -194,7 +192,7 @@ class Signer:
         if called and binding.unknown:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
-    def _view(self, name: str, binding: Binding, found: _Found) -> None:
+    def _view(self, name: str, binding: Binding, found: _Parts) -> None:
         view = binding.views[name]
         shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
         found.means.append((name, shown.identity))
@@ -204,7 +202,7 @@ class Signer:
         if binding.unknown:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
-    def _look(self, one: Any, binding: Binding, found: _Found) -> None:
+    def _look(self, one: Any, binding: Binding, found: _Parts) -> None:
         self._names(one, binding, found)
         try:
             found.reads += self._reads(one, binding, found)
@@ -253,7 +251,7 @@ class Signer:
         if source.format == "csv" and source.options.get("header", "").lower() == "false":
             del source.options["header"]
 
-    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[SignedData]:
+    def _reads(self, one: Any, binding: Binding, found: _Parts) -> Iterator[SignedData]:
         listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
         # A table reads files as they are, but those that there were when it was built.
         found.chance += (
@@ -291,7 +289,7 @@ def read_key(one: Any) -> bytes:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Parts:
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)

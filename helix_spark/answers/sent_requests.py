@@ -58,7 +58,7 @@ def server_ended(how: str) -> ServerEndedError:
     )
 
 
-def asked_of(request: Any) -> Any:
+def message_in(request: Any) -> Any:
     """The message in a request that says what is asked."""
     match type(request).__name__:
         case "ExecutePlanRequest":

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import (
-    asked_of,
     fitted_class,
     handles_in,
     maker_of,
+    message_in,
     ml_command,
     rpc_error,
     server_message,
@@ -173,7 +173,7 @@ class ServedModels:
 
     def with_live(self, request: Any) -> Any:
         """A request with the server's own ids of the models and checkpoints in it, which it holds then."""
-        what = asked_of(request)
+        what = message_in(request)
         self._make_all_live(handles_in(what), summary=_asks_summary(what))
         return with_handles(request, self._live.items())
 
@@ -203,7 +203,7 @@ class ServedModels:
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made.what)
 
-    def there(self, handle: str) -> str | None:
+    def live_id(self, handle: str) -> str | None:
         """Return the server's own id of an object that it holds; None where it does not."""
         return self._live.get(handle)
 

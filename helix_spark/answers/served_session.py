@@ -13,13 +13,13 @@ from itertools import chain
 from typing import Any, Protocol
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
+from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
     as_new,
-    asked_of,
     is_cancelled,
     is_run,
+    message_in,
     ours,
     rpc_error,
     server_ended,
@@ -72,9 +72,8 @@ class ServedSession:
     stored: Record
     server: Server | None
     tell: Callable[[str], None]
-    tables: PersistedTables = field(default_factory=PersistedTables)
+    tables: PersistedTables = field(init=False)
     models: ServedModels = field(init=False)
-    _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
     analysed: dict[int, Any] = field(default_factory=dict)
     _held: list[SignedData] = field(default_factory=list)
@@ -88,7 +87,7 @@ class ServedSession:
         self.models = ServedModels(
             self.stored, self.run_ml, self._ask_again, self.turn, lambda text: self.tell(text)
         )
-        self._shared = SharedSubplans(self.tables, self._identity, self.models.stage)
+        self.tables = PersistedTables(self._identity, self.models.stage)
 
     def turn(self, identity: str) -> threading.RLock:
         """Return the lock of a question: of equal ones at the same time one is asked."""
@@ -98,7 +97,7 @@ class ServedSession:
     def know(self, question: Question) -> None:
         """Note that the program is given the answer to a question, from the record or from the server."""
         self.models.know(question)
-        self._shared.note(question)
+        self.tables.note(question)
 
     def stub(self) -> Any:
         """The server's stub, once the server knows what the program's session holds. Raises ServerEndedError if it has
@@ -146,7 +145,7 @@ class ServedSession:
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which each object that stays on the server has the id by which the
         program is to know it."""
-        request = self._sharing(question, request)
+        request = self.tables.sharing(question, request) if is_run(request) else request
         try:
             found = self.send(request)
         except ServerEndedError:
@@ -164,14 +163,6 @@ class ServedSession:
         getattr(request.plan, "root" if sort_of(question.what) == "Relation" else "command").CopyFrom(question.what)
         self.ask(question, request)
 
-    def _sharing(self, question: Question, request: Any) -> Any:
-        """Return a request that is made of what others were made of, where that is kept."""
-        shared = self._shared.shared_by(question) if is_run(request) else None
-        part = shared_part(question.what)
-        if shared is None or part is None:
-            return request
-        return substituted(request, {part.common.plan_id: shared.relation}.get)
-
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""
         stub = self.stub()
@@ -182,10 +173,10 @@ class ServedSession:
         try:
             found = self._sent(stub, request, self._substitute)
         except rpc_error() as error:
-            if is_cancelled(error) or not self._distrust(asked_of(request), error):
+            if is_cancelled(error) or not self._distrust(message_in(request), error):
                 raise
             return self.send(request)
-        if _computes_all(asked_of(request)):
+        if _computes_all(message_in(request)):
             for table in newly:  # which of them took how much nobody tells
                 table.started, table.seconds = started, (time.perf_counter() - started) / len(newly)
         return found
@@ -198,7 +189,7 @@ class ServedSession:
         """Return a request as it is sent, with other relations in the places of those that `find` returns one for, once
         the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(substituted(request, find))
-        self.resolve_reads(asked_of(live))
+        self.resolve_reads(message_in(live))
         return as_new(live)
 
     def _substitute(self, number: int) -> Any:
@@ -243,20 +234,20 @@ class ServedSession:
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Keep the tables in a request that the program persists on the server, as they are stored where they are.
         Returns those that the request has computed."""
-        what, computed = asked_of(request), []
+        what, computed = message_in(request), []
         for table in self.tables.needed(what):
-            if table.question is None and table.made_of is None:
+            if table.question is None and table.base is None:
                 self._look_up(table)
             if table.is_reused and not table.is_enough_for(what):
                 table.compute()
             # What fits share is computed for each of them where Spark refuses it.
-            refusals = () if table.made_of is None else (rpc_error(),)
+            refusals = () if table.base is None else (rpc_error(),)
             with self.turn(f"table {table.number}"), suppress(*refusals):
                 if not table.is_registered:
                     table.is_registered = True
                     if not table.in_memory:
                         self.send(table.request)
-            if not table.is_reused and table.made_of is None and not table.seconds:
+            if not table.is_reused and table.base is None and not table.seconds:
                 computed.append(table)
         return computed
 
@@ -294,7 +285,7 @@ class ServedSession:
     def _distrust(self, what: Any, error: Exception) -> bool:
         """Compute the tables in a message that Spark could not run as they are stored, or shared; return whether there
         are any."""
-        found = [one for one in self.tables.needed(what) if one.is_reused or one.made_of is not None]
+        found = [one for one in self.tables.needed(what) if one.is_reused or one.base is not None]
         for table in found:
             if table.is_reused:
                 where = "a table in memory" if table.in_memory else "a stored table"

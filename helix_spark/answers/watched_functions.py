@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import parsed_as
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, reads_unknown, seen_from_json
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
@@ -43,12 +43,12 @@ class WatchedFunctions:
 
     def places(self, code: str) -> tuple[str, ...]:
         """Return the paths that a function is known to read."""
-        seen = self._seen_by(code)
+        seen = self._reads(code)
         return (*seen.files, *seen.listed)
 
     def identity(self, code: str) -> str:
         """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
-        seen = self._seen_by(code)
+        seen = self._reads(code)
         if not seen.reads:
             return ""
         now = seen.now()
@@ -73,7 +73,7 @@ class WatchedFunctions:
             if unknown := self.unknown(code):
                 return unknown[0]
             if after != before:
-                read = _named(self._seen_by(code))
+                read = _named(self._reads(code))
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""
 
@@ -90,12 +90,12 @@ class WatchedFunctions:
     def _learn(self, code: str, seen: Seen) -> None:
         if seen.chance or seen.outside:
             self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-        known = self._seen_by(code)
+        known = self._reads(code)
         if seen.reads and not known.agrees(seen):
             self._known[code] = known | seen
             self._learned.add(code)
 
-    def _seen_by(self, code: str) -> Seen:
+    def _reads(self, code: str) -> Seen:
         if code not in self._known:
             self._known[code] = self._read(code)
         return self._known[code]
@@ -103,20 +103,15 @@ class WatchedFunctions:
     def _read(self, code: str) -> Seen:
         text = self.recorded(code)
         try:
-            said = parsed(text) if text else {}
-            sound = all(isinstance(part, dict) and all(map(_is_text, part.items())) for part in said.values())
-            return seen_from_json(text) if text and sound else NOTHING_SEEN
-        except (ValueError, TypeError, AttributeError):  # no text of ours: then nothing is known
+            parsed_as(text or "{}", dict[str, dict[str, str]])
+            return seen_from_json(text)
+        except (ValueError, TypeError):  # no text of ours: then nothing is known
             return NOTHING_SEEN
 
 
 def reads_of(code: str) -> str:
     """The identity under which it is on record what a function reads."""
     return digest("reads of a function", code)
-
-
-def _is_text(pair: tuple[object, object]) -> bool:
-    return all(isinstance(one, str) for one in pair)
 
 
 def _named(seen: Seen) -> str:

@@ -154,7 +154,7 @@ def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
     # Where others tell what is not in the words of the plan, these alone say whether it changed.
     told_apart = bool(code or given or question.handles)
     return (
-        Part(Group.PLAN, row.name, digest(text) if told_apart else question.own, text),
+        Part(Group.PLAN, row.name, digest(text) if told_apart else question.identity, text),
         *([Part(Group.CODE, call_of(row.name), digest(*code), None)] if code else []),
         *(Part(Group.INPUT, "model", handle, None) for handle in dict.fromkeys(question.handles)),
         *(Part(Group.SOURCE, read.shown, read.identity.digest, read.identity.shown) for read in question.reads),

@@ -206,7 +206,7 @@ class _ServedClient:
         from pyspark.ml.connect.serialize import deserialize_param
         from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
 
-        known_as, fit = self.served.models.there(question.handle), ml_command(question.what).fit
+        known_as, fit = self.served.models.live_id(question.handle), ml_command(question.what).fit
         kind: Callable[[], Any] | None = stage_class(fit.estimator.name)
         if known_as is None or kind is None:
             return None

@@ -30,7 +30,7 @@ def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> 
 
 
 def table(*, fresh: bool, why: str = "") -> AnsweredQuestion:
-    made = Question("a" * 64, "a" * 64, "table", SimpleNamespace())
+    made = Question("a" * 64, "table", SimpleNamespace())
     return AnsweredQuestion(made, Caller("cache"), 2.0, 0.0, fresh, why=why, name="rows")
 
 

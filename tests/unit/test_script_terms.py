@@ -178,7 +178,7 @@ def test_files_that_a_script_may_read_otherwise_have_no_origin() -> None:
 def test_a_question_with_two_identities_has_the_answer_and_the_doubts_of_both(tmp_path: Path) -> None:
     record = RecordedAnswers(Catalog.open(tmp_path / "catalog", create=True), "people")
     ours, scripts = "a" * 64, "b" * 64
-    asked = Question(scripts, scripts, "setting", None)
+    asked = Question(scripts, "setting", None)
     answer = text_of_answer(AnswerForm("config"), [pb.ConfigResponse()])
     record.append(1, [(scripts, AnsweredQuestion(asked, Caller(), 1.0, 0.0, fresh=True, answer=answer))])
     assert record.answer(ours) is None

@@ -11,7 +11,7 @@ import pytest
 from program_fakes import FakeServer, Runs, rows
 from pyspark.ml.base import Estimator
 
-from helix_spark.program.searches import spread_searches
+from helix_spark.program.plain_program import spread_searches
 
 
 class Busy(FakeServer):

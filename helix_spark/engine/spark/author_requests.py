@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from helix_spark.answers.sent_requests import asked_of
+from helix_spark.answers.sent_requests import message_in
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.watch import Watch
 from helix_spark.plans.plan_chance import chance_in, choices_in
@@ -47,7 +47,7 @@ class AuthorRequests:
         if type(request).__name__ == "ConfigRequest":
             self._note_settings(request.operation, who.function, place)
             return
-        self._note_message(asked_of(request), place)
+        self._note_message(message_in(request), place)
 
     def note_table(self, frame: Any) -> None:
         """Note what the plan of a table says that no request may have said so far."""

@@ -253,13 +253,13 @@ class Answerer:
         return self._each_time(request, f"it is {what}")
 
     def _each_time(self, request: Any, why: str) -> list[Any]:
-        """Something that Spark does each time, and that lasts."""
+        """Have Spark do something each time: it lasts."""
         if self.mode == "audit":
             raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
         return self._asked_live(self.signer.question("effect", message_in(request)), request, why)
 
     def _effect(self, request: Any) -> list[Any]:
-        """A write. It is left out where the same was written there before, and lies there still."""
+        """Write, unless the same was written there before and lies there still."""
         if gather(request):
             return []
         place = written_place(message_in(request), self.signer.data.folder)
@@ -345,7 +345,7 @@ class Answerer:
             self._large += len(answer) if len(answer) > _LARGE else 0
 
     def _another(self, question: Question) -> Question:
-        """A question whose answer may be another one each time, as one that was not asked before in this run."""
+        """Return a nondeterministic question as one that this run has not asked before."""
         with self._lock:
             self._times[question.identity] += 1
             times = self._times[question.identity]

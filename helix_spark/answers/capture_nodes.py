@@ -109,7 +109,7 @@ def _captured(
 
 
 def may_be_captured(node: Node) -> bool:
-    """Whether a node's function is one of Spark's tables or columns that returns one."""
+    """Return whether a node's function is one of Spark's tables or columns that returns one."""
     operator = node.operator
     # What an author leaves out of a signature is named as code names it, and a plan has no such names.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
@@ -129,7 +129,7 @@ def inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] |
 
 
 def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
-    """The node, with what its function built; as it was, where that is not known."""
+    """Return the node with what its function built; as it was, where that is not known."""
     if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
         return node
     assert isinstance(node.operator, SparkFunction)

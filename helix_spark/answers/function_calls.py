@@ -130,8 +130,7 @@ class FunctionCall:
         raise NeedsClassicError(what)
 
     def model(self, place: int, model: Any) -> Any:
-        """A model of another session, the input at a place, as one of the call's, by what it is known to be and not by
-        where it is."""
+        """Return the input at a place, a model of another session, as one of the call's, known by its signature."""
         numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
 
         def take(live: str) -> str:
@@ -144,7 +143,7 @@ class FunctionCall:
             return with_references(model, take)
 
     def returned_model(self, model: Any) -> Any:
-        """A model of the call's as one of the server's session, which has it from now on."""
+        """Return a model of the call's as one of the server's session, which owns it from now on."""
         handles: list[str] = []
 
         def hand_over(handle: str) -> str:
@@ -179,7 +178,7 @@ class FunctionCall:
         return bool(self.answerer.signer.state.requests)
 
     def is_own(self, value: Any) -> bool:
-        """Whether a value is a table of the call's session."""
+        """Return whether a value is a table of the call's session."""
         return client.is_frame(value) and value._session is self._session
 
     def as_sent(self, relation: Any) -> Any:
@@ -235,7 +234,7 @@ class FunctionCall:
             yield "reads a table that it has from elsewhere"
 
     def _identity(self, plan: Any, own: int | None) -> str:
-        """The identity of what was built; of an expression, `own` is the id of the table that it is of."""
+        """Return the identity of what was built; of an expression, `own` is the id of its table."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
             alone = deepcopy(plan)
@@ -275,7 +274,7 @@ def capture(
 def begin(
     given: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
 ) -> FunctionCall:
-    """A call that is yet to be run. The caller sees to what the function draws.
+    """Return a call that is yet to be run. The caller controls what the function draws.
 
     Args:
         record: answers what it asks, where the inputs have signatures.
@@ -321,7 +320,7 @@ def _input_view(signature: str) -> View:
 
 
 def _messages_done(state: SessionState) -> Iterator[Any]:
-    """All messages in what a call did to its session: in the views and the functions that it made."""
+    """Yield all messages in what a call did to its session: in its views and functions."""
     for request in state.requests:
         if not callable(request) and type(request).__name__ == "ExecutePlanRequest":
             yield from messages(request.plan.command)
@@ -332,7 +331,7 @@ def _function_of(value: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values that stand in plans are one: the same function, and what it returns."""
+    """Return whether two values in plans are one: the same function with the same return type."""
     if not isinstance(one, tuple) or not isinstance(other, tuple):
         return one is other
     return one[0] is other[0] and one[1:] == other[1:]

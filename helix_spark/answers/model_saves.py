@@ -60,8 +60,8 @@ def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
 
 
 def _without_time(command: Any) -> Any:
-    """A write of the metadata by which pyspark saves a stage of Python's, as if it were written at no time; others as
-    they are."""
+    """Return a write of the metadata by which pyspark saves a stage of Python's without the time that it says; others
+    as they are."""
     if command.WhichOneof("command_type") != "write_operation" or command.write_operation.source != "text":
         return command
     import pyarrow as pa

@@ -159,7 +159,7 @@ def _untold(path: str, why: str) -> UnknownDataError:
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:
-    """A path of Spark's as one of Python's; None where it is on no disk of this machine.
+    """Return a path of Spark's as one of Python's; None where it is on no disk of this machine.
 
     Args:
         folder: where relative paths begin.

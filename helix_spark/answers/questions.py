@@ -130,7 +130,7 @@ class Signer:
     over_layout: bool = True
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
-        """A question. Names in a step of a plan mean what they meant when it was built.
+        """Return a question. Names in a step of a plan mean what they meant when it was built.
 
         Args:
             what: a command, a relation, or a part of a request to analyse one.
@@ -162,7 +162,7 @@ class Signer:
         )
 
     def _bound(self, message: Any, binding: Binding) -> Iterator[tuple[Any, Binding]]:
-        """All messages in one, from the top down, each with what names in it mean."""
+        """Yield all messages in one, from the top down, each with what names in it mean."""
         waiting = [(message, binding)]
         while waiting:
             one, its_binding = waiting.pop()
@@ -177,7 +177,7 @@ class Signer:
         found.chance += self.watched.unknown(code)
 
     def _other_settings(self, bindings: Iterable[Binding]) -> list[str]:
-        """The settings by which steps were analysed, where these are not the session's."""
+        """Return the settings by which steps were analysed, where these are not the session's."""
         by_settings = groupby(bindings, lambda one: id(one.settings))
         found = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
         return [] if {self.state.now.settings_identity(of_analysis=True)}.issuperset(found) else found
@@ -261,8 +261,8 @@ class Signer:
         yield from listed or self.data_of(one, binding, lambda name: self._view(name, binding, found))
 
     def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
-        """The data that a message reads, as it is now; `show` is called with the name of each view that it reads
-        instead. Raises UnknownDataError where nobody tells which data that is."""
+        """Yield the data that a message reads, as it is now; `show` is called with the name of each view that it reads
+        instead. Raises UnknownDataError for data whose version is unknown."""
         match sort_of(one):
             case "Read.DataSource":
                 yield self.data.of_source(one)
@@ -330,7 +330,7 @@ def code_of(function: Any) -> FunctionCode:
 
 
 def _names_column_by_uid(estimator: Any, params: Any) -> bool:
-    """Whether the column that a fitted model will add is named by the estimator's uid: where the author names none."""
+    """Return whether a fitted model will name its column by the estimator's uid, as where its author names none."""
     if {"outputCol", "outputCols"} & set(params.params):
         return False
     kind = stage_class(estimator.name)
@@ -368,7 +368,7 @@ def form_of(question: Question) -> AnswerForm:
 
 
 def _params_of(stage: str) -> Mapping[str, Any]:
-    """The parameters of a class of Spark ML, by name."""
+    """Return the parameters of a class of Spark ML, by name."""
     from pyspark.ml.param import Param
 
     kind = stage_class(stage)

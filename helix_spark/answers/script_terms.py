@@ -37,7 +37,7 @@ class ScriptOrigin:
 
 
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
-    """The origin of a table of files, read by ``spark.read``; None where its author vouches for its version, or a
+    """Return the origin of a table of files, read by ``spark.read``; None where its author says its version, or a
     script's reader would take a path for a pattern."""
     if source.version is not None or any(set(path) & _OF_PATTERNS for path in source.paths):
         return None
@@ -82,7 +82,7 @@ class ScriptTerms:
             self._handles[handle] = origin.handles[number]
 
     def origin_of_model(self, handles: Sequence[str]) -> ScriptOrigin | None:
-        """The origin of a model that a call returned; None if it rests on something that no script has."""
+        """Return the origin of a model that a call returned; None if no script has what it rests on."""
         known = tuple(map(self._script_handle, handles))
         return ScriptOrigin(handles=known) if all(known) else None
 
@@ -107,7 +107,7 @@ class ScriptTerms:
         return made if made.ByteSize() <= _MOST_BYTES else None
 
     def _script_handle(self, handle: str) -> str:
-        """The id by which a script knows an object that a call refers to; empty where it has none."""
+        """Return the id by which a script knows an object of a call; empty where it has none."""
         maker = maker_of(handle)
         return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
 

@@ -17,7 +17,7 @@ def is_run(request: Any) -> bool:
 
 
 def as_new(request: Any) -> Any:
-    """A copy of a request, as one that is sent for the first time."""
+    """Return a copy of a request, as one that is sent for the first time."""
     copy = deepcopy(request)
     copy.ClearField("client_observed_server_side_session_id")
     if type(copy).__name__ == "ExecutePlanRequest":
@@ -27,7 +27,7 @@ def as_new(request: Any) -> Any:
 
 
 def ours(kind: Callable[..., Any], like: Any) -> Any:
-    """A new request of our own, in the session of one of the program's."""
+    """Return a request of Helix's own, in the session of one of the program's."""
     return kind(session_id=like.session_id, user_context=like.user_context)
 
 
@@ -45,7 +45,7 @@ def is_cancelled(error: BaseException) -> bool:
 
 
 def server_message(error: BaseException) -> str:
-    """The first line of what a server says of a failure."""
+    """Return the first line of what a server says of a failure."""
     details = getattr(error, "details", None)
     return (str(details() if callable(details) else error).splitlines() or [""])[0]
 
@@ -59,7 +59,7 @@ def server_ended(how: str) -> ServerEndedError:
 
 
 def message_in(request: Any) -> Any:
-    """The message in a request that says what is asked."""
+    """Return the message in a request that says what it requests."""
     match type(request).__name__:
         case "ExecutePlanRequest":
             return getattr(request.plan, request.plan.WhichOneof("op_type"))
@@ -69,19 +69,19 @@ def message_in(request: Any) -> Any:
 
 
 def ml_command(what: Any) -> Any:
-    """The command of Spark ML that a question is; None for others."""
+    """Return the command of Spark ML that a question is; None for others."""
     is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
     return what.ml_command if is_ml else None
 
 
 def fitted_class(what: Any) -> str:
-    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
+    """Return the class of Spark ML that a question fits, in the JVM's words; empty for others."""
     command = ml_command(what)
     return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
 
 
 def handle_in(message: Any) -> str | None:
-    """The id of a model or a checkpoint, in a message that refers to one; None in others."""
+    """Return the id of the model or the checkpoint that a message is; None for others."""
     match sort_of(message):
         case "ObjectRef":
             return str(message.id)
@@ -91,12 +91,12 @@ def handle_in(message: Any) -> str | None:
 
 
 def handles_in(what: Any) -> Iterator[str]:
-    """The ids of the models and checkpoints that a message refers to."""
+    """Yield the ids of the models and checkpoints that a message refers to."""
     return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
 
 
 def maker_of(handle: str) -> str:
-    """The id of all that a question made, by the id of one of several objects.
+    """Return the id of all that a question made, by the id of one of several objects.
 
     >>> maker_of("helix-2f_1"), maker_of("helix-2f")
     ('helix-2f', 'helix-2f')
@@ -105,8 +105,8 @@ def maker_of(handle: str) -> str:
 
 
 def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
-    """A copy of a message that names models and checkpoints as a server knows them, by pairs of the id that the program
-    has and the server's."""
+    """Return a copy of a message that names models and checkpoints by the server's ids, given pairs of the program's id
+    and the server's."""
     known = dict(live)
     copy = deepcopy(what)
     for part in messages(copy):

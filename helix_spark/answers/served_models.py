@@ -172,7 +172,7 @@ class ServedModels:
                 self.run_ml(pb.MlCommand(delete=delete))
 
     def with_live(self, request: Any) -> Any:
-        """A request with the server's own ids of the models and checkpoints in it, which it holds then."""
+        """Return a request with the server's ids of the models and checkpoints in it, once the server holds them."""
         what = message_in(request)
         self._make_all_live(handles_in(what), summary=_asks_summary(what))
         return with_handles(request, self._live.items())
@@ -191,7 +191,7 @@ class ServedModels:
                 relation.relation_id = self._named(relation.relation_id, handle)
 
     def _named(self, ids: str, handle: str) -> str:
-        """The program's ids of objects, by the server's: one, or several divided by commas, such as trees."""
+        """Return the program's ids of objects, by the server's: one, or several divided by commas, such as trees."""
         given = ids.split(",")
         handles = [handle] if len(given) == 1 else [f"{handle}_{number}" for number in range(len(given))]
         self._live.update(zip(handles, given, strict=True))
@@ -199,7 +199,7 @@ class ServedModels:
         return ",".join(handles)
 
     def stage(self, handle: str) -> str:
-        """The class of Spark ML whose fit made a model, in the JVM's words; empty where it is unknown."""
+        """Return the class of Spark ML whose fit made a model, in the JVM's words; empty if unknown."""
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made.what)
 

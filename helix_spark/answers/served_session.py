@@ -100,8 +100,8 @@ class ServedSession:
         self.tables.note(question)
 
     def stub(self) -> Any:
-        """The server's stub, once the server knows what the program's session holds. Raises ServerEndedError if it has
-        ended, and another one does not help."""
+        """Return the server's stub, once the server knows what the program's session holds. Raises ServerEndedError if
+        it has ended, and another one does not help."""
         with self._lock:
             try:
                 return self._informed()
@@ -143,8 +143,8 @@ class ServedSession:
         self.models.lose_all()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
-        """The server's answers to a question, in which each object that stays on the server has the id by which the
-        program is to know it."""
+        """Return the server's answers to a question, in which each object that stays on the server has the id by which
+        the program is to know it."""
         request = self.tables.sharing(question, request) if is_run(request) else request
         try:
             found = self.send(request)
@@ -197,7 +197,7 @@ class ServedSession:
         return self.tables.substitute_of(number) or self.analysed.get(number)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
-        """A relation of the program's as it is sent, once the server holds all that it refers to."""
+        """Return a relation as it is sent, once the server holds all that it refers to."""
         request = self.like = session.client._analyze_plan_request_with_metadata()
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
@@ -307,12 +307,12 @@ class ServedSession:
             self.stub().Interrupt(asking)
 
     def unpersist(self, number: int) -> None:
-        """The program wants a table kept no more, by the id of its plan."""
+        """Release a table that the program unpersists, by the id of its plan."""
         for table in self.tables.unpersist(number):
             self._forget(table)
 
     def send_own(self, request: Any) -> list[Any]:
-        """The server's answers to a request of our own: of tables that it keeps, by the ids that the program knows."""
+        """Return the server's answers to a request of Helix's own, which has the program's ids."""
         return self._sent(self.stub(), request, self._substitute)
 
     def forget_given_up(self) -> None:
@@ -373,8 +373,8 @@ def _named(name: str, number: int, relation: Any) -> Any:
 
 
 def _computes_all(what: Any) -> bool:
-    """Whether all rows of the tables in it are computed for it: not where the first rows alone are asked for, nor where
-    nothing runs yet."""
+    """Return whether a message computes all rows of the tables in it: not where it takes the first rows alone, nor
+    where nothing runs yet."""
     match sort_of(what):
         case "Relation":
             return what.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")

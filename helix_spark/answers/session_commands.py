@@ -155,8 +155,8 @@ class SessionCommands:
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Before names (in lower case; None for all) get other meanings, have the server keep what the tables that
-        there are mean by them."""
+        """Have the server keep what today's tables mean by names (in lower case; None for all), before these get other
+        meanings."""
         now = self.signer.state.now
         # Names in a view in SQL mean what they mean when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):
@@ -187,7 +187,7 @@ _STATEMENT = re.compile(
 
 
 def _rows(kind: str, values: Sequence[Any]) -> list[Any]:
-    """The rows of a call of ``spark.catalog``."""
+    """Return the rows of a call of ``spark.catalog``."""
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema
 

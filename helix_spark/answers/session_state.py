@@ -45,7 +45,7 @@ class Binding:
     data: Mapping[bytes, tuple[SignedData, ...]] = field(default_factory=dict)
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:
-        """The identity of what the program set; of an analysis, without settings that count when a plan runs."""
+        """Return the identity of what the program set; of an analysis, without settings that count when a plan runs."""
         return digest(*(
             part for pair in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(pair[0])
             for part in pair

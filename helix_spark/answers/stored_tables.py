@@ -172,7 +172,7 @@ def stand_in(relation: Any, table: CheckedTable) -> Any:
 
 
 def may_stand_in(what: Any, relation: Any) -> bool:
-    """Whether the rows of a relation are all that something asks of it: nothing else refers to what lies below it, by
+    """Return whether a message needs nothing of a relation but its rows: nothing else refers to what lies below it, by
     its id, by a name that is known there only, or by the files that it was read from."""
     number = relation.common.plan_id
     relations = [one for one in messages(relation) if sort_of(one) == "Relation" and one.common.HasField("plan_id")]
@@ -182,7 +182,7 @@ def may_stand_in(what: Any, relation: Any) -> bool:
 
 
 def _around(what: Any, number: int) -> Iterator[Any]:
-    """The messages in something that are not in the relation of a number."""
+    """Yield the messages in something that are not in the relation of a number."""
     waiting = [what]
     while waiting:
         one = waiting.pop()
@@ -211,8 +211,8 @@ def _looks_below(message: Any, *, named: bool) -> bool:
 
 
 def partitions_told(responses: Iterable[Any]) -> int | None:
-    """How many partitions were written: the tasks of the last stage, as the server tells of its progress; None if it
-    does not."""
+    """Return how many partitions were written: the tasks of the last stage, as the server reports its progress; None if
+    it does not."""
     stages = {
         stage.stage_id: stage.num_tasks
         for one in responses if one.HasField("execution_progress") for stage in one.execution_progress.stages

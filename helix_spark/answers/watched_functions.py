@@ -110,7 +110,7 @@ class WatchedFunctions:
 
 
 def reads_of(code: str) -> str:
-    """The identity under which it is on record what a function reads."""
+    """Return the identity under which the reads of a function are recorded."""
     return digest("reads of a function", code)
 
 

@@ -309,7 +309,8 @@ class Answerer:
         with self.served.turn(question.identity):
             known = self._lookup(question.identity, form_of(question))
             if known is not None:
-                self.served.know(question)
+                self.served.tables.note(question)
+                self.served.models.know(question, known)
                 self.following("recorded", question, caller())
                 self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
@@ -358,8 +359,9 @@ class Answerer:
         who = caller()
         if self.mode == "plan":
             self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
-        self.served.know(question)
+        self.served.tables.note(question)
         found, started, seconds = self._waited_for(question, request, who)
+        self.served.models.know(question, found)
         why = (
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)

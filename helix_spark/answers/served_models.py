@@ -97,8 +97,10 @@ class ServedModels:
     _unheld: dict[str, None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def know(self, question: Question) -> None:
-        """Remember the question that makes an object, as the program is given the object."""
+    def know(self, question: Question, answer: Iterable[Any]) -> None:
+        """Remember a question whose answer has objects, as the program is given them."""
+        if not any(map(_has_object, answer)):
+            return
         self._made_by.setdefault(question.handle, question)
         if question.sort == "fit":
             with self._lock:
@@ -148,7 +150,7 @@ class ServedModels:
     def make_before(self, reads: Callable[[Question], bool]) -> None:
         """Make on the server what rests on data that is about to be overwritten, as `reads` tells of a question."""
         for handle, question in list(self._made_by.items()):
-            if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
+            if handle not in self._live and self._rests_on(question, reads):
                 self._make_all_live([handle])
 
     def forget(self) -> None:
@@ -249,14 +251,20 @@ class ServedModels:
         return True
 
 
+def _has_object(response: Any) -> bool:
+    """Return whether a response names an object that stays on the server."""
+    if type(response).__name__ != "ExecutePlanResponse":
+        return False
+    result = response.ml_command_result
+    return (
+        result.HasField("summary") or result.operator_info.HasField("obj_ref")
+        or bool(response.checkpoint_command_result.relation.relation_id)
+    )
+
+
 def _asks_summary(what: Any) -> bool:
     """Return whether a message asks for the summary of a fit."""
     return any(
         sort_of(one) == "Fetch" and any(method.method in ("summary", "hasSummary") for method in one.methods)
         for one in messages(what)
     )
-
-
-def _makes_object(what: Any) -> bool:
-    """Return whether the answer to a question may be an object that stays on the server."""
-    return sort_of(what) == "Command" and what.WhichOneof("command_type") in ("ml_command", "checkpoint_command")

@@ -94,11 +94,6 @@ class ServedSession:
         with self._lock:
             return self._turns[identity]
 
-    def know(self, question: Question) -> None:
-        """Note that the program is given the answer to a question, from the record or from the server."""
-        self.models.know(question)
-        self.tables.note(question)
-
     def stub(self) -> Any:
         """Return the server's stub, once the server knows what the program's session holds. Raises ServerEndedError if
         it has ended, and another one does not help."""
@@ -160,7 +155,7 @@ class ServedSession:
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is made again of other data than before: {changed}")
         request = ours(pb.ExecutePlanRequest, self.like)
-        getattr(request.plan, "root" if sort_of(question.what) == "Relation" else "command").CopyFrom(question.what)
+        request.plan.command.CopyFrom(question.what)
         self.ask(question, request)
 
     def send(self, request: Any) -> list[Any]:

@@ -133,6 +133,17 @@ def test_a_model_is_read_before_its_files_are_overwritten(runs: Runs) -> None:
     assert sent == ["ml_command", "write_operation", "ml_command"]
 
 
+def test_a_save_is_not_repeated_before_the_data_of_its_model_is_overwritten(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        from pyspark.ml.classification import LogisticRegression
+
+        LogisticRegression().fit(rows(spark)).save("model")
+        spark.range(1).write.mode("overwrite").csv("rows.csv")
+
+    sent = [one for one in runs.run(program).asked if isinstance(one, pb.Command)]
+    assert [one.ml_command.WhichOneof("command") for one in sent] == ["fit", "fetch", "write", None]
+
+
 def test_a_program_is_never_given_an_id_of_a_server(runs: Runs) -> None:
     def program(spark: Any) -> Any:
         from pyspark.ml.classification import RandomForestClassifier

@@ -137,6 +137,11 @@ class Answerer:
                 except UnknownTypeError:
                     return None
                 made.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(found))
+            case "is_streaming":  # which `observe` asks
+                made.is_streaming.SetInParent()
+                made.is_streaming.is_streaming = any(
+                    sort_of(one) == "Read" and getattr(one, "is_streaming", False) for one in messages(what)
+                )
             case _:
                 return None
         return made
@@ -253,7 +258,7 @@ class Answerer:
         return self._each_time(request, f"it is {what}")
 
     def _each_time(self, request: Any, why: str) -> list[Any]:
-        """Have Spark do something each time: it lasts."""
+        """Ask Spark each time for something that lasts."""
         if self.mode == "audit":
             raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
         return self._asked_live(self.signer.question("effect", message_in(request)), request, why)

@@ -258,10 +258,10 @@ class ServedSession:
         key, name = self.stored.rows_key(identity), f"helix_rows_{table.number}"
         if key and self.server is not None and self.server.take_rows(self.like.session_id, key, name):
             rows = pb.CachedRemoteRelation(relation_id=name)
-            table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
             table.in_memory = True
+            table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
         elif (stored := self.stored.table(identity)) is not None:
-            table.substitute, table.is_exact = stand_in(table.relation, stored), is_exact(stored)
+            table.is_exact, table.substitute = is_exact(stored), stand_in(table.relation, stored)
 
     def leave_rows(self) -> None:
         """Leave the rows of the tables that are still persisted to later runs, where the server stays. What was made of

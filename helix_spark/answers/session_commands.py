@@ -155,8 +155,8 @@ class SessionCommands:
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Have the server keep what today's tables mean by names (in lower case; None for all), before these get other
-        meanings."""
+        """Keep on the server what the tables that there are mean by names (in lower case; None for all), before these
+        get other meanings."""
         now = self.signer.state.now
         # Names in a view in SQL mean what they mean when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):

@@ -97,14 +97,14 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     from helix_spark.history.comparison import compare
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import table_differences, tables_of
-    from helix_spark.views.comparison_view import comparison_view
+    from helix_spark.views.comparison_view import ComparisonView
 
     known = records(**given)
     one, other = (find_iteration(known, _workflow_from(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
     tables = table_differences(tables_of(one, known), tables_of(other, known))
     print_found(
-        as_json, lambda: diff_json(compared, tables), lambda: print_comparison(comparison_view(compared, tables))
+        as_json, lambda: diff_json(compared, tables), lambda: print_comparison(ComparisonView(compared, tables))
     )
     warn_of_misfits(known)
 

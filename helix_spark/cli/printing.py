@@ -36,7 +36,7 @@ from helix_spark.views.iteration_view import (
 from helix_spark.visible_text import cut, shortened, visible
 
 if TYPE_CHECKING:
-    from helix_spark.history.comparison import Sort
+    from helix_spark.history.comparison import DifferenceState
     from helix_spark.history.model_card import ModelCard
     from helix_spark.planner.plan import Plan
     from helix_spark.views.comparison_view import ComparisonView, Line, Pair
@@ -353,10 +353,12 @@ def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
 
 # Two iterations
 
-_SIGNS: dict[Sort, tuple[str, str]] = {
+_SIGNS: dict[DifferenceState, tuple[str, str]] = {
     "added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "drawn": ("*", "yellow"),
     "same": ("=", "dim"),
 }
+MOST_TIMED = 8
+"""Nodes whose seconds are shown, those that took longest."""
 MOST_CODE_LINES = 60
 """Lines of a diff that are shown of one function; all of them are in `--json`."""
 _LONGEST = 120
@@ -386,11 +388,11 @@ def print_comparison(view: ComparisonView) -> None:
     _print_title("seconds")
     shown = table("  node", *view.heads, right=view.heads)
     shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
-    for pair in view.timed:
+    for pair in view.timed[:MOST_TIMED]:
         shown.add_row(f"  {pair.name}", *pair.sides)
     out.print(shown)
-    if view.more_timed:
-        out.print(f"  ... {view.more_timed} nodes more; --json has all")
+    if len(view.timed) > MOST_TIMED:
+        out.print(f"  ... {len(view.timed) - MOST_TIMED} nodes more; --json has all")
     if view.commits:
         out.print(f"\ngit: {view.commits}")
 
@@ -412,9 +414,9 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
 def _print_nodes(view: ComparisonView) -> None:
     _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
     shown = table("  node", "what changed", grow="what changed")
-    for sort, (sign, style) in _SIGNS.items():
-        for node in view.of_sort(sort):
+    for state, (sign, style) in _SIGNS.items():
+        for node in view.in_state(state):
             shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
-    if affected := view.of_sort("affected"):
+    if affected := view.in_state("affected"):
         shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
     console().print(shown)

@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.drawing.graph import WORDS
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.history.metrics import Metrics, leaves, metrics_of
 from helix_spark.history.source_rows import source_rows
+from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import Change, own_changes, parts_from_json
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-Sort = Literal["added", "removed", "changed", "drawn", "affected", "same"]
+DifferenceState = Literal["added", "removed", "changed", "drawn", "affected", "same"]
 """How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
-differ each time. What has the same result is the `same`, even where its code is not."""
+differ each time. A node with the same result is the `same`, even where its code is not."""
+
+_WITHOUT_CHANGES: Mapping[DifferenceState, str] = {
+    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeDifference:
     """One node in two iterations.
 
@@ -34,7 +40,7 @@ class NodeDifference:
     """
 
     name: str
-    sort: Sort
+    state: DifferenceState
     changes: tuple[Change, ...]
     before: NodeRecord | None
     after: NodeRecord | None
@@ -42,13 +48,17 @@ class NodeDifference:
     @property
     def rewritten(self) -> bool:
         """Whether it is another program that was found to compute the same."""
-        if self.sort != "same" or self.before is None or self.after is None:
+        if self.state != "same" or self.before is None or self.after is None:
             return False
         return self.before.declared != self.after.declared
 
     @property
     def differs(self) -> bool:
-        return self.sort != "same" or self.rewritten
+        return self.state != "same" or self.rewritten
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.state]
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -56,8 +66,34 @@ class NodeDifference:
         return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
 
     @property
+    def what(self) -> str:
+        """What differs, in a line."""
+        if self.before is not None and self.after is not None:
+            return "; ".join(self.sentences) or _WITHOUT_CHANGES.get(self.state, "")
+        node = self.record
+        return f"{node.kind}, reads {', '.join(node.inputs)}" if node.inputs else node.kind
+
+    @cached_property
+    def code(self) -> tuple[str, ...]:
+        """Unified diff of its function's text, a line an element; empty where that does not differ."""
+        texts = ("" if record is None else record.code for record in (self.before, self.after))
+        return text_diff(*texts, *(
+            self.name if record is None else f"{self.name}, iteration {record.iteration}"
+            for record in (self.before, self.after)
+        ))
+
+    @property
+    def seconds(self) -> tuple[float | None, float | None]:
+        """Seconds that it took before and after; None where it did not run."""
+        before, after = (
+            None if record is None or record.state == "prune" else record.seconds
+            for record in (self.before, self.after)
+        )
+        return before, after
+
+    @property
     def record(self) -> NodeRecord:
-        """Of the later one that has it."""
+        """The record of the later iteration that has it."""
         record = self.after or self.before
         assert record is not None, "a node is in one of them at least"
         return record
@@ -68,22 +104,34 @@ class Comparison(Displayed):
     """How two iterations differ. What is missing in one of them counts as a difference.
 
     Attributes:
-        differences: of each node by name, those that are the same included: as the later one has them, and each that
-            it has no more after what it stood behind.
-        parameters, outputs: name -> (before, after), of those that differ; None where it is missing.
-        code: name of a node -> unified diff of its function's text, a line an element.
+        differences: of each node by name, those that are the same included, in the order of the later iteration; a
+            removed node follows its predecessor in the earlier one.
         file_diff: unified diff of the workflow's files, where both are recorded.
-        unrecorded: why there are no nodes to compare, and nothing but parameters; empty where there are.
     """
 
     before: IterationRecord
     after: IterationRecord
     differences: Mapping[str, NodeDifference]
-    parameters: dict[str, tuple[Any, Any]]
-    outputs: dict[str, tuple[Any, Any]]
-    code: dict[str, tuple[str, ...]]
     file_diff: tuple[str, ...] = ()
-    unrecorded: str = ""
+
+    @property
+    def unrecorded(self) -> str:
+        """Why there are no nodes to compare, and nothing but parameters; empty where there are."""
+        return unrecorded(self.before, self.after)
+
+    @property
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        """Name -> (before, after), of those that differ; None where it is missing. So of `outputs`."""
+        return _differing(mapping(self.before.parameters), mapping(self.after.parameters))
+
+    @property
+    def outputs(self) -> dict[str, tuple[Any, Any]]:
+        return {} if self.unrecorded else _differing(mapping(self.before.outputs), mapping(self.after.outputs))
+
+    @property
+    def code(self) -> dict[str, tuple[str, ...]]:
+        """Name of a node -> unified diff of its function's text, a line an element."""
+        return {name: one.code for name, one in self.differences.items() if one.code}
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -119,14 +167,20 @@ class Comparison(Displayed):
     def metrics(self) -> tuple[Metrics, Metrics]:
         return metrics_of(self.before), metrics_of(self.after)
 
+    @cached_property
+    def states(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The state that each node shows in both iterations, by its name; see `shown_states`."""
+        both = self.differences.values()
+        before, after = [one.before for one in both if one.before], [one.after for one in both if one.after]
+        return shown_states(self.before, before), shown_states(self.after, after)
+
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:
         """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
-        pairs = {name: (_seconds(one.before), _seconds(one.after)) for name, one in self.differences.items()}
-        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
+        return {name: one.seconds for name, one in self.differences.items() if one.seconds != (None, None)}
 
-    def _names_of(self, *sorts: Sort) -> tuple[str, ...]:
-        return tuple(name for name, one in self.differences.items() if one.sort in sorts)
+    def _names_of(self, *states: DifferenceState) -> tuple[str, ...]:
+        return tuple(name for name, one in self.differences.items() if one.state in states)
 
     def __str__(self) -> str:
         return text_of(self)
@@ -135,16 +189,12 @@ class Comparison(Displayed):
 def compare(records: CatalogReader, before: IterationRecord, after: IterationRecord) -> Comparison:
     """Return how two iterations of one catalog differ; in their parameters alone where one has no nodes on record.
     Raises CatalogError for damaged records."""
-    parameters = _differing(mapping(before.parameters), mapping(after.parameters))
-    if missing := unrecorded(before, after):
-        return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
+    if unrecorded(before, after):
+        return Comparison(before, after, {})
     differences = node_differences(*(source_rows(records.nodes(one)) for one in (before, after)))
-    files = [records.file_text(one.file_digest) or "" for one in (before, after)]
-    old, new = (f"iteration {one.number}" for one in (before, after))
-    return Comparison(
-        before, after, differences, parameters, _differing(mapping(before.outputs), mapping(after.outputs)),
-        _code(differences, old, new), text_diff(files[0], files[1], old, new) if all(files) else (),
-    )
+    old, new = (records.file_text(one.file_digest) or "" for one in (before, after))
+    heads = (f"iteration {one.number}" for one in (before, after))
+    return Comparison(before, after, differences, text_diff(old, new, *heads) if old and new else ())
 
 
 def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
@@ -167,10 +217,10 @@ def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) 
         return NodeDifference(name, "added" if before is None else "removed", (), before, after)
     alike = before.declared == after.declared and before.signature == after.signature
     changes = () if alike else own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
-    return NodeDifference(name, _sort(before, after, changes), changes, before, after)
+    return NodeDifference(name, _state(before, after, changes), changes, before, after)
 
 
-def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:
+def _state(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> DifferenceState:
     """Return how a node that both have differs. The signature decides, for it stands for the result: new code that was
     found to compute the same goes by the signature of the old."""
     if before.signature == after.signature:
@@ -226,18 +276,6 @@ def text_diff(before: str, after: str, name_before: str, name_after: str) -> tup
     return tuple(unified_diff(before.splitlines(), after.splitlines(), name_before, name_after, lineterm=""))
 
 
-def _code(differences: Mapping[str, NodeDifference], old: str, new: str) -> dict[str, tuple[str, ...]]:
-    diffs = {}
-    for name, one in differences.items():
-        before, after = (record.code if record is not None else "" for record in (one.before, one.after))
-        diffs[name] = text_diff(before, after, f"{name}, {old}", f"{name}, {new}")
-    return {name: diff for name, diff in diffs.items() if diff}
-
-
 def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     pairs = {name: (before.get(name), after.get(name)) for name in dict.fromkeys((*after, *before))}
     return {name: pair for name, pair in pairs.items() if differ(*pair) or (name in before) != (name in after)}
-
-
-def _seconds(node: NodeRecord | None) -> float | None:
-    return node.seconds if node is not None and node.state != "prune" else None

@@ -55,12 +55,12 @@ def _nodes(
     differences: Mapping[str, NodeDifference], parameters: Collection[tuple[str, str]], places: Mapping[str, str]
 ) -> Iterator[str]:
     for one in differences.values():
-        if one.sort == "changed" or one.rewritten:
+        if one.state == "changed" or one.rewritten:
             place = f", {places[one.name]}" if places.get(one.name) else ""
             yield from (f"{text}{place}" for text in _node(one, parameters, one.name))
-    for sort in ("added", "removed"):
-        if names := [name for name, one in differences.items() if one.sort == sort]:
-            yield f"{named(names, _MOST_NAMES)} {sort}"
+    for state in ("added", "removed"):
+        if names := [name for name, one in differences.items() if one.state == state]:
+            yield f"{named(names, _MOST_NAMES)} {state}"
 
 
 def _node(one: NodeDifference, parameters: Collection[tuple[str, str]], name: str) -> Iterator[str]:

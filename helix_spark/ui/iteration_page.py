@@ -79,7 +79,7 @@ def longest(ran: Sequence[NodeRow], most: int) -> tuple[NodeRow, ...]:
 def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
     """Return which nodes were edited since the iteration before, and how: changed or added. None of the first one."""
     found = node_differences(before, nodes) if before else {}
-    return {name: one.sort for name, one in found.items() if one.sort in ("changed", "added")}
+    return {name: one.state for name, one in found.items() if one.state in ("changed", "added")}
 
 
 # An iteration that runs, or died

@@ -27,7 +27,7 @@ from helix_spark.ui.iteration_page import edited, longest, noted_states, records
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
 from helix_spark.ui.rendering import render
-from helix_spark.views.comparison_view import comparison_view
+from helix_spark.views.comparison_view import ComparisonView
 from helix_spark.views.iteration_view import IterationView, saved_seconds, view_of_record
 from helix_spark.views.node_row import graph_of, ranked
 from helix_spark.views.node_view import node_view
@@ -199,7 +199,7 @@ class Pages:
         workflow, other = one.workflow, find_iteration(kept, one.workflow, after)
         plots = [plots_among(mapping(record.outputs)) for record in (one, other)]
         tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
-        view = comparison_view(compare(self._records, one, other), tables, whole=whole)
+        view = ComparisonView(compare(self._records, one, other), tables, whole=whole)
         leads = {
             node.name: self._links.node(workflow, after if node.after else before, node.name) for node in view.nodes
         }

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode
-from helix_spark.history.comparison import Comparison, NodeDifference, Sort, differ, text_diff
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+from helix_spark.history.comparison import Comparison, DifferenceState, NodeDifference, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
-from helix_spark.history.states import shown_states
 from helix_spark.history.table_preview import TableDifference
 from helix_spark.history.value_text import whole_text
 from helix_spark.plots import is_plot
@@ -22,13 +21,8 @@ from helix_spark.views.iteration_view import commit_text, output_text
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 
-MOST_TIMED = 8
-"""Nodes whose seconds are shown beside each other, those that took longest."""
 LEAST_SECONDS = 0.05
 """A node whose seconds differ by less is not news."""
-_ITSELF_THE_SAME: Mapping[Sort, str] = {
-    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,61 +51,18 @@ class Pair:
         return " -> ".join(self.sides) + (f" ({self.change})" if self.change else "")
 
 
-@dataclass(frozen=True, slots=True)
-class ShownNode(NodeDifference):
-    """One node in two iterations.
-
-    Attributes:
-        code: its lines, where the recorded text differs.
-        ran: what state it shows in each of them; empty where it is not.
-        seconds: what it took in both.
-    """
-
-    code: tuple[Line, ...]
-    ran: tuple[str, str]
-    seconds: Pair
-
-    @property
-    def state(self) -> str:
-        return self.sort
-
-    @property
-    def word(self) -> str:
-        return WORDS[self.sort]
-
-    @property
-    def what(self) -> str:
-        if self.before is not None and self.after is not None:
-            return "; ".join(self.sentences) or _ITSELF_THE_SAME.get(self.sort, "")
-        node = self.record
-        return f"{node.kind}, reads {', '.join(node.inputs)}" if node.inputs else node.kind
-
-
 @dataclass(frozen=True)
 class ComparisonView:
-    """How two iterations differ.
+    """How two iterations differ, as it is shown.
 
     Attributes:
-        whole: whether what is the same is in it, too.
-        seconds: to answer; `timed` what those nodes took whose seconds differ, those that took longest first, and
-            `more_timed` how many more there are.
-        same_nodes: how many are left out for being the same.
-        graph: of both, as far as they differ, with what that reads or is read by; edges that are gone are dashed.
         tables: how the tables among the outputs differ.
+        whole: whether what is the same is in it, too.
     """
 
     compared: Comparison
-    whole: bool
-    parameters: tuple[Pair, ...]
-    outputs: tuple[Pair, ...]
-    versions: tuple[Pair, ...]
-    seconds: Pair
-    timed: tuple[Pair, ...]
-    more_timed: int
-    nodes: tuple[ShownNode, ...]
-    same_nodes: int
-    graph: DrawnGraph
-    tables: Mapping[str, TableDifference]
+    tables: Mapping[str, TableDifference] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def title(self) -> str:
@@ -129,9 +80,49 @@ class ComparisonView:
 
     @property
     def commits(self) -> str:
-        """Where the two differ in it."""
+        """The commits of both, where they differ."""
         before, after = commit_text(self.compared.before), commit_text(self.compared.after)
         return f"{before or '?'} -> {after or '?'}" if before != after else ""
+
+    @cached_property
+    def parameters(self) -> tuple[Pair, ...]:
+        return self._shown(pairs(mapping(self.compared.before.parameters), mapping(self.compared.after.parameters)))
+
+    @cached_property
+    def outputs(self) -> tuple[Pair, ...]:
+        """Outputs leaf by leaf, the most important metric first: numbers with the way they went."""
+        before, after = self.compared.metrics
+        leaves = dict.fromkeys([*after.leaves, *before.leaves])
+        return () if self.unrecorded else self._shown(_output(name, before, after) for name in leaves)
+
+    @cached_property
+    def versions(self) -> tuple[Pair, ...]:
+        both = pairs(mapping(self.compared.before.versions), mapping(self.compared.after.versions))
+        return () if self.unrecorded else self._shown(both)
+
+    @property
+    def seconds(self) -> Pair:
+        """Seconds to answer."""
+        return _seconds("seconds to answer", self.compared.before.seconds, self.compared.after.seconds)
+
+    @property
+    def timed(self) -> list[Pair]:
+        """Seconds of nodes where they differ, those that took longest first."""
+        differing = [
+            (name, pair) for name, pair in self.compared.seconds.items()
+            if abs((pair[1] or 0.0) - (pair[0] or 0.0)) >= LEAST_SECONDS
+        ]
+        differing.sort(key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
+        return [_seconds(name, *pair) for name, pair in differing]
+
+    @property
+    def nodes(self) -> tuple[NodeDifference, ...]:
+        return tuple(node for node in self.compared.differences.values() if self.whole or node.differs)
+
+    @property
+    def same_nodes(self) -> int:
+        """The count of nodes left out for being the same."""
+        return len(self.compared.differences) - len(self.nodes)
 
     @property
     def nothing(self) -> bool:
@@ -139,60 +130,45 @@ class ComparisonView:
         parts = (self.unrecorded, self.nodes, self.parameters, self.outputs, self.versions, self.tables)
         return not any(parts)
 
-    def of_sort(self, *sorts: Sort) -> tuple[ShownNode, ...]:
-        return tuple(node for node in self.nodes if node.sort in sorts)
-
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
         """What differs in the text of functions, by node; in the workflow's file, where a node changed by what is not
         in its own function: a helper, a constant, a declaration."""
         if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
             return {"the workflow's file": diff_lines(self.compared.file_diff)}
-        return {node.name: node.code for node in self.nodes if node.code}
+        return {node.name: diff_lines(node.code) for node in self.nodes if node.code}
 
-
-def comparison_view(
-    compared: Comparison, tables: Mapping[str, TableDifference] = MappingProxyType({}), *, whole: bool = False
-) -> ComparisonView:
-    before, after = compared.before, compared.after
-    found = _nodes(compared)
-    shown = tuple(node for node in found if whole or node.differs)
-
-    def keep_differing(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-        return tuple(pair for pair in pairs if whole or pair.differs)
-
-    recorded, timed = not compared.unrecorded, _timed(compared)
-    return ComparisonView(
-        compared, whole, keep_differing(pairs(mapping(before.parameters), mapping(after.parameters))),
-        keep_differing(_outputs(*compared.metrics)) if recorded else (),
-        keep_differing(pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
-        _seconds("seconds to answer", before.seconds, after.seconds), timed[:MOST_TIMED],
-        max(0, len(timed) - MOST_TIMED), shown, len(found) - len(shown), _graph(compared, found, shown), tables,
-    )
-
-
-def _timed(compared: Comparison) -> tuple[Pair, ...]:
-    differing = [
-        (name, pair) for name, pair in compared.seconds.items()
-        if abs((pair[1] or 0.0) - (pair[0] or 0.0)) >= LEAST_SECONDS
-    ]
-    differing.sort(key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
-    return tuple(_seconds(name, *pair) for name, pair in differing)
-
-
-def _nodes(compared: Comparison) -> list[ShownNode]:
-    differences = compared.differences.values()
-    was = shown_states(compared.before, [one.before for one in differences if one.before is not None])
-    became = shown_states(compared.after, [one.after for one in differences if one.after is not None])
-    seconds = compared.seconds
-    return [
-        ShownNode(
-            one.name, one.sort, one.changes, one.before, one.after, diff_lines(compared.code.get(one.name, ())),
-            (was.get(one.name, ""), became.get(one.name, "")),
-            _seconds(one.name, *seconds.get(one.name, (None, None))),
+    @property
+    def graph(self) -> DrawnGraph:
+        """Both graphs in one, as far as they differ, with what that reads or is read by; edges that are gone are
+        dashed."""
+        named = {node.name for node in self.nodes}
+        inputs: dict[str, tuple[str, ...]] = {}
+        gone: set[tuple[str, str]] = set()
+        nodes = self.compared.differences.values()
+        for node in nodes:
+            new = node.after.inputs if node.after else ()
+            inputs[node.name] = tuple(dict.fromkeys([*new, *(node.before.inputs if node.before else ())]))
+            gone |= {(source, node.name) for source in inputs[node.name] if source not in new}
+        seen = named | {source for name in named for source in inputs[name]}
+        seen |= {name for name, sources in inputs.items() if not named.isdisjoint(sources)}
+        drawn = tuple(
+            DrawnNode(
+                node.name, inputs[node.name], kind=node.record.kind, state=node.state,
+                note="rewritten" if node.rewritten else "",
+                title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.sentences]),
+            )
+            for node in nodes if node.name in seen
         )
-        for one in differences
-    ]
+        before, after = self.compared.before, self.compared.after
+        title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
+        return DrawnGraph(drawn, title, frozenset(gone))
+
+    def in_state(self, *states: DifferenceState) -> tuple[NodeDifference, ...]:
+        return tuple(node for node in self.nodes if node.state in states)
+
+    def _shown(self, both: Iterable[Pair]) -> tuple[Pair, ...]:
+        return tuple(pair for pair in both if self.whole or pair.differs)
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
@@ -234,11 +210,6 @@ def _missing(before: str | None, after: str | None) -> str:
     return "added" if before is None else "missing" if after is None else ""
 
 
-def _outputs(before: Metrics, after: Metrics) -> list[Pair]:
-    """Leaf by leaf, the most important metric first: numbers with the way they went."""
-    return [_output(name, before, after) for name in dict.fromkeys([*after.leaves, *before.leaves])]
-
-
 def _output(name: str, before: Metrics, after: Metrics) -> Pair:
     old, new = before.leaves, after.leaves
     if any(name in side and number(side[name]) is None for side in (old, new)):
@@ -265,27 +236,3 @@ def _measured(
     better = None if by == 0 or not direction else (by < 0) == (direction == "lower")
     change = f"{'+' if by > 0 else '-'}{form(abs(by))}" if by else ""
     return Pair(name, old, new, by != 0, change, better)
-
-
-def _graph(compared: Comparison, found: Sequence[ShownNode], shown: Sequence[ShownNode]) -> DrawnGraph:
-    """Both graphs in one: what differs, and what it reads or is read by, so that one sees where it is."""
-    named = {node.name for node in shown}
-    inputs: dict[str, tuple[str, ...]] = {}
-    gone: set[tuple[str, str]] = set()
-    for node in found:
-        new = node.after.inputs if node.after else ()
-        inputs[node.name] = tuple(dict.fromkeys([*new, *(node.before.inputs if node.before else ())]))
-        gone |= {(source, node.name) for source in inputs[node.name] if source not in new}
-    seen = named | {source for name in named for source in inputs[name]}
-    seen |= {name for name, sources in inputs.items() if not named.isdisjoint(sources)}
-    drawn = tuple(
-        DrawnNode(
-            node.name, inputs[node.name], kind=node.record.kind, state=node.state,
-            note="rewritten" if node.rewritten else "",
-            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.sentences]),
-        )
-        for node in found if node.name in seen
-    )
-    before, after = compared.before, compared.after
-    title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
-    return DrawnGraph(drawn, title, frozenset(gone))

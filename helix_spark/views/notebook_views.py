@@ -9,7 +9,7 @@ from helix_spark.drawing.notebook import cell, html_of, text_of
 from helix_spark.history.comparison import Comparison
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds
-from helix_spark.views.comparison_view import comparison_view
+from helix_spark.views.comparison_view import ComparisonView
 from helix_spark.views.iteration_view import IterationView, view_of_plan
 from helix_spark.visible_text import visible
 
@@ -54,11 +54,11 @@ def iteration_html(view: IterationView) -> str:
 @text_of.register
 def comparison_text(compared: Comparison) -> str:
     """Return a line a difference."""
-    view = comparison_view(compared)
+    view = ComparisonView(compared)
     signs = {"added": "+", "removed": "-", "same": "="}
     lines = [view.title, *([f"  {view.unrecorded}"] if view.unrecorded else [])]
     lines += [f"  parameter {pair.name}: {pair.went}" for pair in view.parameters]
-    lines += [f"  {signs.get(node.sort, '~')} {node.name}: {node.what}" for node in view.nodes]
+    lines += [f"  {signs.get(node.state, '~')} {node.name}: {node.what}" for node in view.nodes]
     lines += [f"  output {pair.name}: {pair.went}" for pair in view.outputs]
     lines += ["  no difference"] if view.nothing else []
     return visible("\n".join([*lines, f"  seconds to answer: {view.seconds.went}"]))
@@ -66,4 +66,4 @@ def comparison_text(compared: Comparison) -> str:
 
 @html_of.register
 def comparison_html(compared: Comparison) -> str:
-    return cell("cell_comparison.html", view=comparison_view(compared))
+    return cell("cell_comparison.html", view=ComparisonView(compared))

@@ -90,9 +90,9 @@ def test_the_next_plan_knows_that_the_new_code_makes_the_old_result(tmp_path: Pa
         assert plan["clean"].signature == before.plan["clean"].signature
         assert plan["clean"].declared == after.plan["clean"].declared != plan["clean"].signature
         told = helix.compare(1, 2)
-    assert told.differences["clean"].sort == "same"
+    assert told.differences["clean"].state == "same"
     assert "the result is the same" in str(told)
-    assert told.differences["answer"].sort == "same"
+    assert told.differences["answer"].state == "same"
 
 
 def test_the_order_of_rows_counts(tmp_path: Path) -> None:

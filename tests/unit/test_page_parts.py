@@ -22,7 +22,7 @@ from helix_spark.ui.iteration_page import select
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
 from helix_spark.ui.pages import Pages
-from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
+from helix_spark.views.comparison_view import ComparisonView, Pair
 from helix_spark.views.notebook_views import comparison_html, comparison_text
 from helix_spark.views.storage_view import StorageView, storage_of
 
@@ -53,7 +53,7 @@ def compared(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
     whole: bool = False,
 ) -> ComparisonView:
-    return comparison_view(compare(Records(old, new), before, after), whole=whole)
+    return ComparisonView(compare(Records(old, new), before, after), whole=whole)
 
 
 def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
@@ -92,10 +92,9 @@ def test_an_error_that_names_no_node_blames_none() -> None:
 
 def test_a_comparison_shows_the_state_that_each_iteration_shows() -> None:
     old, new = [node("model", declared="a")], [node("model", declared="b", seconds=None)]
-    (found,) = compared(iteration(1), old, iteration(2, "failed", error="'model' failed"), new).nodes
-    assert found.ran == ("compute", "failed")
-    (added,) = compared(iteration(1), [], iteration(2), new).nodes
-    assert added.ran == ("", "compute")
+    failed = compared(iteration(1), old, iteration(2, "failed", error="'model' failed"), new)
+    assert failed.compared.states == ({"model": "compute"}, {"model": "failed"})
+    assert compared(iteration(1), [], iteration(2), new).compared.states == ({}, {"model": "compute"})
 
 
 def outputs(before: str, after: str) -> tuple[Pair, ...]:
@@ -123,7 +122,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
         ("sample", "drawn anew"), ("model", "changed through its inputs"),
     ]
     told = recorded(old, new)
-    assert [told.differences[name].sort for name in ("sample", "model")] == ["drawn", "affected"]
+    assert [told.differences[name].state for name in ("sample", "model")] == ["drawn", "affected"]
     assert "~ sample: drawn anew" in comparison_text(told)
     assert "~ model: through its inputs" in comparison_text(told)
     html = comparison_html(told)
@@ -132,7 +131,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
 
 
 def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
-    print_comparison(comparison_view(recorded([node("sample", signature="s1")], [node("sample", signature="s2")])))
+    print_comparison(ComparisonView(recorded([node("sample", signature="s1")], [node("sample", signature="s2")])))
     assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
 
 
@@ -148,15 +147,15 @@ def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest
     view = compared(iteration(1), old, iteration(2), new)
     (found,) = view.nodes
     assert (found.name, found.state, "; ".join(found.sentences), view.same_nodes) == ("clean", "same", words, 1)
-    assert found.code == (("removed", "return 1 + 1"), ("added", "return 2"))
+    assert view.code == {found.name: (("removed", "return 1 + 1"), ("added", "return 2"))}
     assert [(one.name, one.state, one.note) for one in view.graph.nodes] == [
         ("clean", "same", "rewritten"), ("model", "same", ""),
     ]
     told = recorded(old, new)
-    assert (told.differences["clean"].sort, told.differences["clean"].rewritten, told.nodes) == ("same", True, {})
+    assert (told.differences["clean"].state, told.differences["clean"].rewritten, told.nodes) == ("same", True, {})
     assert f"  = clean: {words}" in comparison_text(told).splitlines()
     assert words in comparison_html(told)
-    print_comparison(comparison_view(told))
+    print_comparison(ComparisonView(told))
     printed = capsys.readouterr().out
     assert re.search(rf"^= clean +{words}", printed, flags=re.MULTILINE)
     assert "+return 2" in printed
@@ -166,7 +165,7 @@ def test_a_node_that_is_the_same_altogether_is_not_shown(capsys: pytest.CaptureF
     same = cleaning("return 2\n")
     assert compared(iteration(1), same, iteration(2), same).nodes == ()
     assert "clean" not in comparison_text(recorded(same, same))
-    print_comparison(comparison_view(recorded(same, same)))
+    print_comparison(ComparisonView(recorded(same, same)))
     assert "clean" not in capsys.readouterr().out
 
 
@@ -179,7 +178,7 @@ def test_nodes_are_told_from_each_other_alike_on_pages_and_elsewhere() -> None:
     assert [(one.name, one.state) for one in view.nodes] == [
         ("gone", "removed"), ("a", "changed"), ("b", "affected"), ("c", "drawn"), ("d", "same"), ("come", "added"),
     ]
-    assert {one.name: one.state for one in view.nodes} == {name: one.sort for name, one in told.differences.items()}
+    assert {one.name: one.state for one in view.nodes} == {name: one.state for name, one in told.differences.items()}
 
 
 def test_what_reads_others_says_which() -> None:

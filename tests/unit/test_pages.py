@@ -39,7 +39,7 @@ from helix_spark.ui.app import asset, make_app
 from helix_spark.ui.links import Links
 from helix_spark.ui.one_file import exported
 from helix_spark.ui.pages import Pages
-from helix_spark.views.comparison_view import comparison_view
+from helix_spark.views.comparison_view import ComparisonView
 
 W = quote(f"w {HOSTILE}", safe="")
 AUC = quote(f"auc {HOSTILE}", safe="")
@@ -462,7 +462,7 @@ def test_what_is_the_same_in_both_shares_a_box_beside_what_differs(tmp_path: Pat
     touched = ("column_7", "examples", "model", "auc")
     new = [edited[node.name] if node.name in touched else node for node in old]
     later = replace(record, number=record.number + 1)
-    graph = comparison_view(Comparison(record, later, node_differences(old, new), {}, {}, {})).graph
+    graph = ComparisonView(Comparison(record, later, node_differences(old, new))).graph
     drawn = {node.label or node.name: node.state for node in folded(graph).nodes}
     assert drawn == {
         "51 the same": "same", "column_7": "affected", "examples": "affected", "model": "affected", "auc": "affected",

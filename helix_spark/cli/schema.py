@@ -104,8 +104,7 @@ def program_json(view: ProgramView, error: str) -> dict[str, Any]:
 
 
 def answer_json(answer: AnswerView) -> dict[str, Any]:
-    state = "compute" if answer.fresh else "load"
-    return _picked(answer, "name place reason") | {"signature": answer.identity, "state": state}
+    return _picked(answer.node, "name reason signature state") | {"place": answer.node.code}
 
 
 def iteration_json(record: IterationRecord, pinned: Collection[tuple[str, int]]) -> dict[str, Any]:

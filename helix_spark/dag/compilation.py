@@ -3,7 +3,7 @@ equal nodes become one."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
@@ -11,18 +11,13 @@ from helix_spark.errors import OperatorError, WorkflowError, nearest
 from helix_spark.workflow.declaration import Keep, Wishes
 from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
 from helix_spark.workflow.operators import (
-    ApplyStage,
     Assemble,
     FitStage,
     Form,
     Function,
-    Input,
-    Interact,
-    Kept,
     Kind,
     Operator,
     Predict,
-    Read,
     Result,
 )
 from helix_spark.workflow.workflow import Workflow
@@ -175,46 +170,24 @@ def _takes_columns(node: Node) -> bool:
 
 
 def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
-    """Every input is what the node takes it for; nothing is left out because it is something else."""
-    operator = node.operator
-    for role, position, wanted in _roles(operator):
-        read = by_name[node.inputs[position]]
-        if read.result is not wanted:
+    """Check whether every input is what the node takes it for; nothing is left out because it is something else."""
+    if isinstance(node.operator, Function):
+        _check_annotations(node, node.operator, by_name)
+        return
+    for position, name in enumerate(node.inputs):
+        read, wanted = by_name[name], _wanted(node, position)
+        if name != f"{node.name}.fit" and read.result is not wanted:
             raise OperatorError(
-                f"{role} of {node.kind} {node.name!r} must be a {wanted}, and {read.name!r} is a {read.result}",
-                where=node.where, exists=f"{read.name!r} is declared at {read.where}", remedy=_remedy(node, wanted),
+                f"{node.kind} {node.name!r} reads {name!r} as a {wanted}, and it is a {read.result}",
+                where=node.where, exists=f"{name!r} is declared at {read.where}", remedy=_remedy(node, wanted),
             )
-    if isinstance(operator, Function):
-        _check_annotations(node, operator, by_name)
 
 
-def _roles(operator: Operator) -> Iterator[tuple[str, int, Result]]:
-    """Yield what a ready-made operator takes each input for that its author chose: (role, position, kind of result)."""
-    match operator:
-        case Read() | Function():
-            return
-        case Predict():
-            yield "the model", 0, Result.MODEL
-            yield "the table", 1, Result.TABLE
-        case _:
-            yield "the table", 0, Result.TABLE
-            columns = _columns(operator)
-            yield from ((role, one.index, Result.COLUMN) for role, one in columns if isinstance(one, Input))
-
-
-def _columns(operator: Operator) -> Iterator[tuple[str, object]]:
-    """Yield what a ready-made operator takes for a column: an input, a name or other text, or nothing."""
-    match operator:
-        case Assemble(features=features, label=label, keep=keep):
-            yield from (("a feature", one) for one in features)
-            yield "the label", label
-            yield from (("a kept column", one.column) for one in keep if isinstance(one, Kept))
-        case Interact(columns=factors):
-            yield from (("a factor", one) for one in factors)
-        case FitStage(columns=wired) | ApplyStage(columns=wired):
-            yield from ((f"parameter {parameter!r}", one) for parameter, one in wired)
-        case _:
-            yield "the column", getattr(operator, "column", None)
+def _wanted(node: Node, position: int) -> Result:
+    """Return what a ready-made operator takes an input for: a model and examples, or a table and columns of it."""
+    if isinstance(node.operator, Predict):
+        return (Result.MODEL, Result.TABLE)[position]
+    return Result.COLUMN if position else Result.TABLE
 
 
 def _remedy(node: Node, wanted: Result) -> str:

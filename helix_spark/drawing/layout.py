@@ -7,8 +7,10 @@ the same picture, and nodes that tie stand in the order given.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 Place = int
@@ -44,7 +46,7 @@ class Layers:
 
 def layer_of_each(inputs: Sequence[Sequence[int]]) -> list[int]:
     """Return the layer of each node: one more than the greatest of its inputs; a node without inputs stands just before
-    the first that reads it. In a circle, which the union of two graphs may have, the first node given comes first.
+    the first that reads it. In a graph with a circle, which the union of two graphs may have, the order given counts.
 
     >>> layer_of_each([[], [0], [1], [], [2, 3]])
     [0, 1, 2, 2, 3]
@@ -55,30 +57,16 @@ def layer_of_each(inputs: Sequence[Sequence[int]]) -> list[int]:
     for node, sources in enumerate(inputs):
         for source in sources:
             readers[source].append(node)
+    order: Iterable[int] = range(len(inputs))
+    with suppress(CycleError):
+        order = list(TopologicalSorter(dict(enumerate(inputs))).static_order())
     layer = [-1] * len(inputs)
-    for node in _order(inputs, readers):
+    for node in order:
         layer[node] = 1 + max((layer[source] for source in inputs[node]), default=-1)
     for node, sources in enumerate(inputs):
         if not sources and readers[node]:
             layer[node] = max(0, min(layer[reader] for reader in readers[node]) - 1)
     return layer
-
-
-def _order(inputs: Sequence[Sequence[int]], readers: Sequence[Sequence[int]]) -> list[int]:
-    waiting = [len(sources) for sources in inputs]
-    ready = [node for node, count in enumerate(waiting) if count == 0]
-    done: dict[int, None] = {}
-    left = iter(range(len(inputs)))
-    while len(done) < len(inputs):
-        node = ready.pop() if ready else next(left)
-        if node in done:
-            continue
-        done[node] = None
-        for reader in readers[node]:
-            waiting[reader] -= 1
-            if waiting[reader] == 0:
-                ready.append(reader)
-    return list(done)
 
 
 def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct
-
 from helix_spark.catalog.places.json_text import Finite, mapping, parsed_as
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
@@ -39,17 +37,6 @@ _BY_CLASS, _CROSSED = frozenset({"label", "prediction"}), frozenset({"label_pred
 _LONGEST_TEXT, _MOST_ITEMS = 500, 64
 
 
-class _Written(Struct):
-    """What `TablePreview.text` writes."""
-
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str | int | Finite | bool | None, ...], ...]
-    cut: bool
-    across: str = ""
-    classes: tuple[str, ...] = ()
-    total: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class TablePreview:
     """The first rows of a table.
@@ -64,7 +51,7 @@ class TablePreview:
     """
 
     columns: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[tuple[str | int | Finite | bool | None, ...], ...]
     total: int | None = None
     cut: bool = False
     across: str = ""
@@ -219,13 +206,12 @@ def preview_from(text: str) -> TablePreview | None:
     True
     """
     try:
-        found = parsed_as(text, _Written)
+        found = parsed_as(text, TablePreview)
     except ValueError:
         return None
     if any(len(row) != len(found.columns) for row in found.rows):
         return None
-    total = found.total if type(found.total) is int and found.total >= len(found.rows) else None
-    return TablePreview(found.columns, found.rows, total, found.cut, found.across, found.classes)
+    return found if found.total is None or found.total >= len(found.rows) else replace(found, total=None)
 
 
 def tables_of(record: IterationRecord, texts: CatalogReader) -> dict[str, TablePreview]:

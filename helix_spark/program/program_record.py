@@ -22,7 +22,6 @@ from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (
     is_metric,
     nodes_of,
-    parts_of_row,
     place_of,
     rows_of,
     rows_of_program,
@@ -131,11 +130,8 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 
     def viewed(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
         is_kept = row.why or row.answer or row.left or row.kind == "table" or not row.fresh
-        return AnswerView(
-            row.name, row.caller.call, place(row), row.identity, row.fresh, node.reason,
-            row.seconds if row.fresh else node.predicted_seconds or 0.0,
-            row.why if is_kept else "it is done each time", row.inputs, parts_of_row(row),
-        )
+        again = row.why if is_kept else "it is done each time"
+        return AnswerView(replace(node, code=place(row)), row.caller.call, again)
 
     return ProgramView(
         program.name, tuple(map(viewed, rows, nodes_of(rows, program))), tuple(one.identity for one in asked),

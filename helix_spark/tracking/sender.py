@@ -24,8 +24,8 @@ URI_VARIABLE, TIMEOUT_VARIABLE = "HELIX_MLFLOW", "HELIX_MLFLOW_SECONDS"
 """Name the server to this process, and the seconds that one entry may take. Not on its command line: that is for all to
 read, and a URI may hold a password."""
 
-_METRICS_AT_ONCE, _PARAMETERS_AT_ONCE = 900, 100
-"""`MlflowClient.log_batch` takes no more."""
+_AT_ONCE = 100
+"""Parameters that `MlflowClient.log_batch` takes at most; it takes more metrics."""
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
@@ -58,10 +58,10 @@ def _log_numbers(client: MlflowClient, run: str, entry: Mapping[str, Any]) -> No
 
     metrics = [Metric(name, value, entry["ended"], 0) for name, value in entry["metrics"].items()]
     parameters = [Param(name, value) for name, value in entry["parameters"].items()]
-    for start in range(0, len(metrics), _METRICS_AT_ONCE):
-        client.log_batch(run, metrics=metrics[start:start + _METRICS_AT_ONCE])
-    for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
-        client.log_batch(run, params=parameters[start:start + _PARAMETERS_AT_ONCE])
+    for start in range(0, max(len(metrics), len(parameters)), _AT_ONCE):
+        client.log_batch(
+            run, metrics=metrics[start:start + _AT_ONCE], params=parameters[start:start + _AT_ONCE]
+        )
 
 
 def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:

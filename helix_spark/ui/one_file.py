@@ -4,10 +4,10 @@ beside it. It can be read without scripts; with them plots are drawn."""
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -49,7 +49,7 @@ class Section:
 
     place: str
     page: Page
-    panels: tuple[Section, ...] = ()
+    panels: list[Section] = field(default_factory=list)
 
 
 def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
@@ -67,35 +67,24 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
     workflows = (workflow,) if workflow else records.workflows()
     newest = {name: records.iterations(name)[:limit] for name in workflows}
     nodes = _opening(records, [record for iterations in newest.values() for record in iterations])
-    compared = {name: _compared(iterations) for name, iterations in newest.items()}
-    # Places are named by numbers, for names may hold anything.
-    address, places = Links(), dict[str, str]()
+    # Places are named by numbers, for names may hold anything. Each page has a method of `Links` and one of `Pages`.
+    entries: list[tuple[str, str, tuple[Any, ...]]] = []
     for at, name in enumerate(workflows):
-        places |= {
-            address.iterations(name): f"#iterations-{at}", address.metrics(name): f"#metrics-{at}",
-            address.storage(name): f"#storage-{at}",
-            **{address.compare(name, *pair): f"#compare-{at}-{pair[0]}-{pair[1]}" for pair in compared[name]},
-        }
+        entries.append((f"iterations-{at}", "iterations", (name,)))
         for number in (record.number for record in newest[name]):
-            places[address.iteration(name, number)] = f"#iteration-{at}-{number}"
+            entries.append((f"iteration-{at}-{number}", "iteration", (name, number)))
             for place, node in enumerate(nodes.get((name, number), ())):
-                places[address.node(name, number, node)] = f"#node-{at}-{number}-{place}"
-    links = Links(places)
+                entries.append((f"node-{at}-{number}-{place}", "node", (name, number, node)))
+        for before, after in _compared(newest[name]):
+            entries.append((f"compare-{at}-{before}-{after}", "compare", (name, before, after)))
+        entries += [(f"metrics-{at}", "metrics", (name,)), (f"storage-{at}", "storage", (name,))]
+    address = Links()
+    links = Links({getattr(address, kind)(*what): f"#{place}" for place, kind, what in entries})
     pages = Pages(records, links)
-
-    def panels(name: str, number: int) -> Iterator[Section]:
-        for node in nodes.get((name, number), ()):
-            yield Section(links.node(name, number, node), pages.node(name, number, node))
-
     sections: list[Section] = []
-    for name in workflows:
-        numbers = [record.number for record in newest[name]]
-        sections += [
-            Section(links.iterations(name), pages.iterations(name)),
-            *(Section(links.iteration(name, n), pages.iteration(name, n), tuple(panels(name, n))) for n in numbers),
-            *(Section(links.compare(name, *pair), pages.compare(name, *pair)) for pair in compared[name]),
-            Section(links.metrics(name), pages.metrics(name)), Section(links.storage(name), pages.storage(name)),
-        ]
+    for name, kind, what in entries:
+        section = Section(name, getattr(pages, kind)(*what))
+        (sections[-1].panels if kind == "node" else sections).append(section)
     return render(
         "export.html", sections=sections, links=links, workflows=workflows, style=Markup(asset("style.css")),
         scripts=_scripts(sections),

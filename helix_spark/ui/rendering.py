@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
-from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -70,7 +69,7 @@ _MOST_POINTS = 400
 
 def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
     """Return a metric over iteration numbers; each point leads to its iteration. The line is broken where other code
-    began to measure it.
+    began to measure it. The axis marks the least and the greatest value.
 
     Args:
         details: what pointing at an iteration tells besides its value.
@@ -78,11 +77,9 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
     best = [] if metric.best is None else [metric.best]
     numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
     low, high = min(values.values()), max(values.values())
-    ticks = _ticks(low, high)
-    marks = _tick_texts(ticks)
-    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    marks = {value: metric_text(value) for value in (low, high)}
     first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
-    left = max(_LEFT, 16 + _DIGIT * max(map(len, marks)))
+    left = max(_LEFT, 16 + _DIGIT * max(map(len, marks.values())))
 
     def height_of(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / ((high - low) or 1)
@@ -93,7 +90,7 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
     dots = dict.fromkeys([*numbers[::-(-len(numbers) // _MOST_POINTS)], numbers[-1], *best])
     return markup.render(
         "trend.svg", name=metric.name, height=_HEIGHT, left=left, right=_RIGHT, first=first,
-        ticks=[(height_of(tick), mark) for tick, mark in zip(ticks, marks, strict=True)],
+        ticks=[(height_of(value), mark) for value, mark in marks.items()],
         numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
         lines=[[at(number) for number in stretch] for stretch in _stretches(numbers, metric.breaks)],
         points=[
@@ -121,44 +118,13 @@ def _within(value: float) -> float:
     return min(max(value, -_GREATEST), _GREATEST)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers around a range.
-
-    >>> _ticks(0.81, 0.89)
-    [0.8, 0.82, 0.84, 0.86, 0.88, 0.9]
-    >>> _ticks(3, 3)
-    [3]
-    """
-    span = high - low
-    if span <= abs(high) * 1e-9:
-        return [low]
-    rough = span / 4
-    power = 10.0 ** floor(log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
-    return [float(f"{step * n:.14g}") for n in range(floor(low / step), ceil(high / step) + 1)]
-
-
-def _tick_texts(ticks: Sequence[float]) -> list[str]:
-    """Ticks in words, with as many digits as their step has.
-
-    >>> _tick_texts([123456, 123457, 123458]), _tick_texts([0.8, 0.825, 0.85]), _tick_texts([48842.0])
-    (['123,456', '123,457', '123,458'], ['0.8', '0.825', '0.85'], ['48,842'])
-    """
-    if len(ticks) < 2:
-        return [metric_text(tick) for tick in ticks]
-    step, largest = ticks[1] - ticks[0], max(map(abs, ticks))
-    # One more than the step's first digit, for steps of 2.5.
-    digits = max(6, floor(log10(largest)) - floor(log10(step)) + 2)
-    return [f"{tick:,.{digits}g}" for tick in ticks]
-
-
 def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
     """Draw when each node ran. Bars begin at nought where their start is not on record."""
     spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]
     end = max([total, 1e-9, *map(sum, spans)])
     return markup.render(
         "timeline.svg",
-        ticks=[(_NAMES + _TIMES * tick / end, f"{tick:g}") for tick in _ticks(0, end) if tick <= end],
+        ticks=[(_NAMES, "0"), (_NAMES + _TIMES, f"{end:.3g}")],
         bars=[
             (bar, _NAMES + _TIMES * start / end, max(2.0, _TIMES * seconds / end))
             for bar, (start, seconds) in zip(bars, spans, strict=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +22,7 @@ from helix_spark.history.table_preview import TablePreview, tables_of
 from helix_spark.history.value_text import short, whole_text
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.sizes import format_seconds, format_size, seconds_text
+from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_text, planned_row, recorded_rows
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class IterationView:
         unrecorded: why its nodes are not on record.
         outputs: the one by which iterations are compared first.
         dropped: nodes that no output needs.
-        plan: how good the plan on record was known to be, fact by fact.
-        totals: of a plan, what it costs and saves, what is reused and stored, a line each.
+        totals: what its plan costs and saves, what is reused and stored, a line each.
     """
 
     workflow: str
@@ -88,7 +87,6 @@ class IterationView:
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    plan: tuple[tuple[str, str], ...] = ()
     totals: tuple[str, ...] = ()
     pinned: bool = False
 
@@ -162,7 +160,7 @@ def view_of_plan(plan: Plan) -> IterationView:
         plan.workflow, plan.iteration, "planned",
         tuple((name, short(value)) for name, value in plan.parameters.items()),
         tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
-        warnings=plan.warnings, totals=(*_costs(plan), *_reused(plan), _stored(plan)),
+        warnings=plan.warnings, totals=tuple(_totals(plan)),
     )
 
 
@@ -202,7 +200,7 @@ def view_of_record(
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
-        tables_of(record, records), plan=tuple(plan_facts(plan).items()),
+        tables_of(record, records), totals=plan_lines(plan) if plan.get("status") else (),
         pinned=(record.workflow, record.number) in records.pinned(),
     )
 
@@ -300,30 +298,6 @@ def saved_text(seconds: float) -> str:
     return f"about {format_seconds(seconds)} s of computing saved" if seconds >= _HUNDREDTH else ""
 
 
-def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
-    """Return how good a plan on record was known to be, in words."""
-    def seconds(name: str) -> str:
-        value = plan.get(name)
-        return seconds_text(value) if isinstance(value, int | float) else ""
-
-    budget, used, gap = plan.get("budget"), plan.get("used"), plan.get("gap")
-    facts = {
-        "Status": whole_text(plan.get("status", "")),
-        "Objective": seconds("objective"),
-        "Bound": seconds("bound"),
-        "Gap": f"{gap:.2%}" if isinstance(gap, int | float) else "",
-        "Solver": f"{whole_text(plan['solver'])}, {seconds('solver_seconds')}" if plan.get("solver") else "",
-        "Notice": whole_text(plan.get("notice", "")),
-        "Policy": whole_text(plan.get("policy", "")),
-        "Scenarios weighed": whole_text(plan["scenarios"]) if plan.get("scenarios") else "",
-        "Stored before": format_size(used) if isinstance(used, int | float) else "",
-        "Budget": format_size(budget) if isinstance(budget, int | float) else "no limit" if "budget" in plan else "",
-        "Expected": seconds("predicted_seconds"),
-        "Computing everything": seconds("run_all_seconds"),
-    }
-    return {name: fact for name, fact in facts.items() if fact}
-
-
 # A plan
 
 
@@ -346,30 +320,45 @@ def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] =
     ]
 
 
-def _costs(plan: Plan) -> list[str]:
-    everything, proof = plan.run_all_seconds, plan.certificate
-    saved = f"; saves {format_seconds(plan.saved_seconds)} s of {format_seconds(everything)} s" if everything else ""
-    quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"
-    quality += f"; {proof.notice}" if proof.notice else ""
-    lines = [f"expected {format_seconds(plan.predicted_seconds)} s{plan.guess}{saved} ({quality})"]
-    if plan.session_seconds:
-        what = "first work" if plan.session_runs else "start and first work"
-        lines.append(f"Spark's {what}: ~{format_seconds(plan.session_seconds)} s of these")
-    return lines
-
-
-def _reused(plan: Plan) -> list[str]:
-    """Return how many of the results that it reuses are verified; no line where it reuses nothing."""
+def _totals(plan: Plan) -> Iterator[str]:
+    """Yield what a plan costs and saves, what is reused and what is stored, a line each."""
+    session = "first work" if plan.session_runs else "start and first work"
+    costs, *spark, stored = plan_lines({**plan.figures, "budget": plan.budget, "used": plan.used}, plan.guess, session)
     counts: Counter[str] = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
     proofs = ", ".join(f"{counts[proof]} {proof}" for proof in PROOFS if counts[proof])
-    return [f"reused: {proofs}"] if proofs else []
+    kept = sum(node.keep and not node.stored for node in plan.nodes)
+    yield from (costs, *spark, *([f"reused: {proofs}"] if proofs else []))
+    yield f"{stored}; {kept or 'nothing'} to store, {len(plan.evict)} to evict"
 
 
-def _stored(plan: Plan) -> str:
-    limit = format_size(plan.budget) if plan.budget is not None else "no limit"
-    kept = [node for node in plan.nodes if node.keep and not node.stored]
-    storing = f"{len(kept)} to store" if kept else "nothing to store"
-    return f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})"
+def plan_lines(
+    figures: Mapping[str, Any], guess: str = "", session: str = "start and first work"
+) -> tuple[str, ...]:
+    """Return what a plan expected, how good it was known to be, and what was stored, a line each.
+
+    Args:
+        figures: of the plan, as they are recorded.
+        guess: how much of what it expects is guessed.
+        session: what of Spark's takes seconds besides.
+
+    >>> figures = {"status": "optimal", "solver": "HiGHS", "policy": "joint", "predicted_seconds": 4.0}
+    >>> plan_lines(figures | {"run_all_seconds": 9.0})
+    ('expected 4.0 s; saves 5.0 s of 9.0 s (optimal, HiGHS, 0 ms)', 'stored 0 B of no limit (policy joint)')
+    """
+    expected, everything, spark, solving, used = (
+        number(figures.get(name)) or 0.0
+        for name in ("predicted_seconds", "run_all_seconds", "session_seconds", "solver_seconds", "used")
+    )
+    budget, notice = number(figures.get("budget")), figures.get("notice")
+    saved = f"; saves {format_seconds(max(0.0, everything - expected))} s of {format_seconds(everything)} s"
+    quality = f"{figures.get('status')}, {figures.get('solver')}, {1000 * solving:.0f} ms"
+    return (
+        f"expected {format_seconds(expected)} s{guess}{saved if everything else ''} "
+        f"({quality}{f'; {notice}' if notice else ''})",
+        *([f"Spark's {session}: ~{format_seconds(spark)} s of these"] if spark else []),
+        f"stored {format_size(used)} of {'no limit' if budget is None else format_size(budget)} "
+        f"(policy {figures.get('policy')})",
+    )
 
 
 def influence_lines(weights: Sequence[FeatureWeight], name: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from helix_spark.catalog.records import NodeRecord
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.history.value_text import titled
-from helix_spark.identity.parts import Part
+from helix_spark.identity.difference import parts_from_json
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import saved_text, took_text
 
@@ -20,39 +21,40 @@ class AnswerView:
     """A question of a program, and whether its answer is on record.
 
     Attributes:
+        node: the question as it is recorded, with its author's line as people know it.
         call: as its author writes it.
-        place: its author's line, as people know it; empty where none is known.
-        fresh: whether Spark is asked.
-        seconds: that Spark took for it.
         again: why another run asks Spark again, as it is now; empty if none does.
     """
 
-    name: str
+    node: NodeRecord
     call: str
-    place: str
-    identity: str
-    fresh: bool
-    reason: str
-    seconds: float
     again: str
-    inputs: tuple[str, ...]
-    parts: tuple[Part, ...]
 
     @property
     def title(self) -> str:
-        return titled(self.name, self.place)
+        return titled(self.node.name, self.node.code)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether Spark is asked."""
+        return self.node.state == "compute"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that Spark took for it."""
+        return (self.node.seconds if self.fresh else self.node.predicted_seconds) or 0.0
 
     @property
     def lines(self) -> Iterator[str]:
         yield self.title
-        yield f"  {'asked of Spark' if self.fresh else 'from the record'}: {self.reason}"
+        yield f"  {'asked of Spark' if self.fresh else 'from the record'}: {self.node.reason}"
         if self.seconds >= _WORTH_TELLING:
             yield f"  it took Spark {format_seconds(self.seconds)} s"
         if self.again:
             yield f"  it is asked again in a new run: {self.again}"
-        if self.inputs:
-            yield f"  made from {', '.join(self.inputs)}"
-        for part in self.parts:
+        if self.node.inputs:
+            yield f"  made from {', '.join(self.node.inputs)}"
+        for part in parts_from_json(self.node.parts):
             lines = (part.shown or "").splitlines()
             yield f"  {part.group}: {part.label}" + (f" {lines[0]}" if len(lines) == 1 else "")
             yield from (f"    {line}" for line in lines if len(lines) > 1)
@@ -75,16 +77,16 @@ class ProgramView:
     def answer(self, name: str) -> AnswerView:
         """Return the one of a name, with or without its line, or of a call. Raises ParameterError where there is
         none."""
-        found = next((one for one in self.answers if name in (one.name, one.title)), None)
+        found = next((one for one in self.answers if name in (one.node.name, one.title)), None)
         of_call = [one for one in self.answers if name == one.call]
         if found is None and len(of_call) > 1:
             raise ParameterError(
-                f"{name} has asked {len(of_call)} things", exists=", ".join(one.name for one in of_call),
+                f"{name} has asked {len(of_call)} things", exists=", ".join(one.node.name for one in of_call),
                 remedy="name one of them",
             )
         found = found or next(iter(of_call), None)
         if found is None:
-            known = [one.name for one in self.answers]
+            known = [one.node.name for one in self.answers]
             raise ParameterError(f"{self.workflow} has not asked {name!r} so far", remedy=nearest(name, known))
         return found
 
@@ -97,7 +99,7 @@ class ProgramView:
         yield f"{self.workflow}: {sum(not one.fresh for one in self.answers)} answers are on record"
         first = next((one for one in self.answers if one.fresh), None)
         if first is not None:
-            yield f"asked of Spark first: {first.title}, because {first.reason}"
+            yield f"asked of Spark first: {first.title}, because {first.node.reason}"
             yield "what follows is known once that is answered"
         elif self.first:
             yield "then Spark is asked what a table or a setting is"

@@ -193,9 +193,9 @@ def _inputs(
             sources.append(column)
         else:
             name = naming(column)
-            if name not in inputs:
+            if name not in inputs[1:]:
                 inputs.append(name)
-            sources.append(Input(inputs.index(name)))
+            sources.append(Input(inputs.index(name, 1)))
     return tuple(inputs), tuple(sources)
 
 

@@ -244,12 +244,10 @@ def marks(*values: float) -> list[str]:
     return re.findall(r'text-anchor="end">([^<]*)<', drawn)
 
 
-def test_marks_of_an_axis_have_the_digits_that_tell_them_apart() -> None:
-    assert marks(123456.0, 123460.0) == ["123,456", "123,457", "123,458", "123,459", "123,460"]
-    assert marks(0.81, 0.89) == ["0.8", "0.82", "0.84", "0.86", "0.88", "0.9"]
-    for values in ((1e9, 1e9 + 3), (1e-9, 3e-9), (1e-14, 4e-14), (-2.5, 7.5), (5e7, 5e7 + 0.5)):
-        found = marks(*values)
-        assert len(set(found)) == len(found) > 2, found
+def test_an_axis_marks_the_least_and_the_greatest_value() -> None:
+    assert marks(123456.0, 123459.0, 123460.0) == ["123,456", "123,460"]
+    assert marks(0.81, 0.89) == ["0.81", "0.89"]
+    assert marks(3.0, 3.0) == ["3"]
 
 
 def test_a_long_mark_has_room() -> None:

@@ -175,8 +175,8 @@ def test_an_iteration_shows_states_with_signs_and_says_what_is_stored(client: Te
     assert [name for name in classes if "hx-load" in name and "hx-stored" in name]
     assert [name for name in classes if "hx-compute" in name and "hx-evicted" in name]
     assert "no longer stored" in found.text
-    assert "Gap 0.00%" in found.text
-    assert "Budget 2.0 MB" in found.text
+    assert "saves 5.0 s of 9.0 s (optimal" in found.text
+    assert "stored 1.0 kB of 2.0 MB (policy joint)" in found.text
 
 
 def test_a_failed_iteration_shows_which_node_failed_and_what_did_not_run(client: TestClient) -> None:

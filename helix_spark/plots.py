@@ -5,7 +5,7 @@ notebooks draw it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from helix_spark.errors import ParameterError, nearest
@@ -110,16 +110,10 @@ def _channel(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _rows(data: Any) -> list[dict[str, Any]]:
-    if hasattr(data, "to_pylist"):
-        found: Iterable[Mapping[str, Any]] = data.to_pylist()
-    elif hasattr(data, "to_dict") and hasattr(data, "columns"):
-        found = data.to_dict(orient="records")
-    elif isinstance(data, Mapping):
-        columns = {name: list(values) for name, values in data.items()}
-        found = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    else:
-        found = data
-    return [{str(name): _plain(value) for name, value in row.items()} for row in found]
+    import pandas as pd
+
+    frame = data.to_pandas() if hasattr(data, "to_pandas") else pd.DataFrame(data)
+    return [{str(name): _plain(value) for name, value in row.items()} for row in frame.to_dict(orient="records")]
 
 
 def _plain(value: Any) -> Any:

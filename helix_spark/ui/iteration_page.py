@@ -2,8 +2,7 @@
 runs.
 
 Which nodes are drawn is told by a filter: ``+model`` with all it reads, ``model+`` with all that reads it,
-``1+model+2``. A node may be called anything: which plus and which blank belong to a name is told by the names there
-are.
+``1+model+2``. A node may be called anything: which plus belongs to a name is told by the names there are.
 """
 
 from __future__ import annotations
@@ -20,42 +19,33 @@ from helix_spark.views.node_row import NodeRow
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 
-def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the nodes that a filter names, in the graph's order, all for an empty one; and the words that name none.
+def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[str, ...]:
+    """Return the nodes that a filter names, in the graph's order: all for an empty one, none where it names no node.
 
     Args:
         inputs: by node.
-        wanted: one term, or several separated by spaces: all that any names. A number before or after a ``+`` counts
-            steps.
+        wanted: a node's name; a ``+`` before it adds all that it reads, one after it all that reads it. A number at the
+            ``+`` counts steps.
 
     >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
-    >>> select(graph, "1+model+")
+    >>> select(graph, "1+model+"), select(graph, "mode")
     (('rows', 'model', 'auc'), ())
-    >>> select(graph, "mode")
-    ((), ('mode',))
     >>> select({"marital status": [], "c++": ["marital status"]}, "+c+++")
-    (('marital status', 'c++'), ())
+    ('marital status', 'c++')
     """
     if not wanted.strip():
-        return tuple(inputs), ()
+        return tuple(inputs)
     readers: dict[str, list[str]] = {name: [] for name in inputs}
     for name, sources in inputs.items():
         for source in sources:
             readers.setdefault(source, []).append(name)
     # The longest name that fits is meant: a plus is a sign only where no name has it.
-    names = "|".join(map(re.escape, sorted(inputs, key=len, reverse=True)))
-    term = re.compile(rf"(?:(\d*)\+)??({names})(?:\+(\d*))?(?=\s|\Z)")
-    found, unknown, left = set[str](), [], wanted.strip()
-    while left:
-        if names and (match := term.match(left)) is not None:
-            above, name, below = match.groups()
-            found |= {name} | _reach(inputs, name, above) | _reach(readers, name, below)
-            left = left[match.end():].strip()
-        else:
-            word, *rest = left.split(maxsplit=1)
-            unknown.append(word)
-            left = "".join(rest)
-    return tuple(name for name in inputs if name in found), tuple(unknown)
+    for name in sorted(inputs, key=len, reverse=True):
+        term = re.fullmatch(rf"(?:(\d*)\+)?{re.escape(name)}(?:\+(\d*))?", wanted.strip())
+        if term is not None:
+            found = {name} | _reach(inputs, name, term[1]) | _reach(readers, name, term[2])
+            return tuple(one for one in inputs if one in found)
+    return ()
 
 
 def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str | None) -> set[str]:
@@ -85,21 +75,16 @@ def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[st
 # An iteration that runs, or died
 
 
-def noted_states(iteration: IterationRecord, progress: Progress) -> dict[str, str]:
-    """Return what each node shows of an iteration that runs or died; in the latter, what was running is what died with
-    it."""
+def running_rows(iteration: IterationRecord, progress: Progress) -> tuple[NodeRow, ...]:
+    """Return the nodes of an iteration that runs or died, as far as its notes tell; in the latter, what was running is
+    what died with it."""
     died = {"running": "died"} if iteration.status == "died" else {}
-    return {name: died.get(state, state) for name, state in running_states(progress).items()}
-
-
-def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeRecord, ...]:
-    """Node records, as far as the notes tell."""
+    states = running_states(progress)
     return tuple(
-        NodeRecord(
-            iteration.run, iteration.workflow, iteration.number, node.name, node.kind, node.inputs, node.state,
-            node.reason, "", "", "[]", predicted_seconds=node.predicted_seconds, output=node.output,
-            started=node.started,
-            seconds=None if node.started is None or node.ended is None else node.ended - node.started,
+        NodeRow(
+            node.name, node.name, node.kind, node.inputs, node.output, died.get(states[node.name], states[node.name]),
+            node.reason, None if node.started is None or node.ended is None else node.ended - node.started,
+            None if node.state == "prune" else node.predicted_seconds, started=node.started,
         )
         for node in progress.nodes
     )

@@ -20,16 +20,17 @@ from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration, newest_recorded
 from helix_spark.history.source_rows import source_rows
+from helix_spark.history.states import proofs_of
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
 from helix_spark.history.value_text import whole_text
 from helix_spark.plots import plots_among
-from helix_spark.ui.iteration_page import edited, longest, noted_states, records_of, select, state_text, underway
+from helix_spark.ui.iteration_page import edited, longest, running_rows, select, state_text, underway
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
 from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import ComparisonView
 from helix_spark.views.iteration_view import IterationView, saved_seconds, view_of_record
-from helix_spark.views.node_row import graph_of, ranked
+from helix_spark.views.node_row import graph_of, ranked, recorded_rows
 from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of
 
@@ -134,12 +135,12 @@ class Pages:
     def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
         kept, record = self._found(workflow, number)
         iterations, progress = kept.iterations(record.workflow), self._records.progress(record)
-        view, picture, unknown = self._drawn(kept, record, wanted, whole)
+        view, picture = self._drawn(kept, record, wanted, whole)
         numbers, ran = [one.number for one in iterations], [row for row in view.rows if row.seconds is not None]
         before = None if unrecorded(record) else newest_recorded(iterations, number)
         return self._page(
             kept, f"{record.workflow}: iteration {number}", "iterations", record.workflow, "iteration.html",
-            record=record, view=view, picture=picture, unknown=unknown, wanted=wanted, whole=whole,
+            record=record, view=view, picture=picture, wanted=wanted, whole=whole,
             rows=ranked(view.rows), counts=Counter(row.state for row in view.rows), saved=saved_seconds(record),
             bars=longest(ran, MOST_BARS), ran=len(ran), spent=sum(row.seconds or 0.0 for row in ran),
             previous=max((one for one in numbers if one < number), default=None),
@@ -154,33 +155,32 @@ class Pages:
 
     def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
         """Return the graph of an iteration as a file of its own: SVG that opens anywhere."""
-        _, picture, _ = self._drawn(*self._found(workflow, number), wanted, whole)
+        _, picture = self._drawn(*self._found(workflow, number), wanted, whole)
         if picture.graph is None:
             raise ParameterError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
         return svg(picture.graph, linked=False)
 
     def _drawn(
         self, kept: Snapshot, record: IterationRecord, wanted: str, whole: bool
-    ) -> tuple[IterationView, Picture, tuple[str, ...]]:
-        """Return an iteration from its records, or from its notes where it has none; its graph; and which words of the
-        filter name no node."""
-        missing = unrecorded(record)
-        noted = self._records.progress(record) if missing else None
+    ) -> tuple[IterationView, Picture]:
+        """Return an iteration from its records, or from its notes where it has none; and its graph."""
+        progress = self._records.progress(record) if unrecorded(record) else None
+        edits: dict[str, str] = {}
+        if progress is not None:
+            rows = running_rows(record, progress)
+        else:
+            nodes = source_rows(self._records.nodes(record))
+            rows = recorded_rows(record, nodes, kept.artifacts(), proofs_of(nodes, self._records))
+            before = newest_recorded(kept.iterations(record.workflow), record.number)
+            edits = edited(() if before is None else source_rows(self._records.nodes(before)), nodes)
 
         def href(name: str) -> str:
-            return "" if missing else self._links.node(record.workflow, record.number, name)
+            return "" if unrecorded(record) else self._links.node(record.workflow, record.number, name)
 
-        nodes = records_of(record, noted) if noted else source_rows(self._records.nodes(record))
-        view = view_of_record(
-            record, nodes, kept.artifacts(), self._records, noted_states(record, noted) if noted else None
-        )
-        before = newest_recorded(kept.iterations(record.workflow), record.number)
-        edits = edited(() if before is None else source_rows(self._records.nodes(before)), nodes)
-        names, unknown = select({row.name: row.inputs for row in view.rows}, wanted)
-        chosen = frozenset(names)
+        chosen = select({row.name: row.inputs for row in rows}, wanted)
         title = f"graph of iteration {record.number} of {record.workflow}"
-        graph = graph_of(title, [row for row in view.rows if row.name in chosen], href, edits)
-        return view, picture_of(graph, whole=whole), unknown
+        graph = graph_of(title, [row for row in rows if row.name in frozenset(chosen)], href, edits)
+        return view_of_record(record, rows, self._records), picture_of(graph, whole=whole)
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""

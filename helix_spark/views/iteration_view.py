@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.drawing.graph import PROOFS, DrawnGraph
 from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
@@ -183,15 +183,11 @@ def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationV
     """Return an iteration on record, with what is stored of it now."""
     nodes = source_rows(records.nodes(record))
     live = records.live_among([node.signature for node in nodes])
-    return view_of_record(record, nodes, live, records)
+    return view_of_record(record, recorded_rows(record, nodes, live, proofs_of(nodes, records)), records)
 
 
-def view_of_record(
-    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
-    records: CatalogReader, states: Mapping[str, str] | None = None,
-) -> IterationView:
-    """Return an iteration on record with these nodes; see `recorded_rows`."""
-    rows = recorded_rows(record, nodes, artifacts, proofs_of(nodes, records), states)
+def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: CatalogReader) -> IterationView:
+    """Return an iteration on record with these rows."""
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
     return IterationView(

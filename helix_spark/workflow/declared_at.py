@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import date
 from pathlib import Path, PurePath
@@ -13,9 +12,6 @@ from helix_spark.errors import Location
 from helix_spark.since_python_311 import is_of_dataclass
 
 _PACKAGE = str(Path(__file__).parent.parent)
-
-_CELL = re.compile(r"^<ipython-input-|[\\/]ipykernel_\d+[\\/]")
-"""What IPython and ipykernel call the files that cells are compiled from."""
 
 _PLAIN = (bool, int, float, str, type(None))
 _SINGLE = (*_PLAIN, date, PurePath)
@@ -35,15 +31,6 @@ def caller() -> Location:
 
 def _is_ours(code: CodeType) -> bool:
     return code.co_filename.startswith(_PACKAGE) or is_of_dataclass(code)
-
-
-def is_cell(place: Location | None) -> bool:
-    """Return whether a place is in a cell of a notebook, which may be run again.
-
-    >>> is_cell(Location("/tmp/ipykernel_7/12.py", 1)), is_cell(Location("jobs/census.py", 1))
-    (True, False)
-    """
-    return place is not None and _CELL.search(place.file) is not None
 
 
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:

@@ -21,7 +21,7 @@ from helix_spark.workflow.declaration import (
     name_in,
     wishes_from,
 )
-from helix_spark.workflow.declared_at import builder, caller, is_cell
+from helix_spark.workflow.declared_at import builder, caller
 from helix_spark.workflow.functions import RESULTS, location_of, parameters_of, returned_form
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
@@ -83,11 +83,6 @@ class Workflow:
         self.declarations: list[Node] = []
         self.outputs: list[str] = []
         self.parameters, self.where = builder(sys._getframe(1))
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from helix_spark.drawing.notebook import bundle
-
-        return bundle(_text_of(self), _html_of(self))
 
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
         """Declare where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
@@ -240,7 +235,8 @@ class Workflow:
         if same is not None:
             raise WorkflowError(
                 f"two nodes are named {name!r}", where=declaration.where, exists=f"the first is at {same.where}",
-                remedy=_of_one_name(same, declaration),
+                remedy="give one of them another name; if you ran a notebook's cell again, run the cell that makes the "
+                "Workflow again, too",
             )
         self._check_primary(declaration)
         self.declarations.append(declaration)
@@ -410,45 +406,8 @@ def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
     return tuple(column for column in LEFT_BY_PREDICT if column in asked)
 
 
-def _of_one_name(first: Node, second: Node) -> str:
-    """Return what to do about two nodes of one name. A cell of a notebook that is run again declares its nodes
-    again."""
-    functions = [getattr(one.operator, "call", None) for one in (first, second)]
-    alike = len({getattr(function, "__qualname__", None) for function in functions}) == 1
-    if alike and is_cell(first.where) and is_cell(second.where):
-        return "if you ran its cell again, run the cell that makes the Workflow again, too; else give it another name"
-    return "give one of them another name"
-
-
 def fixed(node: NodeRef) -> NodeRef:
     """Say that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
     own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
     node.workflow.fix(node)
     return node
-
-
-def _text_of(workflow: Workflow) -> str:
-    width = max((len(declared.name) for declared in workflow.declarations), default=0)
-    lines = [f"{workflow.name}: {len(workflow.declarations)} nodes"]
-    for one in workflow.declarations:
-        reads = f" <- {', '.join(one.inputs)}" if one.inputs else ""
-        lines.append(f"  {one.name:{width}}  {one.kind}{reads}{' (output)' if one.name in workflow.outputs else ''}")
-    return "\n".join(lines)
-
-
-def _html_of(workflow: Workflow) -> str:
-    """Return the graph, and a table of the nodes: what is declared, before anything is checked or planned."""
-    from helix_spark.drawing import DrawnGraph, DrawnNode
-    from helix_spark.drawing.notebook import cell
-
-    declared = workflow.declarations
-    parameters = ", ".join(f"{name}={value!r}" for name, value in workflow.parameters.items())
-    graph = DrawnGraph(
-        tuple(
-            DrawnNode(one.name, one.inputs, kind=one.kind, note="output" if one.name in workflow.outputs else "")
-            for one in declared
-        ),
-        title=f"workflow {workflow.name}",
-    )
-    rows = [(one.name, one.kind, ", ".join(one.inputs), str(one.where or "")) for one in declared]
-    return cell("cell_workflow.html", name=workflow.name, parameters=parameters, graph=graph, rows=rows)

@@ -14,7 +14,7 @@ from helix_spark.catalog.run_progress import Progress, RunningNode, read_progres
 from helix_spark.engine.execution.observer import Followed, NotebookBar, Silent
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.ui.iteration_page import noted_states
+from helix_spark.ui.iteration_page import running_rows
 from helix_spark.views.progress_view import progress_of, progress_view, running_states
 
 
@@ -95,8 +95,9 @@ def test_what_was_running_when_an_iteration_died_shows_so() -> None:
     )
     progress = Progress("w", 1, nodes).with_times("a", started=0.0, ended=1.0).with_times("b", started=1.0)
     running = IterationRecord("0" * 32, "w", 1, "running", 0.0)
-    assert noted_states(running, progress) == {"lazy": "compute", "a": "compute", "b": "running", "c": "waiting"}
-    died = noted_states(replace(running, status="died"), progress)
+    states = {row.name: row.state for row in running_rows(running, progress)}
+    assert states == {"lazy": "compute", "a": "compute", "b": "running", "c": "waiting"}
+    died = {row.name: row.state for row in running_rows(replace(running, status="died"), progress)}
     assert died == {"lazy": "compute", "a": "compute", "b": "died", "c": "waiting"}
 
 

@@ -267,16 +267,15 @@ CENSUS: Mapping[str, Sequence[str]] = {
     ("marital status", ["marital status"]), ("+marital status", ["data", "marital status"]),
     (" marital status+1 ", ["marital status", "all"]), ("1+marital status+", ["data", "marital status", "all"]),
     ("+c", ["+c"]), ("++c", ["data", "+c"]), ("+c+", ["+c", "c++", "all"]), ("c++", ["c++"]), ("c+++", ["c++", "all"]),
-    ("1+c++", ["+c", "c++"]), ("+c data", ["data", "+c"]), ("data marital status", ["data", "marital status"]),
-    ("marital status+ data", ["data", "marital status", "all"]),
-    ("data+1 all", ["data", "marital status", "+c", "all"]),
+    ("1+c++", ["+c", "c++"]), ("data+1", ["data", "marital status", "+c"]),
 ])
 def test_a_node_of_any_name_is_selected(wanted: str, names: list[str]) -> None:
-    assert select(CENSUS, wanted) == (tuple(names), ())
+    assert select(CENSUS, wanted) == tuple(names)
 
 
-def test_words_that_name_no_node_are_told() -> None:
-    assert select(CENSUS, "data marital +") == (("data",), ("marital", "+"))
+@pytest.mark.parametrize("wanted", ["marital", "+", "data all", "data ++"])
+def test_what_names_no_node_selects_none(wanted: str) -> None:
+    assert select(CENSUS, wanted) == ()
 
 
 # Storage

@@ -456,13 +456,6 @@ def test_a_cell_that_is_run_again_says_which_other_one_to_run(wf: hx.Workflow) -
         in_a_cell(3, "wf.source('more', hx.csv('a.csv'))")(wf)
 
 
-def test_two_functions_of_one_name_are_no_cell_that_is_run_again(wf: hx.Workflow) -> None:
-    in_a_cell(1, "@wf.reducer(name='count')\ndef one(data): ...")(wf)
-    with pytest.raises(WorkflowError) as caught:
-        in_a_cell(2, "@wf.reducer(name='count')\ndef other(data): ...")(wf)
-    assert caught.value.remedy == "give one of them another name"
-
-
 def test_a_split_is_refused_where_it_is_written() -> None:
     with pytest.raises(OperatorError) as caught:
         hx.HashSplit(test=1)

@@ -129,10 +129,10 @@ class NodeError(HelixError):
         super().__init__(what, where=where, exists=exists, remedy=remedy)
 
 
-def told_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error as records have it.
 
-    >>> told_of(ZeroDivisionError("division by zero")), told_of(AssertionError()), told_of(KeyboardInterrupt())
+    >>> error_text(ZeroDivisionError("division by zero")), error_text(AssertionError()), error_text(KeyboardInterrupt())
     ('ZeroDivisionError: division by zero', 'AssertionError', 'by Ctrl-C')
     """
     if isinstance(error, KeyboardInterrupt):

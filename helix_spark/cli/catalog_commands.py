@@ -47,14 +47,15 @@ def log(
     from helix_spark.cli.printing import print_log
     from helix_spark.cli.schema import iteration_json
     from helix_spark.history.iteration_lookup import iterations_of
-    from helix_spark.history.states import proofs_of_several
+    from helix_spark.history.states import proofs_of
 
     known = records(**given)
     iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
 
     def logged() -> list[dict[str, Any]]:
-        proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
-        return [iteration_json(one, pinned) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
+        return [
+            iteration_json(one, pinned) | {"proofs": proofs_of(known.nodes(one), known)} for one in iterations
+        ]
 
     print_found(as_json, logged, lambda: print_log(iterations, pinned, verbose=verbose))
     warn_of_misfits(known)

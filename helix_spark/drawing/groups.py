@@ -44,17 +44,16 @@ class Picture:
     edges: int
 
 
-def picture_of(graph: DrawnGraph, *, whole: bool = False, most: int = MOST_NODES) -> Picture:
+def picture_of(graph: DrawnGraph, *, whole: bool = False) -> Picture:
     """Return the picture of a graph.
 
     Args:
         whole: draw each node by itself, however large it is.
-        most: nodes that are drawn unasked.
     """
     shown, nodes, edges = graph if whole else folded(graph), len(graph.nodes), _count_edges(graph)
-    if not whole and (len(shown.nodes) > most or _count_edges(shown) > MOST_EDGES):
+    if not whole and (len(shown.nodes) > MOST_NODES or _count_edges(shown) > MOST_EDGES):
         return Picture(None, None, nodes, edges)
-    unfolds = len(shown.nodes) < nodes <= most and edges <= MOST_EDGES
+    unfolds = len(shown.nodes) < nodes <= MOST_NODES and edges <= MOST_EDGES
     return Picture(shown, graph if unfolds else None, nodes, edges)
 
 

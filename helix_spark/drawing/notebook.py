@@ -15,9 +15,6 @@ from helix_spark.drawing.groups import picture_of
 from helix_spark.drawing.markup import render
 from helix_spark.drawing.svg import svg
 
-MOST_NODES = 300
-"""Nodes of a graph that is drawn; a larger one is no picture in a cell, and the table says the same."""
-
 
 def cell(template: str, **values: Any) -> str:
     """Return a template as one piece of HTML for a cell."""
@@ -27,7 +24,7 @@ def cell(template: str, **values: Any) -> str:
 def picture(graph: DrawnGraph) -> Markup:
     """Return a graph, or a sentence where it is too large. What had no part in it shares a box, and in a large one what
     is alike; it unfolds."""
-    return render("cell_picture.html", found=picture_of(graph, most=MOST_NODES), svg=svg)
+    return render("cell_picture.html", found=picture_of(graph), svg=svg)
 
 
 @singledispatch

@@ -38,15 +38,8 @@ def blamed(error: str, names: Iterable[str]) -> str:
 
 def proofs_of(nodes: Iterable[NodeRecord], known: CatalogReader) -> dict[str, Proof]:
     """Return what is known by now of the results that nodes had, by name."""
-    return proofs_of_several([tuple(nodes)], known)[0]
-
-
-def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: CatalogReader) -> list[dict[str, Proof]]:
-    """Return the same of the nodes of several iterations, looked up at once."""
+    signatures = {node.name: node.signature for node in nodes}
     # A run that goes on has no signatures on record yet.
-    asked = {node.signature for nodes in iterations for node in nodes if node.signature}
-    measured = known.results((), asked).measured if asked else {}
-    return [
-        {node.name: measured[node.signature].proof if node.signature in measured else "unproven" for node in nodes}
-        for nodes in iterations
-    ]
+    wanted = set(filter(None, signatures.values()))
+    measured = known.results((), wanted).measured if wanted else {}
+    return {name: measured[one].proof if one in measured else "unproven" for name, one in signatures.items()}

@@ -177,7 +177,7 @@ def test_comparing_what_there_is_not(runs: Any) -> None:
 
 
 def test_a_graph_too_large_for_a_cell_is_said_to_be() -> None:
-    nodes = [DrawnNode("data"), *(DrawnNode(f"column_{number}", ("data",)) for number in range(400))]
+    nodes = [DrawnNode("data"), *(DrawnNode(f"column_{number}", ("data",)) for number in range(700))]
     html = picture(DrawnGraph(tuple(nodes)))
-    assert "401 nodes are too many to draw here" in html
+    assert "701 nodes are too many to draw here" in html
     assert "<svg" not in html

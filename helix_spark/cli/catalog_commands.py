@@ -78,7 +78,7 @@ def show(number: int, workflow: str | None, node: str | None, named: str | None,
     iteration = find_iteration(known, _workflow_from(workflow, named), number)
     if node is not None:
         before = newest_recorded(known.iterations(iteration.workflow), number)
-        view = node_view(known, iteration, node, before, lambda one: known.artifact(one) or known.last_event(one))
+        view = node_view(known, iteration, node, before)
         print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
         print_found(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.history.comparison import differ
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.states import proofs_of
 from helix_spark.history.table_preview import tables_of
@@ -166,9 +167,9 @@ def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> di
 def _metrics_json(compared: Comparison) -> dict[str, Any]:
     before, after = compared.metrics
     metrics: dict[str, Any] = {}
-    for name in compared.leaf_outputs:
+    for name in () if compared.unrecorded else dict.fromkeys((*after.values, *before.values)):
         old, new, why = before.values.get(name), after.values.get(name), after.incomparable(name, before)
-        if name in before.values or name in after.values:
+        if differ(before.leaves.get(name), after.leaves.get(name)):
             metrics[name] = {
                 "before": old, "after": new, "better": after.direction(name) or None,
                 "primary": name == after.primary, "same_code": after.same_code(name, before),

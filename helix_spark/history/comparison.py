@@ -13,7 +13,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing.graph import WORDS
 from helix_spark.drawing.notebook import Displayed, text_of
-from helix_spark.history.metrics import Metrics, leaves, metrics_of
+from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import Change, own_changes, parts_from_json
@@ -155,13 +155,6 @@ class Comparison(Displayed):
             for name, one in self.differences.items() if one.before is not None and one.after is not None
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-    @property
-    def leaf_outputs(self) -> dict[str, tuple[Any, Any]]:
-        """`outputs`, with what is inside objects by a dotted name; the most important metric first."""
-        before, after = self.metrics
-        found = {} if self.unrecorded else _differing(leaves(before.outputs), leaves(after.outputs))
-        return {name: found[name] for name in dict.fromkeys((*after.values, *found)) if name in found}
 
     @cached_property
     def metrics(self) -> tuple[Metrics, Metrics]:

@@ -187,7 +187,7 @@ class Pages:
         kept, record = self._found(workflow, number)
         workflow = record.workflow
         before = newest_recorded(kept.iterations(workflow), number)
-        view = node_view(self._records, record, name, before, kept.artifacts().get)
+        view = node_view(self._records, record, name, before)
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", view=view,
             plot=plots_among(mapping(record.outputs)).get(name),

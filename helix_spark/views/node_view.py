@@ -4,7 +4,7 @@ holds, what its fit gave."""
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,14 +115,12 @@ class NodeView:
 
 
 def node_view(
-    records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None,
-    artifact_of: Callable[[str], ArtifactRecord | None],
+    records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None
 ) -> NodeView:
     """Return a node by its name.
 
     Args:
         before: the newest iteration before that has its nodes on record.
-        artifact_of: the newest record of a signature's artifacts.
 
     Raises:
         ParameterError: the iteration has none of that name.
@@ -141,7 +139,7 @@ def node_view(
     old = next((one for one in olds if one.name == name), None)
     members = lines_of_source(asked).get(name, ()) if nodes is lines else ()
     differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
-    artifact = artifact_of(node.signature)
+    artifact = records.artifact(node.signature) or records.last_event(node.signature)
     table, note = _first_rows(artifact, tables_of(iteration, records).get(name), records)
     (row,) = recorded_rows(
         iteration, [node], {} if artifact is None else {node.signature: artifact}, proofs_of([node], records),

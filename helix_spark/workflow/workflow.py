@@ -217,14 +217,6 @@ class Workflow:
             if name not in self.outputs:
                 self.outputs.append(name)
 
-    def fix(self, node: NodeRef) -> None:
-        """See `fixed`. Of an extractor that learns, it is what it learns that is fixed, as by ``fixed=True``."""
-        learned = f"{node.name}.fit"
-        name = learned if any(d.name == learned for d in self.declarations) else node.name
-        self.declarations = [
-            replace(d, wishes=replace(d.wishes, fixed=True)) if d.name == name else d for d in self.declarations
-        ]
-
     # -- how each family's declarations come about
 
     def _declare(self, declaration: Node, output: bool) -> NodeRef:
@@ -408,6 +400,11 @@ def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
 
 def fixed(node: NodeRef) -> NodeRef:
     """Say that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
-    own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
-    node.workflow.fix(node)
+    own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix. Of an
+    extractor that learns, what it learns is fixed, as by ``fixed=True``."""
+    declared, learned = node.workflow.declarations, f"{node.name}.fit"
+    name = learned if any(one.name == learned for one in declared) else node.name
+    node.workflow.declarations = [
+        replace(one, wishes=replace(one.wishes, fixed=True)) if one.name == name else one for one in declared
+    ]
     return node

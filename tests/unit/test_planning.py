@@ -244,7 +244,7 @@ def sampled(*, learned: bool) -> hx.Workflow:
 )
 def test_what_is_fixed_downstream_of_what_differs_is_said(fixed: str, learned: bool, said: str | None) -> None:
     wf = sampled(learned=learned)
-    wf.fix(hx.NodeRef(wf, fixed))
+    hx.fixed(hx.NodeRef(wf, fixed))
     assert plan(situation(wf)).warnings == ((said,) if said else ())
 
 
@@ -266,7 +266,7 @@ def test_what_is_fixed_is_not_computed_in_every_run_and_that_is_said() -> None:
 def test_a_column_that_is_fixed_is_said_to_be_drawn_all_the_same() -> None:
     wf = sampled(learned=True)
     for name in ("rows", "noise"):
-        wf.fix(hx.NodeRef(wf, name))
+        hx.fixed(hx.NodeRef(wf, name))
     assert plan(situation(wf)).warnings == (
         "`noise` is fixed, but it is a column, never stored by itself: make `noise` in a scanner, and fix that",
     )

@@ -175,7 +175,7 @@ def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
         _check_annotations(node, node.operator, by_name)
         return
     for position, name in enumerate(node.inputs):
-        read, wanted = by_name[name], _wanted(node, position)
+        read, wanted = by_name[name], _result_read(node, position)
         if name != f"{node.name}.fit" and read.result is not wanted:
             raise OperatorError(
                 f"{node.kind} {node.name!r} reads {name!r} as a {wanted}, and it is a {read.result}",
@@ -183,7 +183,7 @@ def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
             )
 
 
-def _wanted(node: Node, position: int) -> Result:
+def _result_read(node: Node, position: int) -> Result:
     """Return what a ready-made operator takes an input for: a model and examples, or a table and columns of it."""
     if isinstance(node.operator, Predict):
         return (Result.MODEL, Result.TABLE)[position]

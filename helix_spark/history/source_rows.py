@@ -40,31 +40,18 @@ def line_name(name: str) -> str:
 
 
 def lines_of_source(nodes: Sequence[NodeRecord]) -> dict[str, tuple[NodeRecord, ...]]:
-    """Group the questions of a program by the lines that asked them, in that order, by the names of these. Nodes of a
-    workflow are by themselves."""
+    """Group the questions of a program by the lines that asked them, in that order, by the names of these; of equal
+    names the later ones have a number. Nodes of a workflow are by themselves."""
     groups: defaultdict[tuple[str, str], list[NodeRecord]] = defaultdict(list)
     for node in nodes:
         is_asked = PLACE.fullmatch(node.code) is not None
         groups[(line_name(node.name), node.code) if is_asked else (node.name, "")].append(node)
-    names = names_of_lines((name, place, _began(members)) for (name, place), members in groups.items())
-    return {name: tuple(groups[line]) for line, name in names.items()}
-
-
-def names_of_lines(lines: Iterable[tuple[str, str, float]]) -> dict[tuple[str, str], str]:
-    """Name lines of a program in the order in which they were met; of equal names the later ones have a number.
-
-    Args:
-        lines: what each is called, its place, and when it was met.
-
-    >>> names_of_lines([("rows.count", "a.py:9", 2.0), ("rows.count", "a.py:3", 1.0)])
-    {('rows.count', 'a.py:3'): 'rows.count', ('rows.count', 'a.py:9'): 'rows.count #2'}
-    """
     seen: Counter[str] = Counter()
-    found = {}
-    for name, place, _ in sorted(lines, key=lambda line: line[2]):
+    lines = {}
+    for (name, place), members in sorted(groups.items(), key=lambda line: _began(line[1])):
         seen[name] += bool(place)
-        found[name, place] = f"{name} #{seen[name]}" if seen[name] > 1 else name
-    return found
+        lines[f"{name} #{seen[name]}" if seen[name] > 1 else name] = tuple(members)
+    return lines
 
 
 def _began(members: Iterable[NodeRecord]) -> float:

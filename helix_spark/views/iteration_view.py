@@ -345,15 +345,16 @@ def plan_lines(
         number(figures.get(name)) or 0.0
         for name in ("predicted_seconds", "run_all_seconds", "session_seconds", "solver_seconds", "used")
     )
-    budget, notice = number(figures.get("budget")), figures.get("notice")
+    budget, status = number(figures.get("budget")), figures.get("status")
+    solver, notice, policy = figures.get("solver", "no solver"), figures.get("notice"), figures.get("policy")
     saved = f"; saves {format_seconds(max(0.0, everything - expected))} s of {format_seconds(everything)} s"
-    quality = f"{figures.get('status')}, {figures.get('solver')}, {1000 * solving:.0f} ms"
+    quality = f"{status}, {solver}, {1000 * solving:.0f} ms"
     return (
         f"expected {format_seconds(expected)} s{guess}{saved if everything else ''} "
         f"({quality}{f'; {notice}' if notice else ''})",
         *([f"Spark's {session}: ~{format_seconds(spark)} s of these"] if spark else []),
         f"stored {format_size(used)} of {'no limit' if budget is None else format_size(budget)} "
-        f"(policy {figures.get('policy')})",
+        f"(policy {policy or 'unknown'})",
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 
 from helix_spark.catalog.catalog import Catalog

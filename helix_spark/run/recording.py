@@ -30,3 +30,165 @@ from helix_spark.catalog.records import (
     ResultRecord,
     Status,
 )
+from helix_spark.errors import Location, StartedOverError, error_text
+from helix_spark.identity.environment import package_version
+from helix_spark.planner.plan import Plan
+
+LONGEST_FILE = 512 * 1024
+"""Bytes of a file whose text is recorded; hand-written files are far below that."""
+
+_LONGEST_ERROR = 100_000
+
+GIT_SECONDS = 10.0
+"""How long git may take to look at a repository; an answer that comes later is done without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a workflow or a script comes from, as of the start of a run.
+
+    Attributes:
+        text: of the file; None if it cannot be recorded.
+        digest: SHA-256 of its bytes, hex; empty without a file.
+    """
+
+    path: Path | None = None
+    text: str | None = None
+    digest: str = ""
+    _commit: Future[tuple[str, bool | None]] | None = None
+
+    @classmethod
+    def read(cls, where: Location | None) -> Provenance:
+        """Read the file at a location, and have git asked for its commit without waiting for the answer."""
+        path = Path(where.file).absolute() if where is not None else None
+        if path is None or not path.is_file():
+            return cls()
+        text = None
+        try:
+            raw = path.read_bytes()
+            text = raw.decode() if len(raw) <= LONGEST_FILE else None
+        except OSError:
+            return cls(path)
+        except UnicodeDecodeError:
+            pass
+        commit = None
+        if any((folder / ".git").exists() for folder in path.parents):
+            git = ThreadPoolExecutor(1, "helix-git")
+            commit = git.submit(_commit_of, path)
+            git.shutdown(wait=False)
+        return cls(path, text, sha256(raw).hexdigest(), commit)
+
+    def file_record(self) -> FileRecord | None:
+        """Return the file's text for the catalog; None if there is none."""
+        if self.path is None or self.text is None:
+            return None
+        return FileRecord(self.digest, self.path.name, self.text)
+
+    def stamped(self, record: IterationRecord) -> IterationRecord:
+        """Return a record with the file and the commit."""
+        if self.path is None:
+            return record
+        commit, dirty = ("", None) if self._commit is None else self._commit.result()
+        return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
+
+
+def _commit_of(path: Path) -> tuple[str, bool | None]:
+    """Return the commit of a file's repository, empty without one, and whether the repository differs from it or lacks
+    the file; None if that is not known. Git takes no lock, and looks at the file's own repository also within a hook.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def ask(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "-C", str(path.parent), *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env=inherited | {"GIT_OPTIONAL_LOCKS": "0"}, timeout=GIT_SECONDS, check=False,
+        )
+
+    try:  # untracked files, such as a catalog, are not looked for
+        status = ask("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+        lines = status.stdout.splitlines() if status.returncode == 0 else []
+        commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
+        if commit in ("", "(initial)"):
+            return "", None
+        is_edited = any(not line.startswith("#") for line in lines)
+        return commit, is_edited or ask("ls-files", "--error-unmatch", "--", path.name).returncode != 0
+    except (OSError, subprocess.TimeoutExpired):
+        return "", None
+
+
+def start_iteration(
+    catalog: Catalog, run: str, workflow: str, number: int, started: float, message: str,
+    parameters: Mapping[str, Any], plan: Mapping[str, Any] = MappingProxyType({}),
+) -> IterationRecord:
+    """Record that an iteration runs; return its record, with the number that it has.
+
+    Args:
+        started: Unix seconds.
+        plan: what the plan expects, see `plan_summary`.
+    """
+    versions = {
+        "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+        "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+    }
+    return catalog.start_iteration(IterationRecord(
+        run=run, workflow=workflow, number=number, status="running", started=started, message=message,
+        parameters=json.dumps(dict(parameters)), plan=json.dumps(dict(plan)), versions=json.dumps(versions),
+        writer=writer(),
+    ))
+
+
+def ending_of(error: BaseException | None) -> tuple[Status, str]:
+    """Return how a run ended, and the error as it is recorded; empty where it ended well.
+
+    >>> ending_of(None), ending_of(KeyboardInterrupt()), ending_of(ValueError("no \\udcff.csv"))
+    (('done', ''), ('interrupted', 'by Ctrl-C'), ('failed', 'ValueError: no \\\\udcff.csv'))
+    """
+    if error is None:
+        return "done", ""
+    # A path that is no text, say, must not keep the end from being recorded.
+    text = error_text(error).encode(errors="backslashreplace").decode()
+    return ("interrupted" if isinstance(error, KeyboardInterrupt | StartedOverError) else "failed"), text
+
+
+def record_end(
+    catalog: Catalog, begun: IterationRecord, provenance: Provenance, failure: BaseException | None,
+    nodes: Sequence[NodeRecord], results: Sequence[ResultRecord], *, seconds: float, start_seconds: float,
+    outputs: Mapping[str, Any], notes: Mapping[str, Any], changes: Iterable[str] = (), texts: Iterable[FileRecord] = (),
+) -> IterationRecord:
+    """Record the end of an iteration, with its nodes and what it taught of results; return its record.
+
+    Args:
+        start_seconds: of Spark; 0.0 if it was not started.
+        notes: what is recorded with its plan: the edit, how outputs were measured.
+        changes: what changed while it ran, in sentences.
+    """
+    status, error = ending_of(failure)
+    plan = {**json.loads(begun.plan), **{name: note for name, note in notes.items() if note}}
+    ended = provenance.stamped(replace(
+        begun, status=status, error="\n".join(filter(None, (error, *changes)))[:_LONGEST_ERROR], seconds=seconds,
+        start_seconds=start_seconds or None, outputs=outputs_json(outputs), plan=json.dumps(plan),
+    ))
+    catalog.append_iteration(ended, nodes, results, filter(None, (provenance.file_record(), *texts)))
+    return ended
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """Return figures of a plan, what it expected, and under which name an equal node is recorded."""
+    return {
+        **plan.figures, "budget": plan.budget, "used": plan.used,
+        "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
+    }
+
+
+def outputs_json(outputs: Mapping[str, Any]) -> str:
+    """Return described outputs as they are recorded: huge or too deep values as a short description, too.
+
+    >>> outputs_json({"auc": 0.9}), outputs_json({"text": "x" * 5_000_000})
+    ('{"auc": 0.9}', '{"text": {"value": "str", "bytes": 5000002}}')
+    """
+    sizes = {name: len(json.dumps(value)) for name, value in outputs.items()}
+    return json.dumps({
+        name: value if sizes[name] <= LARGEST_VALUE and not is_too_deep([[value]])
+        else {"value": type(value).__name__, "bytes": sizes[name]}
+        for name, value in outputs.items()
+    })

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, callers, direct, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
+from helix_spark.hermetic.memos import Memos
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
 
@@ -33,6 +34,7 @@ class Action:
     it does not matter what it reads and asks for.
 
     Attributes:
+        look_again: is called once its turn has come, before it is watched; None where nothing is to be looked at.
         note_request: is given each request to Spark that its code is about to send; None where nobody looks.
         drew: once it is over, whether it drew numbers.
         identifiers: what identifiers of Spark's stages are drawn from.
@@ -44,6 +46,7 @@ class Action:
         self.identifiers = Entropy(f"identifiers {seed}")
         self.seeds: dict[str, str] = {}
         self.watch = Watch() if watched else None
+        self.look_again: Callable[[], None] | None = None
         self.note_request: Callable[[Any], None] | None = None
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
@@ -115,6 +118,7 @@ def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
         _working[thread] = found
 
 
+_memos = Memos()
 _given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
 
 
@@ -126,6 +130,8 @@ def in_action(action: Action) -> Iterator[None]:
     outer = turn.action if turn.holder is thread else None
     if outer is None:
         turn = _turn_taken(thread)
+    if action.look_again is not None:
+        action.look_again()
     action.outer, turn.action = outer, action
     before = _working.get(thread)
     _working[thread], action.under_way = action, True
@@ -158,11 +164,13 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 @contextmanager
 def _intercepted(action: Action) -> Iterator[None]:
     """Have an action draw by its seed, and see what it reads."""
+    uses = _memos.begin()
     with actions_to_come(), AUTHOR_SEEDS.held_by(action):
         action.draws.begin()
         try:
             yield
         finally:
+            _memos.end(uses, action.watch)
             action.drew = action.draws.end()
             action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
 

@@ -191,7 +191,8 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
 
 def _held(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
     """Yield the constants of code, and what its names hold."""
-    yield from (names[name] for name in code.co_names if name in names)
+    # Where its own file lies, code asks for the sake of others beside it; what it reads of it is seen.
+    yield from (names[name] for name in code.co_names if name in names and name != "__file__")
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _held(constant, names)

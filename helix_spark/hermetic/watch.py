@@ -59,6 +59,12 @@ class Watch:
             self._met.add((sort, name))
             self.events.append((sort, name, more))
 
+    def adopt(self, events: Iterable[Event]) -> None:
+        """Note what another action read and asked for, whose result this one uses."""
+        for sort, name, more in events:
+            if sort not in ("written", "set"):
+                self._note(sort, name, more)
+
     def differs(self, why: str) -> None:
         """Something that differs each time was asked for: a phrase."""
         self._note("chance", why)

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Literal
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.errors import SourceError
+from helix_spark.errors import SignatureError, SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.identity.code import Description, merged, trace, trace_path, value_trace
 from helix_spark.identity.data_version import SignedData, identify
+from helix_spark.identity.difference import own_changes
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
@@ -55,6 +56,16 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
             asked = f"you asked for a new draw of `{node.name}` in each run (fresh=True)"
             found[node.name] = replace(own, random=(*own.random, asked))
     return found
+
+
+def change_since(node: Node, own: Description, settings: Mapping[str, str]) -> str:
+    """Return what has changed of a node since it was described so, but for data, in words; empty if nothing has."""
+    try:
+        now = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
+    except SignatureError as error:
+        return error.what
+    found = own_changes(own.parts, now.parts)
+    return ", ".join(str(change) for change in found if change.group not in (Group.FILE, Group.SOURCE))
 
 
 def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:

@@ -15,7 +15,7 @@ from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.code import Description
-from helix_spark.identity.difference import changes
+from helix_spark.identity.difference import Change, changes
 from helix_spark.identity.parts import Group, Part
 from helix_spark.identity.signing import Signed
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -269,7 +269,7 @@ def _computed(one: KnownNode) -> str:
         return _random(one)
     if one.before is None:
         return "never run before" if one.artifact is None else "cheaper to compute than to load"
-    found = changes(one.before, own.parts)
+    found = [change for change in changes(one.before, own.parts) if not _is_yet_unread(change, one)]
     mine = [change for change in found if change.group is not Group.INPUT]
     if mine or found:
         return _listed([str(change) for change in mine or found])
@@ -278,6 +278,12 @@ def _computed(one: KnownNode) -> str:
     if one.ended:
         return f"unchanged, but its result is gone: {one.ended}"
     return "unchanged, but its result was not stored"
+
+
+def _is_yet_unread(change: Change, one: KnownNode) -> bool:
+    """Return whether a file or a variable is missing only because code has not yet run on its present inputs."""
+    is_read = change.group in (Group.FILE, Group.VARIABLE) and change.sort == "removed"
+    return is_read and not one.signed.seen.reads and not one.node.wishes.depends_on
 
 
 def _pruned(node: Node, dag: Dag, solution: Solution) -> str:

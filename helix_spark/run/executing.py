@@ -14,17 +14,19 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 
 from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.catalog_reader import WHY_MISSING
 from helix_spark.catalog.leases.leases import Lease
-from helix_spark.dag.node import Dag, slice_to_outputs
+from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.lowering.watcher import begin_anew
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import DamagedResultError, kept_result
 from helix_spark.errors import NotStoredError
+from helix_spark.identity.signing import change_since
 from helix_spark.planner.joint import NEVER
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan
@@ -171,7 +173,7 @@ def execute(run: Run) -> Run:
     while True:
         outcome = run.tools.executor.execute(
             run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), so_far,
-            run.answered.begin,
+            run.answered.begin, partial(_change_since_signed, run),
         )
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
@@ -181,6 +183,11 @@ def execute(run: Run) -> Run:
         else:
             return run
         run.tools.observer.planned(run.numbered)
+
+
+def _change_since_signed(run: Run, node: Node) -> str:
+    """Return what has changed of a node since it was signed, in words; empty if nothing has."""
+    return change_since(node, run.described[node.name], run.answered.settings)
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:

@@ -137,7 +137,13 @@ class WorkflowResults(Retention):
             remedy = "set it back before it returns, or have the session start with it"
             self._warn(f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
         under_others = (node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
-        return self._data.void.union(under_others)
+        changed = self.run.outcome.changed
+        for name, what in changed.items():
+            self._warn(
+                f"`{name}` is not kept, nor what is made of it: before it was computed, another function of this "
+                f"process had changed what it reads ({what}); return that from there, as an input"
+            )
+        return self._data.void.union(under_others, changed, self.run.dag.descendants(changed))
 
     def _warn(self, sentence: str) -> None:
         self.changes.append(sentence)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, Step
@@ -72,7 +72,7 @@ class Executor:
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
         compared: Collection[str] | None = None, so_far: Outcome | None = None,
-        begin_call: BeginCall = begin_anew,
+        begin_call: BeginCall = begin_anew, change_of: Callable[[Node], str] = lambda _: "",
     ) -> Outcome:
         """Run a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
@@ -82,6 +82,7 @@ class Executor:
             registering: names of nodes whose code may register names with the session: no two of them run at once.
             compared: names of nodes that are compared with earlier results; None if no digests are to be taken at all.
             so_far: what was done by a plan that this one goes on from; it is added to.
+            change_of: returns what has changed of a node since it was signed, in words.
         """
         sessions = self._sessions
         outcome = so_far or Outcome(contents=None if compared is None else {})
@@ -90,7 +91,7 @@ class Executor:
             send_project_code()
             guard_functions()
         outcome.pinned |= pins(dag, plan, left)
-        watcher = Watcher(sessions, plan, outcome, self.reports, self._catalog.root, begin_call)
+        watcher = Watcher(sessions, plan, outcome, self.reports, self._catalog.root, begin_call, change_of)
         work = NodeWork(
             # What is cancelled late of one execution must not be of the next, which the same run may begin.
             self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,6 +30,7 @@ from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.plans.recorded_call import classic
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -61,6 +63,7 @@ class Notes:
         opened: the files of each source when Spark had just listed them; no states where they were gone.
         seen: what the code of each node that is a function did while it ran.
         built: nodes of functions that ask Spark something, with what they built once that was answered.
+        changed: what had changed of a node between its being signed and its being computed, in words.
         left: settings that change results, and that a node's code left other than it found them, in words.
         differs: why a result may be another one each time, or from what its signature covers.
         choices: why a result is one of several right ones.
@@ -71,6 +74,7 @@ class Notes:
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     differs: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
@@ -109,6 +113,7 @@ class Watcher:
     reports: WorkerReports
     root: object = None
     begin_call: BeginCall = begin_anew
+    change_of: Callable[[Node], str] = lambda _: ""
 
     @contextmanager
     def acting(self, node: Node) -> Iterator[AuthorRequests]:
@@ -120,6 +125,7 @@ class Watcher:
         assert action.watch is not None
         requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read))
         action.note_request = requests.note
+        action.look_again = partial(self._look_again, node)
         try:
             with self.written_for(node) if self.sessions.started else nullcontext(), in_action(action):
                 yield requests
@@ -131,6 +137,12 @@ class Watcher:
         if isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.notes.note(node, action.seen())
+
+    def _look_again(self, node: Node) -> None:
+        """Note what other nodes have changed of a function since it was signed: values that it reads, options."""
+        if isinstance(node.operator, Function) and (change := self.change_of(node)):
+            ran = named([name for name in self.notes.seen if name != node.name], 3)
+            self.notes.changed[node.name] = change + (f", perhaps by {ran}" if ran else "")
 
     @contextmanager
     def acting_in_classic(self, node: Node) -> Iterator[None]:

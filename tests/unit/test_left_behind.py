@@ -1,0 +1,138 @@
+"""What a function leaves behind for those that run after it in the same process: changed values, and filled memos."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.planner.problem import State
+
+LIMITS = {"low": 1}
+
+
+class Settings:
+    factor = 2
+
+
+@functools.cache
+def words(path: str) -> int:
+    return len(Path(path).read_text(encoding="utf-8").split())
+
+
+@pytest.fixture(autouse=True)
+def as_imported() -> Iterator[None]:
+    yield
+    LIMITS["low"], Settings.factor = 1, 2
+    words.cache_clear()
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def run(folder: Path, wf: hx.Workflow) -> tuple[Any, list[str]]:
+    """Run as another process would, with all values as they are imported."""
+    LIMITS["low"], Settings.factor = 1, 2
+    heard = Heard()
+    with hx.Helix(folder, observer=heard) as helix:
+        last = helix.run(wf)
+        last.wait()
+    return last, heard.warnings
+
+
+def leaving(changes: bool) -> hx.Workflow:
+    wf = hx.Workflow("leaving")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+    @wf.reducer
+    def total(data: pd.DataFrame) -> float:
+        if changes:
+            LIMITS["low"] = 5
+            Settings.factor = 7
+        return float(data.a.sum())
+
+    @wf.reducer
+    def limited(total: float) -> float:
+        return total + LIMITS["low"]
+
+    @wf.reducer
+    def scaled(limited: float) -> float:
+        return limited * Settings.factor
+
+    @wf.reducer(output=True)
+    def shown(scaled: float) -> float:
+        return scaled
+
+    return wf
+
+
+def test_what_reads_a_value_that_another_function_changed_is_not_kept_and_the_author_is_told(tmp_path: Path) -> None:
+    first, warnings = run(tmp_path, leaving(True))
+    assert first["shown"] == 56.0
+    said = " / ".join(warnings)
+    assert "`limited` is not kept, nor what is made of it" in said
+    assert "value `LIMITS['low']` 1 -> 5, perhaps by `total`" in said
+    assert "`scaled` is not kept" in said
+    again, _ = run(tmp_path, leaving(True))
+    assert {one.name for one in again.plan.nodes if one.state is State.COMPUTE} == {"limited", "scaled", "shown"}
+
+
+def test_where_nothing_is_changed_all_is_kept(tmp_path: Path) -> None:
+    first, warnings = run(tmp_path, leaving(False))
+    assert (first["shown"], warnings) == (8.0, [])
+    again, _ = run(tmp_path, leaving(False))
+    assert not [one.name for one in again.plan.nodes if one.state is State.COMPUTE]
+
+
+def counting(file: Path) -> hx.Workflow:
+    wf = hx.Workflow("counting")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+    path = str(file)
+
+    @wf.reducer(output=True)
+    def first(data: pd.DataFrame) -> int:
+        return words(path)
+
+    @wf.reducer(output=True)
+    def second(data: pd.DataFrame) -> int:
+        return words(path) * 10
+
+    return wf
+
+
+def test_what_filled_a_memo_counts_for_all_that_it_answers(tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("a b c", encoding="utf-8")
+    words(str(file))  # while the module is imported, say
+    first, _ = run(tmp_path / "catalog", counting(file))
+    assert (first["first"], first["second"]) == (3, 30)
+    file.write_text("a b", encoding="utf-8")
+    words.cache_clear()  # as another process begins
+    again, _ = run(tmp_path / "catalog", counting(file))
+    assert (again["first"], again["second"]) == (2, 20)
+
+
+def test_where_its_own_file_lies_does_not_make_code_depend_on_all_of_that_file(tmp_path: Path) -> None:
+    wf = hx.Workflow("beside")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.reducer(output=True)
+    def beside(data: pd.DataFrame) -> str:
+        return Path(__file__).parent.name
+
+    first, _ = run(tmp_path, wf)
+    assert first["beside"] == "unit"
+    with hx.Helix(tmp_path) as helix:
+        (node,) = (one for one in helix.catalog.snapshot("beside").nodes if one.name == "beside")
+    assert "test_left_behind.py" not in node.parts

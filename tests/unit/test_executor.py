@@ -21,7 +21,6 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.executor import Dispatch
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.outcome import Step
 from helix_spark.engine.lowering.lowering import worthwhile
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.objects.references import Findings
@@ -35,34 +34,30 @@ from helix_spark.workflow.sources import ReaderSource
 
 def test_what_goes_on_to_its_next_job_is_cancelled_again() -> None:
     begun, ends, cancelled = threading.Event(), threading.Event(), list[int]()
-    step = Step(("model",), 0.0, 1.0)
 
     def cancel() -> None:
         cancelled.append(1)
         if len(cancelled) == 3:
             ends.set()
 
-    def fit() -> list[Step]:
+    def fit() -> None:
         begun.set()
         assert ends.wait(30)
-        return [step]
 
     with ThreadPoolExecutor(1) as pool:
         made = Dispatch(node_work(cancel=cancel), pool, Future())
         made.running[pool.submit(fit)] = ("model",)
         assert begun.wait(30)
-        made.drain(None)
+        assert made.drain(None)
     assert len(cancelled) >= 3
-    assert made.work.outcome.steps == [step]
 
 
 def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
     begun, ends = threading.Event(), threading.Event()
 
-    def sleeps() -> list[Step]:
+    def sleeps() -> None:
         begun.set()
         ends.wait(30)
-        return []
 
     with ThreadPoolExecutor(1) as pool:
         made = Dispatch(node_work(), pool, Future())
@@ -81,10 +76,9 @@ def test_functions_that_interrupts_left_behind_take_no_thread_from_later_runs(
 ) -> None:
     hanging, ends = threading.Semaphore(0), threading.Event()
 
-    def hangs() -> list[Step]:
+    def hangs() -> None:
         hanging.release()
         ends.wait(60)
-        return []
 
     def counting() -> hx.Workflow:
         wf = hx.Workflow("hanging")
@@ -170,7 +164,8 @@ def test_what_a_loaded_table_was_made_of_is_not_filled_for_its_readers() -> None
     plan = FakePlan(dag, {"wide": State.LOAD})
     made = node_work(["base", "wide"], dag, plan, lazy=["data", "base", "more"])
     made.outcome.results.update(wide=table(Frame()), more=table(Frame()))
-    assert [step.names for step in made.fill(("more",))] == [("wide",)]
+    made.fill(("more",))
+    assert [step.names for step in made.outcome.steps] == [("wide",)]
 
 
 def test_a_pin_that_a_job_reads_is_filled_though_its_rows_were_fetched_without_spark() -> None:
@@ -180,7 +175,8 @@ def test_a_pin_that_a_job_reads_is_filled_though_its_rows_were_fetched_without_s
     arrow: Any = object
     wide = TableResult(lambda: frame, arrow)
     made.outcome.results.update(wide=wide, more=table(Frame()))
-    assert [step.names for step in made.fill(("count",))] == [("wide",), ("wide",)]
+    made.fill(("count",))
+    assert [step.names for step in made.outcome.steps] == [("wide",), ("wide",)]
     assert wide.collected
     assert made.outcome.filled == {"wide"}
 

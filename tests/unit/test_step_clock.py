@@ -9,6 +9,7 @@ import pytest
 
 from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.planner.problem import State
 from helix_spark.plans.recorded_call import CLIENT
 from helix_spark.workflow.operators import Result
@@ -42,7 +43,7 @@ def work_of(sessions: Sessions, observer: Silent) -> NodeWork:
     nodes: Any = {name: SimpleNamespace(state=State.LOAD, result=Result.TABLE) for name in "ab"}
     nothing: Any = None
     watcher: Any = SimpleNamespace(sessions=sessions)
-    return NodeWork(nothing, nothing, nodes, nodes, {}, nothing, watcher, observer, "run")
+    return NodeWork(nothing, nothing, nodes, nodes, {}, Outcome(), watcher, observer, "run")
 
 
 class Told(Silent):
@@ -60,7 +61,9 @@ class Told(Silent):
 
 def test_a_step_is_told_and_timed() -> None:
     told = Told()
-    step = work_of(Sessions(Client()), told).timed(("a", "b"), lambda: told.events.append("work"))
+    work = work_of(Sessions(Client()), told)
+    work.timed(("a", "b"), lambda: told.events.append("work"))
+    [step] = work.outcome.steps
     assert told.events == ["a began", "b began", "work", "a ended", "b ended"]
     assert step.names == ("a", "b")
     assert step.end >= step.start
@@ -73,12 +76,15 @@ def test_what_fails_has_no_step_and_does_not_end() -> None:
     def fails() -> None:
         raise ValueError("no")
 
+    work = work_of(Sessions(Client()), told)
     with pytest.raises(ValueError, match="no"):
-        work_of(Sessions(Client()), told).timed(("a",), fails)
-    assert told.events == ["a began"]
+        work.timed(("a",), fails)
+    assert (told.events, work.outcome.steps) == (["a began"], [])
 
 
 @pytest.mark.parametrize("sessions", [Sessions(None), Sessions(Client(), started=False)], ids=["elsewhere", "no JVM"])
 def test_where_nothing_is_compiled_a_step_is_taken_as_it_is(sessions: Sessions) -> None:
-    step = work_of(sessions, Silent()).timed(("a",), lambda: None)
+    work = work_of(sessions, Silent())
+    work.timed(("a",), lambda: None)
+    [step] = work.outcome.steps
     assert (step.compiling, step.warm_share) == (0.0, 1.0)

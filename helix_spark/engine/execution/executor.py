@@ -14,7 +14,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.execution.outcome import Outcome, Step
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.units import Unit, is_lazy, pins, units
 from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.node_results import MemoryTier
@@ -53,7 +53,7 @@ class Executor:
     ) -> None:
         self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
         self.reports = WorkerReports()
-        self._thread_begun, self._end = thread_begun, Future[list[Step]]()
+        self._thread_begun, self._end = thread_begun, Future[None]()
         self._pool = self._threads()
 
     def end(self, why: EndedError) -> None:
@@ -146,9 +146,9 @@ class Dispatch:
 
     work: NodeWork
     pool: ThreadPoolExecutor
-    end: Future[list[Step]]
+    end: Future[None]
     context: ThreadContext = field(default_factory=ThreadContext)
-    running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
+    running: dict[Future[None], tuple[str, ...]] = field(default_factory=dict)
     over: bool = False
 
     def run(self, units: Iterable[Unit]) -> None:
@@ -173,19 +173,14 @@ class Dispatch:
         left = {future for future in self.running if not future.cancel()}
         self.work.cancel()
         while left and (until is None or time.monotonic() < until):
-            done, left = wait(left, timeout=_CANCEL_AGAIN)
-            for future in done:
-                if future.exception() is None:
-                    self.work.outcome.steps.extend(future.result())
+            _, left = wait(left, timeout=_CANCEL_AGAIN)
             if left:
                 self.work.cancel()
         if self.running:
             self.work.cancel(late=True)
         return not left
 
-    def _start(
-        self, names: tuple[str, ...], call: Callable[..., list[Step]], *arguments: object
-    ) -> Future[list[Step]]:
+    def _start(self, names: tuple[str, ...], call: Callable[..., None], *arguments: object) -> Future[None]:
         future = self.pool.submit(self.context.call, call, *arguments)
         self.running[future] = names
         return future
@@ -198,7 +193,7 @@ class Dispatch:
                 self.end.result()
             for future in done:
                 self.running.pop(future)
-                self.work.outcome.steps.extend(future.result())
+                future.result()
 
     def _advance(self, waiting: list[Unit]) -> None:
         """Extend the plans of lazy units, and start the forced ones whose needs are there. Lazy ones go first: what is
@@ -212,12 +207,11 @@ class Dispatch:
                 self._start(unit.names, self.work.step, unit)
                 waiting.remove(unit)
 
-    def _extend(self, waiting: list[Unit]) -> list[Step]:
+    def _extend(self, waiting: list[Unit]) -> None:
         for unit in waiting[:]:  # needs before their readers
             if not (unit.forced or self.over) and self._ready(unit):
                 self.work.have(unit)
                 waiting.remove(unit)
-        return []
 
     def _ready(self, unit: Unit) -> bool:
         return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock, Thread
 
 from helix_spark.catalog.catalog import Catalog
@@ -74,18 +74,15 @@ class NodeWork:
     looked_up: set[str] = field(default_factory=set)
     _filling: dict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
 
-    def step(self, unit: Unit) -> list[Step]:
-        """Run a forced unit, after the kept tables that it reads. Return what each took."""
-        computes = unit.state is State.COMPUTE
-        steps = self.fill(unit.names) if computes else []
-        if computes and self._is_overtaken(unit.names):
-            return steps
-        waited = seconds_waited()
-        step = self.timed(unit.names, lambda: self.have(unit))
-        steps.append(replace(step, start=step.start + seconds_waited() - waited))
+    def step(self, unit: Unit) -> None:
+        """Run a forced unit, after the kept tables that it reads."""
+        if unit.state is State.COMPUTE:
+            self.fill(unit.names)
+            if self._is_overtaken(unit.names):
+                return
+        self.timed(unit.names, lambda: self.have(unit))
         for name in unit.names:
             self._compare(name)
-        return steps
 
     def have(self, unit: Unit) -> None:
         """Load or compute a unit's results."""
@@ -125,7 +122,7 @@ class NodeWork:
         with authors_errors(nodes[0]):
             return fit_batch(nodes, inputs)
 
-    def fill(self, names: Collection[str]) -> list[Step]:
+    def fill(self, names: Collection[str]) -> None:
         """Compute the tables that are kept for several readers, of which these nodes are one; inputs first."""
         through = self.dag.upstream_within(names, self.lazy)
         extended = {source for name in through for source in self.dag[name].inputs}
@@ -135,31 +132,28 @@ class NodeWork:
             if self.dag[source].result is Result.TABLE and collects(self.dag[name], source)
         }
         read = extended.union(source for _, source in given if source not in collected)
-        steps = list[Step]()
         for name in (node.name for node in self.dag.nodes if node.name in collected or node.name in read):
             if self._is_overtaken((name,)):
                 break
             if name in collected:
-                steps += self._fill(name, collects=True)
+                self._fill(name, collects=True)
             if name in read:
-                steps += self._fill(name, collects=False)
-        return steps
+                self._fill(name, collects=False)
 
-    def _fill(self, name: str, *, collects: bool) -> list[Step]:
+    def _fill(self, name: str, *, collects: bool) -> None:
         """Fill a table by a step, if there is something to fill; other threads wait for the first. Where `collects` its
         rows are fetched into this process, by way of its pin if they come from Spark; else its pin is filled."""
         result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
-            return []
+            return
         table: TableResult = result
         with self._filling[name], authors_errors(self.dag[name]):
             if table.collected if collects else (name not in outcome.pinned or name in outcome.filled):
-                return []
-            step = self.timed((name,), table.arrow if collects else lambda: self._count_rows(name, table))
+                return
+            self.timed((name,), table.arrow if collects else lambda: self._count_rows(name, table))
             if table.through_frame or not collects:
                 outcome.filled.add(name)
             self._compare(name)
-            return [step]
 
     def _count_rows(self, name: str, table: TableResult) -> None:
         self.outcome.rows[name] = table.frame().count()
@@ -180,17 +174,16 @@ class NodeWork:
                 found.append(node.name)
         return found
 
-    def count(self, name: str) -> list[Step]:
+    def count(self, name: str) -> None:
         self.watcher.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
-        steps = self.fill((name,)) if self.plan[name].state is State.COMPUTE else []
-        steps += self._fill(name, collects=False)
-        if name in self.outcome.rows:
-            return steps
-
-        with authors_errors(self.dag[name]):
-            return [*steps, self.timed((name,), lambda: self._count_rows(name, result))]
+        if self.plan[name].state is State.COMPUTE:
+            self.fill((name,))
+        self._fill(name, collects=False)
+        if name not in self.outcome.rows:
+            with authors_errors(self.dag[name]):
+                self.timed((name,), lambda: self._count_rows(name, result))
 
     def _compare(self, name: str) -> None:
         """Look up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
@@ -230,17 +223,19 @@ class NodeWork:
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
-    def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
-        """Do the work of a step for these nodes, and return how long it took. What fails has no step."""
+    def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> None:
+        """Do the work of a step for these nodes, and note how long it took, without waits for the author's other
+        functions. What fails has no step."""
         self.tag(names)
-        start, compiled = time.perf_counter(), self._compiled()
+        start, compiled, waited = time.perf_counter(), self._compiled(), seconds_waited()
         for name in names:
             self.observer.node_started(name)
         work()
+        start += seconds_waited() - waited
         step = Step(names, start, time.perf_counter(), self._compiled() - compiled)
+        self.outcome.steps.append(step)
         for name in names:
             self.observer.node_finished(name, step.end - step.start)
-        return step
 
     def _compiled(self) -> float:
         """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""

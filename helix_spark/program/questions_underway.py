@@ -125,7 +125,7 @@ class QuestionsUnderway:
             nodes = expected_nodes(self._before, self._kept, self._met, is_starting=is_starting)
             self._progress = replace(known, nodes=nodes)
             if self._display is not None and nodes:
-                self._display.shows(self._progress, self._clock)
+                self._display.shows(self._progress)
             self._timer = self._later()
         if known.number and self._progress != known:
             self._program.catalog.note_progress(self._progress)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.catalog_folder import locate
 from helix_spark.catalog.records import IterationRecord
@@ -115,14 +117,15 @@ class Place:
         self.shown.append(obj["text/plain"])
 
 
-def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place() -> None:
+def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place()
-    bar = NotebookBar(lambda: place)
+    monkeypatch.setattr("IPython.display.DisplayHandle", lambda: place)
+    bar = NotebookBar()
     planned = progress_of(plan(node("a", state=State.LOAD), node("b", "a")), 0.0)
     begun = planned.with_times("a", started=0.0)
     going_on = begun.with_times("a", ended=0.0).with_times("b", started=0.0)
     for progress in (planned, replace(planned, starting=True), begun, going_on, replace(going_on, answered=1.0)):
-        bar.shows(progress, time.perf_counter())
+        bar.shows(replace(progress, began=time.time()))
     told = list(dict.fromkeys(place.shown))
     assert told[:3] == ["planning, about 2.0 s left", "starting Spark, about 2.0 s left", "loading a, about 2.0 s left"]
     assert told[-2:] == ["b, about 1.0 s left", ""]

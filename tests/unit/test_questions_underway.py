@@ -117,7 +117,7 @@ class Seen:
         self.on_record: list[tuple[str, Progress | None]] = []
         self.closed = 0
 
-    def shows(self, progress: Progress, began: float) -> None:
+    def shows(self, progress: Progress) -> None:
         self.shown.append(progress)
         last = self._catalog.iterations("train", 1)[0]
         self.on_record.append((last.status, self._catalog.progress(last)))

@@ -54,8 +54,8 @@ class Observer:
     def note(self, text: str) -> None:
         """Something that people should know is as planned."""
 
-    def shows(self, progress: Progress, began: float) -> None:
-        """A run is that far; `began` is the `time.perf_counter()` at the begin of its times."""
+    def shows(self, progress: Progress) -> None:
+        """A run is that far."""
 
     def close(self) -> None:
         """No run goes on any more."""
@@ -114,8 +114,10 @@ class Followed(Observer):
     """An observer that tells another one, notes in the catalog how far the run of a workflow is, and has it drawn. That
     a note cannot be written is no failure of the run: the catalog's records tell of a disk that is full."""
 
-    def __init__(self, told: Observer, catalog: Catalog) -> None:
-        self._told, self._catalog = told, catalog
+    def __init__(self, observer: Observer, catalog: Catalog) -> None:
+        self._observer, self._catalog = observer, catalog
+        for name in ("waiting", "storing", "warning", "note"):  # they say nothing of how far the run is
+            setattr(self, name, getattr(observer, name))
         self._lock = RLock()
         self._progress: Progress | None = None
         self._began, self._starting = 0.0, False
@@ -129,44 +131,32 @@ class Followed(Observer):
             self._progress = progress_of(plan, time.time())
             starting = self._starting and plan.session_seconds > 0
             self._change(lambda progress: replace(progress, starting=starting), now=True)
-        self._told.planned(plan)
+        self._observer.planned(plan)
 
     def session_starting(self) -> None:
         self._starting = True
         self._change(lambda progress: replace(progress, starting=True), now=True)
-        self._told.session_starting()
-
-    def waiting(self, name: str, holder: str) -> None:
-        self._told.waiting(name, holder)
+        self._observer.session_starting()
 
     def node_started(self, name: str) -> None:
         self._change(lambda progress: progress.with_times(name, started=self._since()))
-        self._told.node_started(name)
+        self._observer.node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
         self._starting = False
         self._change(lambda progress: progress.with_times(name, ended=self._since()))
-        self._told.node_finished(name, seconds)
+        self._observer.node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
         self._change(lambda progress: replace(progress, answered=round(seconds, 3)), now=True)
-        self._told.answered(seconds)
-
-    def storing(self, name: str) -> None:
-        self._told.storing(name)
+        self._observer.answered(seconds)
 
     def stored(self, name: str, size: int) -> None:
         # What follows the answer before this one may still be storing.
         self._change(lambda progress: progress if progress.answered is None else replace(
             progress, stored=(*progress.stored, name)
         ))
-        self._told.stored(name, size)
-
-    def warning(self, text: str) -> None:
-        self._told.warning(text)
-
-    def note(self, text: str) -> None:
-        self._told.note(text)
+        self._observer.stored(name, size)
 
     def close(self) -> None:
         with self._lock:
@@ -187,7 +177,7 @@ class Followed(Observer):
                 self._later = Timer(_PAUSE, self._write_late)
                 self._later.daemon = True
                 self._later.start()
-            self._told.shows(self._progress, self._began)
+            self._observer.shows(self._progress)
 
     def _write_late(self) -> None:
         with self._lock:
@@ -209,13 +199,12 @@ class UnderwayBar(Quiet):
     def __init__(self) -> None:
         self._lock = RLock()
         self._progress: Progress | None = None
-        self._began = 0.0
 
     @property
     def view(self) -> ProgressView | None:
         """How far the run is now; None where none is shown."""
         progress = self._progress  # another thread may replace it meanwhile
-        return None if progress is None else progress_view(progress, round(time.perf_counter() - self._began, 3))
+        return None if progress is None else progress_view(progress, round(time.time() - progress.began, 3))
 
     def draw(self, view: ProgressView) -> None:
         """Put the bar in its place, or have it say how far the run is now."""
@@ -223,13 +212,13 @@ class UnderwayBar(Quiet):
     def close(self) -> None:
         """Take the bar away, also when a run ends early."""
 
-    def shows(self, progress: Progress, began: float) -> None:
+    def shows(self, progress: Progress) -> None:
         with self._lock:
-            self._progress, self._began = progress, began
+            self._progress = progress
             view = self.view
             if view is None or progress.answered is not None:
                 self.close()
-            elif max(view.total, time.perf_counter() - began) >= _SHORTEST:
+            elif max(view.total, time.time() - progress.began) >= _SHORTEST:
                 self.draw(view)
 
 
@@ -238,18 +227,21 @@ _BEAT = 0.5
 
 
 class NotebookBar(UnderwayBar):
-    """A bar below a notebook's cell, gone at the answer. `make` makes its place: by default, a handle of IPython's."""
+    """A bar below a notebook's cell, gone at the answer."""
 
-    def __init__(self, make: Callable[[], Any] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._make, self._over = make, Event()
+        self._over = Event()
         self._place: Any = None
 
     def draw(self, view: ProgressView) -> None:
         if self._place is not None:
             self._place.update(_as_shown(view), raw=True)
             return
-        self._place, self._over = self._made(), Event()
+        from IPython.display import DisplayHandle
+
+        handle: Any = DisplayHandle  # IPython's is not typed
+        self._place, self._over = handle(), Event()
         self._place.display(_as_shown(view), raw=True)
         Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
 
@@ -265,13 +257,6 @@ class NotebookBar(UnderwayBar):
             with self._lock:
                 if not over.is_set() and (view := self.view) is not None:
                     self.draw(view)
-
-    def _made(self) -> Any:
-        if self._make is not None:
-            return self._make()
-        from IPython.display import DisplayHandle
-
-        return DisplayHandle()  # type: ignore[no-untyped-call]  # IPython's
 
 
 _EMPTY = {"text/plain": "", "text/html": ""}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.results.fitted_cards import learned
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
@@ -176,23 +177,22 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
 
     if type(one) is not type(other):
         return f"a {type(one).__name__} and a {type(other).__name__}"
-    parts = [(_inside(one, name), _inside(other, name)) for name in PARTS]
-    for mine, theirs in parts:
-        if len(mine) != len(theirs):
-            return f"they have {len(mine)} and {len(theirs)} parts"
-        for first, second in zip(mine, theirs, strict=True):
-            if (how := _models_differ(first, second, close)) is not None:
-                return how
-    first, second = (_learned(model) for model in (one, other))
-    if not first and isinstance(one, Model) and not any(mine for mine, _ in parts):
+    mine, theirs = _parts(one), _parts(other)
+    if len(mine) != len(theirs):
+        return f"they have {len(mine)} and {len(theirs)} parts"
+    for first, second in zip(mine, theirs, strict=True):
+        if (how := _models_differ(first, second, close)) is not None:
+            return how
+    first, second = (learned(model, _FACTS) for model in (one, other))
+    if not first and isinstance(one, Model) and not mine:
         raise NotComparedError(f"a {type(one).__name__} does not say what it has learnt")
     if (how := _values_differ(_parameters(one), _parameters(other), 0.0)) is not None:
         return how
     how = _values_differ(first, second, close)
     if how is None or not close or not any(word in type(one).__name__ for word in DRAW_BY_PARTITION):
         return how
-    if (apart := _values_differ(_labels(first), _labels(second), 0.0)) is not None:
-        return apart
+    if apart := _words(first) ^ _words(second):
+        return f"only one of them has {named(sorted(apart), 3)}"
     raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and {how}")
 
 
@@ -201,50 +201,29 @@ def drawn_by_partition(model: Any) -> str:
     kind = type(model).__name__
     if any(word in kind for word in DRAW_BY_PARTITION):
         return kind
-    parts = (part for name in PARTS for part in _inside(model, name))
-    return next(filter(None, map(drawn_by_partition, parts)), "")
+    return next(filter(None, map(drawn_by_partition, _parts(model))), "")
 
 
-def _labels(value: Any) -> Any:
-    """Replace the floats in what a model has learnt. The number of vectors without a name may be random, too.
+def _words(value: Any) -> set[str]:
+    """Return what is no float in what a model has learnt, and how long its vectors are. Their number may be random.
 
-    >>> _labels([["a", [1.0, 2.0]], ["b", [3.0, 4.0]]]), _labels([[1.0], [2.0]]), _labels({"numFeatures": 3})
-    ([['a', 'vector of 2'], ['b', 'vector of 2']], ['vector of 1'], {'numFeatures': 3})
+    >>> sorted(_words({"vectors": [["a", [1.0, 2.0]], ["b", [3.0, 4.0]]], "numFeatures": 3}))
+    ['3', 'a', 'b', 'vectors of 2']
     """
-    if isinstance(value, float):
-        return "number"
     if isinstance(value, Mapping):
-        return {name: _labels(one) for name, one in value.items() if name != "toDebugString"}
-    if not isinstance(value, list):
-        return value
-    if value and all(isinstance(one, float) for one in value):
-        return f"vector of {len(value)}"
-    labels = [_labels(one) for one in value]
-    return labels[:1] if _are_vectors(value) else labels
+        parts = [one for name, one in value.items() if name != "toDebugString"]
+    elif not isinstance(value, list):
+        return set() if isinstance(value, float) else {str(value)}
+    elif value and all(isinstance(one, float) for one in value):
+        return {f"vectors of {len(value)}"}
+    else:
+        parts = value
+    return set[str]().union(*map(_words, parts))
 
 
-def _are_vectors(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(
-        isinstance(one, list) and one and all(isinstance(number, float) for number in one) for one in value
-    )
-
-
-def _inside(model: Any, name: str) -> list[Any]:
-    held = getattr(model, "__dict__", {}).get(name)
-    return list(held) if isinstance(held, list | tuple) else [] if held is None else [held]
-
-
-def _learned(model: Any) -> dict[str, Any]:
-    """Return what a model reports of what it has learnt, without what it only has after a fit."""
-    found = {}
-    for name in _FACTS:
-        if hasattr(type(model), name):
-            try:
-                fact = getattr(model, name)
-                found[name] = _plain(fact() if callable(fact) else fact, model.uid)
-            except Exception:  # noqa: BLE001 - a property that this kind of the model does not have may raise anything
-                continue
-    return found
+def _parts(model: Any) -> list[Any]:
+    held = (getattr(model, "__dict__", {}).get(name) for name in PARTS)
+    return [part for one in held if one is not None for part in (one if isinstance(one, list | tuple) else [one])]
 
 
 def _parameters(model: Any) -> dict[str, str]:
@@ -266,16 +245,3 @@ _DRAWN_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")
 def _without_drawn(text: str, model: Any, *, by_default: bool) -> str:
     """Remove random names from a parameter's value. A default may have that of the stage it was fitted from."""
     return _DRAWN_NAME.sub("", text) if by_default else text.replace(model.uid, "")
-
-
-def _plain(fact: Any, uid: str) -> Any:
-    if isinstance(fact, str):
-        return fact.replace(uid, "")
-    if hasattr(fact, "toArray"):
-        return fact.toArray().tolist()
-    if hasattr(fact, "toPandas"):
-        rows = fact.toPandas()
-        return [[_plain(cell, uid) for cell in row] for row in rows.sort_values(rows.columns[0]).values.tolist()]
-    if isinstance(fact, list | tuple):
-        return [_plain(one, uid) for one in fact]
-    return fact.tolist() if hasattr(fact, "tolist") else fact

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.history.model_card import (
     MOST_COLUMNS,
     MOST_LABELS,
@@ -31,6 +30,12 @@ _SUMMARY = {
 
 _LABELS = ("labels", "vocabulary")
 
+_WEIGHTS = {
+    "coefficientMatrix": "class", "coefficients": "weight", "featureImportances": "importance",
+    "clusterCenters": "center",
+}
+"""By what models of Spark ML tell what their slots weigh, a row of weights for each of these."""
+
 
 def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] = ()) -> ModelCard:
     """Describe a model by what it reports of itself. `names` are of the slots of the vector that it reads, none where
@@ -40,12 +45,13 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
     named = names if len(names) == slots else [f"slot {place}" for place in range(slots)]
     rows = [(name, tuple(values)) for name, values in zip(named, zip(*weights, strict=True), strict=True)]
     heaviest = sorted(rows, key=lambda row: -max(map(abs, row[1])))[:MOST_WEIGHTS]
-    summary = _summary(model)
+    summary = learned(model, ["summary"]).get("summary") if getattr(model, "hasSummary", False) else None
+    history = learned(summary, ["objectiveHistory"]).get("objectiveHistory", ())[:MOST_STEPS]
     return ModelCard(
         type(model).__name__, tuple(_parameters(model)),
         (*_figures(model, _FIGURES), *_figures(summary, _SUMMARY), *_searched(model)), tuple(columns),
         tuple((name[:_LONGEST], values) for name, values in heaviest if all(map(math.isfinite, values))), slots,
-        _history(summary), _labels(model, classes), tuple(_part_cards(model, names, classes)),
+        tuple(filter(math.isfinite, history)), _labels(model, classes), tuple(_part_cards(model, names, classes)),
     )
 
 
@@ -85,35 +91,46 @@ def _columns(stage: Any, side: str) -> list[str]:
     return []
 
 
-def _asked(of: Any, name: str) -> Any:
-    """Return an attribute, or the result of a method without arguments; None where there is none."""
-    unanswered: tuple[type[Exception], ...] = (*spark_errors(), TypeError, AttributeError, ValueError, RuntimeError)
-    try:
-        found = getattr(of, name, None)
-        return found() if callable(found) else found
-    except unanswered:
-        return None
+def learned(model: Any, facts: Iterable[str]) -> dict[str, Any]:
+    """Return what a model reports of what it has learnt, in plain values: by properties and methods of these names,
+    without those that it does not have, or has only after a fit."""
+    found = {}
+    for name in facts:
+        if hasattr(type(model), name):
+            try:
+                fact = getattr(model, name)
+                value = _plain(fact() if callable(fact) else fact, getattr(model, "uid", ""))
+            except Exception:  # noqa: BLE001 - a property that this kind of the model does not have may raise anything
+                continue
+            if value is not None:
+                found[name] = value
+    return found
+
+
+def _plain(fact: Any, uid: str) -> Any:
+    if isinstance(fact, str):
+        return fact.replace(uid, "")
+    if hasattr(fact, "toArray"):
+        return fact.toArray().tolist()
+    if hasattr(fact, "toPandas"):
+        rows = fact.toPandas()
+        return [[_plain(cell, uid) for cell in row] for row in rows.sort_values(rows.columns[0]).values.tolist()]
+    if isinstance(fact, list | tuple):
+        return [_plain(one, uid) for one in fact]
+    return fact.tolist() if hasattr(fact, "tolist") else fact
 
 
 def _weights(model: Any, classes: Sequence[str]) -> tuple[list[str], list[list[float]]]:
     """Return heads, and of each the value of every slot."""
-    sort = type(model)
-    if hasattr(sort, "coefficientMatrix"):
-        matrix = _array(_asked(model, "coefficientMatrix"))
-        named = classes if len(classes) == len(matrix) else [f"class {place}" for place in range(len(matrix))]
-        heads = ["weight"] if len(matrix) == 1 else [name[:_LONGEST] for name in named]
-        return heads[:MOST_COLUMNS], matrix[:MOST_COLUMNS]
-    for name, head in (("coefficients", "weight"), ("featureImportances", "importance")):
-        if hasattr(sort, name):
-            values = _array(_asked(model, name))
-            return ([head], [values]) if values else ([], [])
-    centers = _asked(model, "clusterCenters") if hasattr(sort, "clusterCenters") else None
-    found = [[float(value) for value in center] for center in centers or ()][:MOST_COLUMNS]
-    return [f"center {place}" for place in range(len(found))], found
-
-
-def _array(vector: Any) -> list[Any]:
-    return [] if vector is None else list(vector.toArray().tolist())
+    for name, head in _WEIGHTS.items():
+        if values := learned(model, [name]).get(name):
+            rows = values if isinstance(values[0], list) else [values]
+            numbered = [f"{head} {place}" for place in range(len(rows))]
+            if head == "class":
+                numbered = ["weight"] if len(rows) == 1 else list(classes) if len(classes) == len(rows) else numbered
+            heads = numbered if rows is values else [head]
+            return [one[:_LONGEST] for one in heads[:MOST_COLUMNS]], rows[:MOST_COLUMNS]
+    return [], []
 
 
 def _parameters(model: Any) -> Iterator[tuple[str, str, bool]]:
@@ -128,29 +145,16 @@ def _parameters(model: Any) -> Iterator[tuple[str, str, bool]]:
     yield from sorted(found, key=lambda one: not one[2])
 
 
-def _figures(of: Any, asked: dict[str, str]) -> Iterator[tuple[str, float]]:
-    for name, told in asked.items():
-        if of is not None and hasattr(type(of), name):
-            value = _asked(of, name)
-            if type(value) in (int, float) and math.isfinite(value):
-                yield told, float(value)
-
-
-def _summary(model: Any) -> Any:
-    return _asked(model, "summary") if getattr(model, "hasSummary", False) else None
-
-
-def _history(summary: Any) -> tuple[float, ...]:
-    steps = _asked(summary, "objectiveHistory") if summary is not None else None
-    values = [float(step) for step in steps or ()]
-    return tuple(value for value in values[:MOST_STEPS] if math.isfinite(value))
+def _figures(source: Any, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for name, value in learned(source, labels).items():
+        if type(value) in (int, float) and math.isfinite(value):
+            yield labels[name], float(value)
 
 
 def _labels(model: Any, classes: Sequence[str]) -> tuple[str, ...]:
-    for name in _LABELS:
-        if hasattr(type(model), name):
-            return tuple(str(label)[:_LONGEST] for label in list(_asked(model, name) or ())[:MOST_LABELS])
-    return tuple(name[:_LONGEST] for name in classes[:MOST_LABELS]) if hasattr(type(model), "numClasses") else ()
+    predicted = classes if hasattr(type(model), "numClasses") else ()
+    labels = next(iter(learned(model, _LABELS).values()), predicted)
+    return tuple(str(label)[:_LONGEST] for label in labels[:MOST_LABELS])
 
 
 def _searched(model: Any) -> Iterator[tuple[str, float]]:

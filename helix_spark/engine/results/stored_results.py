@@ -139,18 +139,22 @@ def _write(
             assert attempt.path is not None
             digest = _save_model(model, attempt.path)
             return replace(record, bytes=physical_bytes(attempt.path), digest=digest)
-        case TableResult() if result.at_hand:
-            stats = catalog.write_arrow(attempt, result.arrow())
-            return replace(
-                record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,
-                schema=stats.schema,
-            )
         case TableResult():
             assert attempt.path is not None
-            schema, rows = _save_frame(result.frame(), attempt, partitions)
+            rows = None
+            if result.at_hand:
+                catalog.write_arrow(attempt, result.arrow())
+            else:
+                rows = _save_frame(result.frame(), attempt, partitions)
+            commit = read_commit(attempt.path)
+            if None not in (rows, commit.rows) and rows != commit.rows:
+                raise CatalogError(
+                    f"{rows:,} rows were written, and its files have {commit.rows:,}: the catalog's folder must be "
+                    "seen by all of Spark's workers"
+                )
             return replace(
-                record, bytes=physical_bytes(attempt.path), rows=rows, version=0,
-                files=len(read_commit(attempt.path).files), schema=schema,
+                record, bytes=physical_bytes(attempt.path), rows=commit.rows if rows is None else rows, version=0,
+                files=len(commit.files), schema=commit.schema,
             )
         case ColumnResult():
             raise AssertionError("columns are not stored")
@@ -166,11 +170,9 @@ def _save_model(model: Any, path: Place) -> str:
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
-def _save_frame(
-    frame: DataFrame, attempt: Attempt, partitions: Callable[[], int] | None
-) -> tuple[str, int | None]:
-    """Write a table, on a disk as plain files where that will do; return its schema, and its rows or None where that is
-    not known. Rows are counted as they are written, so that files which this process does not see are missed."""
+def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int] | None) -> int | None:
+    """Write a table, on a disk as plain files where that will do. Return the rows that were counted as they were
+    written, so that files which this process does not see are missed; None where they were not counted."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -186,24 +188,17 @@ def _save_frame(
     if partitions is not None and not as_files:
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
     with holding(frame.sparkSession, WHILE_WE_WRITE if partitions is None else WHILE_WE_WRITE | _TELLS_PROGRESS):
-        if as_files:
-            counted.write.format("parquet").options(**AS_FILES).save(attempt.path.spark_uri)
-        else:  # in an object store its tasks need rename nothing
-            counted.write.format("delta").option("userMetadata", attempt.attempt).save(attempt.path.spark_uri)
+        # In an object store Delta's tasks need rename nothing.
+        form, options = ("parquet", AS_FILES) if as_files else ("delta", {"userMetadata": attempt.attempt})
+        counted.write.format(form).options(**options).save(attempt.path.spark_uri)
     if partitions is not None:
         if (number := partitions()) > MOST_PARTITIONS:
             raise CatalogError(f"it has {number:,} partitions, more than {MOST_PARTITIONS:,}")
         schema = with_partitions(schema, number)
-    found = commit_files(attempt, schema) if as_files else None
-    if seen is None:
-        return schema, read_commit(attempt.path).rows if found is None else found
-    rows: int = seen.get["rows"]
-    if found not in (None, rows):
-        raise CatalogError(
-            f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
-            "Spark's workers"
-        )
-    return schema, rows
+    if as_files:
+        commit_files(attempt, schema)
+    rows: int | None = None if seen is None else seen.get["rows"]
+    return rows
 
 
 _TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}

@@ -10,7 +10,6 @@ import pytest
 from deltalake import write_deltalake
 
 import helix_spark as hx
-from helix_spark.engine.lowering import lowering
 from helix_spark.engine.lowering.lowering import read_source
 from helix_spark.errors import SourceError
 from helix_spark.identity.data_version import identify
@@ -48,10 +47,8 @@ class Session:
 
 
 @pytest.fixture
-def reading(monkeypatch: pytest.MonkeyPatch) -> Any:
+def reading() -> Any:
     """Reads a source in a session that only remembers."""
-    monkeypatch.setattr(lowering, "marked", lambda frame: frame)
-
     def read(source: Source) -> Session:
         session: Any = Session()
         read_source(source, session)

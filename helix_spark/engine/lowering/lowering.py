@@ -6,6 +6,7 @@ one scan, and an edit to one refits one.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.authors_errors import authors_errors, remedy_for
 from helix_spark.engine.lowering.columns import base_of, columns_among, name_of, ready_made_column, with_columns
 from helix_spark.engine.lowering.examples import assemble, rows_taken, training_rows
-from helix_spark.engine.lowering.node_functions import call, table_in_memory, table_of
+from helix_spark.engine.lowering.node_functions import call, described, table_in_memory, table_of
 from helix_spark.engine.lowering.stages import build_stage, is_sparks_own
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import (
@@ -96,18 +97,16 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
 
 def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
     """Read a source, when the first of its readers asks for its table; what is wrong with it is the source's."""
-    spark = watcher.sessions.get()
-    with authors_errors(node):
-        try:
-            if isinstance(source, ReaderSource):
-                with watcher.acting(node) as requests:
-                    read = read_source(source, spark)
-                    requests.note_table(read)
-                    frame = nullable(read)
-            else:
-                frame = nullable(read_source(source, spark))
-        except ResultTypeError as error:
-            raise ResultTypeError(f"source {node.name!r}: {error.what}", where=node.where) from error
+    spark, is_authors = watcher.sessions.get(), isinstance(source, ReaderSource)
+    with authors_errors(node), watcher.acting(node) if is_authors else nullcontext() as requests:
+        read = read_source(source, spark)
+        if type(read).__name__ != "DataFrame":
+            raise ResultTypeError(
+                f"source {node.name!r}: the reader must return a Spark DataFrame; it returned {described(read)}"
+            )
+        if requests is not None:
+            requests.note_table(read)
+        frame = nullable(marked(read))  # the files may be others than last time
     watcher.opened(node.name, source)
     return frame
 
@@ -129,47 +128,36 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
     return predicted
 
 
-def read_source(source: Source, spark: SparkSession) -> DataFrame:
-    """Return a source's table; only a schema is inferred. Raises ResultTypeError where a reader gives no DataFrame."""
+def read_source(source: Source, spark: SparkSession) -> Any:
+    """Return a source's table, or whatever else the author's reader returns; only a schema is inferred."""
     match source:
         case FileSource(format=format, schema=schema):
+            from pyspark.sql.types import StructType
+
             reader = spark.read.format(format).options(**_options(source))
             if schema is not None:
-                reader = reader.schema(_schema(schema))
-            return marked(reader.load(_paths(source)))  # the files may be others than last time
+                is_json = schema.lstrip().startswith("{")
+                reader = reader.schema(StructType.fromJson(json.loads(schema)) if is_json else schema)
+            return reader.load(_paths(source))
         case DeltaSource(path=path, version=version, commit=commit):
             delta = spark.read.format("delta")
             if version is not None:
                 delta = delta.option("versionAsOf", version)
             if commit:  # Delta knows logs by path and by such options: of another table in its place it would not ask
                 delta = delta.option("fs.helix.commit", commit)
-            return marked(delta.load(_on_this_disk(path)))
+            return delta.load(_on_this_disk(path))
         case ReaderSource(read=read):
-            made = read(spark)
-            if type(made).__name__ != "DataFrame":
-                got = "nothing (did you forget `return`?)" if made is None else f"a {type(made).__name__}"
-                raise ResultTypeError(f"the reader must return a Spark DataFrame; it returned {got}")
-            return marked(made)
+            return read(spark)
         case MemorySource():
             raise AssertionError("tables in memory are not read")
 
 
-def _schema(schema: str) -> Any:
-    if not schema.lstrip().startswith("{"):
-        return schema
-    import json
-
-    from pyspark.sql.types import StructType
-
-    return StructType.fromJson(json.loads(schema))
-
-
 def _paths(source: FileSource) -> list[str]:
-    """Return the paths of a source as Spark gets them. Where the author vouches for the version, the files were not
-    looked at: what a path without a scheme means is for Spark's settings to say."""
+    """Return the paths of a source as Spark gets them. Where the author names the version, the files were not looked
+    at: what a path without a scheme means is for Spark's settings to say."""
     if source.version is None:
-        return [_signed(path) for path in source.paths]
-    return [path if "://" in path else str(_absolute(path)) for path in source.paths]
+        return [_literal(_on_this_disk(path)) for path in source.paths]
+    return [path if "://" in path else str(LocalPath(path).expanduser().absolute()) for path in source.paths]
 
 
 def _options(source: FileSource) -> dict[str, str]:
@@ -180,22 +168,17 @@ def _options(source: FileSource) -> dict[str, str]:
     }
 
 
-def _signed(path: str) -> str:
-    """Return a path as it was looked at when its version was told: what is there under the very name is no pattern."""
+def _on_this_disk(path: str) -> str:
+    """Return a path with its scheme, which was signed from this disk; `fs.defaultFS` may name another store."""
     if "://" in path and not path.startswith("file://"):
         return path
-    place = _absolute(path.removeprefix("file://"))
-    told = place.spark_uri
-    return _PATTERN.sub(r"\\\g<0>", told) if _PATTERN.search(told) and place.exists() else told
+    return LocalPath(path.removeprefix("file://")).expanduser().absolute().spark_uri
 
 
-def _on_this_disk(path: str) -> str:
-    """Return a path with its scheme, which was signed from this disk; `fs.defaultFS` may name another place."""
-    return path if "://" in path else _absolute(path).spark_uri
-
-
-def _absolute(path: str) -> LocalPath:
-    return LocalPath(path).expanduser().absolute()
+def _literal(uri: str) -> str:
+    """Return a path, escaped if a file of this disk has that very name: it was signed as no pattern."""
+    is_name = _PATTERN.search(uri) and LocalPath(uri.removeprefix("file://")).exists()
+    return _PATTERN.sub(r"\\\g<0>", uri) if is_name else uri
 
 
 # Fits: what feature extractors and learners learn, and in how many partitions they read the data

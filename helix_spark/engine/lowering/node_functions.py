@@ -173,7 +173,7 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
         made = operator.call(**given)
     if not isinstance(made, Column):
         raise ResultTypeError(
-            f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
+            f"extractor {node.name!r} must return a Column; it returned {described(made)}",
             where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
         )
     watcher.look_at(node, made)
@@ -210,8 +210,14 @@ def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
         if package in ("pandas", "pyarrow"):
             return _in_memory(returned, node, watcher)
     wanted = {Result.TABLE: "a table", Result.MODEL: "a fitted Spark ML model"}[node.result]
-    got = "nothing (did you forget `return`?)" if returned is None else f"a {package}.{kind}"
-    raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {got}", where=node.where)
+    raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {described(returned)}", where=node.where)
+
+
+def described(returned: Any) -> str:
+    """Return what a function returned, in words."""
+    package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
+    name = kind if package == "builtins" else f"{package}.{kind}"
+    return "nothing (did you forget `return`?)" if returned is None else f"a {name}"
 
 
 def table_of(frame: DataFrame) -> TableResult:

@@ -160,7 +160,8 @@ class WorkflowResults(Retention):
         had = {
             name for name, result in lasting(self.run.outcome).items()
             if not isinstance(result, TableResult)
-            or not (result.only_in_its_files or (failed and not result.in_memory))
+            # What was loaded and is not pinned would be written from nothing but its own files.
+            or not ((result.loaded and not result.pinned) or (failed and not result.in_memory))
         }
         stored = {node.name for node in self.run.plan.nodes if node.stored}
         return frozenset(had - self.spoiled - self.drawn_once - self.void - stored)

@@ -15,8 +15,10 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
+from helix_spark.dag.node import Node
 from helix_spark.engine.lowering import node_functions
 from helix_spark.engine.lowering.columns import own_stages, with_columns
+from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
 from helix_spark.plans.connect_session import named_alone
@@ -32,13 +34,13 @@ pytestmark = pytest.mark.spark
 def called(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
     """How often extractors' functions were called with rows, by the names of their parameters."""
     counted: Counter[tuple[str, ...]] = Counter()
-    before = node_functions._column_arguments
+    before = node_functions._called_for_column
 
-    def noted(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
+    def noted(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
         counted[tuple(operator.arguments)] += 1
-        return before(operator, results, frame)
+        return before(node, operator, results, watcher)
 
-    monkeypatch.setattr(node_functions, "_column_arguments", noted)
+    monkeypatch.setattr(node_functions, "_called_for_column", noted)
     return counted
 
 

@@ -70,7 +70,8 @@ def loaded(catalog: Catalog, record: ArtifactRecord) -> TableResult:
 def test_a_table_that_was_loaded_is_never_written_from_its_rows(catalog: Catalog) -> None:
     """It is held in memory when its stored form is evicted, and a later run wants it stored again."""
     table = loaded(catalog, stored_by_spark(catalog))
-    assert table.only_in_its_files
+    assert table.loaded
+    assert not table.pinned
     catalog.evict_all({ROWS: "its room is needed"})
     with pytest.raises(StoringError):
         store(table, Origin(ROWS, "w", "rows", 2), catalog)

@@ -162,13 +162,19 @@ def _column(node: Node, results: Sequence[NodeResult], made: Any) -> ColumnResul
 def _called_for_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
     """Return the column of an extractor's function, which sees its table with the columns it takes, once for all."""
     from pyspark.sql import Column
+    from pyspark.sql import functions as F
 
     base, needs = base_of(results), columns_among(results)
     frame = with_columns(base.frame(), needs)
     shown = {*base.frame().columns, *(need.column for need in needs)}
     if others := [name for name in frame.columns if name not in shown]:
         frame = frame.drop(*others)
-    given = _column_arguments(operator, results, frame)
+    given = {
+        name: F.col(quoted(result.column)) if isinstance(result, ColumnResult)
+        # A Column is one of the very DataFrame that it was made of.
+        else frame if result is base and form not in (Form.PANDAS, Form.ARROW) else _argument(result, form)
+        for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
+    }
     with watcher.acting(node):
         made = operator.call(**given)
     if not isinstance(made, Column):
@@ -178,21 +184,6 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
         )
     watcher.look_at(node, made)
     return _column(node, results, named_alone(made, frame.sparkSession))
-
-
-def _column_arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
-    """Return the arguments of an extractor's function: its table is `frame`, further columns are named as there."""
-    from pyspark.sql import functions as F
-
-    given: dict[str, Any] = {}
-    for name, result, form in zip(operator.arguments, results, operator.forms, strict=True):
-        if isinstance(result, ColumnResult):
-            given[name] = F.col(quoted(result.column))
-        elif result is results[0] and form not in (Form.PANDAS, Form.ARROW):
-            given[name] = frame  # a Column is one of the very DataFrame that it was made of
-        else:
-            given[name] = _argument(result, form)
-    return given
 
 
 def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
@@ -230,9 +221,8 @@ def _in_memory(returned: Any, node: Node, watcher: Watcher) -> TableResult:
 
     is_arrow = isinstance(returned, pa.Table)
     table = returned if is_arrow else pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
-    result = table_in_memory(_as_loaded(table), watcher)
-    result.across = "" if is_arrow else str(returned.columns.name or "")
-    return result
+    across = "" if is_arrow else str(returned.columns.name or "")
+    return table_in_memory(_as_loaded(table), watcher, across)
 
 
 def with_index(frame: Any, node: Node) -> Any:
@@ -281,7 +271,7 @@ def _as_loaded(table: pa.Table) -> pa.Table:
         return table  # nobody will load it
 
 
-def table_in_memory(table: pa.Table, watcher: Watcher) -> TableResult:
+def table_in_memory(table: pa.Table, watcher: Watcher, across: str = "") -> TableResult:
     """Return a pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
 
     def frame() -> DataFrame:
@@ -291,7 +281,7 @@ def table_in_memory(table: pa.Table, watcher: Watcher) -> TableResult:
         schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
         return nullable(watcher.sessions.get().createDataFrame(table, schema))
 
-    result = TableResult(frame, lambda: table)
+    result = TableResult(frame, lambda: table, across=across)
     result.arrow()  # its rows are here: nothing must be started to count or to store them
     return result
 

@@ -40,12 +40,13 @@ class TableResult:
     """
 
     read_seconds: float | None = None
-    loaded: bool = False
-    across: str = ""
-    kept: bool = False
 
-    def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
+    def __init__(
+        self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None, *, loaded: bool = False,
+        kept: bool = False, across: str = "",
+    ) -> None:
         self._make_frame, self._make_arrow = frame, arrow
+        self.loaded, self.kept, self.across = loaded, kept, across
         self._frame: DataFrame | None = None
         self._persisted: DataFrame | None = None
         self._arrow: pa.Table | None = None
@@ -79,11 +80,6 @@ class TableResult:
     def in_memory(self) -> bool:
         """Whether writing it computes nothing: its rows are pinned, or were here before its DataFrame was made."""
         return self.pinned or (self.collected and not self.through_frame)
-
-    @property
-    def only_in_its_files(self) -> bool:
-        """Whether it could be written from nothing but the files that it was loaded from."""
-        return self.loaded and not self.pinned
 
     @property
     def lost(self) -> bool:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,23 +90,20 @@ def store(
     """
     begun = time.perf_counter()
     attempt = catalog.begin_attempt(origin.signature, _kind(result))
-    record = ArtifactRecord(
-        signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
-        workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
-        recompute_seconds=origin.recompute_seconds, insisted=origin.insisted, fixed=origin.fixed,
-    )
     try:
         reach("store.begun")
         catalog.check()
-        written = _write(result, attempt, record, catalog, partitions)
-        written = replace(
-            written, digest=written.digest or catalog.written_digest(attempt),
-            write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
+        written = _write(result, attempt, catalog, partitions)
+        record = ArtifactRecord(
+            signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
+            workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
+            recompute_seconds=origin.recompute_seconds, insisted=origin.insisted, fixed=origin.fixed,
+            write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0, **written,
         )
         reach("store.written")
         check()
-        return catalog.publish(catalog.vouch(written))
-    except BaseException as error:  # also one that nobody foresaw: what was written is nobody's all the same
+        return catalog.publish(catalog.vouch(record))
+    except BaseException as error:  # an unforeseen one, too, leaves an orphaned folder
         with suppress(CatalogError):  # the disk that refused the write may refuse this too; `gc` finds what is left
             catalog.abandon(attempt)
         if isinstance(error, spark_errors()):
@@ -119,26 +116,24 @@ def _kind(result: NodeResult) -> ArtifactKind:
 
 
 def _write(
-    result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
-    partitions: Callable[[], int] | None,
-) -> ArtifactRecord:
+    result: NodeResult, attempt: Attempt, catalog: Catalog, partitions: Callable[[], int] | None
+) -> dict[str, Any]:
+    """Write a result; return what its record says of it, by field."""
     match result:
         case ValueResult(value=value):
             text = json.dumps(value)
             if len(text) > LARGEST_VALUE:
-                raise StoringError(
-                    f"{record.node!r} was not stored: as a value it takes {format_size(len(text))}, and "
-                    f"{format_size(LARGEST_VALUE)} are stored at most; a reducer may return a table"
+                raise CatalogError(
+                    f"as a value it takes {format_size(len(text))}, and {format_size(LARGEST_VALUE)} are stored at "
+                    "most; a reducer may return a table"
                 )
             if is_too_deep(value):
-                raise StoringError(
-                    f"{record.node!r} was not stored: its lists and dicts lie more than {DEEPEST} deep in each other"
-                )
-            return replace(record, value=text)
+                raise CatalogError(f"its lists and dicts lie more than {DEEPEST} deep in each other")
+            return {"value": text}
         case ModelResult(model=model):
             assert attempt.path is not None
             digest = _save_model(model, attempt.path)
-            return replace(record, bytes=physical_bytes(attempt.path), digest=digest)
+            return {"bytes": physical_bytes(attempt.path), "digest": digest}
         case TableResult():
             assert attempt.path is not None
             rows = None
@@ -152,10 +147,10 @@ def _write(
                     f"{rows:,} rows were written, and its files have {commit.rows:,}: the catalog's folder must be "
                     "seen by all of Spark's workers"
                 )
-            return replace(
-                record, bytes=physical_bytes(attempt.path), rows=commit.rows if rows is None else rows, version=0,
-                files=len(commit.files), schema=commit.schema,
-            )
+            return {
+                "bytes": physical_bytes(attempt.path), "rows": commit.rows if rows is None else rows, "version": 0,
+                "files": len(commit.files), "schema": commit.schema, "digest": catalog.written_digest(attempt),
+            }
         case ColumnResult():
             raise AssertionError("columns are not stored")
 
@@ -261,18 +256,14 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
         table.kept = found is not None
         return _frame(record, catalog, sessions) if found is None else found
 
-    table = TableResult(frame, rows)
-    table.loaded = True
+    table = TableResult(frame, rows, loaded=True)
     return table
 
 
 def kept_result(signature: str, catalog: CatalogReader, sessions: Sessions) -> TableResult | None:
     """Return the result whose rows an earlier run has left in a server's memory; None if they are not there."""
-    if (frame := sessions.kept_table(catalog.id + signature)) is None:
-        return None
-    table = TableResult(lambda: frame)
-    table.kept = True
-    return table
+    frame = sessions.kept_table(catalog.id + signature)
+    return None if frame is None else TableResult(lambda: frame, kept=True)
 
 
 def unread_by_spark(

@@ -106,7 +106,7 @@ def _is_equal(one: Description, other: Description) -> bool:
 def look_up(run: Run, had: Collection[str] = ()) -> Run:
     """Sign, look up in the catalog and estimate all that a plan starts from."""
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
-    view, in_memory = catalog.snapshot(whole.workflow), frozenset(tools.memory.held)
+    view, in_memory = catalog.snapshot(whole.workflow), tools.memory.signatures
     served = _served(run) if run.takes_from_server else frozenset[str]()
     also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations

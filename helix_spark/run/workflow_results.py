@@ -56,7 +56,7 @@ class WorkflowResults(Retention):
             replace(
                 node, compute_seconds=computed.get(node.name, node.compute_seconds),
                 write_seconds=node.write_seconds + again.get(node.name, 0.0),
-                held=node.signature in run.tools.memory.held,
+                held=node.signature in run.tools.memory.signatures,
             )
             for node in problem.nodes
         )

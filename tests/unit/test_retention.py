@@ -203,7 +203,7 @@ class Answered:
         if over is not None:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
         tools: Any = SimpleNamespace(
-            catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(held=frozenset())
+            catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(signatures=frozenset())
         )
         return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
@@ -430,7 +430,7 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
     with hx.Helix(tmp_path, policy="always") as helix:
         iteration = helix.run(asking("mine", 1, fixed=fixed))
         iteration.wait()
-        held = iteration.plan["rows"].signature in helix._memory.held
+        held = iteration.plan["rows"].signature in helix._memory.signatures
         stored = helix.catalog.artifact(iteration.plan["rows"].signature)
     assert stored is not None
     assert stored.workflow == "theirs"

@@ -7,7 +7,7 @@ seven times as long as one `withColumns`), so columns that are added in the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -47,22 +47,26 @@ if TYPE_CHECKING:
 
 def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:
     """Return the table with these columns and all that they need, each once."""
-    waiting = closure(columns)
-    there: set[str] = set()
+    for group in _groups(columns):
+        if (stages := group[0].stages) is None:
+            frame = with_new(frame, {column.column: column.make(frame) for column in group})
+        else:
+            for stage in stages(group):
+                frame = _with_stage(frame, stage)
+    return frame
+
+
+def _groups(columns: Iterable[ColumnResult]) -> Iterator[list[ColumnResult]]:
+    """Yield the columns that are added together, of one kind, after all that they need."""
+    waiting, there = closure(columns), set[str]()
     while waiting:
         ready = [column for column in waiting if all(need.column in there for need in column.needs)]
         # What an expression makes of its table may be bound to that table's own attributes, and a stage of a library
         # may leave others behind it.
         first = min(ready, key=lambda column: column.stages is not None)
-        together = [column for column in ready if column.stages is first.stages]
-        if first.stages is None:
-            frame = with_new(frame, {column.column: column.make(frame) for column in together})
-        else:
-            for stage in first.stages(together):
-                frame = _with_stage(frame, stage)
-        there.update(column.column for column in together)
+        yield (group := [column for column in ready if column.stages is first.stages])
+        there.update(column.column for column in group)
         waiting = [column for column in waiting if column.column not in there]
-    return frame
 
 
 def base_of(results: Sequence[NodeResult]) -> TableResult:
@@ -145,9 +149,12 @@ def own_stages(columns: Sequence[ColumnResult]) -> list[Any]:
 def _with_stage(frame: DataFrame, stage: Any) -> DataFrame:
     """Return the table with what a stage adds. An encoder's columns take the places of its inputs; to fit it reads the
     categories from the schema and runs no job."""
-    is_encoder = type(stage).__name__ == "OneHotEncoder"
-    added: DataFrame = (stage.fit(frame) if is_encoder else stage).transform(frame)
-    return added.drop(*stage.getInputCols()) if is_encoder else added
+    added: DataFrame = (stage.fit(frame) if _is_encoder(stage) else stage).transform(frame)
+    return added.drop(*stage.getInputCols()) if _is_encoder(stage) else added
+
+
+def _is_encoder(stage: Any) -> bool:
+    return type(stage).__name__ == "OneHotEncoder"
 
 
 def assembler(columns: Sequence[str], output: str) -> Any:
@@ -263,23 +270,20 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     base = TableResult(_no_rows)
 
     @cache
-    def made(name: str) -> NodeResult:
+    def build(name: str) -> NodeResult:
         source = dag[name]
         if source.result is Result.TABLE:
             return base
         if source.result is not Result.COLUMN:
             return result(name)
         _check_ready_made(source, examples)
-        return ready_made_column(source, [made(one) for one in source.inputs])
+        return ready_made_column(source, [build(one) for one in source.inputs])
 
-    features = columns_among(made(examples.inputs[feature.index]) for feature in operator.features)
-    columns = closure(features)
-    plain = [column for column in columns if column.stages is None and not column.needs]  # the table has them already
-    stages = [stage for column in columns if column not in plain for stage in _fitted_stages(column)]
+    features = columns_among(build(examples.inputs[feature.index]) for feature in operator.features)
+    stages = [stage for group in _groups(features) for stage in _fitted_stages(group)]
     from pyspark.ml import PipelineModel
 
-    whole = assembler([feature.column for feature in features], FEATURES)
-    return PipelineModel([*([_selection(plain)] if plain else []), *stages, whole, model])
+    return PipelineModel([*stages, assembler([feature.column for feature in features], FEATURES), model])
 
 
 def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
@@ -324,22 +328,20 @@ def _no_rows() -> DataFrame:
     raise AssertionError("a ready-made column is made without its table")
 
 
-def _fitted_stages(column: ColumnResult) -> list[Any]:
-    """Return the stages that add one column; an encoder is fitted on no rows, for it learns from the schema alone."""
+def _fitted_stages(group: Sequence[ColumnResult]) -> Iterator[Any]:
+    """Yield the stages that add columns together; an encoder is fitted on no rows: it reads the schema alone."""
+    from pyspark.ml.feature import SQLTransformer
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
-    if column.stages is None:
-        return [_selection([column])]
-    first, *others = column.stages([column])
-    if not others:
-        return [first]
-    rows = SparkSession.active().range(0).select(F.lit(0.0).alias(first.getInputCols()[0]))
-    return [first, *(encoder.fit(first.transform(rows)) for encoder in others)]
-
-
-def _selection(columns: Sequence[ColumnResult]) -> Any:
-    from pyspark.ml.feature import SQLTransformer
-
-    added = ", ".join(f"{column.make.sql} AS {quoted(column.column)}" for column in columns)
-    return SQLTransformer(statement=f"SELECT *, {added} FROM __THIS__")
+    if (stages := group[0].stages) is None:
+        added = ", ".join(f"{column.make.sql} AS {quoted(column.column)}" for column in group)
+        yield SQLTransformer(statement=f"SELECT *, {added} FROM __THIS__")
+        return
+    before: Any = None
+    for stage in stages(group):
+        if _is_encoder(stage):
+            sources = (F.lit(0.0).alias(name) for name in before.getInputCols())
+            stage = stage.fit(before.transform(SparkSession.active().range(0).select(*sources)))
+        yield stage
+        before = stage

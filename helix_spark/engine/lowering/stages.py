@@ -15,9 +15,8 @@ from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.identity.objects.library_values import spark_classes
 from helix_spark.plans.recorded_call import client_session
-from helix_spark.workflow.declaration import WISHES
 from helix_spark.workflow.operators import ApplyStage, FitStage, Stage
-from helix_spark.workflow.parameters import accepted, check_is_stage, check_taken
+from helix_spark.workflow.parameters import check_is_stage, check_taken
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
@@ -47,20 +46,16 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
         )
     make = getattr(home, name)
     check_is_stage(node.kind, node.name, make, node.where)
-    wished = [one for one in sorted(WISHES - {"keep"}) if getattr(node.wishes, one)]
-    if taken := next((one for one in wished if one in (accepted(make) or ()) or hasattr(make, one)), None):
-        raise OperatorError(
-            f"{node.kind} {node.name!r}: {taken!r} was taken for an option of the node, and {name} has a parameter of "
-            "that name", where=node.where, remedy="give the class itself instead of its path: then it is the class's",
-        )
     check_taken(node.kind, node.name, make, dict(stage.parameters), node.where)
     return make
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """Return the estimator or transformer, built now that a session runs. Raises OperatorError where that fails."""
-    make = in_this_session(stage.make)
-    parameters = dict(stage.parameters)
+    """Return the estimator or transformer, built now that a session runs: one declared before, or in the user's own
+    session, is copied into this one, with all that it holds, under its uid, by which searches name parameters. Raises
+    OperatorError where that fails."""
+    client, parameters = driver_client(client_session()), dict(stage.parameters)
+    make = stage.make if client is None else client.as_served(stage.make)
     if isinstance(make, str):
         make = _class_of(node, make, stage)
     if inspect.isclass(make) or inspect.isroutine(make):
@@ -98,10 +93,3 @@ def stages_in(value: Any) -> Iterator[Any]:
         inside = value._paramMap.values()
     for one in inside:
         yield from stages_in(one)
-
-
-def in_this_session(value: Any) -> Any:
-    """Return a stage declared before this session, or in the user's own, as one of it, of the same uid, by which
-    searches name parameters. What holds stages (pipelines, searches, lists) likewise; all else as it is."""
-    client = driver_client(client_session())
-    return value if client is None else client.as_served(value)

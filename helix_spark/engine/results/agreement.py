@@ -229,19 +229,14 @@ def _parts(model: Any) -> list[Any]:
 def _parameters(model: Any) -> dict[str, str]:
     """Return the parameters of a model by name, as text, without random names of stages and without those of its parts.
     A seed that is not set follows from the name of a class: of what was fitted, or of the model that was loaded."""
-    given = {
-        param.name: _without_drawn(str(value), model, by_default=not model.isSet(param))
-        for param, value in model.extractParamMap().items() if param.name != "seed" or model.isSet(param)
-    }
-    return {
-        name: given[name] for name in sorted(given)
-        if name not in ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
-    }
+    texts = {}
+    for param, value in model.extractParamMap().items():
+        is_set = model.isSet(param)
+        if param.name not in _OF_PARTS and (is_set or param.name != "seed"):
+            # A default may have the random name of the stage that it was fitted from.
+            texts[param.name] = str(value).replace(model.uid, "") if is_set else _RANDOM_NAME.sub("", str(value))
+    return dict(sorted(texts.items()))
 
 
-_DRAWN_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")
-
-
-def _without_drawn(text: str, model: Any, *, by_default: bool) -> str:
-    """Remove random names from a parameter's value. A default may have that of the stage it was fitted from."""
-    return _DRAWN_NAME.sub("", text) if by_default else text.replace(model.uid, "")
+_OF_PARTS = ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
+_RANDOM_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")

@@ -200,23 +200,31 @@ KEPT_RUNS = 3
 """Runs for which a result is held after it was last part of a version: people go back one or two edits."""
 
 
+@dataclass(slots=True)
+class _Held:
+    """A result in memory; `last` is the newest run that is of a version with it."""
+
+    result: NodeResult
+    last: int
+    is_named: bool
+
+
 class MemoryTier:
     """The results that a session holds, by signature, while recent versions have them: all but columns."""
 
     def __init__(self) -> None:
-        self._results: dict[str, NodeResult] = {}
-        self._last: dict[str, int] = {}
-        self._unnamed = set[str]()
+        self._held: dict[str, _Held] = {}
         self._run = 0
         self._lock = RLock()
 
     @property
-    def held(self) -> frozenset[str]:
+    def signatures(self) -> frozenset[str]:
         with self._lock:
-            return frozenset(self._results)
+            return frozenset(self._held)
 
     def get(self, signature: str) -> NodeResult | None:
-        return self._results.get(signature)
+        held = self._held.get(signature)
+        return None if held is None else held.result
 
     def put(self, result: NodeResult, signature: str | None = None) -> None:
         """Hold a result: tables with rows in memory alone. Without a signature it is for its own iteration."""
@@ -226,39 +234,35 @@ class MemoryTier:
             return
         key = signature or uuid.uuid4().hex
         with self._lock:
-            if self._results.get(key) is not result:
+            if self.get(key) is not result:
                 self.drop(key)
-            if signature is None:
-                self._unnamed.add(key)
-            self._results[key] = result
-            self._last[key] = self._run
+            self._held[key] = _Held(result, self._run, signature is not None)
 
     def drop(self, signature: str) -> None:
         with self._lock:
-            self._last.pop(signature, None)
-            self._unnamed.discard(signature)
-            result = self._results.pop(signature, None)
-            if isinstance(result, TableResult):
-                result.unpin()
+            held = self._held.pop(signature, None)
+            if held is not None and isinstance(held.result, TableResult):
+                held.result.unpin()
 
     def next_version(self, signatures: Iterable[str]) -> None:
         """Begin a run of a version with these signatures, and release what no recent version had."""
         with self._lock:
             self._run += 1
-            self._last.update({s: self._run for s in signatures if s in self._results})
-            for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
+            for signature in self._held.keys() & set(signatures):
+                self._held[signature].last = self._run
+            for signature in [one for one, held in self._held.items() if held.last < self._run - KEPT_RUNS]:
                 self.drop(signature)
 
     def hand_over(self, keep: KeepRows) -> None:
         """Leave the rows of tables that a later run may reuse to the server."""
         with self._lock:
-            for signature, result in self._results.items():
-                if isinstance(result, TableResult) and signature not in self._unnamed:
-                    result.hand_over(signature, keep)
+            for signature, held in self._held.items():
+                if held.is_named and isinstance(held.result, TableResult):
+                    held.result.hand_over(signature, keep)
 
     def clear(self) -> None:
         with self._lock:
-            for signature in list(self._results):
+            for signature in list(self._held):
                 self.drop(signature)
 
 

@@ -24,7 +24,7 @@ from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import Chance, NodeTime, Outcome
-from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.planner.joint import policy_named
@@ -203,7 +203,7 @@ class Answered:
         if over is not None:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
         tools: Any = SimpleNamespace(
-            catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(signatures=frozenset())
+            catalog=self.catalog, policy=self.policy, observer=self.heard, memory=MemoryTier()
         )
         return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),

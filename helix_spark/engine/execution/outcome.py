@@ -51,7 +51,7 @@ class Step:
         (1.0, 0.7)
         """
         seconds = self.end - self.start
-        return self._without(_SECONDS_PER_COMPILING * max(0.0, self.compiling - _COMPILES_WHILE_WARM * seconds))
+        return self._share_without(_SECONDS_PER_COMPILING * max(0.0, self.compiling - _COMPILES_WHILE_WARM * seconds))
 
     @property
     def reading_share(self) -> float | None:
@@ -61,10 +61,10 @@ class Step:
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).reading_share
         0.8
         """
-        share = self._without(self.compiling)
+        share = self._share_without(self.compiling)
         return share if share > 1 / _SLOWEST else None
 
-    def _without(self, lost: float) -> float:
+    def _share_without(self, lost: float) -> float:
         seconds = self.end - self.start
         return max(1 / _SLOWEST, 1.0 - lost / seconds) if seconds > 0 else 1.0
 

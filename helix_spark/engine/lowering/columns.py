@@ -1,5 +1,5 @@
-"""Columns: how extractors add theirs to a table, many of one kind in one step; and the pipeline of Spark ML's stages
-that makes a learner's features and predictions, which needs neither Helix nor a catalog.
+"""Columns that extractors add to a table, many of one kind in one step; and the pipeline of Spark ML's stages that
+makes a learner's features and predictions, which needs neither Helix nor a catalog.
 
 Adding columns one by one makes the analyser's work grow with the square of their number (400 `withColumn` calls take
 seven times as long as one `withColumns`), so columns that are added in the same way are added together.
@@ -102,9 +102,9 @@ def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
     return list(found.values())
 
 
-def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
+def with_new(frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
     """Return the table with columns of new names. Unlike `withColumns` of Spark Connect this keeps their metadata."""
-    return frame.select("*", *(column.alias(name) for name, column in made.items()))
+    return frame.select("*", *(column.alias(name) for name, column in columns.items()))
 
 
 # The stages that add columns together: `stages` of a ColumnResult
@@ -195,7 +195,7 @@ class SourceColumn:
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
     """Return the column of an extractor that is no function, without a look at its table."""
     base, name, learned = base_of(results), column_name(node.name), results[-1]
-    copies = {one: _again(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
+    copies = {one: _copy_column(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
     needs = (*columns_among(results), *copies.values())
 
     def named(column: ColumnSource) -> str:
@@ -212,7 +212,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
             return ColumnResult(name, base, needs, category_stages, (named(column), learned.value, drop_last))
         case Bucket(column=column, splits=splits, one_hot=one_hot):
             boundaries = list(splits or ()) if splits is not None else list(learned.value)  # type: ignore[union-attr]  # the last input is what it learned
-            number = _again(name_of(column, results), base, columns_among(results), as_number=True)
+            number = _copy_column(name_of(column, results), base, columns_among(results), as_number=True)
             return ColumnResult(name, base, (number,), bucket_stages, (number.column, boundaries, one_hot))
         case Interact(columns=columns):
             from pyspark.ml.feature import Interaction
@@ -223,11 +223,11 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
             transformer = build_stage(node, operator.stage) if operator.stage else learned.model  # type: ignore[union-attr]  # the last input of a fitted stage is its model
             wired = {key: named(source) for key, source in operator.columns} | {"outputCol": name}
 
-            def made() -> Any:
+            def wire() -> Any:
                 stage = transformer.copy({transformer.getParam(key): column for key, column in wired.items()})
                 return stage if watcher is None or is_sparks_own(stage) else _Watched(stage, node, watcher)
 
-            return ColumnResult(name, base, needs, own_stages, made)
+            return ColumnResult(name, base, needs, own_stages, wire)
     raise AssertionError(f"{node.operator} makes no column")
 
 
@@ -245,12 +245,12 @@ class _Watched:
             return added
 
 
-def _again(
+def _copy_column(
     column: str, base: TableResult, needs: tuple[ColumnResult, ...] = (), *, as_number: bool = False
 ) -> ColumnResult:
     """Return a column again: without nulls; or under a name without dots, for Spark ML would look for a part of it."""
-    made = column_name(f"{'number' if as_number else 'column'} {column}")
-    return ColumnResult(made, base, needs, None, SourceColumn(column, as_number=as_number))
+    name = column_name(f"{'number' if as_number else 'column'} {column}")
+    return ColumnResult(name, base, needs, None, SourceColumn(column, as_number=as_number))
 
 
 # Pipelines
@@ -289,8 +289,8 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
 def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
     if node.kind is not Kind.LEARNER or not isinstance(node.operator, FitStage):
         raise OperatorError(
-            f"{node.kind} {node.name!r} is no estimator of Spark ML's on examples, so that nobody can say of which "
-            "columns its model makes what", where=node.where,
+            f"{node.kind} {node.name!r} is no estimator of Spark ML's on examples: which columns its model reads is "
+            "unknown", where=node.where,
             remedy='a pipeline is made for wf.learner("model", Estimator, on=examples)',
         )
     examples = dag[node.inputs[0]]

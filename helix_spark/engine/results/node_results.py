@@ -201,7 +201,7 @@ KEPT_RUNS = 3
 
 
 @dataclass(slots=True)
-class _Held:
+class _HeldResult:
     """A result in memory; `last` is the newest run that is of a version with it."""
 
     result: NodeResult
@@ -213,7 +213,7 @@ class MemoryTier:
     """The results that a session holds, by signature, while recent versions have them: all but columns."""
 
     def __init__(self) -> None:
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _HeldResult] = {}
         self._run = 0
         self._lock = RLock()
 
@@ -236,7 +236,7 @@ class MemoryTier:
         with self._lock:
             if self.get(key) is not result:
                 self.drop(key)
-            self._held[key] = _Held(result, self._run, signature is not None)
+            self._held[key] = _HeldResult(result, self._run, signature is not None)
 
     def drop(self, signature: str) -> None:
         with self._lock:

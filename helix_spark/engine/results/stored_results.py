@@ -344,7 +344,7 @@ def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     checked, for Spark on this machine to read; None of a very large one. Raises DamagedResultError where it is damaged,
     CatalogError where it was not reached.
 
-    Between a look at a catalog's files and Spark's reading of them somebody else may write there; and Spark reads
+    Between this check of a catalog's files and Spark's reading of them others may write there; and Spark reads
     whatever lies in a folder."""
     # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
     copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
@@ -365,7 +365,7 @@ _LARGEST_COPY = 256 << 20
 
 @cache
 def _private() -> LocalPath:
-    """Return a folder that nobody else writes to, for as long as this process lives."""
+    """Return a folder of this process alone, which goes with it."""
     folder = LocalPath(tempfile.mkdtemp(prefix="helix-models-"))
     atexit.register(remove_own, folder, Birthplace())
     return folder

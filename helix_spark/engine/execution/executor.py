@@ -110,7 +110,7 @@ class Executor:
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             unread = unread_by_spark(error, loaded, self._catalog)
             outcome.failure = unread or end_of_jvm(error) or self._end_of_session(error) or error
-            if sessions.ended:  # plans that nobody can look at any more
+            if sessions.ended:  # their plans are of a session that is gone
                 outcome.results.clear()
         finally:
             outcome.take_reports(self.reports, dag, plan)

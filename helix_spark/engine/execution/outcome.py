@@ -96,8 +96,8 @@ class Outcome(Notes):
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
-        contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if nobody
-            asks for them.
+        contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if none
+            are to be taken.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
             before all was done: what is left is to be planned anew.
     """

@@ -78,7 +78,7 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
 
 
 def _is_of_unknown_cost(node: Node, own: PlannedNode) -> bool:
-    """Return whether Python workers are to make a table for the first time. What a row takes there is anybody's guess:
+    """Return whether Python workers are to make a table for the first time. What a row takes there is unknown:
     so such a table is filled in a step of its own, and its rows are at hand when it is decided what to keep."""
     is_guessed = own.state is State.COMPUTE and own.origin == EstimateSource.KIND and not own.random
     return is_guessed and is_lazy(node) and in_python_workers(node)

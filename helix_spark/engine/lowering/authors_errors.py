@@ -105,7 +105,7 @@ def missing_column(
 ) -> ColumnNotFoundError | None:
     """Return an error of pyspark's as one about a column that a table does not have; None if it is of something else.
     `known` are the columns that there are, or else those that Spark suggests; `place_of` gives the line, as
-    ``FILE:LINE``, where the author names a column, if anybody knows."""
+    ``FILE:LINE``, where the author names a column; empty if unknown."""
     text, condition = str(error), getattr(error, "getCondition", lambda: None)() or ""
     if condition.startswith(_UNRESOLVED) and (found := _NO_SUCH_COLUMN.search(text)) is not None:
         column, suggested = found[1], _SUGGESTED.search(text)

@@ -268,7 +268,7 @@ def _as_loaded(table: pa.Table) -> pa.Table:
     try:
         return storable(table)
     except NotStorableError:
-        return table  # nobody will load it
+        return table  # it is never stored
 
 
 def table_in_memory(table: pa.Table, watcher: Watcher, across: str = "") -> TableResult:

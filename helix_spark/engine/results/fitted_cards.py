@@ -39,7 +39,7 @@ _WEIGHTS = {
 
 def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] = ()) -> ModelCard:
     """Describe a model by what it reports of itself. `names` are of the slots of the vector that it reads, none where
-    nobody knows them; `classes` of the labels that it predicts, by their indexes, none where they are numbers."""
+    they are unknown; `classes` of the labels that it predicts, by their indexes, none where they are numbers."""
     columns, weights = _weights(model, classes)
     slots = max((len(values) for values in weights), default=0)
     named = names if len(names) == slots else [f"slot {place}" for place in range(slots)]

@@ -25,16 +25,7 @@ from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.fitted_cards import note_slots
 from helix_spark.engine.results.node_results import NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
-from helix_spark.workflow.operators import (
-    Assemble,
-    ColumnSplit,
-    HashSplit,
-    Kept,
-    Kind,
-    Rows,
-    Split,
-    TimeSplit,
-)
+from helix_spark.workflow.operators import Assemble, ColumnSplit, HashSplit, Kept, Kind, Rows, Split, TimeSplit
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

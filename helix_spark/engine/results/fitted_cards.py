@@ -6,14 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from helix_spark.history.model_card import (
-    MOST_COLUMNS,
-    MOST_LABELS,
-    MOST_PARTS,
-    MOST_STEPS,
-    MOST_WEIGHTS,
-    ModelCard,
-)
+from helix_spark.errors import HelixError
+from helix_spark.history.model_card import MOST_COLUMNS, MOST_LABELS, MOST_PARTS, MOST_STEPS, MOST_WEIGHTS, ModelCard
 
 _LONGEST = 200
 _FIGURES = {
@@ -100,6 +94,8 @@ def learned(model: Any, facts: Iterable[str]) -> dict[str, Any]:
             try:
                 fact = getattr(model, name)
                 value = _plain(fact() if callable(fact) else fact, getattr(model, "uid", ""))
+            except HelixError:  # a server that has ended, say
+                raise
             except Exception:  # noqa: BLE001 - a property that this kind of the model does not have may raise anything
                 continue
             if value is not None:

@@ -15,13 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from helix_spark.answers.stored_tables import (
-    AS_FILES,
-    MOST_PARTITIONS,
-    can_be_files,
-    frame_over_files,
-    with_partitions,
-)
+from helix_spark.answers.stored_tables import AS_FILES, MOST_PARTITIONS, can_be_files, frame_over_files, with_partitions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.fitted_cards import learned
+from helix_spark.engine.results.fitted_cards import learned, parts_of
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
-from helix_spark.plans.stage_references import PARTS
 from helix_spark.visible_text import named
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
 
     if type(one) is not type(other):
         return f"a {type(one).__name__} and a {type(other).__name__}"
-    mine, theirs = _parts(one), _parts(other)
+    mine, theirs = parts_of(one), parts_of(other)
     if len(mine) != len(theirs):
         return f"they have {len(mine)} and {len(theirs)} parts"
     for first, second in zip(mine, theirs, strict=True):
@@ -201,7 +200,7 @@ def drawn_by_partition(model: Any) -> str:
     kind = type(model).__name__
     if any(word in kind for word in DRAW_BY_PARTITION):
         return kind
-    return next(filter(None, map(drawn_by_partition, _parts(model))), "")
+    return next(filter(None, map(drawn_by_partition, parts_of(model))), "")
 
 
 def _words(value: Any) -> set[str]:
@@ -219,11 +218,6 @@ def _words(value: Any) -> set[str]:
     else:
         parts = value
     return set[str]().union(*map(_words, parts))
-
-
-def _parts(model: Any) -> list[Any]:
-    held = (getattr(model, "__dict__", {}).get(name) for name in PARTS)
-    return [part for one in held if one is not None for part in (one if isinstance(one, list | tuple) else [one])]
 
 
 def _parameters(model: Any) -> dict[str, str]:

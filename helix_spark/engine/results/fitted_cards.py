@@ -8,6 +8,7 @@ from typing import Any
 
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import MOST_COLUMNS, MOST_LABELS, MOST_PARTS, MOST_STEPS, MOST_WEIGHTS, ModelCard
+from helix_spark.plans.stage_references import PARTS
 
 _LONGEST = 200
 _FIGURES = {
@@ -52,7 +53,7 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
 def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Iterator[ModelCard]:
     """Yield the cards of a pipeline's or a search's parts. Stages of a pipeline name the slots of later ones."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
-    for part in _parts(model):
+    for part in parts_of(model)[:MOST_PARTS]:
         column = part.getOrDefault("featuresCol") if part.hasParam("featuresCol") else ""
         target = part.getOrDefault("labelCol") if part.hasParam("labelCol") else ""
         yield card_of_model(part, slots.get(column, names), labels.get(target, classes))
@@ -163,7 +164,7 @@ def _searched(model: Any) -> Iterator[tuple[str, float]]:
             yield f"score at {text}"[:_LONGEST], float(value)
 
 
-def _parts(model: Any) -> list[Any]:
-    best = getattr(model, "bestModel", None)
-    inside = [best] if best is not None else getattr(model, "stages", None) or getattr(model, "models", None) or ()
-    return list(inside)[:MOST_PARTS] if isinstance(inside, list | tuple) else []
+def parts_of(model: Any) -> list[Any]:
+    """Return the models that a pipeline, a search or a one-against-all consists of."""
+    held = (getattr(model, "__dict__", {}).get(name) for name in PARTS)
+    return [part for one in held if one is not None for part in (one if isinstance(one, list | tuple) else [one])]

@@ -123,20 +123,20 @@ class Executor:
     def _end_of_session(self, error: BaseException) -> EndedError | None:
         """Return an error about a session that was stopped while its JVM lives on, or a server that is gone."""
         sessions = self._sessions
-        told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
-        gone = is_end_of_server(error)
-        if gone and sessions.started and not sessions.ended:
+        is_known = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
+        is_gone = is_end_of_server(error)
+        if is_gone and sessions.started and not sessions.ended:
             note_end(sessions.get())
-        if told or not sessions.ended:
+        if is_known or not sessions.ended:
             return None
-        found = EndedError(
-            "the server of Spark Connect ended, or was started anew, while the run went on" if gone
+        end = EndedError(
+            "the server of Spark Connect ended, or was started anew, while the run went on" if is_gone
             else "the Spark session was stopped while the run went on",
             remedy="run it again: a new one is started, unless you gave the session (spark=...): then give a new one. "
             "What was stored before is kept",
         )
-        found.__cause__ = error
-        return found
+        end.__cause__ = error
+        return end
 
 
 @dataclass(slots=True)

@@ -50,11 +50,12 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
     exists = f"your lines, innermost first:\n{shown}" if shown else None
-    how = how_ended(error)
-    said = f"the JVM of Spark's driver {how}" if how else f"{type(error).__name__}: {_first_lines(str(error))}"
+    lookup = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
+    cause, remedy = f"{type(error).__name__}: {_first_lines(str(error))}", remedy_for(lookup[1], ()) if lookup else None
+    if how := how_ended(error):
+        cause, remedy = f"the JVM of Spark's driver {how}", AFTER_ITS_END
     return NodeError(
-        node.name, f"{node.kind} {node.name!r} failed: {said}", where=where, exists=exists,
-        remedy=AFTER_ITS_END if how else _remedy_for_lookup(error),
+        node.name, f"{node.kind} {node.name!r} failed: {cause}", where=where, exists=exists, remedy=remedy,
     )
 
 
@@ -62,14 +63,9 @@ def remedy_for(column: str, known: Collection[str]) -> str:
     """Return what to do about a missing column: it is misspelt, or predictions were made without it."""
     if column not in LEFT_BY_PREDICT:
         return nearest(column, known)
-    asked = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
-    asked += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
-    return f"{asked}; {nearest(column, known)}" if known else asked
-
-
-def _remedy_for_lookup(error: BaseException) -> str | None:
-    found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
-    return remedy_for(found[1], ()) if found else None
+    remedy = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
+    remedy += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
+    return f"{remedy}; {nearest(column, known)}" if known else remedy
 
 
 def _first_lines(text: str) -> str:

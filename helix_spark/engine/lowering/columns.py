@@ -262,27 +262,28 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     """Return the pipeline of a learner: it takes the rows that the examples were assembled of, and gives predictions.
     `result` gives what a node has learnt, by name. Raises OperatorError where a function has a part in it, which no
     pipeline of Spark ML's holds."""
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
+
     examples, operator = _examples_of(node, dag)
     learned = result(node.name)
     assert isinstance(learned, ModelResult)
     model = learned.copy()
     _check_reads(node, model, examples, operator)
-    base = TableResult(_no_rows)
+    no_rows = TableResult(lambda: SparkSession.active().range(0))  # ready-made columns need none of their table
 
     @cache
     def build(name: str) -> NodeResult:
         source = dag[name]
         if source.result is Result.TABLE:
-            return base
+            return no_rows
         if source.result is not Result.COLUMN:
             return result(name)
         _check_ready_made(source, examples)
         return ready_made_column(source, [build(one) for one in source.inputs])
 
     features = columns_among(build(examples.inputs[feature.index]) for feature in operator.features)
-    stages = [stage for group in _groups(features) for stage in _fitted_stages(group)]
-    from pyspark.ml import PipelineModel
-
+    stages = [stage for group in _groups(features) for stage in _fitted_stages(group, no_rows)]
     return PipelineModel([*stages, assembler([feature.column for feature in features], FEATURES), model])
 
 
@@ -324,14 +325,9 @@ def _check_ready_made(extractor: Node, examples: Node) -> None:
         )
 
 
-def _no_rows() -> DataFrame:
-    raise AssertionError("a ready-made column is made without its table")
-
-
-def _fitted_stages(group: Sequence[ColumnResult]) -> Iterator[Any]:
+def _fitted_stages(group: Sequence[ColumnResult], no_rows: TableResult) -> Iterator[Any]:
     """Yield the stages that add columns together; an encoder is fitted on no rows: it reads the schema alone."""
     from pyspark.ml.feature import SQLTransformer
-    from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
     if (stages := group[0].stages) is None:
@@ -342,6 +338,6 @@ def _fitted_stages(group: Sequence[ColumnResult]) -> Iterator[Any]:
     for stage in stages(group):
         if _is_encoder(stage):
             sources = (F.lit(0.0).alias(name) for name in before.getInputCols())
-            stage = stage.fit(before.transform(SparkSession.active().range(0).select(*sources)))
+            stage = stage.fit(before.transform(no_rows.frame().select(*sources)))
         yield stage
         before = stage

@@ -23,14 +23,12 @@ from helix_spark.engine.lowering.columns import (
 )
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.fitted_cards import note_slots
-from helix_spark.engine.results.node_results import NodeResult, TableResult, quoted
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import Assemble, ColumnSplit, HashSplit, Kept, Kind, Rows, Split, TimeSplit
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-    from helix_spark.engine.results.node_results import ColumnResult
 
 _MOST = 100
 """Classes of a label that is text; one with more is rather a key."""
@@ -216,7 +214,7 @@ def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_nam
     ).first()
     assert found is not None, "an aggregate of all rows is one row"
     first, last, strange, example, low, high = found
-    named = f"column {split.column!r} of {name!r}"
+    problem = f"{node.kind} {node.name!r}: column {split.column!r} of {name!r} divides its rows, and"
     remedy = f"{_MEANINGS}; filter or map the other rows in a scanner"
     if isinstance(split, TimeSplit):
         remedy = f"training rows are before {split.before}, test rows from then on; filter rows without a time"
@@ -225,14 +223,13 @@ def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_nam
     if strange:
         value = "null" if example is None else repr(example)
         raise OperatorError(
-            f"{node.kind} {node.name!r}: {named} divides its rows, and {strange:,} of them say neither train nor test, "
-            f"such as {value}", where=node.where, remedy=remedy,
+            f"{problem} {strange:,} of them say neither train nor test, such as {value}", where=node.where,
+            remedy=remedy,
         )
     if first == last and is_named:
         missing = "test" if first == "train" else "training"
         raise OperatorError(
-            f"{node.kind} {node.name!r}: {named} divides its rows, and none of them is a {missing} row",
-            where=node.where, remedy=remedy,
+            f"{problem} none of them is a {missing} row", where=node.where, remedy=remedy,
             exists="the table has no rows" if first is None else f"its values go from {low} to {high}",
         )
     return bool(first != last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import zipfile
 from hashlib import sha256
@@ -243,6 +244,17 @@ def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
     jars_folder(home / "jars", "hadoop-client-api-9.9.9.jar")
     with pytest.raises(SetupError, match=r"Hadoop 9\.9\.9"):
         store_jars(S3A, {"SPARK_HOME": str(home)})
+
+
+def test_the_doctor_knows_all_variables_that_the_manual_names() -> None:
+    manual = (Path(__file__).parents[2] / "helix_spark" / "README.md").read_text()
+    environ = {**os.environ, **dict.fromkeys(re.findall(r"HELIX_[A-Z_]+", manual), "")}
+
+    def settings(**further: str) -> Check:
+        return next(one for one in doctor(environ=environ | further) if one.name == "settings")
+
+    assert settings().ok, settings().found
+    assert settings(HELIX_BUDGTE="1").found.endswith("unknown: HELIX_BUDGTE")
 
 
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -92,7 +93,9 @@ FAMILIES = (
     "spark.sql.legacy.", "spark.sql.pyspark.legacy.", "spark.sql.ansi.",
     # What texts and names mean, what is found in them, and what passes between Spark and Python.
     "spark.sql.analyzer.", "spark.sql.parser.", "spark.sql.variant.", "spark.sql.json.", "spark.sql.xml.",
-    "spark.sql.icu.", "spark.sql.csv.parser.",
+    "spark.sql.icu.", "spark.sql.csv.parser.", "spark.sql.groupBy", "spark.sql.orderBy",
+    # What functions and subqueries answer.
+    "spark.sql.function.", "spark.sql.optimizer.decorrelate",
     "spark.sql.execution.pandas.", "spark.sql.execution.pythonUDF.", "spark.sql.execution.pythonUDTF.",
 )
 """Settings of these families change what a query answers, or may."""
@@ -100,23 +103,15 @@ FAMILIES = (
 WHERE_SET = frozenset({
     # What texts, names and literals mean.
     "spark.sql.functionResolution.sessionOrder",
-    "spark.sql.groupByAliases",
-    "spark.sql.groupByOrdinal",
     "spark.sql.lateralColumnAlias.enableImplicitResolution",
-    "spark.sql.orderByOrdinal",
     "spark.sql.prioritizeOrdinalResolutionInSort.enabled",
     "spark.sql.selfJoinAutoResolveAmbiguity",
     "spark.sql.variable.substitute",
     # What functions and operators answer, and what their columns are called.
     "spark.sql.chunkBase64String.enabled",
     "spark.sql.enforceTypeCoercionBeforeUnionDeduplication.enabled",
-    "spark.sql.function.concatBinaryAsString",
-    "spark.sql.function.eltOutputAsString",
     "spark.sql.jsonGenerator.writeNullIfWithDefaultValue",
     "spark.sql.mapZipWithUsesJavaCollections",
-    "spark.sql.optimizer.decorrelateExistsSubqueryLegacyIncorrectCountHandling.enabled",
-    "spark.sql.optimizer.decorrelateSubqueryLegacyIncorrectCountHandling.enabled",
-    "spark.sql.optimizer.decorrelateSubqueryPreventConstantHoldingForCountBug.enabled",
     "spark.sql.optimizer.metadataOnly",
     "spark.sql.preserveCharVarcharTypeInfo",
     "spark.sql.readSideCharPadding",
@@ -177,13 +172,15 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
     }
 
 
-def file_system_of(store: Mapping[str, str]) -> str:
-    """Return the class of Hadoop's own file system that its settings for a store name; empty if they name none.
+def file_system_of(settings: Mapping[str, str]) -> str:
+    """Return the class of Hadoop's own file system that settings for a store name, Hadoop's or Spark's; empty if they
+    name none.
 
-    >>> file_system_of({"fs.gs.impl": "org.apache.hadoop.fs.gs.GoogleHadoopFileSystem"}), file_system_of({})
-    ('org.apache.hadoop.fs.gs.GoogleHadoopFileSystem', '')
+    >>> file_system_of({"spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.gs.GoogleHadoopFileSystem"})
+    'org.apache.hadoop.fs.gs.GoogleHadoopFileSystem'
     """
-    named = (value for name, value in store.items() if re.fullmatch(r"fs\.(s3a|abfss?|gs)\.impl", name))
+    pattern = r"(spark\.hadoop\.)?fs\.(s3a|abfss?|gs)\.impl"
+    named = (value for name, value in settings.items() if re.fullmatch(pattern, name))
     return next((value for value in named if value.startswith("org.apache.hadoop.fs.")), "")
 
 
@@ -263,32 +260,22 @@ def parse_submit_arguments(text: str) -> tuple[dict[str, str], list[str]]:
     Raises:
         SetupError: settings are in a file of properties.
 
-    >>> parse_submit_arguments("--master local[2] --conf spark.sql.ansi.enabled=false pyspark-shell")
-    ({'spark.master': 'local[2]', 'spark.sql.ansi.enabled': 'false'}, ['pyspark-shell'])
+    >>> parse_submit_arguments("--master local[2] --conf=spark.sql.ansi.enabled=false --name a pyspark-shell")
+    ({'spark.sql.ansi.enabled': 'false', 'spark.master': 'local[2]'}, ['--name', 'a', 'pyspark-shell'])
     """
-    settings: dict[str, str] = {}
-    others: list[str] = []
-    rest = _words(text)
-    for word in rest:
-        if word in ("--conf", "-c"):
-            name, _, value = next(rest, "").partition("=")
-            settings[name] = value
-        elif word in ("--master", "--remote"):
-            settings[f"spark.{word[2:]}"] = next(rest, "")
-        elif word == "--properties-file":
-            raise SetupError(
-                f"PYSPARK_SUBMIT_ARGS names a file of properties, {next(rest, '')}, which Helix does not read",
-                remedy="have SPARK_CONF_DIR name a folder with such a file as spark-defaults.conf, or use --conf",
-            )
-        else:
-            others.append(word)
-    return settings, others
-
-
-def _words(text: str) -> Iterator[str]:
-    for word in shlex.split(text):
-        option, equals, value = word.partition("=")
-        yield from (option, value) if equals and option.startswith("--") else (word,)
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--conf", "-c", action="append", nargs="?", const="", default=[])
+    for name in ("--master", "--remote", "--properties-file"):
+        parser.add_argument(name, nargs="?", const="")
+    options, others = parser.parse_known_args(shlex.split(text))
+    if options.properties_file is not None:
+        raise SetupError(
+            f"PYSPARK_SUBMIT_ARGS names a file of properties, {options.properties_file}, which Helix does not read",
+            remedy="have SPARK_CONF_DIR name a folder with such a file as spark-defaults.conf, or use --conf",
+        )
+    settings = {name: value for name, _, value in (pair.partition("=") for pair in options.conf)}
+    options_of_spark = {"spark.master": options.master, "spark.remote": options.remote}
+    return settings | {name: value for name, value in options_of_spark.items() if value is not None}, others
 
 
 def properties_text(settings: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 
 
 def send_project_code() -> None:
-    """Have functions and classes of the project's modules, as far as they are imported, pickled by value."""
+    """Register the imported modules of the project, so that their functions and classes are pickled by value."""
     from pyspark.cloudpickle import register_pickle_by_value
 
     for name, module in list(sys.modules.items()):
@@ -36,7 +36,7 @@ def send_project_code() -> None:
 
 @cache
 def guard_functions() -> None:
-    """Have functions in Spark's workers draw by their node, and report what they read; once a process."""
+    """Guard functions that Spark's workers run: they draw by their node, and report what they read. Once a process."""
     from pyspark.cloudpickle import register_pickle_by_value
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE
+from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 HELIX = str(Path(sys.executable).with_name("helix"))

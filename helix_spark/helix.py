@@ -289,7 +289,7 @@ class Helix:
         if self._tools.tracker is not None:
             self._tools.tracker.close()
         self._executor.close()
-        self.sessions.let_go_of_ended()
+        self.sessions.release_ended()
         self._memory.hand_over(lambda signature, frame: self.sessions.leave_rows(self._catalog.id + signature, frame))
         self._memory.clear()
         self.sessions.close()
@@ -314,7 +314,7 @@ class Helix:
         begun = time.perf_counter()
         self._wait_for(self._recording, Task.RECORD)
         self._follow_catalog()
-        if self.sessions.let_go_of_ended():
+        if self.sessions.release_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
         since, self.waiting_since = self.waiting_since, None

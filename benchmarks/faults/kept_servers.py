@@ -18,8 +18,7 @@ from pathlib import Path
 
 from benchmarks.faults.row import Tally, fault
 from helix_spark.engine.server.forks_apart import ForksApart
-from helix_spark.engine.server.kept_servers import family, status_of, stop_server
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint
+from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint, family
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,7 +98,7 @@ class Runs:
 
     @property
     def point(self) -> MeetingPoint:
-        return MeetingPoint.of(str(self.folder))
+        return MeetingPoint.for_folder(str(self.folder))
 
     def edit(self, text: str) -> None:
         """Write the module beside the program."""
@@ -153,7 +152,7 @@ def runs_in(folder: Path) -> Iterator[Runs]:
         try:
             yield runs
         finally:
-            stop_server(runs.point)
+            runs.point.stop()
             os.environ.pop(FOLDER_VARIABLE)
             if before is not None:
                 os.environ[FOLDER_VARIABLE] = before
@@ -258,12 +257,12 @@ def neighbour_ends(folder: Path, count: int, tally: Tally) -> None:
 
             runs.check(tally, later)
             neighbour.communicate()
-            found = status_of(runs.point)
+            found = runs.point.status()
             for _ in range(100):
                 if found is not None and not found["runs"]:
                     break
                 threading.Event().wait(0.1)
-                found = status_of(runs.point)
+                found = runs.point.status()
             else:
                 tally.expect(False, f"left behind: {found}")
 
@@ -349,4 +348,4 @@ def jars_deleted(folder: Path, count: int, tally: Tally) -> None:
                 runs.environment["HELIX_CACHE"] = jars
                 runs.check(Tally())
             runs.check(tally)
-            stop_server(runs.point)
+            runs.point.stop()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from helix_spark.engine.server.meeting import Line, MeetingPoint
+from helix_spark.engine.server.kept_servers import Line, MeetingPoint
 from helix_spark.errors import SetupError
 
 _STAYING = frozenset({"server", "ui", "watch"})
@@ -54,7 +54,7 @@ def _fork_server() -> Line | None:
     if sys.argv[1:2] == [] or sys.argv[1] in _STAYING or sys.gettrace() is not None or sys.getprofile() is not None:
         return None
     with suppress(SetupError, OSError, ValueError):
-        point = MeetingPoint.of(str(Path.cwd()))
+        point = MeetingPoint.for_folder(str(Path.cwd()))
         if point.forks.exists() and (line := point.call(point.forks, _TO_FORK)) is not None:
             if _is_taken(line):
                 return line

@@ -22,7 +22,7 @@ from typing import Any
 
 from helix_spark.cli.process_state import fixed_state, take_over
 from helix_spark.engine.server.fit import counting_variables
-from helix_spark.engine.server.meeting import Line, MeetingPoint
+from helix_spark.engine.server.kept_servers import Line, MeetingPoint
 from helix_spark.hermetic.generators import SHARED, is_loaded
 from helix_spark.identity.objects.origin import is_project_file
 
@@ -259,12 +259,12 @@ def _go_on(state: Mapping[str, Any], descriptors: Sequence[int]) -> None:
 
 
 def main() -> None:
-    """Serve as the first line of standard input says, until that input ends. It is a connection to the keeper."""
+    """Serve at the meeting point that the command line names, until standard input ends: a connection to the keeper."""
     if os.fork():
         os._exit(0)  # an orphan is no member of its keeper's family: who ends that ends no run
     keeper = os.dup(0)
     os.close(os.pidfd_open(os.getpid()))  # raises an error where the kernel is older than 5.3
-    point = MeetingPoint(Path(json.loads(sys.stdin.readline())["stem"]))
+    point = MeetingPoint(Path(sys.argv[1]))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -129,21 +129,19 @@ def server() -> None:
 @options.command(options.json_wanted)
 def status(as_json: bool) -> None:
     """Say which servers stay, for which folders, since when, and how much memory each holds."""
-    from helix_spark.engine.server.kept_servers import status_of
-    from helix_spark.engine.server.meeting import MeetingPoint
+    from helix_spark.engine.server.kept_servers import MeetingPoint
 
-    found = [one for point in MeetingPoint.all() if (one := status_of(point)) is not None]
+    found = [one for point in MeetingPoint.all() if (one := point.status()) is not None]
     options.print_found(as_json, lambda: found, lambda: say("\n".join(map(_server_text, found)) or "no server stays"))
 
 
 @options.command(click.option("--all", "everywhere", is_flag=True, help="Those of all folders."))
 def stop(everywhere: bool) -> None:
     """End the server of this folder. A run that uses it goes on with another one."""
-    from helix_spark.engine.server.kept_servers import stop_server
-    from helix_spark.engine.server.meeting import MeetingPoint
+    from helix_spark.engine.server.kept_servers import MeetingPoint
 
-    points = MeetingPoint.all() if everywhere else [MeetingPoint.of(str(Path.cwd()))]
-    ended = sum(map(stop_server, points))
+    points = MeetingPoint.all() if everywhere else [MeetingPoint.for_folder(str(Path.cwd()))]
+    ended = sum(map(MeetingPoint.stop, points))
     say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))
 
 

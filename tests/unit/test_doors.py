@@ -587,7 +587,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a process of this user, at a socket or a pipe": (
         "cli/fork_server.py main", "engine/server/keeper.py main", "engine/server/keeper.py _answer",
-        "engine/server/meeting.py receive",
+        "engine/server/kept_servers.py receive",
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from helix_spark.engine.server.forks_apart import ForksApart
-from helix_spark.engine.server.kept_servers import status_of, stop_server
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint
+from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint
 
 SCRIPT = """
 import json, os, random, signal, sys, time
@@ -67,7 +66,7 @@ def point(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeetingPoint]:
         patched.setenv("HELIX_SERVER", "auto")
         patched.delenv("PYTHONHASHSEED", raising=False)
         patched.chdir(folder)
-        found = MeetingPoint.of(str(folder))
+        found = MeetingPoint.for_folder(str(folder))
         forks = ForksApart(found, dict(os.environ))
         interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as where a job in the background was first
         forks.start()
@@ -206,7 +205,7 @@ def test_a_server_whose_files_were_replaced_takes_no_command(tmp_path: Path, poi
     (library / "sitecustomize.py").write_text("")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(library), os.environ.get("PYTHONPATH", "")])}
     (tmp_path / "script.py").write_text(SCRIPT)
-    there = MeetingPoint.of(str(tmp_path))
+    there = MeetingPoint.for_folder(str(tmp_path))
     forks = ForksApart(there, environ)
     forks.start()
     await_true(there.forks.exists)
@@ -229,7 +228,7 @@ def test_a_server_whose_files_were_replaced_takes_no_command(tmp_path: Path, poi
 def apart(tmp_path: Path, point: MeetingPoint) -> Iterator[ForksApart]:
     """A fork server of a folder of the test's own, whose script waits for two seconds."""
     (tmp_path / "script.py").write_text(SCRIPT.replace("sleep(60)", "sleep(2)"))
-    forks = ForksApart(MeetingPoint.of(str(tmp_path)), dict(os.environ))
+    forks = ForksApart(MeetingPoint.for_folder(str(tmp_path)), dict(os.environ))
     forks.start()
     await_true(forks.point.forks.exists)
     yield forks
@@ -302,7 +301,7 @@ def test_a_run_without_spark_leaves_one_for_the_next(tmp_path: Path, point: Meet
     (tmp_path / "values.py").write_text(WORKFLOW)
     environ = {**os.environ, "HELIX_SERVER": "on"}
     command = [*HELIX, "values.py", "--set"]
-    there = MeetingPoint.of(str(tmp_path))
+    there = MeetingPoint.for_folder(str(tmp_path))
     first = subprocess.run([*command, "times=2"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     try:
         assert "a process stays for the next runs in" in first.stderr
@@ -311,19 +310,19 @@ def test_a_run_without_spark_leaves_one_for_the_next(tmp_path: Path, point: Meet
         assert int((tmp_path / "seen.txt").read_text()) == ForksApart(there, {}).pid()
         assert "total  15" in again.stdout
         assert "stays" not in again.stderr
-        found = status_of(there)
+        found = there.status()
         assert found is not None
         assert not found["spark"]
         assert found["idle_seconds"] < 5
     finally:
-        stop_server(there)
+        there.stop()
     await_true(lambda: not there.forks.exists())
 
 
 def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path, point: MeetingPoint) -> None:
     environ = {**os.environ, "HELIX_SERVER": "on"}
     assert subprocess.run([*HELIX, "nowhere.py"], cwd=tmp_path, env=environ, capture_output=True).returncode == 2
-    assert not MeetingPoint.of(str(tmp_path)).keeper()
+    assert not MeetingPoint.for_folder(str(tmp_path)).keeper()
 
 
 def test_one_that_cannot_begin_is_not_started_again_and_again(tmp_path: Path, point: MeetingPoint) -> None:

@@ -6,23 +6,24 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from helix_spark.engine.server import keeper as keeping
-from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
+from helix_spark.engine.server.fit import Requirements, environment_digests, why_unfit
 from helix_spark.engine.server.keeper import Keeper
 from helix_spark.engine.server.kept_servers import (
+    FOLDER_VARIABLE,
+    MeetingPoint,
     has_room,
     make_room,
     rows_in_server,
-    status_of,
-    stop_server,
+    runtime_folder,
     why_none_is_kept,
 )
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
 from helix_spark.engine.server.starting import attach
 from helix_spark.errors import SetupError
 
@@ -68,6 +69,7 @@ class FakeRows:
 class FakeSessions:
     """Takes the place of `RunSessions`."""
 
+    port, secret = 0, ""
     open_now: ClassVar[list[FakeSessions]] = []
 
     def __init__(self, driver: object, settings: dict[str, str], unset: list[str], paths: list[str]) -> None:
@@ -107,12 +109,12 @@ def keep(folder: Path) -> Iterator[Kept]:
     threads: list[tuple[Keeper, threading.Thread]] = []
 
     def begin(where: str = "/a", idle_seconds: float = 60.0, spark: bool = True, **settings: str) -> Keeper:
-        point = MeetingPoint.of(where)
+        point = MeetingPoint.for_folder(where)
         found = Keeper(point, wanted(where, **settings), idle_seconds, spark_is_wanted=spark)
         begun = threading.Event()
 
         def work() -> None:
-            with point.kept() as is_ours:
+            with point.locked() as is_ours:
                 assert is_ours
                 begun.set()
                 found.keep()
@@ -121,7 +123,7 @@ def keep(folder: Path) -> Iterator[Kept]:
         thread.start()
         threads.append((found, thread))
         begun.wait()
-        until(lambda: status_of(point) is not None)
+        until(lambda: point.status() is not None)
         return found
 
     yield begin
@@ -139,27 +141,25 @@ def until(happened: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def wanted(where: str = "/a", **settings: str) -> Wanted:
+def wanted(where: str = "/a", **settings: str) -> Requirements:
     given = {name.replace("_", "."): one for name, one in settings.items()}
-    return Wanted(where, {"Python": "3.11"}, {"PATH": "1"}, given)
+    return Requirements(where, {"Python": "3.11", "the variable PATH": "1"}, given)
 
 
-def run(asks: Wanted, said: list[str] | None = None) -> Any:
+def run(asks: Requirements, said: list[str] | None = None) -> Any:
     """Attach as a run does that wants this."""
     from helix_spark.engine.server import starting
 
-    before, starting.wanted_now = starting.wanted_now, lambda *_, **__: asks
-    try:
-        return attach({}, "", (said if said is not None else []).append)
-    finally:
-        starting.wanted_now = before
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(starting, "requirements_now", lambda *_: asks)
+        return attach({}, (said if said is not None else []).append)
 
 
-def answer_to(kept: Keeper, asks: Wanted) -> dict[str, Any]:
+def answer_to(kept: Keeper, asks: Requirements) -> dict[str, Any]:
     """Return what a keeper answers a run that wants this."""
     line = kept.point.call(kept.point.door, 5.0)
     assert line is not None
-    found = line.ask({"ask": "attach", "wanted": asks.to_json(), "paths": []})
+    found = line.ask({"ask": "attach", "wanted": asdict(asks), "paths": []})
     assert found is not None
     return found
 
@@ -210,14 +210,14 @@ def test_a_server_in_use_that_does_not_fit_is_left_alone(keep: Kept) -> None:
 
 def test_an_idle_server_that_does_not_fit_ends(keep: Kept) -> None:
     kept = keep()
-    other = Wanted("/a", {"Python": "3.12"}, {"PATH": "1"}, {})
-    assert answer_to(kept, other) == {"unfit": "Python was replaced", "busy": False}
+    other = Requirements("/a", {"Python": "3.12", "the variable PATH": "1"}, {})
+    assert answer_to(kept, other) == {"refused": "does not fit (Python is another)", "busy": False}
     until(lambda: not kept.point.keeper())
 
 
 def test_a_keeper_that_was_left_without_spark_starts_it_for_the_first_run_that_needs_it(keep: Kept) -> None:
     kept = keep(spark=False)
-    found = status_of(kept.point)
+    found = kept.point.status()
     assert found is not None
     assert (found["spark"], kept.server) == (False, None)
     server = run(wanted(spark_driver_memory="2g"))
@@ -228,23 +228,23 @@ def test_a_keeper_that_was_left_without_spark_starts_it_for_the_first_run_that_n
 
 def test_a_keeper_that_was_left_in_another_environment_ends(keep: Kept) -> None:
     kept = keep(spark=False)
-    other = Wanted("/a", {"Python": "3.11"}, {"PATH": "2"}, {})
-    assert answer_to(kept, other) == {"unfit": "the variable PATH is another", "busy": False}
+    other = Requirements("/a", {"Python": "3.11", "the variable PATH": "2"}, {})
+    assert answer_to(kept, other) == {"refused": "does not fit (the variable PATH is another)", "busy": False}
     until(lambda: not kept.point.keeper())
 
 
 def test_nothing_ends_for_a_process_that_is_left_without_spark(keep: Kept) -> None:
     keep("/a")
-    assert has_room(MeetingPoint.of("/c"))
+    assert has_room(MeetingPoint.for_folder("/c"))
     keep("/b")
-    assert not has_room(MeetingPoint.of("/c"))
-    assert has_room(MeetingPoint.of("/b"))
+    assert not has_room(MeetingPoint.for_folder("/c"))
+    assert has_room(MeetingPoint.for_folder("/b"))
 
 
 def test_an_idle_server_ends_after_a_while(keep: Kept) -> None:
     point = keep(idle_seconds=0.05).point
     until(lambda: not point.keeper())
-    assert status_of(point) is None
+    assert point.status() is None
 
 
 def test_a_server_in_use_does_not_end_for_being_idle(keep: Kept) -> None:
@@ -271,7 +271,7 @@ def test_a_server_in_which_a_run_left_what_all_see_is_not_offered_again(
     monkeypatch.setattr(FakeServer, "state", "with a file")
     server.stop()
     until(lambda: not FakeSessions.open_now)
-    assert "files or jars" in answer_to(kept, wanted())["unfit"]
+    assert "files or jars" in answer_to(kept, wanted())["refused"]
 
 
 def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:
@@ -279,7 +279,7 @@ def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:
     run(wanted("/a")).stop()
     until(lambda: not FakeSessions.open_now)
     said: list[str] = []
-    assert make_room(MeetingPoint.of("/c"), said.append)
+    assert make_room(MeetingPoint.for_folder("/c"), said.append)
     assert said == ["the server of /b is ended: no more than 2 are kept"]
     assert first.point.keeper()
     assert not second.point.keeper()
@@ -304,7 +304,7 @@ def test_a_plan_learns_which_rows_a_server_has_in_memory(
     assert rows_in_server() == {}
     run(wanted(str(Path.cwd()))).stop()
     until(lambda: rows_in_server() == {"5" * 64: 1000})
-    found = status_of(MeetingPoint.of(str(Path.cwd())))
+    found = MeetingPoint.for_folder(str(Path.cwd())).status()
     assert found is not None
     assert (found["rows"], found["rows_bytes"]) == (1, 1000)
     monkeypatch.setenv("HELIX_SERVER", "off")
@@ -326,7 +326,6 @@ def test_rows_in_memory_go_before_the_server_where_memory_is_short(
             return kept_rows[0]
 
     monkeypatch.setattr(keeping, "KeptRows", Rows)
-    monkeypatch.setattr(keeping.Keeper, "_give_memory_back", lambda self: None)
     kept = keep()
     run(wanted()).stop()
     monkeypatch.setattr(keeping, "_free_memory", lambda: 0.01)
@@ -336,8 +335,8 @@ def test_rows_in_memory_go_before_the_server_where_memory_is_short(
 
 def test_a_server_is_ended_on_request(keep: Kept) -> None:
     point = keep().point
-    assert stop_server(point)
-    assert not stop_server(point)
+    assert point.stop()
+    assert not point.stop()
 
 
 @pytest.mark.parametrize("file", ["lock", "door"])
@@ -349,14 +348,14 @@ def test_a_server_that_nobody_can_find_ends(keep: Kept, file: str) -> None:
 
 def test_one_process_alone_keeps_the_server_of_a_folder(keep: Kept) -> None:
     point = keep().point
-    with point.kept() as is_ours:
+    with point.locked() as is_ours:
         assert not is_ours
 
 
 def test_status_says_who_uses_it(keep: Kept) -> None:
     kept = keep()
     server = run(wanted())
-    found = status_of(kept.point)
+    found = kept.point.status()
     assert found is not None
     assert (found["folder"], found["runs"]) == ("/a", [os.getpid()])
     server.stop()
@@ -376,15 +375,15 @@ def test_a_link_is_no_folder_for_servers(folder: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("other", "why"), [
-    (Wanted("/b", {}, {}, {}), "the folder is another"),
-    (Wanted("/a", {"Java": "21"}, {}, {}), "Java was replaced"),
-    (Wanted("/a", {}, {"TOKEN": "x"}, {}), "the variable TOKEN is another"),
-    (Wanted("/a", {}, {}, {"spark.jars": "a.jar"}), "the setting spark.jars is another"),
-    (Wanted("/a", {}, {}, {}, file_system="a.FileSystem"), "the catalog is in an object store"),
-    (Wanted("/a", {}, {}, {"spark.app.name": "mine"}), ""),
+    (Requirements("/a", {"the folder": "2"}, {}), "the folder is another"),
+    (Requirements("/a", {"the folder": "1", "Java": "21"}, {}), "Java is another"),
+    (Requirements("/a", {"the folder": "1"}, {"spark.jars": "a.jar"}), "the setting spark.jars is another"),
+    (Requirements("/a", {"the folder": "1"}, {"spark.hadoop.fs.s3a.impl": "a.B"}),
+     "the setting spark.hadoop.fs.s3a.impl is another"),
+    (Requirements("/a", {"the folder": "1"}, {"spark.app.name": "mine"}), ""),
 ])
-def test_what_cannot_be_another_in_a_session_decides(other: Wanted, why: str) -> None:
-    assert why_unfit(Wanted("/a", {}, {}, {}), other) == why
+def test_what_cannot_be_another_in_a_session_decides(other: Requirements, why: str) -> None:
+    assert why_unfit(Requirements("/a", {"the folder": "1"}, {}), other) == why
 
 
 def test_variables_of_a_terminal_do_not_count() -> None:

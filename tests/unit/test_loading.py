@@ -127,7 +127,7 @@ def test_the_end_of_the_jvm_is_told_and_no_model_blamed(
 
     record = stored_model(catalog)
     record = record if has_digest else dataclasses.replace(record, digest=None)
-    monkeypatch.setattr(gateway, "exit_status", lambda patience=0.0: -9)
+    monkeypatch.setattr(gateway, "how_ended", lambda error: "was killed by signal 9")
     with pytest.raises(CatalogError) as caught:
         load(record, catalog, failing(Py4JNetworkError("answer from Java side is empty")))
     assert not isinstance(caught.value, DamagedResultError)
@@ -148,7 +148,7 @@ def test_a_store_that_refuses_is_told_and_no_model_blamed(catalog: Catalog, fail
 
 
 def test_an_error_of_an_authors_is_not_the_end_of_a_jvm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "exit_status", lambda patience=0.0: -9)
+    monkeypatch.setattr(gateway, "how_ended", lambda error: "was killed by signal 9")
     failed = NodeError("rows", "scanner 'rows' failed")
     failed.__cause__ = ConnectionError("gone")
     assert end_of_jvm(failed) is None

@@ -13,7 +13,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.node_work import ran_in_spark
 from helix_spark.engine.server import session
 from helix_spark.engine.server.session import Sessions
-from helix_spark.errors import SetupError
+from helix_spark.errors import ServerEndedError, SetupError
 from helix_spark.planner.problem import State
 
 
@@ -60,7 +60,7 @@ def test_a_start_counts_in_the_first_run_that_has_the_session_and_in_no_other(pr
 
 def test_a_start_after_a_session_ended_counts_as_a_whole(provider: Sessions) -> None:
     kill(provider)
-    assert provider.let_go_of_ended()
+    assert provider.release_ended()
     assert provider.start_seconds == 0.0
     begun = time.perf_counter()
     provider.get()
@@ -73,32 +73,35 @@ def test_a_session_has_its_first_work_before_it_until_something_ran(provider: Se
     provider.note_work()
     assert provider.worked
     kill(provider)
-    provider.let_go_of_ended()
+    provider.release_ended()
     provider.get()
     assert not provider.worked, "this one is new"
 
 
-@pytest.mark.parametrize("is_shared", [True, False])
-def test_a_shared_server_that_ends_as_a_session_is_opened_gives_way_to_another(
-    monkeypatch: pytest.MonkeyPatch, is_shared: bool
-) -> None:
+def test_a_shared_server_that_ends_as_a_session_is_opened_gives_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
     def fail() -> None:
-        raise SetupError("this folder's server was killed by signal 9")
+        raise ServerEndedError("this folder's server was killed by signal 9")
 
-    whole = SimpleNamespace(spark="whole", start_seconds=1.0, open=lambda: None, is_shared=True, stop=lambda **_: None)
-    dying = SimpleNamespace(spark="dying", start_seconds=1.0, open=fail, is_shared=is_shared)
-    servers = iter((dying, whole))
+    whole = SimpleNamespace(spark="whole", start_seconds=1.0, open=lambda: None, stop=lambda **_: None)
+    servers = iter((SimpleNamespace(spark="dying", start_seconds=1.0, open=fail), whole))
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: next(servers))
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions(say=said.append)
-    if is_shared:
-        assert provider.get() == "whole"  # type: ignore[comparison-overlap]  # of the server above
-        assert said == ["this folder's server was killed by signal 9: another one is started"]
-    else:
-        with pytest.raises(SetupError, match="signal 9"):
-            provider.get()
+    assert provider.get() == "whole"  # type: ignore[comparison-overlap]  # of the server above
+    assert said == ["this folder's server was killed by signal 9: another one is started"]
+
+
+def test_another_error_as_a_session_is_opened_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise SetupError("Java is not there")
+
+    dying = SimpleNamespace(spark="dying", start_seconds=1.0, open=fail)
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: dying)
+    monkeypatch.setattr(session, "running_session", lambda: None)
+    with pytest.raises(SetupError, match="Java is not there"):
+        Sessions().get()
 
 
 @pytest.mark.parametrize("works", [True, False])

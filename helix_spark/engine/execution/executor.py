@@ -20,7 +20,7 @@ from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.results.stored_results import unread_by_spark
 from helix_spark.engine.spark.borrowed import note_end
-from helix_spark.engine.spark.gateway import end_of_jvm, exit_status, is_end_of_server
+from helix_spark.engine.spark.gateway import end_of_jvm, how_ended, is_end_of_server
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, SetupError
 from helix_spark.hermetic.action import ThreadContext, abandon, actions_to_come
@@ -123,7 +123,7 @@ class Executor:
     def _end_of_session(self, error: BaseException) -> EndedError | None:
         """Return an error about a session that was stopped while its JVM lives on, or a server that is gone."""
         sessions = self._sessions
-        is_known = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
+        is_known = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or bool(how_ended())
         is_gone = is_end_of_server(error)
         if is_gone and sessions.started and not sessions.ended:
             note_end(sessions.get())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from helix_spark.engine.spark.driver_client import OF_WORKERS, for_workers
 from helix_spark.engine.spark.jars import spark_home
@@ -34,27 +33,28 @@ _HELD_BY_SERVER = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a server must have, for a run to attach to it: `versions` of what runs in it, of files their size and time;
-    digests of the variables that Python workers would see, with no value of one; Spark's settings; the class by which
-    Spark reaches the object store that the catalog is in, or nothing for a folder."""
+class Requirements:
+    """What a server must have, for a run to attach to it.
+
+    Attributes:
+        folder: the folder in which both work.
+        shared: digests of what no session can have of its own, by the words that name it to people: versions, files by
+            size and time, environment variables without their values.
+        settings: Spark's settings.
+    """
 
     folder: str
-    versions: Mapping[str, str]
-    environment: Mapping[str, str]
+    shared: Mapping[str, str]
     settings: Mapping[str, str]
-    file_system: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
-def wanted_now(settings: Mapping[str, str], folder: Path, file_system: str = "") -> Wanted:
-    """Return what a run of this process wants, with these settings of Spark, in a folder."""
-    found = folder.stat()
+def requirements_now(settings: Mapping[str, str], folder: Path) -> Requirements:
+    """Return what a run of this process requires, with these settings of Spark, in a folder."""
+    status = folder.stat()
     # A JVM stays in the folder in which it was started, whatever has its name later.
-    versions = {**_versions(), "the folder": f"{found.st_dev} {found.st_ino}"}
-    return Wanted(str(folder), versions, environment_digests(os.environ), dict(settings), file_system)
+    shared = {**_versions(), "the folder": f"{status.st_dev} {status.st_ino}"}
+    shared |= {f"the variable {name}": value for name, value in environment_digests(os.environ).items()}
+    return Requirements(str(folder), shared, dict(settings))
 
 
 def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
@@ -83,8 +83,8 @@ def _versions() -> dict[str, str]:
     files = sorted(package.rglob("*.py"))
     state = blake2b(digest_size=8)
     for file in files:
-        found = file.stat()
-        state.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode())
+        status = file.stat()
+        state.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     home = spark_home()
     return {
         "Python": f"{sys.version} in {sys.prefix}", "helix_spark": state.hexdigest(),
@@ -94,44 +94,40 @@ def _versions() -> dict[str, str]:
 
 
 def why_unfit(
-    has: Wanted, wanted: Wanted, is_session_setting: Callable[[str], bool] = lambda name: False
+    has: Requirements, wanted: Requirements, is_session_setting: Callable[[str], bool] = lambda name: False
 ) -> str:
-    """Return why a server does not fit what a run wants, in words; empty if it does.
+    """Return why a server does not fit what a run requires, in words; empty if it does.
 
     Args:
-        is_session_setting: tells whether a setting can be another in each session.
+        is_session_setting: returns whether each session can have a setting of its own.
 
-    >>> one = Wanted("/a", {"Python": "3.11"}, {"PATH": "1"}, {"spark.driver.memory": "1g"})
-    >>> why_unfit(one, Wanted("/a", {"Python": "3.11"}, {"PATH": "2"}, {"spark.driver.memory": "1g"}))
+    >>> has = Requirements("/a", {"the variable PATH": "1"}, {"spark.driver.memory": "1g"})
+    >>> why_unfit(has, Requirements("/a", {"the variable PATH": "2"}, {"spark.driver.memory": "1g"}))
     'the variable PATH is another'
-    >>> why_unfit(one, Wanted("/a", {"Python": "3.11"}, {"PATH": "1"}, {"spark.driver.memory": "2g"}))
+    >>> why_unfit(has, Requirements("/a", {"the variable PATH": "1"}, {"spark.driver.memory": "2g"}))
     'the setting spark.driver.memory is another'
-    >>> why_unfit(one, one)
+    >>> why_unfit(has, has)
     ''
     """
-    if has.folder != wanted.folder:
-        return "the folder is another"
-    if names := _different(has.versions, wanted.versions):
-        return f"{names[0]} was replaced"
-    if names := _different(has.environment, wanted.environment):
-        return f"the variable {names[0]} is another"
-    if wanted.file_system not in ("", has.file_system):
-        return "the catalog is in an object store"
-    differing = _different(has.settings, wanted.settings)
-    fixed = next((name for name in differing if name not in _HELD_BY_SERVER and not is_session_setting(name)), "")
-    return f"the setting {fixed} is another" if fixed else ""
+    fixed = (name for name in _different_settings(has, wanted) if not is_session_setting(name))
+    differing = [*_different(has.shared, wanted.shared), *(f"the setting {name}" for name in fixed)]
+    return f"{differing[0]} is another" if differing else ""
 
 
-def session_settings(has: Wanted, wanted: Wanted) -> tuple[dict[str, str], list[str]]:
+def session_settings(has: Requirements, wanted: Requirements) -> tuple[dict[str, str], list[str]]:
     """Return the settings that a session of a fitting server is given, and those that it must not have.
 
-    >>> has = Wanted("/a", {}, {}, {"spark.sql.a": "1", "spark.sql.b": "1"})
-    >>> session_settings(has, Wanted("/a", {}, {}, {"spark.sql.a": "2"}))
+    >>> has = Requirements("/a", {}, {"spark.sql.a": "1", "spark.sql.b": "1"})
+    >>> session_settings(has, Requirements("/a", {}, {"spark.sql.a": "2"}))
     ({'spark.sql.a': '2'}, ['spark.sql.b'])
     """
-    differing = [name for name in _different(has.settings, wanted.settings) if name not in _HELD_BY_SERVER]
-    given = {name: wanted.settings[name] for name in differing if name in wanted.settings}
-    return given, [name for name in differing if name not in wanted.settings]
+    differing = _different_settings(has, wanted)
+    changed = {name: wanted.settings[name] for name in differing if name in wanted.settings}
+    return changed, [name for name in differing if name not in wanted.settings]
+
+
+def _different_settings(has: Requirements, wanted: Requirements) -> list[str]:
+    return [name for name in _different(has.settings, wanted.settings) if name not in _HELD_BY_SERVER]
 
 
 def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

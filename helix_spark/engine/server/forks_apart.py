@@ -3,38 +3,26 @@ family. Here it is started, found and ended; what it does is said in `helix_spar
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket, socketpair
 
-from helix_spark.engine.server.meeting import MeetingPoint
-
-_SCRIPT = """
-import sys
-sys.path.pop(0)
-if (package := {package!r}) not in sys.path:
-    sys.path.insert(0, package)
-from helix_spark.cli.fork_server import main
-main()
-"""
+from helix_spark.engine.server.kept_servers import MeetingPoint
 
 _AT_ONCE = 0.3
 """Seconds that it has to take a connection."""
 
 
-def initial_environment() -> dict[str, str]:
-    """Return this process's first environment, where the system tells: the author's code may have changed it since."""
-    with suppress(OSError):
-        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
-        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-    return dict(os.environ)
+def script_of(module: str) -> str:
+    """Return a text for Python's `-c` that calls a module's `main`. `-m` would have Python look for its own modules in
+    the folder that the process works in."""
+    package = str(Path(__file__).resolve().parents[3])
+    return (f"import sys; sys.path.pop(0); {package!r} in sys.path or sys.path.insert(0, {package!r}); "
+            f"from {module} import main; main()")
 
 
 @dataclass(eq=False)
@@ -54,15 +42,12 @@ class ForksApart:
             self.environ = {}
             return
         self.end()
-        package = str(Path(__file__).resolve().parents[3])
         self._link, theirs = socketpair()
         with theirs:
             started = subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT.format(package=package)], stdin=theirs.fileno(), start_new_session=True,
-                env={**self.environ, "PYTHONHASHSEED": "0"},
+                [sys.executable, "-c", script_of("helix_spark.cli.fork_server"), self.point.stem],
+                stdin=theirs.fileno(), start_new_session=True, env={**self.environ, "PYTHONHASHSEED": "0"},
             )
-        with suppress(ConnectionError):  # it has ended
-            self._link.sendall(json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
         started.wait()  # it has left its orphan
 
     def end(self) -> None:

@@ -8,20 +8,19 @@ import os
 import sys
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
 
-from helix_spark.engine.server.fit import Wanted, session_settings, why_unfit
+from helix_spark.engine.server.fit import Requirements, session_settings, why_unfit
 from helix_spark.engine.server.forks_apart import ForksApart
-from helix_spark.engine.server.kept_servers import family, resident_bytes
-from helix_spark.engine.server.meeting import Line, MeetingPoint
+from helix_spark.engine.server.kept_servers import Line, MeetingPoint, family, resident_bytes
 from helix_spark.engine.server.run_sessions import RunSessions, context_state
-from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
+from helix_spark.engine.spark.connect_server import ConnectServer
 from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
 from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.errors import HelixError, SetupError
@@ -32,9 +31,6 @@ IDLE_SECONDS = 15 * 60.0
 _LOOK = 5.0
 """Seconds between two looks at whether it is still needed."""
 
-_REST = 60.0
-"""Seconds without a run after which a server gives memory back."""
-
 _TO_ANSWER = 15.0
 """Seconds that a JVM has to answer: more than it takes to collect garbage on a busy machine."""
 
@@ -43,9 +39,6 @@ _LEAST_FREE = 0.05
 
 ROWS_SHARE = 0.25
 """Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
-
-_TRIM = "systemTrimNativeHeap"
-"""A diagnostic command of Java 17.0.9 and later on Linux: 51 MB of 650 after the census job and four edits."""
 
 _MOST_LOG = 1_000_000
 """Bytes of a server's output that are kept while nobody reads it."""
@@ -66,24 +59,21 @@ class _Lease:
 
 @dataclass(eq=False)
 class Keeper:
-    """Keeps one server for one folder, which is met at `point`. What it `has` was given to the server at its start;
-    while no `spark_is_wanted`, as a run without Spark has left it, the settings come with the first run that wants it.
-    Further commands of the folder are forked from the process of `forks`, with this `environ`."""
+    """Keeps one server for one folder, which is met at `point`. The server got what it `has` at its start; while no
+    `spark_is_wanted`, as a run without Spark has left it, the settings come with the first run that wants it. Further
+    commands of the folder are forked from the process of `forks`, with this `environ`."""
 
     point: MeetingPoint
-    has: Wanted
+    has: Requirements
     idle_seconds: float = IDLE_SECONDS
     rows_share: float = ROWS_SHARE
     environ: Mapping[str, str] = field(default_factory=dict)
     spark_is_wanted: bool = True
     began: float = field(default_factory=time.time)
-    server: ConnectServer | None = None
-    error: HelixError | None = None
     over: threading.Event = field(default_factory=threading.Event)
-    _ready: threading.Event = field(default_factory=threading.Event)
+    _started: Future[ConnectServer] = field(default_factory=Future)
     _leases: set[_Lease] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _rested: bool = False
     _found_by: tuple[int, ...] = ()
     _pristine: str = ""
     _is_spoiled: bool = False
@@ -93,7 +83,14 @@ class Keeper:
     def __post_init__(self) -> None:
         self.forks = ForksApart(self.point, self.environ)
 
+    @property
+    def server(self) -> ConnectServer | None:
+        """The server, once it has started."""
+        is_there = self._started.done() and self._started.exception() is None
+        return self._started.result() if is_there else None
+
     def keep(self) -> None:
+        """Keep the server until no run needs it, it has ended or is to end."""
         listening = self.point.listen(self.point.door)
         self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
@@ -119,23 +116,14 @@ class Keeper:
 
     def _start(self) -> None:
         try:
-            hadoop = "spark.hadoop."
-            store = {
-                name.removeprefix(hadoop): value for name, value in self.has.settings.items() if name.startswith(hadoop)
-            }
             settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}  # two runs at once share the cores
-            self.server = ConnectServer(
-                settings, store if self.has.file_system else NO_SETTINGS, NO_SETTINGS, collector=STAYING_COLLECTOR
-            )
-            self._pristine = context_state(self.server.driver)
-        except HelixError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001 - told to the run that waits for it
-            self.error = SetupError(f"the server did not start: {type(error).__name__}: {error}")
-        self._ready.set()
-        if self.error is not None:
+            server = ConnectServer(settings, collector=STAYING_COLLECTOR)
+            self._pristine = context_state(server.driver)
+            self._started.set_result(server)
+        except Exception as error:  # noqa: BLE001 - raised for the run that waits for it
+            self._started.set_exception(error)
             self.over.set()
-            time.sleep(0.2)  # for the answers to who waits
+            time.sleep(0.2)  # for the answers to runs that wait
 
     def _is_needed(self) -> bool:
         if self.how_ended():
@@ -145,14 +133,11 @@ class Keeper:
             holds = bool(self._leases)
         if idle:
             self.forks.start()  # it has ended where a library was replaced
-        if idle > _REST and not self._rested:
-            self._rested = True
-            self._give_memory_back()
+            self._cut_log()
         is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
         is_short = idle > _LOOK and _free_memory() < _LEAST_FREE
         if is_short and self._rows:  # what is in memory to save time goes first
             self._trim(0.0)
-            self._give_memory_back()
             is_short = False
         return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
 
@@ -166,13 +151,10 @@ class Keeper:
         except OSError:
             return ()
 
-    def _give_memory_back(self) -> None:
-        if self.server is None:
-            return
-        log = self.point.log
-        if log.stat().st_size > _MOST_LOG:
-            os.truncate(log, 0)
-        release_memory(self.server.driver._jvm)
+    def _cut_log(self) -> None:
+        with suppress(OSError):
+            if self.point.log.stat().st_size > _MOST_LOG:
+                os.truncate(self.point.log, 0)
 
     def _trim(self, share: float, ending: _Lease | None = None) -> None:
         """Release rows in memory beyond a share of the heap, unless a run that does not end now may read them."""
@@ -215,41 +197,28 @@ class Keeper:
         with self._lock:
             self._leases.add(lease)
         try:
-            while (asked := lease.line.receive()) is not None:
+            while (request := lease.line.receive()) is not None:
                 try:
-                    answer = self._answer(lease, asked)
-                except Exception as error:  # noqa: BLE001 - it is told to who asked
-                    answer = {"error": {
-                        "what": f"this folder's server failed: {type(error).__name__}: {first_line(error)}",
-                        "exists": None, "remedy": "run `helix server stop`, and again",
-                    }}
+                    answer = self._answer(lease, request)
+                except Exception as error:  # noqa: BLE001 - raised again in the run
+                    answer = _failure(error)
                 lease.line.send(answer)
         except (OSError, ValueError):
             pass
         finally:
             self._end(lease)
 
-    def _answer(self, lease: _Lease, asked: Mapping[str, Any]) -> dict[str, Any]:
-        sessions: Any = lease.sessions  # a run that has none has not attached: what it asks of them fails
-        match asked["ask"]:
+    def _answer(self, lease: _Lease, request: Mapping[str, Any]) -> dict[str, Any]:
+        match request["ask"]:
             case "hello":
-                lease.pid = int(asked.get("pid", 0))
+                lease.pid = int(request.get("pid", 0))
                 return {}
             case "attach":
-                return self._attach(lease, Wanted(**asked["wanted"]), asked["paths"])
-            case "session":
-                sessions.open(asked["user"], asked["id"])
-                return {}
-            case "leave_rows":
-                relation = b64decode(asked["relation"])
-                return {"done": sessions.leave_rows(asked["session"], asked["key"], relation)}
-            case "take_rows":
-                return {"done": sessions.take_rows(asked["session"], asked["key"], asked["name"])}
-            case "gateway":
-                port, secret = sessions.gateway()
-                return {"port": port, "secret": secret}
+                return self._attach(lease, Requirements(**request["wanted"]), request["paths"])
+            case "open" | "leave_rows" | "take_rows" as method:  # fails where the run has not attached
+                return {"done": getattr(lease.sessions, method)(*request["arguments"])}
             case "state":
-                return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
+                return {"ended": self.how_ended(ConnectionError() if request["broken"] else None)}
             case "forks":
                 self.forks.start()
                 return {}
@@ -260,44 +229,39 @@ class Keeper:
             case "stop":
                 self.over.set()
                 return {}
-        raise ValueError(f"no {asked['ask']!r} is known")
+        raise ValueError(f"no {request['ask']!r} is known")
 
-    def _attach(self, lease: _Lease, wanted: Wanted, paths: list[str]) -> dict[str, Any]:
+    def _attach(self, lease: _Lease, wanted: Requirements, paths: list[str]) -> dict[str, Any]:
         with self._lock:
             is_first, self.spark_is_wanted = not self.spark_is_wanted, True
             if is_first:
-                asked = replace(self.has, settings=wanted.settings, file_system=wanted.file_system)
-                if why := why_unfit(asked, wanted):
+                now = replace(self.has, settings=wanted.settings)
+                if why := why_unfit(now, wanted):
                     self.over.set()
-                    return {"unfit": why, "busy": False}
-                self.has = asked
+                    return _refusal(why)
+                self.has = now
         if is_first:
             self._start()
-        self._ready.wait()
-        if self.error is not None or self.server is None:
-            error = self.error or SetupError("the server did not start")
-            return {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
+        server = self._started.result()
         if how := self.how_ended() or ("" if self._answers() else "does not answer any more"):
             self.over.set()
-            return {"ended": how}
+            return {"refused": how}
         with self._lock:
-            runtime = self.server.driver._jsparkSession.conf()
+            runtime = server.driver._jsparkSession.conf()
             spoiled = "a run has left files or jars in it that all runs see" if self._is_spoiled else ""
             if why := spoiled or why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
                 is_busy = any(one.is_run for one in self._leases if one is not lease)
                 if not is_busy:
                     self.over.set()
-                return {"unfit": why, "busy": is_busy}
-            given, unset = session_settings(self.has, wanted)
-            lease.sessions = RunSessions(self.server.driver, given, unset, paths)
-            self._rested = False
-        return {"address": self.server.address}
+                return _refusal(why, is_busy=is_busy)
+            lease.sessions = sessions = RunSessions(server.driver, *session_settings(self.has, wanted), paths)
+        return {"address": server.address, "port": sessions.port, "secret": sessions.secret}
 
     def _status(self) -> dict[str, Any]:
         with self._lock:
             runs = [one.pid for one in self._leases if one.is_run]
         return {
-            "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
+            "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._started.done(),
             "spark": self.spark_is_wanted,
             "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
@@ -321,40 +285,24 @@ class Keeper:
                 self._last_end = time.monotonic()
 
 
-def release_memory(jvm: Any) -> None:
-    management = jvm.java.lang.management.ManagementFactory
-    kind = jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
-    options = management.getPlatformMXBean(kind)
-    before = {name: options.getVMOption(name).getValue() for name in ("MinHeapFreeRatio", "MaxHeapFreeRatio")}
-    for name, value in (("MinHeapFreeRatio", "0"), ("MaxHeapFreeRatio", "10")):
-        options.setVMOption(name, value)
-    for _ in range(2):
-        jvm.java.lang.System.gc()
-    for name in reversed(before):
-        options.setVMOption(name, before[name])
-    # By reflection: the class of this server of beans is no public one, and py4j does not ask for its interfaces.
-    kind = jvm.java.lang.Class.forName("javax.management.MBeanServer")
-    commands = jvm.javax.management.ObjectName("com.sun.management:type=DiagnosticCommand")
-    ask = {str(one.getName()): one for one in kind.getMethods()}
-    beans = management.getPlatformMBeanServer()
-    known = ask["getMBeanInfo"].invoke(beans, _objects(jvm, commands)).getOperations()
-    if any(str(one.getName()) == _TRIM for one in known):  # what its compilers and libraries have freed
-        ask["invoke"].invoke(beans, _objects(jvm, commands, _TRIM, None, None))
+def _failure(error: Exception) -> dict[str, Any]:
+    """Return the answer to a request that failed."""
+    if not isinstance(error, HelixError):
+        what = f"this folder's server failed: {type(error).__name__}: {first_line(error)}"
+        error = SetupError(what, remedy="run `helix server stop`, and again")
+    return {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
 
 
-def _objects(jvm: Any, *given: Any) -> Any:
-    made = jvm.java.lang.reflect.Array.newInstance(jvm.java.lang.Class.forName("java.lang.Object"), len(given))
-    for index, one in enumerate(given):
-        made[index] = one
-    return made
+def _refusal(why: str, *, is_busy: bool = False) -> dict[str, Any]:
+    return {"refused": f"does not fit ({why})", "busy": is_busy}
 
 
 def _free_memory() -> float:
     """Return the part of the machine's memory that is free; 1 where the system does not tell."""
     with suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found = {name: int(value.split()[0]) for name, _, value in (one.partition(":") for one in lines)}
-        return found["MemAvailable"] / found["MemTotal"]
+        sizes = {name: int(value.split()[0]) for name, _, value in (one.partition(":") for one in lines)}
+        return sizes["MemAvailable"] / sizes["MemTotal"]
     return 1.0
 
 
@@ -370,12 +318,12 @@ def main() -> None:
     """Keep a server as the first line of standard input says, unless another process does."""
     given = json.loads(sys.stdin.readline())
     point = MeetingPoint(Path(given["stem"]))
-    with point.kept() as is_ours:
+    with point.locked() as is_ours:
         if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
             _keep_pandas_out()
-            Keeper(point, Wanted(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
+            Keeper(point, Requirements(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
 
 
 if __name__ == "__main__":

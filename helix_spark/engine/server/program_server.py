@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import server_ended
-from helix_spark.engine.server.starting import SparkServer, start_server
+from helix_spark.engine.server.starting import start_server
 from helix_spark.engine.spark.borrowed import is_this_machine
-from helix_spark.engine.spark.connect_server import as_spark_has_it
+from helix_spark.engine.spark.connect_server import SparkServer, as_spark_has_it
 from helix_spark.plans.program_client import connect
 
 
@@ -51,19 +51,17 @@ class ProgramServer:
             return self._stub
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Register a session under a client's ids; a server of this process alone opens it at the first request."""
-        if self._own is not None and self._own.is_shared:
+        """Register a session under a client's ids, see `SparkServer`."""
+        if self._own is not None:
             self._own.open_session(user, session_id)
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
-        own = self._own
-        return own is not None and own.is_shared and own.leave_rows(session_id, key, relation)
+        """Leave rows of a session in memory to later runs, see `SparkServer`."""
+        return self._own is not None and self._own.leave_rows(session_id, key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
-        own = self._own
-        return own is not None and own.is_shared and own.take_rows(session_id, key, name)
+        """Register rows that an earlier run left, see `SparkServer`."""
+        return self._own is not None and self._own.take_rows(session_id, key, name)
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how a server on this machine ended without being told to; empty while it runs or where there is none.

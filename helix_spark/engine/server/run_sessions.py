@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,6 @@ class RunSessions:
         self._driver, self._jvm, self._paths = driver, driver._jvm, paths
         self._settings, self._unset = settings, unset
         self._holders: dict[str, Any] = {}
-        self._gateway: Any = None
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
         options = self._jvm.java.util.HashMap()
@@ -32,6 +32,10 @@ class RunSessions:
         context = driver.sparkContext._jsc.sc()
         # Global views, tables, what is persisted: a session that is made in this way shares them with its own alone.
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
+        # A gateway of py4j's for the run alone: what it refers to goes with it.
+        self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
+        self._gateway.start()
+        self.port, self.secret = int(self._gateway.getListeningPort()), str(self._gateway.secret())
 
     def open(self, user: str, session_id: str) -> None:
         """Register a session of the run with the service, under a client's ids."""
@@ -47,21 +51,13 @@ class RunSessions:
         held_sessions(self._jvm).put(holder.key(), holder)
         self._holders[session_id] = holder
 
-    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a table of a session to later runs; see `KeptRows.leave`."""
-        return KeptRows(self._jvm).leave(self._holders[session_id], key, relation)
+    def leave_rows(self, session_id: str, key: str, relation: str) -> bool:
+        """Leave the rows of a table of a session, in base64, to later runs; see `KeptRows.leave`."""
+        return KeptRows(self._jvm).leave(self._holders[session_id], key, b64decode(relation))
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register the rows of a result with a session; see `KeptRows.take`."""
         return KeptRows(self._jvm).take(self._holders[session_id], key, name)
-
-    def gateway(self) -> tuple[int, str]:
-        """Return the port and the secret of a gateway of py4j's for the run alone: what it refers to goes with it."""
-        if self._gateway is None:
-            context = self._driver.sparkContext._jsc.sc()
-            self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
-            self._gateway.start()
-        return int(self._gateway.getListeningPort()), str(self._gateway.secret())
 
     def _level(self) -> str:
         return str(self._jvm.org.apache.logging.log4j.LogManager.getRootLogger().getLevel().toString())
@@ -79,8 +75,7 @@ class RunSessions:
             session_manager(self._jvm).closeSession(holder.key(), False)
         end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
         self._driver.sparkContext._jsc.sc().removeSparkListener(shared.statusStore().listener().get())
-        if self._gateway is not None:
-            self._gateway.shutdown()
+        self._gateway.shutdown()
         shutil.rmtree(self._warehouse, ignore_errors=True)
 
 

@@ -30,10 +30,10 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect_server import NO_SETTINGS, import_pyspark, planned_settings
+from helix_spark.engine.spark.connect_server import NO_SETTINGS, SparkServer, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
-from helix_spark.errors import EndedError, SetupError
+from helix_spark.errors import EndedError, ServerEndedError
 from helix_spark.plans.connect_session import relation_given
 from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
@@ -41,8 +41,6 @@ from helix_spark.waits import result_of
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.connect.session import SparkSession as ConnectSession
-
-    from helix_spark.engine.server.starting import SparkServer
 
 
 class Sessions:
@@ -82,7 +80,7 @@ class Sessions:
         nothing of Delta; EndedError where this is closed, and no session of the user's runs."""
         with self._lock:
             gateway.keep_from_children()
-            if self._own is None and (theirs := self._running()) is not None:
+            if self._own_server is None and (theirs := self._running()) is not None:
                 borrowed = self._borrow(theirs)
                 if not self._is_ready or not is_alive(borrowed):
                     # A table that is asked for after the end brings what its reader needs.
@@ -90,7 +88,7 @@ class Sessions:
                     self._is_ready = True
                 work_in(self.theirs)  # not in one that is refused
                 return borrowed
-            starting = self._begun()
+            starting = self._current_start()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
             if self._starting is starting and not self.start_seconds:
@@ -99,7 +97,7 @@ class Sessions:
 
     def leave_rows(self, key: str, frame: DataFrame) -> bool:
         """Leave the rows of a persisted table to later runs, where a server stays; return whether they are left."""
-        if (own := self._own) is None or not own.is_shared:
+        if (own := self._own_server) is None:
             return False
         table: Any = frame  # of the client's
         return own.leave_rows(own.spark.session_id, key, table._plan.plan(own.spark.client).SerializeToString())
@@ -107,21 +105,20 @@ class Sessions:
     def kept_table(self, key: str) -> DataFrame | None:
         """Return the table whose rows an earlier run has left in a server's memory; None if they are not there."""
         spark: Any = self.get()
-        if (own := self._own) is None or not own.is_shared:
-            return None
-        name = f"helix_rows_{next(self._numbers)}"
-        return relation_given(spark, name, None) if own.take_rows(spark.session_id, key, name) else None
+        name, own = f"helix_rows_{next(self._numbers)}", self._own_server
+        is_there = own is not None and own.take_rows(spark.session_id, key, name)
+        return relation_given(spark, name, None) if is_there else None
 
     def rows_in_server(self) -> Mapping[str, int]:
         """Return bytes of rows that earlier runs have left in memory, by their keys. Starts nothing."""
         with self._lock:
-            is_elsewhere = self._own is None and (self._theirs is not None or self._closed)
+            is_elsewhere = self._own_server is None and (self._theirs is not None or self._closed)
         return {} if is_elsewhere else rows_in_server()
 
     def activate(self) -> None:
         """Make the calling thread build plans for the session, if one runs."""
         with self._lock:
-            if self._own is None and self._theirs is not None and is_alive(self._theirs):
+            if self._own_server is None and self._theirs is not None and is_alive(self._theirs):
                 self._borrow(self._theirs)
                 work_in(self.theirs)
 
@@ -137,7 +134,7 @@ class Sessions:
     def worked(self) -> bool:
         """Whether the session has run something. One of the user's is taken to have."""
         with self._lock:
-            return self._worked or (self._own is None and self._running() is not None)
+            return self._worked or (self._own_server is None and self._running() is not None)
 
     def note_work(self) -> None:
         """Note that what follows is quicker than the first work of a new session."""
@@ -149,14 +146,14 @@ class Sessions:
         with self._lock:
             return (session := self._started()) is not None and is_stopping(session)
 
-    def let_go_of_ended(self) -> bool:
+    def release_ended(self) -> bool:
         """Forget a session that has ended, so that `get` finds or starts another; return whether there was one. One
-        that was given is not replaced: what needs it says that it has ended."""
+        that was given is not replaced: its next use says that it has ended."""
         with self._lock:
             if self._given or not self.ended:
                 return False
             own_session_is(None)
-            if (own := self._own) is not None and not gateway.how_ended():
+            if (own := self._own_server) is not None and not gateway.how_ended():
                 own.stop(keep_classes=False)  # its client was stopped, and the session behind it lives on
             gateway.forget_ended()
             self._starting = self._theirs = None
@@ -170,7 +167,7 @@ class Sessions:
         Returns when Spark's Python side is imported: what the caller imports must not meet it halfway."""
         with self._lock:
             if not self.started:
-                self._begun()
+                self._current_start()
         with suppress(ImportError):
             import_pyspark()
 
@@ -186,7 +183,7 @@ class Sessions:
     def master_and_given(self) -> tuple[str, Mapping[str, str]]:
         """Return the master, and the settings that were given to a session of our own. Starts nothing."""
         with self._lock:
-            spark = None if self._own else self._running()
+            spark = None if self._own_server else self._running()
             if spark is None:
                 return planned_settings(self._settings, self._store)["spark.master"], self._settings
             return master_of(spark), {}
@@ -197,7 +194,7 @@ class Sessions:
             master, given = self.master_and_given()
             if not is_on_this_machine(master):
                 return None
-            if self._own or (spark := self._running()) is None:
+            if self._own_server or (spark := self._running()) is None:
                 return given
             shuffled = str(spark.conf.get("spark.sql.shuffle.partitions"))
             return {**results_settings_of(spark), "spark.master": master, "spark.sql.shuffle.partitions": shuffled}
@@ -223,16 +220,15 @@ class Sessions:
         self.close()
 
     @property
-    def _own(self) -> SparkServer | None:
+    def _own_server(self) -> SparkServer | None:
+        """The server of our own, once it has started."""
         starting = self._starting
-        done = starting is not None and starting.done() and starting.exception() is None
-        return starting.result() if starting is not None and done else None
+        is_there = starting is not None and starting.done() and starting.exception() is None
+        return starting.result() if starting is not None and is_there else None
 
     def _started(self) -> SparkSession | None:
         """Return the session as far as one was looked for."""
-        if self._own:
-            return self._own.spark  # type: ignore[no-any-return]  # as above
-        return self._borrowed or self._theirs
+        return self._own_server.spark if self._own_server else self._borrowed or self._theirs
 
     def _running(self) -> SparkSession | None:
         """Return the session that runs: ours, else the one given, or active, or of the server that is named. pyspark is
@@ -255,9 +251,8 @@ class Sessions:
         self._borrowed, self._is_ready = None, False
         return given_back
 
-    def _begun(self) -> Future[SparkServer]:
-        """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
-        """
+    def _current_start(self) -> Future[SparkServer]:
+        """Return the start that goes on or is done; begin one if there is none, or the last failed. Under the lock."""
         starting = self._starting
         if self._closed:
             raise EndedError(
@@ -282,9 +277,7 @@ class Sessions:
             server = start()
             try:
                 server.open()
-            except SetupError as ended:
-                if not server.is_shared:
-                    raise
+            except ServerEndedError as ended:
                 self._say(f"{ended.what}: another one is started")
                 server = start()
                 server.open()

@@ -7,45 +7,173 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from base64 import b64encode
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
-from helix_spark.engine.server.attached import AttachedServer, check_answer
-from helix_spark.engine.server.fit import Wanted, wanted_now
-from helix_spark.engine.server.forks_apart import initial_environment
+from helix_spark.engine.server.fit import Requirements, requirements_now
+from helix_spark.engine.server.forks_apart import script_of
 from helix_spark.engine.server.kept_servers import (
     AGAIN,
+    FOLDER_VARIABLE,
     PATIENCE,
     SERVER_VARIABLE,
-    await_end,
-    end_keeper,
+    Line,
+    MeetingPoint,
     has_room,
     make_room,
-    stop_server,
     why_none_is_kept,
 )
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE, Line, MeetingPoint
 from helix_spark.engine.spark.connect_server import (
     NO_SETTINGS,
     SERVING,
     ConnectServer,
+    SparkServer,
     as_spark_has_it,
     import_pyspark,
     planned_settings,
 )
-from helix_spark.engine.spark.driver_client import for_workers
-from helix_spark.engine.spark.gateway import JvmStart
-from helix_spark.engine.spark.settings import file_system_of, is_local
-from helix_spark.errors import SetupError
+from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, held_sessions
+from helix_spark.engine.spark.gateway import (
+    Forwarded,
+    JvmStart,
+    environment,
+    forget,
+    is_broken_connection,
+    keep_from_children,
+)
+from helix_spark.engine.spark.settings import is_local
+from helix_spark.errors import ServerEndedError, SetupError
+from helix_spark.forks import Birthplace
+from helix_spark.plans.program_client import connect
+from helix_spark.plans.recorded_call import classic
 
 _TO_START = 300.0
 """Seconds that a server has to start."""
 
-SparkServer = ConnectServer | AttachedServer
-"""A server of Spark Connect on this machine: of this process, or kept by another one."""
+
+class AttachedServer(SparkServer):
+    """A server that another process keeps, for as long as this run needs it."""
+
+    def __init__(self, line: Line, log: Path, answer: Mapping[str, Any], begun: float) -> None:
+        """Use the connection of a run that has attached, by the keeper's answer."""
+        self._line, self._home, self._ending = line, Birthplace(), ""
+        os.register_at_fork(after_in_child=line.close)  # else a child that lives on would be a run that goes on
+        self.address, self._port, self._secret = str(answer["address"]), answer["port"], answer["secret"]
+        self.start_seconds = time.perf_counter() - begun
+        self._is_over = threading.Event()
+        self._output = Forwarded(_new_lines(log, self._is_over), 2)
+
+    def open_session(self, user: str, session_id: str) -> None:
+        """Register a session, apart from those of other runs. Raises ServerEndedError."""
+        if (answer := self._call("open", user, session_id)) is None:
+            raise ServerEndedError("this folder's server has ended", remedy=_RUN_AGAIN)
+        check_answer(answer)
+
+    def _call(self, method: str, *arguments: str) -> dict[str, Any] | None:
+        """Call a method of this run's `RunSessions`; return the answer, None where the keeper is gone."""
+        return self._line.ask({"ask": method, "arguments": arguments})
+
+    def _new_client(self) -> DriverClient:
+        try:
+            return self._client_of(str(uuid.uuid4()))
+        except Exception as error:  # a JVM that ends fails in many ways
+            if not (how := self.how_ended(ConnectionError(str(error)))):
+                raise
+            forget()
+            self.stop()
+            raise ServerEndedError(f"this folder's server {how}", remedy=_RUN_AGAIN) from error
+
+    def _client_of(self, name: str) -> DriverClient:
+        """Return a client of a session of this name, which this process has as a classic one, too."""
+        from pyspark import SparkConf, SparkContext
+        from pyspark.java_gateway import launch_gateway
+        from pyspark.sql import SparkSession
+
+        self.open_session(USER, name)
+        with classic():
+            with environment(PYSPARK_GATEWAY_PORT=str(self._port), PYSPARK_GATEWAY_SECRET=self._secret):
+                gateway: Any = launch_gateway()  # type: ignore[no-untyped-call]  # pyspark's
+            gateway.proc = self  # which says how it ended, as a JVM's process does
+            keep_from_children()
+            jvm = gateway.jvm
+            key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
+            session = held_sessions(jvm).get(key).session()
+            context = jvm.org.apache.spark.api.java.JavaSparkContext(session.sparkContext())
+            conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
+            self._context: Any = SparkContext(gateway=gateway, jsc=context, conf=conf)
+            vars(self._context)["stop"] = self._leave_context
+            driver = SparkSession(self._context, session)
+        return DriverClient(driver, connect(self.address), name)
+
+    def _leave_context(self) -> None:
+        """Forget the context, which other runs use as well, where pyspark would stop it."""
+        if (updates := vars(self._context).get("_accumulatorServer")) is not None:
+            updates.shutdown()
+        if (gateway := type(self._context)._gateway) is not None:
+            gateway.close()
+        self._context._accumulatorServer = self._context._jsc = None
+        forget()
+
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        return self._is_done("leave_rows", session_id, key, b64encode(relation).decode())
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        return self._is_done("take_rows", session_id, key, name)
+
+    def _is_done(self, method: str, *arguments: str) -> bool:
+        answer = self._call(method, *arguments)  # a failure there, as where the JVM ends, shows at the next request
+        return answer is not None and bool(answer.get("done"))
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        if not self._ending and self._home.is_here:
+            is_broken = is_broken_connection(error)
+            try:
+                answer = self._line.ask({"ask": "state", "broken": is_broken}, PATIENCE)
+            except (TimeoutError, OSError):
+                answer = {"ended": "does not answer any more" if is_broken else ""}
+            self._ending = "was ended" if answer is None else answer["ended"]
+        return self._ending
+
+    def stop(self, *, keep_classes: bool = True) -> None:
+        """Release it. What this run has there ends, the server goes on."""
+        if not self._home.is_here:
+            return
+        if self._client is not None:
+            self._close_client()
+            with classic():
+                self._context.stop()
+        self._line.close()
+        self._is_over.set()
+        self._output.join()
+
+
+_RUN_AGAIN = "run it again: another one is started"
+
+
+def check_answer(answer: Mapping[str, Any]) -> None:
+    """Raise a keeper's error as SetupError."""
+    if failure := answer.get("error"):
+        raise SetupError(failure["what"], exists=failure["exists"], remedy=failure["remedy"])
+
+
+def _new_lines(log: Path, is_over: threading.Event) -> Generator[bytes, None, None]:
+    """Yield the lines that are written to a log from the first look on, until it is over."""
+    with os.fdopen(os.open(log, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
+        file.seek(0, os.SEEK_END)
+        rest, is_last = b"", False
+        while not is_last:
+            is_last = is_over.wait(AGAIN * 10)
+            while text := file.read(1 << 16):
+                *lines, rest = (rest + text).split(b"\n")
+                yield from (line + b"\n" for line in lines)
 
 
 def start_server(
@@ -60,19 +188,17 @@ def start_server(
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
             with suppress(ImportError):
                 import_pyspark()
-            if (found := attach(settings, file_system_of(store), say)) is not None:
+            if (found := attach(settings, say)) is not None:
                 return found
     return ConnectServer(author, store, defaults, jvm_start)
 
 
-def attach(
-    settings: Mapping[str, str], file_system: str, say: Callable[[str], None]
-) -> AttachedServer | None:
+def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedServer | None:
     """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
-    itself: another run uses one that does not fit. Arguments as of `Wanted`; raises as `start_server` does."""
-    begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), file_system)
+    itself: another run uses one that does not fit. Raises as `start_server` does."""
+    begun, wanted = time.perf_counter(), requirements_now(settings, Path.cwd())
     try:
-        point = MeetingPoint.of(wanted.folder)
+        point = MeetingPoint.for_folder(wanted.folder)
     except SetupError as error:
         say(f"{error.what}: Spark is started for this run alone")
         return None
@@ -82,25 +208,22 @@ def attach(
             say("as many servers as may stay are in use: Spark is started for this run alone")
             return None
         try:
-            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": paths}, _TO_START)
+            answer = line.ask({"ask": "attach", "wanted": asdict(wanted), "paths": paths}, _TO_START)
         except (TimeoutError, OSError):
-            found = None
-        check_answer(found)
-        if found is not None and "address" in found:
-            return AttachedServer(line, point.log, found["address"], begun)
+            answer = None
+        if answer is None:
+            answer = {"refused": "does not answer"}
+            point.kill()
+        check_answer(answer)
+        if "address" in answer:
+            return AttachedServer(line, point.log, answer, begun)
         line.close()
-        if found is not None and found.get("busy"):
-            say(f"this folder's server does not fit ({found['unfit']}), and another run uses it: Spark is started for "
-                "this run alone")
+        if answer.get("busy"):
+            say(f"this folder's server {answer['refused']}, and another run uses it: Spark is started for this run "
+                "alone")
             return None
-        if found is not None and "unfit" in found:
-            say(f"this folder's server does not fit ({found['unfit']}): another one is started")
-        elif found is not None:
-            say(f"this folder's server {found['ended']}: another one is started")
-        else:
-            say("this folder's server does not answer: another one is started")
-            end_keeper(point)
-        await_end(point)
+        say(f"this folder's server {answer['refused']}: another one is started")
+        point.await_end()
     say("no server could be kept: Spark is started for this run alone")
     return None
 
@@ -110,9 +233,9 @@ def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
     there is none, and no other has to end for it, one is left that starts Spark when a command needs it. For a process
     that servers are kept for."""
     with suppress(SetupError, OSError):
-        point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
+        point, folder = MeetingPoint.for_folder(str(Path.cwd())), Path.cwd()
         if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):
-            _start_keeper(point, wanted_now({}, folder), with_spark=False)
+            _start_keeper(point, requirements_now({}, folder), with_spark=False)
             say(_stays("a process", folder))
 
 
@@ -127,7 +250,7 @@ class HeldServer:
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None
     ) -> None:
-        """Hold it. `settings` are Spark's, of the author's, for one that is started; runs work in `folder`, or here."""
+        """Hold it. `settings` are the author's, for a server that is started; runs work in `folder`, or here."""
         self._settings, self._folder = settings, folder or Path.cwd()
         self._line: Line | None = None
         self._own_folder, self._say = "", say
@@ -138,21 +261,22 @@ class HeldServer:
         self.hold()
 
     def hold(self) -> None:
-        """Hold the one that there is now; it is started if there is none. Raises SetupError if that fails."""
-        if self._line is None or not self._line.is_open():
-            settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-            wanted = wanted_now(settings, self._folder)
-            self._line = _reach(MeetingPoint.of(wanted.folder), wanted, self._say)
+        """Hold the server that there is now; start it if there is none. Raises SetupError if that fails."""
+        if self._line is not None:
+            self._line.close()
+        settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
+        wanted = requirements_now(settings, self._folder)
+        self._line = _reach(MeetingPoint.for_folder(wanted.folder), wanted, self._say)
 
     def close(self) -> None:
         if self._line is not None:
             self._line.close()
         if self._own_folder:
-            stop_server(MeetingPoint.of(str(self._folder)))
+            MeetingPoint.for_folder(str(self._folder)).stop()
             rmtree(self._own_folder, ignore_errors=True)
 
 
-def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line | None:
+def _reach(point: MeetingPoint, wanted: Requirements, say: Callable[[str], None]) -> Line | None:
     """Return a connection to the keeper of a meeting point, started if there is none; None without room for one."""
     process, since = None, time.perf_counter()
     while time.perf_counter() - since < _TO_START:
@@ -163,7 +287,7 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
             line.close()
             if point.keeper():
                 say("this folder's server does not answer: another one is started")
-                end_keeper(point)
+                point.kill()
         elif process is None and not point.keeper():
             if not make_room(point, say):
                 return None
@@ -177,25 +301,29 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
     raise SetupError("the process that keeps a server does not answer", remedy=f"set {SERVER_VARIABLE}=off")
 
 
-def _start_keeper(point: MeetingPoint, wanted: Wanted, *, with_spark: bool = True) -> subprocess.Popen[bytes]:
-    # Not by `-m`, which has Python look for its own modules in the folder that the run works in.
-    script = "import sys; sys.path.pop(0); from helix_spark.engine.server.keeper import main; main()"
-    package = str(Path(__file__).resolve().parents[3])
-    environment = {**os.environ, **for_workers()}
-    path = [package, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, path)))
+def _start_keeper(point: MeetingPoint, wanted: Requirements, *, with_spark: bool = True) -> subprocess.Popen[bytes]:
+    # Folders of Python's path come with a session.
+    environment = {**os.environ, **for_workers(), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     log = os.open(point.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            cwd=wanted.folder, env=environment,
+            [sys.executable, "-c", script_of("helix_spark.engine.server.keeper")], stdin=subprocess.PIPE, stdout=log,
+            stderr=log, start_new_session=True, cwd=wanted.folder, env=environment,
         )
     finally:
         os.close(log)
     assert process.stdin is not None
     with suppress(BrokenPipeError):
-        given = {"stem": str(point.stem), "wanted": wanted.to_json(), "environ": initial_environment(),
+        given = {"stem": str(point.stem), "wanted": asdict(wanted), "environ": _initial_environment(),
                  "spark": with_spark}
         process.stdin.write(json.dumps(given).encode() + b"\n")
         process.stdin.close()
     return process
+
+
+def _initial_environment() -> dict[str, str]:
+    """Return this process's first environment, where the system tells: the author's code may have changed it since."""
+    with suppress(OSError):
+        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
+        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    return dict(os.environ)

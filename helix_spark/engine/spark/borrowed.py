@@ -12,8 +12,8 @@ from weakref import WeakSet
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.sent_requests import rpc_error, server_message
-from helix_spark.engine.spark.driver_client import DriverClient, driver_client
-from helix_spark.engine.spark.gateway import exit_status
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client, has_class
+from helix_spark.engine.spark.gateway import how_ended
 from helix_spark.engine.spark.jars import installed_pair, store_artifact
 from helix_spark.engine.spark.settings import (
     CHANGES_NO_ANSWER,
@@ -108,7 +108,7 @@ def is_alive(spark: SparkSession) -> bool:
         if (client := driver_client(spark)) is None:
             return True
         session = client.classic
-    return session._sc._jsc is not None and exit_status() is None
+    return session._sc._jsc is not None and not how_ended()
 
 
 _LOST: WeakSet[Any] = WeakSet()
@@ -143,7 +143,7 @@ def check_usable(spark: SparkSession, file_system: str = "") -> None:
     client = driver_client(spark)
 
     def lacks(name: str) -> bool:
-        return client is not None and not client.has_class(name)
+        return client is not None and not has_class(client.classic._jvm, name)
 
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
     if missing or lacks(DELTA["spark.sql.extensions"]):  # Spark only warns about an extension that is not there

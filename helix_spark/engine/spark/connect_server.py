@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -14,10 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from helix_spark.engine.spark import gateway
-from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
+from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, has_class, serve
 from helix_spark.engine.spark.jars import delta_jars, get_jars, spark_home, store_artifact, store_jars
 from helix_spark.engine.spark.java import begin_draft, find_java, keep_draft, ready_archive
 from helix_spark.engine.spark.settings import (
@@ -105,19 +106,69 @@ def import_pyspark() -> None:
         keep_errors_out_of_logs()
 
 
-class ConnectServer:
-    """A server of Spark Connect in the JVM of a classic session of our own, `driver`, from its start until `stop`. Its
-    `address` has the token that it wants to be shown; `spark` is a session that it answers, once `open` was called.
-    `start_seconds` go from the decision to start it until it could be used."""
+class SparkServer(ABC):
+    """A server of Spark Connect on this machine, of this process or kept by another one.
 
+    Attributes:
+        address: where its service is asked, with the token that it requires.
+        spark: a session that it answers, once `open` was called.
+        start_seconds: from the decision to start it until it could be used.
+    """
+
+    address: str
     spark: Any = None
-    is_shared: Literal[False] = False
+    start_seconds: float
     _client: DriverClient | None = None
+
+    def open(self) -> None:
+        """Open a session. Then all of `pyspark.sql` in this process is a client's. Raises ServerEndedError where the
+        server is another process's and has ended."""
+        begun = time.perf_counter()
+        self._client = self._new_client()
+        self.spark = self._client.spark
+        own_session_is(self.spark)
+        self.start_seconds += time.perf_counter() - begun
+
+    @abstractmethod
+    def _new_client(self) -> DriverClient:
+        """Return a client of a session of the server's; where that fails, stop the server."""
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            own_session_is(None)
+            if not self.how_ended():
+                self._client.close()
+            self._client = None
+
+    def open_session(self, user: str, session_id: str) -> None:
+        """Register a session under a client's ids. No-op here: a service opens one at the first request."""
+        return
+
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave the rows of a table of a session in memory to later runs; return whether they are left."""
+        return False
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
+        return False
+
+    @abstractmethod
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how it ended without being told to, in words; empty while it runs. `error` is of a failed request."""
+
+    @abstractmethod
+    def stop(self, *, keep_classes: bool = True) -> None:
+        """End what this process has of it. No-op in a forked child. Where `keep_classes`, the classes that its own JVM
+        loaded become an archive, which helps the next start."""
+
+
+class ConnectServer(SparkServer):
+    """A server in the JVM of a classic session of our own, `driver`, from its start until `stop`."""
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
         defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
-        collector: str = gateway.COLLECTOR,
+        collector: Sequence[str] = gateway.COLLECTOR,
     ) -> None:
         """Start it. Where that fails or is interrupted, nothing is left of its JVM. `store` has Hadoop's settings for a
         catalog in an object store; `defaults` hold where neither the author nor what is around says another, before
@@ -138,9 +189,7 @@ class ConnectServer:
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
-                    self.driver = self._start(
-                        {"spark.sql.warehouse.dir": warehouse, **settings}, file_system_of(store)
-                    )
+                    self.driver = self._start({"spark.sql.warehouse.dir": warehouse, **settings})
                     self.address, _ = serve(self.driver)
             except BaseException:
                 self._jvm_start.give_up()
@@ -148,30 +197,20 @@ class ConnectServer:
                 raise
         self.start_seconds = time.perf_counter() - begun
 
-    def open(self) -> None:
-        """Open a session, or leave nothing of its JVM. Then all of `pyspark.sql` in this process is a client's."""
-        begun = time.perf_counter()
+    def _new_client(self) -> DriverClient:
         try:
-            self._client = DriverClient(self.driver)
+            return DriverClient(self.driver)
         except BaseException:
             self._jvm_start.give_up()
             self.stop(keep_classes=False)
             raise
-        self.spark = self._client.spark
-        own_session_is(self.spark)
-        self.start_seconds += time.perf_counter() - begun
 
     def how_ended(self, error: BaseException | None = None) -> str:
         return gateway.how_ended(error)
 
     def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it. No-op in a forked child.
-        Where `keep_classes`, the classes that it loaded become an archive, which helps the next start."""
-        if self._client is not None:
-            own_session_is(None)
-            if not self.how_ended():
-                self._client.close()
-            self._client = None
+        """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it."""
+        self._close_client()
         if not self._home.is_here:
             return
         with classic():
@@ -186,11 +225,11 @@ class ConnectServer:
         self._jvm_start.give_up()
         self._discard()
 
-    def _start(self, settings: Mapping[str, str], file_system: str) -> Any:
+    def _start(self, settings: Mapping[str, str]) -> Any:
         from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 
-        jars = delta_jars()
+        jars, file_system = delta_jars(), file_system_of(settings)
         further: tuple[Path, ...] = ()
         if file_system and not brings(store_artifact(file_system).split(":")[1], settings, spark_home()):
             further = get_jars(store_jars(file_system))
@@ -212,12 +251,9 @@ class ConnectServer:
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
     def _stop_driver(self) -> None:
-        try:
-            if self.driver is not None and gateway.exit_status() is None:
+        if self.driver is not None and not self.how_ended():
+            with suppress(Exception):  # its JVM may end meanwhile
                 self.driver.stop()
-        except Exception as error:
-            if gateway.how_ended(error) is None:
-                raise
         gateway.forget_ended()
         self._discard()
 
@@ -251,17 +287,13 @@ def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str
     `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
     Executors in processes of their own get them by `spark.jars`; in ours they would only be copied, and loaded twice.
     """
-    from py4j.protocol import Py4JJavaError
-
     jvm = _given_jvm()
+    if has_class(jvm, found_by):
+        return settings
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    try:
-        loader.loadClass(found_by)
-    except Py4JJavaError:
-        for jar in jars:
-            loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
-        return settings if is_local(settings["spark.master"]) else _with_jars(settings, jars)
-    return settings
+    for jar in jars:
+        loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
+    return settings if is_local(settings["spark.master"]) else _with_jars(settings, jars)
 
 
 def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> Mapping[str, str]:

@@ -74,6 +74,17 @@ def _give_environment(spark: Any) -> None:
         variables.put(name, value)
 
 
+def has_class(jvm: Any, name: str) -> bool:
+    """Return whether a JVM finds a class where this thread's gateway looks."""
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+    except Py4JJavaError:
+        return False
+    return True
+
+
 def end_service(spark: Any) -> None:
     """Stop the service of a JVM. Its threads would keep a JVM that spark-submit started from ending."""
     nothing = spark._jvm.scala.Option.empty()
@@ -216,15 +227,6 @@ class DriverClient:
             return bool(self.classic.sparkContext._jsc.sc().isStopped())
         except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
             return True
-
-    def has_class(self, name: str) -> bool:
-        from py4j.protocol import Py4JJavaError
-
-        try:
-            self.classic._jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
-        except Py4JJavaError:
-            return False
-        return True
 
     def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
         """Set Hadoop's settings of the whole context that have no value, or a default; return what takes them back."""

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import parse_submit_arguments, properties_text
@@ -36,12 +36,16 @@ _ENDED_TWICE = re.compile(
 """Begins a stack trace by which a thread of Spark Connect's service (`ExecuteThreadRunner` of 4.2.0) says that an
 operation was closed while the thread was about to do it: its answer has been given by then."""
 
-COLLECTOR = "-XX:+UseParallelGC"
+COLLECTOR = ("-XX:+UseParallelGC",)
 """36 instead of 41: a batch job gains nothing from G1's short pauses, and pays for its barriers and threads."""
 
-STAYING_COLLECTOR = "-XX:+UseG1GC"
-"""Of a JVM that stays: when asked to, it gives memory back. After the census job and four edits it held 1,743 MB, then
-611; with the parallel one 2,856 and 2,849. The processor time was the same within a hundredth."""
+STAYING_COLLECTOR = (
+    "-XX:+UseG1GC", "-XX:G1PeriodicGCInterval=60000", "-XX:-G1PeriodicGCInvokesConcurrent",
+    "-XX:MinHeapFreeRatio=0", "-XX:MaxHeapFreeRatio=10",
+    "-XX:+IgnoreUnrecognizedVMOptions", "-XX:TrimNativeHeapInterval=60000",  # Java 17.0.9 and later on Linux
+)
+"""Options of a JVM that stays: a minute after the last collection it collects again, and gives the system back what it
+does not use: it held 809 MB after three runs of the script of `benchmarks/server_leaks.py`, a minute later 465."""
 
 OPTIMISE_LATER = (
     "-XX:Tier4InvocationThreshold=80000", "-XX:Tier4MinInvocationThreshold=9600",
@@ -80,7 +84,7 @@ def driver_flags(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
 
 def launch_settings(
     jars: Sequence[Path], settings: Mapping[str, str], archive: Path | None, draft: Path | None = None,
-    collector: str = COLLECTOR,
+    collector: Sequence[str] = COLLECTOR,
 ) -> dict[str, str]:
     """Return `settings` with those of the JVM added; the author's own class path and options come after ours. Of two
     class-data archives one is used, and a draft is written when the JVM ends.
@@ -99,7 +103,7 @@ def launch_settings(
     # A JVM that is told of two collectors does not start.
     variables = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
     if not any(_COLLECTORS.search(text) for text in (author, *(os.environ.get(name, "") for name in variables))):
-        flags.insert(0, collector)
+        flags[:0] = collector
     quoted = (f'"{flag}"' if " " in flag else flag for flag in flags)  # Spark splits them as a shell does
     paths = [str(jar) for jar in jars]
     paths += [path for path in settings.get("spark.driver.extraClassPath", "").split(os.pathsep) if path]
@@ -164,13 +168,17 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
     """
     from pyspark import java_gateway
 
-    printed, said = _Forwarded(1), _Forwarded(2)
+    # The JVM outlives this process by the time that it takes to write its classes. Outputs of this process that it held
+    # would keep their readers waiting.
+    (printed, stdout), (said, stderr) = os.pipe(), os.pipe()
+    Forwarded(os.fdopen(printed, "rb"), 1)
+    errors = Forwarded(os.fdopen(said, "rb"), 2)
     try:
         with tempfile.NamedTemporaryFile("w", prefix="helix-", suffix=".properties", encoding="ascii") as file:
             file.write(properties_text(settings))
             file.flush()
             _, others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
-            outputs = {"stdout": printed.writable, "stderr": said.writable}
+            outputs = {"stdout": stdout, "stderr": stderr}
 
             def popen(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
                 # Not by the variable that holds pyspark's words: other threads read the author's settings there.
@@ -189,32 +197,27 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
             raise EndedError("the start of Spark was given up") from error
         raise SetupError(
             "the JVM of Spark's driver did not start",
-            exists=said.tail() or None,
+            exists=errors.tail() or None,
             remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
-        for output in (printed, said):
-            os.close(output.writable)
-
-
-def exit_status(patience: float = 0.0) -> int | None:
-    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none. An
-    end that shows already in a broken connection is waited for, for `patience` seconds."""
-    context = sys.modules.get("pyspark.core.context")
-    process = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
-    if process is None:
-        return None
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
-    return cast("int | None", process.returncode)
+        for output in (stdout, stderr):
+            os.close(output)
 
 
 def how_ended(error: BaseException | None = None) -> str:
-    """Return how the JVM ended, in words; empty while it runs, or if there is none. After an `error` that is a broken
-    connection its end is known a moment later."""
-    status = exit_status(_PATIENCE if is_broken_connection(error) else 0.0)
-    if status is None:
+    """Return how the JVM of Spark's driver ended, in words; empty while it runs, or if this process knows no process of
+    it. After an `error` that is a broken connection its end is known a moment later."""
+    context = sys.modules.get("pyspark.core.context")
+    process: Any = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
+    if process is None:
+        return ""
+    if not isinstance(process, subprocess.Popen):  # another process keeps it
+        return cast("str", process.how_ended(error))
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE if is_broken_connection(error) else 0.0)
+    if (status := process.returncode) is None:
         return ""
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
@@ -268,7 +271,7 @@ def first_line(error: BaseException) -> str:
 
 def forget_ended() -> None:
     """Make pyspark forget a JVM that has ended, so that another one can be started. No-op while it runs."""
-    if exit_status() is None:
+    if not how_ended():
         return
     from pyspark import SparkContext
 
@@ -305,8 +308,8 @@ def _leave_to_parent() -> None:
         if (socket := connection.socket) is not None:
             connection.socket = None
             os.close(socket.detach())  # not shut down: that would end the parent's connection as well
-    if (process := getattr(ours, "proc", None)) is not None and process.stdin is not None:
-        process.stdin.close()  # the JVM ends when nobody holds this any more
+    if (stdin := getattr(getattr(ours, "proc", None), "stdin", None)) is not None:
+        stdin.close()  # the JVM ends when no process holds this any more
     forget()
 
 
@@ -345,22 +348,17 @@ def worth_reading(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield line
 
 
-class _Forwarded(threading.Thread):
-    """Passes on what the JVM writes to an output of its own that is `worth_reading`; keeps the last lines.
+class Forwarded(threading.Thread):
+    """Passes on what a JVM writes that is `worth_reading` to an output of this process; keeps the last lines."""
 
-    The JVM outlives this process by the time that it takes to write its classes. Outputs of this process that it held
-    would keep whoever reads them waiting.
-    """
-
-    def __init__(self, to: int) -> None:
+    def __init__(self, lines: BinaryIO | Generator[bytes, None, None], to: int) -> None:
         super().__init__(name=f"helix-jvm-output-{to}", daemon=True)
-        self._to, self._last = to, list[bytes]()
-        self._readable, self.writable = os.pipe()
+        self._lines, self._to, self._last = lines, to, list[bytes]()
         self.start()
 
     def run(self) -> None:
-        with os.fdopen(self._readable, "rb") as lines:
-            for line in worth_reading(iter(lines.readline, b"")):
+        with closing(self._lines):
+            for line in worth_reading(self._lines):
                 self._last = [*self._last[-9:], line]
                 os.write(self._to, line)
 

@@ -49,13 +49,16 @@ class KeptRows:
         return {str(key): int(self._rows.get(key).stats().sizeInBytes()) for key in list(self._rows)}
 
     def trim(self, share: float) -> None:
-        """Release what was not used for the longest time, as long as all take more than a share of the heap."""
+        """Release what was not used for the longest time, as long as all take more than a share of the heap. With none
+        left, the JVM gives their memory back at once."""
         sizes, most = self.sizes(), share * self._jvm.java.lang.Runtime.getRuntime().maxMemory()
         left = sum(sizes.values())
         for key, size in sizes.items():
             if left > most:
                 self._rows.remove(key).cacheBuilder().clearCache(False)
                 left -= size
+        if not share:
+            self._jvm.java.lang.System.gc()
 
     def release_others(self, shared_state: Any) -> None:
         """Release all rows in memory of sessions that share a state, but those that are kept."""

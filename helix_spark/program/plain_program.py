@@ -24,7 +24,7 @@ from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.engine.server.program_server import ProgramServer
+from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server
 from helix_spark.engine.spark.connect_server import as_spark_has_it, planned_settings
 from helix_spark.engine.spark.jars import spark_home

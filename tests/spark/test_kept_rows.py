@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from helix_spark.engine.results.node_results import KeepRows, MemoryTier, TableResult
+from helix_spark.engine.server.run_sessions import KeptRows
 from helix_spark.engine.spark.driver_client import USER, held_sessions
-from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.plans.connect_session import relation_given
 
 pytestmark = pytest.mark.spark

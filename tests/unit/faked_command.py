@@ -22,7 +22,7 @@ from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.cli.programs import ScriptFile
 from helix_spark.engine.server import starting
-from helix_spark.engine.server.program_server import ProgramServer
+from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.program import program_record
 
 

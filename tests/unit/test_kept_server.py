@@ -72,8 +72,8 @@ class FakeSessions:
     port, secret = 0, ""
     open_now: ClassVar[list[FakeSessions]] = []
 
-    def __init__(self, driver: object, settings: dict[str, str], unset: list[str], paths: list[str]) -> None:
-        self.settings, self.unset, self.paths = settings, unset, paths
+    def __init__(self, driver: object, settings: dict[str, str | None], paths: list[str]) -> None:
+        self.settings, self.paths = settings, paths
         self.names: list[tuple[str, str]] = []
         self.open_now.append(self)
 
@@ -193,8 +193,7 @@ def test_two_runs_share_a_server_and_the_end_of_one_ends_nothing_of_the_other(ke
 def test_settings_of_a_session_are_the_run_s_own(keep: Kept) -> None:
     keep(spark_sql_a="1", spark_sql_b="1")
     server = run(wanted(spark_sql_a="2"))
-    own = FakeSessions.open_now[0]
-    assert (own.settings, own.unset) == ({"spark.sql.a": "2"}, ["spark.sql.b"])
+    assert FakeSessions.open_now[0].settings == {"spark.sql.a": "2", "spark.sql.b": None}
     server.stop()
 
 

@@ -18,7 +18,7 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
 
 from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.server.program_server import ProgramServer
+from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import settings_of_server
 from helix_spark.errors import SetupError
 from helix_spark.plans import recorded_call

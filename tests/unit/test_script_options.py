@@ -152,7 +152,7 @@ import json
 from program_fakes import FakeServer
 from helix_spark.cli.sent_audit import parts_of
 from helix_spark.run.auditor import Job
-from helix_spark.engine.server.program_server import ProgramServer
+from helix_spark.engine.server.starting import ProgramServer
 
 server = FakeServer()
 ProgramServer.stub = lambda _: server

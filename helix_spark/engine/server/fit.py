@@ -114,16 +114,14 @@ def why_unfit(
     return f"{differing[0]} is another" if differing else ""
 
 
-def session_settings(has: Requirements, wanted: Requirements) -> tuple[dict[str, str], list[str]]:
-    """Return the settings that a session of a fitting server is given, and those that it must not have.
+def session_settings(has: Requirements, wanted: Requirements) -> dict[str, str | None]:
+    """Return the settings that a session of a fitting server is given; None for one that it must not have.
 
     >>> has = Requirements("/a", {}, {"spark.sql.a": "1", "spark.sql.b": "1"})
     >>> session_settings(has, Requirements("/a", {}, {"spark.sql.a": "2"}))
-    ({'spark.sql.a': '2'}, ['spark.sql.b'])
+    {'spark.sql.a': '2', 'spark.sql.b': None}
     """
-    differing = _different_settings(has, wanted)
-    changed = {name: wanted.settings[name] for name in differing if name in wanted.settings}
-    return changed, [name for name in differing if name not in wanted.settings]
+    return {name: wanted.settings.get(name) for name in _different_settings(has, wanted)}
 
 
 def _different_settings(has: Requirements, wanted: Requirements) -> list[str]:

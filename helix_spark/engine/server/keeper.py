@@ -19,10 +19,9 @@ from typing import Any
 from helix_spark.engine.server.fit import Requirements, session_settings, why_unfit
 from helix_spark.engine.server.forks_apart import ForksApart
 from helix_spark.engine.server.kept_servers import Line, MeetingPoint, family, resident_bytes
-from helix_spark.engine.server.run_sessions import RunSessions, context_state
+from helix_spark.engine.server.run_sessions import KeptRows, RunSessions, context_state
 from helix_spark.engine.spark.connect_server import ConnectServer
 from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
-from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.errors import HelixError, SetupError
 
 IDLE_SECONDS = 15 * 60.0
@@ -254,7 +253,7 @@ class Keeper:
                 if not is_busy:
                     self.over.set()
                 return _refusal(why, is_busy=is_busy)
-            lease.sessions = sessions = RunSessions(server.driver, *session_settings(self.has, wanted), paths)
+            lease.sessions = sessions = RunSessions(server.driver, session_settings(self.has, wanted), paths)
         return {"address": server.address, "port": sessions.port, "secret": sessions.secret}
 
     def _status(self) -> dict[str, Any]:

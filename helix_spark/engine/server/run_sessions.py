@@ -1,4 +1,5 @@
-"""What a run has in a server's JVM: sessions apart from other runs', as in a JVM of its own, until it ends."""
+"""What a run has in a server's JVM: sessions apart from other runs', as in a JVM of its own, until it ends; and rows in
+memory that it leaves to later runs."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helix_spark.engine.spark.driver_client import (
+    ServicePlanner,
+    accessible_field,
     held_sessions,
     never_expiring_holder,
     private_field,
     session_manager,
+    unordered,
 )
-from helix_spark.engine.spark.kept_rows import KeptRows
 
 
 class RunSessions:
-    """The sessions of one run in the JVM of a classic session, `driver`: with these settings of SQL and without those
-    `unset`; their Python workers import from `paths`."""
+    """The sessions of one run in the JVM of a classic session, `driver`, with these settings of SQL, without those that
+    are None; their Python workers import from `paths`. py4j reaches what they have at a `port`, with a `secret`."""
 
-    def __init__(self, driver: Any, settings: Mapping[str, str], unset: Sequence[str], paths: Sequence[str]) -> None:
-        self._driver, self._jvm, self._paths = driver, driver._jvm, paths
-        self._settings, self._unset = settings, unset
+    def __init__(self, driver: Any, settings: Mapping[str, str | None], paths: Sequence[str]) -> None:
+        self._driver, self._jvm, self._settings, self._paths = driver, driver._jvm, settings, paths
         self._holders: dict[str, Any] = {}
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
@@ -41,9 +43,10 @@ class RunSessions:
         """Register a session of the run with the service, under a client's ids."""
         session = self._first if not self._holders else self._first.newSession()
         for name, value in self._settings.items():
-            session.conf().set(name, value)
-        for name in self._unset:
-            session.conf().unset(name)
+            if value is None:
+                session.conf().unset(name)
+            else:
+                session.conf().set(name, value)
         included = private_field(session.artifactManager(), "pythonIncludeList")
         for path in reversed(self._paths):  # a worker puts each in front of those before it
             included.add(path)
@@ -112,3 +115,70 @@ def _end_monitor(jvm: Any, factory: Any) -> None:
         if kind.isInstance(thread) and private_field(thread, "$outer").equals(factory):
             thread.setUncaughtExceptionHandler(silent)
             thread.interrupt()
+
+
+_PROPERTY = "helix.rows"
+"""Of the JVM: a map from keys to Spark's relations of rows in memory, the one that was used last at its end."""
+
+
+class KeptRows:
+    """Rows that a JVM keeps in memory between runs, by the catalog's id and the result's signature, for any session."""
+
+    def __init__(self, jvm: Any) -> None:
+        self._jvm = jvm
+        properties = jvm.java.lang.System.getProperties()
+        made = jvm.java.util.Collections.synchronizedMap(jvm.java.util.LinkedHashMap())
+        properties.putIfAbsent(_PROPERTY, made)
+        self._rows = properties.get(_PROPERTY)
+
+    def leave(self, holder: Any, key: str, relation: bytes) -> bool:
+        """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
+        persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
+        rows = persisted.queryExecution().withCachedData()
+        if str(rows.getClass().getSimpleName()) != "InMemoryRelation":
+            return False
+        is_there = bool(rows.cacheBuilder().isCachedColumnBuffersLoaded())
+        if is_there:
+            self._use(key, unordered(self._jvm, rows))
+        return is_there
+
+    def take(self, holder: Any, key: str, name: str) -> bool:
+        """Register rows with a session, under the name of a relation that is cached; return whether they are kept."""
+        if (rows := self._rows.get(key)) is None:
+            return False
+        self._use(key, rows)
+        manager = holder.session().sharedState().cacheManager()
+        cached, entry = accessible_field(manager, "cachedData"), self._jvm.org.apache.spark.sql.execution.CachedData
+        cached.set(manager, getattr(cached.get(manager), "$plus$colon")(entry(rows, rows)))
+        holder.cacheDataFrameById(name, self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(holder.session(), rows))
+        return True
+
+    def _use(self, key: str, rows: Any) -> None:
+        self._rows.remove(key)
+        self._rows.put(key, rows)
+
+    def sizes(self) -> dict[str, int]:
+        """Return bytes in memory by key, the longest unused first."""
+        return {str(key): int(self._rows.get(key).stats().sizeInBytes()) for key in list(self._rows)}
+
+    def trim(self, share: float) -> None:
+        """Release what was not used for the longest time, as long as all take more than a share of the heap. With none
+        left, the JVM gives their memory back at once."""
+        sizes, most = self.sizes(), share * self._jvm.java.lang.Runtime.getRuntime().maxMemory()
+        left = sum(sizes.values())
+        for key, size in sizes.items():
+            if left > most:
+                self._rows.remove(key).cacheBuilder().clearCache(False)
+                left -= size
+        if not share:
+            self._jvm.java.lang.System.gc()
+
+    def release_others(self, shared_state: Any) -> None:
+        """Release all rows in memory of sessions that share a state, but those that are kept."""
+        identity = self._jvm.java.lang.System.identityHashCode
+        kept = {identity(self._rows.get(key).cacheBuilder()) for key in list(self._rows)}
+        convert = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava
+        for entry in convert(private_field(shared_state.cacheManager(), "cachedData")):
+            builder = entry.cachedRepresentation().cacheBuilder()
+            if identity(builder) not in kept:
+                builder.clearCache(False)

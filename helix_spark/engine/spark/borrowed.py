@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -35,21 +35,26 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-@contextmanager
-def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
+def holding(spark: SparkSession, wanted: Mapping[str, str]) -> AbstractContextManager[None]:
     """Set settings of a session, and put them back as they were. A session stopped meanwhile has none."""
-    before = {name: spark.conf.get(name, None) for name in wanted}
+    return _setting(spark.conf, wanted, lambda: is_alive(spark))
+
+
+@contextmanager
+def _setting(conf: Any, wanted: Mapping[str, str], is_there: Callable[[], bool]) -> Iterator[None]:
+    """Do the same for Spark's settings, or Hadoop's."""
+    before = {name: conf.get(name, None) for name in wanted}
     changed = [name for name, value in wanted.items() if before[name] != value]
     for name in changed:
-        spark.conf.set(name, wanted[name])
+        conf.set(name, wanted[name])
     try:
         yield
     finally:
-        for name in changed if is_alive(spark) else ():
+        for name in changed if is_there() else ():
             if (value := before[name]) is None:
-                spark.conf.unset(name)
+                conf.unset(name)
             else:
-                spark.conf.set(name, value)
+                conf.set(name, value)
 
 
 def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
@@ -68,10 +73,16 @@ def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
 def make_ready(
     spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack
 ) -> None:
-    """Set up a borrowed session: `wanted` settings, and the catalog's store. Raises SetupError if it will not do."""
+    """Set up a borrowed session: `wanted` settings, and the catalog's store for all of its context, where that has no
+    settings but defaults. Raises SetupError if the session will not do."""
     check_usable(spark, file_system_of(store))
     if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
-        given_back.callback(client.set_for_store(store))
+        hadoop: Any = client.classic.sparkContext._jsc.hadoopConfiguration()
+        free = {
+            name: value for name, value in store.items()
+            if all(source.endswith("-default.xml") for source in hadoop.getPropertySources(name) or ())
+        }
+        given_back.enter_context(_setting(hadoop, free, lambda: not client.is_stopping()))
     given_back.enter_context(holding(spark, wanted))
 
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import sys
 import weakref
-from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,10 +103,11 @@ def session_manager(jvm: Any) -> Any:
 
 def private_field(held: Any, name: str) -> Any:
     """Return the value of a field that the class of a Java object keeps for itself."""
-    return _field(held, name).get(held)
+    return accessible_field(held, name).get(held)
 
 
-def _field(held: Any, name: str) -> Any:
+def accessible_field(held: Any, name: str) -> Any:
+    """Return the field, by Java's reflection."""
     found = held.getClass().getDeclaredField(name)
     found.setAccessible(True)
     return found
@@ -154,14 +154,6 @@ def unordered(jvm: Any, rows: Any) -> Any:
     made = kind(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
     getattr(made, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
     return made
-
-
-def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
-    """Register rows of another session as persisted in a session."""
-    manager = session.sharedState().cacheManager()
-    cached = _field(manager, "cachedData")
-    entry = jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
-    cached.set(manager, getattr(cached.get(manager), "$plus$colon")(entry))
 
 
 class DriverClient:
@@ -227,24 +219,6 @@ class DriverClient:
             return bool(self.classic.sparkContext._jsc.sc().isStopped())
         except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
             return True
-
-    def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
-        """Set Hadoop's settings of the whole context that have no value, or a default; return what takes them back."""
-        settings = self.classic.sparkContext._jsc.hadoopConfiguration()
-        before = {
-            name: settings.get(name) for name in wanted
-            if all(source.endswith("-default.xml") for source in settings.getPropertySources(name) or ())
-        }
-        for name in before:
-            settings.set(name, wanted[name])
-
-        def undo() -> None:
-            for name, value in () if self.is_stopping() else before.items():
-                settings.unset(name)
-                if value is not None:
-                    settings.set(name, value)
-
-        return undo
 
     def compiler_seconds(self) -> float:
         """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""

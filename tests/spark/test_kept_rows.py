@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from helix_spark.engine.results.node_results import KeepRows, MemoryTier, TableResult
 from helix_spark.engine.server.run_sessions import KeptRows
-from helix_spark.engine.spark.driver_client import USER, held_sessions
+from helix_spark.engine.spark.driver_client import USER, service_sessions
 from helix_spark.plans.connect_session import relation_given
 
 pytestmark = pytest.mark.spark
@@ -28,7 +28,7 @@ def rows(jvm_session: SparkSession) -> Iterator[KeptRows]:
 def holder(jvm_session: SparkSession, spark: SparkSession) -> Any:
     jvm: Any = jvm_session._jvm
     key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, spark.session_id)  # type: ignore[attr-defined]  # a client's
-    return held_sessions(jvm).get(key)
+    return service_sessions(jvm).get(key)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 from helix_spark.engine.spark.driver_client import (
     ServicePlanner,
     accessible_field,
-    held_sessions,
     never_expiring_holder,
     private_field,
+    service_sessions,
     session_manager,
     unordered,
 )
@@ -51,7 +51,7 @@ class RunSessions:
         for path in reversed(self._paths):  # a worker puts each in front of those before it
             included.add(path)
         holder = never_expiring_holder(self._jvm, session, user, session_id)
-        held_sessions(self._jvm).put(holder.key(), holder)
+        service_sessions(self._jvm).put(holder.key(), holder)
         self._holders[session_id] = holder
 
     def leave_rows(self, session_id: str, key: str, relation: str) -> bool:

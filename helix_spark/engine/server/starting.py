@@ -43,7 +43,7 @@ from helix_spark.engine.spark.connect_server import (
     import_pyspark,
     planned_settings,
 )
-from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, held_sessions
+from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, service_sessions
 from helix_spark.engine.spark.gateway import (
     Forwarded,
     JvmStart,
@@ -108,7 +108,7 @@ class AttachedServer(SparkServer):
             keep_from_children()
             jvm = gateway.jvm
             key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
-            session = held_sessions(jvm).get(key).session()
+            session = service_sessions(jvm).get(key).session()
             context = jvm.org.apache.spark.api.java.JavaSparkContext(session.sparkContext())
             conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
             self._context: Any = SparkContext(gateway=gateway, jsc=context, conf=conf)

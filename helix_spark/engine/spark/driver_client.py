@@ -90,7 +90,7 @@ def end_service(spark: Any) -> None:
     spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
-def held_sessions(jvm: Any) -> Any:
+def service_sessions(jvm: Any) -> Any:
     """Return the sessions that a JVM's service knows."""
     return private_field(session_manager(jvm), "sessionStore")
 
@@ -101,16 +101,16 @@ def session_manager(jvm: Any) -> Any:
     return getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
 
 
-def private_field(held: Any, name: str) -> Any:
+def private_field(instance: Any, name: str) -> Any:
     """Return the value of a field that the class of a Java object keeps for itself."""
-    return accessible_field(held, name).get(held)
+    return accessible_field(instance, name).get(instance)
 
 
-def accessible_field(held: Any, name: str) -> Any:
+def accessible_field(instance: Any, name: str) -> Any:
     """Return the field, by Java's reflection."""
-    found = held.getClass().getDeclaredField(name)
-    found.setAccessible(True)
-    return found
+    field = instance.getClass().getDeclaredField(name)
+    field.setAccessible(True)
+    return field
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
@@ -181,12 +181,12 @@ class DriverClient:
     def _hold(self) -> None:
         jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
-        held = held_sessions(jvm)
+        sessions = service_sessions(jvm)
         if self._is_kept_elsewhere:
-            self._holder = held.get(connect.service.SessionKey(USER, self.spark.session_id))
+            self._holder = sessions.get(connect.service.SessionKey(USER, self.spark.session_id))
         else:
             self._holder = never_expiring_holder(jvm, self.classic._jsparkSession, USER, self.spark.session_id)
-            held.put(self._holder.key(), self._holder)
+            sessions.put(self._holder.key(), self._holder)
         self._planner = ServicePlanner(jvm, self._holder, self.classic._jsparkSession)
         self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
         self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
@@ -200,7 +200,7 @@ class DriverClient:
         with classic():
             if self.classic.sparkContext._jsc is not None and not self._is_kept_elsewhere:
                 self._holder.mlCache().clear()
-                held_sessions(self.classic._jvm).remove(self._holder.key())
+                service_sessions(self.classic._jvm).remove(self._holder.key())
                 if self._began_service:
                     end_service(self.classic)
 
@@ -299,21 +299,21 @@ class DriverClient:
         from pyspark.ml.util import RemoteModelRef
         from pyspark.ml.wrapper import JavaParams
 
-        held = getattr(stage, "_java_obj", None)
-        if isinstance(held, RemoteModelRef) and self.has_model(held.ref_id):
-            return JavaParams._from_java(self._holder.mlCache().get(held.ref_id))
-        return _made_anew(stage) if isinstance(held, str) else stage
+        reference = getattr(stage, "_java_obj", None)
+        if isinstance(reference, RemoteModelRef) and self.has_model(reference.ref_id):
+            return JavaParams._from_java(self._holder.mlCache().get(reference.ref_id))
+        return _copy_of(stage) if isinstance(reference, str) else stage
 
     def _served_stage(self, stage: Any) -> Any:
         from py4j.java_gateway import JavaObject
         from pyspark.ml import Model
 
-        held = getattr(stage, "_java_obj", None)
-        if not isinstance(held, JavaObject):
+        java_object = getattr(stage, "_java_obj", None)
+        if not isinstance(java_object, JavaObject):
             return stage
         if not isinstance(stage, Model):
-            return _made_anew(stage)
-        return model_known_as(stage, str(self._holder.mlCache().register(held)))
+            return _copy_of(stage)
+        return model_known_as(stage, str(self._holder.mlCache().register(java_object)))
 
     def has_model(self, ref_id: str) -> bool:
         return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
@@ -350,11 +350,11 @@ def _is_frame(value: Any) -> bool:
     return type(value).__name__ == "DataFrame" and type(value).__module__.startswith("pyspark.sql.")
 
 
-def _made_anew(stage: Any) -> Any:
-    """Make a stage again, of the kind that this thread works with and of its uid, by which searches name it."""
-    made = type(stage)()
-    made._resetUid(stage.uid)
+def _copy_of(stage: Any) -> Any:
+    """Return a copy of a stage, of the kind that this thread works with and of its uid, by which searches name it."""
+    copy = type(stage)()
+    copy._resetUid(stage.uid)
     for key, default in stage._defaultParamMap.items():
-        if made.hasParam(key.name):
-            made._defaultParamMap[made.getParam(key.name)] = default
-    return made
+        if copy.hasParam(key.name):
+            copy._defaultParamMap[copy.getParam(key.name)] = default
+    return copy

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class ServingSession(Server):
     """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
-    `inputs` are the relations of the tables in `held` by their placeholders: the server knows a table no longer than
-    somebody has it. `values` are what stands in plans for Python functions, by place: a function and what it returns,
-    or the class of a table function. They are written for what is `meant`."""
+
+    Attributes:
+        inputs: the relations of the tables in `frames` by their placeholders: the server knows a table no longer than
+            this process refers to it.
+        values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
+            table function. They are written for what is `meant`.
+    """
 
     spark: Any
     inputs: Mapping[str, Any]
-    held: Mapping[int, Any] = field(default_factory=dict)
+    frames: Mapping[int, Any] = field(default_factory=dict)
     values: list[Any] = field(default_factory=list)
     meant: Purpose = field(default_factory=purpose)
 

@@ -322,22 +322,13 @@ def _check_folder_writable(layout: Layout, root: Path) -> None:
 
 class SamePlace:
     """The place of one catalog, which may not be there yet: its folder may be deleted, or another catalog put in its
-    place, while a session goes on. A catalog is known by the id in its marker.
-
-    Attributes:
-        is_older: whether it was of an older layout when it was looked at first.
-    """
+    place, while a session goes on. A catalog is known by the id in its marker."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._id: str | None = None
-        self.is_older = False
         with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            marker = _read_marker(layout)
-            self._id, self.is_older = str(marker.get("id", "")), marker["layout"] < LAYOUT
-            return
-        with explained(layout, "read"):
-            self.is_older = layout_number(layout) < LAYOUT
+            self._id = self._read_id()
 
     @property
     def id(self) -> str:

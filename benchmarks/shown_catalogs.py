@@ -106,7 +106,7 @@ def _store(catalog: Catalog, workflow: str, names: tuple[str, ...]) -> None:
     stats = catalog.write_arrow(attempt, table)
     catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", workflow, names[0], 1, 1.7e9, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=stats.version, schema=stats.schema, write_seconds=0.2,
+        rows=stats.rows, schema=stats.schema, write_seconds=0.2,
         digest=catalog.written_digest(attempt),
     ))
     for name, kind, value in ((names[2], "value", json.dumps(HOSTILE)), (names[1], "model", None)):

@@ -129,8 +129,8 @@ def _publish(catalog: Catalog, number: int, pause: float) -> ArtifactRecord:
     assert attempt.path is not None
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "race", f"n{number}", number, 0.0,
-        bytes=physical_bytes(attempt.path), rows=stats.rows, files=stats.files, version=stats.version,
-        schema=stats.schema, digest=catalog.written_digest(attempt),
+        bytes=physical_bytes(attempt.path), rows=stats.rows, schema=stats.schema,
+        digest=catalog.written_digest(attempt),
     ))
 
 

@@ -40,7 +40,7 @@ def _replace(shared: Shared, table: Any, *, rows: int | None = None, **options: 
     _rewrite_log(shared, file, schema, table.num_rows if rows is None else rows)
     shared.change(
         "artifacts", lambda row: row["node"] == "rows", schema=schema, rows=table.num_rows if rows is None else rows,
-        files=1, bytes=file.stat().st_size, digest=digest_of_table(file.parent, [file]),
+        bytes=file.stat().st_size, digest=digest_of_table(file.parent, [file]),
     )
 
 
@@ -103,7 +103,7 @@ def pickled_type(shared: Shared) -> None:
     told = Schema.from_arrow(pa.schema([("a", pa.int64())])).to_json()
     _rewrite_log(shared, file, told, 2)
     shared.change(
-        "artifacts", lambda row: row["node"] == "rows", schema=told, rows=2, files=1, bytes=file.stat().st_size,
+        "artifacts", lambda row: row["node"] == "rows", schema=told, rows=2, bytes=file.stat().st_size,
         digest=digest_of_table(file.parent, [file]),
     )
 

@@ -32,7 +32,7 @@ def stored_table(catalog: Catalog, rows: int = 3000) -> ArtifactRecord:
     stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=stats.version, schema=stats.schema,
+        rows=stats.rows, schema=stats.schema,
         digest=catalog.written_digest(attempt),
     ))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.segments.record_log import RecordLog
 
@@ -32,8 +31,6 @@ class AnswerLedger:
         self.origins: dict[str, str] = {}
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
-        for record in records:
-            checked_signature(record.question)
         for group in _grouped([replace(one, digest=one.content_digest()) for one in records]):
             self._records.append(group)
 
@@ -45,7 +42,7 @@ class AnswerLedger:
             is_fresh: read what was recorded since the last look.
         """
         rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
-        rows = self._records.rows(AnswerRecord, rest, checked_signature(question), is_fresh=is_fresh)
+        rows = self._records.rows(AnswerRecord, rest, question, is_fresh=is_fresh)
         own = self.sound(rows[0]) if rows else None
         below = None if own is not None and own.doubt else self._below(question)
         if below is None or (own is not None and not below[1].doubt):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments.record_columns import record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
@@ -53,7 +52,7 @@ class ArtifactLedger:
         if not signatures:
             return {}
         rest = f"WHERE {_AMONG} AND {_LIVE} ORDER BY turn"
-        return by_signature(self._records.rows(ArtifactRecord, rest, listed(map(checked_signature, signatures))))
+        return by_signature(self._records.rows(ArtifactRecord, rest, listed(signatures)))
 
     def newest(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
         """The newest record of each signature that was ever stored, of all or of some: live, or an end."""

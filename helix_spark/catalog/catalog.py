@@ -19,10 +19,9 @@ from helix_spark.catalog.artifacts import End
 from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
-from helix_spark.catalog.known_results import checked_results
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.older_layout import locate_newest
-from helix_spark.catalog.places.catalog_folder import Layout, check_writable, checked_id, explained
+from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -117,8 +116,7 @@ class Catalog(CatalogReader):
         """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
         these name."""
         self.make()
-        checked_id(record.run)
-        self._history.append([*checked_results(results), *nodes, record], texts)
+        self._history.append([*results, *nodes, record], texts)
 
     def add_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
@@ -127,7 +125,7 @@ class Catalog(CatalogReader):
         """Record an iteration of another catalog, once, under a number that is free here, what is known of results, and
         the texts that these name."""
         self.make()
-        return self._history.add(record, nodes, checked_results(results), texts)
+        return self._history.add(record, nodes, results, texts)
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
@@ -157,7 +155,7 @@ class Catalog(CatalogReader):
         """Record what is known of results apart from an iteration, with the texts that they name."""
         self.make()
         if results:
-            self._history.append(checked_results(results), texts)
+            self._history.append(results, texts)
 
     # What is stored ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.records import (
     GREATEST_NUMBER,
     FileRecord,
@@ -52,7 +51,6 @@ class History:
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that."""
-        checked_id(record.run)
         (numbered,) = self._records.decide_and_append(
             lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
         )
@@ -66,8 +64,8 @@ class History:
         named = {one.digest: one for one in texts}
         self._records.decide_and_append(lambda: [*self._unknown(named), *records])
 
-    def _unknown(self, texts: Mapping[str, FileRecord]) -> Iterator[FileRecord]:
-        yield from (one for digest, one in texts.items() if self.file(digest) is None)
+    def _unknown(self, texts: Mapping[str, FileRecord]) -> list[FileRecord]:
+        return [one for digest, one in texts.items() if self.file(digest) is None]
 
     def add(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
@@ -79,10 +77,10 @@ class History:
 
         def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord | FileRecord]:
             nonlocal numbered
-            known = self._records.select("SELECT number FROM iterations WHERE run = ?", checked_id(record.run))
+            known = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
             number = known[0][0] if known else self.next_number(record.workflow)
             numbered = replace(record, number=number)
-            fresh, learnt = [*self._unknown(named)], [replace(one, iteration=number) for one in results]
+            fresh, learnt = self._unknown(named), [replace(one, iteration=number) for one in results]
             if known:
                 return [*fresh, *learnt]
             return [*fresh, *learnt, *(replace(one, iteration=number) for one in nodes), numbered]
@@ -115,7 +113,7 @@ class History:
         found: dict[str, NodeRecord] = {}
         for node in self._records.rows(
             NodeRecord, "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn", iteration.workflow,
-            iteration.number, checked_id(iteration.run),
+            iteration.number, iteration.run,
         ):
             if found.setdefault(node.name, node) is not node:
                 self._records.remarks[f"nodes: name: there are two {node.name!r}"] = None
@@ -175,7 +173,7 @@ class History:
     def file(self, digest: str) -> FileRecord | None:
         """The text of a content; None if it was never kept, or was forgotten since."""
         last = "WHERE digest = ? ORDER BY turn DESC LIMIT 1"
-        newest = self._records.rows(FileRecord, last, checked_signature(digest))
+        newest = self._records.rows(FileRecord, last, digest)
         return next((one for one in newest if sha256(one.text.encode()).hexdigest() == digest), None)
 
 

@@ -14,10 +14,9 @@ Newest is by the order of appends, never by a clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
-from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.segments.record_columns import record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
@@ -89,14 +88,14 @@ class ResultLedger:
         """Return what is recorded of these signatures, and of those that the declared ones stand for."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
-        pairs = self._records.select(_PAIRS, listed(map(checked_signature, declared))) if declared else []
+        pairs = self._records.select(_PAIRS, listed(declared)) if declared else []
         for _, name, signature, _, _ in sorted(pairs):
             stood_for[name] = (*stood_for.get(name, ()), signature)
         for _, name, signature, _, text in sorted(pairs, key=lambda pair: pair[3]):
             standing[name] = signature
             if text:
                 observed.setdefault(name, {})[signature] = text
-        wanted = {*map(checked_signature, signatures), *declared, *(pair[2] for pair in pairs)}
+        wanted = {*signatures, *declared, *(pair[2] for pair in pairs)}
         rows = self._records.select(_MERGED, listed(wanted)) if wanted else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
         return KnownResults(standing, stood_for, measured, observed)
@@ -108,7 +107,7 @@ class ResultLedger:
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of the newest earlier result of a node that holds this, and never held anything else."""
-        found = self._records.select(_WITH_CONTENT, checked_signature(content), workflow, node)
+        found = self._records.select(_WITH_CONTENT, content, workflow, node)
         return next((signature for (signature,) in found), None)
 
     def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
@@ -117,14 +116,6 @@ class ResultLedger:
             SELECT max(turn) FROM results WHERE workflow = ? AND node IN (SELECT value FROM json_each(?))
             AND compute_seconds IS NOT NULL GROUP BY node)"""
         return {row.node: row for row in self._records.rows(ResultRecord, rest, workflow, listed(names))}
-
-
-def checked_results(records: Sequence[ResultRecord]) -> Sequence[ResultRecord]:
-    """Return records of signatures. Raises CatalogError for those of anything else."""
-    for record in records:
-        checked_signature(record.declared)
-        checked_signature(record.signature)
-    return records
 
 
 def _newest(name: str) -> str:

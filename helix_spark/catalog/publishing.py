@@ -25,7 +25,7 @@ from helix_spark.catalog.segments.record_columns import fields_of, record_of
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of, physical_bytes
 from helix_spark.catalog.tables.model_files import checked_files
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
-from helix_spark.catalog.verification import check_copy
+from helix_spark.catalog.verification import check_stored
 from helix_spark.errors import CatalogError
 
 _PART = 8 << 20
@@ -146,7 +146,7 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
                 _copy_files(source, record, copy, attempt.path)
                 reach("store.written")
                 copy = target.vouch(replace(copy, bytes=physical_bytes(attempt.path)))
-                check_copy(copy, attempt.path)
+                check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:
         with contextlib.suppress(CatalogError):  # what cannot be deleted is for `gc` to find

@@ -142,7 +142,7 @@ class ArtifactRecord:
         kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
         at: Unix seconds by the writer's clock; for people, never for a decision.
         bytes: physical, logs included; 0 for a value.
-        rows, files, version: of a table; None otherwise. `version` is the Delta version.
+        rows: of a table; None otherwise.
         schema: a table's Spark schema as JSON; not in the record of an end, nor is `value`.
         value: a value as JSON text.
         write_seconds: 0 where it cannot be told from computing.
@@ -164,8 +164,6 @@ class ArtifactRecord:
     at: Moment
     bytes: Count = 0
     rows: Count | None = None
-    files: Count | None = None
-    version: Count | None = None
     schema: Annotated[str, _LONG, Json(StructType)] | None = None
     value: Annotated[str, Meta(max_length=LARGEST_VALUE)] | None = None
     write_seconds: Cost = 0.0

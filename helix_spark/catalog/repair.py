@@ -16,13 +16,13 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
-from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import pack
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
 from helix_spark.catalog.tables.attempts import read_manifest, stored_attempts
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
-from helix_spark.catalog.verification import check_copy
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, explained_damage
+from helix_spark.catalog.verification import check_stored
 from helix_spark.errors import CatalogError
 
 LEASE = "repair"
@@ -143,17 +143,18 @@ def _results_again(
         if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
             continue
         try:
-            record = read_manifest(attempt.path)
-            if record is None:  # it was never finished
-                continue
-            said = (record.signature, record.attempt, record.kind, record.event)
-            if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
-                raise ValueError("its manifest is that of another result")
-            check_copy(record, attempt.path)
-        except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
-            if is_out_of_reach(error):
-                raise unreached(attempt.path, error) from error
-            lost.append(f"the stored {attempt.kind} {attempt.signature[:12]}/{attempt.attempt[:8]}: {error}")
+            with explained_damage(attempt.path):
+                record = read_manifest(attempt.path)
+                if record is None:  # it was never finished
+                    continue
+                said = (record.signature, record.attempt, record.kind, record.event)
+                if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+                    raise ValueError("its manifest is that of another result")
+                if record.digest is None:
+                    raise ValueError("its manifest has no digest")
+            check_stored(attempt.path, record, deep=True)
+        except DamagedArtifactError as error:
+            lost.append(error.what)
             continue
         if aside is not None:
             ledger.publish(record)

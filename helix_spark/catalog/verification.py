@@ -8,11 +8,11 @@ from typing import Literal
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, is_out_of_reach
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, explained_damage
 from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.errors import CatalogError
 from helix_spark.plans.answer_fields import StrangeAnswerError
@@ -98,36 +98,27 @@ def _check_answers(answers: AnswerLedger) -> int:
 
 def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
     """Compare one live result with its record. Raises CatalogError if it cannot be reached."""
-    path = catalog.path_of(record)
     try:
-        remarks = _remarks(path, record, deep=deep)
-    except (DamagedArtifactError, OSError, ValueError) as error:
-        if is_out_of_reach(error):
-            raise unreached(path, error) from error
-        return Finding(record, "damaged", error.what if isinstance(error, DamagedArtifactError) else str(error))
+        remarks = check_stored(catalog.path_of(record), record, deep=deep)
+    except DamagedArtifactError as error:
+        return Finding(record, "damaged", error.what)
     return Finding(record, "partly checked" if remarks else "sound", "; ".join(remarks))
 
 
-def _remarks(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
-    """Return what could not be checked. Raises for what is wrong."""
-    if path is None:
-        parsed(record.value or "")
-        return ()
-    if not path.is_own_folder():
-        raise DamagedArtifactError(f"its folder {path} is gone")
-    if record.kind == "table":
-        check_table(path, record)
-    elif (digest := checked_digest(path)) and record.digest is not None:
-        if digest != record.digest:
-            raise DamagedArtifactError("its files are not those that were written")
-    elif (size := physical_bytes(path)) != record.bytes:
-        raise DamagedArtifactError(f"it has {size:,} bytes, its record {record.bytes:,}")
-    return check_rows(path, record) if deep and record.kind == "table" else ()
-
-
-def check_copy(record: ArtifactRecord, folder: Place) -> None:
-    """Check all of a stored result against the record in its manifest. Raises DamagedArtifactError, OSError or
-    ValueError."""
-    if record.digest is None:
-        raise ValueError("its record has no digest")
-    _remarks(folder, record, deep=True)
+def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
+    """Compare a stored result with its record; return what only Spark can read of it. Raises DamagedArtifactError, and
+    CatalogError if it cannot be reached."""
+    with explained_damage(path):
+        if path is None:
+            parsed(record.value or "")
+            return ()
+        if not path.is_own_folder():
+            raise ValueError("its folder is gone")
+        if record.kind == "table":
+            check_table(path, record)
+        elif (digest := checked_digest(path)) and record.digest is not None:
+            if digest != record.digest:
+                raise ValueError("its files are not those that were written")
+        elif (size := physical_bytes(path)) != record.bytes:
+            raise ValueError(f"it has {size:,} bytes, its record {record.bytes:,}")
+        return check_rows(path, record) if deep and record.kind == "table" else ()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -127,7 +129,7 @@ class TestOpening:
     def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         for root in (tmp_path / "file", tmp_path / "file" / "below"):
-            with pytest.raises(CatalogError, match="is a file"):
+            with pytest.raises(CatalogError, match=r"is a file|Not a directory"):
                 Catalog.open(root, create=True)
         with pytest.raises(CatalogError, match="neither a local folder"):
             Catalog.open("ftp://bucket/catalog", create=True)
@@ -154,7 +156,10 @@ class TestOpening:
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         catalog.append_iteration(iteration(1))
-        monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+        def refuse(*_given: object, **_named: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
         with pytest.raises(CatalogError, match="cannot be written"):
             catalog.check_writable()
         with pytest.raises(CatalogError, match="cannot be written"):
@@ -230,16 +235,12 @@ class TestIterations:
         assert past[0].nodes[2].inputs == ("before", "data")
         assert catalog.snapshot("none").past == ()
 
-    def test_a_run_id_that_is_none_is_refused(self, catalog: Catalog) -> None:
+    def test_of_a_run_id_that_is_none_nothing_is_known(self, catalog: Catalog) -> None:
         catalog.append_iteration(iteration(1), [node(iteration(1), "rows")])
         for run in ("' OR 1=1 --", "../x", "A" * 32):
             other = iteration(1, run=run)
-            with pytest.raises(CatalogError, match="not the id"):
-                catalog.nodes(other)
-            with pytest.raises(CatalogError, match="not the id"):
-                catalog.append_iteration(other)
-            with pytest.raises(CatalogError, match="not the id"):
-                catalog.start_iteration(other)
+            catalog.append_iteration(other, [node(other, "rows")])
+            assert catalog.nodes(other) == ()
         assert len(catalog.nodes(iteration(1))) == len(catalog.iterations()) == 1
 
 
@@ -264,14 +265,10 @@ class TestResults:
         assert catalog.measured("census", ["rows", "none"])["rows"].signature == B
         assert catalog.measured("other", ["rows"]) == {}
 
-    def test_a_signature_that_is_none_is_refused(self, catalog: Catalog) -> None:
-        with pytest.raises(CatalogError, match="not a signature"):
-            catalog.results(["'); DROP TABLE results --"])
-        with pytest.raises(CatalogError, match="not a signature"):
-            catalog.append_results([ResultRecord("x", A, "census", "rows", "scanner", 1)])
-        with pytest.raises(CatalogError, match="not a signature"):
-            catalog.append_iteration(iteration(1), (), [ResultRecord(A, "x", "census", "rows", "scanner", 1)])
-        assert catalog.iterations() == ()
+    def test_of_a_signature_that_is_none_nothing_is_known(self, catalog: Catalog) -> None:
+        catalog.append_results([ResultRecord("x", A, "census", "rows", "scanner", 1)])
+        assert catalog.results(["'); DROP TABLE results --", "x"], ["x", A]).measured == {}
+        assert any("declared" in why for why in catalog.rejections)
 
 
 class TestStrangeRecords:
@@ -422,8 +419,7 @@ class TestArtifacts:
     def test_only_signatures_become_paths(self, catalog: Catalog, signature: str) -> None:
         with pytest.raises(CatalogError, match="not a signature"):
             catalog.begin_attempt(signature, "table")
-        with pytest.raises(CatalogError, match="not a signature"):
-            catalog.evict_all({signature: ""})
+        assert catalog.evict_all({signature: ""}) == ()
 
     def test_nothing_outside_the_root_is_deleted(self, catalog: Catalog, tmp_path: Path) -> None:
         written = catalog.publish(record(catalog, A))

@@ -59,7 +59,7 @@ def stored(catalog: Catalog, table: pa.Table) -> ArtifactRecord:
     stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        files=stats.files, version=stats.version, schema=stats.schema, digest=catalog.written_digest(attempt),
+        schema=stats.schema, digest=catalog.written_digest(attempt),
     ))
 
 
@@ -86,7 +86,7 @@ def as_spark(catalog: Catalog, parts: Sequence[pa.Table], schema: str, **options
     (attempt.path / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
     return catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=physical_bytes(attempt.path),
-        rows=sum(map(len, parts)), files=len(parts), version=0, schema=schema, digest=catalog.written_digest(attempt),
+        rows=sum(map(len, parts)), schema=schema, digest=catalog.written_digest(attempt),
     ))
 
 
@@ -309,18 +309,18 @@ class TestDamage:
         data = bytearray(file.read_bytes())
         data[1000] ^= 1
         file.write_bytes(data)
-        with pytest.raises(DamagedArtifactError, match="cannot be read"):
+        with pytest.raises(DamagedArtifactError, match=r"(?i)crc"):
             catalog.read_arrow(record)
 
     @pytest.mark.parametrize(("damage", "words"), [
-        (lambda folder: shutil.rmtree(folder), "log cannot be read"),
-        (lambda folder: shutil.rmtree(folder / "_delta_log"), "log cannot be read"),
+        (lambda folder: shutil.rmtree(folder), "no such folder"),
+        (lambda folder: shutil.rmtree(folder / "_delta_log"), "no such folder"),
         (lambda folder: log(folder).write_text(""), "not that of a table"),
-        (lambda folder: log(folder).write_text(log(folder).read_text()[:200]), "log cannot be read"),
-        (lambda folder: log(folder).write_bytes(b"\xff\xfe"), "log cannot be read"),
+        (lambda folder: log(folder).write_text(log(folder).read_text()[:200]), "not that of a table"),
+        (lambda folder: log(folder).write_bytes(b"\xff\xfe"), "not that of a table"),
         (lambda folder: log(folder).write_text("[]\n3\n"), "not that of a table"),
         (lambda folder: shutil.copy(log(folder), log(folder).with_name(f"{1:020}.json")), "something else wrote"),
-        (lambda folder: next(folder.glob("part-*")).unlink(), "is gone"),
+        (lambda folder: next(folder.glob("part-*")).unlink(), "No such file"),
         (lambda folder: cut(next(folder.glob("part-*")), 100), "bytes, not"),
         (lambda folder: edit(log(folder), lambda a: a.get("add", {}).update(path="../x")), "not in its folder"),
         (lambda folder: edit(log(folder), lambda a: a.get("add", {}).update(stats='{"numRecords": 3}')), "3 rows"),
@@ -341,7 +341,7 @@ class TestDamage:
                 read(record)
 
     @pytest.mark.parametrize("change", [
-        {"files": 2}, {"rows": 1999}, {"version": 1}, {"schema": spark_schema(x="double")}, {"schema": "{"},
+        {"rows": 1999}, {"schema": spark_schema(x="double")}, {"schema": "{"},
     ])
     def test_a_record_that_does_not_match_is_noticed(
         self, catalog: Catalog, record: ArtifactRecord, change: dict[str, Any]
@@ -361,9 +361,13 @@ class TestDamage:
         with pytest.raises(DamagedArtifactError, match="was written for attempt"):
             catalog.read_arrow(record)
 
-    def test_files_of_other_types_or_sizes_are_noticed(self, catalog: Catalog) -> None:
+    def test_values_of_another_type_are_read_as_the_schema_says(self, catalog: Catalog) -> None:
         record = as_spark(catalog, [pa.table({"a": pa.array([1], pa.int32())})], spark_schema(a="long"))
-        with pytest.raises(DamagedArtifactError, match="its schema says int64"):
+        assert catalog.read_arrow(record).equals(pa.table({"a": pa.array([1], pa.int64())}))
+
+    def test_values_that_the_schema_does_not_hold_are_noticed(self, catalog: Catalog) -> None:
+        record = as_spark(catalog, [pa.table({"a": ["one"]})], spark_schema(a="long"))
+        with pytest.raises(DamagedArtifactError, match="Failed to parse"):
             catalog.read_arrow(record)
 
     def test_nulls_where_none_may_be_are_noticed(self, catalog: Catalog) -> None:
@@ -446,7 +450,7 @@ def test_a_table_that_an_earlier_version_stored_in_part_is_not_the_recorded_one(
     stats = catalog.write_arrow(attempt, pa.table({"a": [1, 2]}))
     record = catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        files=stats.files, version=0, schema=spark_schema(a="long", b="long"),
+        schema=spark_schema(a="long", b="long"),
     ))
     with pytest.raises(DamagedArtifactError, match="its columns are not the recorded ones"):
         catalog.read_arrow(record)

@@ -150,7 +150,7 @@ def _store(catalog: Catalog) -> None:
     stats = catalog.write_arrow(table, rows)
     catalog.publish(catalog.vouch(ArtifactRecord(
         table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=0, schema=stats.schema, digest=catalog.written_digest(table),
+        rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(table),
     )))
     model = catalog.begin_attempt(signature_of_node("model", 2), "model")
     assert model.path is not None

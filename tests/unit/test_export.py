@@ -204,7 +204,7 @@ def test_a_table_that_an_earlier_version_stored_in_part_is_not_written(tmp_path:
     schema["fields"].append({**schema["fields"][0], "name": "unread"})
     opened.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "results", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=0, schema=json.dumps(schema),
+        rows=stats.rows, schema=json.dumps(schema),
         digest=opened.written_digest(attempt),
     ))
     ended = IterationRecord("a" * 32, "results", 1, "done", 0.0)

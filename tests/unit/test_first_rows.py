@@ -22,7 +22,7 @@ def first_rows(folder: Path, table: pa.Table) -> FirstRows:
     stats = catalog.write_arrow(attempt, table)
     record = ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "w", "n", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        files=stats.files, version=stats.version, schema=stats.schema, digest=catalog.written_digest(attempt),
+        schema=stats.schema, digest=catalog.written_digest(attempt),
     )
     return catalog.first_rows(catalog.publish(record), ROWS, 60)
 

@@ -41,7 +41,7 @@ def stored_table(catalog: Catalog) -> ArtifactRecord:
     stats = catalog.write_arrow(attempt, pa.table({"x": [float(i) for i in range(500)]}))
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=0, schema=stats.schema, digest=catalog.written_digest(attempt),
+        rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(attempt),
     ))
 
 

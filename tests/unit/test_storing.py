@@ -54,7 +54,7 @@ def stored_by_spark(catalog: Catalog) -> ArtifactRecord:
     schema = json.dumps({"type": "struct", "fields": [column("x", VECTORS)]})
     rows = commit_files(attempt, schema)
     return catalog.publish(ArtifactRecord(
-        ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=rows, files=1, version=0,
+        ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=rows,
         schema=schema, digest=catalog.written_digest(attempt),
     ))
 

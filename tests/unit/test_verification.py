@@ -27,7 +27,7 @@ def catalog(tmp_path: Path) -> Catalog:
     stats = made.write_arrow(table, pa.table({"x": [float(i) for i in range(500)]}))
     made.publish(ArtifactRecord(
         table.signature, table.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, files=stats.files, version=0, schema=stats.schema, digest=made.written_digest(table),
+        rows=stats.rows, schema=stats.schema, digest=made.written_digest(table),
     ))
     model = made.begin_attempt(digest("model"), "model")
     assert model.path is not None

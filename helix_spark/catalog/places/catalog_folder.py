@@ -45,20 +45,6 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def checked_signature(text: str) -> str:
-    """Return a signature; nothing else may become part of a path or a query. Raises CatalogError."""
-    if not is_signature(text):
-        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
-    return text
-
-
-def checked_id(text: str) -> str:
-    """Return an id; nothing else may become part of a path or a query. Raises CatalogError."""
-    if not is_id(text):
-        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one catalog: its folder, links followed, and as it was named where that is another path."""
@@ -88,8 +74,12 @@ class Layout:
         return self.root / FOLDERS[kind]
 
     def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
-        """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
-        return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
+        """The folder of one attempt. Raises CatalogError for ids that are not plain hex: no others may be in a path."""
+        if not is_signature(signature):
+            raise CatalogError(f"{signature!r} is not a signature (64 hex characters)")
+        if not is_id(attempt):
+            raise CatalogError(f"{attempt!r} is not the id of an attempt (32 hex characters)")
+        return self.attempts(kind) / signature / attempt
 
 
 def index_file(layout: Layout, catalog_id: str) -> Path | None:
@@ -126,8 +116,6 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
                 f"there is no catalog at {layout.root}",
                 remedy="name the folder of an earlier run, or run a workflow first",
             )
-        elif isinstance(layout.root, Path):
-            _folder_above(layout.root)
     return layout
 
 
@@ -274,20 +262,18 @@ def _check_free(layout: Layout, *, create: bool) -> None:
 
 
 def check_writable(layout: Layout) -> None:
-    """Raise CatalogError if a catalog cannot be written, or cannot be made."""
-    with explained(layout, "read"):
-        if isinstance(layout.root, Path):
-            _check_folder_writable(layout, layout.root)
-            if not layout.marker.exists():
-                _check_links(layout.root)
-        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
-            # A new one is checked when it is made, which is before anything runs.
-            check_conditional(layout.marker, text_in(layout.marker))
+    """Raise CatalogError if a catalog cannot be written or made, or if its disk or store cannot keep two runs apart."""
+    with explained(layout, "written"):
+        if isinstance(layout.marker, ObjectPath):
+            if layout.marker.exists():  # a new one is checked when it is made, which is before anything runs
+                check_conditional(layout.marker, text_in(layout.marker))
+        else:
+            _check_links(Path(str(layout.root)))
 
 
 def _check_links(root: Path) -> None:
-    """Check that the disk of a new catalog has hard links, by which a file is put where none must be: exFAT, FAT and
-    some folders shared with a virtual machine have none."""
+    """Check that a disk has hard links, by which a file is created only where there is none: exFAT, FAT and some
+    folders shared with a virtual machine have none."""
     with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=TRIED) as file:
         other = Path(f"{file.name}.link")
         try:
@@ -299,25 +285,6 @@ def _check_links(root: Path) -> None:
                 remedy="name a folder on another disk, or a place in an object store",
             ) from error
         other.unlink()
-
-
-def _folder_above(root: Path) -> Path:
-    """Return the folder that a catalog is, or will be made in."""
-    place = what_is_there(root)
-    if not place.is_dir():
-        raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
-    return place
-
-
-def _check_folder_writable(layout: Layout, root: Path) -> None:
-    place = _folder_above(root)
-    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
-    for each in (place, *(path for path in inside if path.exists())):
-        if not os.access(each, os.W_OK | os.X_OK):
-            raise CatalogError(
-                f"the catalog {root} cannot be written: no permission to write in {each}",
-                remedy="change the permission, or name another folder; plan, log and explain work without writing",
-            )
 
 
 class SamePlace:

@@ -2,7 +2,8 @@
 
 A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. What pages hold is
 verified when they are read (`table_reading`); what a footer says of a file's size before that, as some kilobytes may
-hold a hundred million rows.
+hold a hundred million rows. What is wrong with a table is a ValueError, which those who look at stored results raise as
+a DamagedArtifactError (`explained_damage`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -36,19 +38,21 @@ class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
 
 
-def damaged(folder: Place, what: str) -> DamagedArtifactError:
-    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
-
-
-def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
-    """Return the error to raise when a read failed: damage, unless the table could not be reached."""
-    return unreached(folder, error) if is_out_of_reach(error) else damaged(folder, what)
-
-
-def unreached(folder: Place | None, error: BaseException) -> CatalogError:
-    """Return the error to raise about what is stored in `folder` when an error `is_out_of_reach`."""
-    return CatalogError(f"the stored result {folder} cannot be read now: {error}",
-                        remedy="run again when it can be reached and read; what is stored there is kept")
+@contextmanager
+def explained_damage(folder: Place | None, *errors: type[Exception]) -> Iterator[None]:
+    """Raise OSErrors, ValueErrors and other errors of the block as a DamagedArtifactError about the stored result in a
+    folder, or as a CatalogError where it could not be reached."""
+    of_reading: tuple[type[Exception], ...] = (OSError, ValueError, *errors)
+    try:
+        yield
+    except of_reading as error:
+        if is_out_of_reach(error):
+            raise CatalogError(
+                f"the stored result {folder} cannot be read now: {error}",
+                remedy="run again when it can be reached and read; what is stored there is kept",
+            ) from error
+        raise DamagedArtifactError(f"the stored result {folder} is damaged: {error}",
+                                   remedy="it is computed again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +67,36 @@ class CheckedTable:
 def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     """Check the log of the table in `folder`, and its files' sizes and footers, against the record. Raises
     DamagedArtifactError for anything that does not match."""
-    commit = read_commit(folder)
-    if commit.attempt is not None and commit.attempt != record.attempt:
-        raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")
-    if record.version not in (None, 0):
-        raise damaged(folder, f"version {record.version} is recorded; a stored table has version 0 only")
-    if record.files is not None and len(commit.files) != record.files:
-        raise damaged(folder, f"its log has {len(commit.files)} files, its record {record.files}")
-    schema = commit.schema
-    try:
-        alike = record.schema is None or same_types(schema, record.schema)
-        foreign = (*foreign_classes(schema), *(foreign_classes(record.schema) if record.schema else ()))
-    except ValueError as error:
-        raise damaged(folder, f"its schema, or the recorded one, cannot be read: {error}") from error
-    if not alike:
-        raise damaged(folder, "its columns are not the recorded ones")
-    if foreign:
-        raise damaged(folder, f"its columns name the class {foreign[0]}, which is not Spark ML's")
-    rows = commit.rows
-    if None not in (rows, record.rows) and rows != record.rows:
-        raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
-    files = sorted(_checked_files(folder, commit), key=_partition)
-    if digest_of_table(folder, files) != record.digest:  # some very old records have none: they are computed again
-        raise damaged(folder, "the footers of its files are not those that were written")
-    return CheckedTable(tuple(files), record.schema or schema)
+    with explained_damage(folder):
+        commit = read_commit(folder)
+        if commit.attempt is not None and commit.attempt != record.attempt:
+            raise ValueError(f"it was written for attempt {commit.attempt}, not for {record.attempt}")
+        if record.schema is not None and not same_types(commit.schema, record.schema):
+            raise ValueError("its columns are not the recorded ones")
+        schema = record.schema or commit.schema
+        if foreign := (*foreign_classes(commit.schema), *foreign_classes(schema)):
+            raise ValueError(f"its columns name the class {foreign[0]}, which is not Spark ML's")
+        if None not in (commit.rows, record.rows) and commit.rows != record.rows:
+            raise ValueError(f"its log has {commit.rows} rows, its record {record.rows}")
+        files = sorted(_checked_files(folder, commit), key=_partition)
+        if digest_of_table(folder, files) != record.digest:  # some very old records have none: they are computed again
+            raise ValueError("the footers of its files are not those that were written")
+        return CheckedTable(tuple(files), schema)
 
 
 def written_digest(folder: Place) -> str:
     """Return the digest for the record of the table in `folder`, which was just written."""
-    return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
+    with explained_damage(folder):
+        return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
     """Return the digest of parquet files' names, sizes and footers, which have no checksums, unlike the pages. Raises
-    DamagedArtifactError for what has no footer, CatalogError for what cannot be reached."""
+    ValueError for what has no footer, OSError."""
     whole = hashlib.sha256()
-    try:
-        for name, size, footer in sorted(each(folder, _size_and_footer, files)):
-            whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
-            whole.update(footer)
-    except (OSError, ValueError) as error:
-        raise unread(folder, f"a file cannot be read: {error}", error) from error
+    for name, size, footer in sorted(each(folder, _size_and_footer, files)):
+        whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
+        whole.update(footer)
     return whole.hexdigest()
 
 
@@ -157,23 +150,18 @@ class _Action(Struct, rename="camel"):
 
 
 def read_commit(folder: Place) -> TableCommit:
-    """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises
-    DamagedArtifactError."""
+    """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises ValueError for one
+    that no stored table has, OSError."""
     commit = commit_of(folder)
     log = commit.parent
+    if not (folder.is_own_folder() and log.is_own_folder()):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
+    if others := sorted(path.name for path in log.glob("*.json") if path != commit):
+        raise ValueError(f"something else wrote to it: its log has {others[0]}")
     try:
-        if not (folder.is_own_folder() and log.is_own_folder()):
-            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
-        others = sorted(path.name for path in log.glob("*.json") if path != commit)
-        actions = [parsed(line) for line in text_in(commit, LONGEST_COMMIT).splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise unread(folder, f"its log cannot be read: {error}", error) from error
-    if others:
-        raise damaged(folder, f"something else wrote to it: its log has {others[0]}")
-    try:
-        return _commit_of(actions)
+        return _commit_of([parsed(line) for line in text_in(commit, LONGEST_COMMIT).splitlines() if line.strip()])
     except ValueError as error:
-        raise damaged(folder, f"its log is not that of a table: {error}") from error
+        raise ValueError(f"its log is not that of a table: {error}") from error
 
 
 def _commit_of(actions: Sequence[Any]) -> TableCommit:
@@ -208,16 +196,13 @@ def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
 
 def _checked_file(folder: Place, name: str, size: int) -> Place:
     if Path(name).name != name:
-        raise damaged(folder, f"its log names the file {name!r}, which is not in its folder")
+        raise ValueError(f"its log names the file {name!r}, which is not in its folder")
     path = folder / name
-    try:
-        actual = path.lstat()
-    except (OSError, ValueError) as error:  # ValueError of what is no name
-        raise unread(folder, f"its file {name!r} is gone", error) from error
+    actual = path.lstat()
     if not stat.S_ISREG(getattr(actual, "st_mode", stat.S_IFREG)):  # what a store holds is nothing else
-        raise damaged(folder, f"its file {name} is a link, or no regular file")
+        raise ValueError(f"its file {name} is a link, or no regular file")
     if actual.st_size != size:
-        raise damaged(folder, f"its file {name} has {actual.st_size} bytes, not {size}")
+        raise ValueError(f"its file {name} has {actual.st_size} bytes, not {size}")
     return path
 
 

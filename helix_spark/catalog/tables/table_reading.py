@@ -6,7 +6,7 @@ The checksum of every page is verified. pyarrow is used file by file, because it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import MOST_VALUES, Column, NeedsSparkError, columns, to_lists
-from helix_spark.catalog.tables.table_check import (
-    CheckedTable,
-    check_decoded,
-    check_table,
-    damaged,
-    unread,
-)
+from helix_spark.catalog.tables.table_check import check_decoded, check_table, explained_damage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,15 +42,15 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
     import pyarrow as pa
 
     table = check_table(folder, record)
-    stored_columns = _columns(folder, table)
+    stored_columns = columns(table.schema)
     if unreadable := next((column for column in stored_columns if column.unreadable), None):
         raise NeedsSparkError(_needs_spark(unreadable))
-    with _damage_told(folder):
+    with _explained(folder):
         names = [column.name for column in stored_columns]
         read = list(each(folder, partial(_read_file, names), table.files))
         parts, rows = [part for part, _ in read], sum(counted for _, counted in read)
         arrays = [_as_declared(parts, column, rows) for column in stored_columns]
-    _check_count(folder, record, rows)
+        _check_count(record, rows)
     fields = [pa.field(column.name, column.declared, column.nullable) for column in stored_columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
@@ -69,8 +63,8 @@ def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
     import pyarrow as pa
 
     table, rows = check_table(folder, record), 0
-    known = _columns(folder, table)
-    with _damage_told(folder):
+    known = columns(table.schema)
+    with _explained(folder):
         for path in table.files:
             with _checked(path) as file:
                 names = frozenset(file.schema_arrow.names)  # once: of thousands of columns it takes a while each time
@@ -83,7 +77,7 @@ def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
                             if not column.unreadable:
                                 _as_declared([part], column, counted)
                     rows += counted
-    _check_count(folder, record, rows)
+        _check_count(record, rows)
     return tuple(_needs_spark(column) for column in known if column.unreadable)
 
 
@@ -108,10 +102,10 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
     import pyarrow as pa
 
     table = check_table(folder, record)
-    known = _columns(folder, table)
+    known = columns(table.schema)
     wanted = [column for column in known if not column.unreadable][:most_columns]
     parts, taken, left, long = list[pa.Table](), 0, _MOST_SHOWN, set[str]()
-    with _damage_told(folder):
+    with _explained(folder):
         for path in table.files:
             if taken >= rows:
                 break
@@ -149,28 +143,16 @@ def _first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.C
     return pa.Table.from_batches(batches, batches[0].schema if batches else schema).column(0)
 
 
-def _columns(folder: Place, table: CheckedTable) -> tuple[Column, ...]:
-    try:
-        return columns(table.schema)
-    except ValueError as error:
-        raise damaged(folder, f"its schema cannot be read: {error}") from error
-
-
-@contextmanager
-def _damage_told(folder: Place) -> Iterator[None]:
-    """Raise what reading its files raises as what it says of the table."""
+def _explained(folder: Place) -> AbstractContextManager[None]:
     import pyarrow as pa
 
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
-        # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
-        raise unread(folder, f"a file cannot be read: {error}", error) from error
+    # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
+    return explained_damage(folder, pa.ArrowException, LookupError, TypeError, OverflowError)
 
 
-def _check_count(folder: Place, record: ArtifactRecord, rows: int) -> None:
+def _check_count(record: ArtifactRecord, rows: int) -> None:
     if record.rows is not None and rows != record.rows:
-        raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
+        raise ValueError(f"its files have {rows} rows, its record {record.rows}")
 
 
 def _needs_spark(column: Column) -> str:
@@ -214,8 +196,6 @@ def _as_declared(
         if place < 0:
             raise ValueError(f"its files have no column {column.name!r}")
         array = part.column(place)
-        if not _is_form_of(array.type, column.stored):
-            raise ValueError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
         if array.null_count and not column.nullable:
             raise ValueError(f"its files hold nulls as {column.name!r}, its schema says there are none")
         # A cast imports pyarrow.compute, which most tables can do without.
@@ -241,21 +221,3 @@ def _relabelled(array: pa.Array, declared: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     return array if array.type.equals(declared, check_metadata=True) else pa.array(_Relabel(array, declared))
-
-
-def _is_form_of(actual: pa.DataType, declared: pa.DataType) -> bool:
-    """True if `actual` is how parquet gives back `declared`: times may have another unit, list items another name."""
-    import pyarrow as pa
-
-    if actual.id != declared.id:
-        return False
-    if pa.types.is_timestamp(actual):
-        return actual.tz in (None, "UTC")
-    if pa.types.is_map(actual):
-        return _is_form_of(actual.key_type, declared.key_type) and _is_form_of(actual.item_type, declared.item_type)
-    if pa.types.is_struct(actual) and [field.name for field in actual] != [field.name for field in declared]:
-        return False
-    if pa.types.is_nested(actual) and actual.num_fields == declared.num_fields:
-        inner = range(actual.num_fields)
-        return all(_is_form_of(actual.field(place).type, declared.field(place).type) for place in inner)
-    return bool(actual == declared)

@@ -33,8 +33,6 @@ class NotStorableError(CatalogError):
 class TableStats:
     """What was written: the fields of an `ArtifactRecord` that describe a table; bytes are physical."""
 
-    version: int
-    files: int
     rows: int
     bytes: int
     schema: str
@@ -69,7 +67,7 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     except pa.ArrowException as error:  # what `storable` lets pass, and Parquet does not hold
         raise NotStorableError(f"pyarrow does not write such a table: {error}") from error
-    return TableStats(0, 1, len(table), physical_bytes(folder), schema)
+    return TableStats(len(table), physical_bytes(folder), schema)
 
 
 def commit_files(attempt: Attempt, schema: str) -> int:

@@ -20,12 +20,12 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep, parsed
-from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, foreign_classes
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, read_commit, unreached
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, explained_damage, read_commit
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import (
@@ -142,8 +142,8 @@ def _write(
                     "seen by all of Spark's workers"
                 )
             return {
-                "bytes": physical_bytes(attempt.path), "rows": commit.rows if rows is None else rows, "version": 0,
-                "files": len(commit.files), "schema": commit.schema, "digest": catalog.written_digest(attempt),
+                "bytes": physical_bytes(attempt.path), "rows": commit.rows if rows is None else rows,
+                "schema": commit.schema, "digest": catalog.written_digest(attempt),
             }
         case ColumnResult():
             raise AssertionError("columns are not stored")
@@ -301,7 +301,7 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
         frame = frame_over_files(spark, checked)
         if frame is None:
             # By version: a lost last log entry would otherwise roll the table back without a word.
-            stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
+            stored = spark.read.format("delta").option("versionAsOf", 0)
             path = catalog.path_of(record)
             assert path is not None
             frame = stored.load(path.spark_uri)
@@ -335,21 +335,16 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     """Check that a folder holds the recorded model, and nothing but a model of Spark ML's. Return a copy of what was
-    checked, for Spark on this machine to read; None of a very large one. Raises DamagedResultError where it is damaged,
-    CatalogError where it was not reached.
+    checked, for Spark on this machine to read; None of a very large one. Raises DamagedArtifactError, CatalogError
+    where it was not reached.
 
     Between this check of a catalog's files and Spark's reading of them others may write there; and Spark reads
     whatever lies in a folder."""
     # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
     copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
-    try:
-        digest = checked_digest(path, copy)
-    except (OSError, StrangeModelError) as error:
-        if is_out_of_reach(error):
-            raise unreached(path, error) from error
-        raise DamagedResultError(record, error) from error
-    if record.digest not in (None, digest):
-        raise DamagedResultError(record, "its files are not those that were written")
+    with explained_damage(path):
+        if record.digest not in (None, checked_digest(path, copy)):
+            raise ValueError("its files are not those that were written")
     return copy
 
 

@@ -14,7 +14,7 @@ from benchmarks.interleavings.world import DAY
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.forgetting import Forgetting
-from helix_spark.catalog.history import History
+from helix_spark.catalog.history import IterationReader
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
@@ -259,10 +259,10 @@ def _surplus_stays(stack: ExitStack) -> None:
 
 @mutant("an iteration takes the number that was free when it was planned")
 def _stale_number(stack: ExitStack) -> None:
-    next_number = History.next_number
+    next_number = IterationReader.next_number
     known: dict[tuple[int, str], int] = {}
 
-    def numbers(self: History, workflow: str) -> int:
+    def numbers(self: IterationReader, workflow: str) -> int:
         return known.setdefault((id(self), workflow), next_number(self, workflow))
 
-    _patch(stack, History, "next_number", numbers)
+    _patch(stack, IterationReader, "next_number", numbers)

@@ -12,7 +12,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import End
@@ -20,6 +20,7 @@ from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
+from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.older_layout import locate_newest
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained
 from helix_spark.catalog.records import (
@@ -35,7 +36,7 @@ from helix_spark.catalog.repair import Repair, check_idle, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.segments.folding import fold, rewrite
 from helix_spark.catalog.tables import attempts as folders
-from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_manifest
+from helix_spark.catalog.tables.attempts import Attempt, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
@@ -45,24 +46,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.workflow.declaration import Wishes
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """Data that no live record refers to.
-
-    Attributes:
-        attempt: its `path` is the folder.
-        bytes: physical.
-        why: in words: no record, evicted, quarantined.
-        certain: True if its end is on record or its writer's process is gone. Else it was untouched for long, and its
-            writer may only have been stopped.
-    """
-
-    attempt: Attempt
-    bytes: int
-    why: str
-    certain: bool
 
 
 class Catalog(CatalogReader):
@@ -100,9 +83,12 @@ class Catalog(CatalogReader):
     # What ran ------------------------------------------------------------------------------------------------------
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
-        """Record that an iteration runs, under a number that no other run of its workflow gets."""
+        """Record that an iteration runs, under the next free number of its workflow; return it with that."""
         self.make()
-        return self._history.start(record)
+        (numbered,) = self._records.decide_and_append(
+            lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
+        )
+        return numbered
 
     def make(self) -> None:
         """Make the catalog, unless it exists. Call it before the first lease: a folder of leases alone is no catalog.
@@ -115,17 +101,45 @@ class Catalog(CatalogReader):
     ) -> None:
         """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
         these name."""
-        self.make()
-        self._history.append([*results, *nodes, record], texts)
+        self._append([*results, *nodes, record], texts)
 
     def add_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
         texts: Iterable[FileRecord],
     ) -> IterationRecord:
-        """Record an iteration of another catalog, once, under a number that is free here, what is known of results, and
-        the texts that these name."""
+        """Record an iteration of another catalog with its nodes, unless it is recorded, what is known of results, and
+        the texts that these name; return it with the number that it has here."""
         self.make()
-        return self._history.add(record, nodes, results, texts)
+        numbered, named = record, {one.digest: one for one in texts}
+
+        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord | FileRecord]:
+            nonlocal numbered
+            known = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
+            number = known[0][0] if known else self.next_number(record.workflow)
+            numbered = replace(record, number=number)
+            fresh, learnt = self._unknown(named), [replace(one, iteration=number) for one in results]
+            if known:
+                return [*fresh, *learnt]
+            return [*fresh, *learnt, *(replace(one, iteration=number) for one in nodes), numbered]
+
+        self._records.decide_and_append(decide)
+        return numbered
+
+    def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
+        """Record what is known of results apart from an iteration, with the texts that they name."""
+        if results:
+            self._append(results, texts)
+
+    def _append(
+        self, records: Sequence[ResultRecord | NodeRecord | IterationRecord], texts: Iterable[FileRecord]
+    ) -> None:
+        self.make()
+        named = {one.digest: one for one in texts}
+        self._records.decide_and_append(lambda: [*self._unknown(named), *records])
+
+    def _unknown(self, texts: Mapping[str, FileRecord]) -> list[FileRecord]:
+        """Return those of some texts, by their digests, that are not recorded yet."""
+        return [one for digest, one in texts.items() if self._own_file(digest) is None]
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
@@ -142,7 +156,9 @@ class Catalog(CatalogReader):
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
         self._place.check()
-        self._history.pin(PinRecord(iteration.workflow, iteration.number, pinned, time.time()))
+        named = iteration.workflow, iteration.number
+        record = PinRecord(*named, pinned, time.time())
+        self._records.decide_and_append(lambda: () if (named in self.pinned()) == pinned else (record,))
         self._records.sync()
 
     def sync(self) -> None:
@@ -150,12 +166,6 @@ class Catalog(CatalogReader):
         stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
         self._records.sync()
-
-    def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
-        """Record what is known of results apart from an iteration, with the texts that they name."""
-        self.make()
-        if results:
-            self._history.append(results, texts)
 
     # What is stored ------------------------------------------------------------------------------------------------
 
@@ -233,7 +243,7 @@ class Catalog(CatalogReader):
         Raises CatalogError if the ends cannot be recorded (nothing happened), or if data cannot be deleted, once all
         other data is (it is not used any more; `gc` tries again).
         """
-        return self._end_all(why, "evicted", attempts, seen, self._history.pinned_results)
+        return self._end_all(why, "evicted", attempts, seen, self._pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one. One in a
@@ -321,12 +331,14 @@ class Catalog(CatalogReader):
         """
         self._place.check()
         if dry_run or not self._layout.marker.exists():
-            return self._leftovers(self.leases.dead(untouched=grace_seconds), grace_seconds)
+            return find_leftovers(
+                self._layout, self._artifacts, self.leases, self.leases.dead(untouched=grace_seconds), grace_seconds
+            )
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
             dead = self.leases.dead(untouched=grace_seconds)
-            leftovers = self._leftovers(dead, grace_seconds)
+            leftovers = find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
             reach("gc.found")
             if leftovers:
                 self._records.sync()  # an end may be another process's, which is about to delete the same
@@ -345,43 +357,6 @@ class Catalog(CatalogReader):
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
                     fold(self._records)
-
-    def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
-        with explained(self._layout, "read"):
-            # Folders are listed before records are read: what is published in between is seen as live.
-            stored = list(folders.stored_attempts(self._layout))
-            waiting = self._not_live(stored)
-            ended = self._artifacts.ends_of([attempt.attempt for attempt in waiting])
-            found = []
-            for attempt in waiting:
-                if end := ended.get(attempt.attempt):
-                    why, certain = f"{end.event}: {end.why}" if end.why else end.event, True
-                else:
-                    why, certain = self._why_orphaned(attempt, dead, grace_seconds)
-                if why and attempt.path is not None:
-                    found.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
-            # A writer gives its lease back after it has published: what had none may be live by now.
-            still = self._not_live([one.attempt for one in found]) if found else ()
-            return tuple(one for one in found if one.attempt in still)
-
-    def _not_live(self, attempts: Collection[Attempt]) -> list[Attempt]:
-        live = {record.attempt for record in self._artifacts.live(()).values()}
-        return [attempt for attempt in attempts if attempt.attempt not in live]
-
-    def _why_orphaned(self, attempt: Attempt, dead: Collection[str], grace_seconds: float) -> tuple[str, bool]:
-        """Return why an attempt without a record is orphaned, and whether that is certain; empty if it may not be, or
-        was finished and lost its record."""
-        assert attempt.path is not None
-        lease = self.leases.find(attempt.attempt)
-        if lease is not None:
-            gone = lease.holder is not None and lease.holder.is_gone
-            why = f"never published; its writer, {lease.holder}, has ended"
-            return (why, gone) if attempt.attempt in dead else ("", False)
-        if has_manifest(attempt.path) and self._artifacts.live_of(attempt.signature) is None:
-            return "", False
-        newest = attempt.path.last_modified()
-        age = 0.0 if newest is None else time.time() - newest
-        return (f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""), False
 
     def _end_all(
         self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.history import History, PastIteration
-from helix_spark.catalog.known_results import KnownResults, ResultLedger
+from helix_spark.catalog.history import IterationReader, PastIteration
+from helix_spark.catalog.known_results import ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.older_layout import check_newest, locate_newest
 from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
@@ -21,10 +21,8 @@ from helix_spark.catalog.records import (
     KINDS,
     AnswerRecord,
     ArtifactRecord,
-    FileRecord,
     IterationRecord,
     NodeRecord,
-    ResultRecord,
 )
 from helix_spark.catalog.run_progress import Progress, read_progress
 from helix_spark.catalog.segments.record_index import RecordKind
@@ -32,10 +30,10 @@ from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder
 from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
-from helix_spark.catalog.tables.attempts import Attempt, has_manifest
+from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table
 from helix_spark.catalog.tables.table_reading import FirstRows, read_arrow, read_first
-from helix_spark.errors import CatalogError, DamagedRecordsError
+from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,11 +97,11 @@ class CatalogView:
         return self.bytes_used - self.artifact_bytes
 
 
-class CatalogReader:
+class CatalogReader(IterationReader, ResultReader):
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout, shared: Sequence[str] = ()) -> None:
-        self.shared = SharedCatalogs[CatalogReader](shared, self._open_shared)
+        self.shared: SharedCatalogs[CatalogReader] = SharedCatalogs(shared, self._open_shared)
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
@@ -111,8 +109,6 @@ class CatalogReader:
         self._records = RecordLog(layout.records, KINDS, lambda: index_file(layout, self.id))
         self.answers = AnswerLedger(self._records, self._shared_answer)
         self._artifacts = ArtifactLedger(self._records)
-        self._history = History(self._records)
-        self._results = ResultLedger(self._records)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
@@ -158,11 +154,6 @@ class CatalogReader:
 
     # What is on record ---------------------------------------------------------------------------------------------
 
-    @property
-    def rejections(self) -> tuple[str, ...]:
-        """Why records that do not fit were left out of what was read so far, in words."""
-        return self._records.rejections
-
     def damaged_records(self) -> Mapping[SegmentFile, str]:
         """Read all files of records, also those that an index has; return what is wrong with some."""
         with explained(self._layout, "read"):
@@ -175,13 +166,13 @@ class CatalogReader:
         something is live are not searched.
         """
         with self._records.one_look():
-            past = self._history.recent(workflow, REMEMBERED)
+            past = self._recent(workflow, REMEMBERED)
             near = {node.signature for one in past for node in one.nodes}
             live = self._artifacts.live(near)
             ended = [one.record for one in past if one.record.status != "running"]
             last = ended[-1] if ended else None
-            nodes = self._history.nodes_of(last) if last else ()
-            pinned = self._history.pinned_results()
+            nodes = self.nodes(last) if last else ()
+            pinned = self._pinned_results()
         if not past and not live:
             self._check_recorded()
         with explained(self._layout, "read"):
@@ -208,29 +199,6 @@ class CatalogReader:
         self._records.hold()
         return self._artifacts.live(schemas_of)
 
-    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
-        """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
-        found = self._results.look_up(declared, signatures)
-        wanted = {*signatures, *found.measured}
-        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
-            found = found.over(below)
-        return found
-
-    def declared_for(self, signatures: Collection[str]) -> set[str]:
-        """Return the declared signatures that ever stood for some of these."""
-        below = self.shared.each(lambda one: one.declared_for(signatures))
-        return self._results.declared_for(signatures).union(*(declared for _, declared in below))
-
-    def with_content(self, workflow: str, node: str, content: str) -> str | None:
-        """The signature of the newest earlier result of a node that holds the same; see `ResultLedger.with_content`."""
-        return self._results.with_content(workflow, node, content) or self.shared.first(
-            lambda one: one.with_content(workflow, node, content)
-        )
-
-    def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
-        """The newest record with measured compute seconds of each named node of a workflow."""
-        return self._results.last_measured(workflow, names)
-
     def live(self) -> tuple[ArtifactRecord, ...]:
         """All live artifacts of the catalog itself, of all workflows."""
         return tuple(self._artifacts.live().values())
@@ -254,34 +222,6 @@ class CatalogReader:
         """The same of one signature."""
         return self.last_events([signature]).get(signature)
 
-    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
-        """Iterations of one workflow or of all, newest first. Running ones whose process is gone have died."""
-        found = self._history.iterations(workflow, limit) or self._check_recorded()
-        return self.concluded(found, workflow, limit)
-
-    def concluded(
-        self, found: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
-    ) -> tuple[IterationRecord, ...]:
-        """Iterations that were read some time ago: some of those that ran may have died since."""
-        dead = {
-            record.run for record in found
-            if record.status == "running" and self._leases.is_dead(record.run, untouched=SILENCE_SECONDS)
-        }
-        # Those that came to their end after they were read have given back their lease, too.
-        again = self._history.iterations(workflow, limit) if dead else found
-        return tuple(
-            replace(record, status="died") if record.run in dead and record.status == "running" else record
-            for record in again
-        )
-
-    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """Return what happened to each node of an iteration, inputs first; none before it has ended."""
-        return self._history.nodes_of(iteration)
-
-    def pinned(self) -> frozenset[tuple[str, int]]:
-        """Workflow and number of each pinned iteration."""
-        return self._history.pinned()
-
     def progress(self, iteration: IterationRecord) -> Progress | None:
         """How far an iteration is that runs or, after its answer, still stores; or how far one came that died."""
         ended = iteration.status not in ("running", "died")
@@ -289,33 +229,14 @@ class CatalogReader:
             return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
 
-    def loads(self) -> dict[str, tuple[int, str, int]]:
-        """How often each signature was loaded, and by which workflow and iteration last."""
-        return self._history.loads()
-
-    def file_text(self, digest: str) -> str | None:
-        """The text of the workflow file that an iteration names by its digest; None if it was never kept."""
-        found = self.file(digest)
-        return found.text if found else None
-
-    def file(self, digest: str) -> FileRecord | None:
-        """The file of a text; None if it was never kept."""
-        return (self._history.file(digest) or self.shared.first(lambda one: one.file(digest))) if digest else None
-
-    def workflows(self) -> tuple[str, ...]:
-        return self._history.workflows()
-
-    def extent(self, workflow: str) -> tuple[int, float]:
-        """How many iterations a workflow has, and when the oldest began, in Unix seconds."""
-        return self._history.extent(workflow)
-
     def cells_of_all(self, kind: RecordKind) -> list[tuple[Any, ...]]:
         """The turn and the cells of each record of a kind, as `RecordColumn` has them, in the order of appends."""
         return self._records.select(f"SELECT * FROM {kind.name} ORDER BY turn")
 
     def version(self) -> str:
         """Differs whenever something was recorded that people look at."""
-        return "-".join(map(str, (*self._history.version(), self._artifacts.version())))
+        kinds = (IterationRecord, NodeRecord, ArtifactRecord)
+        return "-".join(str(self._records.newest(kind)) for kind in kinds)
 
     # What is stored ------------------------------------------------------------------------------------------------
 
@@ -345,18 +266,6 @@ class CatalogReader:
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout))
         return self._bytes_from_records(self._artifacts.live(()).values(), stored)
-
-    def _check_recorded(self) -> tuple[IterationRecord, ...]:
-        """Return that there are no iterations. Raises DamagedRecordsError if all records are gone, and finished results
-        are stored."""
-        if self._records.is_empty():
-            stored = (one.path for one in folders.stored_attempts(self._layout))
-            if any(path is not None and has_manifest(path) for path in stored):
-                raise DamagedRecordsError(
-                    f"the records of the catalog {self.root} are gone, and results are stored there",
-                    remedy="copy them back; or have `helix repair` record again what is stored",
-                )
-        return ()
 
     def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)

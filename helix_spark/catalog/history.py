@@ -1,4 +1,4 @@
-"""The records of iterations and of their nodes: what ran, newest first."""
+"""What ran, by the records of iterations, of their nodes and of the files that declared them; newest first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from helix_spark.catalog.records import (
-    GREATEST_NUMBER,
-    FileRecord,
-    IterationRecord,
-    NodeRecord,
-    PinRecord,
-    ResultRecord,
-    Status,
-)
-from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.places.catalog_folder import Layout
+from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
+from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
+from helix_spark.catalog.tables.attempts import has_manifest, stored_attempts
+from helix_spark.errors import DamagedRecordsError
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
@@ -43,50 +39,12 @@ class PastIteration:
     nodes: tuple[PastNode, ...]
 
 
-class History:
-    """Iterations, their nodes, and the files that declared them."""
+class IterationReader(RecordReader):
+    """What the records of a catalog, and of the shared ones below it, say of iterations."""
 
-    def __init__(self, records: RecordLog) -> None:
-        self._records = records
-
-    def start(self, record: IterationRecord) -> IterationRecord:
-        """Append the start of an iteration under the next free number of its workflow, and return it with that."""
-        (numbered,) = self._records.decide_and_append(
-            lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
-        )
-        return numbered
-
-    def append(
-        self, records: Sequence[ResultRecord | NodeRecord | IterationRecord], texts: Iterable[FileRecord] = ()
-    ) -> None:
-        """Append what was learnt of results, nodes and iterations, with the texts that these name, once for each
-        content; all at once."""
-        named = {one.digest: one for one in texts}
-        self._records.decide_and_append(lambda: [*self._unknown(named), *records])
-
-    def _unknown(self, texts: Mapping[str, FileRecord]) -> list[FileRecord]:
-        return [one for digest, one in texts.items() if self.file(digest) is None]
-
-    def add(
-        self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
-        texts: Iterable[FileRecord],
-    ) -> IterationRecord:
-        """Append an iteration of another catalog with its nodes, unless it is recorded, what is known of results, and
-        the texts that these name; return it with the number that it has here."""
-        numbered, named = record, {one.digest: one for one in texts}
-
-        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord | FileRecord]:
-            nonlocal numbered
-            known = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
-            number = known[0][0] if known else self.next_number(record.workflow)
-            numbered = replace(record, number=number)
-            fresh, learnt = self._unknown(named), [replace(one, iteration=number) for one in results]
-            if known:
-                return [*fresh, *learnt]
-            return [*fresh, *learnt, *(replace(one, iteration=number) for one in nodes), numbered]
-
-        self._records.decide_and_append(decide)
-        return numbered
+    _layout: Layout
+    _leases: Leases
+    shared: SharedCatalogs[IterationReader]
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
@@ -94,7 +52,39 @@ class History:
         return (greatest or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
-        """Iterations, newest first: by number within a workflow, by the order of their records across workflows."""
+        """Return iterations of one workflow or of all, newest first: by number within a workflow, by the order of their
+        records across workflows. Running ones whose process is gone have died."""
+        iterations = self._iterations(workflow, limit)
+        if not iterations:
+            self._check_recorded()
+        return self.concluded(iterations, workflow, limit)
+
+    def concluded(
+        self, iterations: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
+    ) -> tuple[IterationRecord, ...]:
+        """Return iterations that were read some time ago: some of the running ones may have died since."""
+        dead = {
+            record.run for record in iterations
+            if record.status == "running" and self._leases.is_dead(record.run, untouched=SILENCE_SECONDS)
+        }
+        # Those that came to their end after they were read have given back their lease, too.
+        again = self._iterations(workflow, limit) if dead else iterations
+        return tuple(
+            replace(record, status="died") if record.run in dead and record.status == "running" else record
+            for record in again
+        )
+
+    def _check_recorded(self) -> None:
+        """Raise DamagedRecordsError if all records are gone, and finished results are stored."""
+        if self._records.is_empty():
+            stored = (one.path for one in stored_attempts(self._layout))
+            if any(path is not None and has_manifest(path) for path in stored):
+                raise DamagedRecordsError(
+                    f"the records of the catalog {self._layout.root} are gone, and results are stored there",
+                    remedy="copy them back; or have `helix repair` record again what is stored",
+                )
+
+    def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
         if limit is not None and limit <= 0:
             return ()
         rest, values = ("ORDER BY turn DESC", ()) if workflow is None else (
@@ -108,8 +98,8 @@ class History:
             found = tuple(heaviest(self._records.rows(IterationRecord, rest, *values)).values())
         return found[:limit]
 
-    def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """The nodes of an iteration, each once, in their order; see `in_order`."""
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+        """Return what happened to each node of an iteration, inputs first (`in_order`); none before it has ended."""
         found: dict[str, NodeRecord] = {}
         for node in self._records.rows(
             NodeRecord, "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn", iteration.workflow,
@@ -120,18 +110,14 @@ class History:
         return tuple(in_order(list(found.values())))
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
-        """How often each signature was loaded, and the workflow and number of the last iteration that did."""
+        """Return how often each signature was loaded, and by which workflow and iteration last."""
         sql = """SELECT signature, count(*), workflow, iteration, max(turn) FROM nodes WHERE state = 'load'
                  GROUP BY signature"""  # columns besides the greatest are those of its row (SQLite 3.7.11)
         return {signature: (times, name, number) for signature, times, name, number, _ in self._records.select(sql)}
 
-    def version(self) -> tuple[int, int]:
-        """Grows whenever something is recorded."""
-        return self._records.newest(IterationRecord), self._records.newest(NodeRecord)
-
-    def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
-        """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
-        records = self.iterations(workflow, limit)
+    def _recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
+        """Return the last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
+        records = self._iterations(workflow, limit)
         if not records:
             return ()
         nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
@@ -147,22 +133,16 @@ class History:
         )
 
     def pinned(self) -> frozenset[tuple[str, int]]:
-        """Workflow and number of each pinned iteration."""
+        """Return workflow and number of each pinned iteration."""
         return frozenset(self._records.select(f"SELECT workflow, iteration FROM ({_PINNED})"))
 
-    def pinned_results(self) -> dict[str, tuple[str, int]]:
-        """Which pinned iteration has a result, by signature: workflow and number."""
+    def _pinned_results(self) -> dict[str, tuple[str, int]]:
+        """Return workflow and number of the pinned iteration that has a result, by signature."""
         sql = f"SELECT signature, workflow, iteration FROM nodes JOIN ({_PINNED}) USING (workflow, iteration)"
         return {signature: (workflow, number) for signature, workflow, number in self._records.select(sql)}
 
-    def pin(self, record: PinRecord) -> None:
-        """Append whether an iteration is pinned, where that is news."""
-        self._records.decide_and_append(
-            lambda: () if ((record.workflow, record.iteration) in self.pinned()) == record.pinned else (record,)
-        )
-
     def extent(self, workflow: str) -> tuple[int, float]:
-        """Return how many iterations a workflow has, and when the oldest began."""
+        """Return how many iterations a workflow has, and when the oldest began, in Unix seconds."""
         sql = "SELECT count(DISTINCT run), coalesce(min(started), 0) FROM iterations WHERE workflow = ?"
         ((count, oldest),) = self._records.select(sql, workflow)
         return count, oldest
@@ -171,7 +151,14 @@ class History:
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
 
     def file(self, digest: str) -> FileRecord | None:
-        """The text of a content; None if it was never kept, or was forgotten since."""
+        """Return the file of a text, by its digest; None if it was never kept, or was forgotten since."""
+        return self._own_file(digest) or self.shared.first(lambda one: one.file(digest))
+
+    def file_text(self, digest: str) -> str | None:
+        """Return the text of the workflow file that an iteration names by its digest; None as `file`."""
+        return file.text if (file := self.file(digest)) else None
+
+    def _own_file(self, digest: str) -> FileRecord | None:
         last = "WHERE digest = ? ORDER BY turn DESC LIMIT 1"
         newest = self._records.rows(FileRecord, last, digest)
         return next((one for one in newest if sha256(one.text.encode()).hexdigest() == digest), None)

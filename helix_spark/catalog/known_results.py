@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, fields, replace
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.segments.record_columns import record_from_cells
-from helix_spark.catalog.segments.record_log import RecordLog, listed
+from helix_spark.catalog.segments.record_log import listed
+from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there."""
@@ -78,14 +79,20 @@ def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
     return replace(record, **{name: getattr(other, name) for name in missing})
 
 
-class ResultLedger:
-    """The records of what is known of results."""
+class ResultReader(RecordReader):
+    """What the records of a catalog, and of the shared ones below it, say of results."""
 
-    def __init__(self, records: RecordLog) -> None:
-        self._records = records
+    shared: SharedCatalogs[ResultReader]
 
-    def look_up(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
-        """Return what is recorded of these signatures, and of those that the declared ones stand for."""
+    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
+        """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
+        known = self._own_results(declared, signatures)
+        wanted = {*signatures, *known.measured}
+        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
+            known = known.over(below)
+        return known
+
+    def _own_results(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
         pairs = self._records.select(_PAIRS, listed(declared)) if declared else []
@@ -103,15 +110,16 @@ class ResultLedger:
     def declared_for(self, signatures: Collection[str]) -> set[str]:
         """Return the declared signatures that ever stood for some of these."""
         sql = "SELECT DISTINCT declared FROM results WHERE signature IN (SELECT value FROM json_each(?))"
-        return {declared for (declared,) in self._records.select(sql, listed(signatures))}
+        own = {declared for (declared,) in self._records.select(sql, listed(signatures))}
+        return own.union(*(below for _, below in self.shared.each(lambda one: one.declared_for(signatures))))
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
-        """The signature of the newest earlier result of a node that holds this, and never held anything else."""
-        found = self._records.select(_WITH_CONTENT, content, workflow, node)
-        return next((signature for (signature,) in found), None)
+        """Return the signature of the newest earlier result of a node that holds this, and never held another."""
+        own = self._records.select(_WITH_CONTENT, content, workflow, node)
+        return own[0][0] if own else self.shared.first(lambda one: one.with_content(workflow, node, content))
 
-    def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
-        """The newest record with measured compute seconds of each node of a workflow, by name."""
+    def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
+        """Return the newest record with measured compute seconds of each node of a workflow, by name."""
         rest = """WHERE turn IN (
             SELECT max(turn) FROM results WHERE workflow = ? AND node IN (SELECT value FROM json_each(?))
             AND compute_seconds IS NOT NULL GROUP BY node)"""

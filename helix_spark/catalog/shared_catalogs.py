@@ -9,21 +9,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from helix_spark.catalog.records import ArtifactRecord, SharedArtifact
+from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.errors import CatalogError, NotACatalogError
 
 
-class OpenCatalog(Protocol):
-    """A catalog that is read."""
+class RecordReader:
+    """The records of a catalog, to read."""
+
+    _records: RecordLog
 
     @property
-    def rejections(self) -> tuple[str, ...]: ...
+    def rejections(self) -> tuple[str, ...]:
+        """Why records that do not fit were left out of what was read so far, in words."""
+        return self._records.rejections
 
 
 T = TypeVar("T")
-C = TypeVar("C", bound=OpenCatalog)
+C = TypeVar("C", bound=RecordReader, covariant=True)
 
 
 class SharedCatalogs(Generic[C]):
@@ -51,7 +56,7 @@ class SharedCatalogs(Generic[C]):
 
     def open_all(self) -> tuple[C, ...]:
         """Open all, and return those that can be read. Raises NotACatalogError for what never was a catalog."""
-        return tuple(one for _, one in self.each(lambda one: one))
+        return tuple(one for _, one in self.each(lambda one: one))  # type: ignore[misc]  # of a lambda, no method
 
     def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
         """Yield what a look at each that can be read gives, with its name."""

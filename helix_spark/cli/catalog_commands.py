@@ -23,8 +23,8 @@ from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.forgetting import Forgetting
+    from helix_spark.catalog.leftovers import Leftover
     from helix_spark.catalog.publishing import Publication
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.catalog.known_results import KnownResults, ResultLedger
+from helix_spark.catalog.known_results import KnownResults, ResultReader
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import KINDS, ResultRecord
 from helix_spark.catalog.segments import folding
 from helix_spark.catalog.segments.folding import fold
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.identity.parts import digest
 
 A, B, C = SIGNATURES = tuple(digest(letter) for letter in "abc")
@@ -33,9 +34,15 @@ def record(declared: str, signature: str, **told: Any) -> ResultRecord:
     return ResultRecord(declared, signature, "w", "rows", "scanner", 1, **told)
 
 
+def reader_of(log: RecordLog) -> ResultReader:
+    reader = ResultReader()
+    reader._records, reader.shared = log, SharedCatalogs((), lambda name: None)
+    return reader
+
+
 @pytest.fixture
-def ledger(tmp_path: LocalPath) -> ResultLedger:
-    return ResultLedger(log_in(tmp_path / "records"))
+def ledger(tmp_path: LocalPath) -> ResultReader:
+    return reader_of(log_in(tmp_path / "records"))
 
 
 def merged(records: Sequence[ResultRecord]) -> ResultRecord:
@@ -95,12 +102,12 @@ def test_the_query_merges_records_by_the_rules(
         patched.setattr(folding, "AT_ONCE", 1)
         patched.setattr(folding, "KEPT_SEGMENTS", 0)
         log = log_in(folder := LocalPath(name))
-        ledger = ResultLedger(log)
+        ledger = reader_of(log)
         for number, together in enumerate(appended, 1):
             ledger._records.append(together)
             if number == folded_after:
                 assert fold(log) == number
-        looks = [one.look_up(declared, signatures) for one in (ledger, ResultLedger(log_in(folder)))]
+        looks = [one.results(declared, signatures) for one in (ledger, reader_of(log_in(folder)))]
     expected = by_the_rules([one for together in appended for one in together], declared, signatures)
     for known in looks:
         assert dict(known.standing) == expected.standing
@@ -109,7 +116,7 @@ def test_the_query_merges_records_by_the_rules(
 
 
 def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
-    ledger: ResultLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: ResultReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = (record(A, A, load_seconds=float(n)) for n in range(50))
     ledger._records.append([record(A, A, compute_seconds=2.0), *loaded])
@@ -123,15 +130,15 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
 
     monkeypatch.setattr(RecordLog, "select", counted)
     monkeypatch.setattr(RecordLog, "rows", lambda *_: pytest.fail("whole records were read"))
-    found = ledger.look_up([A], [B]).measured[A]
+    found = ledger.results([A], [B]).measured[A]
     assert (found.compute_seconds, found.load_seconds) == (2.0, 49.0)
     assert handed == [1, 1], "the pair of what was declared and what it stands for, and one merged record"
 
 
-def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:
+def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultReader) -> None:
     for signature in (B, C, B):
         ledger._records.append([record(A, signature)])
-    known = ledger.look_up([A], ())
+    known = ledger.results([A], ())
     assert known.stood_for == {A: (B, C)}
     assert known.standing == {A: B}
     assert set(known.measured) == {B, C}
@@ -158,10 +165,10 @@ class Older:
 def test_records_of_an_older_version_are_read_before_and_after_others_are_written(tmp_path: LocalPath) -> None:
     older = RecordLog(tmp_path / "records", [RecordKind("results", Older, ())], lambda: None)
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, lowered="x", random="calls rand")])
-    ledger = ResultLedger(log_in(tmp_path / "records"))
-    assert ledger.look_up([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
+    ledger = reader_of(log_in(tmp_path / "records"))
+    assert ledger.results([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
     ledger._records.append([record(A, A, read_seconds=0.5)])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5)
-    assert ledger.look_up([A], ()).measured[A] == expected
+    assert ledger.results([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])
-    assert ledger.look_up([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)
+    assert ledger.results([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)

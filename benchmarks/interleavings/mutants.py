@@ -148,8 +148,8 @@ def _same_ids(stack: ExitStack) -> None:
 
 @mutant("who writes records anew forgets what was appended meanwhile")
 def _forgets_late(stack: ExitStack) -> None:
-    without = Forgetting.without
-    _patch(stack, Forgetting, "without", lambda self, number, *given: without(replace(self, seen=10**9), 0, *given))
+    strip = Forgetting.strip
+    _patch(stack, Forgetting, "strip", lambda self, number, *given: strip(replace(self, seen=10**9), 0, *given))
 
 
 @mutant("what is lost is not said")

@@ -1,11 +1,11 @@
 """Prior results: records of what ran, and the tables, models and values that are stored.
 
     catalog      the front door: everything below, kept in agreement
-      catalog_reader        as much of it as changes nothing
+      catalog_reader        as much of it as changes nothing; `history` and `known_results` are parts of it
       shared_catalogs       catalogs of a team below it, which are read only; publishing copies an iteration to one
       records               the rows, and what each field may hold
       known_results, history, artifacts, answer_ledger, run_progress    what is known
-      verification, repair                         when something is damaged
+      verification, repair, leftovers              when something is damaged, or left behind
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
     leases/      processes at work on something, so that none deletes what another writes

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import grouped
 
 SEGMENT_BYTES = 8 << 20
 """Bytes of texts that one segment of answers has at most: it is read as a whole."""
@@ -31,7 +32,8 @@ class AnswerLedger:
         self.origins: dict[str, str] = {}
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
-        for group in _grouped([replace(one, digest=one.content_digest()) for one in records]):
+        whole = [replace(one, digest=one.content_digest()) for one in records]
+        for group in grouped(whole, lambda one: (len(one.answer),), (SEGMENT_BYTES,)):
             self._records.append(group)
 
     def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
@@ -50,7 +52,7 @@ class AnswerLedger:
         self.origins[question] = below[0]
         return below[1]
 
-    def asked_by(self, workflow: str, until: int) -> set[str]:
+    def questions_of(self, workflow: str, until: int) -> set[str]:
         """Return the questions with answers that a workflow recorded, up to an iteration."""
         sql = "SELECT DISTINCT question FROM answers WHERE workflow = ? AND iteration <= ?"
         return {question for (question,) in self._records.select(sql, workflow, until)}
@@ -74,16 +76,3 @@ class AnswerLedger:
     @property
     def rejections(self) -> Sequence[str]:
         return tuple(why for why in self._records.rejections if why.startswith("answers: "))
-
-
-def _grouped(records: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
-    """Yield records in groups of at most `SEGMENT_BYTES`, or of one."""
-    group, size = list[AnswerRecord](), 0
-    for record in records:
-        size += len(record.answer)
-        if group and size > SEGMENT_BYTES:
-            yield group
-            group, size = [], len(record.answer)
-        group.append(record)
-    if group:
-        yield group

@@ -293,8 +293,8 @@ class Catalog(CatalogReader):
             return self._forget(selection)
 
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
-        """Forget the runs that are due, whoever works on the catalog: others read its records anew. None if none is, or
-        another process does it. Raises CatalogError if it cannot be written."""
+        """Forget the runs that are due, also while others work on the catalog: they read its records anew. None if no
+        run is due, or another process does it. Raises CatalogError if it cannot be written."""
         self._place.check()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
@@ -312,7 +312,7 @@ class Catalog(CatalogReader):
         self._records.decide_and_append(decide)
         if found.runs:
             self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
-            rewrite(self._records, found.without)
+            rewrite(self._records, found.strip)
             self._records.forget_index()
             for one in found.runs.values():
                 remove_progress(self._layout, one.workflow, one.number)

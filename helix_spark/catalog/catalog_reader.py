@@ -77,7 +77,7 @@ class CatalogView:
     pinned: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def own(self) -> dict[str, ArtifactRecord]:
+    def own_artifacts(self) -> dict[str, ArtifactRecord]:
         """Those of the live artifacts that are in the catalog itself."""
         return {signature: record for signature, record in self.artifacts.items() if not record.shared}
 
@@ -89,7 +89,7 @@ class CatalogView:
     @property
     def artifact_bytes(self) -> int:
         """Physical bytes of the catalog's own live artifacts."""
-        return sum(record.bytes for record in self.own.values())
+        return sum(record.bytes for record in self.own_artifacts.values())
 
     @property
     def other_bytes(self) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import zip_longest
@@ -46,7 +46,7 @@ class Selection:
     source: str | None = None
     runs: frozenset[str] | None = None
 
-    def has(self, iteration: IterationRecord) -> bool:
+    def selects(self, iteration: IterationRecord) -> bool:
         """Return whether an iteration is selected."""
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
@@ -61,7 +61,7 @@ class Selection:
 
     @property
     def is_by_age(self) -> bool:
-        """True if nobody has named what goes, but its age."""
+        """True if iterations are selected by their age, not by name."""
         return self.before is not None or self.runs is not None
 
 
@@ -77,7 +77,7 @@ class Forgetting:
         shared: of results that stay, as another iteration has them.
         texts: digests of those that nothing names any more.
         attempts: those of the results that go.
-        places: where the source was read that is forgotten; `others` where the same data was read, too.
+        places: where data of the source was read that is forgotten, also as the same data from elsewhere.
         sources: all places that the selected iterations read.
         untold: iterations of which something stays although it is not known what that reads.
         seen: the number of the last segment that this was decided on: what comes later stays.
@@ -91,7 +91,6 @@ class Forgetting:
     texts: frozenset[str]
     attempts: frozenset[str]
     places: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
     untold: tuple[IterationRecord, ...] = ()
     seen: int = 0
@@ -101,7 +100,7 @@ class Forgetting:
         """Workflow and number of the iterations that it is about."""
         return frozenset((one.workflow, one.number) for one in self.runs.values())
 
-    def without(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def strip(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the fields of a record, from the JSON of a segment, without what is forgotten; None if all of it is,
         and for one that does not fit: nobody reads it, and what it is about cannot be told."""
         if not _fits(kind, fields):
@@ -133,9 +132,9 @@ def _iteration_without(gone: Collection[str], fields: Mapping[str, Any]) -> Mapp
     plan = mapping(fields.get("plan", "{}"))
     names = _called(gone, plan)
     for each in plan.keys() & {"tables", "evaluated"}:
-        plan[each] = _kept(plan[each], names)
+        plan[each] = _without_names(plan[each], names)
     plan.pop("edit", None)
-    outputs = _kept(mapping(fields.get("outputs", "{}")), names)
+    outputs = _without_names(mapping(fields.get("outputs", "{}")), names)
     error = {"error": _FORGOTTEN} if fields.get("error") else {}
     return {**fields, "outputs": json.dumps(outputs), "plan": json.dumps(plan), **error}
 
@@ -149,7 +148,7 @@ def _called(names: Collection[str], plan: Mapping[str, Any]) -> set[str]:
     return {*names, *(alias for alias, name in plan.get("merged", {}).items() if name in names)}
 
 
-def _kept(values: Mapping[str, Any], gone: Collection[str]) -> dict[str, Any]:
+def _without_names(values: Mapping[str, Any], gone: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in gone}
 
 
@@ -181,15 +180,6 @@ class _Node:
     reads: list[str]
 
 
-@dataclass(slots=True)
-class _Hit:
-    """What a selection hits: by run, the names of nodes; and where it met the data of a source."""
-
-    names: dict[str, frozenset[str]] = field(default_factory=dict)
-    places: dict[str, None] = field(default_factory=dict)
-    others: dict[str, None] = field(default_factory=dict)
-
-
 def forgetting(
     records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()
 ) -> Forgetting:
@@ -198,12 +188,12 @@ def forgetting(
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {
         one.run: one for one in iterations
-        if selection.has(one) and not (selection.is_by_age and (one.workflow, one.number) in pinned)
+        if selection.selects(one) and not (selection.is_by_age and (one.workflow, one.number) in pinned)
     }
     graphs = dict(_graphs(records))
     looked_at = {run: graphs.get(run, {}) for run in selected}
-    hit = _hit(looked_at, selection)
-    runs = selected if selection.is_whole else {run: one for run, one in selected.items() if hit.names[run]}
+    names, places = _hit(looked_at, selection)
+    runs = selected if selection.is_whole else {run: one for run, one in selected.items() if names[run]}
     if kept := [(one.workflow, one.number) for one in runs.values() if (one.workflow, one.number) in pinned]:
         workflow, number = min(kept)
         raise CatalogError(f"iteration {number} of {workflow!r} is pinned",
@@ -211,23 +201,23 @@ def forgetting(
     going, staying = set[str](), set[str]()
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            (going if name in hit.names.get(run, ()) else staying).add(node.signature)
+            (going if name in names.get(run, ()) else staying).add(node.signature)
     if selection.is_whole:
         going |= _stored_by(records, runs.values())
     signatures = frozenset(going - staying)
     untold = tuple(
         one for run, one in selected.items()
         if selection.source is not None and (not looked_at[run] or any(
-            "" in node.reads and name not in hit.names[run] for name, node in looked_at[run].items()
+            "" in node.reads and name not in names[run] for name, node in looked_at[run].items()
         ))
     )
     known = frozenset(digest for (digest,) in records.select("SELECT DISTINCT digest FROM files"))
     attempts = records.select("SELECT DISTINCT signature, attempt FROM artifacts")
     return Forgetting(
-        runs, selection.is_whole, hit.names, signatures, frozenset(going & staying),
-        known - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, hit.names, signatures)),
+        runs, selection.is_whole, names, signatures, frozenset(going & staying),
+        known - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, names, signatures)),
         frozenset(attempt for signature, attempt in attempts if signature in signatures),
-        tuple(hit.places), tuple(hit.others),
+        places,
         frozenset(place for nodes in looked_at.values() for node in nodes.values() for place in node.reads if place),
         untold, records.last,
     )
@@ -249,7 +239,7 @@ def _named_texts(
         if one.run not in gone:
             yield one.file_digest
             plan = mapping(one.plan)
-            yield from _kept(plan.get("tables", {}), _called(names.get(one.run, ()), plan)).values()
+            yield from _without_names(plan.get("tables", {}), _called(names.get(one.run, ()), plan)).values()
     for trained, *known_by in records.select("SELECT trained, signature, declared FROM results WHERE trained != ''"):
         if set(known_by).isdisjoint(signatures):
             yield trained
@@ -266,30 +256,32 @@ def _graphs(records: RecordLog) -> Iterator[tuple[str, dict[str, _Node]]]:
     yield from graphs.items()
 
 
-def _hit(graphs: Mapping[str, Mapping[str, _Node]], selection: Selection) -> _Hit:
-    """Return what a selection hits of these runs.
+def _hit(
+    graphs: Mapping[str, Mapping[str, _Node]], selection: Selection
+) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
+    """Return the names of the nodes that a selection hits, by run, and the places where these read data of a source.
 
     Of a source the same data is also what was read of it elsewhere: all that has the signature of a hit is hit.
     """
     if selection.source is None:
-        return _Hit({run: _named(nodes, selection) for run, nodes in graphs.items()})
-    wanted = _spellings(selection.source)
-    found, signatures, is_new = _Hit(dict.fromkeys(graphs, frozenset[str]())), set[str](), True
+        return {run: _named(nodes, selection) for run, nodes in graphs.items()}, ()
+    wanted, places = _spellings(selection.source), dict[str, None]()
+    hit, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), set[str](), True
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            if places := [one for one in node.reads if one and any(_overlap(one, other) for other in wanted)]:
-                found.names[run] |= {name}
-                found.places |= dict.fromkeys(places)
+            if read := [one for one in node.reads if one and any(_overlap(one, other) for other in wanted)]:
+                hit[run] |= {name}
+                places |= dict.fromkeys(read)
     while is_new:
         is_new = False
         for run, nodes in graphs.items():
-            alike = {name for name, node in nodes.items() if node.signature in signatures} - found.names[run]
-            found.others |= dict.fromkeys(place for name in sorted(alike) for place in nodes[name].reads if place)
-            names = _with_downstream(nodes, found.names[run] | alike)
-            if len(names) > len(found.names[run]) or not {nodes[name].signature for name in names} <= signatures:
-                found.names[run], is_new = names, True
+            alike = {name for name, node in nodes.items() if node.signature in signatures} - hit[run]
+            places |= dict.fromkeys(place for name in sorted(alike) for place in nodes[name].reads if place)
+            names = _with_downstream(nodes, hit[run] | alike)
+            if len(names) > len(hit[run]) or not {nodes[name].signature for name in names} <= signatures:
+                hit[run], is_new = names, True
                 signatures |= {nodes[name].signature for name in names}
-    return found
+    return hit, tuple(places)
 
 
 def _named(nodes: Mapping[str, _Node], selection: Selection) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, entries_below, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
-from helix_spark.catalog.segments.segment import Segment, SegmentError, pack
+from helix_spark.catalog.segments.segment import Segment, SegmentError, grouped, pack
 from helix_spark.catalog.segments.segment_folder import SegmentFolder
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT
 from helix_spark.errors import CatalogError
@@ -54,21 +54,6 @@ def _is_older(layout: Layout) -> bool:
         return layout_number(layout) == 1
 
 
-def _segments(layout: Layout) -> Iterator[Segment]:
-    """Yield all records of a catalog of layout 1. Raises CatalogError if it is damaged, or cannot be read."""
-    number = 0
-    for kind in KINDS:
-        rows = _rows(layout, layout.records / kind.name)
-        start = letters = 0
-        for place, row in enumerate(rows, 1):
-            letters += sum(len(value) for value in row.values() if isinstance(value, str))
-            if place - start == _AT_ONCE or letters > _MOST_LETTERS or place == len(rows):
-                number += 1
-                said = tuple((kind.name, one) for one in rows[start:place])
-                yield Segment(number, f"layout 1, {kind.name}, {start}", said)
-                start, letters = place, 0
-
-
 def _take_over(layout: Layout, leases: Leases) -> None:
     """Convert a catalog of layout 1: write its records as folds, then the marker, then delete the tables. A process
     that is stopped in between leaves a catalog of one layout or the other. Raises CatalogError if others work on it."""
@@ -84,7 +69,7 @@ def _take_over(layout: Layout, leases: Leases) -> None:
                 "would take over", remedy="wait until it has ended",
             )
         make_catalog(layout)  # where its marker is lost
-        _write_folds(SegmentFolder(layout.records), _segments(layout))
+        _write_folds(layout)
         marker = parsed(text_in(layout.marker))
         layout.marker.replace_text(f"{json.dumps({**marker, 'layout': LAYOUT})}\n", synced=True)
         reach("takeover.recorded")
@@ -93,16 +78,23 @@ def _take_over(layout: Layout, leases: Leases) -> None:
             (layout.records / f"{kind.name}.head").unlink(missing_ok=True)
 
 
-def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
-    """Write each segment as a fold, over what an attempt before has left of it; upkeep merges them."""
-    for segment in segments:
-        fold = folder.fold_file(segment.number, segment.number).place
-        try:
-            content = pack([segment.lines()])
-        except (SegmentError, UnicodeEncodeError) as error:
-            raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
-        fold.unlink(missing_ok=True)
-        fold.write_new(content, synced=True)
+def _write_folds(layout: Layout) -> None:
+    """Write all records as folds, over what an attempt before has left; upkeep merges them. Raises CatalogError."""
+    def sizes(row: Mapping[str, Any]) -> tuple[int, int]:
+        return 1, sum(len(value) for value in row.values() if isinstance(value, str))
+
+    folder, number = SegmentFolder(layout.records), 0
+    for kind in KINDS:
+        for rows in grouped(_rows(layout, layout.records / kind.name), sizes, (_AT_ONCE, _MOST_LETTERS)):
+            number += 1
+            segment = Segment(number, f"layout 1, {kind.name}, {number}", [(kind.name, row) for row in rows])
+            fold = folder.fold_file(number, number).place
+            try:
+                content = pack([segment.lines()])
+            except (SegmentError, UnicodeEncodeError) as error:
+                raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
+            fold.unlink(missing_ok=True)
+            fold.write_new(content, synced=True)
 
 
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:

@@ -122,7 +122,7 @@ def _texts(
 def _answers(source: CatalogReader, iteration: IterationRecord, signatures: Collection[str]) -> list[AnswerRecord]:
     """Return the answers to what an iteration asked, and to what its workflow had asked until then: what was not asked
     anew is recorded with the iteration that asked it first."""
-    questions = source.answers.asked_by(iteration.workflow, iteration.number) | set(signatures)
+    questions = source.answers.questions_of(iteration.workflow, iteration.number) | set(signatures)
     found = (source.answers.newest(one, is_fresh=False) for one in sorted(questions))
     return [one for one in found if one is not None]
 

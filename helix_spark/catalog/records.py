@@ -92,14 +92,14 @@ class _Summary(TypedDict, total=False):
 Summary = Annotated[str, _LONG, Json(_Summary)]
 
 
-class _Seen(TypedDict, total=False):
+class _Observation(TypedDict, total=False):
     drew: bool
     files: dict[str, str]
     listed: dict[str, str]
     environment: dict[str, str]
 
 
-Observed = Annotated[str, Meta(max_length=16 << 20), Json(_Seen)]
+Observed = Annotated[str, Meta(max_length=16 << 20), Json(_Observation)]
 LONGEST_BUILDS = 2 << 20
 """Characters of what the functions of a workflow built."""
 
@@ -125,7 +125,7 @@ class _Node(Struct):
 
 
 class _Builds(TypedDict):
-    seen: _Seen
+    seen: _Observation
     nodes: dict[str, _Node]
 
 
@@ -329,7 +329,7 @@ class IterationRecord:
 
     @property
     def user(self) -> str:
-        """Who ran it; empty where that is not recorded."""
+        """The user's name; empty where that is not recorded."""
         name = mapping(self.writer).get("user")
         return name if isinstance(name, str) else ""
 

@@ -399,7 +399,6 @@ def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
     shared = f"; {len(found.shared):,} results stay, which other iterations have as well" if found.shared else ""
     lines = [f"{what}: {len(found.signatures):,} results{shared}"]
     lines += [f"read from {', '.join(found.places)}"] if found.places else []
-    lines += [f"the same data was read from {', '.join(found.others)}"] if found.others else []
     return "\n".join(filter(None, (*lines, _untold_text(found))))
 
 

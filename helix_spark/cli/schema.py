@@ -218,7 +218,7 @@ def forget_json(found: Forgetting, *, dry_run: bool) -> dict[str, Any]:
     return {
         "forgotten": not dry_run, "whole": found.whole, "iterations": iterations,
         "results": sorted(found.signatures), "shared": sorted(found.shared), "places": list(found.places),
-        "others": list(found.others), "untold": [_picked(one, "workflow number") for one in found.untold],
+        "untold": [_picked(one, "workflow number") for one in found.untold],
     }
 
 

@@ -96,7 +96,7 @@ def foresee(
     had = [one.record for one in records.view.past]
     return replace(
         problem, scenarios=scenarios(found, again), horizon=horizon(len(had) + 1),
-        others=others_among(records.view.own.values(), problem, records),
+        others=others_among(records.view.own_artifacts.values(), problem, records),
         start_price=session_seconds(starts_of(records.view)),
         fresh_process=fresh_process([*(record.writer for record in had), writer], one_run),
     )

@@ -336,7 +336,7 @@ def _estimates(
     }
     return estimate(
         dag, signatures, measured, previous, sizes, source_bytes, load=records.loads.get("", records.usual),
-        write=calibrated_writes(view.own.values()), elsewhere={
+        write=calibrated_writes(view.own_artifacts.values()), elsewhere={
             signature: records.loads[artifact.shared] for signature, artifact in view.below.items()
         },
     )

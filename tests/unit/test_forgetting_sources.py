@@ -116,7 +116,7 @@ def test_the_same_data_from_elsewhere_is_forgotten_as_well(root: Path) -> None:
     graph.record()
     found = json.loads(forget(root, "copied", "--source", root / "people" / "rows.csv", "--json").stdout)
     assert [(one["number"], one["nodes"]) for one in found["iterations"]] == [(1, ["made", "rows"]), (2, ["rows"])]
-    assert found["others"] == ["/theirs/rows.csv"]
+    assert found["places"] == [str(root / "people" / "rows.csv"), "/theirs/rows.csv"]
     assert found["shared"] == []
 
 

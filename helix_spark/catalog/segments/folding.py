@@ -21,7 +21,7 @@ from typing import Any
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, unpack
+from helix_spark.catalog.segments.segment import Segment, SegmentError, grouped, pack, unpack
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering, fillers
 from helix_spark.errors import CatalogError
 
@@ -70,9 +70,9 @@ for one that is to go."""
 
 
 def rewrite(log: RecordLog, changed: Changed) -> None:
-    """Write all records anew, then delete all files that there were. What others append meanwhile stays. Whoever is
-    stopped in between leaves both, and does it once more. Raises CatalogError if a file is damaged or lost, or they
-    cannot be written.
+    """Write all records anew, then delete all files that there were. What others append meanwhile stays. A process that
+    is stopped in between leaves both; do it again. Raises CatalogError if a file is damaged or lost, or they cannot be
+    written.
 
     Each segment gets another id, by which an index is told that it was written anew, and keeps that by which a writer
     that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
@@ -134,17 +134,11 @@ def _chosen(files: Sequence[SegmentFile]) -> list[SegmentFile]:
 
 def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
     """Yield the files for each of some folds, none of which is too large."""
-    group, size, letters, lines = list[SegmentFile](), 0, 0, 0
-    for file in files:
+    def sizes(file: SegmentFile) -> tuple[int, int, int]:
         pieces = list(unpack(file.content()))
-        own = sum(map(len, pieces)), sum(piece.count(b"\n") for piece in pieces)
-        if group and (size + file.size > FULL or letters + own[0] > FULL_LETTERS or lines + own[1] > FULL_LINES):
-            yield group
-            group, size, letters, lines = [], 0, 0, 0
-        group.append(file)
-        size, letters, lines = size + file.size, letters + own[0], lines + own[1]
-    if group:
-        yield group
+        return file.size, sum(map(len, pieces)), sum(piece.count(b"\n") for piece in pieces)
+
+    return grouped(files, sizes, (FULL, FULL_LETTERS, FULL_LINES))
 
 
 def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:

@@ -147,7 +147,7 @@ class RecordLog:
         return records
 
     def seal(self) -> int:
-        """Append a segment of no records and return its number, which nobody else takes then. Raises CatalogError."""
+        """Append a segment of no records, so that its number is taken; return that. Raises CatalogError."""
         return self._append(tuple, may_be_empty=True)
 
     def _rows(self, records: Sequence[RecordType]) -> tuple[Row, ...]:

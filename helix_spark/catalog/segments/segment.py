@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from operator import add, gt
+from typing import Any, TypeVar
 
 from helix_spark.catalog.places.json_text import parsed
 
@@ -31,6 +32,7 @@ _LONG_LINE, _MANY, _MOST_MARKS = 1 << 16, 64, 1 << 19
 lists in lists take twenty times their letters in memory."""
 
 
+T = TypeVar("T")
 Row = tuple[str, Mapping[str, Any]]
 """The kind of a record, and its fields."""
 
@@ -74,6 +76,24 @@ class Segment:
 
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def grouped(items: Iterable[T], sizes: Callable[[T], Sequence[int]], most: Sequence[int]) -> Iterator[list[T]]:
+    """Yield items in groups, of which none has more than `most` of any of its sizes, unless it is of one item.
+
+    >>> list(grouped([3, 4, 5, 9], lambda size: (size, 1), (8, 2)))
+    [[3, 4], [5], [9]]
+    """
+    group, sums = list[T](), [0] * len(most)
+    for item in items:
+        own = sizes(item)
+        if group and any(map(gt, map(add, sums, own), most)):
+            yield group
+            group, sums = [], [0] * len(most)
+        group.append(item)
+        sums = list(map(add, sums, own))
+    if group:
+        yield group
 
 
 def pack(lines: Iterable[bytes]) -> bytes:

@@ -103,7 +103,7 @@ def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
 
 
 FOUND = [
-    ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'rand')()", "functions.rand"),
+    ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'now')()", "functions.now"),
     ("def f(x): return getattr(x, 'parse_args')()", "reads the command line (.parse_args())"),
 ]
 

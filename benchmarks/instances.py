@@ -4,9 +4,9 @@
 
 - Each of the kinds below (order of rows, ties, partitions, seeded draws) is run twice, the second time with an edit of
   what is made of it, in a workflow: it must be reused. `--kinds`: that alone.
-- Drawn histories: edits, lost results, new processes, policies and budgets, while Spark divides the rows otherwise in
-  each run, so that it draws otherwise whenever it computes. Two branches are made of one draw, and each says which rows
-  it has seen: they must agree in each run, as they do in a run from scratch.
+- Drawn histories: edits, lost results, new processes, policies and budgets, while the rows of a file, for whose version
+  the author vouches, come in another order in each run, so that whatever is drawn is drawn otherwise. Two branches are
+  made of one draw, and each says which rows it has seen: they must agree in each run, as in a run from scratch.
 
 The exit code is 1 if a kind was not reused, or two draws were mixed.
 """
@@ -94,9 +94,9 @@ class Edition:
         changed: dict[str, Any] = {name: value}
         return replace(self, **changed)
 
-    def workflow(self) -> hx.Workflow:
+    def workflow(self, file: Path) -> hx.Workflow:
         wf = hx.Workflow("instances")
-        wf.source("data", hx.table(ROWS))
+        wf.source("data", hx.csv(str(file), schema="a int, g int, v int", header=True, version="the same rows"))
         draw, least, one, other, times = KINDS[self.kind], -self.draw, self.left, self.right, self.total
 
         @wf.scanner
@@ -126,18 +126,19 @@ class Edition:
         return wf
 
 
-def divide(spark: SparkSession, parts: int) -> None:
-    """Have Spark divide rows into so many partitions; no setting that counts in signatures."""
-    spark.conf.set("spark.sql.leafNodeDefaultParallelism", str(parts))
-    spark.conf.set("spark.sql.shuffle.partitions", str(parts))
+def write_rows(file: Path, order: int) -> None:
+    """Write the rows in an order that follows from a number."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ROWS.sample(frac=1.0, random_state=order).to_csv(file, index=False)
 
 
 def is_reused(kind: str, spark: SparkSession, folder: Path) -> bool:
     """Return whether a draw of a kind is reused by the next run, in a session of its own, when its reader is edited."""
-    edition = Edition(kind)
-    for version in (edition, replace(edition, left=2)):
+    edition, file = Edition(kind), folder.with_name("rows.csv")
+    for order, version in enumerate((edition, replace(edition, left=2))):
+        write_rows(file, order)
         with hx.Helix(folder, spark=spark, observer=hx.Silent()) as helix:
-            last = helix.run(version.workflow())
+            last = helix.run(version.workflow(file))
             last.wait()
     return bool(last["both"]["same"]) and last.plan["drawn"].state is not State.COMPUTE
 
@@ -148,11 +149,11 @@ def run_history(seed: int, spark: SparkSession, runs: int, folder: Path) -> Coun
     edition = Edition(drawn.choice(sorted(KINDS)))
     policy: Policy | str = drawn.choice(["joint", "joint", "always", "never"])
     budget = drawn.choice([None, None, 60_000, 20_000])
-    found = Counter[str]()
+    found, file = Counter[str](), folder.with_name("rows.csv")
     helix: hx.Helix | None = None
     try:
         for _ in range(runs):
-            divide(spark, drawn.randint(1, 6))
+            write_rows(file, drawn.randint(0, 1_000_000))
             if helix is None or drawn.random() < 0.5:
                 if helix is not None:
                     helix.close()
@@ -160,7 +161,7 @@ def run_history(seed: int, spark: SparkSession, runs: int, folder: Path) -> Coun
             edit = drawn.choice(["left", "right", "total", "draw", "", ""])
             if edit:
                 edition = edition.with_constant(edit, drawn.randint(0, 2))
-            last = helix.run(edition.workflow())
+            last = helix.run(edition.workflow(file))
             last.wait()
             found["computed" if last.plan["drawn"].state is State.COMPUTE else "reused"] += 1
             found["mixed"] += not last["both"]["same"]

@@ -128,7 +128,10 @@ def _built(node: Node, operator: Function, columns: Columns | None) -> Iterator[
         yield "described", {
             "parts": [[part.group, part.label, part.digest, part.shown] for part in found.parts],
             "drew": found.drew, "in_turns": found.in_turns,
-            **{name: sorted(getattr(found, name)) for name in _FINDINGS},
+            **{
+                name: sorted(said) if isinstance(said := getattr(found, name), frozenset) else list(said)
+                for name in _FINDINGS
+            },
         }
         yield from (("is_column", built.is_column), ("has_code", built.has_code))
         if columns is not None:

@@ -87,12 +87,12 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
 def _learnt(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
     """Yield what is known of results, once for each declared signature that each of them stands for now. A declared
     signature that has come to stand for another result stays with that, unless what its code read tells the two
-    apart, or they are draws."""
+    apart, or they are instances."""
     known = source.results(source.declared_for(signatures), signatures)
     for declared, stood_for in known.stood_for.items():
         for signature in signatures & {*stood_for}:
             record, observed = known.measured[signature], known.observed.get(declared, {}).get(signature, "")
-            if known.standing[declared] == signature or observed or record.random:
+            if known.standing[declared] == signature or observed or record.random or record.choice:
                 yield replace(record, declared=declared, observed=observed, load_seconds=None, read_seconds=None)
 
 

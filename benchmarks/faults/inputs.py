@@ -109,7 +109,7 @@ ODD_IDS = (
 )
 
 
-@fault("an id that is a path, or a piece of SQL", "refused; nothing outside the root", short=10, full=40)
+@fault("an id that is a path, or a piece of SQL", "refused, or unknown; nothing outside the root", short=10, full=40)
 def ids_as_paths(folder: Path, count: int, tally: Tally) -> None:
     catalog = Catalog.open(folder / "catalog", create=True)
     stored_table(catalog)
@@ -122,8 +122,7 @@ def ids_as_paths(folder: Path, count: int, tally: Tally) -> None:
     for index in range(count):
         text, use = ODD_IDS[index % len(ODD_IDS)], uses[(index // len(ODD_IDS) + index) % len(uses)]
         try:
-            use(text)
-            what = f"{text!r} was taken"
+            what = "" if use(text) in (None, ()) else f"{text!r} was taken"
         except CatalogError:
             what = ""
         elsewhere = [path.name for path in folder.iterdir() if path.name != "catalog"]

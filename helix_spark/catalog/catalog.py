@@ -21,8 +21,8 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.leftovers import Leftover, find_leftovers
-from helix_spark.catalog.older_layout import locate_newest
-from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained
+from helix_spark.catalog.older_layout import take_over
+from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -62,7 +62,7 @@ class Catalog(CatalogReader):
         try:
             self._place.check()
         except CatalogError:
-            self._begin(locate_newest(str(self._layout.name), create=True))
+            self._begin(locate(str(self._layout.name), create=True))
             return True
         return False
 
@@ -77,7 +77,7 @@ class Catalog(CatalogReader):
     def repair(self, *, dry_run: bool = False) -> Repair:
         """Repair the catalog, whatever state it is in, or say what that would do; see `repair.repair`."""
         if not dry_run:
-            self._place.check()
+            self._check_to_write()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     # What ran ------------------------------------------------------------------------------------------------------
@@ -94,6 +94,17 @@ class Catalog(CatalogReader):
         """Make the catalog, unless it exists. Call it before the first lease: a folder of leases alone is no catalog.
         Raises CatalogError as `check` does, as all else that writes."""
         self._place.make()
+        self._take_over()
+
+    def _check_to_write(self) -> None:
+        """Raises CatalogError as `check` does. A catalog that is not made yet is not made by this."""
+        self._place.check()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        if self._is_older:
+            take_over(self._layout, self._leases)
+            self._begin(self._layout)
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
@@ -155,7 +166,7 @@ class Catalog(CatalogReader):
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
-        self._place.check()
+        self._check_to_write()
         named = iteration.workflow, iteration.number
         record = PinRecord(*named, pinned, time.time())
         self._records.decide_and_append(lambda: () if (named in self.pinned()) == pinned else (record,))
@@ -266,7 +277,7 @@ class Catalog(CatalogReader):
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
-        self._place.check()
+        self._check_to_write()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -284,7 +295,7 @@ class Catalog(CatalogReader):
         Raises CatalogError if others work on the catalog, some of it is pinned, or it cannot be written."""
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
-        self._place.check()
+        self._check_to_write()
         with self.leases.alone("upkeep") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
@@ -295,7 +306,7 @@ class Catalog(CatalogReader):
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
         """Forget the runs that are due, also while others work on the catalog: they read its records anew. None if no
         run is due, or another process does it. Raises CatalogError if it cannot be written."""
-        self._place.check()
+        self._check_to_write()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
@@ -334,6 +345,7 @@ class Catalog(CatalogReader):
             return find_leftovers(
                 self._layout, self._artifacts, self.leases, self.leases.dead(untouched=grace_seconds), grace_seconds
             )
+        self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
@@ -352,7 +364,7 @@ class Catalog(CatalogReader):
     def maintain(self) -> None:
         """Keep the records quick to read: call it after a run, in the background. Nothing happens while another process
         does it. Raises CatalogError if they cannot be kept so."""
-        self._place.check()
+        self._check_to_write()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
@@ -363,7 +375,7 @@ class Catalog(CatalogReader):
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
-        self._place.check()
+        self._check_to_write()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")

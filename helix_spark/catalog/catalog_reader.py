@@ -4,7 +4,7 @@ catalogs below it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration
 from helix_spark.catalog.known_results import ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.older_layout import check_newest, locate_newest
+from helix_spark.catalog.older_layout import is_older, older_segments
 from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
@@ -27,6 +27,7 @@ from helix_spark.catalog.records import (
 from helix_spark.catalog.run_progress import Progress, read_progress
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment
 from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder
 from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
@@ -105,33 +106,39 @@ class CatalogReader(IterationReader, ResultReader):
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
-        self._layout, self._place, self._leases = layout, SamePlace(layout), Leases(layout.leases)
-        self._records = RecordLog(layout.records, KINDS, lambda: index_file(layout, self.id))
+        self._layout, self._place = layout, SamePlace(layout)
+        self._is_older = self._place.is_older
+        self._records = RecordLog(
+            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id),
+            self._older_segments,
+        )
         self.answers = AnswerLedger(self._records, self._shared_answer)
         self._artifacts = ArtifactLedger(self._records)
+        self._leases = Leases(layout.leases)
+
+    def _older_segments(self) -> Iterator[Segment] | None:
+        """The records of a catalog of layout 1; None once it was taken over."""
+        self._is_older = self._is_older and is_older(self._layout)
+        return older_segments(self._layout) if self._is_older else None
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
-        """Open the catalog at `root`; one of an older layout is taken over. With `create` a new one is made by its
-        first write.
+        """Open the catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
 
         Args:
             shared: catalogs below it, which are read only.
 
-        Raises CatalogError if `root` holds something else, is of a newer layout, cannot be taken over, or does not
-        exist (without `create`).
+        Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
-        return cls(locate_newest(root, create=create), shared)
+        return cls(locate(root, create=create), shared)
 
     def _open_shared(self, name: str) -> CatalogReader | None:
-        layout = locate(name, create=False)
-        if str(layout.root) == str(self.root):
+        found = CatalogReader.open(name, create=False)
+        if str(found.root) == str(self.root):
             return None
-        check_newest(layout)
-        catalog = CatalogReader(layout)
-        catalog._check_recorded()
-        catalog._records.hold()
-        return catalog
+        found._check_recorded()
+        found._records.hold()
+        return found
 
     def _shared_answer(self, question: str) -> tuple[str, AnswerRecord] | None:
         answers = self.shared.each(lambda one: one.answers.newest(question))

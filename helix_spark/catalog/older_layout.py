@@ -1,21 +1,20 @@
-"""Catalogs of layout 1, whose records are six Delta tables: taken over when they are opened.
+"""Catalogs of layout 1, whose records are six Delta tables: read as segments, and taken over by the first write.
 
-A damaged one is refused: the version that made it can repair it.
+One that is damaged is refused: the version that made it can repair it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number, locate, make_catalog
+from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, entries_below, text_in
@@ -34,42 +33,39 @@ _AT_ONCE, _MOST_LETTERS = 5_000, 16 << 20
 """Rows that become one segment, and letters of their texts, at most."""
 
 
-def locate_newest(root: str | os.PathLike[str], *, create: bool) -> Layout:
-    """Return the layout at `root`, as `locate` does, after a catalog there was taken over. Raises CatalogError."""
-    layout = locate(root, create=create)
-    if _is_older(layout):
-        _take_over(layout, Leases(layout.leases))
-    return layout
-
-
-def check_newest(layout: Layout) -> None:
-    """Raise CatalogError for a catalog of layout 1."""
-    if _is_older(layout):
-        raise CatalogError(f"an older version of helix_spark made the catalog {layout.root}",
-                           remedy="a command that opens it by itself takes it over, such as `helix log --catalog`")
-
-
-def _is_older(layout: Layout) -> bool:
+def is_older(layout: Layout) -> bool:
+    """Return whether a catalog is of layout 1."""
     with explained(layout, "read"):
         return layout_number(layout) == 1
 
 
-def _take_over(layout: Layout, leases: Leases) -> None:
+def older_segments(layout: Layout) -> Iterator[Segment]:
+    """Yield all records of a catalog of layout 1. Raises CatalogError if it is damaged, or cannot be read."""
+    def sizes(row: Mapping[str, Any]) -> tuple[int, int]:
+        return 1, sum(len(value) for value in row.values() if isinstance(value, str))
+
+    number = 0
+    for kind in KINDS:
+        for rows in grouped(_rows(layout, layout.records / kind.name), sizes, (_AT_ONCE, _MOST_LETTERS)):
+            number += 1
+            yield Segment(number, f"layout 1, {kind.name}, {number}", [(kind.name, row) for row in rows])
+
+
+def take_over(layout: Layout, leases: Leases) -> None:
     """Convert a catalog of layout 1: write its records as folds, then the marker, then delete the tables. A process
     that is stopped in between leaves a catalog of one layout or the other. Raises CatalogError if others work on it."""
     with leases.alone("takeover") as alone, explained(layout, "taken over"):
         if alone is None:
             raise CatalogError(f"another process takes over the catalog {layout.root} at the moment",
                                remedy="try again once it has ended")
-        if not _is_older(layout):  # another process has taken it over
+        if not is_older(layout):  # another process has taken it over
             return
         if holder := leases.at_work_elsewhere():
             raise CatalogError(
                 f"{holder} works on the catalog {layout.root}, which an older version of helix_spark made and this one "
                 "would take over", remedy="wait until it has ended",
             )
-        make_catalog(layout)  # where its marker is lost
-        _write_folds(layout)
+        _write_folds(SegmentFolder(layout.records), older_segments(layout))
         marker = parsed(text_in(layout.marker))
         layout.marker.replace_text(f"{json.dumps({**marker, 'layout': LAYOUT})}\n", synced=True)
         reach("takeover.recorded")
@@ -78,23 +74,16 @@ def _take_over(layout: Layout, leases: Leases) -> None:
             (layout.records / f"{kind.name}.head").unlink(missing_ok=True)
 
 
-def _write_folds(layout: Layout) -> None:
-    """Write all records as folds, over what an attempt before has left; upkeep merges them. Raises CatalogError."""
-    def sizes(row: Mapping[str, Any]) -> tuple[int, int]:
-        return 1, sum(len(value) for value in row.values() if isinstance(value, str))
-
-    folder, number = SegmentFolder(layout.records), 0
-    for kind in KINDS:
-        for rows in grouped(_rows(layout, layout.records / kind.name), sizes, (_AT_ONCE, _MOST_LETTERS)):
-            number += 1
-            segment = Segment(number, f"layout 1, {kind.name}, {number}", [(kind.name, row) for row in rows])
-            fold = folder.fold_file(number, number).place
-            try:
-                content = pack([segment.lines()])
-            except (SegmentError, UnicodeEncodeError) as error:
-                raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
-            fold.unlink(missing_ok=True)
-            fold.write_new(content, synced=True)
+def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
+    """Write each segment as a fold, over what an attempt before has left; upkeep merges them. Raises CatalogError."""
+    for segment in segments:
+        fold = folder.fold_file(segment.number, segment.number).place
+        try:
+            content = pack([segment.lines()])
+        except (SegmentError, UnicodeEncodeError) as error:
+            raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
+        fold.unlink(missing_ok=True)
+        fold.write_new(content, synced=True)
 
 
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:

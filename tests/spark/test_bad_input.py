@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -99,12 +100,12 @@ def no_output() -> hx.Workflow:
 
 
 def unhashable() -> hx.Workflow:
-    wf, lock = with_table(), threading.Lock()
+    wf, waiting = with_table(), queue.SimpleQueue[int]()
 
     @wf.reducer(output=True)  # unhashable
     def count(data: pd.DataFrame) -> int:
-        with lock:
-            return len(data)
+        waiting.put(1)
+        return len(data)
 
     return wf
 

@@ -1,11 +1,11 @@
-"""Catalogs of layout 1, whose records were Delta tables: taken over when they are opened."""
+"""Catalogs of layout 1, whose records were Delta tables: read as they are, and taken over by the first write."""
 
 from __future__ import annotations
 
 import json
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from doubled import workflow
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.catalog import failpoints
+from helix_spark.catalog import catalog_reader, failpoints
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.older_layout import older_segments
+from helix_spark.catalog.places.catalog_folder import Layout
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.segments.segment import Segment
 from helix_spark.errors import CatalogError
 
 MADE = Path(__file__).parent / "older_catalogs" / "layout_1.tar.xz"
@@ -40,41 +43,64 @@ def outputs(catalog: Catalog) -> list[tuple[int, str, str]]:
 RAN = [(1, "done", '{"total": 12}'), (2, "done", '{"total": 24}')]
 
 
-@pytest.mark.parametrize("kind", [CatalogReader, Catalog])
-def test_one_is_taken_over_when_it_is_opened(older: Path, kind: type[CatalogReader]) -> None:
-    catalog = kind.open(older, create=False)
+def test_one_is_read_as_it_is_and_nothing_is_written(older: Path) -> None:
+    before = files_below(older)
+    catalog = Catalog.open(older, create=False)
     assert outputs(catalog) == RAN
     (table,) = [one for one in catalog.live() if one.kind == "table"]
     assert catalog.read_arrow(table).column("a").to_pylist() == [2, 4, 6]
     assert [node.name for node in catalog.nodes(catalog.iterations()[0])] == ["data", "rows", "total"]
     assert catalog.rejections == ()
+    assert files_below(older) == before
+
+
+def test_the_first_write_takes_it_over(older: Path) -> None:
+    stored = {one.attempt for one in Catalog.open(older, create=False).live()}
+    with hx.Helix(older, policy="always", observer=Warned()) as helix:
+        assert helix.run(workflow(3))["total"] == 36
     assert json.loads((older / "helix.json").read_text())["layout"] == 2
     assert not [path for path in (older / "records").iterdir() if path.suffix not in (".segment", ".fold", "")]
     assert not list((older / "records").rglob("_delta_log"))
-
-
-def test_a_run_goes_on_with_it(older: Path) -> None:
-    with hx.Helix(older, policy="always", observer=Warned()) as helix:
-        assert helix.run(workflow(3))["total"] == 36
     catalog = Catalog.open(older, create=False)
     assert outputs(catalog) == [*RAN, (3, "done", '{"total": 36}')]
-    assert {one.iteration for one in catalog.live()} == {1, 2, 3}
-
-
-def test_one_that_is_shared_is_not_written(older: Path, tmp_path: Path) -> None:
-    before = files_below(older)
-    catalog = Catalog.open(tmp_path / "own", create=True, shared=[str(older)])
-    assert catalog.roots == (catalog.root,)
-    (problem,) = catalog.shared.problems
-    assert "an older version of helix_spark made the catalog" in problem
-    assert files_below(older) == before
+    assert stored <= {one.attempt for one in catalog.live()}
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda marker: marker.write_text("{")], ids=["gone", "damaged"])
 def test_one_without_a_marker_is_known_by_its_records(older: Path, damage: Callable[[Path], object]) -> None:
     damage(older / "helix.json")
     assert outputs(Catalog.open(older, create=False)) == RAN
+    Catalog.open(older, create=False).make()
     assert json.loads((older / "helix.json").read_text())["layout"] == 2
+    assert outputs(Catalog.open(older, create=False)) == RAN
+
+
+def test_who_has_it_open_meanwhile_goes_on(older: Path) -> None:
+    reader, writer = Catalog.open(older, create=False), Catalog.open(older, create=False)
+    assert outputs(reader) == RAN
+    writer.append_iteration(IterationRecord("0" * 32, "shared", 3, "done", 1.7e9, outputs="{}"))
+    reader.append_iteration(IterationRecord("1" * 32, "shared", 4, "done", 1.7e9, outputs="{}"))
+    assert [one.number for one in reader.iterations()] == [4, 3, 2, 1]
+    assert [one.number for one in Catalog.open(older, create=False).iterations()] == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("has_looked", [False, True])
+def test_a_reader_follows_a_takeover(older: Path, *, has_looked: bool) -> None:
+    reader = Catalog.open(older, create=False)
+    assert not has_looked or outputs(reader) == RAN
+    Catalog.open(older, create=False).append_iteration(IterationRecord("0" * 32, "shared", 3, "done", 1.7e9))
+    assert outputs(reader) == [*RAN, (3, "done", "{}")]
+
+
+def test_one_that_reads_while_it_is_taken_over_reads_the_log(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken_over_first(layout: Layout) -> Iterator[Segment]:
+        found = older_segments(layout)
+        yield next(found)
+        Catalog.open(older, create=False).make()
+        yield from found
+
+    monkeypatch.setattr(catalog_reader, "older_segments", taken_over_first)
+    assert outputs(Catalog.open(older, create=False)) == RAN
 
 
 def test_one_on_which_others_work_is_left_to_them(older: Path) -> None:
@@ -83,7 +109,7 @@ def test_one_on_which_others_work_is_left_to_them(older: Path) -> None:
     (older / "leases" / ("a" * 32)).write_text(json.dumps(other))
     before = files_below(older / "records")
     with pytest.raises(CatalogError, match="process 1 on elsewhere works on the catalog"):
-        Catalog.open(older, create=False)
+        Catalog.open(older, create=False).make()
     assert files_below(older / "records") == before
 
 
@@ -94,6 +120,7 @@ def test_one_on_which_others_work_is_left_to_them(older: Path) -> None:
 ], ids=["a fold that was begun", "no head", "a folder of somebody's"])
 def test_what_lies_there_besides_is_no_hindrance(older: Path, done: Callable[[Path], object]) -> None:
     done(older)
+    Catalog.open(older, create=False).make()
     assert outputs(Catalog.open(older, create=False)) == RAN
 
 
@@ -106,7 +133,9 @@ def test_what_lies_there_besides_is_no_hindrance(older: Path, done: Callable[[Pa
 def test_one_that_is_damaged_is_refused_and_stays_as_it_is(older: Path, damage: Callable[[Path], object]) -> None:
     damage(older / "records" / "iterations" / "_delta_log")
     with pytest.raises(CatalogError, match=r"iterations of the catalog .* cannot be read: (?s:.*)repair it with that"):
-        Catalog.open(older, create=False)
+        Catalog.open(older, create=False).iterations()
+    with pytest.raises(CatalogError, match="cannot be read"):
+        Catalog.open(older, create=False).make()
     assert json.loads((older / "helix.json").read_text())["layout"] == 1
 
 
@@ -115,7 +144,7 @@ def test_who_is_stopped_before_the_tables_are_deleted_has_taken_it_over(
 ) -> None:
     monkeypatch.setattr(failpoints, "_armed", lambda: {"takeover.recorded": (0, "raise")})
     with pytest.raises(CatalogError, match="cannot be taken over"):
-        Catalog.open(older, create=False)
+        Catalog.open(older, create=False).make()
     monkeypatch.setattr(failpoints, "_armed", dict)
     assert (older / "records" / "iterations").exists()
     assert outputs(Catalog.open(older, create=False)) == RAN

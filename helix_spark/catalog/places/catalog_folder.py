@@ -45,6 +45,20 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def checked_signature(text: str) -> str:
+    """Return a signature; nothing else may become part of a path or a query. Raises CatalogError."""
+    if not is_signature(text):
+        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
+    return text
+
+
+def checked_id(text: str) -> str:
+    """Return an id; nothing else may become part of a path or a query. Raises CatalogError."""
+    if not is_id(text):
+        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one catalog: its folder, links followed, and as it was named where that is another path."""
@@ -75,11 +89,7 @@ class Layout:
 
     def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
         """The folder of one attempt. Raises CatalogError for ids that are not plain hex: no others may be in a path."""
-        if not is_signature(signature):
-            raise CatalogError(f"{signature!r} is not a signature (64 hex characters)")
-        if not is_id(attempt):
-            raise CatalogError(f"{attempt!r} is not the id of an attempt (32 hex characters)")
-        return self.attempts(kind) / signature / attempt
+        return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
 
 
 def index_file(layout: Layout, catalog_id: str) -> Path | None:
@@ -263,12 +273,27 @@ def _check_free(layout: Layout, *, create: bool) -> None:
 
 def check_writable(layout: Layout) -> None:
     """Raise CatalogError if a catalog cannot be written or made, or if its disk or store cannot keep two runs apart."""
-    with explained(layout, "written"):
-        if isinstance(layout.marker, ObjectPath):
-            if layout.marker.exists():  # a new one is checked when it is made, which is before anything runs
-                check_conditional(layout.marker, text_in(layout.marker))
-        else:
-            _check_links(Path(str(layout.root)))
+    with explained(layout, "read"):
+        if isinstance(layout.root, Path):
+            _check_folder_writable(layout, layout.root)
+            if not layout.marker.exists():
+                _check_links(layout.root)
+        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+            # A new one is checked when it is made, which is before anything runs.
+            check_conditional(layout.marker, text_in(layout.marker))
+
+
+def _check_folder_writable(layout: Layout, root: Path) -> None:
+    above = what_is_there(root)
+    if not above.is_dir():
+        raise CatalogError(f"the catalog {root} cannot be made: {above} is a file", remedy="name another folder")
+    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
+    for each in (above, *(path for path in inside if path.exists())):
+        if not os.access(each, os.W_OK | os.X_OK):
+            raise CatalogError(
+                f"the catalog {root} cannot be written: no permission to write in {each}",
+                remedy="change the permission, or name another folder; plan, log and explain work without writing",
+            )
 
 
 def _check_links(root: Path) -> None:
@@ -289,13 +314,22 @@ def _check_links(root: Path) -> None:
 
 class SamePlace:
     """The place of one catalog, which may not be there yet: its folder may be deleted, or another catalog put in its
-    place, while a session goes on. A catalog is known by the id in its marker."""
+    place, while a session goes on. A catalog is known by the id in its marker.
+
+    Attributes:
+        is_older: whether it was of an older layout when it was looked at first.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._id: str | None = None
+        self.is_older = False
         with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            self._id = self._read_id()
+            marker = _read_marker(layout)
+            self._id, self.is_older = str(marker.get("id", "")), marker["layout"] < LAYOUT
+            return
+        with explained(layout, "read"):
+            self.is_older = layout_number(layout) < LAYOUT
 
     @property
     def id(self) -> str:

@@ -52,13 +52,18 @@ class RecordLog:
     Args:
         folder: of the segments; made by the first append.
         index_file: where the index of the folder is, or goes; None for one in memory.
+        older: gives records that are kept in another way, as long as these are all; None once they are not. Nothing is
+            appended to them.
 
     Attributes:
         remarks: why records were left out besides those that do not fit, in words.
     """
 
-    def __init__(self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None]) -> None:
-        self.folder, self._kinds, self._index_file = folder, kinds, index_file
+    def __init__(
+        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None],
+        older: Callable[[], Iterable[Segment] | None] = lambda: None,
+    ) -> None:
+        self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
         self._segments = SegmentFolder(folder)
         self._names = {one.record_type: one.name for one in kinds}
         self._lock = threading.RLock()
@@ -122,7 +127,7 @@ class RecordLog:
 
     def is_empty(self) -> bool:
         """Return whether no segment is there."""
-        return not self._segments.files()
+        return self._older() is None and not self._segments.files()
 
     # Appending --------------------------------------------------------------------------------------------------------
 
@@ -303,6 +308,16 @@ class RecordLog:
 
     def _read_on(self, index: RecordIndex) -> bool:
         """Add what an index has not read; return whether it has all."""
+        if (older := self._older()) is not None:
+            if self._checked is None:
+                try:
+                    segments = list(older)
+                except CatalogError:
+                    if self._older() is None:  # another process has taken them over meanwhile
+                        return False
+                    raise
+                self._checked = index.add(Position(), segments, len(segments), {})
+            return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
         for file in far:
             self.remarks[f"{file.place.name} is left out: its number is too far ahead"] = None

@@ -163,7 +163,7 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 
 @contextmanager
 def _intercepted(action: Action) -> Iterator[None]:
-    """Have an action draw by its seed, and see what it reads."""
+    """Make an action draw by its seed, and see what it reads."""
     uses = _memos.begin()
     with actions_to_come(), AUTHOR_SEEDS.held_by(action):
         action.draws.begin()

@@ -39,7 +39,7 @@ class CodeOwner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the kind of the innermost code that is not Python's own, the package of a library, and the author's
+    """The asker: the kind of the innermost code that is not Python's own, the package of a library, and the author's
     line that asks, or calls what does, as ``FILE:LINE``; empty where none is known."""
 
     kind: CodeOwner
@@ -78,7 +78,7 @@ def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:
 
 
 def asker(frame: FrameType | None) -> Asker | None:
-    """Return who asks, by its frame; None for what is no node's concern: Helix, Spark, imports, messages."""
+    """Return the asker, by its frame; None for what is no node's concern: Helix, Spark, imports, messages."""
     first: tuple[CodeOwner, str] | None = None
     for one, kind in callers(frame):
         file = one.f_code.co_filename
@@ -124,7 +124,7 @@ def _serves_spark(frame: FrameType) -> bool:
 
 
 def direct(frame: FrameType | None) -> Asker | None:
-    """Return who asks, as `asker` does; None where code of Python's own library asks for itself."""
+    """Return the asker, as `asker` does; None where code of Python's own library asks for itself."""
     for one, kind in callers(frame):
         if not one.f_code.co_filename.endswith(_PASSING_ON):
             return asker(one) if kind in (CodeOwner.AUTHOR, CodeOwner.LIBRARY) else None

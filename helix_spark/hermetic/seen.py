@@ -67,7 +67,7 @@ class Seen:
 
     @property
     def unknown(self) -> str:
-        """A path whose content nobody can know; empty if there is none."""
+        """A path whose content cannot be known; empty if there is none."""
         named = (*self.files.items(), *self.listed.items())
         return next((path for path, content in named if content == NO_FILE), "")
 

@@ -261,7 +261,7 @@ _TELLS: Mapping[str, Tell] = {
 
 
 class Wrapped:
-    """While it is installed, clocks and the environment tell who asks for them. So do readers in C++, which Python does
+    """While it is installed, clocks and the environment report each use. So do readers in C++, which Python does
     not see open a file: by the paths that they are given. `begins_thread` is told of each thread before it is started,
     and by which frame."""
 
@@ -349,7 +349,7 @@ class Wrapped:
         self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made, where `counts`; `find` tells who asks."""
+        """Return a function that tells of its calls before they are made, where `counts`; `find` returns the asker."""
 
         def ask(*given: Any, **named: Any) -> Any:
             if counts(*given, **named):

@@ -65,7 +65,7 @@ class WorkerReports:
         return {key: _seen(events) for key, events in found.items()}
 
     def close(self) -> None:
-        """Remove the folder; workers that still run have nobody to tell."""
+        """Remove the folder; workers that still run report nothing any more."""
         with self._lock:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)

@@ -380,7 +380,7 @@ def _in_a_line(error: Exception) -> str:
 
 def _memory_identity(source: MemorySource) -> DataIdentity:
     def by_name(value: object, _path: str) -> bytes | None:
-        """Of the class of a column of another library than pandas: no function of it makes the table."""
+        """Name the class of a column of another library than pandas: no function of it makes the table."""
         return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None
 
     data = source.data

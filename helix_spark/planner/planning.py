@@ -30,7 +30,7 @@ _SHOWN_CHANGES = 3
 
 
 def kept_for(artifact: ArtifactRecord, workflow: str) -> str:
-    """Return which other workflow than this one has an author who insists on a stored result, of several the first by
+    """Return the other workflow than this one whose author insists on a stored result, of several the first by
     name, as a sentence; empty if there is none."""
     name = min(artifact.insisting - {workflow}, default="")
     return name and f"workflow `{name}` asked for it"

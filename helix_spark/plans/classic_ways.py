@@ -84,7 +84,7 @@ _OUTER = "outer"
 
 
 def _mark_outer_columns() -> None:
-    """Have a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
+    """Make a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
     and a classic session does not analyse a table that has such columns before it is part of that query."""
     from pyspark.sql.connect.column import Column
 
@@ -103,7 +103,7 @@ def is_outer(expression: Any) -> bool:
 
 @cache
 def fit_as_classic() -> None:
-    """Have stages of Spark ML send and receive what they do in a classic session; once a process.
+    """Make stages of Spark ML send and receive what they do in a classic session; once a process.
 
     An estimator is fitted with the seed that Python gives it: Connect's client sends only what the author set, and the
     seed is the one default that the JVM has another value for. A parameter that is cleared has its default again: the
@@ -136,7 +136,7 @@ def fit_as_classic() -> None:
 
 
 def _send_all_arguments() -> None:
-    """Have methods of models that return tables send all their arguments: the client drops those that are given by
+    """Make methods of models that return tables send all their arguments: the client drops those that are given by
     keyword (4.2.0), so that `approxSimilarityJoin(..., distCol="far")` has a column of another name."""
     from pyspark.ml.util import try_remote_attribute_relation
 
@@ -190,7 +190,7 @@ def need_classic(what: str) -> None:
 
 
 def notice_classic_only() -> None:
-    """Have pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
+    """Make pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
     context would be made."""
     from pyspark.core.context import SparkContext
     from pyspark.errors import PySparkAttributeError, PySparkNotImplementedError
@@ -363,7 +363,7 @@ class SessionContext:
         return conf.setAll(list(self._settings.items()))
 
     def stop(self, *args: object, **named: object) -> None:
-        """Do nothing: the session's own `stop` ends it, and the calls below are for people who look at Spark."""
+        """Do nothing: the session's own `stop` ends it, and the calls below show Spark to people."""
 
     setLogLevel = setJobGroup = setJobDescription = setLocalProperty = stop  # noqa: N815 - as above
 

@@ -84,7 +84,7 @@ _USER = frozenset({"user", "current_user", "session_user"})
 
 
 def may_ask_user(parts: Iterable[Message]) -> bool:
-    """Return whether the messages of a plan may ask who runs it: in SQL a column may be called so as well."""
+    """Return whether the messages of a plan may ask for the user: in SQL a column may have that name as well."""
     return any(
         not _USER.isdisjoint((*functions_called(one), *bare_words(sql_of(one) or ""))) for one in parts
     )

@@ -97,7 +97,7 @@ def as_before() -> contextlib.AbstractContextManager[None]:
 
 
 def work_in(session: Callable[[], ConnectSession | None]) -> None:
-    """Have this thread, and threads that it starts, work in a session that a client asks, once there is one."""
+    """Make this thread, and threads that it starts, work in a session that a client asks, once there is one."""
     _inherit_in_threads()
     _WORK.set(replace(_WORK.get(), session=session))
 
@@ -133,7 +133,7 @@ def script() -> Program | None:
 
 
 def own_session_is(session: ConnectSession | None) -> None:
-    """Have this process work in a session of Helix's own from now on; None: no longer."""
+    """Make this process work in a session of Helix's own from now on; None: no longer."""
     _OWN[:] = [] if session is None else [session]
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def take_over(program: Program) -> None:
-    """Have all of `pyspark.sql` and `pyspark.ml` in this process build plans for a program's session from now on."""
+    """Make all of `pyspark.sql` and `pyspark.ml` in this process build plans for a program's session from now on."""
     replace_in_pyspark()
     PROGRAMS[:] = [program]
 
@@ -290,7 +290,7 @@ def _pickle_at_first_call() -> None:
 
 
 def _keep_pickles(kind: Any, builder: str) -> None:
-    """Have functions of a class keep what they first write into a plan."""
+    """Make functions of a class keep what they first write into a plan."""
     @replaces(kind, builder)
     def build_once(build: Any, self: Any, *columns: Any, **named: Any) -> Any:
         made = build(self, *columns, **named)

@@ -59,7 +59,7 @@ _APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
 
 
 def write_relations_apart() -> None:
-    """Have plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
+    """Make plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
     as Spark ML's, too."""
     from pyspark.sql.connect.plan import LogicalPlan
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import session_seconds
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import lasting, made_again
+from helix_spark.engine.execution.outcome import lasting, unsettled_nodes
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin, StoringError, store
@@ -115,7 +115,7 @@ class WorkflowResults(Retention):
     def drawn_once(self) -> frozenset[str]:
         """Instances whose rows Spark has not kept, and what it would make of them: writing or reading that would make
         another instance."""
-        again = made_again(self.run.plan, self.run.outcome)
+        again = unsettled_nodes(self.run.plan, self.run.outcome)
         instances = self.run.chance.instances.union(
             node.name for node in self.run.dag.nodes if node.wishes.fixed or self.run.plan[node.name].is_instance
         )

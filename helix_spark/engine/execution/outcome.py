@@ -234,7 +234,7 @@ def _choice(name: str, result: NodeResult, outcome: Outcome, described: Descript
 
 def _made_of_several(dag: Dag, plan: Plan, outcome: Outcome, instances: Collection[str]) -> frozenset[str]:
     """Return the nodes that read an instance whose rows Spark made more than once, as it had no room to keep them."""
-    unsettled, settled = made_again(plan, outcome), set[str]()
+    unsettled, settled = unsettled_nodes(plan, outcome), set[str]()
     made = Counter[str]()
     for step in outcome.steps:
         first = [name for name in step.names if name not in settled]
@@ -243,7 +243,7 @@ def _made_of_several(dag: Dag, plan: Plan, outcome: Outcome, instances: Collecti
     return dag.descendants([name for name in instances if made[name] > 1])
 
 
-def made_again(plan: Plan, outcome: Outcome) -> frozenset[str]:
+def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
     """Return the nodes that a run computed and whose rows Spark has not kept: reading them computes them again."""
     return frozenset(
         name for name, result in outcome.results.items() if plan[name].state is State.COMPUTE and (

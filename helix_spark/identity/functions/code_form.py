@@ -140,7 +140,7 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text that may be an expression, which somebody may evaluate, as ``age > LIMIT``."""
+    """Return the words of a text that may be an expression, which code may evaluate, as ``age > LIMIT``."""
     return _WORD.findall(text) if _EXPRESSION.search(text) else []
 
 

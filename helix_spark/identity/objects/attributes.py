@@ -171,7 +171,7 @@ def is_compiled_in(code: CodeType, function: Any) -> bool:
 
 
 def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:
-    """Return what annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
+    """Return the meaning of annotations, of which a library may make a schema; as text where that names nothing yet."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything

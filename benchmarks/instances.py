@@ -3,7 +3,8 @@
     python -m benchmarks.instances [--histories 200] [--kinds] [--seed 0]
 
 - Each of the kinds below (order of rows, ties, partitions, seeded draws) is run twice, the second time with an edit of
-  what is made of it, in a workflow: it must be reused. `--kinds`: that alone.
+  what is made of it, in a workflow: it must be reused. A script that asks for all of them is run twice: the second run
+  must ask Spark nothing. `--kinds`: that alone.
 - Drawn histories: edits, lost results, new processes, policies and budgets, while the rows of a file, for whose version
   the author vouches, come in another order in each run, so that whatever is drawn is drawn otherwise. Two branches are
   made of one draw, and each says which rows it has seen: they must agree in each run, as in a run from scratch.
@@ -14,7 +15,10 @@ The exit code is 1 if a kind was not reused, or two draws were mixed.
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -143,6 +147,20 @@ def is_reused(kind: str, spark: SparkSession, folder: Path) -> bool:
     return bool(last["both"]["same"]) and last.plan["drawn"].state is not State.COMPUTE
 
 
+def asked_again(folder: Path) -> int:
+    """Return how many questions the second run of a script with all kinds asks Spark."""
+    file, script = folder.with_name("rows.csv"), Path(__file__).with_name("instance_script.py")
+    write_rows(file, 0)
+    command = [sys.executable, "-m", "helix_spark", "run", str(script), str(file), "--catalog", str(folder)]
+    for _ in range(2):
+        alone = {**os.environ, "HELIX_SERVER": "off"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
+    told = re.search(r"of (\d+) questions to Spark (\d+) were answered", done.stdout + done.stderr)
+    if told is None:
+        raise RuntimeError(f"it did not say what it asked: {done.stdout}{done.stderr}")
+    return int(told[1]) - int(told[2])
+
+
 def run_history(seed: int, spark: SparkSession, runs: int, folder: Path) -> Counter[str]:
     """Run a drawn history. Return how often draws were computed, loaded, and mixed."""
     drawn = random.Random(seed)
@@ -181,6 +199,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     begun = time.perf_counter()
+    again = in_new_folder(asked_again)
+    print(f"the script asks {again} of {len(KINDS)} questions again", flush=True)
     with Sessions(settings={"spark.master": "local[2]"}) as sessions:
         spark = sessions.get()
         refused = [
@@ -196,7 +216,7 @@ def main() -> None:
                 print(f"history {seed} mixed two draws in {found['mixed']} runs", flush=True)
     print(f"draws computed {counts['computed']} times, reused {counts['reused']} times, mixed {counts['mixed']} times; "
           f"{time.perf_counter() - begun:.0f} s")
-    sys.exit(1 if refused or counts["mixed"] else 0)
+    sys.exit(1 if refused or again or counts["mixed"] else 0)
 
 
 def in_new_folder(work: Callable[[Path], Any]) -> Any:

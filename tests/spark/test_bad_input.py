@@ -100,12 +100,11 @@ def no_output() -> hx.Workflow:
 
 
 def unhashable() -> hx.Workflow:
-    wf, waiting = with_table(), queue.SimpleQueue[int]()
+    wf, waiting = with_table(), {"first": queue.SimpleQueue[int]()}
 
     @wf.reducer(output=True)  # unhashable
     def count(data: pd.DataFrame) -> int:
-        waiting.put(1)
-        return len(data)
+        return len(data) + len(waiting)
 
     return wf
 
@@ -136,7 +135,7 @@ def not_a_node() -> hx.Workflow:
         (unknown, WorkflowError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
         (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
         (no_output, WorkflowError, ["asks for nothing", "output=True"], "no output"),
-        (unhashable, SignatureError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
+        (unhashable, SignatureError, ["node 'count'", "`waiting['first']`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
         (not_a_node, WorkflowError, ["'data frame'", "there are: data, model"], "not a node"),

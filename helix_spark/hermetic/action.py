@@ -130,12 +130,12 @@ def in_action(action: Action) -> Iterator[None]:
     outer = turn.action if turn.holder is thread else None
     if outer is None:
         turn = _turn_taken(thread)
-    if action.look_again is not None:
-        action.look_again()
-    action.outer, turn.action = outer, action
     before = _working.get(thread)
-    _working[thread], action.under_way = action, True
     try:
+        if action.look_again is not None:
+            action.look_again()
+        action.outer, turn.action = outer, action
+        _working[thread], action.under_way = action, True
         with _intercepted(action), ending_children():
             yield
     finally:

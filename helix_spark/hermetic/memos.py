@@ -26,12 +26,14 @@ class Memos:
     """What filled the memos of this process."""
 
     def __init__(self) -> None:
-        self._filled_by: WeakKeyDictionary[Memo, list[Event]] = WeakKeyDictionary()
+        self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
+        self._modules: dict[str, None] = {}
+        self._looked_at = set[str]()
 
     def begin(self) -> Uses:
         """Return the uses before an action, without memos that were filled unwatched."""
         uses = {}
-        for memo in _memos():
+        for memo in self._memos():
             info = memo.cache_info()
             if info.currsize and memo not in self._filled_by:
                 memo.cache_clear()
@@ -41,25 +43,28 @@ class Memos:
     def end(self, before: Uses, watch: Watch | None) -> None:
         """Note what filled the memos that answered an action, and what it filled itself; None if nothing was watched.
         """
-        for memo in _memos():
+        for memo in self._memos():
             info, (hits, misses) = memo.cache_info(), before.get(memo, (0, 0))
             if watch is None:
                 if info.misses > misses:
                     self._filled_by.pop(memo, None)
                 continue
             if info.hits > hits:
-                watch.adopt(self._filled_by.get(memo, ()))
+                watch.adopt(self._filled_by.get(memo, {}).values())
             if info.misses > misses:
-                self._filled_by[memo] = [*self._filled_by.get(memo, ()), *watch.events]
+                self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
 
-
-def _memos() -> Iterator[Memo]:
-    """Yield the memos that modules of the author's, and their classes, hold by their names."""
-    for name, module in list(sys.modules.items()):
-        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-        if name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR):
-            for value in list(vars(module).values()):
-                yield from _memos_in(value, str(name))
+    def _memos(self) -> frozenset[Memo]:
+        """Return the memos that modules of the author's, and their classes, hold by their names."""
+        for name in {*list(sys.modules)} - self._looked_at:  # there are thousands, and an action begins every moment
+            self._looked_at.add(name)
+            file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
+            if name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR):
+                self._modules[name] = None
+        loaded = [(name, sys.modules[name]) for name in self._modules if name in sys.modules]
+        return frozenset(
+            memo for name, module in loaded for value in list(vars(module).values()) for memo in _memos_in(value, name)
+        )
 
 
 def _memos_in(value: object, module: str) -> Iterator[Memo]:

@@ -250,7 +250,7 @@ class _Decided:
             **{other.signature: self._why_other(other) for other in self.problem.others},
         }
 
-    def _again(self, node: NodeCosts) -> float:
+    def _seconds_again(self, node: NodeCosts) -> float:
         """Return seconds to have a result again without keeping it, with all else that is kept."""
         return recall(self.view.results, [node.signature], self.keep - {node.signature}).seconds
 
@@ -264,7 +264,7 @@ class _Decided:
         if chance < _UNLIKELY:
             return f"kept: it is stored and there is room; {price}"
         return (
-            f"kept: {seconds_text(self._again(node))} to recompute, {seconds_text(node.load_seconds)} to load, "
+            f"kept: {seconds_text(self._seconds_again(node))} to recompute, {seconds_text(node.load_seconds)} to load, "
             f"{chance:.0%} likely to be reused; {price}"
         )
 
@@ -282,7 +282,7 @@ class _Decided:
             return "this iteration did not need it"
         if node.recompute:
             return "you want it computed each time"
-        again, is_loadable = self._again(node), self.view.results[node.signature].loadable
+        again, is_loadable = self._seconds_again(node), self.view.results[node.signature].loadable
         chance = self.computed.get(node.signature, 0.0)
         if is_loadable and chance < _UNLIKELY:
             return "with what is kept, the next edit hardly ever asks for it"

@@ -230,7 +230,8 @@ def compute_alone(
             for one in situation.nodes
         ))
     run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
-    if lost := [one for one in situation.nodes if one.signed.instance == "earlier" and one.name in run.computed]:
+    computed = run.computed
+    if lost := [one for one in situation.nodes if one.signed.instance == "earlier" and one.name in computed]:
         raise NotStoredError(
             f"{lost[0].name!r} is one of several right answers, and the one that this was made of was not kept",
             where=lost[0].node.where, remedy="run the workflow again: it makes another one, and all that is made of it",

@@ -155,9 +155,10 @@ def decide(run: Run, had: Collection[str] = ()) -> Run:
     """
     while True:
         run = replace(run, plan=make_plan(run.situation, run.tools.policy))
-        computed = [one.signed for one in run.situation.nodes if one.signed.instance and one.name in run.computed]
-        run = replace(run, renewed=run.renewed.union(one.declared for one in computed))
-        if all(one.instance == "new" for one in computed):
+        computed = run.computed
+        instances = [one.signed for one in run.situation.nodes if one.signed.instance and one.name in computed]
+        run = replace(run, renewed=run.renewed.union(one.declared for one in instances))
+        if all(one.instance == "new" for one in instances):
             return run
         run = look_up(run, had)
 
@@ -302,7 +303,7 @@ def known_nodes(
     }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
 
-    def known(node: Node) -> KnownNode:
+    def known_node(node: Node) -> KnownNode:
         own, description = signed[node.name], described[node.name]
         record, before = measured.get(own.signature), last.get(node.name)
         if (why := lookup.known_random.get(own.declared)) and not description.random:
@@ -317,7 +318,7 @@ def known_nodes(
             verified=record is not None and bool(record.verified), pin=view.pinned.get(own.signature, ""),
         )
 
-    return tuple(map(known, dag.nodes))
+    return tuple(map(known_node, dag.nodes))
 
 
 def _estimates(

@@ -68,7 +68,7 @@ def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord
     if differences := list(_differences(run, nodes, node)):
         commit = f" (its commit was {record.commit[:7]})" if record.commit else ""
         raise NotStoredError(
-            f"{_which(record, node)} was not kept, and cannot be computed as it was",
+            f"{_result_text(record, node)} was not kept, and cannot be computed as it was",
             exists="; ".join(differences[:_MOST_TOLD]),
             remedy=f"bring that back as it was{commit}, or run the workflow for a result of today",
         )
@@ -96,13 +96,14 @@ def _differences(run: Run, nodes: Sequence[NodeRecord], node: NodeRecord) -> Ite
 
 def _another_each_time(record: IterationRecord, node: NodeRecord, why: str) -> NotStoredError:
     return NotStoredError(
-        f"{_which(record, node)} was not kept, and may be another one each time it is computed", exists=why or None,
+        f"{_result_text(record, node)} was not kept, and may be another one each time it is computed",
+        exists=why or None,
         remedy='give what draws a seed; or declare the node with fixed=True and keep="always", which stores the one of '
         "the next run",
     )
 
 
-def _which(record: IterationRecord, node: NodeRecord) -> str:
+def _result_text(record: IterationRecord, node: NodeRecord) -> str:
     return f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r}"
 
 

@@ -133,7 +133,7 @@ class Pages:
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
     def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
-        kept, record = self._found(workflow, number)
+        kept, record = self._find(workflow, number)
         iterations, progress = kept.iterations(record.workflow), self._records.progress(record)
         view, picture = self._drawn(kept, record, wanted, whole)
         numbers, ran = [one.number for one in iterations], [row for row in view.rows if row.seconds is not None]
@@ -155,7 +155,7 @@ class Pages:
 
     def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
         """Return the graph of an iteration as a file of its own: SVG that opens anywhere."""
-        _, picture = self._drawn(*self._found(workflow, number), wanted, whole)
+        _, picture = self._drawn(*self._find(workflow, number), wanted, whole)
         if picture.graph is None:
             raise ParameterError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
         return svg(picture.graph, linked=False)
@@ -184,7 +184,7 @@ class Pages:
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
-        kept, record = self._found(workflow, number)
+        kept, record = self._find(workflow, number)
         workflow = record.workflow
         before = newest_recorded(kept.iterations(workflow), number)
         view = node_view(self._records, record, name, before)
@@ -195,7 +195,7 @@ class Pages:
         )
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
-        kept, one = self._found(workflow, before)
+        kept, one = self._find(workflow, before)
         workflow, other = one.workflow, find_iteration(kept, one.workflow, after)
         plots = [plots_among(mapping(record.outputs)) for record in (one, other)]
         tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
@@ -236,10 +236,10 @@ class Pages:
 
     def state(self, workflow: str, number: int) -> str:
         """Return how far an iteration is, as JSON; differs when a page that shows it is out of date."""
-        _, record = self._found(workflow, number)
+        _, record = self._find(workflow, number)
         return state_text(record, self._records.progress(record))
 
-    def _found(self, workflow: str, number: int) -> tuple[Snapshot, IterationRecord]:
+    def _find(self, workflow: str, number: int) -> tuple[Snapshot, IterationRecord]:
         kept = self.now()
         return kept, find_iteration(kept, kept.find_workflow(workflow), number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
+from helix_spark.hermetic.action import Action, in_action
 from helix_spark.planner.problem import State
 
 LIMITS = {"low": 1}
@@ -93,6 +95,26 @@ def test_where_nothing_is_changed_all_is_kept(tmp_path: Path) -> None:
     assert (first["shown"], warnings) == (8.0, [])
     again, _ = run(tmp_path, leaving(False))
     assert not [one.name for one in again.plan.nodes if one.state is State.COMPUTE]
+
+
+def test_an_action_that_could_not_look_again_leaves_its_turn_to_others() -> None:
+    def fail() -> None:
+        raise OSError("it is gone")
+
+    failing = Action("one")
+    failing.look_again = fail
+    with pytest.raises(OSError, match="it is gone"), in_action(failing):
+        pass
+    done = []
+
+    def act() -> None:
+        with in_action(Action("other")):
+            done.append("other")
+
+    other = threading.Thread(target=act)
+    other.start()
+    other.join(3.0)
+    assert done == ["other"]
 
 
 def counting(file: Path) -> hx.Workflow:

@@ -115,5 +115,5 @@ def reads_of(code: str) -> str:
 
 
 def _named(seen: Seen) -> str:
-    names = [*seen.files, *seen.listed, *seen.environment]
+    names = [*seen.files, *seen.listed, *seen.environment, *seen.told]
     return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]

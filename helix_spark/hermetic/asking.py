@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 _HELIX = f"{Path(__file__).resolve().parents[1]}/"
 _PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -129,6 +130,29 @@ def direct(frame: FrameType | None) -> Asker | None:
         if not one.f_code.co_filename.endswith(_PASSING_ON):
             return asker(one) if kind in (CodeOwner.AUTHOR, CodeOwner.LIBRARY) else None
     return None
+
+
+def field_taken(frame: FrameType) -> str:
+    """Return what code takes of the status of a file that a call in a frame is about to return: a field that the
+    content does not tell, "status" where that is kept, empty where the asker looks only whether the file exists."""
+    one: FrameType | None = frame
+    while one is not None:
+        following = next((later for later in _instructions(one.f_code) if later.offset > one.f_lasti), None)
+        name = following.opname if following is not None else ""
+        if name != "RETURN_VALUE":  # else whoever called it takes something
+            break
+        one = one.f_back
+    field = str(following.argval) if following is not None and name in ("LOAD_ATTR", "LOAD_METHOD") else ""
+    is_authors = one is not None and kind_of(one.f_code.co_filename) is CodeOwner.AUTHOR
+    if not field.startswith("st_"):
+        return "status" if is_authors and name != "POP_TOP" else ""
+    # The content tells the size; Python's own code takes the mode for whether it is a file or a folder.
+    return "" if field == "st_size" or (field == "st_mode" and not is_authors) else field.removeprefix("st_")
+
+
+@cache
+def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
+    return tuple(one for one in dis.get_instructions(code) if one.opname != "CACHE")
 
 
 def _package(file: str) -> str:

@@ -34,6 +34,7 @@ class Seen:
         drew: whether it drew numbers.
         files, listed, environment: what it read by itself, by path or name, with what identifies it: contents of files
             (`content_of`), names in folders (`names_in`), variables (`value_of`).
+        told: what else the system said of files, as `told_of` is asked, with what stands for it.
         generators: by module, what stands for the state from which a shared generator was drawn that the author's code
             has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
         chance: why its result may differ each time, as phrases with the author's line.
@@ -47,6 +48,7 @@ class Seen:
     chance: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     generators: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def __or__(self, other: Seen) -> Seen:
         return Seen(
@@ -159,8 +161,41 @@ def value_of(variable: str) -> str:
     return hashlib.sha256(f"{variable}={value}".encode(errors="surrogateescape")).hexdigest()
 
 
+WORKING_FOLDER = "working folder of the process"
+"""What `told_of` is asked where code names a file from there, or asks where it is."""
+
+_SAYS: Mapping[str, Callable[[str], object]] = {
+    "working folder": lambda _: Path.cwd(),
+    "access": lambda path: [os.access(path, how) for how in (os.R_OK, os.W_OK, os.X_OK)],
+    "link": os.readlink,
+    "entries": lambda path: sorted((one.name, *_status(one)) for one in os.scandir(path)),
+    "status": lambda path: _status(Path(path)),
+}
+
+
+def _status(path: Path | os.DirEntry[str]) -> tuple[int, ...]:
+    told = path.stat()
+    return told.st_mode, told.st_size, told.st_mtime_ns
+
+
+def told_of(asked: str) -> str:
+    """Return what stands for what the system says of a path: a word of `_SAYS`, or a field of its status, " of ", and
+    the path, which may come from a record: nothing is opened.
+
+    >>> told_of("mtime of /no/such/file"), told_of("mode of /") == told_of("mode of /.")
+    ('absent', True)
+    """
+    word, _, path = asked.partition(" of ")
+    try:
+        said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
+        return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()
+    except (OSError, ValueError):
+        return ABSENT
+
+
 _LOOKS: Mapping[str, Callable[[str], str]] = {
-    "files": content_of, "listed": names_in, "environment": value_of, "generators": AUTHOR_SEEDS.digest,
+    "files": content_of, "listed": names_in, "told": told_of, "environment": value_of,
+    "generators": AUTHOR_SEEDS.digest,
 }
 """By field of `Seen`, what tells the present state of something that code read."""
 

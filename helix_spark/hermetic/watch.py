@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, kind_of
+from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of
 from helix_spark.hermetic.generators import WhenImported
-from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
+from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, told_of, value_of
 
 State = tuple[int, ...]
 _stat, _now = os.stat, time.time_ns
@@ -114,6 +114,19 @@ class Watch:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
 
+    def told(self, what: str, path: str) -> None:
+        """Note that the system was asked for more of a path than whether it exists: see `told_of`."""
+        self.looked_at(path)
+        if not self._met.isdisjoint({("read", path), ("looked", path)}):
+            self._note("told", f"{what} of {path}")
+
+    def full(self, path: Any) -> str:
+        """Return an absolute path. Where it begins in the working folder, that counts."""
+        text = os.fsdecode(path)
+        if not text.startswith("/"):
+            self._note("told", WORKING_FOLDER, str(Path.cwd()))
+        return os.path.abspath(text)  # noqa: PTH100  # a path's own `absolute` keeps `..`
+
     def listed(self, folder: str) -> None:
         """The names in a folder were looked through."""
         if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
@@ -145,11 +158,13 @@ def seen_in(events: Sequence[Event]) -> Seen:
                 changed.append(more[1])
         elif sort == "looked" and name not in written and (_state(name) is not None) == more:  # else it made it itself
             files.setdefault(name, content_of(name))
+    here = str(Path.cwd())  # a worker of Spark's is elsewhere, wherever the author is
+    said = {name: told_of(name) for sort, name, more in events if sort == "told" and more in (None, here)}
     told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
     listed = {folder: names_in(folder) for folder in told["listed"]}
     chance = (*told["chance"], *dict.fromkeys(changed))
-    return Seen(files=files, listed=listed, environment=asked, chance=chance, outside=told["outside"])
+    return Seen(files=files, listed=listed, environment=asked, told=said, chance=chance, outside=told["outside"])
 
 
 def _state(path: str) -> State | None:
@@ -200,33 +215,31 @@ Tell = Callable[[Watch, Asker, tuple[Any, ...], FrameType], None]
 """Notes an event, of which the asker, the arguments and the frame are given."""
 
 
-def _full(path: Any) -> str:
-    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # a path's own `absolute` keeps `..`
-
-
 def _open(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
     path, _, flags = given
     if isinstance(path, _PATH):
-        watch.opened(_full(path), flags if isinstance(flags, int) else 0, who)
+        watch.opened(watch.full(path), flags if isinstance(flags, int) else 0, who)
 
 
-def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
+def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
     folder = "." if given[0] is None else given[0]
     if isinstance(folder, _PATH):
-        watch.listed(_full(folder))
+        watch.listed(path := watch.full(folder))
+        if "scandir" in frame.f_code.co_names and kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR:
+            watch.told("entries", path)
 
 
 def _connect_database(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
     name = os.fsdecode(given[0]) if isinstance(given[0], _PATH) else ""
     path = name.removeprefix("file:").partition("?")[0]
     if path and path != ":memory:" and "mode=memory" not in name:
-        watch.read(_full(path), who)
-        watch.read(_full(f"{path}-wal"), who)
+        watch.read(watch.full(path), who)
+        watch.read(watch.full(f"{path}-wal"), who)
 
 
 def _load_library(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
     if isinstance(given[0], str) and "/" in given[0] and who.kind is CodeOwner.AUTHOR:
-        watch.read(_full(given[0]), who)
+        watch.read(watch.full(given[0]), who)
 
 
 _LOOK_FOR_THEMSELVES = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
@@ -305,9 +318,11 @@ class Wrapped:
 
         yield threading.Thread, "start", start
         yield importlib, "import_module", self._by_name(importlib.import_module)
-        yield os, "stat", self._status(os.stat)
+        asking = {name: self._asking(vars(os)[name], what) for name, what in _ASKING.items()}
+        yield from ((os, name, ask) for name, ask in asking.items())
         if sys.version_info < (3, 11):  # where paths hold what `os` has
-            yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(self._status(os.stat))
+            yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(asking["stat"])
+        yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."), direct)
         environ = type(os.environ)
         get, put = environ.__getitem__, environ.__setitem__
         yield environ, "__getitem__", self._variable(get, lambda watch, who, _, key: watch.asked(key, who))
@@ -360,19 +375,26 @@ class Wrapped:
 
         return ask
 
-    def _status(self, told: Any) -> Callable[..., Any]:
-        def tell(watch: Watch, _who: Asker, path: Any, *_given: Any, **_named: Any) -> None:
-            watch.looked_at(_full(path))
+    def _asking(self, told: Any, what: str = "") -> Callable[..., Any]:
+        """Wrap a function that asks the system about a path: for `what`, or for its status."""
 
-        def counts(path: Any = None, *_given: Any, **_named: Any) -> bool:
+        def tell(watch: Watch, who: Asker, path: Any = ".", *_given: Any, **_named: Any) -> None:
+            full = watch.full(path)
+            asked = what or (field_taken(sys._getframe(2)) if who.kind is CodeOwner.AUTHOR else "")
+            if asked:
+                watch.told(asked, full)
+            else:
+                watch.looked_at(full)
+
+        def counts(path: Any = ".", *_given: Any, **_named: Any) -> bool:
             return isinstance(path, _PATH) and not getattr(_busy, "is_so", False)
 
-        stat = self._telling(told, tell, direct, counts)
-        self._known.append(stat)
+        ask = self._telling(told, tell, direct, counts)
+        self._known.append(ask)
         for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
             if told in known:
-                known.add(stat)
-        return stat
+                known.add(ask)
+        return ask
 
     def _variable(self, told: Any, tell: Callable[..., None]) -> Callable[..., Any]:
         return self._telling(told, tell, direct, lambda _environ, key, *_value: isinstance(key, str))
@@ -410,6 +432,9 @@ def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None
     for path in (*given, *named.values()):
         _read_all(watch, path, who)
 
+
+_ASKING = {"stat": "", "access": "access", "readlink": "link"}
+"""Functions of `os` that ask the system about a path, with what they ask."""
 
 _KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
 
@@ -458,7 +483,7 @@ def _read_all(watch: Watch, path: Any, who: Asker) -> None:
         for one in path:
             _read_all(watch, one, who)
     elif isinstance(path, str | os.PathLike) and len(str(path)) < 4096 and "\0" not in str(path):
-        full = _full(path)
+        full = watch.full(path)
         if Path(full).is_dir():
             for folder, _, names in os.walk(full):
                 watch.listed(folder)

@@ -23,7 +23,7 @@ from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of
 from helix_spark.identity.functions.function_part import held_uses, text_lookups
-from helix_spark.identity.functions.import_effects import ImportEffect, effects_with
+from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -224,6 +224,8 @@ class _Walk:
         try:
             return describe(reference, self._home)
         except UnidentifiedError as error:
+            if reference.owner == CALL:  # a handler that a logger is given, say
+                return Described(Group.CODE, reference.label, encode(str(type(reference.value))))
             reason, remedy = f"{reference.place(error.path or '')} cannot be identified: {error.what}", error.remedy
             if reference.variable is not None or reference.role == "self" or reference.role.startswith("method "):
                 warning = f"`{self._node}` runs, and is never reused: {reason} ({remedy})"

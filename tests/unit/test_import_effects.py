@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 import gc
+import keyword
+import locale
 import statistics
 import sys
 import weakref
+from collections.abc import Iterator
 from types import FunctionType
 from xml.sax import saxutils
 
@@ -83,12 +87,19 @@ FUNCTIONS = {
 
 
 @pytest.fixture(autouse=True)
-def _unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
+def _unpatched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves libraries as they were."""
+    monkeypatch.setattr(keyword, "softkwlist", [*keyword.softkwlist])
+    monkeypatch.setenv("HUNG_", "")
     for owner, name in ((statistics, "mean"), (statistics, "NormalDist"), (saxutils, "escape"), (DataFrame, "dropna")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     for kind in (pd.DataFrame, pd.Series, DataFrame, BaseEstimator, StandardScaler):
         monkeypatch.setattr(kind, "hung", None, raising=False)
+    here, language = decimal.getcontext().copy(), locale.setlocale(locale.LC_ALL)
+    with pd.option_context("display.precision", 6):
+        yield
+    decimal.setcontext(here)
+    locale.setlocale(locale.LC_ALL, language)
 
 
 @pytest.mark.filterwarnings("ignore:registration of accessor")
@@ -234,6 +245,49 @@ def test_an_effect_without_identity_is_told(project: Project, effect: str, told:
     assert "cannot be identified" in sentence
 
 
+CONFIGURED = {
+    "an option": "import pandas as pd\npd.set_option('display.precision', {0})",
+    "a context": "import decimal\ndecimal.getcontext().prec = 1{0}",
+    "an object that a library gave": "import decimal\ncontext = decimal.getcontext()\ncontext.prec = 1{0}",
+    "filters": "import warnings\nwarnings.filterwarnings('ignore', message='{0}')",
+    "a level": "import logging\nlogging.getLogger('a').setLevel(1{0})",
+    "a variable": "import os\nos.environ.setdefault('HUNG_', '{0}')",
+    "a locale": "import locale\nlocale.setlocale(locale.LC_ALL, ('C', 'C.UTF-8')[{0} - 1])",
+    "a library's table": "import keyword\nkeyword.softkwlist[0] = '{0}'",
+    "a library's table, imported": "from keyword import softkwlist\nsoftkwlist[0] = '{0}'",
+    "a method of it": "import mimetypes\nmimetypes.types_map.update(hung='{0}')",
+    "a function": "import mimetypes\nmimetypes.add_type('text/{0}', '.hung')",
+    "with a value of one's own": "import mimetypes\nKIND = 'text/{0}'\nmimetypes.add_type(KIND, '.hung')",
+    "in a loop": "import mimetypes\nfor one in ['{0}']:\n  mimetypes.add_type(one, '.hung')",
+    "by a function of one's own": "import mimetypes\ndef set(): mimetypes.add_type('text/{0}', '.hung')\nset()",
+}
+
+
+@pytest.mark.parametrize("way", CONFIGURED)
+def test_what_a_library_was_told_counts(project: Project, way: str) -> None:
+    project.write(job="import other\ndef f(x): return str(x)")
+    one, two, again = (project.digest(other=CONFIGURED[way].format(k)) for k in (1, 2, 1))
+    assert one != two
+    assert one == again
+
+
+HARMLESS = [
+    "h = logging.StreamHandler(sys.__stderr__)\nlogging.getLogger('hung').addHandler(h)",
+    "logging.basicConfig(handlers=[logging.StreamHandler(sys.__stderr__)])",
+    "HERE = Path(__file__).parent\nos.makedirs(HERE, exist_ok=True)",
+    "c = sqlite3.connect(':memory:')\nc.execute('select 1')",
+    "atexit.register(threading.Lock().locked)",
+]
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_a_library_was_told_forbids_no_reuse(project: Project, text: str) -> None:
+    heads = "import atexit, logging, os, sqlite3, sys, threading\nfrom pathlib import Path\n"
+    traced = project.write(job=f"{heads}{text}\ndef f(x): return x").trace()
+    assert not traced.random
+    assert not traced.unfollowed
+
+
 NO_EFFECTS = [
     "import pandas as pd\nrows = pd.DataFrame()\nrows['a'] = {0}",
     "import pytest\n@pytest.mark.parametrize('a', [{0}])\ndef test(a): return {0}",
@@ -241,6 +295,7 @@ NO_EFFECTS = [
     "import codecs\ndef find(name): return {0}\nif __name__ == '__main__':\n  codecs.register(find)",
     "import pandas as pd\ndef hang(): pd.DataFrame.hung = {0}",
     "import os\ndef make():\n  def g(): os.environ['HUNG_'] = '{0}'\n  return g\nmade = make()",
+    "import sys\nsys.path.insert(0, '/nowhere/{0}')\nprint({0})",
     "class Own: pass\nOwn.k = {0}\nTABLE = {{}}\nTABLE['k'] = {0}",
 ]
 
@@ -317,7 +372,7 @@ def test_a_call_of_what_was_edited_since_its_import_counts_in_doubt(project: Pro
     project.write(other="import pandas as pd\ndef hang(): pd.DataFrame.hung = 1")
     job = project.write(job="import other\nother.hang()\ndef f(x): return x.hung").load()
     project.write(other="def hang(): print('It hangs nothing any more.')")
-    assert "import effects" in [part.label for part in trace(job.f, node="n").parts]
+    assert "call at import" in [part.label for part in trace(job.f, node="n").parts]
 
 
 def test_the_part_says_where_the_method_hangs(project: Project) -> None:

@@ -157,6 +157,70 @@ def _in_a_thread() -> None:
     thread.join()
 
 
+def _touch(folder: Path) -> None:
+    os.utime(folder / "words.txt", ns=(1, 1))
+
+
+def _retarget(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("rows.csv")
+
+
+def _kept() -> Any:
+    status = os.stat("words.txt")  # noqa: PTH116
+    return status.st_mtime
+
+
+def _sizes() -> Any:
+    with os.scandir(".") as entries:
+        return [entry.stat().st_mtime for entry in entries]
+
+
+TOLD: dict[str, tuple[Callable[[], Any], Callable[[Path], Any]]] = {
+    "the time of change": (lambda: os.path.getmtime("words.txt"), _touch),  # noqa: PTH204
+    "the time, of a path": (lambda: Path("words.txt").stat().st_mtime_ns, _touch),
+    "the time, of a status that is kept": (_kept, _touch),
+    "the permissions": (lambda: Path("words.txt").stat().st_mode, lambda folder: (folder / "words.txt").chmod(0o600)),
+    "access": (lambda: os.access("words.txt", os.X_OK), lambda folder: (folder / "words.txt").chmod(0o755)),
+    "where a link leads": (lambda: os.readlink("link"), _retarget),  # noqa: PTH115
+    "the real path": (lambda: Path("link").resolve(), _retarget),
+    "what entries say": (_sizes, _touch),
+    "the working folder": (Path.cwd, lambda folder: os.chdir(folder.parent)),
+    "a file from there": (lambda: Path("words.txt").read_text(), lambda folder: os.chdir(folder.parent)),
+    "its size": (
+        lambda: Path("words.txt").stat().st_size, lambda folder: (folder / "words.txt").write_text("one two three"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_what_the_system_says_of_a_file_counts(folder: Path, what: str) -> None:
+    (folder / "link").symlink_to("words.txt")
+    call, change = TOLD[what]
+    seen = watched(call)
+    assert not seen.chance
+    assert seen.now() == seen == seen_from_json(seen.to_json())
+    change(folder)
+    assert seen.now() != seen
+
+
+UNTOLD: dict[str, Callable[[], Any]] = {
+    "that it is there": lambda: Path("words.txt").exists(), "that it is a file": lambda: Path("words.txt").is_file(),
+    "its size": lambda: os.path.getsize("words.txt"),  # noqa: PTH202
+    "its content": lambda: Path("words.txt").read_text(), "names": lambda: os.listdir(),  # noqa: PTH208
+    "a walk": lambda: list(os.walk(".")), "a pattern": lambda: list(Path().glob("*.txt")),
+    "a file by pandas": lambda: pd.read_csv("rows.csv"),
+}
+
+
+@pytest.mark.parametrize("what", UNTOLD)
+def test_the_time_of_change_counts_only_where_it_is_asked(folder: Path, what: str) -> None:
+    seen = watched(UNTOLD[what])
+    _touch(folder)
+    (folder / "words.txt").chmod(0o600)
+    assert seen.now() == seen
+
+
 def test_what_a_thread_of_the_function_reads_is_seen(folder: Path) -> None:
     assert str(folder / "words.txt") in watched(_in_a_thread).files
 

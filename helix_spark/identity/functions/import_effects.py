@@ -4,8 +4,9 @@ that spaCy finds by its name.
 A library is known by its version, which says nothing of that. So these statements count as code, with all that they
 reach, for each function that is loaded with them:
 
-- an assignment to an attribute or item of something that is known by its name, ``setattr`` included;
-- a call on such a thing, of which nothing is kept, that is given code of the project, or is a class's;
+- an assignment to an attribute or item of something that is known by its name or imported, ``setattr`` included;
+- a call on such a thing, of which nothing is kept: ``pd.set_option("display.precision", 3)``. In a program or notebook,
+  most of whose calls are for people, only one that is given code of the project, or is a class's;
 - a definition under a library's decorator that returns it as it is, for code that mentions its name, or a text of the
   decorator;
 - a call of a function of the project that does any of these, also as a decorator.
@@ -14,6 +15,7 @@ reach, for each function that is loaded with them:
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -32,6 +34,12 @@ from helix_spark.loaded_sources import is_edited, read_lines
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""
+
+_TELLS_PEOPLE = frozenset({"print", "debug", "info", "warn", "warning", "error", "exception", "critical"})
+"""Names of functions and of methods of loggers, of whatever library, that only say something."""
+
+CALL = "call at import"
+"""The name of the function that is made of such a call."""
 
 _ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -60,6 +68,28 @@ class _Module:
     doubt: str = ""
     scan: tuple[list[ImportEffect], list[str]] | None = None
 
+    @property
+    def scope(self) -> _Scope:
+        return _Scope(self.names, _from_libraries(self.statements), self.names.get("__name__") == "__main__")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What names stand for where a statement is, and which of them a library's import has bound."""
+
+    names: _Names
+    imported: frozenset[str]
+    is_program: bool
+
+    def is_librarys(self, node: ast.expr, *, of_python: bool = True) -> bool:
+        """Return whether an expression begins with something of a library."""
+        return _is_known(_base(node, self.names), of_python) or (of_python and _path(node)[0] in self.imported)
+
+    def is_object(self, node: ast.expr) -> bool:
+        """Return whether an expression is a variable with an object of a library's class, which may keep it, too."""
+        kind = type(self.names.get(node.id) if isinstance(node, ast.Name) else None)
+        return kind.__module__ != "builtins" and not issubclass(kind, type) and _is_known(kind)
+
 
 _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
 
@@ -83,13 +113,14 @@ def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
     """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
     imports: list[str] = []
+    scope = module.scope
     for statement in module.statements:
         inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
-        if any(_is_effect(one, module.names, frozenset()) for one in inside):
+        if any(_is_effect(one, scope, frozenset()) for one in inside):
             effects.append(ImportEffect(_function(module, [statement]), module.doubt))
         for one in inside:
             imports += _imported_by(one, module)
-            effects += _decorations(one, module) if isinstance(one, _Definition) else ()
+            effects += _decorations(one, module, scope) if isinstance(one, _Definition) else ()
     return effects, imports
 
 
@@ -144,44 +175,69 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _outside_functions(child.body)
 
 
-def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
+def _is_effect(statement: ast.stmt, scope: _Scope, callers: frozenset[CodeType]) -> bool:
     """Return whether a statement by itself changes what a library does."""
     stored = (
-        one.value for one in ast.walk(statement)
+        one for one in ast.walk(statement)
         if isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
     )
-    if isinstance(statement, _ASSIGNMENTS) and any(_is_librarys(_base(one, names)) for one in stored):
+    if isinstance(statement, _ASSIGNMENTS) and any(
+        scope.is_librarys(one.value) or (isinstance(one, ast.Attribute) and scope.is_object(one.value))
+        for one in stored
+    ):
         return True
     call = getattr(statement, "value", None)
     return isinstance(call, ast.Call) and (
-        _calls_effect(call.func, names, callers) or (isinstance(statement, ast.Expr) and _registers(call, names))
+        _calls_effect(call.func, scope, callers) or (isinstance(statement, ast.Expr) and _configures(call, scope))
     )
 
 
-def _registers(call: ast.Call, names: _Names) -> bool:
-    """Return whether a call, whose result is dropped, gives a library code of the project, or is its class's method."""
-    if isinstance(call.func, ast.Name) and call.func.id in ("setattr", "delattr"):
-        return bool(call.args) and _is_librarys(_base(call.args[0], names))
-    holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
+def _configures(call: ast.Call, scope: _Scope) -> bool:
+    """Return whether a call, whose result is dropped, may change what a library does."""
+    if isinstance(call.func, ast.Name) and call.func.id in _REFLECTION:
+        return bool(call.args) and scope.is_librarys(call.args[0])
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if not scope.is_librarys(call.func) or name in _TELLS_PEOPLE:
+        return False
+    holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, scope.names)
+    if not scope.is_program:
+        return holder is not sys.path  # the modules that are found by it count themselves
     given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
-    return _is_librarys(holder) and (issubclass(type(holder), type) or any(
-        isinstance(node, ast.Lambda) or (isinstance(node, ast.Name) and _is_project_code(names.get(node.id)))
+    return _is_known(holder) and (issubclass(type(holder), type) or any(
+        isinstance(node, ast.Lambda) or (isinstance(node, ast.Name) and _is_project_code(scope.names.get(node.id)))
         for node in given
     ))
 
 
-def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
+def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType]) -> bool:
     """Return whether a function of the project is called that changes what a library does; also where its text cannot
     tell, as the file was edited since its import."""
-    function = _base(called, names)
+    function = _base(called, scope.names)
     if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
     if (module := _module(function.__module__)) is None or module.doubt:
         return module is not None
     texts = [one for one in module.statements if isinstance(one, _Definition) and one.name == function.__name__]
     inside = [*_outside_functions(one for text in texts for one in text.body)]
-    around = {**function.__globals__, **dict(_imported_in(inside))}
+    names = {**function.__globals__, **dict(_imported_in(inside))}
+    around = _Scope(names, module.scope.imported | _from_libraries(inside), scope.is_program)
     return any(_is_effect(one, around, callers | {function.__code__}) for one in inside)
+
+
+def _from_libraries(statements: Iterable[ast.stmt]) -> frozenset[str]:
+    """Return the names that imports of libraries bind, outside of functions."""
+    found = set[str]()
+    for one in _outside_functions(statements):
+        if isinstance(one, ast.Import):
+            found.update(a.asname or a.name.partition(".")[0] for a in one.names if _is_library(a.name))
+        elif isinstance(one, ast.ImportFrom) and not one.level and _is_library(one.module):
+            found.update(alias.asname or alias.name for alias in one.names)
+    return frozenset(found)
+
+
+def _is_library(module: str | None) -> bool:
+    package = package_of_module(module)
+    return package is not None and package.name != "helix_spark"
 
 
 def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
@@ -195,16 +251,16 @@ def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]
             yield from ((alias.asname or alias.name, held.get(alias.name)) for alias in one.names)
 
 
-def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
+def _decorations(definition: _Definition, module: _Module, scope: _Scope) -> Iterator[ImportEffect]:
     """Yield what the decorators of a definition do besides."""
     live = module.names.get(definition.name)
     is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
     is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself
     for one in definition.decorator_list:
         code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
-        if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
+        if _calls_effect(one.func if isinstance(one, ast.Call) else one, scope, frozenset()):
             yield ImportEffect(_function(module, code), module.doubt)
-        elif is_unchanged and not is_marked and _is_librarys(_base(one, module.names), of_python=False):
+        elif is_unchanged and not is_marked and scope.is_librarys(one, of_python=False):
             texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
             names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
             yield ImportEffect(_function(module, code), module.doubt, names)
@@ -212,6 +268,18 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
 
 def _base(node: ast.expr, names: _Names) -> object:
     """Return the class, function or variable of a module that an expression begins with; None if there is none."""
+    first, path = _path(node)
+    value = names.get(first, vars(builtins).get(first))
+    for attribute in path:
+        if not issubclass(type(value), ModuleType):  # not `isinstance`, which a proxy answers itself
+            break
+        value = vars(value).get(attribute)
+    return value
+
+
+def _path(node: ast.expr) -> tuple[str, list[str]]:
+    """Return the name that an expression begins with, empty if there is none, and the attributes that are taken of it
+    before anything is called."""
     path: list[str] = []
     while not isinstance(node, ast.Name):
         match node:
@@ -224,16 +292,11 @@ def _base(node: ast.expr, names: _Names) -> object:
                 path.clear()
                 node = inner
             case _:
-                return None
-    value = names.get(node.id)
-    for attribute in path:
-        if not issubclass(type(value), ModuleType):  # not `isinstance`, which a proxy answers itself
-            break
-        value = vars(value).get(attribute)
-    return value
+                return "", []
+    return node.id, path
 
 
-def _is_librarys(value: object, *, of_python: bool = True) -> bool:
+def _is_known(value: object, of_python: bool = True) -> bool:
     with suppress(Exception):  # a proxy that answers for itself may raise anything
         known = identity(value)
         return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
@@ -250,7 +313,9 @@ def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
     written = ast.parse("def f(): ...")
     function = written.body[0]
     assert isinstance(function, ast.FunctionDef)
-    function.name, function.body = "import effects", statements
+    function.body = statements
+    is_call = isinstance(statements[0], ast.Expr) and not any(isinstance(one, ast.Lambda) for one in ast.walk(written))
+    function.name = CALL if is_call else "import effects"
     try:
         code = compile(ast.fix_missing_locations(written), module.file, "exec", dont_inherit=True)
     except SyntaxError:  # `await`, or an asterisk, which no function may have

@@ -87,7 +87,8 @@ def asker(frame: FrameType | None) -> Asker | None:
             break
         if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # a library that Spark calls, as grpc, asks for Spark
             return None
-        if file.startswith("<frozen importlib") or (kind is CodeOwner.LIBRARY and one.f_code.co_name == "<module>"):
+        is_import = file.startswith("<frozen importlib") and one.f_code.co_name != "get_data"  # which packages offer
+        if is_import or (kind is CodeOwner.LIBRARY and one.f_code.co_name == "<module>"):
             return None
         if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None

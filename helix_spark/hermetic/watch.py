@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -176,9 +177,10 @@ def _state(path: str) -> State | None:
 
 
 def _is_uncounted(path: str) -> bool:
-    """Return whether a file holds code that counts by its version."""
-    inside = any(folder in path for folder in ("/site-packages/", "/dist-packages/", "/__pycache__/"))
-    return inside or path.startswith(_UNCOUNTED)
+    """Return whether a file holds code that counts by its version; what a package brings or fetches besides counts."""
+    is_code = path.endswith((*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES, "/"))
+    inside = any(folder in path for folder in ("/site-packages/", "/dist-packages/"))
+    return (inside and is_code) or "/__pycache__/" in path or path.startswith(_UNCOUNTED)
 
 
 Finder = Callable[[FrameType | None], "Watch | None"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import dataclasses
 import enum
@@ -227,6 +228,9 @@ def _describe_class(reference: Reference, home: str) -> Described:
     edges += _members(own, id(kind), "class attribute", label)
     unseen: tuple[str, ...] = ()
     meta = type(kind)
+    if issubclass(meta, abc.ABCMeta):
+        registered = (one() for one in abc._get_dump(kind)[0])  # type: ignore[attr-defined]  # of the C module below it
+        edges += sorted(f"registered {one.__module__}.{one.__qualname__}" for one in registered if one is not None)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen)

@@ -152,7 +152,8 @@ def resolve(
 def parts_read(seen: Seen) -> tuple[Part, ...]:
     """Return what code read while it ran, as parts; they are known only after that, so no declared signature has
     them."""
-    read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.listed.items(), *seen.told.items())]
+    files = (*seen.files.items(), *seen.listed.items(), *seen.told.items())
+    read = [(Group.FILE, path, content) for path, content in files]
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
     return tuple(Part(group, name, digest(name, content), content[:_SHOWN_DIGEST]) for group, name, content in read)

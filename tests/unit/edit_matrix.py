@@ -371,6 +371,18 @@ from edits that count would take a list of who reads names."""
 
 DIFFERENT = edits(
     r"""
+=== a class registered with an abstract one
+import abc
+class Shape(abc.ABC): pass
+class Square: pass
+Shape.register(Square)
+def f(x): return isinstance(Square(), Shape)
+--- becomes
+import abc
+class Shape(abc.ABC): pass
+class Square: pass
+def f(x): return isinstance(Square(), Shape)
+
 === swapped operands
 def f(a, b): return a - b
 --- becomes

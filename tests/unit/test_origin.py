@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +94,23 @@ def test_other_code_under_the_same_version_counts(site: Path) -> None:
     assert built("one") != built("two")
     elsewhere = "../../bin/built,sha256=x,1\nbuilt-0.dist-info/direct_url.json,sha256=y,1\n__pycache__/built.pyc,,\n"
     assert built("one", elsewhere) == built("one")
+
+
+def test_installed_code_that_was_edited_counts(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = site / "held.py"
+    file.write_text("k = 1\n")
+    install(site, "held", "1.0", "held", RECORD="held.py,sha256=a,1\nheld-0.dist-info/RECORD,,\n")
+    monkeypatch.syspath_prepend(str(site))
+    importlib.import_module("held")
+    installed = content(file)
+    file.write_text("k = 2\n")
+    assert content(file) == installed  # as tools that copy their RECORD first leave it
+    os.utime(file, (time.time() + 60, time.time() + 60))
+    edited = content(file)
+    file.write_text("k = 3\n")
+    os.utime(file, (time.time() + 60, time.time() + 60))
+    assert len({installed, edited, content(file)}) == 3
+    del sys.modules["held"]
 
 
 def test_what_a_package_requires_counts_however_far(site: Path) -> None:

@@ -7,6 +7,7 @@ import ctypes
 import gzip
 import json
 import os
+import pkgutil
 import socket
 import sqlite3
 import subprocess
@@ -219,6 +220,18 @@ def test_the_time_of_change_counts_only_where_it_is_asked(folder: Path, what: st
     _touch(folder)
     (folder / "words.txt").chmod(0o600)
     assert seen.now() == seen
+
+
+def test_data_in_an_installed_package_count_and_its_code_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = folder / "site-packages" / "fetching"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "words.txt").write_text("one")
+    monkeypatch.syspath_prepend(str(package.parent))
+    seen = watched(lambda: (pkgutil.get_data("fetching", "words.txt"), (package / "__init__.py").read_text()))
+    assert list(seen.files) == [str(package / "words.txt")]
 
 
 def test_what_a_thread_of_the_function_reads_is_seen(folder: Path) -> None:

@@ -34,6 +34,7 @@ from helix_spark.since_python_311 import own_name
 
 UNFOLLOWED = frozenset({
     "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
+    "tb_lineno", "f_lineno", "co_firstlineno",
 })
 """Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
@@ -45,7 +46,7 @@ _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$"
 
 _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
-    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc)$"
+    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
     r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
 )

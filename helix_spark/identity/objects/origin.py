@@ -15,9 +15,10 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
+from math import inf
 from pathlib import Path
 from types import FunctionType
 
@@ -247,6 +248,10 @@ _REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", 
 _OF_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
 
+_INSTALLING_SECONDS = 10.0
+"""By which a file may be newer than the RECORD that is written last as it is installed."""
+
+
 @cache
 def _installation(name: str) -> _Installation:
     found = metadata.distribution(name)
@@ -269,11 +274,29 @@ def _normal(name: str) -> str:
 
 def _recorded(found: metadata.Distribution) -> str:
     """Return a digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is
-    read."""
+    read but what was imported, and edited since it was installed."""
     # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
-    return hashlib.sha256("\n".join(sorted(code)).encode()).hexdigest() if code else ""
+    site = str(found.locate_file("")).rstrip("/")
+    loaded = _files_of_modules(len(sys.modules))
+    imported = [path for line in code if (path := f"{site}/{line.partition(',')[0]}") in loaded]
+    record = next((f"{site}/{line.partition(',')[0]}" for line in listed if ".dist-info/RECORD" in line), "")
+    until = _changed(record) + _INSTALLING_SECONDS if record else inf
+    edited = [Path(path).read_text("utf-8", "replace") for path in imported if _changed(path) > until]
+    return hashlib.sha256("\n".join([*sorted(code), *edited]).encode()).hexdigest() if code else ""
+
+
+@lru_cache(maxsize=1)
+def _files_of_modules(_count: int) -> frozenset[str]:
+    files = (getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values()))
+    return frozenset(file for file in files if isinstance(file, str))
+
+
+def _changed(path: str) -> float:
+    with suppress(OSError):
+        return Path(path).stat().st_mtime
+    return 0.0
 
 
 def _content_version(site: Path, top: str) -> str:

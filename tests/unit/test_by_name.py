@@ -66,7 +66,7 @@ LOST = [
     ("import sys\ndef f(x): return sys.modules.get('job').f(x)", "`f` reads sys.modules (job.py:2)"),
     ("def g(x): 'one'\ndef f(x): return g.__doc__", "`f` reads __doc__ (job.py:2)"),
     ("def f(x):\n  def g(a): 'one'\n  return g.__doc__", "`f` reads __doc__ (job.py:3)"),
-    ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getsource(g)", "`f` calls inspect.getsource (job.py:3)"),
+    ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getsource(g)", "`f` calls inspect.getsource"),
     ("def f(x):\n  try: 1 / 0\n  except Exception as e: return e.__traceback__.tb_lineno", "`f` reads tb_lineno"),
     ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getdoc(g)", "`f` calls inspect.getdoc (job.py:3)"),
     ("from inspect import getdoc as told\ndef f(x):\n  def g(a): 'one'\n  return told(g)", "`f` calls inspect.getdoc"),

@@ -22,6 +22,7 @@ from typing import Any
 from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of
 from helix_spark.hermetic.generators import WhenImported
 from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, told_of, value_of
+from helix_spark.hermetic.told_times import is_only_told
 
 State = tuple[int, ...]
 _stat, _now = os.stat, time.time_ns
@@ -420,7 +421,9 @@ class Wrapped:
 
 def _asks_clock(what: str) -> Callable[..., None]:
     def tell(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
-        if who.package not in _TIMED:
+        asked = sys._getframe(2)
+        told = who.kind is CodeOwner.AUTHOR and is_only_told(asked.f_code, asked.f_lineno, asked.f_globals)
+        if who.package not in _TIMED and not told:
             watch.differs(who.at(f"asks the clock, {what}"))
 
     return tell

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
 
+from helix_spark.hermetic.told_times import is_only_told
 from helix_spark.identity.functions.code_form import (
     CodeForm,
     Free,
@@ -116,7 +117,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     modules, unfollowed = _dynamic_lookups(form, edges)
     by_name = [*map(names.resolve, modules)]
     # A class that gives its objects a hash orders sets by it, and no more.
-    chance = _random_uses(form, edges) if function.__name__ != "__hash__" else ()
+    chance = _random_uses(function, form, edges) if function.__name__ != "__hash__" else ()
     unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if _is_put_together(function, form) else []
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & _REGISTERS else frozenset()
@@ -190,13 +191,15 @@ def _names_read(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, Us
             yield from ((one, use) for one in (name, *(f"{name}.{text}" for text in asked)))
 
 
-def _random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
+def _random_uses(function: FunctionType, form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
     """Yield what is random in a function: phrases with the line each was seen at."""
     first = min((use.line for use in form.uses), default=0)
     texts = (*form.texts, *_texts_held(edges))
     now = next((text for text in texts if text.strip().lower() in _NOW), None)
     lines: dict[str, int] = {}
     for name, one in _names_read(form, edges):
+        if _RANDOM.match(name) and is_only_told(function.__code__, one.line, function.__globals__):
+            continue
         lines.setdefault(name, one.line)
         if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
             yield f"calls {name}", one.line

@@ -1,0 +1,117 @@
+"""Times that code only prints or logs: `print(f"{time.time() - begun:.1f} s")`. They are no part of its result."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import CodeType
+
+from helix_spark.loaded_sources import is_edited, read_lines
+
+_CLOCKS = frozenset({
+    *(f"{clock}{unit}" for clock in ("time", "perf_counter", "monotonic", "process_time") for unit in ("", "_ns")),
+    "now", "utcnow", "today",
+})
+_FORMATS = frozenset({
+    "round", "str", "int", "float", "abs", "format", "timedelta", "strftime", "isoformat", "total_seconds",
+})
+"""Functions and methods that times may be given on their way."""
+
+_MESSAGES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+_PRINT = "print"
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def is_only_told(code: CodeType, line: int, names: Mapping[str, object]) -> bool:
+    """Return whether the clocks that a line of a function asks serve messages alone: whether all that is computed of
+    them is given to `print`, or to a logger, and to nothing else. In doubt it is not.
+
+    Args:
+        names: the globals of the function.
+    """
+    told = _tellers(code, code.co_filename, line)
+    return told is not None and all(_is_teller(one, names) for one in told)
+
+
+def _is_teller(name: str, names: Mapping[str, object]) -> bool:
+    if name == _PRINT:
+        return name not in names
+    return names.get(name) is logging or isinstance(names.get(name), logging.Logger | logging.LoggerAdapter)
+
+
+@lru_cache(maxsize=1024)
+def _tellers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
+    """Return the names of what tells the times that a line asks for; None if they may go elsewhere. To Python, code of two
+    files may be equal."""
+    try:
+        tree = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
+    except (SyntaxError, ValueError):
+        return None
+    functions = [one for one in ast.walk(tree) if isinstance(one, _Function) and _has(one, line)]
+    function = max(functions, key=lambda one: one.lineno, default=None)
+    asked = [one for one in ast.walk(function) if isinstance(one, ast.Call) and _asks(one)] if function else []
+    return _told_by(function) if function and any(_has(one, line) for one in asked) else None
+
+
+def _has(node: ast.stmt | ast.expr, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or 0)
+
+
+def _told_by(function: _Function) -> frozenset[str] | None:
+    """Return what tells the times of a function, where each use of a clock, and of a variable made of one, makes
+    another such variable or a message."""
+    times = set[str]()
+
+    def uses(node: ast.AST) -> int:
+        return sum(_asks(one) or (isinstance(one, ast.Name) and one.id in times) for one in ast.walk(node))
+
+    known = -1
+    while known != len(times):
+        known = len(times)
+        times |= {name for one in ast.walk(function) for name in _assigned(one) if uses(one)}
+    parts = [*_harmless(function)]
+    outer = {name for one in ast.walk(function) if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
+    calls = [one for part in parts for one in ast.walk(part) if isinstance(one, ast.Call) and uses(one)]
+    is_told = times.isdisjoint(outer) and sum(map(uses, parts)) == sum(map(uses, function.body)) and all(
+        _asks(one) or _teller(one) or _name(one.func) in _FORMATS for one in calls
+    )
+    return frozenset(filter(None, map(_teller, ast.walk(function)))) if is_told else None
+
+
+def _assigned(node: ast.AST) -> list[str]:
+    """Return the variables that a statement sets, if it sets nothing else."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    is_assignment = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+    found = [one.id for one in targets if isinstance(one, ast.Name)] if is_assignment else []
+    return found if len(found) == len(targets) else []
+
+
+def _harmless(function: _Function) -> Iterator[ast.AST]:
+    """Yield the parts of a function that may use times."""
+    for one in ast.walk(function):
+        if _assigned(one) or (isinstance(one, ast.Expr) and _teller(one.value)):
+            yield one
+        elif isinstance(one, ast.If) and all(
+            isinstance(inner, ast.Expr) and _teller(inner.value) for inner in (*one.body, *one.orelse)
+        ):
+            yield one.test
+
+
+def _asks(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _name(node.func) in _CLOCKS
+
+
+def _name(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else str(getattr(called, "id", ""))
+
+
+def _teller(node: ast.AST) -> str:
+    """Return by what name a call prints or logs, if it may do that; else nothing."""
+    match node:
+        case ast.Call(func=ast.Name(id="print"), keywords=given) if not any(word.arg == "file" for word in given):
+            return _PRINT
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=holder), attr=method)) if method in _MESSAGES:
+            return holder
+    return ""

@@ -43,8 +43,8 @@ def _is_teller(name: str, names: Mapping[str, object]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _tellers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
-    """Return the names of what tells the times that a line asks for; None if they may go elsewhere. To Python, code of two
-    files may be equal."""
+    """Return the names of what tells the times that a line asks for; None if they may go elsewhere. The file, since to
+    Python code of two files may be equal."""
     try:
         tree = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
     except (SyntaxError, ValueError):

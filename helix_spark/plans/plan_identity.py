@@ -2,9 +2,9 @@
 
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
 same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
-author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, and ids of
-relations. A column that is named by its table (``rows.a``) is another one than one that is named by itself
-(``F.col("a")``): Spark looks for them in different places.
+author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
+relations, comments and line breaks of SQL. A column that is named by its table (``rows.a``) is another one than one
+that is named by itself (``F.col("a")``): Spark looks for them in different places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from copy import deepcopy
 from typing import Any
 
 from helix_spark.plans.plan_messages import Message, parts_of, sort_of
-from helix_spark.plans.sql_texts import is_generated
+from helix_spark.plans.sql_texts import Tree, is_generated, tree_of, without_layout
 
 _NOWHERE = -1
 """Stands for a relation that is not in the plan: Spark refuses such a plan."""
@@ -45,6 +45,8 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
             case "Relation":
                 relations.append(message)
             case "Expression":
+                if (tree := tree_of(message.expression_string.expression)) is not None:
+                    _write(tree, message)
                 expressions.append(message)
             case "Expression.UnresolvedAttribute":
                 if not message.is_metadata_column:
@@ -69,11 +71,31 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
                 message.ClearField("name")
             case "WithRelations":
                 _rename_arguments(message)
+            case "SQL":
+                message.query = without_layout(message.query)
+            case "Expression.ExpressionString":
+                message.expression = without_layout(message.expression)
         waiting.extend((one, names) for one in reversed(parts_of(message)))
     _number(relations, references)
     for one in expressions:
         one.ClearField("common")
     return copy
+
+
+def _write(tree: Tree, into: Any) -> None:
+    """Write an expression (`spark.connect.Expression`) as pyspark does: ``F.col("a") > 2``."""
+    into.Clear()
+    if isinstance(tree, int):
+        into.literal.integer = tree
+    elif isinstance(tree, str) and tree.startswith("'"):
+        into.literal.string = tree[1:-1]
+    elif isinstance(tree, str):
+        into.unresolved_attribute.unparsed_identifier = tree
+    else:
+        left, operator, right = tree
+        into.unresolved_function.function_name = "==" if operator == "=" else operator
+        for side in (left, right):
+            _write(side, into.unresolved_function.arguments.add())
 
 
 def _rename_arguments(made: Any) -> None:

@@ -81,6 +81,78 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(one for one in found if one[0] != "comment")
 
 
+def without_layout(text: str) -> str:
+    """Return an SQL text without comments, and with one space for each gap. Hints stay, which begin as comments do.
+
+    >>> without_layout("SELECT  a, -- the first\\n  ' x  ' FROM /*+ MERGE(t) */ t /* all */")
+    "SELECT a, ' x  ' FROM /*+ MERGE(t) */ t"
+    """
+    kept, at = list[str](), 0
+    for match in _TOKEN.finditer(text):
+        is_comment = match.lastgroup == "comment" and not match[0].startswith("/*+")
+        if kept and kept[-1] != " " and (match.start() > at or is_comment):
+            kept.append(" ")
+        if not is_comment:
+            kept.append(match[0])
+        at = match.end()
+    return "".join(kept).rstrip()
+
+
+_OPERATORS: tuple[frozenset[str], ...] = tuple(map(frozenset, (
+    {"or"}, {"and"}, {">", ">=", "<", "<=", "="}, {"+", "-"}, {"*", "/", "%"},
+)))
+"""Of Spark's grammar, those that bind least first."""
+
+Tree = str | int | tuple["Tree", str, "Tree"]
+"""A column, a text in quotes, a number; or an operator between two of these."""
+
+
+def tree_of(text: str) -> Tree | None:
+    """Return what an expression of names, whole numbers, plain texts and common operators says; None for any other.
+
+    >>> tree_of("age > 17 and (k = 'a' or 2*v<=n)")
+    (('age', '>', 17), 'and', (('k', '=', "'a'"), 'or', ((2, '*', 'v'), '<=', 'n')))
+    >>> tree_of("a > 0.5"), tree_of("f(a)"), tree_of("a is null"), tree_of("a > b > c")
+    (None, None, None, None)
+    """
+    words = [word.lower() if word.lower() in ("and", "or", "not") else word for _, word in tokens(text)]
+    for sign in ("<", ">"):
+        while (sign, "=") in (pairs := [*pairwise(words)]):
+            at = pairs.index((sign, "="))
+            words[at : at + 2] = [f"{sign}="]
+    try:
+        tree = _operation(words, 0)
+    except (ValueError, IndexError):
+        return None
+    return None if words else tree
+
+
+def _operation(words: list[str], level: int) -> Tree:
+    """Take an operation off the words. Raises ValueError or IndexError where they say something else."""
+    if level < len(_OPERATORS):
+        tree = _operation(words, level + 1)
+        while words and words[0] in _OPERATORS[level]:
+            tree = (tree, words.pop(0), _operation(words, level + 1))
+            if level == _COMPARISONS:
+                break
+        return tree
+    word = words.pop(0)
+    if word == "(":
+        tree = _operation(words, 0)
+        if words.pop(0) != ")":
+            raise ValueError("a bracket is open")
+        return tree
+    if word.isdecimal() and word.isascii() and int(word) < 1 << 31:
+        return int(word)
+    if not _PLAIN.fullmatch(word):
+        raise ValueError("it is no name")
+    return word
+
+
+_COMPARISONS = 2
+_PLAIN = re.compile(r"(?!(and|or|not|null|true|false|case|interval|exists)$)[a-z_]\w*|'[^'\\]*'", re.IGNORECASE)
+
+
 def called(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the functions that a text calls, in lower case; and whether it gives them anything.
 

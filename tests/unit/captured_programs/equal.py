@@ -181,6 +181,12 @@ FURTHER: Mapping[str, Pair] = {
     "views that no statement names": (
         lambda rows: rows.sparkSession.sql("SELECT id FROM {t}", t=rows),
         lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM {t}", t=rows))[1]),
+    "comments and layout of a statement": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > 1", t=rows),
+        lambda rows: rows.sparkSession.sql("SELECT id -- of all\n  FROM {t}\n  WHERE id > 1", t=rows)),
+    "condition as a text": (
+        lambda rows: rows.filter("id > 17 and (k = 'a' or v * 2 <= id)"),
+        lambda rows: rows.where((F.col("id") > 17) & ((F.col("k") == "a") | (F.col("v") * 2 <= F.col("id"))))),
     "literal from a file": (
         lambda rows: rows.fillna(0.5, ["v"]), lambda rows: rows.fillna(json.loads("0.5"), json.loads('["v"]'))),
 }

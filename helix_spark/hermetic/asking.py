@@ -22,7 +22,7 @@ _SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py",
 """Of Python's library: what these read and ask is for people to see."""
 
 _PASSING_ON = (
-    "/os.py", "/_collections_abc.py", "/genericpath.py", "/posixpath.py", "/pathlib.py", "/pathlib/_local.py",
+    "/os.py", "/_collections_abc.py", "/genericpath.py", "/glob.py", "/posixpath.py", "/pathlib.py", "/pathlib/_local.py",
     "<frozen os>", "<frozen _collections_abc>", "<frozen genericpath>", "<frozen posixpath>",
 )
 """Of Python's library: what these ask for, who calls them asks for."""
@@ -131,6 +131,16 @@ def direct(frame: FrameType | None) -> Asker | None:
         if not one.f_code.co_filename.endswith(_PASSING_ON):
             return asker(one) if kind in (CodeOwner.AUTHOR, CodeOwner.LIBRARY) else None
     return None
+
+
+def pattern_asked(frame: FrameType) -> str:
+    """Return the pattern of the names for which a folder is looked through, and of no others; empty where all count."""
+    for one, kind in callers(frame):
+        if kind is not CodeOwner.PYTHON:
+            break
+        if one.f_code.co_name in ("glob", "_glob1") and isinstance(pattern := one.f_locals.get("pattern"), str):
+            return pattern if not any(sign in pattern for sign in ("/", "**", " of ")) else ""
+    return ""
 
 
 def field_taken(frame: FrameType) -> str:

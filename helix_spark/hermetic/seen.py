@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import json
 import os
@@ -178,6 +179,14 @@ def _status(path: Path | os.DirEntry[str]) -> tuple[int, ...]:
     return told.st_mode, told.st_size, told.st_mtime_ns
 
 
+_NAMES_LIKE = "names like "
+
+
+def names_like(pattern: str) -> str:
+    """Return what `told_of` is asked for the names in a folder that a pattern has."""
+    return f"{_NAMES_LIKE}{pattern}"
+
+
 def told_of(asked: str) -> str:
     """Return what stands for what the system says of a path: a word of `_SAYS`, or a field of its status, " of ", and
     the path, which may come from a record: nothing is opened.
@@ -187,7 +196,12 @@ def told_of(asked: str) -> str:
     """
     word, _, path = asked.partition(" of ")
     try:
-        said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
+        if word.startswith(_NAMES_LIKE):
+            with scan_folder(path) as entries:
+                names = sorted(entry.name for entry in islice(entries, _MOST_NAMES))
+            said: object = fnmatch.filter(names, word.removeprefix(_NAMES_LIKE))
+        else:
+            said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
         return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()
     except (OSError, ValueError):
         return ABSENT

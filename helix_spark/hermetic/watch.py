@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of
+from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of, pattern_asked
 from helix_spark.hermetic.generators import WhenImported
-from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, told_of, value_of
+from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, names_like, told_of, value_of
 from helix_spark.hermetic.told_times import is_only_told
 
 State = tuple[int, ...]
@@ -129,10 +129,13 @@ class Watch:
             self._note("told", WORKING_FOLDER, str(Path.cwd()))
         return os.path.abspath(text)  # noqa: PTH100  # a path's own `absolute` keeps `..`
 
-    def listed(self, folder: str) -> None:
-        """The names in a folder were looked through."""
+    def listed(self, folder: str, pattern: str = "") -> None:
+        """The names in a folder were looked through, for those that have a pattern where there is one."""
         if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
-            self._note("listed", folder)
+            if pattern:
+                self._note("told", f"{names_like(pattern)} of {folder}")
+            else:
+                self._note("listed", folder)
 
     def asked(self, variable: str, who: Asker) -> None:
         """An environment variable was asked for."""
@@ -227,7 +230,8 @@ def _open(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -
 def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
     folder = "." if given[0] is None else given[0]
     if isinstance(folder, _PATH):
-        watch.listed(path := watch.full(folder))
+        path = watch.full(folder)
+        watch.listed(path, pattern_asked(frame))
         if "scandir" in frame.f_code.co_names and kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR:
             watch.told("entries", path)
 
@@ -438,7 +442,7 @@ def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None
         _read_all(watch, path, who)
 
 
-_ASKING = {"stat": "", "access": "access", "readlink": "link"}
+_ASKING = {"stat": "", "lstat": "", "access": "access", "readlink": "link"}
 """Functions of `os` that ask the system about a path, with what they ask."""
 
 _KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)

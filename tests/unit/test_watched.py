@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import ctypes
+import glob
 import gzip
 import json
 import os
@@ -172,6 +173,29 @@ def _kept() -> Any:
     return status.st_mtime
 
 
+PATTERNS: dict[str, Callable[[], Any]] = {
+    "of a path": lambda: list(Path().glob("*.csv")), "of glob": lambda: glob.glob("*.csv"),  # noqa: PTH207
+    "of glob, from a folder": lambda: glob.glob(f"{os.getcwd()}/r*.csv"),  # noqa: PTH109, PTH207
+}
+
+
+@pytest.mark.parametrize("what", PATTERNS)
+def test_only_names_that_a_pattern_has_count(folder: Path, what: str) -> None:
+    seen = watched(PATTERNS[what])
+    (folder / "README.md").write_text("not a table")
+    assert seen.now() == seen == seen_from_json(seen.to_json())
+    (folder / "rows2.csv").write_text("a")
+    assert seen.now() != seen
+
+
+@pytest.mark.parametrize("call", [lambda: list(Path().rglob("*.csv")), lambda: list(Path().glob("**/*.csv"))])
+def test_new_folders_count_for_patterns_that_go_into_them(folder: Path, call: Callable[[], Any]) -> None:
+    seen = watched(call)
+    (folder / "more").mkdir()
+    (folder / "more" / "rows.csv").write_text("a")
+    assert seen.now() != seen
+
+
 def _sizes() -> Any:
     with os.scandir(".") as entries:
         return [entry.stat().st_mtime for entry in entries]
@@ -183,6 +207,9 @@ TOLD: dict[str, tuple[Callable[[], Any], Callable[[Path], Any]]] = {
     "the time, of a status that is kept": (_kept, _touch),
     "the permissions": (lambda: Path("words.txt").stat().st_mode, lambda folder: (folder / "words.txt").chmod(0o600)),
     "access": (lambda: os.access("words.txt", os.X_OK), lambda folder: (folder / "words.txt").chmod(0o755)),
+    "whether it is there, as glob looks": (
+        lambda: glob.glob("*/new.txt"), lambda folder: (folder / "delta" / "new.txt").write_text(""),  # noqa: PTH207
+    ),
     "where a link leads": (lambda: os.readlink("link"), _retarget),  # noqa: PTH115
     "the real path": (lambda: Path("link").resolve(), _retarget),
     "what entries say": (_sizes, _touch),

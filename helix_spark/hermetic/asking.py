@@ -22,7 +22,8 @@ _SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py",
 """Of Python's library: what these read and ask is for people to see."""
 
 _PASSING_ON = (
-    "/os.py", "/_collections_abc.py", "/genericpath.py", "/glob.py", "/posixpath.py", "/pathlib.py", "/pathlib/_local.py",
+    "/os.py", "/_collections_abc.py", "/genericpath.py", "/glob.py", "/posixpath.py", "/pathlib.py",
+    "/pathlib/_local.py",
     "<frozen os>", "<frozen _collections_abc>", "<frozen genericpath>", "<frozen posixpath>",
 )
 """Of Python's library: what these ask for, who calls them asks for."""

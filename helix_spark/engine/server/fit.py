@@ -79,10 +79,8 @@ def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    package = Path(__file__).parents[2]
-    files = sorted(package.rglob("*.py"))
     state = blake2b(digest_size=8)
-    for file in files:
+    for file in sorted(Path(__file__).parents[2].rglob("*.py")):
         status = file.stat()
         state.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     home = spark_home()

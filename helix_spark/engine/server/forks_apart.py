@@ -57,8 +57,7 @@ class ForksApart:
             self._link, self._took_commands = None, False
 
     def _is_open(self) -> bool:
-        """Return whether it listens to its keeper still. It says so when it begins to take commands, and leaves when it
-        takes no more."""
+        """Return whether it listens to its keeper: it says when it begins to take commands, and leaves at its end."""
         if self._link is None:
             return False
         self._link.setblocking(False)
@@ -83,6 +82,6 @@ class ForksApart:
         if not self.point.forks.exists() or (line := self.point.call(self.point.forks, _AT_ONCE)) is None:
             return 0
         try:
-            return line.their_process()
+            return line.peer()[0]
         finally:
             line.close()

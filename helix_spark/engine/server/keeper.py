@@ -30,30 +30,17 @@ IDLE_SECONDS = 15 * 60.0
 _LOOK = 5.0
 """Seconds between two looks at whether it is still needed."""
 
-_TO_ANSWER = 15.0
-"""Seconds that a JVM has to answer: more than it takes to collect garbage on a busy machine."""
-
-_LEAST_FREE = 0.05
-"""Of the machine's memory. With less an idle server ends."""
-
 ROWS_SHARE = 0.25
 """Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
-
-_MOST_LOG = 1_000_000
-"""Bytes of a server's output that are kept while nobody reads it."""
 
 
 @dataclass(eq=False, slots=True)
 class _Lease:
-    """A connection of a run, and what it has in the server."""
+    """A connection, and what it has in the server if it is a run's."""
 
     line: Line
     pid: int = 0
     sessions: RunSessions | None = None
-
-    @property
-    def is_run(self) -> bool:
-        return self.sessions is not None
 
 
 @dataclass(eq=False)
@@ -128,13 +115,15 @@ class Keeper:
         if self.how_ended():
             return False
         with self._lock:
-            idle = 0.0 if any(one.is_run for one in self._leases) else self._idle_seconds()
+            idle = 0.0 if any(one.sessions for one in self._leases) else self._idle_seconds()
             holds = bool(self._leases)
         if idle:
             self.forks.start()  # it has ended where a library was replaced
-            self._cut_log()
+            with suppress(OSError):
+                if self.point.log.stat().st_size > 1_000_000:  # nobody reads it
+                    os.truncate(self.point.log, 0)
         is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
-        is_short = idle > _LOOK and _free_memory() < _LEAST_FREE
+        is_short = idle > _LOOK and _free_memory() < 0.05
         if is_short and self._rows:  # what is in memory to save time goes first
             self._trim(0.0)
             is_short = False
@@ -150,17 +139,12 @@ class Keeper:
         except OSError:
             return ()
 
-    def _cut_log(self) -> None:
-        with suppress(OSError):
-            if self.point.log.stat().st_size > _MOST_LOG:
-                os.truncate(self.point.log, 0)
-
     def _trim(self, share: float, ending: _Lease | None = None) -> None:
         """Release rows in memory beyond a share of the heap, unless a run that does not end now may read them."""
         assert self.server is not None
         rows = KeptRows(self.server.driver._jvm)
         with self._lock:
-            if not any(one.is_run for one in self._leases if one is not ending):
+            if not any(one.sessions for one in self._leases if one is not ending):
                 rows.trim(share)
             self._rows = rows.sizes()
 
@@ -178,7 +162,7 @@ class Keeper:
                 answered.set()
 
         threading.Thread(target=ask, daemon=True).start()
-        return answered.wait(_TO_ANSWER)
+        return answered.wait(15.0)  # seconds: more than it takes to collect garbage on a busy machine
 
     def _accept(self, listening: Any) -> None:
         while not self.over.is_set():
@@ -186,8 +170,7 @@ class Keeper:
                 connected, _ = listening.accept()
             except OSError:
                 return
-            line = Line(connected)
-            if line.is_ours():
+            if (line := Line(connected)).is_ours():
                 threading.Thread(target=self._serve, args=(_Lease(line),), daemon=True).start()
             else:
                 line.close()
@@ -200,7 +183,10 @@ class Keeper:
                 try:
                     answer = self._answer(lease, request)
                 except Exception as error:  # noqa: BLE001 - raised again in the run
-                    answer = _failure(error)
+                    if not isinstance(error, HelixError):
+                        what = f"this folder's server failed: {type(error).__name__}: {first_line(error)}"
+                        error = SetupError(what, remedy="run `helix server stop`, and again")
+                    answer = {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
                 lease.line.send(answer)
         except (OSError, ValueError):
             pass
@@ -237,7 +223,7 @@ class Keeper:
                 now = replace(self.has, settings=wanted.settings)
                 if why := why_unfit(now, wanted):
                     self.over.set()
-                    return _refusal(why)
+                    return {"refused": f"does not fit ({why})", "busy": False}
                 self.has = now
         if is_first:
             self._start()
@@ -249,20 +235,20 @@ class Keeper:
             runtime = server.driver._jsparkSession.conf()
             spoiled = "a run has left files or jars in it that all runs see" if self._is_spoiled else ""
             if why := spoiled or why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
-                is_busy = any(one.is_run for one in self._leases if one is not lease)
+                is_busy = any(one.sessions for one in self._leases if one is not lease)
                 if not is_busy:
                     self.over.set()
-                return _refusal(why, is_busy=is_busy)
+                return {"refused": f"does not fit ({why})", "busy": is_busy}
             lease.sessions = sessions = RunSessions(server.driver, session_settings(self.has, wanted), paths)
         return {"address": server.address, "port": sessions.port, "secret": sessions.secret}
 
     def _status(self) -> dict[str, Any]:
         with self._lock:
-            runs = [one.pid for one in self._leases if one.is_run]
+            runs = [one.pid for one in self._leases if one.sessions]
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._started.done(),
-            "spark": self.spark_is_wanted,
-            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
+            "spark": self.spark_is_wanted, "runs": runs,
+            "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
             "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
         }
@@ -284,18 +270,6 @@ class Keeper:
                 self._last_end = time.monotonic()
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """Return the answer to a request that failed."""
-    if not isinstance(error, HelixError):
-        what = f"this folder's server failed: {type(error).__name__}: {first_line(error)}"
-        error = SetupError(what, remedy="run `helix server stop`, and again")
-    return {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
-
-
-def _refusal(why: str, *, is_busy: bool = False) -> dict[str, Any]:
-    return {"refused": f"does not fit ({why})", "busy": is_busy}
-
-
 def _free_memory() -> float:
     """Return the part of the machine's memory that is free; 1 where the system does not tell."""
     with suppress(OSError, ValueError, KeyError):
@@ -305,23 +279,19 @@ def _free_memory() -> float:
     return 1.0
 
 
-def _keep_pandas_out() -> None:
-    """Remove py4j's converters of NumPy's values, for which pyspark imports pandas, in 0.3 s and 90 MB."""
-    import pyspark.sql.types  # noqa: F401 - which adds the converters
-    from py4j.protocol import INPUT_CONVERTER
-
-    INPUT_CONVERTER[:] = [one for one in INPUT_CONVERTER if "Numpy" not in type(one).__name__]
-
-
 def main() -> None:
     """Keep a server as the first line of standard input says, unless another process does."""
     given = json.loads(sys.stdin.readline())
     point = MeetingPoint(Path(given["stem"]))
     with point.locked() as is_ours:
         if is_ours:
+            import pyspark.sql.types  # noqa: F401 - which adds the converters
+            from py4j.protocol import INPUT_CONVERTER
+
+            # For those of NumPy's values pyspark imports pandas, in 0.3 s and 90 MB.
+            INPUT_CONVERTER[:] = [one for one in INPUT_CONVERTER if "Numpy" not in type(one).__name__]
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
-            _keep_pandas_out()
             Keeper(point, Requirements(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
 
 

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, recv_fds, send_fds, socket
@@ -37,26 +37,18 @@ AGAIN = 0.01
 SERVER_VARIABLE = "HELIX_SERVER"
 """``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
 
-_AT_ONCE = 0.3
-"""Seconds that a keeper has to say what its server has in memory, before a plan goes without."""
-
 _INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
 """Names of processes that take care of those whose parents have ended."""
 
 _MOST_SERVERS = 2
 """Of one person. Each holds some gigabytes."""
 
-
 FOLDER_VARIABLE = "HELIX_SERVER_FOLDER"
 """Names the folder in which servers are met, in place of the user's runtime folder."""
 
-_LONGEST = 100
-"""Bytes of a socket's path: 108 with the zero at its end on Linux, 104 on macOS."""
-
 
 def runtime_folder() -> Path:
-    """Return the folder that servers of this user are met in; made if it is not there. Raises SetupError if another
-    user owns it or may enter it."""
+    """Return this user's folder to meet servers in, made if need be. Raises SetupError if another may enter it."""
     named, runtime = os.environ.get(FOLDER_VARIABLE), os.environ.get("XDG_RUNTIME_DIR", "")
     around = Path(runtime) if runtime and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
     folder = Path(named) if named else around / f"helix-spark-{os.getuid()}"
@@ -68,16 +60,31 @@ def runtime_folder() -> Path:
         raise SetupError(f"the folder for servers, {folder}, cannot be used: {error}", remedy=remedy) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
         raise SetupError(f"the folder for servers, {folder}, is not for this user alone", remedy=remedy)
-    if len(os.fsencode(folder)) > _LONGEST - len("/0123456789abcdef.sock"):
+    if len(os.fsencode(folder)) > 100 - len("/0123456789abcdef.sock"):  # a socket's takes 108 bytes, on macOS 104
         raise SetupError(f"the path of the folder for servers is too long: {folder}", remedy=remedy)
     return folder
 
 
 @dataclass(frozen=True, slots=True)
 class MeetingPoint:
-    """Where the one server of a folder is met. `stem` is the path of its files without their suffixes."""
+    """Where the one server of a folder is met.
+
+    Attributes:
+        stem: the path of its files without their suffixes.
+        door, forks: the sockets of the keeper and of the fork server.
+        log: the output of the server's JVM and its workers.
+        lock: the file that the keeper locks, with the number of its process in it.
+    """
 
     stem: Path
+    door: Path = field(init=False)
+    forks: Path = field(init=False)
+    log: Path = field(init=False)
+    lock: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, suffix in (("door", ".sock"), ("forks", ".fork"), ("log", ".log"), ("lock", ".lock")):
+            object.__setattr__(self, name, self.stem.with_suffix(suffix))
 
     @staticmethod
     def for_folder(folder: str) -> MeetingPoint:
@@ -88,26 +95,6 @@ class MeetingPoint:
     def all() -> list[MeetingPoint]:
         """Return the points of all folders that a server was ever kept for."""
         return [MeetingPoint(lock.with_suffix("")) for lock in sorted(runtime_folder().glob("*.lock"))]
-
-    @property
-    def door(self) -> Path:
-        """The keeper's socket."""
-        return self.stem.with_suffix(".sock")
-
-    @property
-    def forks(self) -> Path:
-        """The fork server's socket."""
-        return self.stem.with_suffix(".fork")
-
-    @property
-    def log(self) -> Path:
-        """The output of the server's JVM and its workers."""
-        return self.stem.with_suffix(".log")
-
-    @property
-    def lock(self) -> Path:
-        """The file that the keeper locks, with the number of its process in it."""
-        return self.stem.with_suffix(".lock")
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -196,10 +183,6 @@ class MeetingPoint:
                     os.kill(one, signal.SIGKILL)
 
 
-_MOST_DESCRIPTORS = 250
-"""That one message brings along: the system takes 253."""
-
-
 class Line:
     """A connection over which messages go, one at a time each way. Its methods may be called from any thread."""
 
@@ -227,8 +210,7 @@ class Line:
         return message
 
     def ask(self, message: Mapping[str, Any], patience: float | None = None) -> dict[str, Any] | None:
-        """Send a message, and return the answer; None where the other side is gone. Raises TimeoutError as `receive`.
-        """
+        """Send a message, and return the answer; None where the other side is gone. Raises as `receive`."""
         with self._asking:
             try:
                 self.send(message)
@@ -243,25 +225,21 @@ class Line:
     def receive_descriptors(self, patience: float) -> list[int]:
         """Return the descriptors that come before the next message. Raises OSError where there are none."""
         self._socket.settimeout(patience)
-        _, descriptors, _, _ = recv_fds(self._socket, 1, _MOST_DESCRIPTORS)
-        return descriptors
+        return recv_fds(self._socket, 1, 250)[1]  # the system takes 253 in one message
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def is_ours(self) -> bool:
         """Return whether the other side is a process of this user, where the system can tell."""
-        return self._credentials()[1] in (os.getuid(), None)  # others cannot enter the folder
+        return self.peer()[1] == os.getuid()
 
-    def their_process(self) -> int:
-        """Return the process of the other side; 0 where the system does not tell."""
-        return self._credentials()[0] or 0
-
-    def _credentials(self) -> tuple[int | None, ...]:
-        """Return the process, the user and the group of the other side, where the system tells."""
+    def peer(self) -> tuple[int, int]:
+        """Return the process and the user of the other side; 0 and this user where the system does not tell."""
         if (credentials := getattr(socket_module, "SO_PEERCRED", None)) is None:
-            return None, None, None
-        return struct.unpack("3i", self._socket.getsockopt(SOL_SOCKET, credentials, struct.calcsize("3i")))
+            return 0, os.getuid()  # others cannot enter the folder
+        process, user, _ = struct.unpack("3i", self._socket.getsockopt(SOL_SOCKET, credentials, struct.calcsize("3i")))
+        return process, user
 
     def close(self) -> None:
         self._socket.close()
@@ -298,9 +276,8 @@ def rows_in_server() -> Mapping[str, int]:
     if why_none_is_kept():
         return {}
     with suppress(SetupError, OSError):
-        answer = MeetingPoint.for_folder(str(Path.cwd())).ask({"ask": "rows"}, _AT_ONCE) or {}
-        sizes: dict[str, int] = answer.get("rows", {})
-        return sizes
+        answer = MeetingPoint.for_folder(str(Path.cwd())).ask({"ask": "rows"}, patience=0.3) or {}
+        return answer.get("rows", {})  # type: ignore[no-any-return]  # a message of JSON
     return {}
 
 

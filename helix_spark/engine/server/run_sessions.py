@@ -93,26 +93,22 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
     """End the Python workers of sessions, the processes that fork them and the threads that watch those, and forget all
     of them. Spark itself keeps a process and a thread for each session that ever called a function of Python's, until
     it is stopped, and the thread even then."""
-    environment = jvm.org.apache.spark.SparkEnv.get()
-    factories = private_field(environment, "pythonWorkers")
-    keys = jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())
-    for key in list(keys):
+    factories = private_field(jvm.org.apache.spark.SparkEnv.get(), "pythonWorkers")
+    ended = []
+    for key in list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())):
         uuid = key.envVars().get("SPARK_JOB_ARTIFACT_UUID")
         if uuid.isDefined() and str(uuid.get()) in artifact_ids:
             found = factories.remove(key)
             if found.isDefined():
                 found.get().stop()
-                _end_monitor(jvm, found.get())
-
-
-def _end_monitor(jvm: Any, factory: Any) -> None:
-    """End the thread that looks for idle workers of a factory: it has no end, so it is interrupted, in silence."""
-    kind = jvm.java.lang.Class.forName("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
-    silent = jvm.java.beans.EventHandler.create(
-        jvm.java.lang.Class.forName("java.lang.Thread$UncaughtExceptionHandler"), jvm.java.lang.Object(), "hashCode"
-    )
-    for thread in jvm.java.lang.Thread.getAllStackTraces().keySet():
-        if kind.isInstance(thread) and private_field(thread, "$outer").equals(factory):
+                ended.append(found.get())
+    find_class = jvm.java.lang.Class.forName
+    monitor = find_class("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
+    handler = find_class("java.lang.Thread$UncaughtExceptionHandler")
+    silent = jvm.java.beans.EventHandler.create(handler, jvm.java.lang.Object(), "hashCode")
+    for thread in jvm.java.lang.Thread.getAllStackTraces().keySet() if ended else ():
+        # It looks for idle workers of a factory, and has no end: so it is interrupted, in silence.
+        if monitor.isInstance(thread) and any(private_field(thread, "$outer").equals(one) for one in ended):
             thread.setUncaughtExceptionHandler(silent)
             thread.interrupt()
 
@@ -135,12 +131,11 @@ class KeptRows:
         """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
         persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
         rows = persisted.queryExecution().withCachedData()
-        if str(rows.getClass().getSimpleName()) != "InMemoryRelation":
+        is_persisted = str(rows.getClass().getSimpleName()) == "InMemoryRelation"
+        if not is_persisted or not rows.cacheBuilder().isCachedColumnBuffersLoaded():
             return False
-        is_there = bool(rows.cacheBuilder().isCachedColumnBuffersLoaded())
-        if is_there:
-            self._use(key, unordered(self._jvm, rows))
-        return is_there
+        self._use(key, unordered(self._jvm, rows))
+        return True
 
     def take(self, holder: Any, key: str, name: str) -> bool:
         """Register rows with a session, under the name of a relation that is cached; return whether they are kept."""

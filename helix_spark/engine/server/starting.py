@@ -76,13 +76,9 @@ class AttachedServer(SparkServer):
 
     def open_session(self, user: str, session_id: str) -> None:
         """Register a session, apart from those of other runs. Raises ServerEndedError."""
-        if (answer := self._call("open", user, session_id)) is None:
+        if (answer := self._line.ask({"ask": "open", "arguments": (user, session_id)})) is None:
             raise ServerEndedError("this folder's server has ended", remedy=_RUN_AGAIN)
         check_answer(answer)
-
-    def _call(self, method: str, *arguments: str) -> dict[str, Any] | None:
-        """Call a method of this run's `RunSessions`; return the answer, None where the keeper is gone."""
-        return self._line.ask({"ask": method, "arguments": arguments})
 
     def _new_client(self) -> DriverClient:
         try:
@@ -132,8 +128,8 @@ class AttachedServer(SparkServer):
         return self._is_done("take_rows", session_id, key, name)
 
     def _is_done(self, method: str, *arguments: str) -> bool:
-        answer = self._call(method, *arguments)  # a failure there, as where the JVM ends, shows at the next request
-        return answer is not None and bool(answer.get("done"))
+        # A failure there, as where the JVM ends, shows at the next request.
+        return bool((self._line.ask({"ask": method, "arguments": arguments}) or {}).get("done"))
 
     def how_ended(self, error: BaseException | None = None) -> str:
         if not self._ending and self._home.is_here:
@@ -184,8 +180,7 @@ def start_server(
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
     """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
-    Arguments as of `ConnectServer`; `say` is told what a person should know. Raises SetupError if it could not be
-    started."""
+    Arguments as of `ConnectServer`; `say` prints a message. Raises SetupError if it could not be started."""
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
@@ -280,8 +275,7 @@ class ProgramServer:
         return self._own is not None and self._own.take_rows(session_id, key, name)
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
-        """
+        """Return how a server on this machine ended without being told to; empty while it runs, or without one."""
         return "" if self._own is None else self._own.how_ended(error)
 
     def _end(self, error: Exception) -> Exception | None:
@@ -300,9 +294,8 @@ class ProgramServer:
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Prepare the process that the next commands of this folder are forked from. The folder's keeper starts it. Where
-    there is none, and no other has to end for it, one is left that starts Spark when a command needs it. For a process
-    that servers are kept for."""
+    """Have the folder's keeper start the process that its next commands are forked from. Where there is no keeper, and
+    no other has to end for it, leave one that starts Spark on demand. For a process that servers are kept for."""
     with suppress(SetupError, OSError):
         point, folder = MeetingPoint.for_folder(str(Path.cwd())), Path.cwd()
         if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):
@@ -383,18 +376,13 @@ def _start_keeper(point: MeetingPoint, wanted: Requirements, *, with_spark: bool
         )
     finally:
         os.close(log)
+    initial = dict(os.environ)
+    with suppress(OSError):  # as this process began, where the system tells: the author's code may have changed it
+        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
+        initial = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
     assert process.stdin is not None
     with suppress(BrokenPipeError):
-        given = {"stem": str(point.stem), "wanted": asdict(wanted), "environ": _initial_environment(),
-                 "spark": with_spark}
+        given = {"stem": str(point.stem), "wanted": asdict(wanted), "environ": initial, "spark": with_spark}
         process.stdin.write(json.dumps(given).encode() + b"\n")
         process.stdin.close()
     return process
-
-
-def _initial_environment() -> dict[str, str]:
-    """Return this process's first environment, where the system tells: the author's code may have changed it since."""
-    with suppress(OSError):
-        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
-        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-    return dict(os.environ)

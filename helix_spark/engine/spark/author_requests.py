@@ -44,10 +44,17 @@ class AuthorRequests:
         """Note what a request says that is about to be sent."""
         who = caller()
         place = f"{Path(who.file).name}:{who.line}" if who.file else ""
-        if type(request).__name__ == "ConfigRequest":
-            self._note_settings(request.operation, who.function, place)
+        if type(request).__name__ != "ConfigRequest":
+            self._note_message(message_in(request), place)
             return
-        self._note_message(message_in(request), place)
+        kind = request.operation.WhichOneof("op_type")
+        operation = getattr(request.operation, kind)
+        keys = [one.key for one in getattr(operation, "pairs", ())] or list(getattr(operation, "keys", ()))
+        if kind in ("set", "unset"):
+            self._about_to_set(keys, place)
+        elif who.function in ("get", "getAll") and not (keys and all(map(counts, keys))):  # pyspark asks for others
+            shown = f"({keys[0]!r})" if keys else ""
+            self._differs(f"reads Spark's settings (.{who.function}{shown})", place)
 
     def note_table(self, frame: Any) -> None:
         """Note what the plan of a table says that no request may have said so far."""
@@ -61,9 +68,12 @@ class AuthorRequests:
             for why in chance_in([part], user_known=True):
                 self._differs(why, its_place)
             if sort_of(part) == "SQL":
-                self._note_settings_in(part.query, its_place)
-            for read in () if self._reads_declared else self._reads(part):
-                self._watch.asks_others(f"{_at(f'reads {read} by itself', its_place)}: {DECLARE}")
+                if (read := _ASKS_IN_SQL.search(part.query)) is not None:
+                    self._differs(f"reads Spark's settings ({read[0].strip()} in SQL)", its_place)
+                if (set_ := _SETS_IN_SQL.match(part.query)) is not None:
+                    self._about_to_set([set_[1]], its_place)
+            for source in () if self._reads_declared else self._reads(part):
+                self._watch.asks_others(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
         if sort_of(what) == "Command" and what.HasField("create_dataframe_view"):
             made = what.create_dataframe_view
             self._views.add(view_name(made.name, is_global=made.is_global))
@@ -92,7 +102,15 @@ class AuthorRequests:
         """Yield what a message reads, as what follows "reads"."""
         match sort_of(part):
             case "SQL":
-                yield from self._reads_in_sql(part.query)
+                if _BEFORE_TABLES.search(part.query) is None:
+                    return
+                statement = read_statement(part.query)
+                if not statement.asks and (made := _VIEW.search(part.query)) is not None:
+                    self._views.add(made[1].lower())
+                if not statement.known:
+                    yield "tables that its SQL names"
+                named = sorted(name for name in statement.tables if not is_generated(name))
+                yield from (f"the table {name}" for name in named if name.lower() not in self._views)
             case "MlCommand.Read":
                 yield part.path
             # What a session holds, this code has put there, or it was handed to it.
@@ -100,33 +118,6 @@ class AuthorRequests:
                 pass
             case _ if not is_of_a_model(part):
                 yield from tables_elsewhere([part], self._views)
-
-    def _reads_in_sql(self, text: str) -> Iterator[str]:
-        if _BEFORE_TABLES.search(text) is None:
-            return
-        statement = read_statement(text)
-        if not statement.asks and (made := _VIEW.search(text)) is not None:
-            self._views.add(made[1].lower())
-        if not statement.known:
-            yield "tables that its SQL names"
-        named = sorted(name for name in statement.tables if not is_generated(name))
-        yield from (f"the table {name}" for name in named if name.lower() not in self._views)
-
-    def _note_settings(self, operation: Any, function: str, place: str) -> None:
-        kind = operation.WhichOneof("op_type")
-        asked = getattr(operation, kind)
-        keys = [one.key for one in getattr(asked, "pairs", ())] or list(getattr(asked, "keys", ()))
-        if kind in ("set", "unset"):
-            self._about_to_set(keys, place)
-        elif function in ("get", "getAll") and not (keys and all(map(counts, keys))):  # pyspark itself asks for others
-            shown = f"({keys[0]!r})" if keys else ""
-            self._differs(f"reads Spark's settings (.{function}{shown})", place)
-
-    def _note_settings_in(self, text: str, place: str) -> None:
-        if (read := _ASKS_IN_SQL.search(text)) is not None:
-            self._differs(f"reads Spark's settings ({read[0].strip()} in SQL)", place)
-        if (set_ := _SETS_IN_SQL.match(text)) is not None:
-            self._about_to_set([set_[1]], place)
 
     def _about_to_set(self, keys: Iterable[str], place: str) -> None:
         session: Any = client_session()

@@ -14,14 +14,7 @@ from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.places.object_store import ObjectPath, try_store
 from helix_spark.catalog.places.place import is_remote, what_is_there
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server, shown_address
-from helix_spark.engine.spark.jars import (
-    JarSet,
-    check_jars,
-    installed_pair,
-    kept_jars,
-    spark_home,
-    store_jars,
-)
+from helix_spark.engine.spark.jars import JarSet, check_jars, installed_pair, kept_jars, spark_home, store_jars
 from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.settings import GIB, driver_memory, file_system_of, machine_memory
 from helix_spark.errors import CatalogError, SetupError
@@ -46,9 +39,16 @@ class Check:
 
 def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Look at everything a run needs, in the order of need. The catalog, on a disk or in a store, need not exist."""
+    def store_has() -> str:
+        access, path = parse_address(str(catalog))
+        file_system = file_system_of(access.hadoop(path.partition("/")[0]))
+        if not file_system:
+            return "none: Spark does not reach this store"
+        return _jars(store_jars(file_system, environ), environ)
+
     looks: dict[str, Callable[[], str]] = {
         "python": _python,
-        "java": lambda: _java(environ),
+        "java": lambda: str(find_java(environ)),
         "spark and delta": lambda: _pair(environ),
         "jars": lambda: _jars(installed_pair(environ).jars, environ),
         "solver": _solver,
@@ -58,7 +58,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
     }
     if catalog is not None:
         if is_remote(catalog):
-            looks["store's jars"] = lambda: _store_jars(str(catalog), environ)
+            looks["store's jars"] = store_has
         looks["catalog"] = lambda: _catalog(catalog)
     return [_check(name, look) for name, look in looks.items()]
 
@@ -79,11 +79,6 @@ def _python() -> str:
     return found
 
 
-def _java(environ: Mapping[str, str]) -> str:
-    java = find_java(environ)
-    return f"{java.version} at {java.executable.resolve()}"
-
-
 def _pair(environ: Mapping[str, str]) -> str:
     pair, at = installed_pair(environ), ""
     if address := named_server({}, spark_home(environ), environ):
@@ -98,12 +93,6 @@ def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
         return "not there yet; the first session gets them, once"
     check_jars(found, jars, environ)
     return f"{len(found)} in {found[0].parent}"
-
-
-def _store_jars(catalog: str, environ: Mapping[str, str]) -> str:
-    access, path = parse_address(catalog)
-    file_system = file_system_of(access.hadoop(path.partition("/")[0]))
-    return _jars(store_jars(file_system, environ), environ) if file_system else "none: Spark does not reach this store"
 
 
 def _solver() -> str:

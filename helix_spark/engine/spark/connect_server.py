@@ -52,33 +52,31 @@ SERVING = {
 }
 """As pyspark starts a server for itself, at a port that is free."""
 
-_AS_SPARK_HAS_IT = {
-    "spark.app.name": "pyspark-shell",
-    "spark.sql.shuffle.partitions": "200",
-    "spark.sql.parquet.compression.codec": "snappy",
-    "spark.scheduler.mode": "FIFO",
-    # A table of rows of the driver's has partitions in a classic session, which are computed as far as they are needed.
-    # A server's optimizer would compute what is made of it while it plans: all rows, as one partition.
-    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
-}
-"""What differs from a session of Helix's own: a program is to give what it gives without Helix."""
-
 
 def as_spark_has_it() -> dict[str, str]:
-    """Return the default settings of a program's session: those of a classic session, in this machine's time zone."""
+    """Return the default settings of a program's session, where they differ from those of Helix's own: a program is to
+    give what it gives without Helix, in this machine's time zone."""
     zone = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
     if not zone and link.is_symlink():
         _, _, zone = str(link.readlink()).partition("zoneinfo/")
-    return {**_AS_SPARK_HAS_IT, **({"spark.sql.session.timeZone": zone} if zone else {})}
+    return {
+        "spark.app.name": "pyspark-shell",
+        "spark.sql.shuffle.partitions": "200",
+        "spark.sql.parquet.compression.codec": "snappy",
+        "spark.scheduler.mode": "FIFO",
+        # A table of rows of the driver's has partitions in a classic session, computed as far as they are needed. A
+        # server's optimizer would compute what is made of it while it plans: all rows, as one partition.
+        "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
+        **({"spark.sql.session.timeZone": zone} if zone else {}),
+    }
 
 
 def planned_settings(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, str]:
-    """Return all settings a session of our own would start with, of which the author's come first. Starts nothing;
-    under spark-submit it asks the given JVM. Raises SetupError where Spark is not installed, or a setting leaves Delta
-    out."""
+    """Return all settings of a session of our own, of which the author's come first. Starts nothing; under spark-submit
+    it asks the given JVM. Raises SetupError where Spark is not installed, or a setting leaves Delta out."""
     around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
     # A session of our own is asked by Connect's client anyway.

@@ -31,8 +31,11 @@ def serve(spark: Any) -> tuple[str, bool]:
     The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
     in Spark's event log and in what a program gets by `spark.conf.getAll`.
     """
-    _give_environment(spark)
     jvm = spark._jvm
+    # pyspark sends it to another process's JVM for a classic session, no service's planner does.
+    variables = private_field(jvm.java.lang.System.getenv(), "m")
+    for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
+        variables.put(name, value)
     spark._jsparkSession.sharedState()  # it copies the context's settings for all sessions
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
@@ -41,8 +44,9 @@ def serve(spark: Any) -> tuple[str, bool]:
         end_service(spark)  # it is of a session that was stopped without us, and knows another token
         runs = False
     if not runs:
-        for name, value in {**_BINDING, _TOKEN: secrets.token_hex(16)}.items():
-            settings.set(name, value)
+        settings.set("spark.connect.grpc.binding.address", "127.0.0.1")
+        settings.set("spark.connect.grpc.binding.port", "0")
+        settings.set(_TOKEN, secrets.token_hex(16))
         service.start(spark.sparkContext._jsc.sc())
     token = settings.get(_TOKEN, "")
     return f"sc://localhost:{service.server().getPort()}/" + (f";token={token}" if token else ""), not runs
@@ -53,10 +57,10 @@ OF_WORKERS = frozenset({"PYSPARK_PYTHON", "PYTHONHASHSEED", "PYTHONPATH"})
 
 
 def for_workers() -> dict[str, str]:
-    """Environment variables that have Python workers be the Python that runs us, order what they hash alike, and import
-    what it can; of another Python, what those of a classic session can, from the folder where the program runs and by
-    `PYTHONPATH`. The service's planner knows nothing of it: they take it from the JVM's environment, and run in folders
-    of their own."""
+    """Return variables that have Python workers be the Python that runs us, order what they hash alike, and import what
+    it can; of another Python, what those of a classic session can, from the program's folder and by `PYTHONPATH`. They
+    take them from the JVM's environment, of which the service's planner knows nothing, and run in folders of their own.
+    """
     named = os.environ.get("PYSPARK_PYTHON")
     further = sys.path if named in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
@@ -64,13 +68,6 @@ def for_workers() -> dict[str, str]:
         "PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
     }
-
-
-def _give_environment(spark: Any) -> None:
-    """Set `for_workers` in another process's JVM: pyspark sends it for a classic session, no service's planner does."""
-    variables = private_field(spark._jvm.java.lang.System.getenv(), "m")
-    for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
-        variables.put(name, value)
 
 
 def has_class(jvm: Any, name: str) -> bool:
@@ -117,12 +114,11 @@ def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) ->
     """Return the service's holder of a classic session, by a client's ids: a notebook may lie open overnight."""
     holder = jvm.org.apache.spark.sql.connect.service.SessionHolder(user, session_id, session)
     holder.eventManager().postStarted()
-    holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))
+    holder.setCustomInactiveTimeoutMs(jvm.scala.Some(10**15))
     return holder
 
 
 _TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.connect.SparkConnectPlugin"
-_BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
 
 
 class ServicePlanner:
@@ -141,7 +137,7 @@ class ServicePlanner:
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         self._activate(self._session)
         stream = self._stream(relation)
-        stream.setRecursionLimit(_DEEPEST)
+        stream.setRecursionLimit(100_000)  # Spark's own stack ends long before
         return self._dataset(self._session, self._planner.transformRelation(self._relation(stream)))
 
 
@@ -174,22 +170,19 @@ class DriverClient:
             settings = dict(spark.sparkContext.getConf().getAll())
             self.spark: Any = open_session(service, settings, session_id=session_id)
             ask_as(self.spark, USER)
-            self._hold()
+            jvm: Any = spark._jvm
+            name = self.spark.session_id
+            if self._is_kept_elsewhere:
+                key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
+                self._holder = service_sessions(jvm).get(key)
+            else:
+                self._holder = never_expiring_holder(jvm, self.classic._jsparkSession, USER, name)
+                service_sessions(jvm).put(self._holder.key(), self._holder)
+            self._planner = ServicePlanner(jvm, self._holder, self.classic._jsparkSession)
+            self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
+            self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
         vars(self.spark)[CLIENT] = self
         _CLIENTS.add(self)
-
-    def _hold(self) -> None:
-        jvm = self.classic._jvm
-        connect = jvm.org.apache.spark.sql.connect
-        sessions = service_sessions(jvm)
-        if self._is_kept_elsewhere:
-            self._holder = sessions.get(connect.service.SessionKey(USER, self.spark.session_id))
-        else:
-            self._holder = never_expiring_holder(jvm, self.classic._jsparkSession, USER, self.spark.session_id)
-            sessions.put(self._holder.key(), self._holder)
-        self._planner = ServicePlanner(jvm, self._holder, self.classic._jsparkSession)
-        self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
-        self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
 
     def close(self) -> None:
         """Remove the session from the service. The session lives on. No-op in a forked child."""
@@ -224,12 +217,6 @@ class DriverClient:
         """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""
         found = self._compiler
         return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
-
-    def why_nondeterministic(self, value: Any) -> str:
-        """Return why a table of the classic session may differ each time, if Spark's own plan says so; else empty."""
-        dataset = getattr(value, "_jdf", None)
-        is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
-        return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
 
     # Tables that are analysed once ------------------------------------------------------------------------------------
 
@@ -318,12 +305,6 @@ class DriverClient:
     def has_model(self, ref_id: str) -> bool:
         return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
-
-_NEVER = 10**15
-"""Milliseconds."""
-
-_DEEPEST = 100_000
-"""Messages in each other. Spark's own stack ends long before."""
 
 _CLIENTS: set[DriverClient] = set()
 

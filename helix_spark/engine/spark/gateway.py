@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -60,12 +61,6 @@ AFTER_ITS_END = (
     "run it again: a new one is started, unless you gave the session (spark=...): then give a new one. One that is "
     "killed time and again takes more memory than the machine has; set spark.driver.memory"
 )
-
-_PATIENCE = 1.0
-"""Seconds."""
-
-_TO_END = 2.0
-"""Seconds that a JVM has to end once it is told to."""
 
 _COLLECTORS = re.compile(r"-XX:\+Use\w+GC\b")
 
@@ -156,7 +151,7 @@ class JvmStart:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, sign)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_TO_END)
+                process.wait(2.0)
 
 
 def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
@@ -216,7 +211,7 @@ def how_ended(error: BaseException | None = None) -> str:
     if not isinstance(process, subprocess.Popen):  # another process keeps it
         return cast("str", process.how_ended(error))
     with suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE if is_broken_connection(error) else 0.0)
+        process.wait(1.0 if is_broken_connection(error) else 0.0)
     if (status := process.returncode) is None:
         return ""
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
@@ -281,19 +276,14 @@ def forget_ended() -> None:
     forget()
 
 
-_kept_from_children = False
-
-
+@cache
 def keep_from_children() -> None:
     """From now on a forked child leaves its parent's connections to the JVM alone.
 
     Python also tells the JVM by them which objects it has let go of, models above all: a child that does no more than
     end would take from its parent what both know, and one that asks would get the parent's answers.
     """
-    global _kept_from_children
-    if not _kept_from_children:
-        os.register_at_fork(after_in_child=_leave_to_parent)
-        _kept_from_children = True
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _leave_to_parent() -> None:
@@ -339,17 +329,8 @@ def environment(**values: str | None) -> Iterator[None]:
         set_variables(before)
 
 
-def worth_reading(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines that a JVM writes, without those and the traces that say nothing."""
-    in_trace = False
-    for line in lines:
-        in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
-        if not in_trace and not line.startswith(QUIET):
-            yield line
-
-
 class Forwarded(threading.Thread):
-    """Passes on what a JVM writes that is `worth_reading` to an output of this process; keeps the last lines."""
+    """Passes on what a JVM writes to an output of this process, without noise, and keeps the last lines."""
 
     def __init__(self, lines: BinaryIO | Generator[bytes, None, None], to: int) -> None:
         super().__init__(name=f"helix-jvm-output-{to}", daemon=True)
@@ -357,10 +338,13 @@ class Forwarded(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        in_trace = False
         with closing(self._lines):
-            for line in worth_reading(self._lines):
-                self._last = [*self._last[-9:], line]
-                os.write(self._to, line)
+            for line in self._lines:
+                in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
+                if not in_trace and not line.startswith(QUIET):
+                    self._last = [*self._last[-9:], line]
+                    os.write(self._to, line)
 
     def tail(self) -> str:
         return b"".join(self._last).decode(errors="replace").strip()

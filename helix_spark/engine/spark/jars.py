@@ -127,7 +127,7 @@ def store_jars(file_system: str, environ: Mapping[str, str] = os.environ) -> Jar
 def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
     """Version of Hadoop that Spark has: S3A must be of the very same. Raises SetupError if that cannot be told."""
     folder = spark_home(environ) / "jars"
-    found = next((jar for jar in folder.glob("hadoop-client-api-*.jar")), None)
+    found = next(folder.glob("hadoop-client-api-*.jar"), None)
     if found is None:
         raise SetupError(f"Spark in {folder.parent} does not tell its version of Hadoop",
                          exists=f"{folder} has no hadoop-client-api", remedy="unset SPARK_HOME")
@@ -198,11 +198,7 @@ def kept_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Pa
             exists=f"{given} holds {there or 'no jar'}; needed are {', '.join(jars.digests)}",
             remedy="unset HELIX_JARS to have the jars resolved, or fill the folder again for the installed versions",
         )
-    return _jars_in(_kept_folder(jars, environ), jars)
-
-
-def _kept_folder(jars: JarSet, environ: Mapping[str, str]) -> Path:
-    return cache_folder(environ) / "jars" / jars.name
+    return _jars_in(cache_folder(environ) / "jars" / jars.name, jars)
 
 
 def _jars_in(folder: Path, jars: JarSet) -> tuple[Path, ...] | None:
@@ -249,7 +245,7 @@ def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], 
 
 def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Fetch a set's jars, and put each into the cache folder whole, so that several processes may do so at once."""
-    kept = _kept_folder(jars, environ)
+    kept = cache_folder(environ) / "jars" / jars.name
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
         fetched = {jar.name: jar for jar in fetch(jars, Path(scratch), environ)}
@@ -259,8 +255,7 @@ def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
                 exists=f"missing are {', '.join(name for name in jars.digests if name not in fetched)}",
             )
         found = [fetched[name] for name in jars.digests]
-        remedy = "what the network gave is another file: look at the proxy and at Ivy's settings"
-        check_jars(found, jars, environ, remedy)
+        check_jars(found, jars, environ, "what the network gave is another file: look at the proxy, at Ivy's settings")
         for jar in found:  # one that a loss of power emptied would keep every later session from starting
             sync_path(jar)
         kept.mkdir(exist_ok=True)

@@ -53,6 +53,9 @@ class Java:
     version: str
     build: str
 
+    def __str__(self) -> str:
+        return f"{self.version} at {self.executable.resolve()}"
+
     @property
     def major(self) -> int:
         """

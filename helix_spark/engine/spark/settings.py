@@ -30,9 +30,8 @@ ROWS_FOR_PYTHON = MappingProxyType({
     "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
     "spark.sql.inMemoryColumnarStorage.enableVectorizedReader": "false",
 })
-"""Where a Python function of rows reads columns as they lie in files or in memory, Spark 4.2.0 tells its worker what no
-worker reads, and both wait for ever (SPARK-58241): of parquet the first setting has it read rows, of what is persisted
-the second one."""
+"""Where a Python function of rows reads columns of parquet (the first setting has it read rows) or of persisted tables
+(the second one), Spark 4.2.0 tells its worker what no worker reads, and both wait for ever (SPARK-58241)."""
 
 MODELS_AS_CLASSIC = MappingProxyType({"spark.connect.session.connectML.mlCache.memoryControl.enabled": "false"})
 """Has a server give models as a classic session has them: with summaries of training, trees of any size, no pass over
@@ -102,41 +101,24 @@ FAMILIES = (
 
 WHERE_SET = frozenset({
     # What texts, names and literals mean.
-    "spark.sql.functionResolution.sessionOrder",
-    "spark.sql.lateralColumnAlias.enableImplicitResolution",
-    "spark.sql.prioritizeOrdinalResolutionInSort.enabled",
-    "spark.sql.selfJoinAutoResolveAmbiguity",
+    "spark.sql.functionResolution.sessionOrder", "spark.sql.lateralColumnAlias.enableImplicitResolution",
+    "spark.sql.prioritizeOrdinalResolutionInSort.enabled", "spark.sql.selfJoinAutoResolveAmbiguity",
     "spark.sql.variable.substitute",
     # What functions and operators answer, and what their columns are called.
-    "spark.sql.chunkBase64String.enabled",
-    "spark.sql.enforceTypeCoercionBeforeUnionDeduplication.enabled",
-    "spark.sql.jsonGenerator.writeNullIfWithDefaultValue",
-    "spark.sql.mapZipWithUsesJavaCollections",
-    "spark.sql.optimizer.metadataOnly",
-    "spark.sql.preserveCharVarcharTypeInfo",
-    "spark.sql.readSideCharPadding",
-    "spark.sql.retainGroupColumns",
-    "spark.sql.stableDerivedColumnAlias.enabled",
+    "spark.sql.chunkBase64String.enabled", "spark.sql.enforceTypeCoercionBeforeUnionDeduplication.enabled",
+    "spark.sql.jsonGenerator.writeNullIfWithDefaultValue", "spark.sql.mapZipWithUsesJavaCollections",
+    "spark.sql.optimizer.metadataOnly", "spark.sql.preserveCharVarcharTypeInfo", "spark.sql.readSideCharPadding",
+    "spark.sql.retainGroupColumns", "spark.sql.stableDerivedColumnAlias.enabled",
     # What is found in files.
-    "spark.sql.avro.datetimeRebaseModeInRead",
-    "spark.sql.columnNameOfCorruptRecord",
-    "spark.sql.files.ignoreInvalidPartitionPaths",
-    "spark.sql.files.supportSecondOffsetFormat",
-    "spark.sql.orc.mergeSchema",
-    "spark.sql.parquet.binaryAsString",
-    "spark.sql.parquet.datetimeRebaseModeInRead",
-    "spark.sql.parquet.fieldId.read.ignoreMissing",
-    "spark.sql.parquet.ignoreVariantAnnotation",
-    "spark.sql.parquet.int96AsTimestamp",
-    "spark.sql.parquet.int96RebaseModeInRead",
-    "spark.sql.parquet.int96TimestampConversion",
-    "spark.sql.parquet.reader.respectUnknownTypeAnnotation.enabled",
-    "spark.sql.parquet.respectSummaryFiles",
-    "spark.sql.sources.default",
-    "spark.sql.sources.validatePartitionColumns",
+    "spark.sql.avro.datetimeRebaseModeInRead", "spark.sql.columnNameOfCorruptRecord",
+    "spark.sql.files.ignoreInvalidPartitionPaths", "spark.sql.files.supportSecondOffsetFormat",
+    "spark.sql.orc.mergeSchema", "spark.sql.parquet.binaryAsString", "spark.sql.parquet.datetimeRebaseModeInRead",
+    "spark.sql.parquet.fieldId.read.ignoreMissing", "spark.sql.parquet.ignoreVariantAnnotation",
+    "spark.sql.parquet.int96AsTimestamp", "spark.sql.parquet.int96RebaseModeInRead",
+    "spark.sql.parquet.int96TimestampConversion", "spark.sql.parquet.reader.respectUnknownTypeAnnotation.enabled",
+    "spark.sql.parquet.respectSummaryFiles", "spark.sql.sources.default", "spark.sql.sources.validatePartitionColumns",
     # What passes between Spark and Python.
-    "spark.sql.execution.pyspark.binaryAsBytes",
-    "spark.sql.pyspark.inferNestedDictAsStruct.enabled",
+    "spark.sql.execution.pyspark.binaryAsBytes", "spark.sql.pyspark.inferNestedDictAsStruct.enabled",
     "spark.sql.pyspark.toJSON.returnDataFrame",
 })
 """Further settings that change what a query answers. Unlike those of `CHANGES_RESULTS` a session of ours leaves them
@@ -284,12 +266,10 @@ def properties_text(settings: Mapping[str, str]) -> str:
     >>> print(properties_text({"spark.a": " b\\n=c:\\\\d"}), end="")
     spark.a=\\u0020b\\n\\u003dc\\u003a\\\\d
     """
-    return "".join(f"{_escaped(name)}={_escaped(value)}\n" for name, value in settings.items())
+    def escaped(text: str) -> str:  # as JSON does, and what ends a name or is left out at the ends of a value
+        return re.sub("[ =:#!]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text)[1:-1])
 
-
-def _escaped(text: str) -> str:
-    """Escape as JSON does, and what ends a name or is left out at the ends of a value."""
-    return re.sub("[ =:#!]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text)[1:-1])
+    return "".join(f"{escaped(name)}={escaped(value)}\n" for name, value in settings.items())
 
 
 def counts(name: str) -> bool:

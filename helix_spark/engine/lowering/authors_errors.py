@@ -11,6 +11,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, nearest
 from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.visible_text import cut
 from helix_spark.workflow.operators import LEFT_BY_PREDICT
 
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
@@ -41,22 +42,21 @@ def authors_errors(node: Node) -> Iterator[None]:
             error.where = node.where
         raise
     except (Exception, SystemExit) as error:  # the author's code may raise anything; it is chained, never dropped
-        missing = missing_column(node, error)
-        raise missing or _node_error(node, error) from error
-
-
-def _node_error(node: Node, error: BaseException) -> NodeError:
-    lines = _authors_lines(error)
-    where = lines[-1][0] if lines else node.where
-    shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
-    exists = f"your lines, innermost first:\n{shown}" if shown else None
-    lookup = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
-    cause, remedy = f"{type(error).__name__}: {_first_lines(str(error))}", remedy_for(lookup[1], ()) if lookup else None
-    if how := how_ended(error):
-        cause, remedy = f"the JVM of Spark's driver {how}", AFTER_ITS_END
-    return NodeError(
-        node.name, f"{node.kind} {node.name!r} failed: {cause}", where=where, exists=exists, remedy=remedy,
-    )
+        if (missing := missing_column(node, error)) is not None:
+            raise missing from error
+        lines, text = _authors_lines(error), str(error)
+        shown = "\n".join(f"    {place} in {function}: {code}" for place, function, code in reversed(lines[-5:]))
+        head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
+        in_worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
+        head = in_worker[-1] if "Traceback" in text and in_worker else head
+        lookup = _QUOTED_LEFT.search(text) if isinstance(error, AttributeError | KeyError) else None
+        cause, remedy = f"{type(error).__name__}: {cut(head, 400)}", remedy_for(lookup[1], ()) if lookup else None
+        if how := how_ended(error):
+            cause, remedy = f"the JVM of Spark's driver {how}", AFTER_ITS_END
+        raise NodeError(
+            node.name, f"{node.kind} {node.name!r} failed: {cause}", where=lines[-1][0] if lines else node.where,
+            exists=f"your lines, innermost first:\n{shown}" if shown else None, remedy=remedy,
+        ) from error
 
 
 def remedy_for(column: str, known: Collection[str]) -> str:
@@ -66,16 +66,6 @@ def remedy_for(column: str, known: Collection[str]) -> str:
     remedy = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
     remedy += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
     return f"{remedy}; {nearest(column, known)}" if known else remedy
-
-
-def _first_lines(text: str) -> str:
-    head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
-    worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
-    head = worker[-1] if "Traceback" in text and worker else head
-    return head if len(head) <= _LONGEST_ERROR else head[:_LONGEST_ERROR] + " ..."
-
-
-_LONGEST_ERROR = 400
 
 
 def authors_line(error: BaseException) -> Location | None:

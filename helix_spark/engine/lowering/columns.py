@@ -52,7 +52,11 @@ def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame
             frame = with_new(frame, {column.column: column.make(frame) for column in group})
         else:
             for stage in stages(group):
-                frame = _with_stage(frame, stage)
+                if _is_encoder(stage):  # whose columns take the places of its inputs
+                    # To fit it reads the categories from the schema and runs no job.
+                    frame = stage.fit(frame).transform(frame).drop(*stage.getInputCols())
+                else:
+                    frame = stage.transform(frame)
     return frame
 
 
@@ -144,13 +148,6 @@ def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
 def own_stages(columns: Sequence[ColumnResult]) -> list[Any]:
     """Return a transformer for each column; each `make` returns it with its output column set."""
     return [column.make() for column in columns]
-
-
-def _with_stage(frame: DataFrame, stage: Any) -> DataFrame:
-    """Return the table with what a stage adds. An encoder's columns take the places of its inputs; to fit it reads the
-    categories from the schema and runs no job."""
-    added: DataFrame = (stage.fit(frame) if _is_encoder(stage) else stage).transform(frame)
-    return added.drop(*stage.getInputCols()) if _is_encoder(stage) else added
 
 
 def _is_encoder(stage: Any) -> bool:
@@ -259,9 +256,8 @@ FEATURES = "features"
 
 
 def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
-    """Return the pipeline of a learner: it takes the rows that the examples were assembled of, and gives predictions.
-    `result` gives what a node has learnt, by name. Raises OperatorError where a function has a part in it, which no
-    pipeline of Spark ML's holds."""
+    """Return the pipeline of a learner, from the rows that the examples were assembled of to predictions; `result`
+    gives what a node has learnt, by name. Raises OperatorError where a function, which none holds, has a part in it."""
     from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
@@ -269,7 +265,14 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     learned = result(node.name)
     assert isinstance(learned, ModelResult)
     model = learned.copy()
-    _check_reads(node, model, examples, operator)
+    kept = [one.name for one in operator.keep if isinstance(one, Kept)]
+    named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
+    if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
+        raise OperatorError(
+            f"{node.name!r} may read other columns than `{FEATURES}`, and {examples.name!r} keeps {', '.join(kept)} of "
+            "extractors, which its table does not have", where=examples.where,
+            remedy=f"leave them out of keep=, or fit {node.name!r} on examples that do",
+        )
     no_rows = TableResult(lambda: SparkSession.active().range(0))  # ready-made columns need none of their table
 
     @cache
@@ -279,7 +282,13 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
             return no_rows
         if source.result is not Result.COLUMN:
             return result(name)
-        _check_ready_made(source, examples)
+        if isinstance(source.operator, Function):
+            raise OperatorError(
+                f"extractor {name!r}, of which {examples.name!r} is made, is a function, which no pipeline of Spark "
+                "ML's holds", where=source.where,
+                remedy=f"add the column where {source.base!r} is made, and take it as "
+                f"wf.extractor({name!r}, hx.Fields({name!r}), on={source.base})",
+            )
         return ready_made_column(source, [build(one) for one in source.inputs])
 
     features = columns_among(build(examples.inputs[feature.index]) for feature in operator.features)
@@ -302,27 +311,6 @@ def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
             "assembles them of ready-made extractors",
         )
     return examples, examples.operator
-
-
-def _check_reads(node: Node, model: Any, examples: Node, operator: Assemble) -> None:
-    kept = [one.name for one in operator.keep if isinstance(one, Kept)]
-    named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
-    if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
-        raise OperatorError(
-            f"{node.name!r} may read other columns than `{FEATURES}`, and {examples.name!r} keeps {', '.join(kept)} of "
-            "extractors, which its table does not have", where=examples.where,
-            remedy=f"leave them out of keep=, or fit {node.name!r} on examples that do",
-        )
-
-
-def _check_ready_made(extractor: Node, examples: Node) -> None:
-    if isinstance(extractor.operator, Function):
-        raise OperatorError(
-            f"extractor {extractor.name!r}, of which {examples.name!r} is made, is a function, which no pipeline of "
-            "Spark ML's holds", where=extractor.where,
-            remedy=f"add the column where {extractor.base!r} is made, and take it as "
-            f"wf.extractor({extractor.name!r}, hx.Fields({extractor.name!r}), on={extractor.base})",
-        )
 
 
 def _fitted_stages(group: Sequence[ColumnResult], no_rows: TableResult) -> Iterator[Any]:

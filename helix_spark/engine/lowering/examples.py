@@ -8,6 +8,7 @@ examples that were loaded knows which slots are whose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
@@ -92,7 +93,9 @@ def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tupl
         )
     found = frame.select(label.alias("label")).where(F.col("label").isNotNull()).distinct().limit(_MOST + 1).collect()
     classes = tuple(sorted(row["label"] for row in found))
-    if all(map(_is_number, classes)):
+    with suppress(ValueError):
+        for text in classes:
+            float(text)
         return label.cast("double"), ()
     if len(classes) > _MOST:
         raise OperatorError(
@@ -101,14 +104,6 @@ def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tupl
         )
     place = F.array_position(F.array(*map(F.lit, classes)), label)
     return (place - 1).cast("double"), classes
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:

@@ -62,7 +62,12 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
         check_columns(node, results)
         match node.operator:
             case Read(source=MemorySource(data=data)):
-                return table_in_memory(_arrow(data), watcher)
+                import pyarrow as pa
+
+                # A copy: Arrow may share a DataFrame's memory, which its owner goes on to change.
+                is_arrow = isinstance(data, pa.Table)
+                rows = data if is_arrow else pa.Table.from_pandas(data.copy(), preserve_index=False)
+                return table_in_memory(rows, watcher)
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, watcher))
             case Function() as operator:
@@ -73,9 +78,13 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
                 return fit_stage(node, operator, results, watcher)
             case Assemble() as operator:
                 return table_of(assemble(node, operator, results, watcher))
-            case Predict() as operator:
+            case Predict(rows=rows, keep=keep):
+                model, examples = results
+                assert isinstance(model, ModelResult)
+                assert isinstance(examples, TableResult)
                 with watcher.acting(node) as requests:  # a model may be of the author's own
-                    predicted = _predicted(node, operator, results)
+                    predicted = model.model.transform(rows_taken(node, rows, node.inputs[1], examples))
+                    predicted = predicted.drop(*(name for name in LEFT_BY_PREDICT if name not in keep))
                     requests.note_table(predicted)
                     return table_of(predicted)
             case Select(columns=columns) if node.result is Result.TABLE:
@@ -111,34 +120,24 @@ def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
     return frame
 
 
-def _arrow(data: Any) -> Any:
-    import pyarrow as pa
-
-    # A copy: Arrow may share a DataFrame's memory, which its owner goes on to change.
-    return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
-
-
-def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:
-    model, examples = results
-    assert isinstance(model, ModelResult)
-    assert isinstance(examples, TableResult)
-    frame = rows_taken(node, operator.rows, node.inputs[1], examples)
-    dropped = (name for name in LEFT_BY_PREDICT if name not in operator.keep)
-    predicted: DataFrame = model.model.transform(frame).drop(*dropped)
-    return predicted
-
-
 def read_source(source: Source, spark: SparkSession) -> Any:
     """Return a source's table, or whatever else the author's reader returns; only a schema is inferred."""
     match source:
         case FileSource(format=format, schema=schema):
             from pyspark.sql.types import StructType
 
-            reader = spark.read.format(format).options(**_options(source))
+            paths, options = list(source.paths), dict(source.options)
+            if source.version is None:
+                paths = [_literal(_on_this_disk(path)) for path in paths]
+                # One option is a path, too, and Spark wants to find the others below it.
+                options |= {name: _on_this_disk(options[name]) for name in options if name.lower() == "basepath"}
+            else:  # the files were not looked at: what a path without a scheme means is for Spark's settings to say
+                paths = [path if "://" in path else str(LocalPath(path).expanduser().absolute()) for path in paths]
+            reader = spark.read.format(format).options(**options)
             if schema is not None:
                 is_json = schema.lstrip().startswith("{")
                 reader = reader.schema(StructType.fromJson(json.loads(schema)) if is_json else schema)
-            return reader.load(_paths(source))
+            return reader.load(paths)
         case DeltaSource(path=path, version=version, commit=commit):
             delta = spark.read.format("delta")
             if version is not None:
@@ -150,22 +149,6 @@ def read_source(source: Source, spark: SparkSession) -> Any:
             return read(spark)
         case MemorySource():
             raise AssertionError("tables in memory are not read")
-
-
-def _paths(source: FileSource) -> list[str]:
-    """Return the paths of a source as Spark gets them. Where the author names the version, the files were not looked
-    at: what a path without a scheme means is for Spark's settings to say."""
-    if source.version is None:
-        return [_literal(_on_this_disk(path)) for path in source.paths]
-    return [path if "://" in path else str(LocalPath(path).expanduser().absolute()) for path in source.paths]
-
-
-def _options(source: FileSource) -> dict[str, str]:
-    """Return a source's options. One is a path, too, and Spark wants to find the others below it."""
-    return {
-        name: _on_this_disk(value) if name.lower() == "basepath" and source.version is None else value
-        for name, value in source.options
-    }
 
 
 def _on_this_disk(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
@@ -20,13 +21,14 @@ from helix_spark.engine.results.node_results import (
     plain,
     quoted,
 )
+from helix_spark.engine.spark.borrowed import results_settings_of
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import ServingSession, serving
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.recorded_call import NeedsClassicError
+from helix_spark.plans.recorded_call import NeedsClassicError, classic
 from helix_spark.plots import as_plot
 from helix_spark.workflow.operators import Form, Function, Result
 
@@ -54,8 +56,7 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher:
 
 def _arguments(operator: Function, results: Sequence[NodeResult]) -> dict[str, Any]:
     """Return results in the forms that a function asks for. They are its own: others see no change of them."""
-    given = zip(operator.arguments, results, operator.forms, strict=True)
-    return {name: _argument(result, form) for name, result, form in given}
+    return dict(zip(operator.arguments, map(_argument, results, operator.forms), strict=True))
 
 
 def _argument(result: NodeResult, form: Form) -> Any:
@@ -112,17 +113,23 @@ def _called_in_classic(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher, needs: BaseException
 ) -> Any:
     """Call a function that uses RDDs, say, in the classic session, on the same tables. It gives no plan to look at."""
-    client = driver_client(watcher.sessions.get())
-    if client is None:
+    spark = watcher.sessions.get()
+    if (client := driver_client(spark)) is None:
         raise NodeError(
             node.name, f"{node.kind} {node.name!r} uses {needs}, which a server of Spark Connect has not",
             where=authors_line(needs) or node.where,
             remedy="do the same with DataFrames, or have Helix start the session",
         )
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
-    with watcher.acting_in_classic(node):
+    before = results_settings_of(spark)  # whose requests are not seen
+    with watcher.acting(node), classic():
         returned = operator.call(**given)
-    why = client.why_nondeterministic(returned)
+    for name, value in results_settings_of(spark).items():
+        if value != before.get(name):
+            watcher.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
+    why, dataset = "", getattr(returned, "_jdf", None)
+    if dataset is not None and not dataset.queryExecution().analyzed().deterministic():
+        why = "uses an expression that Spark calls nondeterministic (rand, uuid, ...)"
     if node.wishes.depends_on is None:
         why = f"uses {needs}, so that Helix cannot see what it reads (name that in depends_on=, [] if nothing)"
     if isinstance(operator, SparkFunction) and operator.built is not None:
@@ -199,7 +206,17 @@ def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
             watcher.look_at(node, returned)
             return table_of(returned)
         if package in ("pandas", "pyarrow"):
-            return _in_memory(returned, node, watcher)
+            import pyarrow as pa
+
+            from helix_spark.catalog.tables.table_writing import NotStorableError, storable
+
+            table, across = returned, ""
+            if package == "pandas":
+                table = pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
+                across = str(returned.columns.name or "")
+            with suppress(NotStorableError):  # it is never stored
+                table = storable(table)  # with the types that it will have when loaded
+            return table_in_memory(table, watcher, across)
     wanted = {Result.TABLE: "a table", Result.MODEL: "a fitted Spark ML model"}[node.result]
     raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {described(returned)}", where=node.where)
 
@@ -214,15 +231,6 @@ def described(returned: Any) -> str:
 def table_of(frame: DataFrame) -> TableResult:
     made = nullable(frame)
     return TableResult(lambda: made)
-
-
-def _in_memory(returned: Any, node: Node, watcher: Watcher) -> TableResult:
-    import pyarrow as pa
-
-    is_arrow = isinstance(returned, pa.Table)
-    table = returned if is_arrow else pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
-    across = "" if is_arrow else str(returned.columns.name or "")
-    return table_in_memory(_as_loaded(table), watcher, across)
 
 
 def with_index(frame: Any, node: Node) -> Any:
@@ -259,16 +267,6 @@ def _counts_rows(index: Any) -> bool:
 
     unnamed = index.nlevels == 1 and index.name is None
     return bool(unnamed and (is_integer_dtype(index.dtype) or index.inferred_type == "empty"))
-
-
-def _as_loaded(table: pa.Table) -> pa.Table:
-    """Return a table with the types that it will have when loaded: no categories, nanoseconds, unsigned integers."""
-    from helix_spark.catalog.tables.table_writing import NotStorableError, storable
-
-    try:
-        return storable(table)
-    except NotStorableError:
-        return table  # it is never stored
 
 
 def table_in_memory(table: pa.Table, watcher: Watcher, across: str = "") -> TableResult:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from helix_spark.answers.capture_nodes import as_built
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.spark.borrowed import master_of, results_settings_of
+from helix_spark.engine.spark.borrowed import master_of
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.errors import SourceError
@@ -29,7 +29,6 @@ from helix_spark.plans.connect_session import expression_of, is_column
 from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
-from helix_spark.plans.recorded_call import classic
 from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
@@ -143,17 +142,6 @@ class Watcher:
         if isinstance(node.operator, Function) and (change := self.change_of(node)):
             ran = named([name for name in self.notes.seen if name != node.name], 3)
             self.notes.changed[node.name] = change + (f", perhaps by {ran}" if ran else "")
-
-    @contextmanager
-    def acting_in_classic(self, node: Node) -> Iterator[None]:
-        """Do the same for a function that works in a classic session, whose requests are not seen."""
-        spark = self.sessions.get()
-        before = results_settings_of(spark)
-        with self.acting(node), classic():
-            yield
-        for name, value in results_settings_of(spark).items():
-            if value != before.get(name):
-                self.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
         """Make functions that are written for Spark's workers meanwhile be a node's."""

@@ -38,9 +38,6 @@ _THREADS = 4
 _GRACE = 2.0
 """Seconds that an interrupted run waits for what is under way: enough for Spark to cancel its jobs."""
 
-_CANCEL_AGAIN = 0.2
-"""Seconds after which the jobs are cancelled that a function has begun since the last time."""
-
 _EXECUTIONS = count()
 
 
@@ -173,7 +170,7 @@ class Dispatch:
         left = {future for future in self.running if not future.cancel()}
         self.work.cancel()
         while left and (until is None or time.monotonic() < until):
-            _, left = wait(left, timeout=_CANCEL_AGAIN)
+            _, left = wait(left, timeout=0.2)
             if left:
                 self.work.cancel()
         if self.running:

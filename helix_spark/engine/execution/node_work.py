@@ -93,7 +93,13 @@ class NodeWork:
         is_read_later = is_source and name not in self.registering and name not in self.outcome.pinned
         if not unit.forced and not is_read_later:
             self.tag(unit.names)
-        made: Sequence[NodeResult] = [self._load(unit.names[0])] if unit.state is State.LOAD else self._compute(unit)
+        made: Sequence[NodeResult]
+        if unit.state is not State.LOAD:
+            made = self._compute(unit)
+        elif (held := self.memory.get(signature := self.plan[name].signature)) is not None:
+            made = [held]
+        else:
+            made = [load(self.artifacts[signature], self.catalog, self.watcher.sessions)]
         for name, result in zip(unit.names, made, strict=True):
             if isinstance(result, TableResult):
                 if name in self.outcome.pinned:
@@ -104,11 +110,6 @@ class NodeWork:
                 elif name in self.registering and isinstance(self.dag[name].operator, Read):
                     result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result
-
-    def _load(self, name: str) -> NodeResult:
-        signature = self.plan[name].signature
-        held = self.memory.get(signature)
-        return load(self.artifacts[signature], self.catalog, self.watcher.sessions) if held is None else held
 
     def _compute(self, unit: Unit) -> Sequence[NodeResult]:
         from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower  # what is loaded needs none
@@ -186,10 +187,13 @@ class NodeWork:
                 self.timed((name,), lambda: self._count_rows(name, result))
 
     def _compare(self, name: str) -> None:
-        """Look up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
+        """Look up, once, whether an earlier result holds what was computed; what may be another one each time, or was
+        made of such in this run, is not compared."""
         if name not in self.compared or name in self.looked_up or self.outcome.contents is None:
             return
-        if self._is_doubtful(name):
+        self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
+        made = (one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE)
+        if any(one in self.outcome.differs or self.outcome.called.get(one) for one in made):
             return
         if (content := content_here(self.outcome.results[name])) is None:
             return
@@ -202,12 +206,6 @@ class NodeWork:
             return
         if equal is not None and equal != self.plan[name].signature:
             self.outcome.equal[name] = equal
-
-    def _is_doubtful(self, name: str) -> bool:
-        """Return whether a result, or what it was made of in this run, may be another one each time."""
-        self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
-        made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
-        return any(one in self.outcome.differs or self.outcome.called.get(one) for one in made)
 
     def _is_overtaken(self, names: Collection[str]) -> bool:
         """Return whether something that nodes are made of equals an earlier result: they are planned anew first."""

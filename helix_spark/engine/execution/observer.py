@@ -189,10 +189,6 @@ class Followed(Observer):
         return round(time.perf_counter() - self._began, 3)
 
 
-_SHORTEST = 0.5
-"""Seconds; a bar for less would only flicker."""
-
-
 class UnderwayBar(Quiet):
     """A bar by expected seconds, there while a run is under way and gone at its answer. A subclass draws it."""
 
@@ -218,12 +214,8 @@ class UnderwayBar(Quiet):
             view = self.view
             if view is None or progress.answered is not None:
                 self.close()
-            elif max(view.total, time.time() - progress.began) >= _SHORTEST:
+            elif max(view.total, time.time() - progress.began) >= 0.5:  # seconds; for less it would only flicker
                 self.draw(view)
-
-
-_BEAT = 0.5
-"""Seconds between two looks at what is left, which goes down while a node runs."""
 
 
 class NotebookBar(UnderwayBar):
@@ -250,16 +242,13 @@ class NotebookBar(UnderwayBar):
             self._over.set()
             place, self._place, self._progress = self._place, None, None
             if place is not None:
-                place.update(_EMPTY, raw=True)
+                place.update({"text/plain": "", "text/html": ""}, raw=True)
 
     def _beat(self, over: Event) -> None:
-        while not over.wait(_BEAT):
+        while not over.wait(0.5):  # what is left goes down while a node runs
             with self._lock:
                 if not over.is_set() and (view := self.view) is not None:
                     self.draw(view)
-
-
-_EMPTY = {"text/plain": "", "text/html": ""}
 
 
 def _as_shown(view: ProgressView) -> dict[str, str]:

@@ -27,10 +27,9 @@ from helix_spark.plans.sql_texts import spark_functions
 _COMPILES_WHILE_WARM = 0.2
 _SECONDS_PER_COMPILING = 0.5
 _SLOWEST = 4.0
-"""What a JVM's first work takes longer, told by the time that its compiler takes meanwhile. Of the forced steps of
-three jobs (two cores) the first runs took 1.4 to 5.7 times as long as the fourth ones. Reckoned so, the very first step
-is still two to four times as long and what follows 0.8 to 1.2 times. Work that does nothing new compiles up to a fifth
-of its time."""
+"""What a JVM's first work takes longer, told by the time of its compiler. Of the forced steps of three jobs (two cores)
+the first runs took 1.4 to 5.7 times as long as the fourth ones; reckoned so, the very first step still two to four
+times as long, what follows 0.8 to 1.2 times. Work that does nothing new compiles up to a fifth of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +210,10 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
         why = outcome.differs.get(name)
         if why is None and not node.wishes.depends_on:
             calls = set(outcome.called.get(name, ()))
-            if _sees_spark(described[name]) and described[name].calls:  # no plan tells of what was called for a value
-                calls.update(word for word in described[name].calls if word.lower() in registered())
+            # No plan tells of what was called for a value; without pyspark among its code "score (mean)" is no call.
+            words, parts = described[name].calls, described[name].parts
+            if words and any(part.group is Group.PACKAGE and part.label == "pyspark" for part in parts):
+                calls.update(word for word in words if word.lower() in registered())
             why = _unseen_call(calls, name, dag, described)
         if why is not None:
             (drawn if node.wishes.fixed else found)[name] = f"`{name}` {why}"
@@ -265,11 +266,6 @@ def _unseen_call(
     known = {word.rpartition(".")[2].lower() for word in covered}  # as SQL has it
     unseen = next((name for name in sorted(calls) if name.lower() not in known), None)
     return f"calls {unseen}, registered with the session (name its function in depends_on=)" if unseen else None
-
-
-def _sees_spark(described: Description) -> bool:
-    """Return whether code that could ask a session for something is part of a node: else "score (mean)" is no call."""
-    return any(part.group is Group.PACKAGE and part.label == "pyspark" for part in described.parts)
 
 
 def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:

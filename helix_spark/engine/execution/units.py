@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
-from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import (
     FitCategories,
@@ -70,18 +70,16 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
     for node in reversed(dag.nodes):
         if node.name not in unit_of:
             continue
-        scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
-        least = 1 if _is_of_unknown_cost(node, plan[node.name]) else 2
-        if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
+        own, scans[node.name] = plan[node.name], _scans(node, dag, plan, unit_of, scans, pinned)
+        # What a row takes in Python workers is unknown where they make a table for the first time: so that is filled in
+        # a step of its own, and its rows are at hand when it is decided what to keep.
+        is_guessed = own.state is State.COMPUTE and own.origin == EstimateSource.KIND and not own.random
+        least = 1 if is_guessed and is_lazy(node) and in_python_workers(node) else 2
+        collected = isinstance(node.operator, Function) and node.operator.returns in (Form.PANDAS, Form.ARROW)
+        in_memory = own.held if own.state is State.LOAD else collected
+        if node.result is Result.TABLE and scans[node.name] >= least and not in_memory:
             pinned.add(node.name)
     return frozenset(pinned)
-
-
-def _is_of_unknown_cost(node: Node, own: PlannedNode) -> bool:
-    """Return whether Python workers are to make a table for the first time. What a row takes there is unknown:
-    so such a table is filled in a step of its own, and its rows are at hand when it is decided what to keep."""
-    is_guessed = own.state is State.COMPUTE and own.origin == EstimateSource.KIND and not own.random
-    return is_guessed and is_lazy(node) and in_python_workers(node)
 
 
 def _scans(
@@ -117,11 +115,3 @@ def collects(reader: Node, source: str) -> bool:
         return False
     forms = {form for form, name in zip(operator.forms, reader.inputs, strict=True) if name == source}
     return forms <= {Form.PANDAS, Form.ARROW}
-
-
-def _is_spark(node: Node, plan: Plan) -> bool:
-    """Return whether the table is a DataFrame in the first place; one made of collected rows is in memory anyway."""
-    own = plan[node.name]
-    if own.state is State.LOAD:
-        return not own.held
-    return not (isinstance(node.operator, Function) and node.operator.returns in (Form.PANDAS, Form.ARROW))

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.fitted_cards import learned, parts_of
@@ -149,14 +149,12 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
         return None
     if len(one) * len(names) > _LARGEST:
         raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
-    left, right = (sorted(_rows(table, names), key=_rounded) for table in (one, other))
+    left, right = (
+        sorted(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True)), key=_rounded)
+        for table in (one, other)
+    )
     apart = [pair for pair in zip(left, right, strict=True) if _values_differ(*pair, close) is not None]
     return f"{len(apart):,} of {len(one):,} rows, such as {apart[0][0]} and {apart[0][1]}" if apart else None
-
-
-def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
-    columns = [table.column(name).to_pylist() for name in names]
-    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _rounded(value: Any) -> str:

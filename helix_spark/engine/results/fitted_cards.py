@@ -23,8 +23,6 @@ _SUMMARY = {
 }
 """The same of the summary of a training; what a summary would run a job for is not asked."""
 
-_LABELS = ("labels", "vocabulary")
-
 _WEIGHTS = {
     "coefficientMatrix": "class", "coefficients": "weight", "featureImportances": "importance",
     "clusterCenters": "center",
@@ -42,11 +40,14 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
     heaviest = sorted(rows, key=lambda row: -max(map(abs, row[1])))[:MOST_WEIGHTS]
     summary = learned(model, ["summary"]).get("summary") if getattr(model, "hasSummary", False) else None
     history = learned(summary, ["objectiveHistory"]).get("objectiveHistory", ())[:MOST_STEPS]
+    predicted = classes if hasattr(type(model), "numClasses") else ()
+    labels = next(iter(learned(model, ("labels", "vocabulary")).values()), predicted)[:MOST_LABELS]
     return ModelCard(
         type(model).__name__, tuple(_parameters(model)),
         (*_figures(model, _FIGURES), *_figures(summary, _SUMMARY), *_searched(model)), tuple(columns),
         tuple((name[:_LONGEST], values) for name, values in heaviest if all(map(math.isfinite, values))), slots,
-        tuple(filter(math.isfinite, history)), _labels(model, classes), tuple(_part_cards(model, names, classes)),
+        tuple(filter(math.isfinite, history)), tuple(str(label)[:_LONGEST] for label in labels),
+        tuple(_part_cards(model, names, classes)),
     )
 
 
@@ -146,12 +147,6 @@ def _figures(source: Any, labels: Mapping[str, str]) -> Iterator[tuple[str, floa
     for name, value in learned(source, labels).items():
         if type(value) in (int, float) and math.isfinite(value):
             yield labels[name], float(value)
-
-
-def _labels(model: Any, classes: Sequence[str]) -> tuple[str, ...]:
-    predicted = classes if hasattr(type(model), "numClasses") else ()
-    labels = next(iter(learned(model, _LABELS).values()), predicted)
-    return tuple(str(label)[:_LONGEST] for label in labels[:MOST_LABELS])
 
 
 def _searched(model: Any) -> Iterator[tuple[str, float]]:

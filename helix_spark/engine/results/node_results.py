@@ -149,8 +149,7 @@ class TableResult:
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
     """A column that can be added to its base table, after those that it `needs`. `stages` makes the stages of Spark ML
-    that add several columns together, from what `make` has of each; without, `make` makes the expression for a
-    DataFrame."""
+    that add several together, from what `make` has of each; without, `make` makes the expression for a DataFrame."""
 
     column: str
     base: TableResult

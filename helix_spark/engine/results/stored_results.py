@@ -83,7 +83,8 @@ def store(
             had, once it is written. It is written as files, or not at all.
     """
     begun = time.perf_counter()
-    attempt = catalog.begin_attempt(origin.signature, _kind(result))
+    kind: ArtifactKind = "model" if isinstance(result, ModelResult) else "table"
+    attempt = catalog.begin_attempt(origin.signature, "value" if isinstance(result, ValueResult) else kind)
     try:
         reach("store.begun")
         catalog.check()
@@ -103,10 +104,6 @@ def store(
         if isinstance(error, spark_errors()):
             raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
         raise
-
-
-def _kind(result: NodeResult) -> ArtifactKind:
-    return "model" if isinstance(result, ModelResult) else "value" if isinstance(result, ValueResult) else "table"
 
 
 def _write(

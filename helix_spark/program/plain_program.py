@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,8 @@ from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
-from helix_spark.plans.program_client import (
-    caller,
-    control_draws,
-    end_listeners,
-    open_session,
-    settings_request,
-)
+from helix_spark.plans.program_client import caller, control_draws, end_listeners, open_session, settings_request
+from helix_spark.plans.recorded_call import replaces
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
@@ -166,27 +160,29 @@ class PlainProgram:
         user = "" if address else digest(str(os.getuid()), *users)  # in whose name a server of our own works
         signer = Signer(around_script(initial, given), SessionState(), self.data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
-        own = _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
+        # An error is told without the JVM's stack, as a classic session tells it.
+        stacks = ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled")
+        own = dict.fromkeys(stacks, "false")
+        own |= {name: value for name, value in options.items() if name.startswith("spark.")}
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
-            signer, record, self.server, own, self.tell, self.rerun_effects, self.mode,
-            asked, self.following,
+            signer, record, self.server, own, self.tell, self.rerun_effects, self.mode, asked, self.following,
         )
         self.data.settings = lambda: {**initial, **signer.state.now.settings}
         session = open_session(self.answerer, initial, address)
         # A server may have been started before anybody knew what this session would be given.
         its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial
-        signer.state.requests += [partial(self._open_on_server, session), settings_request(session, its_own)]
+        open_session_on = self.server.open_session
+        signer.state.requests += [
+            lambda: open_session_on(session.client._user_id or "", session.session_id),
+            settings_request(session, its_own),
+        ]
         if self._launched_with is None:
             self._launched_with = dict(given)
         modules = [one.removeprefix("file:") for one in initial.get("spark.submit.pyFiles", "").split(",") if one]
         if modules:  # of `--py-files`, which other sessions than a classic one have to be told
             signer.state.requests.append(lambda: session.addArtifacts(*modules, pyfile=True))
         return session
-
-    def _open_on_server(self, session: Any) -> None:
-        assert self.server is not None
-        self.server.open_session(session.client._user_id or "", session.session_id)
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """Return the settings that its session is given, and the address of the server that it names; empty if none."""
@@ -251,52 +247,33 @@ class PlainProgram:
                 await_threads(before)
 
 
-_SHORT_ERRORS = {
-    "spark.sql.connect.serverStacktrace.enabled": "false",
-    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
-}
-"""An error is told without the JVM's stack, as a classic session tells it."""
-
-
 # Searches -------------------------------------------------------------------------------------------------------------
 
 MOST_BYTES = 256 << 20
 """Of the data that a search is made of. What is larger keeps all cores busy by itself, and takes room for each fit."""
-
-MOST_FITS = 8
-
-_FITS: dict[type, Any] = {}
-"""What fits a search one by one, by its class."""
 
 
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
     """Run the fits of pyspark's searches side by side from now on, where their author says nothing of `parallelism`: a
     fit of little data leaves cores idle between its many small jobs."""
     from pyspark.ml.classification import OneVsRest
+    from pyspark.ml.param import Params
     from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
 
-    kinds: tuple[Any, ...] = (CrossValidator, TrainValidationSplit, OneVsRest)
-    for kind in kinds:
-        kind._fit = _spread(_FITS.setdefault(kind, kind._fit), fits_at_a_time)
-
-
-def _spread(fit: Callable[[Any, Any], Any], fits_at_a_time: Callable[[Any], int]) -> Callable[[Any, Any], Any]:
-    from pyspark.ml.param import Params
-
-    @wraps(fit)
-    def spread(search: Any, dataset: Any) -> Any:
+    def spread(fit: Callable[[Any, Any], Any], search: Any, dataset: Any) -> Any:
         # A search within a search runs in a thread of the outer one's.
         is_outermost = threading.current_thread() is threading.main_thread()
         if is_outermost and not search.isSet(search.parallelism) and is_sparks(search):
             # `search.copy` would copy the estimator, too, which the fitted model holds; models have no `parallelism`.
             search = Params.copy(search, {search.parallelism: fits_at_a_time(dataset)})
         return fit(search, dataset)
-    return spread
+
+    for kind in (CrossValidator, TrainValidationSplit, OneVsRest):
+        replaces(kind, "_fit")(spread)
 
 
 def is_sparks(stage: Any) -> bool:
-    """Return whether a stage, and all in it, is Spark's own: what is written in Python may not be able to run in
-    parallel."""
+    """Return whether a stage, and all in it, is Spark's own: one in Python may not be able to run in parallel."""
     from pyspark.ml.param import Params
 
     values = stage.extractParamMap().values()
@@ -314,4 +291,4 @@ def cores_of(master: str, machine: int) -> int:
     found = re.match(r"local\[(\d+|\*)", master)
     if found is None:
         return 1
-    return min(machine if found[1] == "*" else int(found[1]), MOST_FITS)
+    return min(machine if found[1] == "*" else int(found[1]), 8)

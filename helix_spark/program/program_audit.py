@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.answers.answering import NotAuditedError
-from helix_spark.answers.questions import AnsweredQuestion, Question, form_of
+from helix_spark.answers.questions import AnsweredQuestion, form_of
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
@@ -68,8 +68,14 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
             return None
         if not (earlier := program.record.answer(row.identity)):
             return None
-        how = None if again == earlier else _how_they_differ(row.question, earlier, again)
-        return Audited(name, row.identity, "verified" if how is None else "different", how or "", again == earlier)
+        if again == earlier:
+            return Audited(name, row.identity, "verified", "", True)
+        try:
+            one, other = (rows_in(answer_of_text(form_of(row.question), text)) for text in (earlier, again))
+            how = difference(one, other, CLOSE_OF_MODELS if row.question.handles else CLOSE)
+        except StrangeAnswerError as error:
+            how = str(error)
+        return Audited(name, row.identity, "verified" if how is None else "different", how or "", False)
 
     hidden = [name for name, row in questions.items() if row.kind in ("learner", "table")]
     results, reasons = judge(rows, compare, program.catalog, hidden)
@@ -93,14 +99,6 @@ def _doubt(
         replace(row.record, random=doubts[row.record.signature])
         for row in rows if row.record.signature in doubts and row.name not in reasons
     ])
-
-
-def _how_they_differ(question: Question, before: str, after: str) -> str | None:
-    try:
-        one, other = (rows_in(answer_of_text(form_of(question), text)) for text in (before, after))
-    except StrangeAnswerError as error:
-        return str(error)
-    return difference(one, other, CLOSE_OF_MODELS if question.handles else CLOSE)
 
 
 def rows_in(responses: Sequence[Any]) -> list[str]:

@@ -28,8 +28,7 @@ from helix_spark.visible_text import LONGEST_NAME
 
 
 def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[AnsweredQuestion]:
-    """Return the questions that count as nodes, once each, inputs first: those that run something, and persisted
-    tables."""
+    """Return the questions that count as nodes, each once, inputs first: jobs, and persisted tables."""
     once: dict[str, AnsweredQuestion] = {}
     for one in (*_kept_tables(tables), *asked):
         if is_node(one.question, one.caller):
@@ -74,8 +73,7 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
 
 
 def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
-    """Name questions, by identity. Of equal titles the later ones are numbered: by line, then in an order that does
-    not depend on timing."""
+    """Name questions, by identity. Equal titles are numbered by line, then in an order that no timing changes."""
     groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in asked:
         groups[title_of(one.question, one.caller)].append(one)
@@ -87,17 +85,13 @@ def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
 
 
 def title_of(question: Question, who: Caller) -> str:
-    """Return the title of a question: a metric, the name that its author assigns, or the call; with what it fits, if
-    more."""
+    """Return the title of a question: a metric, the name that its author assigns, or the call, with what it fits."""
     inside = _inside(question.what)
     if inside and is_metric(question, who):
         return inside
     call = who.target or who.call or who.function or "a question"
-    return (call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}")[:_LONGEST_TITLE]
-
-
-_LONGEST_TITLE = LONGEST_NAME - 20
-"""With a number it is a name."""
+    title = call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}"
+    return title[: LONGEST_NAME - 20]  # with a number it is a name
 
 
 def is_metric(question: Question, who: Caller) -> bool:
@@ -201,13 +195,11 @@ def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:
     return {one.name: parts_from_json(one.parts) for one in source_rows(nodes)}
 
 
-_LOST = {"table": "it is not stored"}
-_FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
-
-
 def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
+    sort = asked.question.sort
     if not asked.fresh:
-        return _FOUND.get(asked.question.sort, "its answer is on record")
+        found_there = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
+        return found_there.get(sort, "its answer is on record")
     if asked.why:
         return asked.why
     if of_line is None:
@@ -221,4 +213,4 @@ def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Se
     told = [str(one) for one in found if one.group is not Group.INPUT]
     if found and not told:
         return "a model that it uses is another one"
-    return "; ".join(told) or _LOST.get(asked.question.sort, "its answer is not kept")
+    return "; ".join(told) or ("it is not stored" if sort == "table" else "its answer is not kept")

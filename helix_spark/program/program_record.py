@@ -19,13 +19,7 @@ from helix_spark.history.value_text import titled
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import (
-    is_metric,
-    nodes_of,
-    place_of,
-    rows_of,
-    rows_of_program,
-)
+from helix_spark.program.program_nodes import is_metric, nodes_of, place_of, rows_of, rows_of_program
 from helix_spark.program.served_results import cards_of_fits, keep_results
 from helix_spark.run.expiry import Expiry
 from helix_spark.run.recorded_answers import RecordedAnswers
@@ -34,8 +28,7 @@ from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Record a run that has ended, store what is worth keeping of it, and return its iteration; None if it asked Spark
-    nothing."""
+    """Record a run that has ended, and store what is worth it; return its iteration, None if it asked Spark nothing."""
     answerer = program.answerer
     if answerer is None:
         return None

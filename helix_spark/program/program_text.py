@@ -88,7 +88,11 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
         except (OSError, SyntaxError, ValueError):
             continue
         yield one, tree
-        waiting += _beside(tree, path.absolute().parent)
+        for _, name in _imports(tree):
+            parts = name.split(".")
+            for size in range(1, len(parts) + 1):
+                below = path.absolute().parent.joinpath(*parts[:size])
+                waiting += (file for file in (below.with_suffix(".py"), below / "__init__.py") if file.is_file())
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -98,14 +102,6 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
-def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    for _, name in _imports(tree):
-        parts = name.split(".")
-        for size in range(1, len(parts) + 1):
-            below = folder.joinpath(*parts[:size])
-            yield from (one for one in (below.with_suffix(".py"), below / "__init__.py") if one.is_file())
 
 
 def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
@@ -166,17 +162,18 @@ class LastingActs:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._running or self._first:
             return
-        text = _EVENTS.get(event, "")
-        if not text or (event == "open" and not _writes(*arguments[1:])):
+        if not (text := _EVENTS.get(event, "")):
             return
+        if event == "open":
+            _, mode, flags = arguments
+            if isinstance(mode, str):
+                is_written = any(letter in mode for letter in "wax+")
+            else:
+                is_written = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+            if not is_written:
+                return
         if (actor := asker(sys._getframe(1))) is not None and actor.place:
             self._first = actor.at(text.format(arguments[0] if arguments else ""))
-
-
-def _writes(mode: object, flags: object) -> bool:
-    if isinstance(mode, str):
-        return any(letter in mode for letter in "wax+")
-    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Sequence[str]) -> None:
@@ -184,7 +181,7 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
     from helix_spark.catalog.records import AnswerRecord
 
     catalog.make()
-    why = str(need)[:_LONGEST_NEED]
+    why = str(need)[:2_000]
     catalog.answers.append([AnswerRecord(_identity(path, arguments), path.stem, 1, time.time(), needs_classic=why)])
 
 
@@ -192,9 +189,6 @@ def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> str
     """Return what an earlier run of the same text needed a classic session for; empty if none did."""
     record = catalog.answers.newest(_identity(path, arguments))
     return "" if record is None else visible(record.needs_classic)
-
-
-_LONGEST_NEED = 2_000
 
 
 def _identity(path: Path, arguments: Sequence[str]) -> str:

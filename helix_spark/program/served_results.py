@@ -46,8 +46,7 @@ _MOST_CARDS = 40
 
 
 def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
-    """Store what is worth keeping of a run, and evict what is not; of one that has ended, once all is recorded, also
-    what is beyond the budget."""
+    """Store what is worth keeping of a run, and evict what is not; at its end also what is beyond the budget."""
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
@@ -199,6 +198,7 @@ class _ServedClient:
 
     served: ServedSession
     _written: int | None = None
+    # The names of the slots of each vector in the table of a fit.
     _slots: dict[bytes, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def model(self, question: Question) -> Any | None:
@@ -223,19 +223,14 @@ class _ServedClient:
         if (model := self.model(row.question)) is None:
             return None
         column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
-        slots = self._slots_of(ml_command(row.question.what).fit.dataset)
-        return card_of_model(model, slots.get(column, ())).record(row.name)
-
-    def _slots_of(self, dataset: Any) -> Mapping[str, tuple[str, ...]]:
-        """Return the names of the slots of each vector in the table of a fit."""
+        dataset = ml_command(row.question.what).fit.dataset
         key = dataset.SerializeToString(deterministic=True)
         if key not in self._slots:
             self._slots[key] = slot_names_of(frame_of(active_session(), dataset).schema.json())
-        return self._slots[key]
+        return card_of_model(model, self._slots[key].get(column, ())).record(row.name)
 
     def table(self, table: PersistedTable, session: Any) -> TableResult:
-        """Return a table that the server keeps, with the place of each row. Raises CatalogError if it has no room for
-        that."""
+        """Return a table of the server's, with the place of each row. Raises CatalogError if it has such a column."""
         from pyspark.sql import functions as F
 
         frame = frame_of(session, table.relation)

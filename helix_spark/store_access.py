@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from helix_spark.errors import CatalogError, NotACatalogError
 
@@ -27,48 +27,9 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS, TRIES = 5, 10, 60, 4
-"""Seconds until a store is reached, without a byte from it, and of a request altogether; the libraries would try for a
-quarter of an hour."""
-
-SCHEMES = ("s3a", "s3")
-"""Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
+"""Seconds to reach a store, without a byte from it, and of a whole request; libraries would try for 15 minutes."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
-
-
-class StoreAccess(Protocol):
-    """Settings of one store, with secrets that are never shown, nor told to Spark: its JVM reads the same variables.
-
-    Attributes:
-        store_class: the class of `obstore.store` that reaches it.
-        variables: those that a person sets to be let in.
-    """
-
-    store_class: ClassVar[str]
-    variables: ClassVar[str]
-
-    def __hash__(self) -> int: ...
-
-    @property
-    def endpoint(self) -> str:
-        """An address such as ``http://127.0.0.1:9000``; empty for the provider's own."""
-
-    @property
-    def where(self) -> str:
-        """Name of the store for people."""
-
-    def address(self, path: str) -> str:
-        """Return the name of a place, from its bucket and the key below, as people and records have it."""
-
-    def config(self) -> dict[str, str]:
-        """Return the settings of Rust's object_store by its names."""
-
-    def marks(self) -> FileSystem | None:
-        """Return pyarrow's client, which deletes Hadoop's marks of folders; None where obstore can delete them."""
-
-    def hadoop(self, bucket: str) -> dict[str, str]:
-        """Return Hadoop's settings for a bucket, of which ``fs.SCHEME.impl`` names the class of its file system; none
-        where Spark cannot reach the store."""
 
 
 def is_plain(access: StoreAccess) -> bool:
@@ -110,9 +71,12 @@ def _set(**settings: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """Access to an S3 store, see `StoreAccess`.
+    """Settings of an S3 store, with secrets that are never shown, nor told to Spark: its JVM reads the same variables.
 
     Attributes:
+        store_class: the class of `obstore.store` that reaches it.
+        variables: those that a person sets to be let in.
+        endpoint: an address such as ``http://127.0.0.1:9000``; empty for the provider's own.
         key, secret, token: credentials; empty where the machine or the container has a role.
         virtual_hosts: whether buckets are part of the host's name, as AWS has them, and not of the path.
         authorities: file of the certificates that are trusted besides the system's.
@@ -131,12 +95,15 @@ class S3Access:
 
     @property
     def where(self) -> str:
+        """Name of the store for people."""
         return self.endpoint or f"AWS, region {self.region}"
 
     def address(self, path: str) -> str:
+        """Return the name of a place, from its bucket and the key below, as people and records have it."""
         return f"s3a://{path}"
 
     def config(self) -> dict[str, str]:
+        """Return the settings of Rust's object_store by its names."""
         # That a new object replaces none rests on `aws_conditional_put`.
         return {
             **_set(
@@ -148,6 +115,7 @@ class S3Access:
         }
 
     def marks(self) -> FileSystem:
+        """Return pyarrow's client, which deletes Hadoop's marks of folders; None where obstore can delete them."""
         from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
         given = _set(
@@ -161,7 +129,8 @@ class S3Access:
         )
 
     def hadoop(self, bucket: str) -> dict[str, str]:
-        """Return settings for one bucket alone, as data in other buckets may be in another store."""
+        """Return Hadoop's settings for a bucket alone, as data in others may be in another store; ``fs.SCHEME.impl``
+        names the class of its file system. None where Spark cannot reach the store."""
         plain = is_plain(self)
         found = {
             **_set(endpoint=self.endpoint), "endpoint.region": self.region,
@@ -217,7 +186,7 @@ def _endpoint(allowing: str, environ: Mapping[str, str], *names: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AzureAccess:
-    """Access to a storage account of Azure, see `StoreAccess`: by its key, a shared access signature, or the id and
+    """Settings of a storage account of Azure, see `S3Access`: by its key, a shared access signature, or the id and
     secret of an application; by the machine's identity where none of them is given."""
 
     store_class: ClassVar[str] = "AzureStore"
@@ -316,7 +285,7 @@ def azure_access(account: str = "", environ: Mapping[str, str] = os.environ) -> 
 
 @dataclass(frozen=True, slots=True)
 class GoogleAccess:
-    """Access to Google Cloud Storage, see `StoreAccess`: by a file of credentials; by what `gcloud` or the machine has
+    """Settings of Google Cloud Storage, see `S3Access`: by a file of credentials; by what `gcloud` or the machine has
     where none is given. An emulator wants none."""
 
     store_class: ClassVar[str] = "GCSStore"
@@ -369,6 +338,8 @@ def google_access(environ: Mapping[str, str] = os.environ) -> GoogleAccess:
 
 # Addresses ------------------------------------------------------------------------------------------------------------
 
+StoreAccess: TypeAlias = S3Access | AzureAccess | GoogleAccess
+
 ADDRESSES = f"s3a://BUCKET/PATH, abfss://CONTAINER@ACCOUNT{_OF_AZURE}/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH"
 
 _ACCESSES: Mapping[str, Callable[[], StoreAccess]] = {
@@ -400,8 +371,8 @@ def is_in_s3(path: str) -> bool:
     >>> is_in_s3("s3a://bucket/people.csv"), is_in_s3("/data/people.csv")
     (True, False)
     """
-    scheme, found, _ = path.partition("://")
-    return bool(found) and scheme in SCHEMES
+    # S3A is what Hadoop calls its client, and the only name that Spark knows without settings.
+    return path.startswith(("s3a://", "s3://"))
 
 
 def is_reached_alike(path: str, settings: Mapping[str, str], access: S3Access | None = None) -> bool:
@@ -445,8 +416,6 @@ REST = 60.0
 _SILENT_SINCE: dict[str, float] = {}
 """By the name of the store, on the clock of `time.monotonic`."""
 
-_SAID = ("TimedOut", "kind: Timeout")
-
 
 class StoreError(OSError):
     """The store did not answer, or refused: that tells nothing of what it holds."""
@@ -462,7 +431,7 @@ def answering(store: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if any(said in str(error) for said in _SAID):
+        if "TimedOut" in str(error) or "kind: Timeout" in str(error):
             _SILENT_SINCE[store] = time.monotonic()
         raise
     _SILENT_SINCE.pop(store, None)

@@ -362,6 +362,6 @@ def is_remote(root: Any) -> bool:
 
 
 def spark_options(places: Iterable[Place]) -> Mapping[str, str]:
-    """Return what Spark must know of the stores of some places; see `StoreAccess.hadoop`."""
+    """Return what Spark must know of the stores of some places; see `S3Access.hadoop`."""
     stores = (place.access.hadoop(place.bucket) for place in places if isinstance(place, ObjectPath))
     return {name: value for options in stores for name, value in options.items()}

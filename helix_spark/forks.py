@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from shutil import rmtree
-from typing import NoReturn
 
 from helix_spark.errors import HelixError
 
@@ -62,23 +61,18 @@ def ending_children(print_error: Callable[[BaseException], None] = traceback.pri
             raise
         error = raised
     if not home.is_here:
-        if error is not None and not isinstance(error, SystemExit):
+        code = 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+            if isinstance(error.code, str):
+                print(error.code, file=sys.stderr)
+        elif error is not None:
             print_error(error)
-        _end_process(error)
-
-
-def _end_process(error: BaseException | None) -> NoReturn:
-    """End this process as Python does when its main module has ended."""
-    code = 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and pools; there is no public name
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code & 0xFF)
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and pools; there is no public name
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code & 0xFF)
 
 
 def remove_own(folder: Path, home: Birthplace) -> None:

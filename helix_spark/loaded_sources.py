@@ -85,8 +85,7 @@ def text_of(code: CodeType) -> str:
 
 
 def read_lines(filename: str) -> list[str]:
-    """Return a file's lines as they are now, or as a notebook or doctest keeps them; none if there are none. A record
-    may name any file."""
+    """Return the lines of a file, which may be any, as they are now, or as a notebook or doctest keeps them, if any."""
     if filename in _recorded:
         return io.StringIO(_recorded[filename], newline=None).readlines()
     try:

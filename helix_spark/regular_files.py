@@ -25,8 +25,7 @@ HASHED_BYTES = 64 * 2**20
 """Files up to this size are known by content (0.1 s); larger ones by size, time of last change and samples."""
 
 SAMPLES, SAMPLED_BYTES = 16, 2**22
-"""Blocks of each larger file that are hashed, and bytes in all: they tell most rewrites that leave size and time as
-they were (`cp -p`)."""
+"""Blocks of each larger file that are hashed, and bytes in all: they tell most rewrites that keep size and time."""
 
 _ODD = "it is a link, or no regular file"
 

@@ -85,9 +85,5 @@ _first_catalog = cache(Birthplace)
 
 
 def check_catalogs_work() -> None:
-    """Check whether catalogs can be read here: the libraries that do have threads of their own from then on, for good.
-
-    Raises:
-        HelixError: this process was forked from one that has read a catalog.
-    """
+    """Raise HelixError in a process that was forked from one that has read a catalog, whose libraries have threads."""
     _first_catalog().check("what reads catalogs")

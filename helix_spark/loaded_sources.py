@@ -1,5 +1,4 @@
-"""Sources as Python has loaded them: their text now, the code that it caches of them, whether they were edited since,
-and whether a command loads one just now."""
+"""Sources as Python has loaded them: their text, its cached code, later edits, whether a command loads one just now."""
 
 from __future__ import annotations
 
@@ -18,9 +17,6 @@ from types import CodeType
 from typing import Any
 
 from helix_spark.regular_files import read_regular
-
-_SECONDS = 2
-"""Python knows a text by its size and the second in which it was saved. Two: a disk's clock may be a tick behind."""
 
 _BEGAN = time.time()
 """When Helix was loaded. What was imported before has no entry in `_loaded`."""
@@ -72,13 +68,8 @@ def is_edited(file: str) -> bool:
     return status.st_mtime > _BEGAN if loaded is None else loaded != (status.st_mtime, status.st_size)
 
 
-LONGEST_SOURCE = 64 << 20
-"""Bytes of a file of source code that are read."""
-
-
 def text_of(code: CodeType) -> str:
-    """Return the source of the function a code object belongs to, decorators included; empty if it is not to be had, as
-    where the file was edited since."""
+    """Return the source of a code object's function with decorators; empty where the file was edited, or is lost."""
     if Path(code.co_filename).exists() and is_edited(code.co_filename):
         return ""
     return "".join(inspect.getblock(read_lines(code.co_filename)[code.co_firstlineno - 1 :]))
@@ -89,7 +80,7 @@ def read_lines(filename: str) -> list[str]:
     if filename in _recorded:
         return io.StringIO(_recorded[filename], newline=None).readlines()
     try:
-        raw = io.BytesIO(read_regular(filename, LONGEST_SOURCE))  # not through linecache, which goes by the clock
+        raw = io.BytesIO(read_regular(filename, 64 << 20))  # not through linecache, which goes by the clock
         encoding, _ = tokenize.detect_encoding(raw.readline)
         raw.seek(0)
         return io.TextIOWrapper(raw, encoding, line_buffering=True).readlines()
@@ -108,7 +99,8 @@ def cache_no_fresh_bytecode() -> None:
 
     def set_data(self: Any, path: str, data: Any, **named: Any) -> None:
         is_checked_by_time = not any(data[4:8])  # PEP 552: flags, then the time and the size of the source
-        if not is_checked_by_time or int.from_bytes(data[8:12], "little") + _SECONDS <= int(time.time()):
+        # Python knows a text by the second in which it was saved, and a disk's clock may be a tick behind.
+        if not is_checked_by_time or int.from_bytes(data[8:12], "little") + 2 <= int(time.time()):
             write(self, path, data, **named)
 
     SourceFileLoader.set_data = set_data  # type: ignore[method-assign]  # replaced on purpose

@@ -18,9 +18,6 @@ from typing import BinaryIO
 LONGEST_PATH = 4096
 """Bytes of a path that Linux takes."""
 
-_KERNEL = ("/proc/", "/sys/")
-"""Folders in which a kernel shows what it does: files there wait, or act when they are opened."""
-
 HASHED_BYTES = 64 * 2**20
 """Files up to this size are known by content (0.1 s); larger ones by size, time of last change and samples."""
 
@@ -35,12 +32,8 @@ class OddFileError(OSError):
 
 
 def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
-    """Open a file for reading; never wait for what is not there. Raises OddFileError for what is no regular file of a
-    disk, or no name; OSError.
-
-    Args:
-        links: whether the name may lead to the file by a link.
-    """
+    """Open a file for reading, by a link only if `links`; never wait for what is not there. Raises OddFileError for
+    what is no regular file of a disk, or no name; OSError."""
     name = _checked_name(path)
     follow = 0 if links else os.O_NOFOLLOW
     status = os.stat(name, follow_symlinks=links)  # noqa: PTH116 - a text
@@ -72,12 +65,8 @@ def read_regular(path: str | Path, most: int, *, links: bool = True) -> bytes:
 def content_fields(
     path: str | Path, least: int = HASHED_BYTES + 1, count: int = SAMPLES, block: int = SAMPLED_BYTES // SAMPLES
 ) -> tuple[str | bytes, ...]:
-    """Return what tells the content of a file from others: its SHA-256, or for a file of at least so many bytes its
-    size, the time of its last change and the SHA-256 of blocks. Raises as `open_regular`.
-
-    Args:
-        least, count, block: from which size on files are sampled, how many blocks, and the bytes of a block.
-    """
+    """Return what tells the content of a file from others: its SHA-256, or for a file of at `least` so many bytes its
+    size, the time of its last change and the SHA-256 of blocks: `count` of `block` bytes. Raises as `open_regular`."""
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
         if status.st_size < least:
@@ -142,4 +131,5 @@ def _shown(name: str) -> str:
 
 
 def _is_on_disk(name: str) -> bool:
-    return not f"{os.path.realpath(name)}/".startswith(_KERNEL)
+    # A kernel shows there what it does: files wait, or act when they are opened.
+    return not f"{os.path.realpath(name)}/".startswith(("/proc/", "/sys/"))

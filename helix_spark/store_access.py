@@ -169,8 +169,8 @@ def s3_access(environ: Mapping[str, str] = os.environ) -> S3Access:
 
 
 def _endpoint(allowing: str, environ: Mapping[str, str], *names: str) -> str:
-    """Return the endpoint in the first variable that is set. Raises CatalogError if it is none, or is not encrypted and
-    the variable `allowing` does not say that this is meant."""
+    """Return the endpoint in the first variable that is set. Raises CatalogError if it is none, or is not encrypted
+    without the variable `allowing`."""
     name = next((one for one in names if environ.get(one)), "")
     endpoint = environ.get(name, "").rstrip("/")
     if endpoint and not endpoint.startswith(("http://", "https://")):
@@ -224,7 +224,6 @@ class AzureAccess:
 
     def hadoop(self, bucket: str) -> dict[str, str]:
         """Name secrets as variables, whose values Hadoop takes itself."""
-        of_account: dict[str, str] = {}
         oauth = "org.apache.hadoop.fs.azurebfs.oauth2"
         if self.key:
             of_account = {"account.key": "${env.AZURE_STORAGE_ACCOUNT_KEY}"}
@@ -410,9 +409,6 @@ def bucket_and_key(path: str) -> tuple[str, str]:
 
 # Silence --------------------------------------------------------------------------------------------------------------
 
-REST = 60.0
-"""Seconds for which a store that did not answer is not asked again."""
-
 _SILENT_SINCE: dict[str, float] = {}
 """By the name of the store, on the clock of `time.monotonic`."""
 
@@ -425,8 +421,7 @@ class StoreError(OSError):
 def answering(store: str) -> Iterator[None]:
     """Send a request to a store. Soon after one that was not answered raises StoreError at once, or a run that stores
     thirty results would wait thirty times as long."""
-    since = _SILENT_SINCE.get(store)
-    if since is not None and time.monotonic() - since < REST:
+    if (since := _SILENT_SINCE.get(store)) is not None and time.monotonic() - since < 60.0:
         raise StoreError(errno.ETIMEDOUT, "the store took a request and did not answer; it is asked again in a minute")
     try:
         yield

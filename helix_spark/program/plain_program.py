@@ -1,5 +1,4 @@
-"""One run of a plain PySpark program: its session is Helix's, its text is its author's, and what it asks is put on
-record behind its last answer."""
+"""One run of a plain PySpark program in a session of Helix's; its questions are recorded behind its last answer."""
 
 from __future__ import annotations
 
@@ -137,7 +136,8 @@ class PlainProgram:
             return 1
         plan = dataset._plan.to_proto(self._session.client).root
         question = self.answerer.signer.question("table", plan)
-        small = sum(one.identity.bytes for one in question.reads) <= MOST_BYTES
+        # Larger data keeps all cores busy by itself, and takes room for each fit.
+        small = sum(one.identity.bytes for one in question.reads) <= 256 << 20
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
     def save(self, path: str, write: Callable[[], None]) -> None:
@@ -247,12 +247,6 @@ class PlainProgram:
                 await_threads(before)
 
 
-# Searches -------------------------------------------------------------------------------------------------------------
-
-MOST_BYTES = 256 << 20
-"""Of the data that a search is made of. What is larger keeps all cores busy by itself, and takes room for each fit."""
-
-
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
     """Run the fits of pyspark's searches side by side from now on, where their author says nothing of `parallelism`: a
     fit of little data leaves cores idle between its many small jobs."""
@@ -288,7 +282,6 @@ def cores_of(master: str, machine: int) -> int:
     >>> [cores_of(one, 4) for one in ("local", "local[2]", "local[*]", "local[2, 3]", "spark://host:7077")]
     [1, 2, 4, 2, 1]
     """
-    found = re.match(r"local\[(\d+|\*)", master)
-    if found is None:
+    if (found := re.match(r"local\[(\d+|\*)", master)) is None:
         return 1
     return min(machine if found[1] == "*" else int(found[1]), 8)

@@ -120,10 +120,7 @@ def rows_in(responses: Sequence[Any]) -> list[str]:
 
 
 def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | None:
-    """Say how two answers differ; None where they are the same but for rounding.
-
-    Args:
-        close: relative difference of two numbers that are taken for one.
+    """Say how two answers differ; None where they are the same but for numbers with a relative difference of `close`.
 
     >>> difference(["['a', 0.30000000000000004]"], ["['a', 0.3]"], 1e-9)
     >>> difference(["[1]", "[2]"], ["[2]", "[1]"], 1e-9)

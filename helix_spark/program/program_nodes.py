@@ -1,5 +1,4 @@
-"""The questions of a program's run as the nodes of its graph: what each is called, what it is made from, and why Spark
-was asked."""
+"""The questions of a program's run as nodes of its graph: their names and inputs, and why Spark was asked."""
 
 from __future__ import annotations
 
@@ -62,8 +61,7 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
     found: dict[str, None] = {}
     while waiting:
         one: Any = waiting.pop()
-        table = tables.table_of(one)
-        if table is not None and table.question is not None:
+        if (table := tables.table_of(one)) is not None and table.question is not None:
             found[table.question.identity] = None
             continue
         if (handle := handle_in(one)) is not None:
@@ -102,8 +100,7 @@ def is_metric(question: Question, who: Caller) -> bool:
 
 def _inside(what: Any) -> str:
     """Return the class of Spark ML that is fitted, or the metric that is evaluated; empty for other questions."""
-    command = ml_command(what)
-    if command is None or not command.HasField("evaluate"):
+    if (command := ml_command(what)) is None or not command.HasField("evaluate"):
         return fitted_class(what).rpartition(".")[2]
     if metric := dict(params_of(what)).get("metricName"):
         return metric
@@ -117,8 +114,7 @@ def is_node(question: Question, who: Caller) -> bool:
     """Return whether a question runs something and is the author's: pyspark asks its models some things by itself."""
     if question.sort in ("analysis", "setting"):
         return False
-    command = ml_command(question.what)
-    if command is None or command.WhichOneof("command") != "fetch":
+    if (command := ml_command(question.what)) is None or command.WhichOneof("command") != "fetch":
         return True
     return who.call.endswith(f".{command.fetch.methods[-1].method}")
 
@@ -157,8 +153,7 @@ def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
 
 
 def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[NodeRecord]:
-    """Return questions as they are recorded, of no iteration yet. Why each was asked of Spark, or not, is told by what
-    its line was made of in the last iteration."""
+    """Return questions as they are recorded, of no iteration yet. Reasons come from a line's parts in the last one."""
     last, record = last_ended(program.catalog, program.name), program.record
     before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
     nodes = [

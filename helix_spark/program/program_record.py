@@ -107,8 +107,7 @@ def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dic
 
     found: dict[str, Any] = {}
     for row in rows:
-        command = ml_command(row.question.what)
-        if command is None or not command.HasField("evaluate"):
+        if (command := ml_command(row.question.what)) is None or not command.HasField("evaluate"):
             continue
         text = row.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):

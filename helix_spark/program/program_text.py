@@ -79,8 +79,7 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
     seen: set[Path] = set()
     waiting = [path.absolute()]
     while waiting:
-        one = waiting.pop()
-        if one in seen:
+        if (one := waiting.pop()) in seen:
             continue
         seen.add(one)
         try:
@@ -144,8 +143,7 @@ _EVENTS = {
 
 
 class LastingActs:
-    """Acts of the author's code, and of libraries that it calls, that a second start would repeat. They are watched
-    until the process ends: an audit hook cannot be removed."""
+    """Acts of the author's code and its libraries that a second start would repeat; an audit hook stays for good."""
 
     def __init__(self) -> None:
         self._running, self._first = True, ""

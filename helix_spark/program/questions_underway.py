@@ -21,7 +21,6 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 
-_LONG = 0.5
 _LEFT = RunningNode("", "answer", (), "compute", "", 0.0, output=False)
 """A question that is still to come."""
 
@@ -70,13 +69,9 @@ def _as_before(row: RunningNode, last: NodeRecord) -> RunningNode:
 
 
 class QuestionsUnderway:
-    """Shows how far a run is while Spark is asked something; in between, the terminal is the program's own.
+    """Shows how far a run is where an answer of Spark's takes `long`; in between, the terminal is the program's own."""
 
-    Args:
-        long: seconds that an answer is waited for before anything is shown.
-    """
-
-    def __init__(self, program: PlainProgram, display: Observer | None, long: float = _LONG) -> None:
+    def __init__(self, program: PlainProgram, display: Observer | None, long: float = 0.5) -> None:
         self._program, self._display, self._long = program, display, long
         self._progress: Progress | None = None
         self._before: list[NodeRecord] = []
@@ -151,6 +146,4 @@ class QuestionsUnderway:
             self._kept = frozenset(one.signature for one in nodes if record.is_kept(one.signature))
             self._before = sorted(nodes, key=lambda one: one.started or 0.0)
             session_seconds = (last.start_seconds or 0.0) if starts else 0.0
-        return Progress(
-            program.name, number, (), began=self._began, session_seconds=session_seconds, starting=starts
-        )
+        return Progress(program.name, number, (), began=self._began, session_seconds=session_seconds, starting=starts)

@@ -224,8 +224,7 @@ class _ServedClient:
             return None
         column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
         dataset = ml_command(row.question.what).fit.dataset
-        key = dataset.SerializeToString(deterministic=True)
-        if key not in self._slots:
+        if (key := dataset.SerializeToString(deterministic=True)) not in self._slots:
             self._slots[key] = slot_names_of(frame_of(active_session(), dataset).schema.json())
         return card_of_model(model, self._slots[key].get(column, ())).record(row.name)
 

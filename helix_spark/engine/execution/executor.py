@@ -51,15 +51,12 @@ class Executor:
         self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
         self.reports = WorkerReports()
         self._thread_begun, self._end = thread_begun, Future[None]()
-        self._pool = self._threads()
+        self._pool = ThreadPoolExecutor(_THREADS, "helix", thread_begun)
 
     def end(self, why: EndedError) -> None:
         """End the run that goes on, and all that are still to come. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
-
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
 
     def close(self) -> None:
         """End the threads. A function of the author's that an interrupt left behind is not waited for."""
@@ -103,7 +100,7 @@ class Executor:
                 # A function that hangs would keep its thread and its turn from all runs to come: they get others.
                 abandon()
                 self._pool.shutdown(wait=False)
-                self._pool = self._threads()
+                self._pool = ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             unread = unread_by_spark(error, loaded, self._catalog)
             outcome.failure = unread or end_of_jvm(error) or self._end_of_session(error) or error
@@ -193,14 +190,13 @@ class Dispatch:
                 future.result()
 
     def _advance(self, waiting: list[Unit]) -> None:
-        """Extend the plans of lazy units, and start the forced ones whose needs are there. Lazy ones go first: what is
-        wrong with them is found before any job runs."""
+        """Extend the plans of lazy units, whose mistakes are found before any job runs, and start ready forced ones."""
         while any(not unit.forced and self._ready(unit) for unit in waiting):
             extending = self._start((), self._extend, waiting)
             while extending in self.running:
                 self._take_what_is_done()
-        for unit in [unit for unit in waiting if unit.forced and self._ready(unit)]:
-            if not self._must_wait(unit):  # for one that was started right before it
+        for unit in waiting[:]:
+            if unit.forced and self._ready(unit):
                 self._start(unit.names, self.work.step, unit)
                 waiting.remove(unit)
 
@@ -211,11 +207,11 @@ class Dispatch:
                 waiting.remove(unit)
 
     def _ready(self, unit: Unit) -> bool:
-        return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)
-
-    def _must_wait(self, unit: Unit) -> bool:
-        """Return whether a unit and another one that is under way may both register views or functions with the
-        session: what one registers as `p`, the other would read as its own `p`."""
-        if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
+        """Return whether what a unit needs is there. One that may register views or functions with the session waits
+        for others that may: what one registers as `p`, the other would read as its own `p`."""
+        if not unit.needs <= self.work.outcome.results.keys():
             return False
-        return any(not self.work.registering.isdisjoint(names) for names in list(self.running.values()))
+        registering = self.work.registering
+        if unit.state is not State.COMPUTE or registering.isdisjoint(unit.names):
+            return True
+        return all(registering.isdisjoint(names) for names in list(self.running.values()))

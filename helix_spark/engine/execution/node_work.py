@@ -36,13 +36,9 @@ from helix_spark.workflow.operators import Read, Result
 
 def _cancel_late(client: DriverClient, tag: str) -> None:
     with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
-        for _ in range(_LATE_LOOKS):
+        for _ in range(10):  # stages were begun up to a second after their query had been interrupted
             client.cancel(tag)
-            time.sleep(_LATE_SECONDS)
-
-
-_LATE_LOOKS, _LATE_SECONDS = 10, 0.3
-"""Stages were begun up to a second after their query had been interrupted."""
+            time.sleep(0.3)
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
@@ -187,8 +183,7 @@ class NodeWork:
                 self.timed((name,), lambda: self._count_rows(name, result))
 
     def _compare(self, name: str) -> None:
-        """Look up, once, whether an earlier result holds what was computed; what may be another one each time, or was
-        made of such in this run, is not compared."""
+        """Look up, once, whether an earlier result holds what was computed, unless it or an input may be random."""
         if name not in self.compared or name in self.looked_up or self.outcome.contents is None:
             return
         self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
@@ -219,11 +214,8 @@ class NodeWork:
                 result.unpin()
         self.outcome.pinned &= self.outcome.filled
 
-    # Steps -----------------------------------------------------------------------------------------------------------
-
     def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> None:
-        """Do the work of a step for these nodes, and note how long it took, without waits for the author's other
-        functions. What fails has no step."""
+        """Do and time the work of a step, without waits for other functions of the author's; a failure has no step."""
         self.tag(names)
         start, compiled, waited = time.perf_counter(), self._compiled(), seconds_waited()
         for name in names:

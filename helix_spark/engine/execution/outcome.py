@@ -95,8 +95,7 @@ class Outcome(Notes):
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
-        contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if none
-            are to be taken.
+        contents: digests of what results hold (see `agreement`), by name; None if none are to be taken.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
             before all was done: what is left is to be planned anew.
     """
@@ -149,8 +148,7 @@ def node_times(
             own, took = times.setdefault(name, NodeTime()), seconds * part / total
             own.started = at if own.started is None else min(own.started, at)
             own.seconds = (own.seconds or 0.0) + took
-            share = step.reading_share if name in loaded else step.warm_share
-            if share is not None:
+            if (share := step.reading_share if name in loaded else step.warm_share) is not None:
                 own.warm_seconds = (own.warm_seconds or 0.0) + took * share
             at += took if name not in step.names else 0.0
         if all(name in loaded for name in step.names) and (share := step.reading_share) is not None:
@@ -207,8 +205,7 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
         result = outcome.results.get(name)
         if result is None or plan[name].state is not State.COMPUTE or plan[name].random or name in inheriting:
             continue
-        why = outcome.differs.get(name)
-        if why is None and not node.wishes.depends_on:
+        if (why := outcome.differs.get(name)) is None and not node.wishes.depends_on:
             calls = set(outcome.called.get(name, ()))
             # No plan tells of what was called for a value; without pyspark among its code "score (mean)" is no call.
             words, parts = described[name].calls, described[name].parts
@@ -254,9 +251,7 @@ def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
     )
 
 
-def _unseen_call(
-    calls: Iterable[str], node: str, dag: Dag, described: Mapping[str, Description]
-) -> str | None:
+def _unseen_call(calls: Iterable[str], node: str, dag: Dag, described: Mapping[str, Description]) -> str | None:
     """Return what is wrong with calls of functions that the session knows, in words; None if signatures cover them."""
     if not calls:
         return None

@@ -93,8 +93,7 @@ def _scans(
     seen: set[tuple[str, ...]] = set()
     collected = False
     for name in dag.readers(node.name):
-        unit = unit_of.get(name)
-        if unit is None or unit.state is not State.COMPUTE or unit.names in seen:
+        if (unit := unit_of.get(name)) is None or unit.state is not State.COMPUTE or unit.names in seen:
             continue
         seen.add(unit.names)
         reader = dag[name]

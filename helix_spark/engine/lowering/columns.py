@@ -162,11 +162,8 @@ def assembler(columns: Sequence[str], output: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SourceColumn:
-    """Makes a column of the table once more, under another name.
-
-    Attributes:
-        as_number: of a numeric column, NaN for its nulls: Bucketizer has a place for NaN alone, and refuses a column of
-            another type.
+    """Makes a column of the table once more, under another name; `as_number` with NaN for the nulls of a numeric one:
+    Bucketizer has a place for NaN alone, and refuses a column of another type.
 
     >>> SourceColumn("a.b").sql
     '`a.b`'
@@ -250,8 +247,6 @@ def _copy_column(
     return ColumnResult(name, base, needs, None, SourceColumn(column, as_number=as_number))
 
 
-# Pipelines
-
 FEATURES = "features"
 
 
@@ -277,8 +272,7 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
 
     @cache
     def build(name: str) -> NodeResult:
-        source = dag[name]
-        if source.result is Result.TABLE:
+        if (source := dag[name]).result is Result.TABLE:
             return no_rows
         if source.result is not Result.COLUMN:
             return result(name)
@@ -303,8 +297,7 @@ def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
             "unknown", where=node.where,
             remedy='a pipeline is made for wf.learner("model", Estimator, on=examples)',
         )
-    examples = dag[node.inputs[0]]
-    if not isinstance(examples.operator, Assemble):
+    if not isinstance((examples := dag[node.inputs[0]]).operator, Assemble):
         raise OperatorError(
             f"{node.name!r} is fitted on {examples.kind} {examples.name!r}, and what makes its columns is a function's",
             where=examples.where, remedy='a pipeline is made where wf.synthesizer("examples", rows, features=[...]) '

@@ -60,8 +60,7 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
     kept = [name for name in (own, *operator.keep) if isinstance(name, str)]
     wanted = list(dict.fromkeys(["features", *extra, *kept]))
     frame = with_new(frame, {f"helix_new_{name}": made for name, made in extra.items()})
-    names = [feature.column for feature in features]
-    assembled = assembler(names, "helix_new_features").transform(frame)
+    assembled = assembler([feature.column for feature in features], "helix_new_features").transform(frame)
     metadata: dict[str, Any] = {}
     if words := _slot_words(features):
         described = assembled.schema["helix_new_features"].metadata
@@ -189,8 +188,7 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
     frame = table.frame()
     if rows is not None:
         return frame if rows == "all" else frame.where(_side_or_null(ColumnSplit("split")) == rows)
-    column = own_split(table)
-    if column is None or not check_split(node, ColumnSplit(column), name, frame, is_named=False):
+    if (column := own_split(table)) is None or not check_split(node, ColumnSplit(column), name, frame, is_named=False):
         return frame
     return frame.where(_side_or_null(ColumnSplit(column)) == ("train" if node.kind is Kind.LEARNER else "test"))
 

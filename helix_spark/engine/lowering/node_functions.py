@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 
 def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Call a function, and return what it returns as its node's result. Raises NodeError if it failed, ResultTypeError
-    if it returned something else than it declared."""
+    """Return a function's node's result. Raises NodeError if it failed, ResultTypeError if its type is not declared."""
     is_of_spark = isinstance(operator, SparkFunction)
     if node.result is Result.COLUMN and not is_of_spark:
         return _called_for_column(node, operator, results, watcher)
@@ -73,9 +72,7 @@ def _frames(operator: Function, results: Sequence[NodeResult]) -> dict[int, Data
     }
 
 
-def _called_as_program(
-    node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
-) -> NodeResult:
+def _called_as_program(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
     """Call a function of Spark's tables with placeholders; what it asks is answered from the record, or by Spark.
     Return its result; the views and Python functions that it registers are in the session then."""
     frames = _frames(operator, results)

@@ -43,13 +43,8 @@ class NotComparedError(Exception):
 
 
 def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> str | None:
-    """Return how two results differ, in words; None where they are the same.
-
-    Args:
-        exact: whether floats are to be equal to the last bit.
-
-    Raises:
-        NotComparedError: that cannot be told.
+    """Return how two results differ, in words; None where they are the same, where `exact` also the last bits of
+    floats. Raises NotComparedError where that cannot be told.
 
     >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}))
     >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}), exact=True)
@@ -138,8 +133,7 @@ def _first(found: Iterable[tuple[Any, str | None]]) -> str | None:
 
 
 def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
-    names = one.column_names
-    if names != other.column_names:
+    if (names := one.column_names) != other.column_names:
         extra = sorted({*names} ^ {*other.column_names})
         return f"only one of them has {named(extra, 3)}" if extra else "the order of their columns"
     if len(one) != len(other):
@@ -224,11 +218,11 @@ def _parameters(model: Any) -> dict[str, str]:
     texts = {}
     for param, value in model.extractParamMap().items():
         is_set = model.isSet(param)
-        if param.name not in _OF_PARTS and (is_set or param.name != "seed"):
+        of_parts = ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
+        if param.name not in of_parts and (is_set or param.name != "seed"):
             # A default may have the random name of the stage that it was fitted from.
             texts[param.name] = str(value).replace(model.uid, "") if is_set else _RANDOM_NAME.sub("", str(value))
     return dict(sorted(texts.items()))
 
 
-_OF_PARTS = ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
 _RANDOM_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")

@@ -32,10 +32,8 @@ class TableResult:
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
-        loaded: whether it was loaded. Its rows in this process may lack the classes of vectors, and what its columns'
-            metadata say.
-        across: what its columns are called together, where it was a DataFrame of pandas; for people, for it is not
-            stored.
+        loaded: whether it was loaded. Its rows here may lack the classes of vectors, and the metadata of columns.
+        across: what a DataFrame of pandas calls its columns together; for people, for it is not stored.
         kept: whether its DataFrame stands over rows that a server has kept in memory since an earlier run.
     """
 
@@ -239,8 +237,7 @@ class MemoryTier:
 
     def drop(self, signature: str) -> None:
         with self._lock:
-            held = self._held.pop(signature, None)
-            if held is not None and isinstance(held.result, TableResult):
+            if (held := self._held.pop(signature, None)) is not None and isinstance(held.result, TableResult):
                 held.result.unpin()
 
     def next_version(self, signatures: Iterable[str]) -> None:
@@ -270,8 +267,7 @@ def collect(frame: DataFrame) -> pa.Table:
     from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
 
-    vectors = {field.name for field in frame.schema.fields if isinstance(field.dataType, VectorUDT)}
-    if vectors:
+    if vectors := {field.name for field in frame.schema.fields if isinstance(field.dataType, VectorUDT)}:
         from pyspark.ml.functions import vector_to_array
 
         frame = frame.select(
@@ -297,8 +293,7 @@ def nullable(frame: DataFrame) -> DataFrame:
     and what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves
     the rows divided and ordered as the author had them."""
     settle(frame)
-    relaxed = frame.schema.toNullable()
-    if relaxed == frame.schema:
+    if (relaxed := frame.schema.toNullable()) == frame.schema:
         return frame
     return frame.union(frame.sparkSession.createDataFrame([], relaxed))
 
@@ -309,10 +304,8 @@ def quoted(column: str) -> str:
 
 
 def plain(value: object, node: str) -> Any:
-    """Return a value as it will be stored and read back: JSON's types, numbers of numpy as Python's.
-
-    Raises:
-        ResultTypeError: the value has no such form.
+    """Return a value as it will be stored and read back: JSON's types, numbers of numpy as Python's. Raises
+    ResultTypeError where it has no such form.
 
     >>> plain({"a": (1, 2.5)}, "m")
     {'a': [1, 2.5]}
@@ -323,7 +316,7 @@ def plain(value: object, node: str) -> Any:
         case str():
             return str.__str__(value)  # of a class of its own, as numpy's, the text alone
         case int():
-            if value.bit_length() > _LONGEST:
+            if value.bit_length() > 14_000:  # Python refuses to write, and to read, more than 4,300 digits
                 raise ResultTypeError(
                     f"{node!r} returned a whole number of more than 4,000 digits, which cannot be stored",
                     remedy="return it as text by hex(), or its logarithm",
@@ -346,15 +339,10 @@ def plain(value: object, node: str) -> Any:
     )
 
 
-_LONGEST = 14_000
-"""Bits of the longest whole number: Python refuses to write, and to read, one of more than 4,300 digits."""
-
-
 def _with_text_keys(value: Mapping[Any, Any], node: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, item in value.items():
-        text = str(plain(key, node))
-        if text in made:
+        if (text := str(plain(key, node))) in made:
             raise ResultTypeError(
                 f"{node!r} returned a dict with two keys that are {text!r} when they are text, as stored ones are",
                 remedy="return keys that are text",

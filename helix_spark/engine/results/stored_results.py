@@ -77,10 +77,9 @@ def store(
     """Write a result and publish it. The first record of a signature wins. Raises StoringError where it could not be
     written or published; what was written is gone again.
 
-    Args:
-        check: called when all is written and nothing published; raises CatalogError to have it not published.
-        partitions: of a table with a column of its rows' places (`stored_tables.PLACE`), says how many partitions it
-            had, once it is written. It is written as files, or not at all.
+    `check` is called when all is written and nothing published; it raises CatalogError to have it not published. A
+    table with a column of its rows' places (`stored_tables.PLACE`) is written as files, or not at all; `partitions`
+    says how many it had, once it is written.
     """
     begun = time.perf_counter()
     kind: ArtifactKind = "model" if isinstance(result, ModelResult) else "table"
@@ -112,8 +111,7 @@ def _write(
     """Write a result; return what its record says of it, by field."""
     match result:
         case ValueResult(value=value):
-            text = json.dumps(value)
-            if len(text) > LARGEST_VALUE:
+            if len(text := json.dumps(value)) > LARGEST_VALUE:
                 raise CatalogError(
                     f"as a value it takes {format_size(len(text))}, and {format_size(LARGEST_VALUE)} are stored at "
                     "most; a reducer may return a table"
@@ -173,7 +171,9 @@ def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int
     as_files = can_be_files(schema) and (partitions is not None or (is_seen and isinstance(attempt.path, LocalPath)))
     if partitions is not None and not as_files:
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
-    with holding(frame.sparkSession, WHILE_WE_WRITE if partitions is None else WHILE_WE_WRITE | _TELLS_PROGRESS):
+    # A server reports the progress of short writes, too, if it looks so often.
+    progress = {} if partitions is None else {"spark.connect.progress.reportInterval": "10ms"}
+    with holding(frame.sparkSession, WHILE_WE_WRITE | progress):
         # In an object store Delta's tasks need rename nothing.
         form, options = ("parquet", AS_FILES) if as_files else ("delta", {"userMetadata": attempt.attempt})
         counted.write.format(form).options(**options).save(attempt.path.spark_uri)
@@ -185,10 +185,6 @@ def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int
         commit_files(attempt, schema)
     rows: int | None = None if seen is None else seen.get["rows"]
     return rows
-
-
-_TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}
-"""Has a server report the progress of short writes, too."""
 
 
 def export_model(model: Any, folder: Path) -> str:
@@ -227,8 +223,7 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
         with damage_of(record):
             return _model(record, catalog, sessions)
     if record.schema is None:  # plans are made on records without schemas, but for those of late iterations
-        whole = catalog.artifact(record.signature)
-        if whole is None or whole.attempt != record.attempt:
+        if (whole := catalog.artifact(record.signature)) is None or whole.attempt != record.attempt:
             raise DamagedResultError(record, "it is not stored any more")
         record = whole
 
@@ -295,8 +290,7 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
     with damage_of(record):
         checked = catalog.check_table(record)
         spark = sessions.get()
-        frame = frame_over_files(spark, checked)
-        if frame is None:
+        if (frame := frame_over_files(spark, checked)) is None:
             # By version: a lost last log entry would otherwise roll the table back without a word.
             stored = spark.read.format("delta").option("versionAsOf", 0)
             path = catalog.path_of(record)
@@ -338,15 +332,11 @@ def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     Between this check of a catalog's files and Spark's reading of them others may write there; and Spark reads
     whatever lies in a folder."""
     # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
-    copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
+    copy = _private() / uuid4().hex if record.bytes <= 256 << 20 else None  # which take half a second to copy
     with explained_damage(path):
         if record.digest not in (None, checked_digest(path, copy)):
             raise ValueError("its files are not those that were written")
     return copy
-
-
-_LARGEST_COPY = 256 << 20
-"""Bytes of a model, which take half a second to copy."""
 
 
 @cache

@@ -7,14 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket, socketpair
 
 from helix_spark.engine.server.kept_servers import MeetingPoint
-
-_AT_ONCE = 0.3
-"""Seconds that it has to take a connection."""
 
 
 def script_of(module: str) -> str:
@@ -79,9 +77,7 @@ class ForksApart:
 
     def pid(self) -> int:
         """Return its process; 0 if it takes no commands."""
-        if not self.point.forks.exists() or (line := self.point.call(self.point.forks, _AT_ONCE)) is None:
+        if (line := self.point.call(self.point.forks, patience=0.3)) is None:
             return 0
-        try:
+        with closing(line):
             return line.peer()[0]
-        finally:
-            line.close()

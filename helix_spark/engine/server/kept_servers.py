@@ -251,8 +251,7 @@ def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
     >>> why_none_is_kept({"HELIX_SERVER": "off"}), why_none_is_kept({"HELIX_SERVER": "on", "CI": "true"})
     ('HELIX_SERVER is off', '')
     """
-    setting = environ.get(SERVER_VARIABLE, "").lower()
-    if setting in ("off", "on"):
+    if (setting := environ.get(SERVER_VARIABLE, "").lower()) in ("off", "on"):
         return "HELIX_SERVER is off" if setting == "off" else ""
     if environ.get("CI", "").lower() not in ("", "0", "false"):
         return "this is CI"

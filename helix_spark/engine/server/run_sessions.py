@@ -1,5 +1,4 @@
-"""What a run has in a server's JVM: sessions apart from other runs', as in a JVM of its own, until it ends; and rows in
-memory that it leaves to later runs."""
+"""Sessions of one run in a server's JVM, apart from other runs', and rows in memory that it leaves to later runs."""
 
 from __future__ import annotations
 
@@ -97,11 +96,9 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
     ended = []
     for key in list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())):
         uuid = key.envVars().get("SPARK_JOB_ARTIFACT_UUID")
-        if uuid.isDefined() and str(uuid.get()) in artifact_ids:
-            found = factories.remove(key)
-            if found.isDefined():
-                found.get().stop()
-                ended.append(found.get())
+        if uuid.isDefined() and str(uuid.get()) in artifact_ids and (found := factories.remove(key)).isDefined():
+            found.get().stop()
+            ended.append(found.get())
     find_class = jvm.java.lang.Class.forName
     monitor = find_class("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
     handler = find_class("java.lang.Thread$UncaughtExceptionHandler")

@@ -183,8 +183,7 @@ class Sessions:
     def master_and_given(self) -> tuple[str, Mapping[str, str]]:
         """Return the master, and the settings that were given to a session of our own. Starts nothing."""
         with self._lock:
-            spark = None if self._own_server else self._running()
-            if spark is None:
+            if (spark := None if self._own_server else self._running()) is None:
                 return planned_settings(self._settings, self._store)["spark.master"], self._settings
             return master_of(spark), {}
 
@@ -231,8 +230,8 @@ class Sessions:
         return self._own_server.spark if self._own_server else self._borrowed or self._theirs
 
     def _running(self) -> SparkSession | None:
-        """Return the session that runs: ours, else the one given, or active, or of the server that is named. pyspark is
-        not imported to find out: without it there is none."""
+        """Return the session that runs: ours, else the one given, or active, or of the server that is named. Without
+        pyspark, which is not imported to find out, there is none."""
         if self._theirs is None and self._starting is None:
             self._theirs = running_session() if "pyspark.sql" in sys.modules else None
             if self._theirs is None and not self._closed and (address := named_server(self._settings, spark_home())):

@@ -81,36 +81,33 @@ class AttachedServer(SparkServer):
         check_answer(answer)
 
     def _new_client(self) -> DriverClient:
+        from pyspark import SparkConf, SparkContext
+        from pyspark.java_gateway import launch_gateway
+        from pyspark.sql import SparkSession
+
+        name = str(uuid.uuid4())
         try:
-            return self._client_of(str(uuid.uuid4()))
+            self.open_session(USER, name)
+            with classic():  # this process has the session as a classic one, too
+                with environment(PYSPARK_GATEWAY_PORT=str(self._port), PYSPARK_GATEWAY_SECRET=self._secret):
+                    gateway: Any = launch_gateway()  # type: ignore[no-untyped-call]  # pyspark's
+                gateway.proc = self  # which says how it ended, as a JVM's process does
+                keep_from_children()
+                jvm = gateway.jvm
+                key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
+                session = service_sessions(jvm).get(key).session()
+                context = jvm.org.apache.spark.api.java.JavaSparkContext(session.sparkContext())
+                conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
+                self._context: Any = SparkContext(gateway=gateway, jsc=context, conf=conf)
+                vars(self._context)["stop"] = self._leave_context
+                driver = SparkSession(self._context, session)
+            return DriverClient(driver, connect(self.address), name)
         except Exception as error:  # a JVM that ends fails in many ways
             if not (how := self.how_ended(ConnectionError(str(error)))):
                 raise
             forget()
             self.stop()
             raise ServerEndedError(f"this folder's server {how}", remedy=_RUN_AGAIN) from error
-
-    def _client_of(self, name: str) -> DriverClient:
-        """Return a client of a session of this name, which this process has as a classic one, too."""
-        from pyspark import SparkConf, SparkContext
-        from pyspark.java_gateway import launch_gateway
-        from pyspark.sql import SparkSession
-
-        self.open_session(USER, name)
-        with classic():
-            with environment(PYSPARK_GATEWAY_PORT=str(self._port), PYSPARK_GATEWAY_SECRET=self._secret):
-                gateway: Any = launch_gateway()  # type: ignore[no-untyped-call]  # pyspark's
-            gateway.proc = self  # which says how it ended, as a JVM's process does
-            keep_from_children()
-            jvm = gateway.jvm
-            key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
-            session = service_sessions(jvm).get(key).session()
-            context = jvm.org.apache.spark.api.java.JavaSparkContext(session.sparkContext())
-            conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
-            self._context: Any = SparkContext(gateway=gateway, jsc=context, conf=conf)
-            vars(self._context)["stop"] = self._leave_context
-            driver = SparkSession(self._context, session)
-        return DriverClient(driver, connect(self.address), name)
 
     def _leave_context(self) -> None:
         """Forget the context, which other runs use as well, where pyspark would stop it."""

@@ -70,9 +70,7 @@ def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
     return client.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
 
 
-def make_ready(
-    spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack
-) -> None:
+def make_ready(spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack) -> None:
     """Set up a borrowed session: `wanted` settings, and the catalog's store for all of its context, where that has no
     settings but defaults. Raises SetupError if the session will not do."""
     check_usable(spark, file_system_of(store))
@@ -176,11 +174,8 @@ _START_YOURS = "let Helix start the session (make none before it), or start your
 
 
 def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the address of the server that is asked for, as ``sc://host:port``; empty if none is.
-
-    Args:
-        author: settings of the author's; they take precedence.
-        home: Spark's folder, whose settings hold else.
+    """Return the address of the server that is named, as ``sc://host:port``, by the author's settings before all, or in
+    Spark's folder; empty if none is.
 
     >>> from pathlib import Path
     >>> named_server({"spark.remote": "sc://a:1"}, Path("/none"), {"SPARK_REMOTE": "sc://b:1"})

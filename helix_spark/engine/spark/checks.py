@@ -88,8 +88,7 @@ def _pair(environ: Mapping[str, str]) -> str:
 
 
 def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
-    found = kept_jars(jars, environ)
-    if found is None:
+    if (found := kept_jars(jars, environ)) is None:
         return "not there yet; the first session gets them, once"
     check_jars(found, jars, environ)
     return f"{len(found)} in {found[0].parent}"

@@ -119,8 +119,7 @@ class SparkServer(ABC):
     _client: DriverClient | None = None
 
     def open(self) -> None:
-        """Open a session. Then all of `pyspark.sql` in this process is a client's. Raises ServerEndedError where the
-        server is another process's and has ended."""
+        """Open a session; `pyspark.sql` is a client's from then on. Raises ServerEndedError for a kept one's end."""
         begun = time.perf_counter()
         self._client = self._new_client()
         self.spark = self._client.spark
@@ -242,9 +241,7 @@ class ConnectServer(SparkServer):
             self._draft = None if ready or options else begin_draft(java, jars)
             # A store's are not on the class path proper: an archive made without them would not fit any more.
             named = further if is_local(settings["spark.master"]) else (*jars, *further)
-            settings = gateway.launch_settings(
-                jars, _with_jars(settings, named), ready, self._draft, self._collector
-            )
+            settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft, self._collector)
             SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
@@ -273,8 +270,7 @@ def _given_jvm() -> Any:
 
 @cache
 def _settings_of_given_jvm() -> Mapping[str, str]:
-    """Return what the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties.
-    Read once, before a session adds what it was given."""
+    """Return the JVM's system properties, where spark-submit leaves settings; once, before a session adds its own."""
     return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
 
 

@@ -197,11 +197,8 @@ class DriverClient:
                 if self._began_service:
                     end_service(self.classic)
 
-    # What only its JVM is told and tells ------------------------------------------------------------------------------
-
     def cancel(self, tag: str) -> None:
-        """Cancel the jobs of a tag. A query that is interrupted while Spark plans it has ended for the service, and its
-        stages are begun all the same, by other threads."""
+        """Cancel the jobs of a tag, also stages that threads begin of a query that was interrupted in its planning."""
         name = f"SparkConnect_SessionTag_User_{USER}_Session_{self.spark.session_id}_Tag_{tag}"  # as the service's
         self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
 
@@ -217,8 +214,6 @@ class DriverClient:
         """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""
         found = self._compiler
         return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
-
-    # Tables that are analysed once ------------------------------------------------------------------------------------
 
     def settle(self, frame: Any) -> None:
         """Analyse a table of the client's now, part by part, as a classic session does: the views, functions and
@@ -261,8 +256,6 @@ class DriverClient:
     def _forget(self, name: str) -> None:
         if self._home.is_here and self in _CLIENTS and self.classic.sparkContext._jsc is not None:
             self._holder.removeCachedDataFrame(name)
-
-    # Between the client and the classic session -----------------------------------------------------------------------
 
     def as_classic(self, value: Any) -> Any:
         """Return a table or a model of the client's as one of the classic session; all else as it is."""

@@ -26,8 +26,7 @@ class ServingSession(Server):
     """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
 
     Attributes:
-        inputs: the relations of the tables in `frames` by their placeholders: the server knows a table no longer than
-            this process refers to it.
+        inputs: relations of `frames` by placeholder: the server knows a table as long as this process refers to it.
         values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
             table function. They are written for what is `meant`.
     """

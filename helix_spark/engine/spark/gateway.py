@@ -82,12 +82,9 @@ def launch_settings(
     collector: Sequence[str] = COLLECTOR,
 ) -> dict[str, str]:
     """Return `settings` with those of the JVM added; the author's own class path and options come after ours. Of two
-    class-data archives one is used, and a draft is written when the JVM ends.
-
-    Args:
-        jars: in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes, and local
-            executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
-    """
+    class-data archives one is used, and a draft is written when the JVM ends. Delta's `jars` come before Spark's own:
+    on the class path proper the JVM can archive their classes, and local executors need no copy of them; by
+    `spark.jars` the session takes 1.2 s more (of 7)."""
     flags = list(driver_flags())
     if draft is not None:
         flags += [f"-XX:ArchiveClassesAtExit={draft}", *_SILENT]
@@ -140,8 +137,7 @@ class JvmStart:
     def give_up(self) -> None:
         """End the JVM, whether its start is under way or done."""
         self.given_up = True
-        process = self._process
-        if process is None:
+        if (process := self._process) is None:
             return
         if process.stdin is not None:
             process.stdin.close()

@@ -127,8 +127,7 @@ def store_jars(file_system: str, environ: Mapping[str, str] = os.environ) -> Jar
 def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
     """Version of Hadoop that Spark has: S3A must be of the very same. Raises SetupError if that cannot be told."""
     folder = spark_home(environ) / "jars"
-    found = next(folder.glob("hadoop-client-api-*.jar"), None)
-    if found is None:
+    if (found := next(folder.glob("hadoop-client-api-*.jar"), None)) is None:
         raise SetupError(f"Spark in {folder.parent} does not tell its version of Hadoop",
                          exists=f"{folder} has no hadoop-client-api", remedy="unset SPARK_HOME")
     return found.stem.removeprefix("hadoop-client-api-")
@@ -171,8 +170,7 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
 
 
 def _package_folder() -> Path:
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
+    if (spec := find_spec("pyspark")) is None or spec.origin is None:
         raise SetupError("pyspark is not installed", remedy=INSTALL)
     return Path(spec.origin).parent
 
@@ -207,8 +205,7 @@ def _jars_in(folder: Path, jars: JarSet) -> tuple[Path, ...] | None:
     found = []
     for name in jars.digests:
         names = (name, name.partition("_")[2])
-        jar = next((folder / one for one in names if (folder / one).is_file()), None)
-        if jar is None:
+        if (jar := next((folder / one for one in names if (folder / one).is_file()), None)) is None:
             return None
         found.append(jar.resolve())
     return tuple(found) or None
@@ -222,31 +219,12 @@ def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet. Raises SetupError if they
     cannot be had, or are not those that Helix was tested with."""
-    if (found := kept_jars(jars, environ)) is None:
-        return _resolve(jars, environ)
-    check_jars(found, jars, environ)
-    return found
-
-
-def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], remedy: str = "") -> None:
-    """Raise SetupError for a jar with other bytes than Helix was tested with: a JVM runs whatever is in it. Without a
-    remedy it is one that was kept."""
-    if not remedy and (given := environ.get("HELIX_JARS")):
-        remedy = f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
-    remedy = remedy or f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
-    for jar, expected in zip(found, jars.digests.values(), strict=True):
-        digest = sha256(jar.read_bytes()).hexdigest()
-        if digest != expected:
-            raise SetupError(
-                f"{jar} is not the jar that Helix was tested with",
-                exists=f"its SHA-256 is {digest}, not {expected}", remedy=remedy,
-            )
-
-
-def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Fetch a set's jars, and put each into the cache folder whole, so that several processes may do so at once."""
+    if (known := kept_jars(jars, environ)) is not None:
+        check_jars(known, jars, environ)
+        return known
     kept = cache_folder(environ) / "jars" / jars.name
     kept.parent.mkdir(parents=True, exist_ok=True)
+    # Each is put there whole, so that several processes may do so at once.
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
         fetched = {jar.name: jar for jar in fetch(jars, Path(scratch), environ)}
         if not jars.digests or not fetched.keys() >= jars.digests.keys():
@@ -260,6 +238,19 @@ def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
             sync_path(jar)
         kept.mkdir(exist_ok=True)
         return tuple(jar.replace(kept / jar.name).resolve() for jar in found)
+
+
+def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], remedy: str = "") -> None:
+    """Raise SetupError for a jar with other bytes than Helix was tested with; without a remedy it is a kept one."""
+    if not remedy and (given := environ.get("HELIX_JARS")):
+        remedy = f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
+    remedy = remedy or f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
+    for jar, expected in zip(found, jars.digests.values(), strict=True):
+        if (digest := sha256(jar.read_bytes()).hexdigest()) != expected:
+            raise SetupError(
+                f"{jar} is not the jar that Helix was tested with",
+                exists=f"its SHA-256 is {digest}, not {expected}", remedy=remedy,
+            )
 
 
 def fetch(jars: JarSet, scratch: Path, environ: Mapping[str, str]) -> list[Path]:

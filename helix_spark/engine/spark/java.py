@@ -31,12 +31,8 @@ SUPPORTED = (17, 21, 25)
 
 _REMEDY = "install a Java runtime of version 17 (for example openjdk-17-jre-headless) and set JAVA_HOME to its folder"
 
-UNUSED_SECONDS = 30 * 24 * 3600
-"""An archive that no session used for so long belongs to an installation that is gone."""
-
-REPLACED_SECONDS = 7 * 24 * 3600
-"""One of the same installation belongs to jars or flags that were replaced. In between it is that of another kind of
-session, such as one with the jars for an object store."""
+UNUSED_SECONDS = 7 * 24 * 3600
+"""An archive that no session used for so long belongs to jars or flags that were replaced."""
 
 RETRY_SECONDS = 24 * 3600
 """Between two sessions that record: a JVM that cannot write an archive does not try after every run."""
@@ -103,19 +99,18 @@ def _build_of(executable: Path) -> str:
 
 def archive_path(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path:
     """Return where the archive of a JVM is or will be, by all that it depends on: the runtime, each jar on the class
-    path (as the JVM checks it), and the flags. Archives of one Spark installation begin with the same letters."""
-    home = spark_home(environ)
+    path (as the JVM checks it), and the flags."""
     parts = [java.build, *driver_flags(environ)]
-    for jar in (*jars, *sorted((home / "jars").glob("*.jar"))):
+    for jar in (*jars, *sorted((spark_home(environ) / "jars").glob("*.jar"))):
         stat = jar.stat()
         parts.append(f"{jar}\0{stat.st_size}\0{stat.st_mtime_ns}")
-    place, key = (sha256(text.encode()).hexdigest() for text in (str(home.resolve()), "\n".join(parts)))
-    return cache_folder(environ) / "archives" / f"{place[:8]}-{key[:32]}.jsa"
+    key = sha256("\n".join(parts).encode()).hexdigest()
+    return cache_folder(environ) / "archives" / f"{key[:32]}.jsa"
 
 
 def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the archive for exactly this JVM, if it is there and not turned off. Note that it was used."""
-    if _is_off(environ):
+    if environ.get("HELIX_CDS", "").lower() == "off":
         return None
     path = archive_path(java, jars, environ)
     with suppress(OSError):  # there is none, or this user may not take it over
@@ -128,16 +123,14 @@ def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] =
 
 def _take_over(draft: Path) -> None:
     """Make an archive of what a JVM was to keep and has written to its end: it writes its first bytes last. Remove
-    those of the same installation that were not used for a week, of others for a month."""
+    archives that were not used for long."""
     with draft.open("rb") as file:
         if not draft.with_suffix(".kept").exists() or not any(file.read(4)):
             return
     sync_path(draft)  # JVMs map it as it is: one that a power cut emptied would crash each start
     path = draft.rename(draft.with_suffix(".jsa"))
-    installation, now = path.name.split("-")[0], time.time()
     for other in path.parent.iterdir():
-        longest = REPLACED_SECONDS if other.name.startswith(installation) else UNUSED_SECONDS
-        if other != path and now - other.stat().st_mtime > longest:
+        if other != path and time.time() - other.stat().st_mtime > UNUSED_SECONDS:
             other.unlink(missing_ok=True)
 
 
@@ -149,7 +142,7 @@ def keep_draft(draft: Path) -> None:
 def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun lately."""
     draft = archive_path(java, jars, environ).with_suffix(".draft")
-    if _is_off(environ) or shutil.disk_usage(what_is_there(draft)).free < SPARE_BYTES:
+    if environ.get("HELIX_CDS", "").lower() == "off" or shutil.disk_usage(what_is_there(draft)).free < SPARE_BYTES:
         return None
     if draft.exists() and time.time() - draft.stat().st_mtime < RETRY_SECONDS:
         return None
@@ -159,7 +152,3 @@ def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = o
     except OSError:  # a folder that this user may not write to
         return None
     return draft
-
-
-def _is_off(environ: Mapping[str, str]) -> bool:
-    return environ.get("HELIX_CDS", "").lower() == "off"

@@ -237,10 +237,7 @@ def parse_defaults(text: str) -> dict[str, str]:
 
 def parse_submit_arguments(text: str) -> tuple[dict[str, str], list[str]]:
     """Return the settings in arguments of spark-submit, and all other words. Settings reach the JVM by a file, for they
-    may hold secrets.
-
-    Raises:
-        SetupError: settings are in a file of properties.
+    may hold secrets. Raises SetupError where a file of properties is named.
 
     >>> parse_submit_arguments("--master local[2] --conf=spark.sql.ansi.enabled=false --name a pyspark-shell")
     ({'spark.sql.ansi.enabled': 'false', 'spark.master': 'local[2]'}, ['--name', 'a', 'pyspark-shell'])

@@ -20,9 +20,6 @@ from helix_spark.workflow.operators import (
     split_of_fit,
 )
 
-BATCHED = (FitCategories, FitQuantiles)
-"""Operators of which one pass does several fits, of one table and the same rows."""
-
 
 def is_lazy(node: Node) -> bool:
     """Return whether computing a node only extends a plan: a table or a column, not a fit, a value, collected rows."""
@@ -53,7 +50,9 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
         if state is State.LOAD:
             found[node.name] = Unit((node.name,), state, node.result is Result.MODEL, frozenset())
         elif state is State.COMPUTE:
-            batched = isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str)
+            # Of these one pass does several fits, of one table and the same rows.
+            column = node.operator.column if isinstance(node.operator, FitCategories | FitQuantiles) else None
+            batched = isinstance(column, str)
             key: object = (node.inputs[0], type(node.operator), split_of_fit(node.operator)) if batched else node.name
             others = found[key].names if key in found else ()
             forced = batched or not is_lazy(node)

@@ -210,7 +210,15 @@ class Keeper:
             case "rows":
                 return {"rows": self._rows}
             case "status":
-                return self._status()
+                with self._lock:
+                    runs = [one.pid for one in self._leases if one.sessions]
+                return {
+                    "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "runs": runs,
+                    "ready": self._started.done(), "spark": self.spark_is_wanted,
+                    "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
+                    "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
+                    "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
+                }
             case "stop":
                 self.over.set()
                 return {}
@@ -241,17 +249,6 @@ class Keeper:
                 return {"refused": f"does not fit ({why})", "busy": is_busy}
             lease.sessions = sessions = RunSessions(server.driver, session_settings(self.has, wanted), paths)
         return {"address": server.address, "port": sessions.port, "secret": sessions.secret}
-
-    def _status(self) -> dict[str, Any]:
-        with self._lock:
-            runs = [one.pid for one in self._leases if one.sessions]
-        return {
-            "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._started.done(),
-            "spark": self.spark_is_wanted, "runs": runs,
-            "bytes": sum(map(resident_bytes, [*family(os.getpid()), self.forks.pid()])),
-            "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
-            "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
-        }
 
     def _end(self, lease: _Lease) -> None:
         try:

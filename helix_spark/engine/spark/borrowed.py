@@ -72,9 +72,30 @@ def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
 
 def make_ready(spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack) -> None:
     """Set up a borrowed session: `wanted` settings, and the catalog's store for all of its context, where that has no
-    settings but defaults. Raises SetupError if the session will not do."""
-    check_usable(spark, file_system_of(store))
-    if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
+    settings but defaults. Raises SetupError if it has ended, or was started without Delta, or without the class by
+    which it is to reach a catalog in an object store. What a server elsewhere lacks shows when it is used."""
+    check_alive(spark)
+    check_version(str(spark.version), "the Spark of the session that is given")
+    client, file_system = driver_client(spark), file_system_of(store)
+
+    def lacks(name: str) -> bool:
+        return client is not None and not has_class(client.classic._jvm, name)
+
+    missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
+    if missing or lacks(DELTA["spark.sql.extensions"]):  # Spark only warns about an extension that is not there
+        needs = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
+        raise SetupError(
+            "the Spark session that is running knows nothing of Delta, where results are stored",
+            exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
+            remedy="\n    ".join((_START_YOURS, *needs)),
+        )
+    if file_system and lacks(file_system):
+        raise SetupError(
+            f"the Spark session that is running has no {file_system.rpartition('.')[2]}, without which it does not "
+            "reach the object store",
+            exists="the catalog is in one", remedy=f"{_START_YOURS}\n    --packages {store_artifact(file_system)}",
+        )
+    if store and client is not None:  # a server elsewhere has its own
         hadoop: Any = client.classic.sparkContext._jsc.hadoopConfiguration()
         free = {
             name: value for name, value in store.items()
@@ -141,32 +162,6 @@ def check_alive(spark: SparkSession) -> None:
         raise SetupError(
             "the Spark session was stopped, or its JVM has ended",
             remedy="give a running one, or none to have one started",
-        )
-
-
-def check_usable(spark: SparkSession, file_system: str = "") -> None:
-    """Raises SetupError if the user's session has ended, or was started without Delta, or without the class by which
-    it is to reach a catalog in an object store. What a server elsewhere lacks shows when it is used."""
-    check_alive(spark)
-    check_version(str(spark.version), "the Spark of the session that is given")
-    client = driver_client(spark)
-
-    def lacks(name: str) -> bool:
-        return client is not None and not has_class(client.classic._jvm, name)
-
-    missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
-    if missing or lacks(DELTA["spark.sql.extensions"]):  # Spark only warns about an extension that is not there
-        needs = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
-        raise SetupError(
-            "the Spark session that is running knows nothing of Delta, where results are stored",
-            exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
-            remedy="\n    ".join((_START_YOURS, *needs)),
-        )
-    if file_system and lacks(file_system):
-        raise SetupError(
-            f"the Spark session that is running has no {file_system.rpartition('.')[2]}, without which it does not "
-            "reach the object store",
-            exists="the catalog is in one", remedy=f"{_START_YOURS}\n    --packages {store_artifact(file_system)}",
         )
 
 

@@ -60,16 +60,14 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         if is_remote(catalog):
             looks["store's jars"] = store_has
         looks["catalog"] = lambda: _catalog(catalog)
-    return [_check(name, look) for name, look in looks.items()]
-
-
-def _check(name: str, look: Callable[[], str]) -> Check:
-    """Run one look, which returns what is there, or raises what is wrong with it."""
-    try:
-        return Check(name, True, look())
-    except (SetupError, CatalogError) as error:
-        found = f"{error.what} ({error.exists})" if error.exists else error.what
-        return Check(name, False, found, error.remedy or "")
+    checks = []
+    for name, look in looks.items():
+        try:
+            checks.append(Check(name, True, look()))
+        except (SetupError, CatalogError) as error:
+            found = f"{error.what} ({error.exists})" if error.exists else error.what
+            checks.append(Check(name, False, found, error.remedy or ""))
+    return checks
 
 
 def _python() -> str:

@@ -71,7 +71,15 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
             exists="JAVA_HOME comes first, then the PATH" if home else "JAVA_HOME is not set, no java is on the PATH",
             remedy=_REMEDY,
         )
-    build = _build_of(Path(found))
+    release = Path(found).resolve().parent.parent / "release"
+    if release.is_file():  # so that no process is needed
+        build = release.read_text()
+    else:
+        try:
+            run = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=30, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SetupError(f"{found} cannot be started: {error}", remedy=_REMEDY) from error
+        build = run.stderr + run.stdout
     version = re.search(r'(?:JAVA_VERSION=|version )"([^"]+)"', build)
     if version is None:
         raise SetupError(f"{found} does not tell its version", exists=build.strip()[-300:], remedy=_REMEDY)
@@ -83,18 +91,6 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
             remedy=_REMEDY,
         )
     return java
-
-
-def _build_of(executable: Path) -> str:
-    """Return the runtime's `release` file (no process), or what the program prints where it has none."""
-    release = executable.resolve().parent.parent / "release"
-    if release.is_file():
-        return release.read_text()
-    try:
-        run = subprocess.run([executable, "-version"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"{executable} cannot be started: {error}", remedy=_REMEDY) from error
-    return run.stderr + run.stdout
 
 
 def archive_path(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path:

@@ -110,8 +110,6 @@ def is_file_name(name: str) -> bool:
     >>> is_file_name("/a/b"), is_file_name("/a\\0b"), is_file_name("/a" * 3000)
     (True, False, False)
     """
-    if len(name) > LONGEST_PATH:
-        return False
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.faults.row import Tally, fault
-from helix_spark.engine.server.forks_apart import ForksApart
+from helix_spark.engine.server.keeper import ForksApart
 from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint, family
 
 _ROOT = Path(__file__).resolve().parents[2]

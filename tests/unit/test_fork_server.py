@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from helix_spark.engine.server.forks_apart import ForksApart
+from helix_spark.engine.server.keeper import ForksApart
 from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint
 
 SCRIPT = """

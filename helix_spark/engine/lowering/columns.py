@@ -95,14 +95,9 @@ def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
 def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
     """Return these columns and all that they need, each once and after what it needs."""
     found: dict[str, ColumnResult] = {}
-
-    def visit(column: ColumnResult) -> None:
-        for need in column.needs:
-            visit(need)
-        found.setdefault(column.column, column)
-
     for column in columns:
-        visit(column)
+        for one in (*closure(column.needs), column):
+            found.setdefault(one.column, one)
     return list(found.values())
 
 

@@ -159,10 +159,9 @@ def _side_or_null(split: ColumnSplit | TimeSplit) -> Column:
 
     column = F.col(quoted(split.column))
     if isinstance(split, TimeSplit):
-        is_time = isinstance(split.before, str)
-        moment, limit = (column.try_cast("timestamp"), F.lit(split.before).cast("timestamp")) if is_time else (
-            column, F.lit(split.before)
-        )
+        moment, limit = column, F.lit(split.before)
+        if isinstance(split.before, str):
+            moment, limit = moment.try_cast("timestamp"), limit.cast("timestamp")
         return F.when(moment < limit, "train").when(moment >= limit, "test")
     value = F.lower(F.trim(column.cast("string")))
     return F.when(value.isin(*_TEST), "test").when(value.isin(*_TRAIN), "train")

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket, socketpair
 from typing import Any
 
 from helix_spark.engine.server.fit import Requirements, session_settings, why_unfit
-from helix_spark.engine.server.forks_apart import ForksApart
-from helix_spark.engine.server.kept_servers import Line, MeetingPoint, family, resident_bytes
+from helix_spark.engine.server.kept_servers import Line, MeetingPoint, family, resident_bytes, script_of
 from helix_spark.engine.server.run_sessions import KeptRows, RunSessions, context_state
 from helix_spark.engine.spark.connect_server import ConnectServer
 from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
@@ -32,6 +32,67 @@ _LOOK = 5.0
 
 ROWS_SHARE = 0.25
 """Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
+
+
+@dataclass(eq=False)
+class ForksApart:
+    """The fork server of a keeper, met at a point: a Python that commands are forked from, in a process that is not of
+    the keeper's family (see `helix_spark.cli.fork_server`). None is started where the environment is empty."""
+
+    point: MeetingPoint
+    environ: Mapping[str, str]
+    _link: socket | None = None
+    _took_commands: bool = False
+
+    def start(self) -> None:
+        """Start it, unless there is one; one that ended before it took commands would do so again."""
+        if not self.environ or sys.platform != "linux" or self._is_open():
+            return
+        if self._link is not None and not self._took_commands:
+            self.environ = {}
+            return
+        self.end()
+        self._link, theirs = socketpair()
+        with theirs:
+            started = subprocess.Popen(
+                [sys.executable, "-c", script_of("helix_spark.cli.fork_server"), self.point.stem],
+                stdin=theirs.fileno(), start_new_session=True, env={**self.environ, "PYTHONHASHSEED": "0"},
+            )
+        started.wait()  # it has left its orphan
+
+    def end(self) -> None:
+        """Let it take no more commands: it ends once those that it runs have ended."""
+        if self._link is not None:
+            self._link.close()
+            self._link, self._took_commands = None, False
+
+    def _is_open(self) -> bool:
+        """Return whether it listens to its keeper: it says when it begins to take commands, and leaves at its end."""
+        if self._link is None:
+            return False
+        self._link.setblocking(False)
+        try:
+            while self._link.recv(1):
+                self._took_commands = True
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            pass
+        return False
+
+    def seconds_since_use(self) -> float:
+        """Return the time since it last began a command, or began to take them; 0 where there is none."""
+        try:
+            return max(time.time() - self.point.forks.stat().st_mtime, 0.0)
+        except OSError:
+            return 0.0
+
+    def pid(self) -> int:
+        """Return its process; 0 if it takes no commands."""
+        if (line := self.point.call(self.point.forks, patience=0.3)) is None:
+            return 0
+        with closing(line):
+            return line.peer()[0]
 
 
 @dataclass(eq=False, slots=True)

@@ -302,6 +302,14 @@ def _other_servers(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, An
     return [(one, status) for one in points if (status := one.status()) is not None]
 
 
+def script_of(module: str) -> str:
+    """Return a text for Python's `-c` that calls a module's `main`. `-m` would have Python look for its own modules in
+    the folder that the process works in."""
+    package = str(Path(__file__).resolve().parents[3])
+    return (f"import sys; sys.path.pop(0); {package!r} in sys.path or sys.path.insert(0, {package!r}); "
+            f"from {module} import main; main()")
+
+
 def family(pid: int) -> list[int]:
     """Return a process and those that it has started, with theirs, where the system tells."""
     children: dict[int, list[int]] = {}

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import server_ended
 from helix_spark.engine.server.fit import Requirements, requirements_now
-from helix_spark.engine.server.forks_apart import script_of
 from helix_spark.engine.server.kept_servers import (
     AGAIN,
     FOLDER_VARIABLE,
@@ -31,6 +30,7 @@ from helix_spark.engine.server.kept_servers import (
     MeetingPoint,
     has_room,
     make_room,
+    script_of,
     why_none_is_kept,
 )
 from helix_spark.engine.spark.borrowed import is_this_machine

@@ -227,12 +227,8 @@ def parse_defaults(text: str) -> dict[str, str]:
     >>> parse_defaults("# ours\\nspark.master  local[2]\\nspark.a=b c\\n\\n")
     {'spark.master': 'local[2]', 'spark.a': 'b c'}
     """
-    settings: dict[str, str] = {}
-    for line in map(str.strip, text.splitlines()):
-        if line and not line.startswith(("#", "!")):
-            end = next((at for at, letter in enumerate(line) if letter in " \t=:"), len(line))
-            settings[line[:end]] = line[end:].lstrip(" \t=:").strip()
-    return settings
+    lines = (re.fullmatch(r"([^ \t=:#!][^ \t=:]*)[ \t=:]*(.*)", line.strip()) for line in text.splitlines())
+    return {line[1]: line[2] for line in lines if line is not None}
 
 
 def parse_submit_arguments(text: str) -> tuple[dict[str, str], list[str]]:

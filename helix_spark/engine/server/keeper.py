@@ -133,8 +133,7 @@ class Keeper:
     @property
     def server(self) -> ConnectServer | None:
         """The server, once it has started."""
-        is_there = self._started.done() and self._started.exception() is None
-        return self._started.result() if is_there else None
+        return self._started.result() if self._started.done() and self._started.exception() is None else None
 
     def keep(self) -> None:
         """Keep the server until no run needs it, it has ended or is to end."""

@@ -37,9 +37,6 @@ AGAIN = 0.01
 SERVER_VARIABLE = "HELIX_SERVER"
 """``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
 
-_INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
-"""Names of processes that take care of those whose parents have ended."""
-
 _MOST_SERVERS = 2
 """Of one person. Each holds some gigabytes."""
 
@@ -187,8 +184,7 @@ class Line:
     """A connection over which messages go, one at a time each way. Its methods may be called from any thread."""
 
     def __init__(self, connected: socket) -> None:
-        self._socket, self._rest = connected, b""
-        self._asking = Lock()
+        self._socket, self._rest, self._asking = connected, b"", Lock()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Raises OSError where the other side is gone."""
@@ -267,7 +263,8 @@ def _orphans_are_reaped() -> bool:
         first = Path("/proc/1/comm").read_text().strip()
     except OSError:
         return not Path("/proc").is_dir()  # macOS has launchd; here nothing can be told
-    return first in _INITS or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
+    inits = {"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"}
+    return first in inits or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
 
 
 def rows_in_server() -> Mapping[str, int]:

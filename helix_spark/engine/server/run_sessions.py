@@ -110,24 +110,19 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
             thread.interrupt()
 
 
-_PROPERTY = "helix.rows"
-"""Of the JVM: a map from keys to Spark's relations of rows in memory, the one that was used last at its end."""
-
-
 class KeptRows:
     """Rows that a JVM keeps in memory between runs, by the catalog's id and the result's signature, for any session."""
 
     def __init__(self, jvm: Any) -> None:
         self._jvm = jvm
         properties = jvm.java.lang.System.getProperties()
-        made = jvm.java.util.Collections.synchronizedMap(jvm.java.util.LinkedHashMap())
-        properties.putIfAbsent(_PROPERTY, made)
-        self._rows = properties.get(_PROPERTY)
+        # A map from keys to Spark's relations of rows in memory, the one that was used last at its end.
+        properties.putIfAbsent("helix.rows", jvm.java.util.Collections.synchronizedMap(jvm.java.util.LinkedHashMap()))
+        self._rows = properties.get("helix.rows")
 
     def leave(self, holder: Any, key: str, relation: bytes) -> bool:
         """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
-        persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
-        rows = persisted.queryExecution().withCachedData()
+        rows = ServicePlanner(self._jvm, holder, holder.session()).table(relation).queryExecution().withCachedData()
         is_persisted = str(rows.getClass().getSimpleName()) == "InMemoryRelation"
         if not is_persisted or not rows.cacheBuilder().isCachedColumnBuffersLoaded():
             return False

@@ -57,8 +57,7 @@ class Sessions:
         check_settings(settings)
         self.start_seconds = self._first_had = 0.0
         self._worked = self._closed = False
-        self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
-        self._say = say
+        self._settings, self._on_start, self._store, self._say = dict(settings), on_start, dict(store), say
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs = spark

@@ -77,6 +77,7 @@ def make_ready(spark: SparkSession, store: Mapping[str, str], wanted: Mapping[st
     check_alive(spark)
     check_version(str(spark.version), "the Spark of the session that is given")
     client, file_system = driver_client(spark), file_system_of(store)
+    remedy = "let Helix start the session (make none before it), or start yours with"
 
     def lacks(name: str) -> bool:
         return client is not None and not has_class(client.classic._jvm, name)
@@ -87,13 +88,13 @@ def make_ready(spark: SparkSession, store: Mapping[str, str], wanted: Mapping[st
         raise SetupError(
             "the Spark session that is running knows nothing of Delta, where results are stored",
             exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
-            remedy="\n    ".join((_START_YOURS, *needs)),
+            remedy="\n    ".join((remedy, *needs)),
         )
     if file_system and lacks(file_system):
         raise SetupError(
             f"the Spark session that is running has no {file_system.rpartition('.')[2]}, without which it does not "
             "reach the object store",
-            exists="the catalog is in one", remedy=f"{_START_YOURS}\n    --packages {store_artifact(file_system)}",
+            exists="the catalog is in one", remedy=f"{remedy}\n    --packages {store_artifact(file_system)}",
         )
     if store and client is not None:  # a server elsewhere has its own
         hadoop: Any = client.classic.sparkContext._jsc.hadoopConfiguration()
@@ -163,9 +164,6 @@ def check_alive(spark: SparkSession) -> None:
             "the Spark session was stopped, or its JVM has ended",
             remedy="give a running one, or none to have one started",
         )
-
-
-_START_YOURS = "let Helix start the session (make none before it), or start yours with"
 
 
 def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, str] = os.environ) -> str:

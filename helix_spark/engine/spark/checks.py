@@ -20,11 +20,6 @@ from helix_spark.engine.spark.settings import GIB, driver_memory, file_system_of
 from helix_spark.errors import CatalogError, SetupError
 from helix_spark.sizes import without_password
 from helix_spark.store_access import parse_address
-from helix_spark.versions import refused_python
-
-LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 7 * GIB // 2
-"""Bytes below which a run is likely to fail: results and Spark's spill files; driver, Python workers and the rest.
-A machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         return _jars(store_jars(file_system, environ), environ)
 
     looks: dict[str, Callable[[], str]] = {
-        "python": _python,
+        "python": lambda: f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "java": lambda: str(find_java(environ)),
         "spark and delta": lambda: _pair(environ),
         "jars": lambda: _jars(installed_pair(environ).jars, environ),
@@ -68,13 +63,6 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
             found = f"{error.what} ({error.exists})" if error.exists else error.what
             checks.append(Check(name, False, found, error.remedy or ""))
     return checks
-
-
-def _python() -> str:
-    found = f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
-    if refused_python():
-        raise SetupError(found, remedy="use one of the Pythons that README names")
-    return found
 
 
 def _pair(environ: Mapping[str, str]) -> str:
@@ -103,9 +91,8 @@ def _solver() -> str:
 def _memory() -> str:
     total = machine_memory()
     found = f"{total / GIB:.1f} GiB, {driver_memory(total)} of it for Spark's driver"
-    if total < LITTLE_MEMORY:
-        remedy = "give the machine or the container 4 GiB, or set spark.driver.memory lower"
-        raise SetupError(found, remedy=remedy)
+    if total < 7 * GIB // 2:  # a machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself
+        raise SetupError(found, remedy="give the machine or the container 4 GiB, or set spark.driver.memory lower")
     return found
 
 
@@ -119,7 +106,7 @@ def _folder(folder: Path, remedy: str) -> str:
         raise SetupError(f"{folder}: no file can be made in {there}: {error.strerror}", remedy=remedy) from error
     free = shutil.disk_usage(there).free
     found = f"{folder.absolute()}, {free / GIB:.1f} GiB free" + ("" if folder.exists() else ", not made yet")
-    if free < LITTLE_DISK:
+    if free < 2 * GIB:
         raise SetupError(found, remedy="free some space: results and Spark's spill files go there")
     return found
 

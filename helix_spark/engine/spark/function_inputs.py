@@ -56,8 +56,7 @@ class ServingSession(Server):
 
     def _as_of_session(self, request: Any) -> Any:
         """Return a request as one of the session's, with all that takes the places of names."""
-        client = self.spark.client
-        like = client._execute_plan_request_with_metadata()
+        like = self.spark.client._execute_plan_request_with_metadata()
         copy = type(request)()
         copy.CopyFrom(request)
         copy.session_id = like.session_id

@@ -73,8 +73,7 @@ def driver_flags(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     conf_folder = Path(environ.get("SPARK_CONF_DIR") or spark_home(environ) / "conf")
     if (conf_folder / "log4j2.properties").is_file():
         return OPTIMISE_LATER
-    ours = Path(__file__).with_name("log4j2.properties")
-    return (*OPTIMISE_LATER, f"-Dlog4j2.configurationFile={ours.as_uri()}")
+    return (*OPTIMISE_LATER, f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}")
 
 
 def launch_settings(
@@ -169,14 +168,13 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
             file.write(properties_text(settings))
             file.flush()
             _, others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
-            outputs = {"stdout": stdout, "stderr": stderr}
 
             def popen(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
                 # Not by the variable that holds pyspark's words: other threads read the author's settings there.
                 return start.popen((command[0], "--properties-file", file.name, *others), **options)
 
             java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
-            made = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
+            made = java_gateway.launch_gateway(None, {"stdout": stdout, "stderr": stderr})  # type: ignore[no-untyped-call]
             keep_from_children()
             return made
     except BaseException as error:
@@ -187,8 +185,7 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
         if given_up:
             raise EndedError("the start of Spark was given up") from error
         raise SetupError(
-            "the JVM of Spark's driver did not start",
-            exists=errors.tail() or None,
+            "the JVM of Spark's driver did not start", exists=errors.tail() or None,
             remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
         ) from error
     finally:

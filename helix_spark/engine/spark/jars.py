@@ -162,8 +162,7 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
     cores = sorted((spark_home(environ) / "jars").glob(f"spark-core_{SCALA}-*.jar"))
     if cores and not cores[0].name.endswith(f"-{pair.pyspark}.jar"):
         raise SetupError(
-            f"SPARK_HOME is another Spark than the pyspark {pair.pyspark} that Python imports",
-            exists=f"{cores[0]}",
+            f"SPARK_HOME is another Spark than the pyspark {pair.pyspark} that Python imports", exists=f"{cores[0]}",
             remedy="unset SPARK_HOME, or install the pyspark of that version",
         )
     return pair

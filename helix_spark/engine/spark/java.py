@@ -31,14 +31,8 @@ SUPPORTED = (17, 21, 25)
 
 _REMEDY = "install a Java runtime of version 17 (for example openjdk-17-jre-headless) and set JAVA_HOME to its folder"
 
-UNUSED_SECONDS = 7 * 24 * 3600
-"""An archive that no session used for so long belongs to jars or flags that were replaced."""
-
-RETRY_SECONDS = 24 * 3600
-"""Between two sessions that record: a JVM that cannot write an archive does not try after every run."""
-
-SPARE_BYTES = 2 * 2**30
-"""Disk space below which no archive is made: it would be a poor use of what is left."""
+_DAY = 24 * 3600
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +120,7 @@ def _take_over(draft: Path) -> None:
     sync_path(draft)  # JVMs map it as it is: one that a power cut emptied would crash each start
     path = draft.rename(draft.with_suffix(".jsa"))
     for other in path.parent.iterdir():
-        if other != path and time.time() - other.stat().st_mtime > UNUSED_SECONDS:
+        if other != path and time.time() - other.stat().st_mtime > 7 * _DAY:  # of jars or flags that were replaced
             other.unlink(missing_ok=True)
 
 
@@ -136,11 +130,12 @@ def keep_draft(draft: Path) -> None:
 
 
 def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun lately."""
+    """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun today: a JVM that
+    cannot write one does not try after every run."""
     draft = archive_path(java, jars, environ).with_suffix(".draft")
-    if environ.get("HELIX_CDS", "").lower() == "off" or shutil.disk_usage(what_is_there(draft)).free < SPARE_BYTES:
+    if environ.get("HELIX_CDS", "").lower() == "off" or shutil.disk_usage(what_is_there(draft)).free < 2 * 2**30:
         return None
-    if draft.exists() and time.time() - draft.stat().st_mtime < RETRY_SECONDS:
+    if draft.exists() and time.time() - draft.stat().st_mtime < _DAY:
         return None
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)

@@ -42,10 +42,7 @@ DEEP_PLANS = MappingProxyType({"spark.sql.analyzer.maxIterations": "10000"})
 over its plan as it has steps, of which Spark makes no more than 100."""
 
 WHILE_WE_WORK = MappingProxyType({
-    **VERIFIED,
-    **DEEP_PLANS,
-    **ROWS_FOR_PYTHON,
-    **MODELS_AS_CLASSIC,
+    **VERIFIED, **DEEP_PLANS, **ROWS_FOR_PYTHON, **MODELS_AS_CLASSIC,
     # Tables of Helix have one commit; Delta's default of 50 makes every first read of one cost 1.6 s.
     "spark.databricks.delta.snapshotPartitions": "1",
 })
@@ -134,10 +131,7 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
     return {
         "spark.app.name": "helix",
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
-        **DELTA,
-        **CHANGES_NO_ANSWER,
-        **ROWS_FOR_PYTHON,
-        **CHANGES_RESULTS,
+        **DELTA, **CHANGES_NO_ANSWER, **ROWS_FOR_PYTHON, **CHANGES_RESULTS,
         # Spark's own switch for it, by environment.
         "spark.sql.ansi.enabled": environ.get("SPARK_ANSI_SQL_MODE", "true").lower(),
         "spark.databricks.delta.snapshotPartitions": WHILE_WE_WORK["spark.databricks.delta.snapshotPartitions"],
@@ -175,8 +169,7 @@ def brings(artifact: str, settings: Mapping[str, str], home: Path) -> bool:
     (True, False)
     """
     names = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
-    named = any(artifact in settings.get(name, "") for name in names)
-    return named or any((home / "jars").glob(f"{artifact}-*.jar"))
+    return any(artifact in settings.get(one, "") for one in names) or any((home / "jars").glob(f"{artifact}-*.jar"))
 
 
 def driver_memory(memory_bytes: int) -> str:
@@ -271,8 +264,8 @@ def counts(name: str) -> bool:
     >>> counts("spark.sql.caseSensitive"), counts("spark.sql.legacy.charVarcharAsString"), counts("spark.ui.enabled")
     (True, True, False)
     """
-    in_family = name.startswith(FAMILIES) and name not in CHANGES_NO_ANSWER
-    return name in CHANGES_RESULTS or name in WHERE_SET or in_family
+    is_of_family = name.startswith(FAMILIES) and name not in CHANGES_NO_ANSWER
+    return is_of_family or name in CHANGES_RESULTS or name in WHERE_SET
 
 
 def results_settings(settings: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,6 @@ _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _CALLED_FROM = re.compile(r'^"(.+)" was called from\n(.+):(\d+)$', re.MULTILINE)
 """How Spark says which of the author's lines built what fails, where it knows."""
 
-_UNRESOLVED = ("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN")
 _NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
 _SUGGESTED = re.compile(r"\[((?:`[^`]*`(?:, )?)+)\]")
 """How Spark says which column it does not find, and which are named alike."""
@@ -93,7 +92,8 @@ def missing_column(
     `known` are the columns that there are, or else those that Spark suggests; `place_of` gives the line, as
     ``FILE:LINE``, where the author names a column; empty if unknown."""
     text, condition = str(error), getattr(error, "getCondition", lambda: None)() or ""
-    if condition.startswith(_UNRESOLVED) and (found := _NO_SUCH_COLUMN.search(text)) is not None:
+    is_unresolved = condition.startswith(("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN"))
+    if is_unresolved and (found := _NO_SUCH_COLUMN.search(text)) is not None:
         column, suggested = found[1], _SUGGESTED.search(text)
     elif (found := _NO_SUCH_FIELD.search(text)) is not None:
         column, suggested = found[1], re.match("(.*)", found[2])

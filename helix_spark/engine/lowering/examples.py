@@ -101,8 +101,7 @@ def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tupl
             f"{node.kind} {node.name!r}: its label is a text with more than {_MOST} values, such as {classes[0]!r}",
             where=node.where, remedy="a label is a number, a truth value or a text with few values",
         )
-    place = F.array_position(F.array(*map(F.lit, classes)), label)
-    return (place - 1).cast("double"), classes
+    return (F.array_position(F.array(*map(F.lit, classes)), label) - 1).cast("double"), classes
 
 
 def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
@@ -132,12 +131,6 @@ def _named_slots(described: Mapping[str, Any], words: Mapping[str, Sequence[str]
     return {**described, "attrs": {sort: list(map(named, slots)) for sort, slots in described.get("attrs", {}).items()}}
 
 
-_STEPS = 1_000_000
-"""Resolution of a split's share."""
-
-_TEST, _TRAIN = ("test", "true", "1", "1.0"), ("train", "false", "0", "0.0")
-"""Values of a column that is a split, as text in lower case."""
-
 _MEANINGS = 'test rows have "test", true or 1 there, training rows "train", false or 0'
 
 
@@ -147,8 +140,8 @@ def side_of(split: Split, columns: Sequence[str]) -> Column:
 
     if isinstance(split, HashSplit):
         hashed = F.xxhash64(*(F.col(quoted(name)) for name in split.key or columns), F.lit(split.seed))
-        share = F.pmod(hashed, F.lit(_STEPS))
-        return F.when(share < round(split.test * _STEPS), "test").otherwise("train")
+        steps = 1_000_000
+        return F.when(F.pmod(hashed, F.lit(steps)) < round(split.test * steps), "test").otherwise("train")
     value = F.coalesce(F.col(quoted(split.column)).cast("string"), F.lit("null"))
     sentence = F.concat(F.lit(f"the split `{split.column}` says neither train nor test, but "), value)
     return F.coalesce(_side_or_null(split), F.raise_error(sentence))
@@ -164,7 +157,8 @@ def _side_or_null(split: ColumnSplit | TimeSplit) -> Column:
             moment, limit = moment.try_cast("timestamp"), limit.cast("timestamp")
         return F.when(moment < limit, "train").when(moment >= limit, "test")
     value = F.lower(F.trim(column.cast("string")))
-    return F.when(value.isin(*_TEST), "test").when(value.isin(*_TRAIN), "train")
+    is_test, is_training = value.isin("test", "true", "1", "1.0"), value.isin("train", "false", "0", "0.0")
+    return F.when(is_test, "test").when(is_training, "train")
 
 
 def training_rows(frame: DataFrame, split: Split | None, columns: Sequence[str]) -> DataFrame:

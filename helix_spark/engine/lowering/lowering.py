@@ -65,8 +65,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
                 import pyarrow as pa
 
                 # A copy: Arrow may share a DataFrame's memory, which its owner goes on to change.
-                is_arrow = isinstance(data, pa.Table)
-                rows = data if is_arrow else pa.Table.from_pandas(data.copy(), preserve_index=False)
+                rows = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
                 return table_in_memory(rows, watcher)
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, watcher))
@@ -147,8 +146,6 @@ def read_source(source: Source, spark: SparkSession) -> Any:
             return delta.load(_on_this_disk(path))
         case ReaderSource(read=read):
             return read(spark)
-        case MemorySource():
-            raise AssertionError("tables in memory are not read")
 
 
 def _on_this_disk(path: str) -> str:
@@ -162,9 +159,6 @@ def _literal(uri: str) -> str:
     """Return a path, escaped if a file of this disk has that very name: it was signed as no pattern."""
     is_name = _PATTERN.search(uri) and LocalPath(uri.removeprefix("file://")).exists()
     return _PATTERN.sub(r"\\\g<0>", uri) if is_name else uri
-
-
-# Fits: what feature extractors and learners learn, and in how many partitions they read the data
 
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
@@ -241,13 +235,9 @@ def in_few_partitions(frame: DataFrame, stage: Any) -> DataFrame:
     fewer = frame.coalesce(partitions)
     if partitions > 1:
         return fewer
-    hashed = [one.name for one in frame.schema.fields if not _UNHASHED.search(one.dataType.simpleString())]
-    if not hashed:
-        return fewer
-    return fewer.sortWithinPartitions(F.xxhash64(*(F.col(quoted(name)) for name in hashed)))
-
-
-_UNHASHED = re.compile("map<|variant|void")
+    kinds = {one.name: one.dataType.simpleString() for one in frame.schema.fields}
+    hashed = [name for name, kind in kinds.items() if not re.search("map<|variant|void", kind)]
+    return fewer.sortWithinPartitions(F.xxhash64(*(F.col(quoted(name)) for name in hashed))) if hashed else fewer
 
 
 def worthwhile(size: int) -> int:
@@ -261,9 +251,6 @@ def worthwhile(size: int) -> int:
 
 def size_of(frame: DataFrame) -> int:
     """Return the bytes as Spark's optimiser has them, rounded: of a filled pin what it takes in memory."""
-    found = _SIZE.search(optimised(frame))
-    return round(float(found[1]) * 1024 ** _UNITS.index(found[2])) if found else 2**63
-
-
-_SIZE = re.compile(r"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) (B|KiB|MiB|GiB|TiB|PiB|EiB)")
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    found = re.search(rf"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) ({'|'.join(units)})", optimised(frame))
+    return round(float(found[1]) * 1024 ** units.index(found[2])) if found else 2**63

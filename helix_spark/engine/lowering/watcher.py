@@ -98,8 +98,7 @@ class Notes:
         """Note what the author's code has newly done in Spark's workers; return the names of its nodes."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in self.purposes.items() if name in names.values()}
-        found = reports.take(names)
-        return frozenset(names[key] for key, seen in found.items() if self.note(dag[names[key]], seen))
+        return frozenset(names[key] for key, seen in reports.take(names).items() if self.note(dag[names[key]], seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,7 @@ class Watcher:
         """Watch what a function of the author's does, and seed it by its node; yield what notes its requests."""
         from helix_spark.engine.spark.author_requests import AuthorRequests
 
-        seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
-        action = Action(seed)
+        action = Action(node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature)
         assert action.watch is not None
         requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read))
         action.note_request = requests.note

@@ -50,8 +50,7 @@ def silence() -> Iterator[None]:
 
 def await_threads(before: set[threading.Thread]) -> None:
     """Wait for the threads that a program has started, as Python does at its end, where those of pools end."""
-    of_pools = set(pools._threads_queues)
-    for one in set(threading.enumerate()) - before - of_pools:
+    for one in set(threading.enumerate()) - before - set(pools._threads_queues):
         if not one.daemon and one is not threading.current_thread():
             one.join()
 

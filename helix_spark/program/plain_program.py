@@ -134,8 +134,7 @@ class PlainProgram:
         """Return how many fits on a table there may be at a time."""
         if self.answerer is None or self.server is None or self.server.elsewhere:
             return 1
-        plan = dataset._plan.to_proto(self._session.client).root
-        question = self.answerer.signer.question("table", plan)
+        question = self.answerer.signer.question("table", dataset._plan.to_proto(self._session.client).root)
         # Larger data keeps all cores busy by itself, and takes room for each fit.
         small = sum(one.identity.bytes for one in question.reads) <= 256 << 20
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1

@@ -135,10 +135,9 @@ def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | 
         return None
     if all(_is_close(*pair, close) for pair in zip(sorted(one), sorted(other), strict=True)):
         return "the same rows in another order"
-    return " and ".join(cut(" ".join(text.split()), _LONGEST) for text in apart)
+    return " and ".join(cut(" ".join(text.split()), 101) for text in apart)
 
 
-_LONGEST = 101
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s|+-]+")
 

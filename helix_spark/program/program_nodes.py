@@ -50,8 +50,7 @@ def _kept_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
         question = table.question
         if question is not None and (table.is_reused or table.is_computed):
             why = question.chance[0] if question.chance else "it is not kept any more" if table.forgotten else ""
-            fresh = not table.is_reused
-            yield AnsweredQuestion(question, table.caller, table.seconds, table.started, fresh, why=why)
+            yield AnsweredQuestion(question, table.caller, table.seconds, table.started, not table.is_reused, why=why)
 
 
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:

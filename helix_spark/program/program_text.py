@@ -28,8 +28,6 @@ _OUTSIDE_CONNECT = frozenset({
 _OF_CONTEXT = frozenset(name for name in dir(SessionContext({})) if not name.startswith("_"))
 """What of a session's context a program may use."""
 
-_IMPORTS_PYSPARK = re.compile(rb"^\s*(import|from)\s+pyspark\b", re.MULTILINE)
-
 _CONTEXTS = frozenset({"SparkContext", "StreamingContext", "SQLContext", "HiveContext"})
 _OF_RDDS = ("pyspark.mllib", "pyspark.streaming", "pyspark.pandas")
 _DELTA_TABLE = frozenset({"delta.DeltaTable", "delta.tables", "delta.tables.DeltaTable"})
@@ -56,7 +54,8 @@ def is_plain_program(path: Path) -> bool:
     except OSError:
         return False
     except (SyntaxError, ValueError):
-        return _IMPORTS_PYSPARK.search(text) is not None and b"helix_spark" not in text
+        imports = re.search(rb"^\s*(import|from)\s+pyspark\b", text, re.MULTILINE)
+        return imports is not None and b"helix_spark" not in text
     tops = {name.partition(".")[0] for name in names}
     of_helix = {name for name in names if name.partition(".")[0] == "helix_spark"}
     return "pyspark" in tops and of_helix <= {"helix_spark.auto"}

@@ -41,10 +41,6 @@ _WRITE = {**WRITE, "model": Throughput(0.07, 1 / 50e6)}
 _MODEL_BYTES = 50_000
 """A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
 
-_MOST_CARDS = 40
-"""Of the last fits of a run. A card takes some ten questions to the server, of 5 ms each."""
-
-
 def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
     """Store what is worth keeping of a run, and evict what is not; at its end also what is beyond the budget."""
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
@@ -175,7 +171,8 @@ def cards_of_fits(
     assert program.answerer is not None
     fits = {row.identity: row for row in rows if _has_new_model(row)}
     known = program.catalog.results((), [*fits]).measured if fits else {}
-    new = [row for one, row in fits.items() if one not in known or not known[one].trained][-_MOST_CARDS:]
+    # Of the last ones: a card takes some ten questions to the server, of 5 ms each.
+    new = [row for one, row in fits.items() if one not in known or not known[one].trained][-40:]
     service = _ServedClient(program.answerer.served)
     try:
         cards = beside(service, lambda: [(row, service.card(row)) for row in new]) if new else []

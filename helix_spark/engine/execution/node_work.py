@@ -121,8 +121,7 @@ class NodeWork:
 
     def fill(self, names: Collection[str]) -> None:
         """Compute the tables that are kept for several readers, of which these nodes are one; inputs first."""
-        through = self.dag.upstream_within(names, self.lazy)
-        extended = {source for name in through for source in self.dag[name].inputs}
+        extended = {source for name in self.dag.upstream_within(names, self.lazy) for source in self.dag[name].inputs}
         given = [(name, source) for name in names for source in self.dag[name].inputs]
         collected = {
             source for name, source in given

@@ -139,12 +139,14 @@ class Followed(Observer):
         self._observer.session_starting()
 
     def node_started(self, name: str) -> None:
-        self._change(lambda progress: progress.with_times(name, started=self._since()))
+        started = round(time.perf_counter() - self._began, 3)
+        self._change(lambda progress: progress.with_times(name, started=started))
         self._observer.node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
         self._starting = False
-        self._change(lambda progress: progress.with_times(name, ended=self._since()))
+        ended = round(time.perf_counter() - self._began, 3)
+        self._change(lambda progress: progress.with_times(name, ended=ended))
         self._observer.node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
@@ -184,9 +186,6 @@ class Followed(Observer):
             self._later = None
             if self._progress is not None:
                 self._catalog.note_progress(self._progress)
-
-    def _since(self) -> float:
-        return round(time.perf_counter() - self._began, 3)
 
 
 class UnderwayBar(Quiet):
@@ -258,6 +257,4 @@ def _as_shown(view: ProgressView) -> dict[str, str]:
 
 def in_kernel() -> bool:
     """Return whether a notebook's kernel runs this, and not a terminal."""
-    loaded = sys.modules.get("IPython")
-    shell = loaded.get_ipython() if loaded is not None and hasattr(loaded, "get_ipython") else None
-    return hasattr(shell, "kernel")
+    return hasattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "kernel")

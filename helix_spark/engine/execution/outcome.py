@@ -138,8 +138,7 @@ def node_times(
     first step that reads them, and later steps read the pin.
     """
     waiting, times = set(lazy), dict[str, NodeTime]()
-    in_order = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
-    for step, seconds in in_order:
+    for step, seconds in sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end):
         names = dag.upstream_within(step.names, waiting).union(step.names)
         waiting -= names & set(pinned)
         expected = {node.name: max(weights.get(node.name, 0.0), 1e-3) for node in dag.nodes if node.name in names}

@@ -55,8 +55,7 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
             batched = isinstance(column, str)
             key: object = (node.inputs[0], type(node.operator), split_of_fit(node.operator)) if batched else node.name
             others = found[key].names if key in found else ()
-            forced = batched or not is_lazy(node)
-            found[key] = Unit((*others, node.name), state, forced, frozenset(node.inputs))
+            found[key] = Unit((*others, node.name), state, batched or not is_lazy(node), frozenset(node.inputs))
     return tuple(found.values())
 
 

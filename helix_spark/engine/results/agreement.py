@@ -25,15 +25,11 @@ CLOSE = 1e-9
 
 LEARNED = 1e-6
 
-_LARGEST = 2_000_000
-"""Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
-
 _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
     "docFreq", "mean", "std", "maxAbs", "originalMin", "originalMax", "surrogateDF", "categorySizes", "pi", "theta",
     "sigma", "pc", "clusterCenters", "featureImportances", "numFeatures", "treeWeights", "selectedFeatures",
-    "boundaries", "predictions", "weights", "userFactors", "itemFactors", "getVectors",
-    "toDebugString",
+    "boundaries", "predictions", "weights", "userFactors", "itemFactors", "getVectors", "toDebugString",
 )
 """What models of Spark ML say of what they have learnt."""
 
@@ -141,7 +137,7 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
     hashes = {_hash_of_rows(table.replace_schema_metadata(None)) for table in (one, other)}
     if len(hashes) == 1 and None not in hashes:
         return None
-    if len(one) * len(names) > _LARGEST:
+    if len(one) * len(names) > 2_000_000:  # which take more memory than a driver should give to doubts
         raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
     left, right = (
         sorted(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True)), key=_rounded)

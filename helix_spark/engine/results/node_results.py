@@ -193,10 +193,6 @@ class ValueResult:
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
 
 
-KEPT_RUNS = 3
-"""Runs for which a result is held after it was last part of a version: people go back one or two edits."""
-
-
 @dataclass(slots=True)
 class _HeldResult:
     """A result in memory; `last` is the newest run that is of a version with it."""
@@ -246,7 +242,8 @@ class MemoryTier:
             self._run += 1
             for signature in self._held.keys() & set(signatures):
                 self._held[signature].last = self._run
-            for signature in [one for one, held in self._held.items() if held.last < self._run - KEPT_RUNS]:
+            # People go back one or two edits.
+            for signature in [one for one, held in self._held.items() if held.last < self._run - 3]:
                 self.drop(signature)
 
     def hand_over(self, keep: KeepRows) -> None:

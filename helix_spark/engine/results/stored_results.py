@@ -200,8 +200,6 @@ def export_model(model: Any, folder: Path) -> str:
     return f"{PipelineModel.__module__}.{PipelineModel.__qualname__}"
 
 
-# Loading
-
 class DamagedResultError(CatalogError):
     """A stored result, of this record, cannot be had; the engine quarantines it and plans anew."""
 

@@ -17,11 +17,6 @@ from shutil import rmtree
 
 from helix_spark.errors import HelixError
 
-_REMEDY = (
-    'begin such processes by "spawn", as multiprocessing.get_context("spawn") does, and make a Helix or a session in '
-    "each; or hand them plain values"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Birthplace:
@@ -46,7 +41,11 @@ class Birthplace:
     def check(self, what: str) -> None:
         """Raise HelixError in a process that was forked from it; `what` is used there, in words."""
         if not self.is_here:
-            raise HelixError(f"{what} is of process {self.pid}, from which this one was forked", remedy=_REMEDY)
+            raise HelixError(
+                f"{what} is of process {self.pid}, from which this one was forked",
+                remedy='begin such processes by "spawn", as multiprocessing.get_context("spawn") does, and make a '
+                "Helix or a session in each; or hand them plain values",
+            )
 
 
 @contextmanager

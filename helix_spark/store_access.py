@@ -67,8 +67,6 @@ def _set(**settings: str) -> dict[str, str]:
     return {name: value for name, value in settings.items() if value}
 
 
-# S3 -------------------------------------------------------------------------------------------------------------------
-
 @dataclass(frozen=True, slots=True)
 class S3Access:
     """Settings of an S3 store, with secrets that are never shown, nor told to Spark: its JVM reads the same variables.
@@ -182,8 +180,6 @@ def _endpoint(allowing: str, environ: Mapping[str, str], *names: str) -> str:
     return endpoint
 
 
-# Azure ----------------------------------------------------------------------------------------------------------------
-
 @dataclass(frozen=True, slots=True)
 class AzureAccess:
     """Settings of a storage account of Azure, see `S3Access`: by its key, a shared access signature, or the id and
@@ -280,8 +276,6 @@ def azure_access(account: str = "", environ: Mapping[str, str] = os.environ) -> 
     )
 
 
-# Google ---------------------------------------------------------------------------------------------------------------
-
 @dataclass(frozen=True, slots=True)
 class GoogleAccess:
     """Settings of Google Cloud Storage, see `S3Access`: by a file of credentials; by what `gcloud` or the machine has
@@ -335,11 +329,7 @@ def google_access(environ: Mapping[str, str] = os.environ) -> GoogleAccess:
     )
 
 
-# Addresses ------------------------------------------------------------------------------------------------------------
-
 StoreAccess: TypeAlias = S3Access | AzureAccess | GoogleAccess
-
-ADDRESSES = f"s3a://BUCKET/PATH, abfss://CONTAINER@ACCOUNT{_OF_AZURE}/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH"
 
 _ACCESSES: Mapping[str, Callable[[], StoreAccess]] = {
     "s3a": lambda: s3_access(), "s3": lambda: s3_access(), "az": lambda: azure_access(), "gs": lambda: google_access(),
@@ -355,8 +345,9 @@ def parse_address(address: str) -> tuple[StoreAccess, str]:
         container, _, host = path.partition("/")[0].partition("@")
         path = f"{container}/{path.partition('/')[2]}".strip("/") if host.endswith(_OF_AZURE) else ""
     if not path or ".." in path.split("/") or scheme not in (*_ACCESSES, "abfs", "abfss"):
+        addresses = f"s3a://BUCKET/PATH, abfss://CONTAINER@ACCOUNT{_OF_AZURE}/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH"
         raise NotACatalogError(f"the catalog {address!r} is neither a local folder nor a place in an object store",
-                               remedy=f"give a folder's path, or {ADDRESSES}")
+                               remedy=f"give a folder's path, or {addresses}")
     if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):
         raise NotACatalogError(f"the catalog {address!r} has {' '.join(odd)!r} in its name",
                                exists="libraries write such letters in addresses in different ways",
@@ -406,8 +397,6 @@ def bucket_and_key(path: str) -> tuple[str, str]:
     bucket, _, key = path.partition("://")[2].partition("/")
     return bucket, re.sub("/+", "/", key).strip("/")
 
-
-# Silence --------------------------------------------------------------------------------------------------------------
 
 _SILENT_SINCE: dict[str, float] = {}
 """By the name of the store, on the clock of `time.monotonic`."""

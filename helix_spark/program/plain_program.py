@@ -246,6 +246,10 @@ class PlainProgram:
                 await_threads(before)
 
 
+_FITS: dict[type, Any] = {}
+"""What fits a search one by one, by its class."""
+
+
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
     """Run the fits of pyspark's searches side by side from now on, where their author says nothing of `parallelism`: a
     fit of little data leaves cores idle between its many small jobs."""
@@ -261,7 +265,9 @@ def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
             search = Params.copy(search, {search.parallelism: fits_at_a_time(dataset)})
         return fit(search, dataset)
 
-    for kind in (CrossValidator, TrainValidationSplit, OneVsRest):
+    kinds: tuple[Any, ...] = (CrossValidator, TrainValidationSplit, OneVsRest)
+    for kind in kinds:
+        kind._fit = _FITS.setdefault(kind, kind._fit)  # else each program's would call that of the one before
         replaces(kind, "_fit")(spread)
 
 

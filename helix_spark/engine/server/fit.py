@@ -94,8 +94,8 @@ def _versions() -> dict[str, str]:
 def why_unfit(
     has: Requirements, wanted: Requirements, is_session_setting: Callable[[str], bool] = lambda name: False
 ) -> str:
-    """Return why a server does not fit what a run requires, in words; empty if it does. Of what `is_session_setting`
-    each session can have its own.
+    """Return why a server does not fit what a run requires, in words; empty if it does. Each session can have a setting
+    of its own where `is_session_setting` says so.
 
     >>> has = Requirements("/a", {"the variable PATH": "1"}, {"spark.driver.memory": "1g"})
     >>> why_unfit(has, Requirements("/a", {"the variable PATH": "2"}, {"spark.driver.memory": "1g"}))

@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, recv_fds, send_fds, socket
@@ -62,7 +61,6 @@ def runtime_folder() -> Path:
     return folder
 
 
-@dataclass(frozen=True, slots=True)
 class MeetingPoint:
     """Where the one server of a folder is met.
 
@@ -73,15 +71,9 @@ class MeetingPoint:
         lock: the file that the keeper locks, with the number of its process in it.
     """
 
-    stem: Path
-    door: Path = field(init=False)
-    forks: Path = field(init=False)
-    log: Path = field(init=False)
-    lock: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        for name, suffix in (("door", ".sock"), ("forks", ".fork"), ("log", ".log"), ("lock", ".lock")):
-            object.__setattr__(self, name, self.stem.with_suffix(suffix))
+    def __init__(self, stem: Path) -> None:
+        self.stem, self.door, self.forks = stem, stem.with_suffix(".sock"), stem.with_suffix(".fork")
+        self.log, self.lock = stem.with_suffix(".log"), stem.with_suffix(".lock")
 
     @staticmethod
     def for_folder(folder: str) -> MeetingPoint:
@@ -295,7 +287,7 @@ def has_room(point: MeetingPoint) -> bool:
 
 def _other_servers(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, Any]]]:
     """Return the points of other servers that answer, with their states."""
-    points = (one for one in MeetingPoint.all() if one != point)
+    points = (one for one in MeetingPoint.all() if one.stem != point.stem)
     return [(one, status) for one in points if (status := one.status()) is not None]
 
 

@@ -99,11 +99,13 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
         if uuid.isDefined() and str(uuid.get()) in artifact_ids and (found := factories.remove(key)).isDefined():
             found.get().stop()
             ended.append(found.get())
+    if not ended:
+        return
     find_class = jvm.java.lang.Class.forName
     monitor = find_class("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
     handler = find_class("java.lang.Thread$UncaughtExceptionHandler")
     silent = jvm.java.beans.EventHandler.create(handler, jvm.java.lang.Object(), "hashCode")
-    for thread in jvm.java.lang.Thread.getAllStackTraces().keySet() if ended else ():
+    for thread in jvm.java.lang.Thread.getAllStackTraces().keySet():
         # It looks for idle workers of a factory, and has no end: so it is interrupted, in silence.
         if monitor.isInstance(thread) and any(private_field(thread, "$outer").equals(one) for one in ended):
             thread.setUncaughtExceptionHandler(silent)

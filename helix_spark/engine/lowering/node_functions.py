@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Return a function's node's result. Raises NodeError if it failed, ResultTypeError if its type is not declared."""
+    """Call a function; return its node's result. Raises NodeError if it failed, ResultTypeError for another type."""
     is_of_spark = isinstance(operator, SparkFunction)
     if node.result is Result.COLUMN and not is_of_spark:
         return _called_for_column(node, operator, results, watcher)

@@ -232,7 +232,7 @@ def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Pat
                 exists=f"missing are {', '.join(name for name in jars.digests if name not in fetched)}",
             )
         found = [fetched[name] for name in jars.digests]
-        check_jars(found, jars, environ, "what the network gave is another file: look at the proxy, at Ivy's settings")
+        check_jars(found, jars, environ, "what the network gave is another file: look at the proxy and Ivy's settings")
         for jar in found:  # one that a loss of power emptied would keep every later session from starting
             sync_path(jar)
         kept.mkdir(exist_ok=True)

@@ -166,7 +166,15 @@ class Analyses:
         for one in parts:
             if sort_of(one) == "Relation" and not _is_hole(one) and one.common.HasField("plan_id"):
                 self.signer.bindings[one.common.plan_id] = binding
-        names = frozenset(_names(parts, binding))
+        named = set[str]()  # tables, views and functions that are not Spark's own
+        for one in parts:
+            tables = tables_named(one)
+            named.update(("a statement that cannot be parsed",) if tables is None else map(view_name, tables))
+            named |= {
+                name for name in functions_called(one) if name in binding.functions or name not in spark_functions()
+            }
+        names = frozenset(named)
+        by_name = any(name.partition(".")[0] in FILE_FORMATS for name in names)
         if names and binding.unknown:
             chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
         self._steps[number] = FrameStep(
@@ -176,8 +184,9 @@ class Analyses:
                 *(one.handles for one in inputs)
             ),
             relation.WhichOneof("rel_type") == "subquery_alias" or any(one.has_alias for one in inputs),
-            any(map(_is_outer_column, parts)) or any(one.is_open for one in inputs),
-            1 + max((one.depth for one in inputs), default=0), _lists(binding, names),
+            any(sort_of(one) == "Expression" and is_outer(one) for one in parts) or any(one.is_open for one in inputs),
+            1 + max((one.depth for one in inputs), default=0),
+            "name" if by_name else "source" if binding.data else "",
         )
 
     def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
@@ -217,24 +226,5 @@ class Analyses:
         )
 
 
-def _lists(binding: Binding, names: Collection[str]) -> Literal["", "source", "name"]:
-    if any(name.partition(".")[0] in FILE_FORMATS for name in names):
-        return "name"
-    return "source" if binding.data else ""
-
-
 def _is_hole(one: Any) -> bool:
     return sort_of(one) == "Relation" and one.WhichOneof("rel_type") is None
-
-
-def _is_outer_column(one: Any) -> bool:
-    return sort_of(one) == "Expression" and is_outer(one)
-
-
-def _names(parts: Iterable[Any], binding: Binding) -> Iterator[str]:
-    for one in parts:
-        names = tables_named(one)
-        yield from ("a statement that cannot be parsed",) if names is None else map(view_name, names)
-        yield from (
-            name for name in functions_called(one) if name in binding.functions or name not in spark_functions()
-        )

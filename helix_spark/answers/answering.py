@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses
-from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
+from helix_spark.answers.model_saves import gather, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
 from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, form_of
 from helix_spark.answers.sent_requests import as_new, message_in
@@ -180,10 +180,13 @@ class Answerer:
 
     def _rows(self, request: Any) -> list[Any]:
         root = request.plan.root
-        if root.WhichOneof("rel_type") == "catalog" and not _only_looks(root.catalog.WhichOneof("cat_type")):
-            known = self.commands.catalog_call(root.catalog, request)
-            return self._unfollowed("a call of spark.catalog", request) if known is None else known
-        if caller().function in _FOR_EFFECT:
+        if root.WhichOneof("rel_type") == "catalog":
+            kind = root.catalog.WhichOneof("cat_type")
+            only_looks = kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists")
+            if not only_looks and kind != "is_cached":
+                known = self.commands.catalog_call(root.catalog, request)
+                return self._unfollowed("a call of spark.catalog", request) if known is None else known
+        if caller().function in ("foreach", "foreachPartition"):
             return self._each_time(request, "it is run for what it does")
         return self._answered("rows", request)
 
@@ -276,7 +279,7 @@ class Answerer:
     def save(self, path: str, write: Callable[[], None]) -> None:
         """Save a model in the place of what lies there, as one write, of however many parts, which `write` sends."""
         folder = on_this_machine(path, self.signer.data.folder)
-        if self.mode == "audit" or folder is None or is_gathering():
+        if self.mode == "audit" or folder is None or gather():
             write()
             return
         with parts_gathered() as parts:
@@ -294,7 +297,7 @@ class Answerer:
         if place.may_be_skipped and is_there:
             seconds = (time.perf_counter() - started) / len(parts)
             for one, _ in parts:
-                self._note(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
+                self.asked.append(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
             return []
         if self.mode == "run":  # models that were read from there are made before something else lies there
             self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
@@ -308,16 +311,20 @@ class Answerer:
     def _answered(self, sort: Sort, request: Any) -> list[Any]:
         started = time.perf_counter()
         question = self.signer.question(sort, message_in(request))
-        if question.chance:
-            return self._asked_live(self._another(question), request, question.chance[0])
+        if question.chance:  # one that this run has not asked before
+            with self._lock:
+                self._times[question.identity] += 1
+                times = self._times[question.identity]
+            another = replace(question, identity=digest(question.identity, str(times))) if times > 1 else question
+            return self._asked_live(another, request, question.chance[0])
         self.note(question)
         with self.served.turn(question.identity):
             known = self._lookup(question.identity, form_of(question))
             if known is not None:
                 self.served.tables.note(question)
                 self.served.models.know(question, known)
-                self.following("recorded", question, caller())
-                self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
+                self.following("recorded", question, who := caller())
+                self.asked.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
             self._keep(question, known)
@@ -350,20 +357,13 @@ class Answerer:
                 raise StrangeAnswerError(f"it would be more than {MOST_KEPT >> 20} MiB, with others of this run")
             self._large += len(answer) if len(answer) > _LARGE else 0
 
-    def _another(self, question: Question) -> Question:
-        """Return a nondeterministic question as one that this run has not asked before."""
-        with self._lock:
-            self._times[question.identity] += 1
-            times = self._times[question.identity]
-        return question if times == 1 else replace(question, identity=digest(question.identity, str(times)))
-
     def _asked_live(
         self, question: Question, request: Any, why: str = "", left: WrittenPlace | None = None
     ) -> list[Any]:
         """Ask Spark, and remember what it said."""
         who = caller()
         if self.mode == "plan":
-            self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self.asked.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         found, started, seconds = self._waited_for(question, request, who)
         self.served.models.know(question, found)
@@ -381,7 +381,7 @@ class Answerer:
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
         there = "" if left is None or why else left.identity()
-        self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
+        self.asked.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
         return found
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
@@ -412,17 +412,5 @@ class Answerer:
         self.served.models.end()
         self._answers.clear()
 
-    def _note(self, one: AnsweredQuestion) -> None:
-        with self._lock:
-            self.asked.append(one)
-
 
 _MAKES_ROOM = "it makes room for a model"
-_FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
-
-
-def _only_looks(kind: str) -> bool:
-    """Return whether a call of ``spark.catalog`` changes nothing."""
-    return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
-
-

@@ -62,9 +62,24 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
     called = list[Seen]()
 
     def call(node: Node, operator: Function, known: Mapping[str, Columns | None]) -> Node:
-        made, seen = _captured(node, operator, dag, settings, known)
-        called.append(seen)
-        return made
+        if (inputs := inputs_of(operator, node, dag)) is None:
+            return node
+        from helix_spark.answers.function_calls import capture  # a plan by the record calls none, and loads no client
+
+        given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
+        action = Action(uuid4().hex if node.wishes.fresh else node.name)
+        found = capture(operator.call, given, action)
+        assert action.watch is not None
+        action.watch.named(files_named(operator.call))
+        called.append(action.seen())
+        by_code = found.why if isinstance(found, NotCaptured) else ""
+        may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
+        if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
+            return replace(node, operator=replace(operator, by_code=by_code))
+        of_spark = SparkFunction(
+            operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given
+        )
+        return as_built(replace(node, operator=of_spark), found)
 
     with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
         whole = fill_functions(dag, settings, call)
@@ -86,26 +101,6 @@ def fill_functions(
         if made.result is Result.TABLE:
             known[made.name] = columns_of_node(made, settings, known)
     return replace(dag, nodes=tuple(nodes))
-
-
-def _captured(
-    node: Node, operator: Function, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
-) -> tuple[Node, Seen]:
-    if (inputs := inputs_of(operator, node, dag)) is None:
-        return node, Seen()
-    from helix_spark.answers.function_calls import capture  # a plan by the record calls none, and loads no client
-
-    given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
-    action = Action(uuid4().hex if node.wishes.fresh else node.name)
-    found = capture(operator.call, given, action)
-    assert action.watch is not None
-    action.watch.named(files_named(operator.call))
-    by_code = found.why if isinstance(found, NotCaptured) else ""
-    may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
-    if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
-        return replace(node, operator=replace(operator, by_code=by_code)), action.seen()
-    of_spark = SparkFunction(operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given)
-    return as_built(replace(node, operator=of_spark), found), action.seen()
 
 
 def may_be_captured(node: Node) -> bool:
@@ -208,8 +203,10 @@ def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
     operator = node.operator
     match operator:
         case SparkFunction(built=CapturedFunction() as built):
+            aliases = (one for one in messages(built.plan) if sort_of(one) == "Expression.Alias")
+            made = {name.lower() for one in aliases for name in one.name}
             for place, column in _certain(built.plan):
-                if place < len(node.inputs) and not _is_made_by(built.plan, column):
+                if place < len(node.inputs) and column.lower() not in made:
                     at = built.place_of(column)
                     yield node.inputs[place], column, f" (at {at})" if at else ""
         case FitStage(stage=Stage() as stage) | ApplyStage(stage=Stage() as stage):
@@ -261,11 +258,3 @@ def _certain(plan: Any) -> Iterator[tuple[int, str]]:
         plain = name[1:-1] if name[:1] == name[-1:] == "`" else name
         if _is_plain(plain) and not plain.startswith(("_metadata", INPUT)):
             yield from ((place, plain) for place in places)
-
-
-def _is_made_by(plan: Any, column: str) -> bool:
-    """Return whether a plan makes a column of a name somewhere."""
-    return any(
-        column.lower() in {name.lower() for name in one.name}
-        for one in messages(plan) if sort_of(one) == "Expression.Alias"
-    )

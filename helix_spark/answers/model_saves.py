@@ -33,16 +33,11 @@ def parts_gathered() -> Iterator[list[Any]]:
         _PARTS.reset(token)
 
 
-def is_gathering() -> bool:
-    """Return whether this thread is about to save a model."""
-    return _PARTS.get() is not None
-
-
-def gather(request: Any) -> bool:
-    """Take a request for a part of the model that is about to be saved; return False if none is."""
+def gather(*requests: Any) -> bool:
+    """Take requests for parts of the model that this thread is about to save; return False if none is."""
     gathered = _PARTS.get()
     if gathered is not None:
-        gathered.append(request)
+        gathered.extend(requests)
     return gathered is not None
 
 

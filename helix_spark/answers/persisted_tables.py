@@ -12,7 +12,6 @@ from typing import Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ml_command, ours
-from helix_spark.answers.stored_tables import may_stand_in
 from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
 from helix_spark.plans.program_client import Caller
 
@@ -71,12 +70,6 @@ class PersistedTable:
     def compute(self) -> None:
         """Compute the table: no earlier one takes its place any more."""
         self.substitute, self.in_memory, self.is_registered = None, False, False
-
-    def is_enough_for(self, what: Any) -> bool:
-        """Return whether the substitute has all that a message asks of the table: rows that are written to files tell
-        which columns may be null."""
-        writes = sort_of(what) == "Command" and what.HasField("write_operation")
-        return (self.is_exact or not writes) and may_stand_in(what, self.relation)
 
     @property
     def is_computed(self) -> bool:
@@ -192,21 +185,16 @@ class PersistedTables:
 
     def _base_of(self, relation: Any) -> PersistedTable | None:
         """Return the table of which stages made a relation row by row; None if the program does not have it kept."""
-        part = relation
+        part, features = relation, "org.apache.spark.ml.feature."
         while (below := _input(part)) is not None:
-            if not self._maps_rows(part.ml_relation.transform):
+            stage = part.ml_relation.transform
+            name = stage.transformer.name if stage.HasField("transformer") else self.stage(stage.obj_ref.id)
+            # All of these make one row of one row, or leave it out; but for SQL, which may be any query.
+            if not name.startswith(features) or name == f"{features}SQLTransformer":
                 return None
             part = below
         table = self.table_of(part)
         return None if table is None or table.given_up else table
-
-    def _maps_rows(self, transform: Any) -> bool:
-        name = transform.transformer.name if transform.HasField("transformer") else self.stage(transform.obj_ref.id)
-        return name.startswith(_FEATURES) and name != _OF_SQL
-
-
-_FEATURES, _OF_SQL = "org.apache.spark.ml.feature.", "org.apache.spark.ml.feature.SQLTransformer"
-"""All of these make one row of one row, or leave it out; but for SQL, which may be any query."""
 
 
 def _shareable_part(what: Any) -> Any | None:

@@ -26,8 +26,6 @@ FILE_FORMATS = frozenset({
 
 _PATH_IN_SQL = re.compile(r"(?P<format>\w+)\.`?(?P<path>[^`]*/[^`]*)`?")
 
-_DOES_NOT_COUNT = frozenset({"path", "paths"})
-
 
 class UnknownDataError(Exception):
     """The version of data that is read is unknown. The text says why, as the end of a sentence about the program."""
@@ -86,7 +84,7 @@ class DataVersions:
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
-        kept = {name.lower(): value for name, value in options.items() if name.lower() not in _DOES_NOT_COUNT}
+        kept = {name.lower(): value for name, value in options.items() if name.lower() not in ("path", "paths")}
         stored = [one for one in given if is_in_s3(one)]
         placed = tuple(self._in_store(one, kept) if one in stored else str(self._placed(one)) for one in given)
         match format.lower():

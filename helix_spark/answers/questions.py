@@ -6,10 +6,9 @@ models and checkpoints that it refers to (by ids that are their own identities),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
@@ -149,9 +148,14 @@ class Signer:
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
         numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
+        # The settings by which steps were analysed, where these are not the session's.
+        by_settings = groupby((its_binding for _, its_binding in parts), lambda one: id(one.settings))
+        others = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
+        if {self.state.now.settings_identity(of_analysis=True)}.issuperset(others):
+            others = []
         own = digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code),
-            self.state.now.settings_identity(), *self._other_settings(its_binding for _, its_binding in parts),
+            self.state.now.settings_identity(), *others,
             *found.meanings(), *(one.identity.digest for one in found.reads),
             *(reads for _, reads in found.sent if reads),
             *((self.user,) if may_ask_user(every) else ()),
@@ -175,12 +179,6 @@ class Signer:
         """Note a Python function that is sent to workers, with what it is known to read there."""
         found.sent.append((code, self.watched.identity(code)))
         found.chance += self.watched.unknown(code)
-
-    def _other_settings(self, bindings: Iterable[Binding]) -> list[str]:
-        """Return the settings by which steps were analysed, where these are not the session's."""
-        by_settings = groupby(bindings, lambda one: id(one.settings))
-        found = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
-        return [] if {self.state.now.settings_identity(of_analysis=True)}.issuperset(found) else found
 
     def _names(self, one: Any, binding: Binding, found: _Parts) -> None:
         """Note what the names in a message mean that are no functions of Spark's own."""
@@ -252,7 +250,8 @@ class Signer:
             del source.options["header"]
 
     def _reads(self, one: Any, binding: Binding, found: _Parts) -> Iterator[SignedData]:
-        listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
+        may_read = sort_of(one) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
+        listed = binding.data.get(read_key(one), ()) if binding.data and may_read else ()
         # A table reads files as they are, but those that there were when it was built.
         found.chance += (
             f"reads {read.shown}, which was changed after a table of it was built"
@@ -277,9 +276,6 @@ class Signer:
                 show(view)
             elif view.removesuffix("()") not in binding.functions or not view.endswith("()"):
                 yield self.data.of_table(name)
-
-
-_READS = frozenset({"Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform"})
 
 
 def read_key(one: Any) -> bytes:
@@ -344,9 +340,16 @@ def form_of(question: Question) -> AnswerForm:
     what = question.what
     match question.sort:
         case "analysis":
-            return AnswerForm("analyze", _analyses()[sort_of(what)])
+            fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
+            names = {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}
+            return AnswerForm("analyze", names[sort_of(what)])
         case "setting":
-            return AnswerForm("config", keys=_keys_of(what))
+            kind = what.WhichOneof("op_type")
+            asked = getattr(what, kind)
+            if kind == "get_with_default":
+                return AnswerForm("config", keys=tuple(pair.key for pair in asked.pairs))
+            has_keys = kind in ("get", "get_option", "is_modifiable")
+            return AnswerForm("config", keys=tuple(asked.keys) if has_keys else None)
     parts: list[Any] = [one for one in messages(what) if sort_of(one) == "CollectMetrics"]
     form = AnswerForm("execute", handle=question.handle, observed=frozenset(one.name for one in parts))
     if sort_of(what) == "Relation":
@@ -361,36 +364,18 @@ def form_of(question: Question) -> AnswerForm:
         case "evaluate":
             return replace(form, ml="metric")
         case "read":
+            from pyspark.ml.param import Param
+
             operator = command.read.operator
+            stage = stage_class(operator.name)
+            members = {name: getattr(stage, name, None) for name in dir(stage)} if stage is not None else {}
+            params = {name: one for name, one in members.items() if isinstance(one, Param)}
             is_model = operator.type == type(operator).OPERATOR_TYPE_MODEL
-            return replace(form, ml="model" if is_model else "stage", params=_params_of(operator.name))
+            return replace(form, ml="model" if is_model else "stage", params=params)
     return form
-
-
-def _params_of(stage: str) -> Mapping[str, Any]:
-    """Return the parameters of a class of Spark ML, by name."""
-    from pyspark.ml.param import Param
-
-    kind = stage_class(stage)
-    found = {name: getattr(kind, name, None) for name in dir(kind)} if kind is not None else {}
-    return {name: one for name, one in found.items() if isinstance(one, Param)}
 
 
 def has_one_row(relation: Any) -> bool:
     """Return whether a relation is an aggregate of all rows, which has one whatever they are."""
     is_total = relation.WhichOneof("rel_type") == "aggregate" and not relation.aggregate.grouping_expressions
     return bool(is_total and relation.aggregate.group_type == type(relation.aggregate).GROUP_TYPE_GROUPBY)
-
-
-def _keys_of(operation: Any) -> tuple[str, ...] | None:
-    kind = operation.WhichOneof("op_type")
-    if kind in ("get", "get_option", "is_modifiable"):
-        return tuple(getattr(operation, kind).keys)
-    return tuple(pair.key for pair in operation.get_with_default.pairs) if kind == "get_with_default" else None
-
-
-@cache
-def _analyses() -> Mapping[str, str]:
-    """Return the field of the response, by the message that asks for an analysis."""
-    fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
-    return {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}

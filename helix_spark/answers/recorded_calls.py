@@ -46,7 +46,7 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
     if not called or any(node.wishes.fresh for node in called):
         return ""
     around = (*surroundings(settings), *place_parts(), *context_parts(), package_part("helix-spark"))
-    traced = dict[str, str]()
+    traced = dict[str, tuple[str, ...]]()
     for node in called:
         assert isinstance(node.operator, Function)
         try:
@@ -55,18 +55,15 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
             return ""
         if found.random or found.unfollowed or found.warnings:
             return ""
-        traced[node.name] = found.digest
+        shape = (*node.operator.arguments, *node.operator.forms, node.operator.returns)
+        traced[node.name] = (found.digest, *shape)
+    known = dict.fromkeys((one.name for one in dag.nodes), ())
+    for node in dag.nodes:
+        if node.name not in traced:  # which columns its table has counts, but for those before it
+            traced[node.name] = ("", *(columns_of_node(node, settings, known) or ("unknown",)))
     return digest("calls", str(FORMAT), *(part.digest for part in around), *(
-        digest(node.name, node.result, *node.inputs, traced.get(node.name, ""), *_shape_of(node, dag, settings))
-        for node in dag.nodes
+        digest(node.name, node.result, *node.inputs, *traced[node.name]) for node in dag.nodes
     ))
-
-
-def _shape_of(node: Node, dag: Dag, settings: Mapping[str, str]) -> tuple[str, ...]:
-    """Return how a node's function is called; of another node which columns its table has, but for those before it."""
-    if may_be_captured(node) and isinstance(node.operator, Function):
-        return (*node.operator.arguments, *node.operator.forms, node.operator.returns)
-    return tuple(columns_of_node(node, settings, dict.fromkeys((one.name for one in dag.nodes), ())) or ("unknown",))
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:

@@ -176,7 +176,9 @@ class ServedModels:
     def with_live(self, request: Any) -> Any:
         """Return a request with the server's ids of the models and checkpoints in it, once the server holds them."""
         what = message_in(request)
-        self._make_all_live(handles_in(what), summary=_asks_summary(what))
+        methods = (method.method for one in messages(what) if sort_of(one) == "Fetch" for method in one.methods)
+        asks_summary = not {"summary", "hasSummary"}.isdisjoint(methods)
+        self._make_all_live(handles_in(what), summary=asks_summary)
         return with_handles(request, self._live.items())
 
     def name(self, responses: Sequence[Any], handle: str) -> None:
@@ -259,12 +261,4 @@ def _has_object(response: Any) -> bool:
     return (
         result.HasField("summary") or result.operator_info.HasField("obj_ref")
         or bool(response.checkpoint_command_result.relation.relation_id)
-    )
-
-
-def _asks_summary(what: Any) -> bool:
-    """Return whether a message asks for the summary of a fit."""
-    return any(
-        sort_of(one) == "Fetch" and any(method.method in ("summary", "hasSummary") for method in one.methods)
-        for one in messages(what)
     )

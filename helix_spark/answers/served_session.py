@@ -26,7 +26,7 @@ from helix_spark.answers.sent_requests import (
     server_message,
 )
 from helix_spark.answers.served_models import Record, ServedModels
-from helix_spark.answers.stored_tables import is_exact, stand_in
+from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.plan_messages import messages, sort_of, substituted
@@ -233,7 +233,9 @@ class ServedSession:
         for table in self.tables.needed(what):
             if table.question is None and table.base is None:
                 self._look_up(table)
-            if table.is_reused and not table.is_enough_for(what):
+            # Rows that are written to files tell which columns may be null.
+            writes = sort_of(what) == "Command" and what.HasField("write_operation")
+            if table.is_reused and not ((table.is_exact or not writes) and may_stand_in(what, table.relation)):
                 table.compute()
             # What fits share is computed for each of them where Spark refuses it.
             refusals = () if table.base is None else (rpc_error(),)
@@ -247,21 +249,18 @@ class ServedSession:
         return computed
 
     def _look_up(self, table: PersistedTable) -> None:
+        """Put what an earlier run left of a table in its place: its rows in memory, else as they are stored."""
         question = self.signer.question("table", table.relation)
         self._held += question.reads
         if not question.chance:
-            self._reuse(table, question.identity)
+            key, name = self.stored.rows_key(question.identity), f"helix_rows_{table.number}"
+            if key and self.server is not None and self.server.take_rows(self.like.session_id, key, name):
+                rows = pb.CachedRemoteRelation(relation_id=name)
+                table.in_memory = True
+                table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
+            elif (stored := self.stored.table(question.identity)) is not None:
+                table.is_exact, table.substitute = is_exact(stored), stand_in(table.relation, stored)
         table.question = question  # at last: another thread that sees it relies on the substitute
-
-    def _reuse(self, table: PersistedTable, identity: str) -> None:
-        """Put what an earlier run left of a table in its place: its rows in memory, else as they are stored."""
-        key, name = self.stored.rows_key(identity), f"helix_rows_{table.number}"
-        if key and self.server is not None and self.server.take_rows(self.like.session_id, key, name):
-            rows = pb.CachedRemoteRelation(relation_id=name)
-            table.in_memory = True
-            table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
-        elif (stored := self.stored.table(identity)) is not None:
-            table.is_exact, table.substitute = is_exact(stored), stand_in(table.relation, stored)
 
     def leave_rows(self) -> None:
         """Leave the rows of the tables that are still persisted to later runs, where the server stays. What was made of

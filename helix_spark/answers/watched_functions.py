@@ -73,7 +73,9 @@ class WatchedFunctions:
             if unknown := self.unknown(code):
                 return unknown[0]
             if after != before:
-                read = _named(self._reads(code))
+                seen = self._reads(code)
+                name, *more = *seen.files, *seen.listed, *seen.environment
+                read = f"{name} and {len(more)} more" if more else name
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""
 
@@ -97,23 +99,15 @@ class WatchedFunctions:
 
     def _reads(self, code: str) -> Seen:
         if code not in self._known:
-            self._known[code] = self._read(code)
+            text = self.recorded(code)
+            try:
+                parsed_as(text or "{}", dict[str, dict[str, str]])
+                self._known[code] = seen_from_json(text)
+            except (ValueError, TypeError):  # no text of ours: then nothing is known
+                self._known[code] = NOTHING_SEEN
         return self._known[code]
-
-    def _read(self, code: str) -> Seen:
-        text = self.recorded(code)
-        try:
-            parsed_as(text or "{}", dict[str, dict[str, str]])
-            return seen_from_json(text)
-        except (ValueError, TypeError):  # no text of ours: then nothing is known
-            return NOTHING_SEEN
 
 
 def reads_of(code: str) -> str:
     """Return the identity under which the reads of a function are recorded."""
     return digest("reads of a function", code)
-
-
-def _named(seen: Seen) -> str:
-    names = [*seen.files, *seen.listed, *seen.environment, *seen.told]
-    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]

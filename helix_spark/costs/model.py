@@ -82,7 +82,6 @@ _PYTHON_WORKERS = frozenset({
 _IN_PYTHON = Throughput(1.0, 1 / 1.5e6)
 """Of functions that send rows to Python workers: between a simple function (50 MB/s) and a parser of text (50 kB/s)."""
 _MODEL_BYTES = 20_000
-_VALUE_BYTES = 0
 _UNKNOWN_SOURCE_BYTES = 10_000_000
 _UNMEASURED = ResultRecord("", "", "", "", "", 0)
 
@@ -111,10 +110,14 @@ def estimate(
             reads = source_bytes.get(node.name, 0) or _UNKNOWN_SOURCE_BYTES
         own = measured.get(signatures[node.name], _UNMEASURED)
         before = previous.get(node.name, _UNMEASURED)
-        size, size_origin = _pick(own.bytes, previous_bytes.get(node.name), _first_bytes(node, reads))
-        data[node.name] = size if node.result is Result.TABLE else 0.0
-        compute, origin = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
         kind = artifact_kind(node)
+        # Parquet with zstd takes about a third of text. Columns and values take nothing.
+        guess = {Result.TABLE: reads / 3, Result.MODEL: _MODEL_BYTES}.get(node.result, 0.0)
+        size, size_origin = _pick(own.bytes, previous_bytes.get(node.name), guess)
+        data[node.name] = size if node.result is Result.TABLE else 0.0
+        is_fit = node.kind is Kind.EXTRACTOR and kind != "table"
+        first = _IN_PYTHON if in_python_workers(node) else _FIT if is_fit else _FIRST_COMPUTE[node.kind]
+        compute, origin = _pick(own.compute_seconds, before.compute_seconds, first.seconds(reads))
         usual = elsewhere.get(signatures[node.name], load)[kind].seconds(size)
         loading = usual if own.load_seconds is None else min(own.load_seconds, _MOST_TIMES_USUAL * usual)
         estimates[node.name] = Costs(
@@ -156,22 +159,15 @@ def loads_from_reads(samples: Mapping[str, Iterable[tuple[int, float]]]) -> dict
     """
     found = dict(LOAD)
     for kind, prior in READ.items():
-        read = calibrate(_without_stalls(samples.get(kind, ()), prior), prior)
+        # Samples are bounded that took many times what the others, and the prior, let expect. Else one read that
+        # stalled would be usual for its kind where there are few. Of a disk that is slow all are, and none sticks out.
+        known = list(samples.get(kind, ()))
+        times = [seconds / prior.seconds(size) for size, seconds in known]
+        most = _MOST_TIMES_USUAL * median([*times, *[1.0] * _PRIOR_SAMPLES])
+        read = calibrate(((size, min(seconds, most * prior.seconds(size))) for size, seconds in known), prior)
         if read != prior:
             found[kind] = Throughput(max(0.0, LOAD[kind].fixed + read.fixed - prior.fixed), read.per_byte)
     return found
-
-
-def _without_stalls(samples: Iterable[tuple[int, float]], prior: Throughput) -> list[tuple[int, float]]:
-    """Samples, those bounded that took many times what the others, and the prior, let expect.
-
-    Else one read that stalled would be usual for its kind where there are few, and so be believed after all. Of a disk
-    that is slow all samples are, and none of them sticks out.
-    """
-    known = list(samples)
-    times = [seconds / prior.seconds(size) for size, seconds in known]
-    most = _MOST_TIMES_USUAL * median([*times, *[1.0] * _PRIOR_SAMPLES])
-    return [(size, min(seconds, most * prior.seconds(size))) for size, seconds in known]
 
 
 def artifact_kind(node: Node) -> str:
@@ -190,19 +186,6 @@ def _pick(measured: float | None, previous: float | None, first: float) -> tuple
 def in_python_workers(node: Node) -> bool:
     """Return whether a node's function sends rows to Python workers, as far as its own code tells."""
     return isinstance(node.operator, Function) and bool(names_used(node.operator.call) & _PYTHON_WORKERS)
-
-
-def _first_compute(node: Node) -> Throughput:
-    if in_python_workers(node):
-        return _IN_PYTHON
-    is_fit = node.kind is Kind.EXTRACTOR and node.result in (Result.MODEL, Result.VALUE)
-    return _FIT if is_fit else _FIRST_COMPUTE[node.kind]
-
-
-def _first_bytes(node: Node, reads: float) -> float:
-    if node.result is Result.TABLE:
-        return reads / 3  # Parquet with zstd takes about a third of text
-    return _MODEL_BYTES if node.result is Result.MODEL else _VALUE_BYTES
 
 
 # Starts of Spark

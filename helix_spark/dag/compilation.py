@@ -8,18 +8,8 @@ from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
-from helix_spark.workflow.declaration import Keep, Wishes
 from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
-from helix_spark.workflow.operators import (
-    Assemble,
-    FitStage,
-    Form,
-    Function,
-    Kind,
-    Operator,
-    Predict,
-    Result,
-)
+from helix_spark.workflow.operators import Assemble, FitStage, Form, Function, Kind, Predict, Result
 from helix_spark.workflow.workflow import Workflow
 
 
@@ -49,7 +39,13 @@ def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
                 f"{declaration.name!r} reads {name!r}, and no node is named so", where=declaration.where,
                 remedy=nearest(name, declared),
             )
-    operator = _of_split(declaration.operator, tuple(kept), declared)
+    operator = declaration.operator
+    if isinstance(operator, FitStage | Predict) and operator.rows is None:
+        # The author leaves the side of the split to the examples. Of examples without a split their column `split`
+        # decides when it runs.
+        examples = declared[examples_of(operator, kept)].operator
+        if isinstance(examples, Assemble) and examples.split is not None:
+            operator = replace(operator, rows="train" if isinstance(operator, FitStage) else "test")
     if isinstance(operator, Function) and len(kept) < len(declaration.inputs):
         parameters = zip(operator.arguments, operator.forms, declaration.inputs, strict=True)
         there = [(argument, form) for argument, form, name in parameters if name in kept]
@@ -57,18 +53,6 @@ def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
             operator, arguments=tuple(argument for argument, _ in there), forms=tuple(form for _, form in there)
         )
     return replace(declaration, operator=operator, inputs=tuple(kept), optional=frozenset())
-
-
-def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Node]) -> Operator:
-    """Return an operator with the side of the split that its author leaves to the examples that it reads: here, where
-    every name is known. Which side readers of examples without a split take, their column `split` decides when it runs.
-    """
-    if not isinstance(operator, FitStage | Predict) or operator.rows is not None:
-        return operator
-    examples = declared[examples_of(operator, inputs)].operator
-    if not isinstance(examples, Assemble) or examples.split is None:
-        return operator
-    return replace(operator, rows="train" if isinstance(operator, FitStage) else "test")
 
 
 def examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
@@ -96,12 +80,10 @@ def _topological(nodes: list[Node]) -> tuple[Node, ...]:
     above = set[str]()
     for node in nodes:
         if not above.issuperset(node.inputs):
-            return _sorted(nodes)
+            break
         above.add(node.name)
-    return tuple(nodes)
-
-
-def _sorted(nodes: list[Node]) -> tuple[Node, ...]:
+    else:
+        return tuple(nodes)
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -175,27 +157,20 @@ def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
         _check_annotations(node, node.operator, by_name)
         return
     for position, name in enumerate(node.inputs):
-        read, wanted = by_name[name], _result_read(node, position)
+        # A ready-made operator takes a model and examples, or a table and columns of it.
+        if isinstance(node.operator, Predict):
+            wanted, remedy = (Result.MODEL, Result.TABLE)[position], "the order is wf.predict(name, model, examples)"
+        elif position:
+            wanted = Result.COLUMN
+            remedy = f"make a column of it: an extractor of {node.inputs[0]!r} that reads it and returns a Column"
+        else:
+            wanted, remedy = Result.TABLE, "name a table: what a source, scanner or synthesizer makes"
+        read = by_name[name]
         if name != f"{node.name}.fit" and read.result is not wanted:
             raise OperatorError(
                 f"{node.kind} {node.name!r} reads {name!r} as a {wanted}, and it is a {read.result}",
-                where=node.where, exists=f"{name!r} is declared at {read.where}", remedy=_remedy(node, wanted),
+                where=node.where, exists=f"{name!r} is declared at {read.where}", remedy=remedy,
             )
-
-
-def _result_read(node: Node, position: int) -> Result:
-    """Return what a ready-made operator takes an input for: a model and examples, or a table and columns of it."""
-    if isinstance(node.operator, Predict):
-        return (Result.MODEL, Result.TABLE)[position]
-    return Result.COLUMN if position else Result.TABLE
-
-
-def _remedy(node: Node, wanted: Result) -> str:
-    if isinstance(node.operator, Predict):
-        return "the order is wf.predict(name, model, examples)"
-    if wanted is Result.COLUMN:
-        return f"make a column of it: an extractor of {node.inputs[0]!r} that reads it and returns a Column"
-    return "name a table: what a source, scanner or synthesizer makes"
 
 
 def _check_annotations(node: Node, function: Function, by_name: Mapping[str, Node]) -> None:
@@ -214,11 +189,6 @@ def _check_annotations(node: Node, function: Function, by_name: Mapping[str, Nod
                 exists=f"{name!r} is declared at {by_name[name].where}",
                 remedy="annotate it as pyspark.sql.DataFrame, pandas.DataFrame or pyarrow.Table",
             )
-
-
-# Equal nodes become one
-
-_STRONGEST: tuple[Keep, ...] = ("always", "never", "auto")
 
 
 def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
@@ -242,17 +212,15 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
     for node in dag.nodes:
         if into[node.name] == node.name:
             same = aliases.get(node.name, ())
+            all_wishes = [node.wishes, *(dag[name].wishes for name in same)]
+            wishes = replace(
+                node.wishes, keep=min((one.keep for one in all_wishes), key=("always", "never", "auto").index),
+                fixed=any(one.fixed for one in all_wishes), recompute=any(one.recompute for one in all_wishes),
+                fresh=any(one.fresh for one in all_wishes),
+            )
             merged.append(replace(
                 node, inputs=tuple(into[name] for name in node.inputs), base=node.base and into[node.base],
-                aliases=same, wishes=_wishes_of_equal(dag, node, same),
+                aliases=same, wishes=wishes,
             ))
     outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
     return replace(dag, nodes=tuple(merged), outputs=outputs)
-
-
-def _wishes_of_equal(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
-    wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
-    return replace(
-        node.wishes, keep=min((w.keep for w in wishes), key=_STRONGEST.index), fixed=any(w.fixed for w in wishes),
-        recompute=any(w.recompute for w in wishes), fresh=any(w.fresh for w in wishes),
-    )

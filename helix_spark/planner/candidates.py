@@ -131,6 +131,11 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     past = sorted((other for other in problem.others if other.fixed), key=lambda other: other.age)
     shown = [node for node in nodes if node.shown and node.keep != "never"]
     instances = [node for node in nodes if node.fixed and node.keep != "never"]
+    quick, taken = list[NodeCosts](), 0
+    for node in sorted(nodes, key=lambda node: node.bytes):
+        taken += node.bytes
+        if taken <= small and node.keep != "never" and (node.stored or node.write_seconds <= _QUICK):
+            quick.append(node)
     return [
         *((one, one.kept_for) for one in there if one.pinned),
         *((node, "you asked for it") for node in wished if node.fixed and node.stored),
@@ -140,24 +145,12 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
         *((node, "another of its right answers would not do for what is made of it") for node in instances),
-        *((node, "it is small") for node in _smallest(nodes, small)),
+        *((node, "it is small") for node in quick),
     ]
 
 
 _QUICK = 0.5
 """Seconds to write a result, at most, for it to be kept because it is small: it may have to be computed once more."""
-
-
-def _smallest(nodes: Collection[NodeCosts], most: int) -> list[NodeCosts]:
-    """Return the smallest results, up to so many bytes in all."""
-    found, taken = list[NodeCosts](), 0
-    for node in sorted(nodes, key=lambda node: node.bytes):
-        taken += node.bytes
-        if taken > most:
-            break
-        if node.keep != "never" and (node.stored or node.write_seconds <= _QUICK):
-            found.append(node)
-    return found
 
 
 def capacity(problem: PlanningProblem) -> int | None:
@@ -186,7 +179,14 @@ def certain(problem: PlanningProblem, ahead: Outlook, found: Mapping[str, Candid
     """Return signatures of what is kept without a choice, of what is stored or is computed in every plan: what an
     author insists on, and what saves more by its last step alone than it takes, where it takes no room from others."""
     there = {name for name, candidate in found.items() if candidate.stored}
-    there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)
+    if problem.done is not None:
+        there |= had_now(problem, problem.done)
+    else:  # every plan computes back from the outputs while nothing is stored
+        needed = set(problem.outputs)
+        for node in reversed(problem.nodes):
+            if node.name in needed and (node.recompute or not (node.stored or node.in_memory)):
+                there.add(node.signature)
+                needed.update(node.inputs)
     saved, is_roomy = last_steps(ahead), has_room_for_all(problem, found)
 
     def is_sure(name: str, candidate: Candidate) -> bool:
@@ -194,15 +194,3 @@ def certain(problem: PlanningProblem, ahead: Outlook, found: Mapping[str, Candid
         return bool(candidate.claim) or (pays and (is_roomy or not candidate.bytes))
 
     return frozenset(name for name, candidate in found.items() if name in there and is_sure(name, candidate))
-
-
-def _surely_computed(problem: PlanningProblem) -> frozenset[str]:
-    """Return signatures of what every plan for this iteration computes: back from the outputs while nothing is
-    stored."""
-    computed: set[str] = set()
-    needed = set(problem.outputs)
-    for node in reversed(problem.nodes):
-        if node.name in needed and (node.recompute or not (node.stored or node.in_memory)):
-            computed.add(node.signature)
-            needed.update(node.inputs)
-    return frozenset(computed)

@@ -34,9 +34,6 @@ known to half a percent, and proving the last of it takes most of the time."""
 SMALL = 16 << 20
 """Bytes of an iteration's smallest results that are kept without being weighed, unless a setting says otherwise."""
 
-_PROVEN = 1e-6
-"""A relative gap below which a solution counts as optimal."""
-
 
 @dataclass(frozen=True, slots=True)
 class FirstCome:
@@ -115,9 +112,15 @@ class Joint:
         view = presolved(ahead, chosen.keys(), kept)
         forced = _without_choice(problem, chosen, kept)
         found = forced or self._solved(problem, build(problem, view, chosen, kept), chosen)
-        if isinstance(found, str):
-            return _fallback(problem, found, start)
-        return _decision(problem, view, chosen, found, start)
+        if not isinstance(found, str):
+            return _decision(problem, view, chosen, found, start)
+        decision = ALWAYS.decide(problem)
+        notice = f"{found}; every result is kept instead, while the budget lasts"
+        cost = total_seconds(decision.solution.chosen.values())
+        return replace(decision, certificate=Certificate(
+            "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
+            len(problem.scenarios),
+        ))
 
     def _solved(
         self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate]
@@ -190,7 +193,7 @@ def _decision(
     objective += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
     bound = objective if found.bound is None else min(objective, max(0.0, found.bound))
     gap = (objective - bound) / objective if objective > 0 else 0.0
-    optimal = objective - bound <= max(_PROVEN * objective, TIE)
+    optimal = objective - bound <= max(1e-6 * objective, TIE)
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
         found.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
@@ -199,17 +202,6 @@ def _decision(
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
     reasons = _Decided(problem, view, chosen, solution, found.keep, ahead).reasons()
     return Decision(solution, found.keep & current, problem.stored - found.keep, certificate, reasons)
-
-
-def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
-    decision = ALWAYS.decide(problem)
-    notice = f"{why}; every result is kept instead, while the budget lasts"
-    cost = total_seconds(decision.solution.chosen.values())
-    certificate = Certificate(
-        "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
-        len(problem.scenarios),
-    )
-    return replace(decision, certificate=certificate)
 
 
 # Why each result is kept, not kept or evicted

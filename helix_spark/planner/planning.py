@@ -5,7 +5,7 @@ days to come."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.code import Description
-from helix_spark.identity.difference import Change, changes
+from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group, Part
 from helix_spark.identity.signing import Signed
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -114,10 +114,15 @@ class Situation:
 
 def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
     node, own, costs = one.node, one.signed, one.costs
+    # Columns live in their table; a result that differs each time is of use to no one; some sources are stored already.
+    is_storable = node.result is not Result.COLUMN and not own.random
+    match node.operator:
+        case Read(source=DeltaSource() | MemorySource() | FileSource(format="parquet", version=None)):
+            is_storable = False
     return as_stored(NodeCosts(
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
-        bytes=costs.bytes, storable=_is_storable(node, own), held=one.held, served=one.served,
+        bytes=costs.bytes, storable=is_storable, held=one.held, served=one.served,
         recompute=node.wishes.recompute and not node.wishes.fixed,
         compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,
         fixed=bool(own.instance), differs=bool(own.random),
@@ -139,19 +144,6 @@ def as_stored(
         costs, stored=True, bytes=artifact.bytes, keep="always" if wishes.insisted or theirs else wishes.keep,
         kept_for=theirs, pinned=bool(pin),
     )
-
-
-def _is_storable(node: Node, own: Signed) -> bool:
-    """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
-    if node.result is Result.COLUMN or own.random:
-        return False
-    match node.operator:
-        case Read(source=DeltaSource() | MemorySource() | FileSource(format="parquet", version=None)):
-            return False
-    return True
-
-
-# Plans
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -206,26 +198,18 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
     node, own, costs, artifact = one.node, one.signed, one.costs, one.artifact
     way, shared = decision.solution.chosen.get(node.name), artifact.shared if artifact is not None else ""
     why_kept = f"it is stored in the shared catalog {shared}" if shared else decision.reasons.get(own.signature, "")
+    known: Proof = "instance" if own.instance else "verified" if one.verified else "unproven"
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
         declared=own.declared, signature=own.signature, state=decision.solution.state(node.name),
         reason=_reason(one, situation, decision.solution),
         predicted_seconds=way.seconds if way is not None else 0.0, compute_seconds=costs.compute_seconds,
         load_seconds=costs.load_seconds, write_seconds=costs.write_seconds, bytes=costs.bytes, origin=costs.origin,
-        held=one.held, stored=artifact is not None,
-        keep=own.signature in decision.keep,
-        storage_reason=why_kept,
+        held=one.held, stored=artifact is not None, keep=own.signature in decision.keep, storage_reason=why_kept,
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
-        bytes_known=costs.bytes_known,
-        proof=_proof(one), is_instance=bool(own.instance),
+        bytes_known=costs.bytes_known, proof="chance" if own.random else known, is_instance=bool(own.instance),
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
     )
-
-
-def _proof(one: KnownNode) -> Proof:
-    if one.signed.random:
-        return "chance"
-    return "instance" if one.signed.instance else "verified" if one.verified else "unproven"
 
 
 # Why a node is in its state
@@ -237,7 +221,10 @@ def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
             if (number := situation.recorded.get(one.name)) is not None:
                 how = "loaded" if one.artifact is not None else "computed"
                 return f"unchanged: iteration {number} has it on record; it is {how} when you ask for it"
-            return _pruned(one.node, situation.dag, solution)
+            readers = situation.dag.readers(one.name)
+            if loaded := [name for name in readers if solution.state(name) is State.LOAD]:
+                return f"not needed: {named(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
+            return f"not needed: nothing that runs reads it ({named(readers)}: not needed either)"
         case State.LOAD:
             why = _loaded(one, situation.dag)
         case State.COMPUTE:
@@ -266,32 +253,23 @@ def _computed(one: KnownNode) -> str:
     if wishes.recompute and not wishes.fixed:
         return "you asked for it to be computed in every run"
     if own.random:
-        return _random(one)
+        if one.name not in own.random:
+            return f"reads {named(own.random)}, whose result may differ each time"
+        return ": ".join(("its result may differ each time", *one.described.random[:1]))
     if one.before is None:
         return "never run before" if one.artifact is None else "cheaper to compute than to load"
-    found = [change for change in changes(one.before, own.parts) if not _is_yet_unread(change, one)]
-    mine = [change for change in found if change.group is not Group.INPUT]
-    if mine or found:
-        return _listed([str(change) for change in mine or found])
+    found = list(changes(one.before, own.parts))
+    if not own.seen.reads and not wishes.depends_on:  # what its code reads is missing only until it runs
+        of_reads = (Group.FILE, Group.VARIABLE)
+        found = [change for change in found if change.group not in of_reads or change.sort != "removed"]
+    if found := [change for change in found if change.group is not Group.INPUT] or found:
+        shown, more = "; ".join(map(str, found[:_SHOWN_CHANGES])), len(found) - _SHOWN_CHANGES
+        return f"{shown}; and {more} more" if more > 0 else shown
     if one.artifact is not None:
         return "cheaper to compute than to load"
     if one.ended:
         return f"unchanged, but its result is gone: {one.ended}"
     return "unchanged, but its result was not stored"
-
-
-def _is_yet_unread(change: Change, one: KnownNode) -> bool:
-    """Return whether a file or a variable is missing only because code has not yet run on its present inputs."""
-    is_read = change.group in (Group.FILE, Group.VARIABLE) and change.sort == "removed"
-    return is_read and not one.signed.seen.reads and not one.node.wishes.depends_on
-
-
-def _pruned(node: Node, dag: Dag, solution: Solution) -> str:
-    readers = dag.readers(node.name)
-    loaded = [name for name in readers if solution.state(name) is State.LOAD]
-    if loaded:
-        return f"not needed: {named(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
-    return f"not needed: nothing that runs reads it ({named(readers)}: not needed either)"
 
 
 def _loaded(one: KnownNode, dag: Dag) -> str:
@@ -308,13 +286,6 @@ def _loaded(one: KnownNode, dag: Dag) -> str:
     if own.declared != own.signature and not (own.random or own.instance or own.seen.reads):
         text += "; the code or the data changed, this result did not"
     return text
-
-
-def _random(one: KnownNode) -> str:
-    mine, blamed = one.described.random, one.signed.random
-    if one.name in blamed:
-        return f"its result may differ each time: {mine[0]}" if mine else "its result may differ each time"
-    return f"reads {named(blamed)}, whose result may differ each time"
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
@@ -342,9 +313,3 @@ def _how_to_fix(node: Node) -> str:
     if node.result is Result.COLUMN:
         return f"make `{node.name}` in a scanner, and fix that"
     return f"hx.fixed({node.name.removesuffix('.fit')})"
-
-
-def _listed(sentences: Sequence[str]) -> str:
-    shown = "; ".join(sentences[:_SHOWN_CHANGES])
-    more = len(sentences) - _SHOWN_CHANGES
-    return f"{shown}; and {more} more" if more > 0 else shown

@@ -169,9 +169,9 @@ def _check_texts(message: Any, path: str, values: list[Any]) -> None:
     if path in _REFUSED or (check is not None and not all(map(check, values))):
         raise StrangeAnswerError(f"it has the {name.replace('_', ' ')} {str(values)[:80]}")
     if name == "warnings":
-        message.warnings[:] = map(_warning, values[:_MOST_WARNINGS])
+        message.warnings[:] = [visible(one)[:_LONGEST_WARNING] for one in values[:_MOST_WARNINGS]]
     elif name == "warning_message":
-        message.warning_message = _warning(values[0])
+        message.warning_message = visible(values[0])[:_LONGEST_WARNING]
 
 
 @lru_cache(maxsize=64)
@@ -180,10 +180,6 @@ def _check_schema(kind: type, serialized: bytes) -> None:
     schema: Any = kind()
     schema.ParseFromString(serialized)
     AnswerCheck().clean(schema)
-
-
-def _warning(text: str) -> str:
-    return visible(text)[:_LONGEST_WARNING]
 
 
 _MOST_WARNINGS, _LONGEST_WARNING = 10, 2_000

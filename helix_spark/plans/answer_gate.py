@@ -9,7 +9,7 @@ what is recorded is what the gate lets through.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -82,9 +82,18 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
         case "execute":
             return _check_run(form, answers)
         case "analyze":
-            _check_analysis(form, answers)
+            results = [one.WhichOneof("result") for one in answers]
+            if len(results) != 1 or results[0] is None or form.result not in ("", results[0]):
+                raise StrangeAnswerError(f"it holds {results[:3]}, and not {form.result or 'one answer'}")
+            if results[0] == "schema":
+                _columns_of(answers[0].schema.schema.SerializeToString(deterministic=True))
+            elif results[0] == "ddl_parse":
+                _type_of(answers[0].ddl_parse.parsed.SerializeToString(deterministic=True))
         case "config":
-            _check_settings(form, answers)
+            if len(answers) != 1:
+                raise StrangeAnswerError(f"it is {len(answers)} answers")
+            if form.keys is not None and [one.key for one in answers[0].pairs] != list(form.keys):
+                raise StrangeAnswerError("it has other settings than were asked for")
     return answers
 
 
@@ -104,7 +113,12 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
     result = form.result or next(iter(fields - {"schema"}), "")
     if fields - {"schema"} != {result} or (result == "arrow_batch") != ("schema" in fields):
         raise StrangeAnswerError(f"it holds {', '.join(sorted(fields)) or 'nothing'}, and not {result or 'an answer'}")
-    if any(form.handle != one for one in _makers_in(answers)):
+    checkpoints = (one.checkpoint_command_result for one in answers if one.HasField("checkpoint_command_result"))
+    made = {one.relation.relation_id for one in checkpoints}
+    for info in (one.ml_command_result.operator_info for one in answers):
+        if info.HasField("obj_ref"):  # of several trees all have the id of their forest
+            made.update(name.partition("_")[0] for name in info.obj_ref.id.split(","))
+    if made - {form.handle}:
         raise StrangeAnswerError("it names another model or checkpoint than its question's")
     if result == "arrow_batch":
         return _check_rows(form, answers)
@@ -120,16 +134,6 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
 
 
 _RESULTS = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_result")
-
-
-def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
-    """Yield the ids of what made the objects that answers name: of several trees all have that of their forest."""
-    for one in answers:
-        if one.HasField("checkpoint_command_result"):
-            yield one.checkpoint_command_result.relation.relation_id
-        if one.ml_command_result.operator_info.HasField("obj_ref"):
-            names = one.ml_command_result.operator_info.obj_ref.id.split(",")
-            yield from (name.partition("_")[0] for name in names)
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
@@ -221,16 +225,13 @@ def _check_ml(form: AnswerForm, result: Any) -> None:
     }
     if not fits[form.ml]:
         raise StrangeAnswerError(f"it is no {form.ml or 'answer'}")
-    if form.params is not None:
-        _check_params(form.params, info.params.params)
-
-
-def _check_params(known: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    for name, literal in values.items():
-        if name not in known:
+    if form.params is None:
+        return
+    for name, literal in info.params.params.items():
+        if name not in form.params:
             raise StrangeAnswerError(f"it has the parameter {name[:80]!r}, which its stage has not")
         try:
-            known[name].typeConverter(_value_of(literal))
+            form.params[name].typeConverter(_value_of(literal))
         except _conversion_errors() as error:
             raise StrangeAnswerError(f"its parameter {name!r} has a wrong value: {str(error)[:200]}") from error
 
@@ -239,47 +240,21 @@ def _value_of(literal: Any) -> Any:
     """Return what the client makes of a value that the gate has rebuilt."""
     from pyspark.ml.connect.serialize import deserialize_param
 
-    try:
-        if literal.HasField("struct") and literal.struct.struct_type.HasField("udt"):
-            _check_vector(literal.struct)
-        return deserialize_param(literal)
-    except _conversion_errors() as error:
-        raise StrangeAnswerError(f"it has a value that cannot be converted: {str(error)[:200]}") from error
-
-
-def _check_vector(literal: Any) -> None:
-    size = 1
-    for one in literal.elements:
+    is_vector, size = literal.HasField("struct") and literal.struct.struct_type.HasField("udt"), 1
+    for one in literal.struct.elements if is_vector else ():
         size *= one.integer if one.HasField("integer") else 1
         if one.integer < 0 or size > _LARGEST_VECTOR:
             raise StrangeAnswerError(f"it has a vector or a matrix of more than {_LARGEST_VECTOR:,} cells")
-
-
-def _check_analysis(form: AnswerForm, answers: Sequence[Any]) -> None:
-    results = [one.WhichOneof("result") for one in answers]
-    if len(results) != 1 or results[0] is None or form.result not in ("", results[0]):
-        raise StrangeAnswerError(f"it holds {results[:3]}, and not {form.result or 'one answer'}")
-    (answer,) = answers
-    if results[0] == "schema":
-        _columns_of(answer.schema.schema.SerializeToString(deterministic=True))
-    elif results[0] == "ddl_parse":
-        _type_of(answer.ddl_parse.parsed.SerializeToString(deterministic=True))
-
-
-def _check_settings(form: AnswerForm, answers: Sequence[Any]) -> None:
-    if len(answers) != 1:
-        raise StrangeAnswerError(f"it is {len(answers)} answers")
-    if form.keys is not None and [one.key for one in answers[0].pairs] != list(form.keys):
-        raise StrangeAnswerError("it has other settings than were asked for")
+    try:
+        return deserialize_param(literal)
+    except _conversion_errors() as error:
+        raise StrangeAnswerError(f"it has a value that cannot be converted: {str(error)[:200]}") from error
 
 
 # Answers as texts of the record, and as a client receives them
 
 LARGEST_ANSWER = 1 << 20
 """Bytes of an answer that is recorded. What is larger is requested again."""
-
-LONGEST_TEXT = 3 * LARGEST_ANSWER // 2
-"""Letters of an answer's text at most; base 64 takes four for three bytes."""
 
 SERVER_SESSION = "helix"
 """The id of the server's session that a client receives, whoever answers it."""
@@ -328,16 +303,12 @@ def check_text(text: str, question: str) -> None:
 
 
 def _parsed(text: str) -> tuple[bytes, list[bytes]]:
-    if len(text) > LONGEST_TEXT:
+    if len(text) > 3 * LARGEST_ANSWER // 2:  # base 64 takes four letters for three bytes
         raise StrangeAnswerError("it is too large")
     try:
-        kind, *chunks = _chunks(base64.b64decode(text, validate=True))
+        raw = base64.b64decode(text, validate=True)
     except ValueError as error:
         raise StrangeAnswerError(f"it cannot be read: {error}") from error
-    return kind, chunks
-
-
-def _chunks(raw: bytes) -> list[bytes]:
     chunks, at = [], 0
     while at < len(raw):
         size = int.from_bytes(raw[at:at + 4], "big")
@@ -345,7 +316,9 @@ def _chunks(raw: bytes) -> list[bytes]:
             raise StrangeAnswerError("it is cut off")
         chunks.append(raw[at + 4:at + 4 + size])
         at += 4 + size
-    return chunks
+    if not chunks:
+        raise StrangeAnswerError("it is empty")
+    return chunks[0], chunks[1:]
 
 
 def of_session(response: Any, request: Any) -> Any:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from decimal import Decimal
 from functools import cache, wraps
@@ -28,23 +28,15 @@ if TYPE_CHECKING:
 def behave_as_classic() -> None:
     """Replace in pyspark's Connect client what a classic session does otherwise; once a process."""
     from pyspark.errors.exceptions import connect
+    from pyspark.sql.connect.column import Column
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.group import GroupedData
 
-    _replace_aggregates()
     _replace_types_of_literals()
-    _mark_outer_columns()
     _send_all_arguments()
     # The server refuses some plans before it analyses them, such as duplicates by a column that there is not.
     refused: Any = connect.EXCEPTION_CLASS_MAPPING
     refused["org.apache.spark.sql.connect.common.InvalidPlanInput"] = refused["org.apache.spark.sql.AnalysisException"]
-
-
-_AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
-"""The JVM's `RelationalGroupedDataset` resolves these aliases itself, and columns are named by what they stand for."""
-
-
-def _replace_aggregates() -> None:
-    from pyspark.sql.connect.dataframe import DataFrame
-    from pyspark.sql.connect.group import GroupedData
 
     @replaces(DataFrame, "agg")
     @replaces(GroupedData, "agg")
@@ -52,6 +44,22 @@ def _replace_aggregates() -> None:
         if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
             exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
         return aggregate(self, *exprs)
+
+    # `Column.outer` of the Connect client leaves no trace, and a classic session does not analyse a table with columns
+    # of a query around it before it is part of that query.
+    @replaces(Column, "outer")
+    def outer(_: Any, self: Any) -> Any:
+        expression = copy(self._expr)
+        site = "" if expression.origin is None else expression.origin.python_origin.call_site
+        expression.origin = pb.Origin(python_origin=pb.PythonOrigin(fragment=_OUTER, call_site=site))
+        return Column(expression)
+
+
+_AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
+"""The JVM's `RelationalGroupedDataset` resolves these aliases itself, and columns are named by what they stand for."""
+
+_OUTER = "outer"
+"""What the client would call the part of the author's code that makes a column of a query around this one."""
 
 
 def _replace_types_of_literals() -> None:
@@ -77,23 +85,6 @@ def _replace_types_of_literals() -> None:
         written = self._create_proto_expression()
         written.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
         return written
-
-
-_OUTER = "outer"
-"""What the client would call the part of the author's code that makes a column of a query around this one."""
-
-
-def _mark_outer_columns() -> None:
-    """Make a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
-    and a classic session does not analyse a table that has such columns before it is part of that query."""
-    from pyspark.sql.connect.column import Column
-
-    @replaces(Column, "outer")
-    def outer(_: Any, self: Any) -> Any:
-        expression = copy(self._expr)
-        site = "" if expression.origin is None else expression.origin.python_origin.call_site
-        expression.origin = pb.Origin(python_origin=pb.PythonOrigin(fragment=_OUTER, call_site=site))
-        return Column(expression)
 
 
 def is_outer(expression: Any) -> bool:
@@ -141,25 +132,25 @@ def _send_all_arguments() -> None:
     from pyspark.ml.util import try_remote_attribute_relation
 
     wrapper = try_remote_attribute_relation(lambda: None).__code__
+
+    def with_all_arguments(method: Any) -> Callable[..., Any]:
+        signature = inspect.signature(method)
+
+        @wraps(method)
+        def call(*args: Any, **named: Any) -> Any:
+            if builds():
+                bound = signature.bind(*args, **named)
+                bound.apply_defaults()
+                args, named = bound.args, bound.kwargs
+            return method(*args, **named)
+
+        return call
+
     modules = [one for name, one in sys.modules.items() if name.startswith("pyspark.ml.")]
     for kind in {one for module in modules for one in vars(module).values() if isinstance(one, type)}:
         for name, method in list(vars(kind).items()):
             if getattr(method, "__code__", None) is wrapper:
-                setattr(kind, name, _with_all_arguments(method))
-
-
-def _with_all_arguments(method: Any) -> Callable[..., Any]:
-    signature = inspect.signature(method)
-
-    @wraps(method)
-    def call(*args: Any, **named: Any) -> Any:
-        if builds():
-            bound = signature.bind(*args, **named)
-            bound.apply_defaults()
-            args, named = bound.args, bound.kwargs
-        return method(*args, **named)
-
-    return call
+                setattr(kind, name, with_all_arguments(method))
 
 
 @cache
@@ -198,10 +189,19 @@ def notice_classic_only() -> None:
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
-    for error in (PySparkAttributeError, PySparkNotImplementedError):
-        _notice_refusals(error)
-    for kind, name in ((DataFrame, "writeStream"), (SparkSession, "readStream")):
-        _notice_property(kind, name)
+    @replaces(PySparkAttributeError, "__init__")
+    @replaces(PySparkNotImplementedError, "__init__")
+    def refuse(make: Any, self: Any, *given: Any, **named: Any) -> None:
+        """Notice that the client is about to refuse what it has not, such as `rdd`, `_jdf` and `_jvm`."""
+        if named.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
+            need_classic(f".{next(iter(named['messageParameters'].values()))}")
+        make(self, *given, **named)
+
+    @replaces(DataFrame, "writeStream")
+    @replaces(SparkSession, "readStream")
+    def look_up(get: Any, self: Any) -> Any:
+        need_classic(f".{get.__name__}")
+        return get(self)
 
     @replaces(SparkContext, "getOrCreate")
     @replaces(SparkContext, "__init__")
@@ -209,33 +209,24 @@ def notice_classic_only() -> None:
         need_classic("SparkContext")
         return make(*given, **named)
 
-    RemoteMLWriter.format = _write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
+    def write_in_format(writer: Any, source: str) -> Any:
+        """A server is told no format of a model, such as PMML."""
+        if source.lower() != "internal":
+            need_classic(f'.format("{source}") of a model')
+            raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
+        return writer
+
+    RemoteMLWriter.format = write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
     _notice_stages_of_jvm()
-    _notice_joins()
 
-
-def _notice_refusals(error: Any) -> None:
-    """Notice that the client is about to refuse what it has not, such as `rdd`, `_jdf` and `_jvm`."""
-    @replaces(error, "__init__")
-    def refuse(make: Any, self: Any, *given: Any, **named: Any) -> None:
-        if named.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
-            need_classic(f".{next(iter(named['messageParameters'].values()))}")
-        make(self, *given, **named)
-
-
-def _notice_property(kind: Any, name: str) -> None:
-    @replaces(kind, name)
-    def look_up(get: Any, self: Any) -> Any:
-        need_classic(f".{name}")
-        return get(self)
-
-
-def _write_in_format(writer: Any, source: str) -> Any:
-    """A server is told no format of a model, such as PMML."""
-    if source.lower() != "internal":
-        need_classic(f'.format("{source}") of a model')
-        raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
-    return writer
+    # A classic session takes ``rows.a == rows.a`` for a column of each side, Spark Connect for two of the side that has
+    # the table less deep in its plan, or refuses it.
+    @replaces(DataFrame, "join")
+    def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
+        made = join(self, other, *given, **named)
+        if program_here() is not None and (column := _of_either_side(made, (self, other))):
+            need_classic(f"a join of a table with itself by {column}, which may be of either side")
+        return made
 
 
 def _notice_stages_of_jvm() -> None:
@@ -261,23 +252,12 @@ def _notice_stages_of_jvm() -> None:
         return called(self, *given, **named)
 
 
-def _notice_joins() -> None:
-    """Notice joins of a table with itself by columns: a classic session takes ``rows.a == rows.a`` for a column of each
-    side, Spark Connect for two of the side that has the table less deep in its plan, or refuses it."""
-    from pyspark.sql.connect.dataframe import DataFrame
-
-    @replaces(DataFrame, "join")
-    def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
-        made = join(self, other, *given, **named)
-        if program_here() is not None and (column := _of_either_side(made, (self, other))):
-            need_classic(f"a join of a table with itself by {column}, which may be of either side")
-        return made
-
-
 def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
     """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
     join = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
-    if not (named := list(_attributes(join.join_condition))):
+    parts = list(messages(join.join_condition))
+    named = [one for one in parts if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id")]
+    if not named:
         return ""
     tops = [join.left.common.plan_id, join.right.common.plan_id]
     whole = relation_of(joined).join
@@ -291,35 +271,21 @@ def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
         if surely := [at for at in (0, 1) if column.plan_id == tops[at]]:
             return surely
         name = column.unparsed_identifier
-        return [at for at in (0, 1) if column.plan_id in below[at] and _may_be_among(name, tables[at].columns)]
+        return [at for at in (0, 1) if column.plan_id in below[at] and (
+            "." in name or name.strip("`").lower() in {one.lower() for one in tables[at].columns}
+        )]
 
     for column in named:
         if len(sides(column)) > 1:
             return str(column.unparsed_identifier)
-    for one, other in _equated(join.join_condition) if not below[0].isdisjoint(below[1]) else ():
-        if sides(one) == sides(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
-            return str(one.unparsed_identifier)
+    for part in parts if not below[0].isdisjoint(below[1]) else ():
+        if sort_of(part) == "Expression.UnresolvedFunction" and part.function_name in ("==", "<=>"):
+            one, other = (side.unresolved_attribute for side in part.arguments)
+            is_named = one.HasField("plan_id") and other.HasField("plan_id")
+            is_same = one.unparsed_identifier.lower() == other.unparsed_identifier.lower()
+            if is_named and is_same and sides(one) == sides(other):
+                return str(one.unparsed_identifier)
     return ""
-
-
-def _may_be_among(name: str, columns: Collection[str]) -> bool:
-    return "." in name or name.strip("`").lower() in {one.lower() for one in columns}
-
-
-def _attributes(expression: Any) -> Iterator[Any]:
-    """Yield the columns in an expression that are named by a table."""
-    for one in messages(expression):
-        if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id"):
-            yield one
-
-
-def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each two columns that an expression compares, and that are named by tables."""
-    for one in messages(expression):
-        if sort_of(one) == "Expression.UnresolvedFunction" and one.function_name in ("==", "<=>"):
-            first, second = (side.unresolved_attribute for side in one.arguments)
-            if first.HasField("plan_id") and second.HasField("plan_id"):
-                yield first, second
 
 
 _LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
@@ -335,19 +301,16 @@ class SessionContext:
         self.applicationId = f"local-{int(time.time() * 1000)}"
         self.appName = settings.get("spark.app.name", "")
         self.master = settings.get("spark.master", "")
-        self.defaultParallelism = self._cores()
+        local = _LOCAL.fullmatch(self.master)
+        cores = settings.get("spark.default.parallelism", "")
+        if not cores.isdigit():
+            cores = "*" if local is None else local[1] or "1"
+        self.defaultParallelism = os.cpu_count() or 1 if cores == "*" else int(cores)
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("applicationId", "appName", "master", "defaultParallelism", "getConf"):
             asks(f"reads Spark's settings (.{name})", sys._getframe(1))
         return object.__getattribute__(self, name)
-
-    def _cores(self) -> int:
-        default, local = self._settings.get("spark.default.parallelism", ""), _LOCAL.fullmatch(self.master)
-        if default.isdigit():
-            return int(default)
-        cores = "*" if local is None else local[1] or "1"
-        return os.cpu_count() or 1 if cores == "*" else int(cores)
 
     @property
     def version(self) -> str:

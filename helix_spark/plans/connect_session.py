@@ -28,17 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
-def check_client() -> None:
-    """Raise SetupError if PySpark's Connect client cannot be imported."""
-    try:
-        import pyspark.sql.connect.session  # noqa: F401 - the error says which package is missing
-    except ImportError as error:
-        raise SetupError(
-            "PySpark's Connect client, which builds Spark's plans in Python, cannot be imported",
-            exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
-        ) from error
-
-
 @contextlib.contextmanager
 def active(session: ConnectSession) -> Iterator[None]:
     """Make a session the active one of this thread."""
@@ -75,7 +64,13 @@ def active_session() -> ConnectSession | None:
 def prepare() -> None:
     """Prepare pyspark to send the author's functions to such a session as to any other, once a process. Raises
     SetupError if its client cannot be imported."""
-    check_client()
+    try:
+        import pyspark.sql.connect.session  # noqa: F401 - the error says which package is missing
+    except ImportError as error:
+        raise SetupError(
+            "PySpark's Connect client, which builds Spark's plans in Python, cannot be imported",
+            exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
+        ) from error
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()

@@ -28,15 +28,22 @@ def settle_frames() -> None:
         group.PandasCogroupedOps, readwriter.DataFrameReader, session.SparkSession, tvf.TableValuedFunction,
     ):
         for name, call in list(vars(kind).items()):
-            if isinstance(call, FunctionType) and not name.startswith("_") and name not in _GIVE_NONE:
+            gives_none = name in ("stop", "show", "collect", "explain", "printSchema")
+            if isinstance(call, FunctionType) and not name.startswith("_") and not gives_none:
                 _settle_made_by(kind, name, inner)
     others: tuple[tuple[Any, str], ...] = (Transformer, "transform"), (udtf.UserDefinedTableFunction, "__call__")
     for other, name in others:
         _settle_made_by(other, name, inner)
-    _check_columns(inner)
 
-
-_GIVE_NONE = frozenset({"stop", "show", "collect", "explain", "printSchema"})
+    @replaces(dataframe.DataFrame, "__getitem__")
+    def get_item(item: Any, self: Any, key: Any) -> Any:
+        """Refuse ``rows["a"]`` where there is no such column, as a classic session does."""
+        program = script() if isinstance(key, str) and key != "*" else None
+        if program is not None and not _caller_file().startswith(inner):
+            columns = program.columns(self)
+            if columns is not None and key not in columns:
+                program.settle(self.select(key))  # Spark knows what else names a column
+        return item(self, key)
 
 
 def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
@@ -54,20 +61,6 @@ def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
 def _caller_file() -> str:
     """Return the file of the code that calls the method which is replaced by the function that asks this."""
     return sys._getframe(3).f_code.co_filename
-
-
-def _check_columns(inner: tuple[str, ...]) -> None:
-    """Refuse ``rows["a"]`` where there is no such column, as a classic session does."""
-    from pyspark.sql.connect.dataframe import DataFrame
-
-    @replaces(DataFrame, "__getitem__")
-    def get_item(item: Any, self: Any, key: Any) -> Any:
-        program = script() if isinstance(key, str) and key != "*" else None
-        if program is not None and not _caller_file().startswith(inner):
-            columns = program.columns(self)
-            if columns is not None and key not in columns:
-                program.settle(self.select(key))  # Spark knows what else names a column
-        return item(self, key)
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:

@@ -53,9 +53,6 @@ _AS_ITS_INPUT = frozenset({
     "deduplicate", "drop_na", "fill_na", "replace", "with_watermark", "collect_metrics", "subquery_alias",
 })
 
-_OF_THE_LEFT = frozenset({5, 6})
-"""`Join.JoinType`: left anti and left semi."""
-
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
 _NAMED = re.compile(r"(?is)^.*[\s)]as\s+(`[^`]+`|[A-Za-z_]\w*)\s*$")
 
@@ -118,7 +115,10 @@ class _Reader:
         return list(made.column_names)
 
     def _map_partitions(self, made: Any) -> Sequence[str]:
-        return _fields(made.func.python_udf.output_type)
+        kind = made.func.python_udf.output_type
+        if kind.WhichOneof("kind") != "struct":
+            raise UnknownColumnsError("no table")
+        return [field.name for field in kind.struct.fields]
 
     _group_map = _co_group_map = _map_partitions
 
@@ -131,7 +131,7 @@ class _Reader:
 
     def _join(self, made: Any) -> Sequence[str]:
         left = self.columns(made.left)
-        right = () if made.join_type in _OF_THE_LEFT else self.columns(made.right)
+        right = () if made.join_type in (5, 6) else self.columns(made.right)  # left anti and left semi
         using = dict.fromkeys(map(self._folded, made.using_columns))
         rest = [one for one in (*left, *right) if self._folded(one) not in using]
         keys = {self._folded(one): one for one in reversed(left)}
@@ -152,12 +152,6 @@ class _Reader:
                 yield _name(one)
 
 
-def _fields(kind: Any) -> Sequence[str]:
-    if kind.WhichOneof("kind") != "struct":
-        raise UnknownColumnsError("no table")
-    return [field.name for field in kind.struct.fields]
-
-
 def _name(expression: Any) -> str:
     match expression.WhichOneof("expr_type"):
         case "alias" if len(expression.alias.name) == 1:
@@ -165,7 +159,11 @@ def _name(expression: Any) -> str:
         case "unresolved_attribute":
             return _attribute(expression)
         case "expression_string":
-            return _named_in(expression.expression_string.expression)
+            text = expression.expression_string.expression.strip()
+            if _PLAIN.fullmatch(text):
+                return str(text)
+            if (named := _NAMED.match(text)) is not None:  # such as "upper(a) AS b"
+                return named[1].strip("`")
     raise UnknownColumnsError("a column without a name")
 
 
@@ -176,17 +174,3 @@ def _attribute(expression: Any) -> str:
     if text[:1] == text[-1:] == "`" and "`" not in text[1:-1] and len(text) > 2:
         return text[1:-1]
     raise UnknownColumnsError(text)
-
-
-def _named_in(text: str) -> str:
-    """Return the name of a column that is SQL text.
-
-    >>> _named_in("upper(a) AS b"), _named_in("a")
-    ('b', 'a')
-    """
-    if _PLAIN.fullmatch(text.strip()):
-        return text.strip()
-    found = _NAMED.match(text)
-    if found is None:
-        raise UnknownColumnsError(text)
-    return found[1].strip("`")

@@ -18,12 +18,6 @@ from typing import Any
 from helix_spark.plans.plan_messages import Message, parts_of, sort_of
 from helix_spark.plans.sql_texts import Tree, is_generated, tree_of, without_layout
 
-_NOWHERE = -1
-"""Stands for a relation that is not in the plan: Spark refuses such a plan."""
-
-_Names = Mapping[str, str]
-"""The variables of the lambdas around a message, each with its new name."""
-
 
 def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
     """Return the identity of a plan, a relation or an expression, as hex SHA-256. By what stands in it for a Python
@@ -38,7 +32,8 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     relations: list[Any] = []
     expressions: list[Any] = []
     references: list[Any] = []
-    waiting: list[tuple[Any, _Names]] = [(copy, {})]
+    # Each message with the variables of the lambdas around it by their new names.
+    waiting: list[tuple[Any, Mapping[str, str]]] = [(copy, {})]
     while waiting:
         message, names = waiting.pop()
         match sort_of(message):
@@ -120,14 +115,11 @@ def _number(relations: Sequence[Any], references: Sequence[Any]) -> None:
         if number is not None:
             relation.common.plan_id = number
     for reference in references:
-        reference.plan_id = numbers.get(reference.plan_id, _NOWHERE)
+        reference.plan_id = numbers.get(reference.plan_id, -1)  # of no relation in the plan: Spark refuses it
 
 
 def rests_on_uid(transform: Any) -> bool:
     """Return whether a stage (`spark.connect.MlRelation.Transform`) names its column by its uid, which is drawn."""
     if not transform.HasField("transformer") or {"outputCol", "outputCols"} & set(transform.params.params):
         return False
-    return transform.transformer.name.rpartition(".")[2] not in _ADD_NO_COLUMN
-
-
-_ADD_NO_COLUMN = frozenset({"SQLTransformer", "VectorSizeHint"})
+    return transform.transformer.name.rpartition(".")[2] not in ("SQLTransformer", "VectorSizeHint")  # add no column

@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 Message: TypeAlias = Any
 """A message of protocol buffers (`google.protobuf.message.Message`), which has no types that mypy knows."""
 
-_PREFIX = "spark.connect."
-
 
 def messages(message: Message) -> Iterator[Message]:
     """Yield a message and all that are in it, from the top down, without those that say where the author wrote it."""
@@ -64,10 +62,8 @@ def sort_of(message: Message) -> str:
 
 def function_of(message: Any) -> str | None:
     """Return the name of the function that a message calls, an operator's too; None if it calls none by its name."""
-    return str(message.function_name) if sort_of(message) in _CALLS else None
-
-
-_CALLS = frozenset({"Expression.UnresolvedFunction", "CallFunction", "UnresolvedTableValuedFunction"})
+    calls = ("Expression.UnresolvedFunction", "CallFunction", "UnresolvedTableValuedFunction")
+    return str(message.function_name) if sort_of(message) in calls else None
 
 
 def sql_of(message: Any) -> str | None:
@@ -124,7 +120,7 @@ def _shape(kind: Any) -> _Shape:
     fields = [one for one in fields if one not in maps]
     chosen = {one.name for one in fields if one.containing_oneof is not None and one.containing_oneof.name in choices}
     return _Shape(
-        descriptor.full_name.removeprefix(_PREFIX), tuple(sorted(choices)), frozenset(chosen),
+        descriptor.full_name.removeprefix("spark.connect."), tuple(sorted(choices)), frozenset(chosen),
         tuple(one.name for one in fields if not one.is_repeated and one.name not in chosen),
         tuple(one.name for one in fields if one.is_repeated), tuple(of_messages),
     )

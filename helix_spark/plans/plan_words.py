@@ -22,17 +22,11 @@ def lines_of(plan: Message) -> tuple[str, ...]:
     "filter `age > 17` (census.py:31)"."""
     if sort_of(plan) == "Expression":
         return (_line("column", _words(plan), plan),)
-    return tuple(line for relation in reversed(_outermost_first(plan)) for line in _steps(relation))
-
-
-def _outermost_first(plan: Any) -> list[Any]:
-    """Return the relations of a plan; what one reads comes after it, of several the last one first."""
-    found, waiting = [], [plan]
+    relations, waiting = [], [plan]  # what one reads comes after it, of several the last one first
     while waiting:
-        relation = waiting.pop()
-        found.append(relation)
-        waiting.extend(reversed(list(relations_in(relation))))
-    return found
+        relations.append(waiting.pop())
+        waiting.extend(reversed(list(relations_in(relations[-1]))))
+    return tuple(line for relation in reversed(relations) for line in _steps(relation))
 
 
 def _steps(relation: Any) -> Iterator[str]:
@@ -96,15 +90,11 @@ def _words(message: Any) -> str:
 
 
 def _called(name: str, arguments: Any) -> str:
-    given = [_words(one) for one in arguments]
-    if name in _OPERATORS and len(given) == 2:
-        return f" {name} ".join(map(_in_brackets, arguments, given))
-    return f"{name}({', '.join(given)})"
-
-
-def _in_brackets(expression: Any, text: str) -> str:
-    """Return an operand as text, in brackets if it is a binary operation itself."""
-    return f"({text})" if expression.unresolved_function.function_name in _OPERATORS else text
+    if name not in _OPERATORS or len(arguments) != 2:
+        return f"{name}({_list(arguments)})"
+    return f" {name} ".join(
+        f"({_words(one)})" if one.unresolved_function.function_name in _OPERATORS else _words(one) for one in arguments
+    )
 
 
 def _literal(literal: Any) -> str:

@@ -64,12 +64,6 @@ DEFAULT_SETTINGS = {
 """What the client itself asks for to turn rows of Python's into a plan, as Spark has it by default. Rows stay in the
 plan, however many: there is no server to keep them. What is not here, and in no known setting, is a question."""
 
-_NOBODY = "sc://localhost:1"
-"""An address for pyspark to read, at which nobody is asked."""
-
-_RETRIES = 5
-"""How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
-
 
 class _Nowhere:
     """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
@@ -96,15 +90,17 @@ def session_of(
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    channel: Any = DefaultChannelBuilder(address or _NOBODY + (session_id and f"/;session_id={session_id}"))
+    nowhere = "sc://localhost:1" + (session_id and f"/;session_id={session_id}")  # for pyspark to read
+    channel: Any = DefaultChannelBuilder(address or nowhere)
     channel.toChannel = _Nowhere
     session = SparkSession(channel)
     client: Any = session.client
     client._internal_stub = client._artifact_manager._stub = _AtHome(service)
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
-    # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended.
-    client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)] if address else [])
+    # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended. A server
+    # elsewhere is asked again for 17 s.
+    client.set_retry_policies([DefaultPolicy(max_retries=5)] if address else [])
     for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1: there is no server to turn to
         if hasattr(client, goodbye):
             atexit.unregister(getattr(client, goodbye))
@@ -355,26 +351,25 @@ class Caller:
     target: str = ""
 
 
-def caller() -> Caller:
-    """Return the innermost call of the author's that is under way in this thread, or else in the main thread: what
-    pyspark runs in threads of its own is begun there."""
-    return _caller(sys._getframe(1)) or _caller(_frame_of_main_thread()) or Caller()
-
-
 _looking_at_frames = threading.Lock()
 
 
-def _frame_of_main_thread() -> FrameType | None:
-    """Return what the main thread runs. Where garbage is collected meanwhile, Python 3.10 and 3.11 wait for ever for a
-    lock that they hold (python/cpython#106883)."""
+def caller() -> Caller:
+    """Return the innermost call of the author's that is under way in this thread, or else in the main thread: what
+    pyspark runs in threads of its own is begun there."""
+    if (found := _caller(sys._getframe(1))) is not None:
+        return found
+    # Where garbage is collected meanwhile, Python 3.10 and 3.11 wait for ever for a lock that they hold
+    # (python/cpython#106883).
     with _looking_at_frames:
         collects = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames().get(threading.main_thread().ident or 0)
+            frame = sys._current_frames().get(threading.main_thread().ident or 0)
         finally:
             if collects:
                 gc.enable()
+    return _caller(frame) or Caller()
 
 
 def _caller(frame: FrameType | None) -> Caller | None:
@@ -418,7 +413,7 @@ def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
         match statement:
             case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
                 text = ast.unparse(target).removeprefix("(").removesuffix(")")
-                if len(text) <= _LONGEST_TARGET:
+                if len(text) <= 40:
                     targets |= dict.fromkeys(ast.walk(value), text)
     calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
     for call in calls:
@@ -427,6 +422,3 @@ def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
         (call.end_lineno or 0, call.end_col_offset or 0): (ast.unparse(call.func), targets.get(call, ""))
         for call in calls
     }
-
-
-_LONGEST_TARGET = 40

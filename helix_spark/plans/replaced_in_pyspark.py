@@ -48,16 +48,13 @@ KEPT_SETTINGS = frozenset({"spark.app.name", "spark.master", "spark.remote"})
 """What a session that there is already keeps, whatever its builder is told."""
 
 
-_OF_ERRORS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
-"""Loggers to which pyspark writes each error of a query, as JSON with the stack traces of JVM and Python."""
-
-
 def keep_errors_out_of_logs() -> None:
-    """Stop pyspark from writing errors of queries to the terminal, once a process: exceptions have them. Loggers that
-    the author has set up stay as they are, and handlers that are added later get the records."""
+    """Stop pyspark from writing errors of queries to the terminal, as JSON with the stack traces of JVM and Python:
+    exceptions have them. Loggers that the author has set up stay as they are, and handlers that are added later get the
+    records."""
     from pyspark.logger import PySparkLogger
 
-    for name in _OF_ERRORS:
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         if name not in logging.Logger.manager.loggerDict:
             logger = PySparkLogger.getLogger(name)
             for handler in list(logger.handlers):
@@ -100,30 +97,24 @@ def replace_in_pyspark() -> None:
     _pickle_at_first_call()
     _replace_functions_of_classic_sessions()
     _replace_columns()
-    _replace_attributes()
     behave_as_classic()
     write_relations_apart()
-    _bind_arguments()
-    _note_places()
+    _replace_plans()
     notice_classic_only()
     settle_frames()
 
 
-def _bind_arguments() -> None:
-    """Give statements that have arguments a table, where they have none: see `BINDING`."""
-    from pyspark.sql.connect import plan
+def _replace_plans() -> None:
+    """Give statements that have arguments a table, where they have none: see `BINDING`. And make relations and
+    expressions note the author's file and line that built them. Of relations pyspark notes none, and of expressions
+    those alone that operators and methods of columns make."""
+    from pyspark.sql.connect import expressions, plan
 
     @replaces(plan.SQL, "__init__")
     def make(made: Any, self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
         if (args or named_args) and not views and builds():
             views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
         made(self, query, args, named_args, views)
-
-
-def _note_places() -> None:
-    """Make relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
-    and of expressions those alone that operators and methods of columns make."""
-    from pyspark.sql.connect import expressions, plan
 
     @replaces(expressions.Expression, "__init__")
     def make_expression(made: Any, self: Any) -> None:
@@ -148,8 +139,13 @@ def _note_places() -> None:
 
 
 def _replace_columns() -> None:
-    """Tell the columns of a table where they are known; else Spark is asked."""
+    """Tell the columns of a table where they are known; else Spark is asked. So is it where a name is looked up, as by
+    ``hasattr(rows, "income")``: a table of Connect has an attribute of any name, for a column that is looked for when
+    the plan runs."""
+    from pyspark.errors import PySparkAttributeError
     from pyspark.sql.connect.dataframe import DataFrame
+
+    written_out = {opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap}
 
     @replaces(DataFrame, "columns")
     def columns(asked: Any, self: ConnectFrame) -> list[str]:
@@ -157,36 +153,22 @@ def _replace_columns() -> None:
         known = None if program is None else program.columns(self)
         return asked(self) if known is None else list(known)
 
-
-def _replace_attributes() -> None:
-    """A table of Connect has an attribute of any name, for its column is looked for when the plan runs; so
-    ``hasattr(rows, "income")`` would be true. Who looks a name up asks for the columns."""
-    from pyspark.errors import PySparkAttributeError
-    from pyspark.sql.connect.dataframe import DataFrame
-
     @replaces(DataFrame, "__getattr__")
     def get(got: Any, self: ConnectFrame, name: str) -> Any:
-        found = got(self, name)
-        if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(2)):
+        found, program, caller = got(self, name), script(), sys._getframe(2)
+        if not builds() or name.startswith("__"):
+            return found
+        names = None if program is None else program.columns(self)
+        if names is None:
+            # At a call of the author's, as of `hasattr`, and not at an attribute that is written out.
+            code = caller.f_code
+            is_written_out = code.co_code[caller.f_lasti] in written_out
+            if is_written_out or code.co_filename.startswith(_pyspark_folder()):
+                return found
+            names = self.columns
+        if name not in names:
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return found
-
-
-def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
-    program = script()
-    columns = None if program is None else program.columns(frame)
-    if columns is not None:
-        return name not in columns
-    return _looks_up(caller) and name not in frame.columns
-
-
-_WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)
-
-
-def _looks_up(frame: FrameType) -> bool:
-    """Return whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
-    code = frame.f_code
-    return not code.co_filename.startswith(_pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
 
 
 def _replace_functions_of_classic_sessions() -> None:
@@ -230,12 +212,19 @@ def pickled(value: Any) -> bytes:
     if broadcasts is not None and len(list(broadcasts)) > 0:
         broadcasts.clear()
         raise NeedsClassicError("a broadcast variable")
-    return _by_file(written) if len(written) > _LARGE and purpose().home else written
+    if len(written) <= _LARGE or not purpose().home:
+        return written
+    path = _folder_of_pickles() / hashlib.sha256(written).hexdigest()
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            pickle.dump(written, file)
+        Path(file.name).rename(path)
+    return pickle.dumps(_Filed(str(path)))
 
 
 _LARGE = 64 << 10
-"""Bytes of a pickle that goes by a file. With a function of 3 MB in its plan a table has 3 MB in each task that reads
-its rows, even from memory: a step of a fit took 57 ms instead of 47."""
+"""Bytes of a pickle that workers on this machine read from a file. With a function of 3 MB in its plan a table has 3 MB
+in each task that reads its rows, even from memory: a step of a fit took 57 ms instead of 47."""
 
 
 class _Filed:
@@ -249,16 +238,6 @@ class _Filed:
         from pyspark.core.broadcast import Broadcast
 
         return Broadcast, (None, None, None, self._path)
-
-
-def _by_file(written: bytes) -> bytes:
-    """Return what stands for a pickle that workers on this machine read from a file, until this process ends."""
-    path = _folder_of_pickles() / hashlib.sha256(written).hexdigest()
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            pickle.dump(written, file)
-        Path(file.name).rename(path)
-    return pickle.dumps(_Filed(str(path)))
 
 
 @cache
@@ -275,24 +254,11 @@ def _pickle_at_first_call() -> None:
 
     for module in (expressions, plan):
         vars(module)["CloudPickleSerializer"] = _FunctionSerializer
-    _keep_pickles(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
-    _keep_pickles(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")
 
-    @replaces(udf.UDFRegistration, "register")
-    def register(registered: Any, self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
-        made = registered(self, name, f, *types, **named)
-        if made is f and builds():  # a classic session returns a function of the registered name
-            return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
-        if made is not f and script() is not None:
-            # A classic session returns what it has pickled.
-            getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
-        return made
-
-
-def _keep_pickles(kind: Any, builder: str) -> None:
-    """Make functions of a class keep what they first write into a plan."""
-    @replaces(kind, builder)
+    @replaces(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
+    @replaces(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")
     def build_once(build: Any, self: Any, *columns: Any, **named: Any) -> Any:
+        """Make a function keep what it first writes into a plan."""
         made = build(self, *columns, **named)
         of_pyspark = sys.modules["pyspark.sql.connect.session"].SparkSession
         session = None if script() is None else of_pyspark.getActiveSession()
@@ -305,6 +271,16 @@ def _keep_pickles(kind: Any, builder: str) -> None:
             written = made._function.to_plan(session.client)
             vars(self)[_WRITTEN] = meant, written
         made._function.to_plan = lambda _: written
+        return made
+
+    @replaces(udf.UDFRegistration, "register")
+    def register(registered: Any, self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
+        made = registered(self, name, f, *types, **named)
+        if made is f and builds():  # a classic session returns a function of the registered name
+            return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
+        if made is not f and script() is not None:
+            # A classic session returns what it has pickled.
+            getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
         return made
 
 

@@ -40,8 +40,6 @@ _WITHOUT_PYTHON = frozenset({
 })
 """Functions and operators of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
 
-_OPENS_A_QUERY = frozenset({"from", "table", "with"})
-
 _OF_PYTHON_ALONE = frozenset({
     "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
     "call_udf", "col", "column", "count_distinct", "create_map", "desc", "desc_nulls_first", "desc_nulls_last", "expr",
@@ -66,13 +64,9 @@ def spark_functions() -> frozenset[str]:
     return frozenset(own) | _WITHOUT_PYTHON
 
 
-Token = tuple[str, str]
-"""Its kind (text, name, word, other) and itself."""
-
-
 @lru_cache(maxsize=256)
-def tokens(text: str) -> tuple[Token, ...]:
-    """Return the words, names, texts and signs of an SQL text, without comments.
+def tokens(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the words, names, texts and signs of an SQL text, each with its kind, without comments.
 
     >>> tokens("f(`a b`) -- or 'b'")
     (('word', 'f'), ('other', '('), ('name', '`a b`'), ('other', ')'))
@@ -191,7 +185,7 @@ def asks_tables(text: str) -> bool:
     """
     words = [(kind, word.lower()) for kind, word in tokens(text)]
     opened = {behind for (_, before), (_, behind) in pairwise(words) if before == "("}
-    return ("word", "select") in words or bool(opened & _OPENS_A_QUERY)
+    return ("word", "select") in words or bool(opened & {"from", "table", "with"})
 
 
 # Statements
@@ -263,19 +257,14 @@ def read_statement(text: str) -> Statement:
     is_query = isinstance(tree, exp.Query)
     if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
         return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
-    tables = [one for one in tree.find_all(exp.Table) if not _is_function(one) and not _is_own(one)]
-    named = {
-        ".".join(part.name for part in one.parts) + ("()" if isinstance(one.this, exp.Func) else "") for one in tables
-    }
+    named = set()
+    for table in tree.find_all(exp.Table):
+        is_function = isinstance(table.this, exp.Func)
+        # A function of Spark's own gives a table, as `range(3)`; others may read what arguments name.
+        function = str(table.this.sql(dialect="spark")).partition("(")[0].lower() if is_function else ""
+        if function not in spark_functions() and not _is_own(table):
+            named.add(".".join(part.name for part in table.parts) + "()" * is_function)
     return Statement(is_query, frozenset(named))
-
-
-def _is_function(table: Any) -> bool:
-    """Return whether a function of Spark's own gives a table, as `range(3)`; others may read what arguments name."""
-    from sqlglot import exp
-
-    name = str(table.this.sql(dialect="spark")).partition("(")[0].lower()
-    return isinstance(table.this, exp.Func) and name in spark_functions()
 
 
 def _is_own(table: Any) -> bool:

@@ -58,7 +58,11 @@ def _one_type(tokens: list[str], known: Mapping[str, str]) -> Any:
 
     match name := tokens.pop(0).lower():
         case "decimal" | "dec" | "numeric":
-            return _decimal(tokens)
+            said = re.findall(r"\d+", tokens.pop(0)) if tokens and tokens[0].startswith("(") else []
+            precision, scale = map(int, (*said, *("10", "0")[len(said):]))  # as Spark has it where nothing is said
+            if precision > _MOST_DIGITS or scale > precision:
+                raise UnknownTypeError(name)
+            return types.DecimalType(precision, scale)
         case "array" | "map":
             _expect(tokens, "<")
             parts = [_one_type(tokens, known)]
@@ -96,17 +100,6 @@ def _columns(tokens: list[str], known: Mapping[str, str], end: str = "") -> Any:
     if not found and not end:
         raise UnknownTypeError("no column")
     return types.StructType(found)
-
-
-def _decimal(tokens: list[str]) -> Any:
-    """Return a decimal of as many digits as are said; Spark's are 10 and 0."""
-    from pyspark.sql.types import DecimalType
-
-    said = [int(one) for one in re.findall(r"\d+", tokens.pop(0))] if tokens and tokens[0].startswith("(") else []
-    precision, scale = (*said, *(10, 0)[len(said):])
-    if precision > _MOST_DIGITS or scale > precision:
-        raise UnknownTypeError("decimal")
-    return DecimalType(precision, scale)
 
 
 def _name(token: str) -> str:

@@ -104,21 +104,16 @@ def in_stages(relation: Any) -> list[tuple[str, Any]]:
         # SQL asks for tables of its own by their names, which stand beside their plans.
         is_named = one.WhichOneof("rel_type") == "subquery_alias"
         if height >= _STEPS and waiting and not is_named and one.common.HasField("plan_id"):
-            name, height = f"helix part {one.common.plan_id}", 0
-            _cut(one, name, parts)
+            number, height = one.common.plan_id, 0
+            part = f"helix part {number}"
+            if part not in parts:
+                parts[part] = deepcopy(one)
+            one.Clear()
+            one.common.plan_id = number
+            one.cached_remote_relation.relation_id = part
         if waiting:
             waiting[-1][2].append(height)
     return [*parts.items(), ("", relation)]
-
-
-def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
-    """Take a relation out of the one that reads it, as a part."""
-    plan_id = one.common.plan_id
-    if name not in parts:
-        parts[name] = deepcopy(one)
-    one.Clear()
-    one.common.plan_id = plan_id
-    one.cached_remote_relation.relation_id = name
 
 
 def holes(relation: Any) -> Iterator[Any]:

@@ -49,7 +49,7 @@ def test_a_question_is_noted_whoever_catches_its_error() -> None:
 def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
     with pytest.raises(SetupError, match="Connect client") as found:
-        connect_session.check_client()
+        connect_session.prepare.__wrapped__()
     assert "pyspark[connect]" in str(found.value)
 
 

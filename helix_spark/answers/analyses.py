@@ -30,9 +30,6 @@ from helix_spark.plans.plan_reads import functions_called, tables_named, view_na
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.sql_texts import spark_functions
 
-Ask = Callable[[Question, Any], list[Any]]
-"""Sends a question to the server as a request, and returns what the server answers."""
-
 _SCHEMA = AnswerForm("analyze", "schema")
 
 _DEEP = 60
@@ -78,14 +75,14 @@ class Analyses:
     Attributes:
         recorded: returns an answer of a form that is known, by its identity.
         live_id: returns the server's own id of a model or a checkpoint that it holds, by the program's.
-        ask: None where no server may be asked.
+        ask: sends a question to the server as a request, and returns what that answers; None where none may be asked.
         client: of the session, once it has a table.
     """
 
     signer: Signer
     recorded: Callable[[str, AnswerForm], list[Any] | None]
     live_id: Callable[[str], str | None]
-    ask: Ask | None
+    ask: Callable[[Question, Any], list[Any]] | None
     client: Any = None
     _accepted: set[int] = field(default_factory=set)
     _new: list[AnsweredQuestion] = field(default_factory=list)
@@ -102,7 +99,16 @@ class Analyses:
         identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
         answer = None if step.chance else self.recorded(identity, _SCHEMA)
         if answer is None and self.ask is not None and step.depth <= _DEEP and all(map(self.live_id, step.handles)):
-            answer = self._ask(self.ask, frame, step, identity)
+            started, request = time.perf_counter(), schema_request(frame)
+            question = Question(identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
+            try:
+                answer = self.ask(question, request)
+            except rpc_error() as error:
+                frame._session.client._handle_error(error)  # which raises what pyspark makes of it
+            if answer is not None and not step.chance:
+                with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
+                    text, seconds = text_of_answer(_SCHEMA, answer), time.perf_counter() - started
+                    self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
         if answer is not None:
             self._accepted.add(step.number)
             note_schema(frame, answer[0].schema.schema)
@@ -117,20 +123,6 @@ class Analyses:
         """Take the analyses that are to be recorded, once."""
         taken, self._new = self._new, []
         return taken
-
-    def _ask(self, ask: Ask, frame: Any, step: FrameStep, identity: str) -> list[Any]:
-        """Return the server's answer, which is to be recorded."""
-        started, request = time.perf_counter(), schema_request(frame)
-        question = Question(identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
-        try:
-            answer = ask(question, request)
-        except rpc_error() as error:
-            frame._session.client._handle_error(error)  # which raises what pyspark makes of it
-        if not step.chance:
-            with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
-                text, seconds = text_of_answer(_SCHEMA, answer), time.perf_counter() - started
-                self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
-        return answer
 
     def note_frame(self, frame: Any) -> FrameStep:
         """Note the steps of a table that are new, and return its last one."""

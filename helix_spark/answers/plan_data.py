@@ -72,21 +72,18 @@ class DataVersions:
             raise _untold(path, "it is not on a disk of this machine")
         return place
 
-    def _in_store(self, path: str, options: Mapping[str, str]) -> str:
-        """Return a path in the store that the AWS_ variables name. Raises UnknownDataError for one in another store."""
-        try:
-            alike = not any("fs.s3a." in name for name in options) and is_reached_alike(path, self.settings())
-        except CatalogError as error:
-            raise _untold(path, error.what) from error
-        if not alike:
-            raise _untold(path, "the AWS_ variables name another store")
-        return path
-
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
         kept = {name.lower(): value for name, value in options.items() if name.lower() not in ("path", "paths")}
         stored = [one for one in given if is_in_s3(one)]
-        placed = tuple(self._in_store(one, kept) if one in stored else str(self._placed(one)) for one in given)
+        placed = tuple(one if one in stored else str(self._placed(one)) for one in given)
+        for path in stored:
+            try:
+                alike = not any("fs.s3a." in name for name in kept) and is_reached_alike(path, self.settings())
+            except CatalogError as error:
+                raise _untold(path, error.what) from error
+            if not alike:
+                raise _untold(path, "the AWS_ variables name another store")
         match format.lower():
             case "delta" if len(placed) == 1:
                 asked = kept.get("versionasof")

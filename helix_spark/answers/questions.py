@@ -138,7 +138,13 @@ class Signer:
         binding = self.state.now if views is None else replace(self.state.now, views=views)
         found = _Parts()
         signed = deepcopy(what)
-        parts = list(self._bound(signed, binding))
+        parts, waiting = list[tuple[Any, Binding]](), [(signed, binding)]
+        while waiting:  # from the top down, each message with what names in it mean
+            one, its_binding = waiting.pop()
+            if sort_of(one) == "Relation" and one.common.HasField("plan_id"):
+                its_binding = self.bindings.get(one.common.plan_id, its_binding)
+            parts.append((one, its_binding))
+            waiting.extend((part, its_binding) for part in reversed(parts_of(one)))
         for one, its_binding in parts:
             self._look(one, its_binding, found)
         every = [one for one, _ in parts]
@@ -164,16 +170,6 @@ class Signer:
             digest(own, *numbers), sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
             tuple(found.reads), tuple(dict.fromkeys(found.sent)),
         )
-
-    def _bound(self, message: Any, binding: Binding) -> Iterator[tuple[Any, Binding]]:
-        """Yield all messages in one, from the top down, each with what names in it mean."""
-        waiting = [(message, binding)]
-        while waiting:
-            one, its_binding = waiting.pop()
-            if sort_of(one) == "Relation" and one.common.HasField("plan_id"):
-                its_binding = self.bindings.get(one.common.plan_id, its_binding)
-            yield one, its_binding
-            waiting.extend((part, its_binding) for part in reversed(parts_of(one)))
 
     def _send(self, code: str, found: _Parts) -> None:
         """Note a Python function that is sent to workers, with what it is known to read there."""

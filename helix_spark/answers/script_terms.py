@@ -16,12 +16,6 @@ from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.sources import FileSource
 
-_MOST_BYTES = 1 << 20
-"""Of a plan that is told whole: it is signed anew for each question."""
-
-_OF_PATTERNS = frozenset("*?[]{}\\")
-"""Letters by which Spark's reader takes a path for a pattern."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScriptOrigin:
@@ -39,7 +33,7 @@ class ScriptOrigin:
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
     """Return the origin of a table of files, read by ``spark.read``; None where its author says its version, or a
     script's reader would take a path for a pattern."""
-    if source.version is not None or any(set(path) & _OF_PATTERNS for path in source.paths):
+    if source.version is not None or any(set(path) & set("*?[]{}\\") for path in source.paths):
         return None
     read = pb.Read.DataSource(
         format=source.format, schema=source.schema or "", options=dict(source.options), paths=source.paths
@@ -104,7 +98,7 @@ class ScriptTerms:
                         return None
                     part.CopyFrom(origin.relation)
                     part.common.plan_id = number
-        return made if made.ByteSize() <= _MOST_BYTES else None
+        return made if made.ByteSize() <= 1 << 20 else None  # it is signed anew for each question
 
     def _script_handle(self, handle: str) -> str:
         """Return the id by which a script knows an object of a call; empty where it has none."""

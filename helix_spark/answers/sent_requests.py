@@ -39,11 +39,6 @@ def rpc_error() -> type[Exception]:
     return found
 
 
-def is_cancelled(error: BaseException) -> bool:
-    """Return whether a server ended a request because it was told to."""
-    return "OPERATION_CANCELED" in server_message(error)
-
-
 def server_message(error: BaseException) -> str:
     """Return the first line of what a server says of a failure."""
     details = getattr(error, "details", None)

@@ -15,16 +15,7 @@ from typing import Any, Protocol
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.answers.questions import Question, Signer
-from helix_spark.answers.sent_requests import (
-    as_new,
-    is_cancelled,
-    is_run,
-    message_in,
-    ours,
-    rpc_error,
-    server_ended,
-    server_message,
-)
+from helix_spark.answers.sent_requests import as_new, is_run, message_in, ours, rpc_error, server_ended, server_message
 from helix_spark.answers.served_models import Record, ServedModels
 from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
 from helix_spark.errors import ServerEndedError
@@ -168,7 +159,8 @@ class ServedSession:
         try:
             found = self._sent(stub, request, self._substitute)
         except rpc_error() as error:
-            if is_cancelled(error) or not self._distrust(message_in(request), error):
+            is_cancelled = "OPERATION_CANCELED" in server_message(error)
+            if is_cancelled or not self._distrust(message_in(request), error):
                 raise
             return self.send(request)
         if _computes_all(message_in(request)):

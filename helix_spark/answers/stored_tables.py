@@ -39,23 +39,18 @@ READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMo
 
 _PLAIN = re.compile(
     r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
+    r"|org\.apache\.spark\.ml\.linalg\.(Vector|Matrix)UDT"
 )
-_VECTORS = frozenset({"org.apache.spark.ml.linalg.VectorUDT", "org.apache.spark.ml.linalg.MatrixUDT"})
-
-_MOST_FILES = 32
-"""With more paths than this, Spark lists them by a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`)."""
-
-_GLOB = re.compile(r"[\[\]{}*?\\,]")
-"""What Spark's reader takes for a pattern in a path."""
 
 
 def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
     """Return the rows of a table that was checked, or None where only Delta reads them: types that parquet does not
     tell by itself, no files or many, a path that the reader would take for a pattern."""
     schema = parsed_schema(table.schema)
-    if not 0 < len(table.files) <= _MOST_FILES or not _are_told_by_parquet(_parts(schema)):
+    # Spark lists more paths by a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`).
+    if not 0 < len(table.files) <= 32 or not _are_told_by_parquet(_parts(schema)):
         return None
-    if any(_GLOB.search(str(file)) for file in table.files):
+    if any(re.search(r"[\[\]{}*?\\,]", str(file)) for file in table.files):
         return None
     from pyspark.sql.types import StructType
 
@@ -99,7 +94,7 @@ def _parts(schema: Any) -> Iterator[Any]:
 
 def _are_told_by_parquet(parts: Iterable[Any]) -> bool:
     leaves = [one for one in parts if not isinstance(one, list)]
-    return all(isinstance(one, str) and (one in _VECTORS or _PLAIN.fullmatch(one) is not None) for one in leaves)
+    return all(isinstance(one, str) and _PLAIN.fullmatch(one) is not None for one in leaves)
 
 
 # A script's tables ----------------------------------------------------------------------------------------------------
@@ -178,18 +173,15 @@ def may_stand_in(what: Any, relation: Any) -> bool:
     relations = [one for one in messages(relation) if sort_of(one) == "Relation" and one.common.HasField("plan_id")]
     below = {one.common.plan_id for one in relations} - {number}
     named = any(sort_of(one) in ("SubqueryAlias", "Read.NamedTable", "SQL") for one in messages(relation))
-    return not any(plan_named(one) in below or _looks_below(one, named=named) for one in _around(what, number))
-
-
-def _around(what: Any, number: int) -> Iterator[Any]:
-    """Yield the messages in something that are not in the relation of a number."""
     waiting = [what]
     while waiting:
         one = waiting.pop()
         if sort_of(one) == "Relation" and one.common.plan_id == number:
             continue
-        yield one
+        if plan_named(one) in below or _looks_below(one, named=named):
+            return False
         waiting.extend(parts_of(one))
+    return True
 
 
 def _looks_below(message: Any, *, named: bool) -> bool:

@@ -65,7 +65,12 @@ class WatchedFunctions:
         signed by code, each with the identity of what it was known to read then."""
         with self._lock:
             for code, seen in self._reports.take([code for code, _ in signed]).items():
-                self._learn(code, seen)
+                if seen.chance or seen.outside:
+                    self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
+                known = self._reads(code)
+                if seen.reads and not known.agrees(seen):
+                    self._known[code] = known | seen
+                    self._learned.add(code)
         for code, before in signed:
             if code in self._doubts:
                 return self._doubts[code]
@@ -88,14 +93,6 @@ class WatchedFunctions:
 
     def close(self) -> None:
         self._reports.close()
-
-    def _learn(self, code: str, seen: Seen) -> None:
-        if seen.chance or seen.outside:
-            self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-        known = self._reads(code)
-        if seen.reads and not known.agrees(seen):
-            self._known[code] = known | seen
-            self._learned.add(code)
 
     def _reads(self, code: str) -> Seen:
         if code not in self._known:

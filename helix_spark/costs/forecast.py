@@ -75,11 +75,7 @@ class Prospect:
 
 
 def forecast(
-    kinds: Mapping[str, str],
-    history: Sequence[Edit] = (),
-    *,
-    best: int | None = None,
-    previous: int | None = None,
+    kinds: Mapping[str, str], history: Sequence[Edit] = (), *, best: int | None = None, previous: int | None = None
 ) -> tuple[Prospect, ...]:
     """Return the possible next iterations and their probabilities.
 
@@ -114,7 +110,12 @@ def forecast(
         sources = frozenset(name for name, kind in kinds.items() if kind == "source")
         prospects.append(Prospect(shares["grew"], sources, "the data grows"))
     if "back" in shares:
-        prospects += _back(shares["back"], best, previous)
+        to_best = 0.0 if best is None else 1.0 if previous in (None, best) else BEST_SHARE
+        targets = [(best, to_best, "the best iteration"), (previous, 1 - to_best, "the iteration before")]
+        prospects += [
+            Prospect(shares["back"] * share, frozenset(), f"back to {which} ({number})", number)
+            for number, share, which in targets if number is not None and share
+        ]
     likely = [prospect for prospect in prospects if prospect.probability > 0]
     return tuple(sorted(likely, key=lambda prospect: (-prospect.probability, prospect.label)))
 
@@ -217,12 +218,3 @@ class _Counts:
 def _edited(hit: frozenset[str], probability: float) -> Prospect:
     names = " and ".join(f"`{name}`" for name in sorted(hit))
     return Prospect(probability, hit, f"{names} {'is' if len(hit) == 1 else 'are'} edited")
-
-
-def _back(probability: float, best: int | None, previous: int | None) -> list[Prospect]:
-    to_best = 0.0 if best is None else 1.0 if previous in (None, best) else BEST_SHARE
-    targets = [(best, to_best, "the best iteration"), (previous, 1 - to_best, "the iteration before")]
-    return [
-        Prospect(probability * share, frozenset(), f"back to {which} ({number})", number)
-        for number, share, which in targets if number is not None and share
-    ]

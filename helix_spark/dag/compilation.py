@@ -14,12 +14,9 @@ from helix_spark.workflow.workflow import Workflow
 
 
 def compile_workflow(workflow: Workflow) -> Dag:
-    """Return the part of the workflow that its outputs need, as a frozen graph.
-
-    Raises:
-        WorkflowError: a name that no node has, with the nearest one; a circle, which is printed; or no output.
-        OperatorError: a column of another table, or an input of another kind than its reader takes.
-    """
+    """Return the part of the workflow that its outputs need, as a frozen graph. Raises WorkflowError for a name that no
+    node has, with the nearest one, for a circle, and where there is no output; OperatorError for a column of another
+    table, and an input of another kind than its reader takes."""
     declared = {declaration.name: declaration for declaration in workflow.declarations}
     nodes = [_node(declaration, declared) for declaration in workflow.declarations]
     ordered = _topological(nodes)
@@ -27,7 +24,20 @@ def compile_workflow(workflow: Workflow) -> Dag:
     _check_columns(ordered, by_name)
     for node in ordered:
         _check_inputs(node, by_name)
-    outputs = _outputs(workflow, by_name)
+    if not workflow.outputs:
+        raise WorkflowError(
+            f"workflow {workflow.name!r} asks for nothing", where=workflow.where,
+            remedy="mark what you want to see: output=True on a node, or wf.output(node)",
+        )
+    for name in workflow.outputs:
+        if name not in by_name:
+            raise WorkflowError(f"output {name!r} is not a node", where=workflow.where, remedy=nearest(name, by_name))
+        if by_name[name].result is Result.COLUMN:
+            raise OperatorError(
+                f"output {name!r} is a column, which is nothing without its table", where=by_name[name].where,
+                remedy="ask for a table that holds it, or return a DataFrame from the function",
+            )
+    outputs = tuple(dict.fromkeys(workflow.outputs))
     return slice_to_outputs(Dag(workflow.name, ordered, outputs, parameters=dict(workflow.parameters)))
 
 
@@ -99,25 +109,6 @@ def _topological(nodes: list[Node]) -> tuple[Node, ...]:
             "nodes read each other in a circle: " + " -> ".join([*circle, circle[0]]),
             where=by_name[circle[0]].where, remedy="have one of them read something else",
         ) from None
-
-
-def _outputs(workflow: Workflow, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-    if not workflow.outputs:
-        raise WorkflowError(
-            f"workflow {workflow.name!r} asks for nothing", where=workflow.where,
-            remedy="mark what you want to see: output=True on a node, or wf.output(node)",
-        )
-    for name in workflow.outputs:
-        if name not in nodes:
-            raise WorkflowError(
-                f"output {name!r} is not a node", where=workflow.where, remedy=nearest(name, nodes)
-            )
-        if nodes[name].result is Result.COLUMN:
-            raise OperatorError(
-                f"output {name!r} is a column, which is nothing without its table", where=nodes[name].where,
-                remedy="ask for a table that holds it, or return a DataFrame from the function",
-            )
-    return tuple(dict.fromkeys(workflow.outputs))
 
 
 def _check_columns(nodes: tuple[Node, ...], by_name: Mapping[str, Node]) -> None:

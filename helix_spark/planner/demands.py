@@ -19,7 +19,7 @@ inputs may be needed anyway).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningProblem, ResultCosts
@@ -78,28 +78,20 @@ def outlook(problem: PlanningProblem) -> Outlook:
                 lost.add(node.name)
         for signature in {node.signature for node in problem.nodes if node.name in lost and not scenario.version}:
             hazard[signature] += scenario.probability
-        seconds, required = _frontier(problem, nodes, outputs, lost)
-        certain += scenario.probability * seconds
-        demands.append(Demand(required, scenario.probability))
+        # Of what is lost each that an output needs is computed; what that needs and is unchanged is the frontier.
+        needed, required, computed = set(outputs), set(outputs), list[NodeCosts]()
+        for node in reversed(nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+                if node.name in lost:
+                    computed.append(node)
+                    required.update(node.inputs)
+        frontier = {node.signature for node in nodes if node.name in required and node.name not in lost}
+        if problem.later_session_seconds > 0 and any(node.compute_needs_spark for node in computed):
+            frontier.add(SESSION)
+        certain += scenario.probability * sum(node.compute_seconds for node in computed)
+        demands.append(Demand(frozenset(frontier), scenario.probability))
     return Outlook(_results(problem), tuple(demands), certain, hazard)
-
-
-def _frontier(
-    problem: PlanningProblem, nodes: Sequence[NodeCosts], outputs: Collection[str], lost: Collection[str]
-) -> tuple[float, frozenset[str]]:
-    """Return, of a version of which these nodes are lost, seconds of what it computes in any case (each of them that an
-    output needs), and signatures of the unchanged results that it needs."""
-    needed, required, computed = set(outputs), set(outputs), list[NodeCosts]()
-    for node in reversed(nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-            if node.name in lost:
-                computed.append(node)
-                required.update(node.inputs)
-    found = {node.signature for node in nodes if node.name in required and node.name not in lost}
-    if problem.later_session_seconds > 0 and any(node.compute_needs_spark for node in computed):
-        found.add(SESSION)
-    return sum(node.compute_seconds for node in computed), frozenset(found)
 
 
 def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:

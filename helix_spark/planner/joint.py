@@ -308,10 +308,8 @@ POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS,
 
 
 def policy_named(name: str, small: int | None = None) -> Policy:
-    """Return the policy of a name, `small` as of `Joint`; None for `SMALL`.
-
-    Raises:
-        ParameterError: there is none, with the nearest name.
+    """Return the policy of a name, `small` as of `Joint`; None for `SMALL`. Raises ParameterError with the nearest name
+    if there is none.
 
     >>> policy_named("never").name
     'never'

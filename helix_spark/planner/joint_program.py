@@ -83,8 +83,12 @@ def build(
     program.costs[program.one] += constant
     for demand, names in whole:
         add_demand(program, view.results, demand, names, keep)
-    for demand in rest:
-        _add_last_steps(program, view.results, demand, keep)
+    for demand in rest:  # the least that it costs: each result's last step, or its load if that is less and it is kept
+        for name in sorted(demand.results):
+            result = view.results[name]
+            program.costs[program.one] += demand.probability * result.compute_seconds
+            if name in keep:
+                program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
     if not is_roomy:
         # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
         room = capacity(problem) or 0
@@ -128,15 +132,6 @@ def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]
         else:
             rest.append(demand)
     return whole, rest
-
-
-def _add_last_steps(program: LinearProgram, results: Lineage, demand: Demand, keep: Mapping[str, int]) -> None:
-    """Add the least that a demand costs: each required result's last step, or its load if less and it is kept."""
-    for name in sorted(demand.results):
-        result = results[name]
-        program.costs[program.one] += demand.probability * result.compute_seconds
-        if name in keep:
-            program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
 
 
 def add_demand(

@@ -13,7 +13,6 @@ from helix_spark.catalog.records import ArtifactRecord, Proof
 from helix_spark.costs.model import Costs
 from helix_spark.dag.leakage import warnings_of
 from helix_spark.dag.node import Dag, Node, computes_with_spark
-from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.code import Description
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group, Part
@@ -147,11 +146,8 @@ def as_stored(
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
-    """Return the policy's decision, with everything that people and the engine need to know of it.
-
-    Raises:
-        HelixError: if an output cannot be had.
-    """
+    """Return the policy's decision, with everything that people and the engine need to know of it. Raises HelixError if
+    an output cannot be had."""
     problem = situation.problem
     decision = policy.decide(problem)
     if (recorded := _states_from_record(situation, problem, decision.solution)) is not None:
@@ -229,23 +225,12 @@ def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
             why = _loaded(one, situation.dag)
         case State.COMPUTE:
             why = _computed(one)
-    return why + _draws(one.signed.seen) + _choice(one)
-
-
-def _draws(seen: Seen) -> str:
-    """Return whose seed the code of a node draws from, where it draws."""
-    if not seen.drew:
-        return ""
-    seeded = " and ".join(f"`{name}`" for name in seen.seeded)
-    return f"; it draws from {seeded} as your code seeds it" if seeded else "; Helix gives the seed of what it draws"
-
-
-def _choice(one: KnownNode) -> str:
-    """Return why a result is an instance, where its author has not fixed it."""
-    if not one.signed.instance or one.node.wishes.fixed:
-        return ""
-    why = next(iter(one.described.choices), "")
-    return f"; one of several right answers{f' ({why})' if why else ''}"
+    if one.signed.seen.drew:
+        mine = " and ".join(f"`{name}`" for name in one.signed.seen.seeded)
+        why += f"; it draws from {mine} as your code seeds it" if mine else "; Helix gives the seed of what it draws"
+    if one.signed.instance and not one.node.wishes.fixed:
+        why += "; one of several right answers" + "".join(f" ({choice})" for choice in one.described.choices[:1])
+    return why
 
 
 def _computed(one: KnownNode) -> str:

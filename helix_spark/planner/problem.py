@@ -104,11 +104,7 @@ Below anything that is measured; not part of the reported objective."""
 
 
 def plan_execution(problem: ExecutionProblem) -> Solution:
-    """Return the cheapest way to have the outputs.
-
-    Raises:
-        HelixError: if an output cannot be had.
-    """
+    """Return the cheapest way to have the outputs. Raises HelixError if one of them cannot be had."""
     start = time.perf_counter()
     forced = without_choice(problem)
     if forced is not None:
@@ -118,10 +114,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     answer = solve(program)
     if answer.values is None:
         raise HelixError(f"the execution program has no solution: {answer.status}")
-    chosen = {
-        derivation.node: derivation
-        for derivation, index in variables.items() if answer.values[index] > 0.5
-    }
+    chosen = {way.node: way for way, index in variables.items() if answer.values[index] > 0.5}
     return Solution.optimal(chosen, answer.solver, time.perf_counter() - start)
 
 
@@ -166,14 +159,8 @@ def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:
 
 def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Derivation, int]:
     """Add the variables and rows of this iteration's states to a program; return the variable of each derivation.
-
-    Raises:
-        HelixError: if an output has no derivation.
-    """
-    variables = {
-        derivation: program.variable(derivation.seconds + STATE_TIE[derivation.state])
-        for derivation in problem.derivations
-    }
+    Raises HelixError if an output has none."""
+    variables = {way: program.variable(way.seconds + STATE_TIE[way.state]) for way in problem.derivations}
     ways: dict[str, list[int]] = {name: [] for name in problem.nodes}
     for derivation, index in variables.items():
         ways[derivation.node].append(index)

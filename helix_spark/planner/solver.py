@@ -68,14 +68,11 @@ class Answer:
 
 
 def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
-    """Solve a program.
+    """Solve a program. Raises SetupError if no solver is installed.
 
     Args:
         time_limit: seconds, after which the best solution found so far is returned.
         gap: relative; stop when the solution is known to be this close to the best.
-
-    Raises:
-        SetupError: if no solver is installed.
     """
     import pulp
 

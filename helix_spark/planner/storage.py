@@ -170,11 +170,8 @@ class Policy(Protocol):
         """As it is called on the command line."""
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """Plan one iteration, or only its storage where `problem.done` gives the states.
-
-        Raises:
-            HelixError: if an output cannot be had.
-        """
+        """Plan one iteration, or only its storage where `problem.done` gives the states. Raises HelixError if an output
+        cannot be had."""
 
 
 SESSION = "(Spark session)"
@@ -210,16 +207,11 @@ def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     return ways
 
 
-Version = tuple[tuple[NodeCosts, ...], frozenset[str]]
-"""Nodes (inputs first) and outputs of an iteration."""
-
-
-def scenarios(prospects: Iterable[Prospect], versions: Mapping[int, Version]) -> tuple[Scenario, ...]:
-    """Return one scenario a prospect.
-
-    Args:
-        versions: earlier iterations that prospects go back to, by number.
-    """
+def scenarios(
+    prospects: Iterable[Prospect], versions: Mapping[int, tuple[tuple[NodeCosts, ...], frozenset[str]]]
+) -> tuple[Scenario, ...]:
+    """Return one scenario a prospect, given the earlier iterations that prospects go back to: by number, the nodes
+    (inputs first) and outputs of each."""
     return tuple(
         Scenario(
             one.probability, one.hit, one.label, one.back_to, *(() if one.back_to is None else versions[one.back_to])

@@ -13,9 +13,6 @@ from helix_spark.workflow.operators import Function
 Input = Literal["table", "column", "other"]
 """What a function gets: a placeholder of a table or a column, or anything else as it is."""
 
-SLOW_SECONDS = 0.5
-"""To call a function of Spark's tables; most take a thousandth of that."""
-
 
 @dataclass(frozen=True, slots=True)
 class CallInputs:
@@ -80,7 +77,7 @@ class CapturedFunction:
 
     @property
     def is_slow(self) -> bool:
-        return self.seconds > SLOW_SECONDS
+        return self.seconds > 0.5  # most take a thousandth of that
 
     def place_of(self, column: str) -> str:
         """Return where its author names a column, as ``FILE:LINE``; empty if nowhere."""

@@ -39,7 +39,7 @@ def settle_frames() -> None:
     def get_item(item: Any, self: Any, key: Any) -> Any:
         """Refuse ``rows["a"]`` where there is no such column, as a classic session does."""
         program = script() if isinstance(key, str) and key != "*" else None
-        if program is not None and not _caller_file().startswith(inner):
+        if program is not None and not sys._getframe(2).f_code.co_filename.startswith(inner):
             columns = program.columns(self)
             if columns is not None and key not in columns:
                 program.settle(self.select(key))  # Spark knows what else names a column
@@ -50,17 +50,12 @@ def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
     @replaces(kind, name)
     def make(call: Any, *given: Any, **named: Any) -> Any:
         made = call(*given, **named)
-        if not builds() or _caller_file().startswith(inner):
+        if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
                 settle(one)
         return made
-
-
-def _caller_file() -> str:
-    """Return the file of the code that calls the method which is replaced by the function that asks this."""
-    return sys._getframe(3).f_code.co_filename
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -57,7 +56,7 @@ def plan_named(message: Any) -> int | None:
 
 def sort_of(message: Message) -> str:
     """Return the name of a message's type, without its package."""
-    return _shape(message.__class__).sort
+    return str(message.DESCRIPTOR.full_name).removeprefix("spark.connect.")
 
 
 def function_of(message: Any) -> str | None:
@@ -80,38 +79,26 @@ def sql_of(message: Any) -> str | None:
 
 def parts_of(message: Message) -> list[Any]:
     """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
-    shape = _shape(message.__class__)
+    choices, chosen, single, repeated, maps = _fields_of(message.__class__)
     found: list[Any] = []
-    for choice in shape.choices:
-        chosen = message.WhichOneof(choice)
-        if chosen in shape.messages:
-            found.append(getattr(message, chosen))
-    for name in shape.single:
+    for choice in choices:
+        if (name := message.WhichOneof(choice)) in chosen:
+            found.append(getattr(message, name))
+    for name in single:
         if message.HasField(name):
             found.append(getattr(message, name))
-    for name in shape.repeated:
+    for name in repeated:
         found.extend(getattr(message, name))
-    for name in shape.maps:
+    for name in maps:
         values = getattr(message, name)
         found.extend(values[key] for key in sorted(values))
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Where messages of one type have others; in `choices` one field of each is set at a time, and `messages` are those
-    of them that are messages. Their descriptors tell it, too, and take five times as long."""
-
-    sort: str
-    choices: tuple[str, ...]
-    messages: frozenset[str]
-    single: tuple[str, ...]
-    repeated: tuple[str, ...]
-    maps: tuple[str, ...]
-
-
 @cache
-def _shape(kind: Any) -> _Shape:
+def _fields_of(kind: Any) -> tuple[list[str], set[str], list[str], list[str], list[str]]:
+    """Return where messages of a type have others: choices of which one field is set at a time, the messages among
+    these fields, single messages, repeated ones, and maps of them. Descriptors take five times as long."""
     descriptor = kind.DESCRIPTOR
     choices = {one.name for one in descriptor.oneofs if len(one.fields) > 1}
     fields = [one for one in descriptor.fields if one.message_type is not None and one.name != "common"]
@@ -119,8 +106,5 @@ def _shape(kind: Any) -> _Shape:
     of_messages = [one.name for one in maps if one.message_type.fields_by_name["value"].message_type is not None]
     fields = [one for one in fields if one not in maps]
     chosen = {one.name for one in fields if one.containing_oneof is not None and one.containing_oneof.name in choices}
-    return _Shape(
-        descriptor.full_name.removeprefix("spark.connect."), tuple(sorted(choices)), frozenset(chosen),
-        tuple(one.name for one in fields if not one.is_repeated and one.name not in chosen),
-        tuple(one.name for one in fields if one.is_repeated), tuple(of_messages),
-    )
+    single = [one.name for one in fields if not one.is_repeated and one.name not in chosen]
+    return sorted(choices), chosen, single, [one.name for one in fields if one.is_repeated], of_messages

@@ -73,13 +73,25 @@ def _words(message: Any) -> str:
             chosen = message.WhichOneof("expr_type")
             return "?" if chosen is None else _words(getattr(message, chosen))
         case "Expression.Literal":
-            return _literal(message)
+            kind = message.WhichOneof("literal_type") or "null"
+            value = getattr(message, kind)
+            if kind == "null":
+                return "NULL"
+            if isinstance(value, str):
+                return f"'{value}'"
+            return _fields(value) if hasattr(value, "ListFields") else str(value)
         case "Expression.UnresolvedAttribute":
             return str(message.unparsed_identifier)
         case "Expression.ExpressionString":
             return str(message.expression)
         case "Expression.UnresolvedFunction" | "CallFunction" | "CommonInlineUserDefinedFunction":
-            return _called(message.function_name, message.arguments)
+            name, given = message.function_name, message.arguments
+            if name not in _OPERATORS or len(given) != 2:
+                return f"{name}({_list(given)})"
+            return f" {name} ".join(
+                f"({_words(one)})" if one.unresolved_function.function_name in _OPERATORS else _words(one)
+                for one in given
+            )
         case "Expression.Alias":
             return f"{_words(message.expr)} AS {'.'.join(message.name)}"
         case "Expression.Cast":
@@ -87,24 +99,6 @@ def _words(message: Any) -> str:
         case "Expression.SortOrder":
             return f"{_words(message.child)}{' DESC' * (message.direction == message.SORT_DIRECTION_DESCENDING)}"
     return f"{sort.rpartition('.')[2]}({_fields(message)})"
-
-
-def _called(name: str, arguments: Any) -> str:
-    if name not in _OPERATORS or len(arguments) != 2:
-        return f"{name}({_list(arguments)})"
-    return f" {name} ".join(
-        f"({_words(one)})" if one.unresolved_function.function_name in _OPERATORS else _words(one) for one in arguments
-    )
-
-
-def _literal(literal: Any) -> str:
-    sort = literal.WhichOneof("literal_type")
-    value = getattr(literal, sort) if sort else None
-    if sort in (None, "null"):
-        return "NULL"
-    if isinstance(value, str):
-        return f"'{value}'"
-    return _fields(value) if hasattr(value, "ListFields") else str(value)
 
 
 def _list(expressions: Iterable[Any]) -> str:

@@ -13,7 +13,7 @@ import tempfile
 from dis import opmap
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
@@ -192,14 +192,6 @@ def _replace_functions_of_classic_sessions() -> None:
     replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
 
 
-class _FunctionSerializer:
-    """Takes the place of pyspark's pickler where the client writes functions into plans."""
-
-    def dumps(self, value: Any) -> bytes:
-        program = program_here()
-        return pickled(value) if program is None else program.write_code(value, lambda: pickled(value))
-
-
 def pickled(value: Any) -> bytes:
     """Return the pickle of a function and of what it returns, or of the class of a table function. Raises
     NeedsClassicError if it uses a broadcast variable, of which a server's workers know nothing."""
@@ -252,8 +244,12 @@ def _pickle_at_first_call() -> None:
     author's globals say later does not count. The client pickles them each time a plan is sent."""
     from pyspark.sql.connect import expressions, plan, udf, udtf
 
-    for module in (expressions, plan):
-        vars(module)["CloudPickleSerializer"] = _FunctionSerializer
+    def dumps(value: Any) -> bytes:
+        program = program_here()
+        return pickled(value) if program is None else program.write_code(value, lambda: pickled(value))
+
+    for module in (expressions, plan):  # where the client writes functions into plans
+        vars(module)["CloudPickleSerializer"] = lambda: SimpleNamespace(dumps=dumps)
 
     @replaces(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
     @replaces(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")

@@ -27,13 +27,8 @@ class UnknownTypeError(ValueError):
 
 
 def parse_type(text: str, settings: Mapping[str, str]) -> Any:
-    """Return the type that a text means: of one column, or of a table where the text names columns.
-
-    Args:
-        settings: Spark's; `spark.sql.timestampType` says what a timestamp is.
-
-    Raises:
-        UnknownTypeError: only Spark knows.
+    """Return the type that a text means: of one column, or of a table where the text names columns. Of Spark's settings
+    `spark.sql.timestampType` says what a timestamp is. Raises UnknownTypeError where only Spark knows.
 
     >>> parse_type("a int, b array<string>", {}).simpleString()
     'struct<a:int,b:array<string>>'

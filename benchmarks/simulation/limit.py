@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.simulation.forecasters import true
 from benchmarks.simulation.work import Work
 from helix_spark.planner.candidates import WRITE_WEIGHT
-from helix_spark.planner.demands import Outlook, outlook, presolved, recalls, upstream
+from helix_spark.planner.demands import Outlook, outlook, presolved, recall, upstream
 from helix_spark.planner.joint_program import add_demand
 from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
@@ -66,7 +66,7 @@ def expected_seconds(work: Work, kept: Sequence[frozenset[str]]) -> float:
         known |= _storable(work, number)
         seconds += sum(WRITE_WEIGHT * known[name].write_seconds for name in sorted(after - before))
         view = _expected(work, number, known)
-        plans = recalls(view, after)
+        plans = [recall(view.results, demand.results, after, demand.given) for demand in view.demands]
         seconds += view.certain_seconds
         seconds += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, plans, strict=True))
         before = after

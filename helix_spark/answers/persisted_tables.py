@@ -15,9 +15,6 @@ from helix_spark.answers.sent_requests import ml_command, ours
 from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
 from helix_spark.plans.program_client import Caller
 
-MOST_HELD_BACK = 4
-"""How many tables that the program wants kept no more the server keeps until they are stored."""
-
 
 @dataclass(slots=True, eq=False)
 class PersistedTable:
@@ -59,8 +56,7 @@ class PersistedTable:
     @property
     def number(self) -> int:
         """The id of its plan."""
-        found: int = self.relation.common.plan_id
-        return found
+        return int(self.relation.common.plan_id)
 
     @property
     def is_reused(self) -> bool:
@@ -115,7 +111,7 @@ class PersistedTables:
             return []
         table.given_up = True
         held_back = [one for one in self if one.given_up and one.is_computed and not one.forgotten]
-        gone = [table] if not table.is_computed else held_back[:-MOST_HELD_BACK]
+        gone = [table] if not table.is_computed else held_back[:-4]  # the others are kept until they are stored
         return [*(one for one in self if one.base is table), *gone]
 
     def lose_all(self) -> None:

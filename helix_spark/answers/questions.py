@@ -209,8 +209,12 @@ class Signer:
             elif not is_handle(handle) and handle != HELPER:
                 found.chance.append("refers to something that Helix did not make")
         match sort_of(one):
-            case "MlCommand.Fit" if not _names_column_by_uid(one.estimator, one.params):
-                one.estimator.ClearField("uid")
+            case "MlCommand.Fit":
+                # Where its author names none, a fitted model names its column by the estimator's uid.
+                stage, outputs = stage_class(one.estimator.name), {"outputCol", "outputCols"}
+                has_output = stage is None or any(hasattr(stage, name) for name in outputs)
+                if not has_output or outputs.intersection(one.params.params):
+                    one.estimator.ClearField("uid")
             case "MlCommand.Evaluate":
                 one.evaluator.ClearField("uid")
             case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
@@ -276,8 +280,7 @@ class Signer:
 
 def read_key(one: Any) -> bytes:
     """Return what tells a message that reads data from others in its step."""
-    written: bytes = one.SerializeToString(deterministic=True)
-    return sort_of(one).encode() + written
+    return sort_of(one).encode() + bytes(one.SerializeToString(deterministic=True))
 
 
 @dataclass(slots=True)
@@ -319,14 +322,6 @@ def code_of(function: Any) -> FunctionCode:
     except SignatureError as error:
         return FunctionCode("", (f"has Python code in it that cannot be identified ({error.what})",))
     return FunctionCode(traced.digest, (*traced.random, *traced.unfollowed))
-
-
-def _names_column_by_uid(estimator: Any, params: Any) -> bool:
-    """Return whether a fitted model will name its column by the estimator's uid, as where its author names none."""
-    if {"outputCol", "outputCols"} & set(params.params):
-        return False
-    kind = stage_class(estimator.name)
-    return kind is None or hasattr(kind, "outputCol") or hasattr(kind, "outputCols")
 
 
 # Forms of answers ----------------------------------------------------------------------------------------------------

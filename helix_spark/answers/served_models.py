@@ -99,7 +99,11 @@ class ServedModels:
 
     def know(self, question: Question, answer: Iterable[Any]) -> None:
         """Remember a question whose answer has objects, as the program is given them."""
-        if not any(map(_has_object, answer)):
+        runs = (one for one in answer if type(one).__name__ == "ExecutePlanResponse")
+        if not any(
+            one.ml_command_result.HasField("summary") or one.ml_command_result.operator_info.HasField("obj_ref")
+            or one.checkpoint_command_result.relation.relation_id for one in runs
+        ):
             return
         self._made_by.setdefault(question.handle, question)
         if question.sort == "fit":
@@ -148,9 +152,14 @@ class ServedModels:
         return any(maker_of(handle) in makers for handle in self._live)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Make on the server what rests on data that is about to be overwritten, as `reads` tells of a question."""
+        """Make on the server what rests on data that is about to be overwritten, as `reads` tells of a question, or of
+        what made an object that it refers to."""
+        def rests_on_it(question: Question) -> bool:
+            made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
+            return reads(question) or any(map(rests_on_it, made))
+
         for handle, question in list(self._made_by.items()):
-            if handle not in self._live and self._rests_on(question, reads):
+            if handle not in self._live and rests_on_it(question):
                 self._make_all_live([handle])
 
     def forget(self) -> None:
@@ -235,11 +244,6 @@ class ServedModels:
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             list(pool.map(make, handles))
 
-    def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
-        """Return whether a question, or what made an object that it refers to, reads some data."""
-        made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
-        return reads(question) or any(self._rests_on(one, reads) for one in made)
-
     def _read_model(self, handle: str, name: str, folder: str) -> bool:
         """Return whether the server could read a stored model."""
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
@@ -253,12 +257,3 @@ class ServedModels:
         return True
 
 
-def _has_object(response: Any) -> bool:
-    """Return whether a response names an object that stays on the server."""
-    if type(response).__name__ != "ExecutePlanResponse":
-        return False
-    result = response.ml_command_result
-    return (
-        result.HasField("summary") or result.operator_info.HasField("obj_ref")
-        or bool(response.checkpoint_command_result.relation.relation_id)
-    )

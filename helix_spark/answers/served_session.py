@@ -75,9 +75,7 @@ class ServedSession:
     is_over: bool = False
 
     def __post_init__(self) -> None:
-        self.models = ServedModels(
-            self.stored, self.run_ml, self._ask_again, self.turn, lambda text: self.tell(text)
-        )
+        self.models = ServedModels(self.stored, self.run_ml, self._ask_again, self.turn, lambda text: self.tell(text))
         self.tables = PersistedTables(self._identity, self.models.stage)
 
     def turn(self, identity: str) -> threading.RLock:

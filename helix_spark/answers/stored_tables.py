@@ -55,8 +55,7 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
     from pyspark.sql.types import StructType
 
     reader = spark.read.options(**READ_FILES).schema(StructType.fromJson(dict(schema)))
-    frame: DataFrame = reader.parquet(*(file.spark_uri for file in table.files))
-    return frame
+    return reader.parquet(*(file.spark_uri for file in table.files))
 
 
 def can_be_files(schema: str) -> bool:

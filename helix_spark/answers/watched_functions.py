@@ -79,7 +79,7 @@ class WatchedFunctions:
                 return unknown[0]
             if after != before:
                 seen = self._reads(code)
-                name, *more = *seen.files, *seen.listed, *seen.environment
+                name, *more = *seen.files, *seen.listed, *seen.environment, *seen.told
                 read = f"{name} and {len(more)} more" if more else name
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""

@@ -140,21 +140,17 @@ def edits(iterations: Sequence[Signed], kinds: Mapping[str, str]) -> tuple[Edit,
     >>> [(sorted(edit.hit), edit.back) for edit in edits([first, second, second, first], {})]
     [(['model'], False), ([], False), ([], True)]
     """
-    found: list[Edit] = []
-    earlier: set[frozenset[tuple[str, str]]] = set()
-    for before, after in pairwise(iterations):
+    found, earlier = list[Edit](), set[frozenset[tuple[str, str]]]()
+    signed = [frozenset((name, signature) for name, (signature, _) in one.items()) for one in iterations]
+    for at, (before, after) in enumerate(pairwise(iterations)):
         changed = {name for name, (signature, _) in after.items() if before.get(name, ("",))[0] != signature}
         hit = frozenset(name for name in changed if changed.isdisjoint(after[name][1]))
-        if hit and _signatures(after) in earlier:
+        if hit and signed[at + 1] in earlier:
             found.append(Edit(back=True))
         else:
             found.append(Edit(hit, grew=bool(hit) and all(kinds.get(name) == "source" for name in hit)))
-        earlier.add(_signatures(before))
+        earlier.add(signed[at])
     return tuple(found)
-
-
-def _signatures(iteration: Signed) -> frozenset[tuple[str, str]]:
-    return frozenset((name, signature) for name, (signature, _) in iteration.items())
 
 
 def horizon(iterations: int) -> float:

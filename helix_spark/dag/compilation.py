@@ -190,9 +190,8 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
     first: dict[str, str] = {}
     into: dict[str, str] = {}
     for node in dag.nodes:
-        into[node.name] = node.name if node.result is Result.COLUMN else first.setdefault(
-            identity[node.name], node.name
-        )
+        is_column = node.result is Result.COLUMN
+        into[node.name] = node.name if is_column else first.setdefault(identity[node.name], node.name)
     aliases: dict[str, tuple[str, ...]] = {}
     for name, target in into.items():
         if name != target:

@@ -6,16 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.workflow.operators import (
-    Assemble,
-    FitStage,
-    Kind,
-    Predict,
-    Result,
-    Rows,
-    Split,
-    split_of_fit,
-)
+from helix_spark.workflow.operators import Assemble, FitStage, Kind, Predict, Result, Rows, Split, split_of_fit
 from helix_spark.workflow.parameters import takes_label
 
 

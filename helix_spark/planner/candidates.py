@@ -98,9 +98,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int
     }
 
 
-def grant_room(
-    problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0
-) -> dict[str, str]:
+def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0) -> dict[str, str]:
     """Return why results are kept without being weighed, by signature, as far as these bytes of room suffice (None: no
     limit). What is pinned has room in any case."""
     kept, taken = dict[str, str](), 0
@@ -134,7 +132,8 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     quick, taken = list[NodeCosts](), 0
     for node in sorted(nodes, key=lambda node: node.bytes):
         taken += node.bytes
-        if taken <= small and node.keep != "never" and (node.stored or node.write_seconds <= _QUICK):
+        # What takes longer to write may be computed once more instead.
+        if taken <= small and node.keep != "never" and (node.stored or node.write_seconds <= 0.5):
             quick.append(node)
     return [
         *((one, one.kept_for) for one in there if one.pinned),
@@ -147,10 +146,6 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((node, "another of its right answers would not do for what is made of it") for node in instances),
         *((node, "it is small") for node in quick),
     ]
-
-
-_QUICK = 0.5
-"""Seconds to write a result, at most, for it to be kept because it is small: it may have to be computed once more."""
 
 
 def capacity(problem: PlanningProblem) -> int | None:

@@ -292,8 +292,3 @@ def recall(
         recall(results, required, frozenset(kept) - {first}, given, forced),
     )
     return min(options, key=lambda option: option.seconds)
-
-
-def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
-    """Return the cheapest way to meet each demand."""
-    return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from helix_spark.costs.forecast import forecast
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, grant_room, had_now
-from helix_spark.planner.demands import Outlook, Recall, outlook, presolved, recall, recalls
+from helix_spark.planner.demands import Outlook, Recall, outlook, presolved, recall
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.problem import STATE_TIE, Certificate, Solution, plan_execution, total_seconds, without_choice
 from helix_spark.planner.solver import solve
@@ -186,7 +186,7 @@ def _decision(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _ChosenPlan, start: float
 ) -> Decision:
     current, solution = {node.signature for node in problem.nodes}, found.solution
-    ahead = recalls(view, found.keep)
+    ahead = [recall(view.results, demand.results, found.keep, demand.given) for demand in view.demands]
     # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
     objective = total_seconds(solution.chosen.values()) + view.certain_seconds
     objective += sum(one.seconds if name in found.keep else one.worth for name, one in chosen.items())

@@ -25,8 +25,6 @@ from helix_spark.workflow.declaration import Wishes
 from helix_spark.workflow.operators import Function, Kind, Read, Result
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource
 
-_SHOWN_CHANGES = 3
-
 
 def kept_for(artifact: ArtifactRecord, workflow: str) -> str:
     """Return the other workflow than this one whose author insists on a stored result, of several the first by
@@ -248,8 +246,7 @@ def _computed(one: KnownNode) -> str:
         of_reads = (Group.FILE, Group.VARIABLE)
         found = [change for change in found if change.group not in of_reads or change.sort != "removed"]
     if found := [change for change in found if change.group is not Group.INPUT] or found:
-        shown, more = "; ".join(map(str, found[:_SHOWN_CHANGES])), len(found) - _SHOWN_CHANGES
-        return f"{shown}; and {more} more" if more > 0 else shown
+        return "; ".join(map(str, found[:3])) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
     if one.artifact is not None:
         return "cheaper to compute than to load"
     if one.ended:
@@ -274,10 +271,8 @@ def _loaded(one: KnownNode, dag: Dag) -> str:
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
-    """Return warnings of fixed nodes that differ each time all the same.
-
-    Their inputs do, or they are columns, whose results cannot be kept, or they are to be computed in every run, too.
-    """
+    """Return warnings of fixed nodes that differ each time all the same: as their inputs do, or as they are columns,
+    whose results cannot be kept, or as they are to be computed in every run, too."""
     found: list[str] = []
     for one in situation.nodes:
         node = one.node

@@ -81,9 +81,7 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     if not is_available():
         raise SetupError("no solver is installed", remedy="pip install highspy")
     # One thread: equal input must give an equal plan, and these programs are small.
-    solver = pulp.HiGHS(
-        msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT
-    )
+    solver = pulp.HiGHS(msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT)
     problem = program.problem
     problem.setObjective(pulp.LpAffineExpression(list(zip(program.variables, program.costs, strict=True))))
     try:

@@ -83,11 +83,10 @@ def _is_metadata(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     steps = ({"{": 1, "[": 1}.get(one, -1) for one in _BRACKET.findall(_JSON_TEXT.sub("", text)))
-    return max(accumulate(steps), default=0) <= _DEEPEST_JSON
+    return max(accumulate(steps), default=0) <= 50
 
 
 _BRACKET, _JSON_TEXT = re.compile(r"[\[\]{}]"), re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_DEEPEST_JSON = 50
 
 _ID = f"{HANDLE}[0-9a-f]{{64}}(_[0-9]{{1,6}})?"
 _is_id = _matches(f"{_ID}(,{_ID})*")
@@ -124,8 +123,6 @@ _DROPPED = frozenset(
 )
 """Fields that say something of one session alone."""
 
-_SCHEMAS = frozenset({"AnalyzePlanResponse.schema", "ExecutePlanResponse.schema"})
-
 
 @dataclass(slots=True)
 class AnswerCheck:
@@ -153,7 +150,7 @@ class AnswerCheck:
                 message.ClearField(descriptor.name)
             elif descriptor.message_type is None:
                 _check_texts(message, path, list(value) if descriptor.is_repeated else [value])
-            elif path in _SCHEMAS:
+            elif path in ("AnalyzePlanResponse.schema", "ExecutePlanResponse.schema"):
                 kind: Any = type(value)
                 _check_schema(kind, value.SerializeToString(deterministic=True))
             elif descriptor.message_type.GetOptions().map_entry:
@@ -247,8 +244,7 @@ def _field(buffer: bytes, table: int, number: int) -> int:
 
 
 def _number(buffer: bytes, at: int) -> int:
-    found: int = struct.unpack_from("<i", buffer, at)[0]
-    return found
+    return int(struct.unpack_from("<i", buffer, at)[0])
 
 
 def _check_columns(columns: Any, schema: pa.Schema) -> None:

@@ -109,7 +109,8 @@ def _conversion_errors() -> tuple[type[Exception], ...]:
 
 
 def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
-    fields = {name for one in answers for name in _RESULTS if one.HasField(name)}
+    names = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_result")
+    fields = {name for one in answers for name in names if one.HasField(name)}
     result = form.result or next(iter(fields - {"schema"}), "")
     if fields - {"schema"} != {result} or (result == "arrow_batch") != ("schema" in fields):
         raise StrangeAnswerError(f"it holds {', '.join(sorted(fields)) or 'nothing'}, and not {result or 'an answer'}")
@@ -120,6 +121,11 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
             made.update(name.partition("_")[0] for name in info.obj_ref.id.split(","))
     if made - {form.handle}:
         raise StrangeAnswerError("it names another model or checkpoint than its question's")
+    for one in (metrics for answer in answers for metrics in answer.observed_metrics):
+        if len(one.keys) != len(one.values):
+            raise StrangeAnswerError("its observations are cut off")
+        for value in one.values:
+            _value_of(value)
     if result == "arrow_batch":
         return _check_rows(form, answers)
     results = [getattr(one, result) for one in answers if one.HasField(result)]
@@ -129,11 +135,7 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
         _check_ml(form, results[0])
     elif not results[0].relation.relation_id:
         raise StrangeAnswerError("it names no checkpoint")
-    _check_observed(answers)
     return list(answers)
-
-
-_RESULTS = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_result")
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
@@ -156,7 +158,6 @@ def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
         rows += batch.row_count
     if rows < form.rows or (form.is_text and rows != 1):
         raise StrangeAnswerError(f"it has {rows:,} rows")
-    _check_observed(answers)
     observed = [one.observed_metrics for one in answers if one.observed_metrics]
     return rebuilt + [pb.ExecutePlanResponse(observed_metrics=one) for one in observed]
 
@@ -181,9 +182,7 @@ def _check_batch(form: AnswerForm, columns: Any, sent: Any) -> None:
         raise StrangeAnswerError("its text has characters that a terminal obeys")
 
 
-_DIRECT = frozenset({
-    "boolean", "byte", "short", "integer", "long", "float", "double", "string", "binary", "decimal",
-})
+_DIRECT = frozenset({"boolean", "byte", "short", "integer", "long", "float", "double", "string", "binary", "decimal"})
 """Types whose values the client can convert once a batch is valid: to try it takes half a second for 1 MiB."""
 
 
@@ -205,14 +204,6 @@ def _columns_of(serialized: bytes) -> Any:
     if not hasattr(found, "fields"):
         raise StrangeAnswerError("its schema is no struct")
     return found
-
-
-def _check_observed(answers: Sequence[Any]) -> None:
-    for one in (metrics for answer in answers for metrics in answer.observed_metrics):
-        if len(one.keys) != len(one.values):
-            raise StrangeAnswerError("its observations are cut off")
-        for value in one.values:
-            _value_of(value)
 
 
 def _check_ml(form: AnswerForm, result: Any) -> None:

@@ -288,9 +288,6 @@ def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
     return ""
 
 
-_LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
-
-
 class SessionContext:
     """The ``sparkContext`` of a session that has none. Its names are PySpark's; others need a classic session."""
 
@@ -301,7 +298,7 @@ class SessionContext:
         self.applicationId = f"local-{int(time.time() * 1000)}"
         self.appName = settings.get("spark.app.name", "")
         self.master = settings.get("spark.master", "")
-        local = _LOCAL.fullmatch(self.master)
+        local = re.fullmatch(r"local(?:\[(\d+|\*)[^\]]*\])?", self.master)
         cores = settings.get("spark.default.parallelism", "")
         if not cores.isdigit():
             cores = "*" if local is None else local[1] or "1"

@@ -13,8 +13,6 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.plans.recorded_call import builds, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter, holes
 
-_HELIX = str(Path(__file__).parents[1])
-
 
 def settle_frames() -> None:
     """Settle each table that pyspark's methods return to other code than pyspark's."""
@@ -22,7 +20,19 @@ def settle_frames() -> None:
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
 
-    inner = (str(Path(pyspark.__file__).parent), _HELIX)
+    inner = (str(Path(pyspark.__file__).parent), str(Path(__file__).parents[1]))
+
+    def settle_made_by(kind: Any, name: str) -> None:
+        @replaces(kind, name)
+        def make(call: Any, *given: Any, **named: Any) -> Any:
+            made = call(*given, **named)
+            if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
+                return made
+            for one in made if isinstance(made, list) else (made,):
+                if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
+                    settle(one)
+            return made
+
     for kind in (
         dataframe.DataFrame, dataframe.DataFrameNaFunctions, dataframe.DataFrameStatFunctions, group.GroupedData,
         group.PandasCogroupedOps, readwriter.DataFrameReader, session.SparkSession, tvf.TableValuedFunction,
@@ -30,10 +40,9 @@ def settle_frames() -> None:
         for name, call in list(vars(kind).items()):
             gives_none = name in ("stop", "show", "collect", "explain", "printSchema")
             if isinstance(call, FunctionType) and not name.startswith("_") and not gives_none:
-                _settle_made_by(kind, name, inner)
-    others: tuple[tuple[Any, str], ...] = (Transformer, "transform"), (udtf.UserDefinedTableFunction, "__call__")
-    for other, name in others:
-        _settle_made_by(other, name, inner)
+                settle_made_by(kind, name)
+    settle_made_by(Transformer, "transform")
+    settle_made_by(udtf.UserDefinedTableFunction, "__call__")
 
     @replaces(dataframe.DataFrame, "__getitem__")
     def get_item(item: Any, self: Any, key: Any) -> Any:
@@ -44,18 +53,6 @@ def settle_frames() -> None:
             if columns is not None and key not in columns:
                 program.settle(self.select(key))  # Spark knows what else names a column
         return item(self, key)
-
-
-def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
-    @replaces(kind, name)
-    def make(call: Any, *given: Any, **named: Any) -> Any:
-        made = call(*given, **named)
-        if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
-            return made
-        for one in made if isinstance(made, list) else (made,):
-            if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
-                settle(one)
-        return made
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:

@@ -42,10 +42,9 @@ def names_of_text(schema: str, settings: Mapping[str, str]) -> Columns | None:
     ('a', 'b')
     """
     try:
-        found: Sequence[str] = parse_type(schema, settings).names
+        return tuple(parse_type(schema, settings).names)
     except (UnknownTypeError, AttributeError):
         return None
-    return tuple(found)
 
 
 _AS_ITS_INPUT = frozenset({

@@ -64,8 +64,12 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
                 message.transformer.ClearField("uid")
             case "CollectMetrics":  # changes no rows; pyspark draws a name where there is none
                 message.ClearField("name")
-            case "WithRelations":
-                _rename_arguments(message)
+            case "WithRelations":  # SQL names tables by generated names
+                for place, one in enumerate(message.references):
+                    if (alias := one.subquery_alias.alias) and is_generated(alias):
+                        one.subquery_alias.alias = f"table {place}"
+                        sql = message.root.sql
+                        sql.query = re.sub(rf"\b{alias}\b", f"`table {place}`", sql.query)
             case "SQL":
                 message.query = without_layout(message.query)
             case "Expression.ExpressionString":
@@ -91,14 +95,6 @@ def _write(tree: Tree, into: Any) -> None:
         into.unresolved_function.function_name = "==" if operator == "=" else operator
         for side in (left, right):
             _write(side, into.unresolved_function.arguments.add())
-
-
-def _rename_arguments(made: Any) -> None:
-    """Rename tables that SQL names by generated names."""
-    for place_of_it, one in enumerate(made.references):
-        if (alias := one.subquery_alias.alias) and is_generated(alias):
-            one.subquery_alias.alias = f"table {place_of_it}"
-            made.root.sql.query = re.sub(rf"\b{alias}\b", f"`table {place_of_it}`", made.root.sql.query)
 
 
 def _number(relations: Sequence[Any], references: Sequence[Any]) -> None:

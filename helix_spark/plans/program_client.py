@@ -75,9 +75,7 @@ class _Nowhere:
         return lambda *given, **named: None
 
 
-def session_of(
-    service: Any, settings: Mapping[str, str], address: str = "", session_id: str = ""
-) -> ConnectSession:
+def session_of(service: Any, settings: Mapping[str, str], address: str = "", session_id: str = "") -> ConnectSession:
     """Return a session of PySpark's Connect client that is answered by a service.
 
     Args:
@@ -110,9 +108,7 @@ def session_of(
     return session
 
 
-def open_session(
-    service: Any, settings: Mapping[str, str], address: str = "", session_id: str = ""
-) -> ConnectSession:
+def open_session(service: Any, settings: Mapping[str, str], address: str = "", session_id: str = "") -> ConnectSession:
     """Return the same, as the active session of all threads from now on."""
     from pyspark.sql.connect.session import SparkSession
 

@@ -262,10 +262,10 @@ def _pickle_at_first_call() -> None:
             return made
         # What is declared nondeterministic afterwards, or used by another node, is pickled again.
         meant = purpose(), self.deterministic
-        before, written = vars(self).get(_WRITTEN, (None, None))
+        before, written = vars(self).get("_helix_written", (None, None))
         if before != meant:
             written = made._function.to_plan(session.client)
-            vars(self)[_WRITTEN] = meant, written
+            self._helix_written = meant, written
         made._function.to_plan = lambda _: written
         return made
 
@@ -279,8 +279,6 @@ def _pickle_at_first_call() -> None:
             getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
         return made
 
-
-_WRITTEN = "_helix_written"
 
 _HERE = str(Path(__file__).parent)
 

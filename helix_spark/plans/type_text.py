@@ -18,7 +18,6 @@ _SIMPLE = {
     "binary": "BinaryType", "timestamp_ntz": "TimestampNTZType", "timestamp_ltz": "TimestampType", "void": "NullType",
     "timestamp": "TimestampType",
 }
-_MOST_DIGITS = 38
 _WORDS_OF_SPARK = frozenset({"not", "null", "comment", "collate", "default", "generated", "interval"})
 
 
@@ -55,7 +54,7 @@ def _one_type(tokens: list[str], known: Mapping[str, str]) -> Any:
         case "decimal" | "dec" | "numeric":
             said = re.findall(r"\d+", tokens.pop(0)) if tokens and tokens[0].startswith("(") else []
             precision, scale = map(int, (*said, *("10", "0")[len(said):]))  # as Spark has it where nothing is said
-            if precision > _MOST_DIGITS or scale > precision:
+            if precision > 38 or scale > precision:
                 raise UnknownTypeError(name)
             return types.DecimalType(precision, scale)
         case "array" | "map":

@@ -82,14 +82,13 @@ def write_relations_apart() -> None:
     LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
 
 
-_STEPS = 20
-"""How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
-waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
-
-
 def in_stages(relation: Any) -> list[tuple[str, Any]]:
     """Divide a relation in place into parts that are not deep, each with its name. A part has those before it as cached
-    relations; the last one is the relation itself."""
+    relations; the last one is the relation itself.
+
+    Spark analyses no more than 20 relations on top of each other at a time then. A step whose types have to be brought
+    together waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more.
+    """
     parts: dict[str, Any] = {}
     # Of each relation that is looked at: what is left to look at of what it reads, and how deep the rest was.
     waiting = [(relation, list(relations_in(relation)), [0])]
@@ -103,7 +102,7 @@ def in_stages(relation: Any) -> list[tuple[str, Any]]:
         height = 1 + max(heights)
         # SQL asks for tables of its own by their names, which stand beside their plans.
         is_named = one.WhichOneof("rel_type") == "subquery_alias"
-        if height >= _STEPS and waiting and not is_named and one.common.HasField("plan_id"):
+        if height >= 20 and waiting and not is_named and one.common.HasField("plan_id"):
             number, height = one.common.plan_id, 0
             part = f"helix part {number}"
             if part not in parts:

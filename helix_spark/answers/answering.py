@@ -297,7 +297,7 @@ class Answerer:
         if place.may_be_skipped and is_there:
             seconds = (time.perf_counter() - started) / len(parts)
             for one, _ in parts:
-                self.asked.append(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
+                self._note(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
             return []
         if self.mode == "run":  # models that were read from there are made before something else lies there
             self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
@@ -324,7 +324,7 @@ class Answerer:
                 self.served.tables.note(question)
                 self.served.models.know(question, known)
                 self.following("recorded", question, who := caller())
-                self.asked.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+                self._note(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
             self._keep(question, known)
@@ -363,7 +363,7 @@ class Answerer:
         """Ask Spark, and remember what it said."""
         who = caller()
         if self.mode == "plan":
-            self.asked.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         found, started, seconds = self._waited_for(question, request, who)
         self.served.models.know(question, found)
@@ -381,7 +381,7 @@ class Answerer:
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
         there = "" if left is None or why else left.identity()
-        self.asked.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
+        self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
         return found
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
@@ -411,6 +411,9 @@ class Answerer:
         """Delete the program's models from the server, and release the answers that it kept."""
         self.served.models.end()
         self._answers.clear()
+
+    def _note(self, one: AnsweredQuestion) -> None:
+        self.asked.append(one)
 
 
 _MAKES_ROOM = "it makes room for a model"

@@ -129,12 +129,12 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     past = sorted((other for other in problem.others if other.fixed), key=lambda other: other.age)
     shown = [node for node in nodes if node.shown and node.keep != "never"]
     instances = [node for node in nodes if node.fixed and node.keep != "never"]
-    quick, taken = list[NodeCosts](), 0
+    smallest, taken = list[NodeCosts](), 0
     for node in sorted(nodes, key=lambda node: node.bytes):
         taken += node.bytes
         # What takes longer to write may be computed once more instead.
         if taken <= small and node.keep != "never" and (node.stored or node.write_seconds <= 0.5):
-            quick.append(node)
+            smallest.append(node)
     return [
         *((one, one.kept_for) for one in there if one.pinned),
         *((node, "you asked for it") for node in wished if node.fixed and node.stored),
@@ -144,7 +144,7 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
         *((node, "another of its right answers would not do for what is made of it") for node in instances),
-        *((node, "it is small") for node in quick),
+        *((node, "it is small") for node in smallest),
     ]
 
 

@@ -206,9 +206,6 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
     )
 
 
-# Why a node is in its state
-
-
 def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
     match solution.state(one.name):
         case State.PRUNE:

@@ -31,7 +31,7 @@ def _replace(shared: Shared, table: Any, *, rows: int | None = None, **options: 
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from helix_spark.catalog.tables.table_check import digest_of_table
+    from helix_spark.catalog.tables.table_reading import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def pickled_type(shared: Shared) -> None:
     stored = base64.b64encode(schema.serialize().to_pybytes())
     import pyarrow.parquet as pq
 
-    from helix_spark.catalog.tables.table_check import digest_of_table
+    from helix_spark.catalog.tables.table_reading import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)

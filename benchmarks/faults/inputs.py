@@ -23,7 +23,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.engine.results.stored_results import DamagedResultError, load
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import helix_spark as hx
+from benchmarks.armed_failpoints import armed
 from benchmarks.faults.job import answers, run, workflow
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.usable import all_of
@@ -50,7 +51,7 @@ def start(
     return subprocess.Popen(
         command, cwd=_ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "HELIX_FAILPOINT": failpoint}, preexec_fn=prepared,
+        env=armed(failpoint), preexec_fn=prepared,
     )
 
 
@@ -150,8 +151,7 @@ catalog.evict_all({next(s for s, r in view.artifacts.items() if r.node == "rows"
     for index in range(count):
         run(catalog, workflow(index))
         name = _WHILE_EVICTING[index % 2]
-        environment = {**os.environ, "HELIX_FAILPOINT": f"{name}:kill"}
-        subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=_ROOT, env=environment)
+        subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=_ROOT, env=armed(f"{name}:kill"))
         leftovers = Catalog.open(catalog, create=False).gc(dry_run=False)
         what = unsound(catalog, index, ())
         tally.expect(len(leftovers) == 1 and not what, f"{name}: {len(leftovers)} leftovers, {what}")

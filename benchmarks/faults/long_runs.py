@@ -16,7 +16,7 @@ import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.segments.segment_folder import SegmentFolder, covering
+from helix_spark.catalog.segments.segment import SegmentFolder, covering
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client
 

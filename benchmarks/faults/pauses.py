@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.armed_failpoints import armed
 from benchmarks.faults.job import run, workflow
 from benchmarks.faults.kills import unsound
 from benchmarks.faults.row import Tally, fault
@@ -29,15 +30,14 @@ _LONGEST = 60.0
 _DRIVER = """
 import sys
 import benchmarks.faults.job as job
-from helix_spark.catalog import failpoints
+from benchmarks import armed_failpoints
 from helix_spark.catalog.catalog import Catalog
 (root,) = sys.argv[1:]
-act = failpoints._act
-def told(name):
-    if name in failpoints._armed() and not failpoints._REACHED.get(name):
-        print("stops at", name, flush=True)
-    act(name)
-failpoints._act = told
+act = armed_failpoints.act
+def told(name, action):
+    print("stops at", name, flush=True)
+    act(name, action)
+armed_failpoints.act = told
 for key in map(int, sys.stdin):
     right = job.run(root, job.workflow(key, name="stopped"), job.Heard(loud=True)) == job.answers(key)
     catalog = Catalog.open(root, create=False)
@@ -65,10 +65,10 @@ class _Driver:
     def __init__(self, catalog: Path, points: list[str], said: Path) -> None:
         self._said = said
         self._pid_status: int | None = None
-        armed = ",".join(f"{name}@1:pause" for name in points)
+        pauses = ",".join(f"{name}@1:pause" for name in points)
         self._process = subprocess.Popen(
             [sys.executable, "-c", _DRIVER, str(catalog)], cwd=_ROOT, text=True, stdin=subprocess.PIPE,
-            stdout=said.open("w"), stderr=subprocess.STDOUT, env={**os.environ, "HELIX_FAILPOINT": armed},
+            stdout=said.open("w"), stderr=subprocess.STDOUT, env=armed(pauses),
         )
 
     def lines(self) -> list[str]:

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.armed_failpoints import armed
 from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
@@ -318,7 +319,7 @@ def killed_repairs(folder: LocalPath, count: int, tally: Tally) -> None:
         name, nth = points[index % len(points)], 1 + index // (2 * len(points))
         ended = subprocess.run(
             [sys.executable, "-c", _REPAIRS, str(copy)], capture_output=True, timeout=90, cwd=_ROOT,
-            env={**os.environ, "HELIX_FAILPOINT": f"{name}@{nth}:kill"},
+            env=armed(f"{name}@{nth}:kill"),
         )
         reached += ended.returncode == -signal.SIGKILL
         done = Catalog.open(copy, create=False).repair()

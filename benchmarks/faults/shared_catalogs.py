@@ -27,7 +27,7 @@ from benchmarks.faults.row import Tally
 from benchmarks.faults.verbs import Outcome, Verbs
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import KINDS
-from helix_spark.catalog.segments.record_columns import columns_of
+from helix_spark.catalog.segments.record_index import columns_of
 from helix_spark.catalog.segments.segment import segments_in
 
 SECRET = "the-text-of-a-file-outside-7c1f"

@@ -13,7 +13,7 @@ from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.identity.parts import digest
 
 NOTICED = "noticed, or without effect"

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.object_store import ListedObject, ObjectStatus
+from helix_spark.catalog.places.object_store import ObjectStatus
 
 
 @dataclass(slots=True)
@@ -199,10 +199,10 @@ class SimPath:
         names = [name for name in here.children(self.path) if fnmatchcase(name, pattern)]
         yield from [self / name for name in names]
 
-    def entries(self) -> list[ListedObject]:
+    def entries(self) -> list[ObjectStatus]:
         world().step("lists", self.path)
         found = disk().folders.get(self.path, {}).items()
-        return [ListedObject(name, ObjectStatus(file.size, file.mtime)) for name, file in found]
+        return [ObjectStatus(file.size, file.mtime, name) for name, file in found]
 
     # What can be done there ----------------------------------------------------------------------------------------
 
@@ -258,9 +258,6 @@ class SimPath:
     # What no driver does: it does not read results -------------------------------------------------------------------
 
     def open_binary(self) -> BinaryIO:
-        raise NotImplementedError(_NOT_SIMULATED)
-
-    def readable(self) -> Any:
         raise NotImplementedError(_NOT_SIMULATED)
 
     def writable(self) -> AbstractContextManager[Any]:

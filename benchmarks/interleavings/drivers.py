@@ -14,8 +14,7 @@ from benchmarks.interleavings.world import DAY, Driver, KilledError, World
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.segments.segment import SegmentError, segments_in
-from helix_spark.catalog.segments.segment_folder import SegmentFolder, covering
+from helix_spark.catalog.segments.segment import SegmentError, SegmentFolder, covering, segments_in
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
@@ -53,7 +52,7 @@ class Acknowledged:
 
 def opened() -> Catalog:
     """The catalog as a process opens it."""
-    return Catalog(Layout(SimPath(ROOT)))
+    return Catalog(Layout(SimPath(ROOT)))  # type: ignore[arg-type]  # it has the methods of a place
 
 
 @dataclass
@@ -275,7 +274,7 @@ class Script:
 
     def decays(self) -> None:
         """The disk damages or loses a file of the records. The last one is not lost: its number would be free again."""
-        files = covering(SegmentFolder(SimPath(f"{ROOT}/records")).files(), 0)
+        files = covering(SegmentFolder(SimPath(f"{ROOT}/records")).files(), 0)  # type: ignore[arg-type]  # as above
         if not files:
             return
         chosen = self.world.random.choice(files[-6:])

@@ -15,7 +15,7 @@ from benchmarks.interleavings import checks, world
 from benchmarks.interleavings.disk import CREATED, DISK, Disk
 from benchmarks.interleavings.drivers import ACTIONS, BUDGETS, SIGNATURES, Acknowledged, Script, opened
 from benchmarks.interleavings.world import DAY, HOUR, Clock, Driver, Faults, Stop, World
-from helix_spark.catalog import artifacts, catalog_reader, failpoints, leftovers, repair
+from helix_spark.catalog import artifacts, catalog_reader, failpoints, verification
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.leases import leases
 from helix_spark.catalog.places import catalog_folder
@@ -61,7 +61,7 @@ def simulated() -> Iterator[None]:
     """The catalog's code, on the simulated clock and processes, in this process."""
     clock = Clock()
     with ExitStack() as stack:
-        for module in (record_log, leases, catalogs, artifacts, leftovers, repair):
+        for module in (record_log, leases, catalogs, artifacts, verification):
             stack.enter_context(mock.patch.object(module, "time", clock))
         stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))

@@ -19,8 +19,15 @@ from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment, pack, segments_in, unpack
-from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
+from helix_spark.catalog.segments.segment import (
+    Segment,
+    SegmentFile,
+    SegmentFolder,
+    covering,
+    pack,
+    segments_in,
+    unpack,
+)
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
@@ -69,7 +76,7 @@ def _overwrites(stack: ExitStack) -> None:
 @mutant("what was decided is appended though others appended meanwhile")
 def _decided_once(stack: ExitStack) -> None:
     append = RecordLog._append
-    _patch(stack, RecordLog, "_append", lambda self, decide: append(self, cache(decide)))
+    _patch(stack, RecordLog, "_append", lambda self, decide, **more: append(self, cache(decide), **more))
 
 
 @mutant("an append whose answer was lost is made again")
@@ -141,7 +148,7 @@ def _same_ids(stack: ExitStack) -> None:
 
     def rewritten(files: Sequence[SegmentFile], first: int, changed: folding.Changed) -> Iterator[bytes]:
         for segment in segments_in(pack(written(files, first, changed))):
-            yield replace(segment, id=segment.was, rows=tuple(segment.rows)).lines()
+            yield segment._replace(id=segment.was, rows=tuple(segment.rows)).lines()
 
     _patch(stack, folding, "_rewritten", rewritten)
 

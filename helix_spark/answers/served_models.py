@@ -24,7 +24,7 @@ from helix_spark.answers.sent_requests import (
     server_message,
     with_handles,
 )
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 
 MOST_UNSTORED = 256

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.catalog.tables.spark_types import NO_NAME, parsed_schema
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
 
 if TYPE_CHECKING:

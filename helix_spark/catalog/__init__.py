@@ -4,8 +4,8 @@
       catalog_reader        as much of it as changes nothing; `history` and `known_results` are parts of it
       shared_catalogs       catalogs of a team below it, which are read only; publishing copies an iteration to one
       records               the rows, and what each field may hold
-      known_results, history, artifacts, answer_ledger, run_progress    what is known
-      verification, repair, leftovers              when something is damaged, or left behind
+      known_results, history, artifacts            what is known
+      verification          when something is damaged, and its repair
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
     leases/      processes at work on something, so that none deletes what another writes

@@ -1,4 +1,4 @@
-"""Which stored results are live: their records in, their ends in. Touches no folder of data.
+"""Which stored results are live: their records in, their ends in. And which folders of data no live record refers to.
 
 An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
 one live attempt: publishing is conditional on nobody having published in between, so the first record wins. Of an
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
+from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.catalog_folder import Layout, explained
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.segments.record_columns import record_from_cells
+from helix_spark.catalog.segments.record_index import record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
-from helix_spark.catalog.tables.attempts import Attempt
+from helix_spark.catalog.tables.attempts import Attempt, has_manifest, stored_attempts
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class ArtifactLedger:
         """All live artifacts by signature; with schemas, most of what records hold, of some signatures alone."""
         if schemas_of is None:
             return by_signature(self._records.rows(ArtifactRecord, f"WHERE {_LIVE} ORDER BY turn"))
-        columns = ", ".join(_WITHOUT_SCHEMA.get(field.name, f'"{field.name}"') for field in fields(ArtifactRecord))
+        read = {"schema": f"CASE WHEN {_AMONG} THEN schema END", "why": "''"}
+        columns = ", ".join(read.get(field.name, f'"{field.name}"') for field in fields(ArtifactRecord))
         sql = f"SELECT {columns} FROM artifacts WHERE {_LIVE} ORDER BY turn"
         rows = self._records.select(sql, listed(schemas_of))
         return by_signature(record_from_cells(ArtifactRecord, row) for row in rows)
@@ -81,10 +84,8 @@ class ArtifactLedger:
             if live is not None:
                 return ()
             if self.events_of([record.attempt]):
-                raise CatalogError(
-                    f"the attempt {record.attempt} to store node {record.node!r} was ended before",
-                    remedy="begin a new one",
-                )
+                raise CatalogError(f"the attempt {record.attempt} to store node {record.node!r} was ended before",
+                                   remedy="begin a new one")
             return (record,)
 
         self._records.decide_and_append(decide)
@@ -116,7 +117,8 @@ class ArtifactLedger:
                 live[signature] for signature in why
                 if signature in live and (attempts is None or live[signature].attempt in attempts)
             )
-            return [_ended(record, event, why[record.signature]) for record in ended]
+            now = time.time()
+            return [replace(one, event=event, why=why[one.signature], at=now, schema=None, value=None) for one in ended]
 
         self._records.decide_and_append(decide)
         return ended
@@ -141,17 +143,6 @@ class ArtifactLedger:
         return frozenset(attempt for (attempt,) in self._records.select(sql, listed(attempts)))
 
 
-_WITHOUT_SCHEMA = {
-    "schema": "CASE WHEN signature IN (SELECT value FROM json_each(?)) THEN schema END", "why": "''",
-}
-"""What is read of these columns where schemas are not asked for."""
-
-
-def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:
-    """Return the record of an end, without what may be long in a record."""
-    return replace(record, event=event, why=why, at=time.time(), schema=None, value=None)
-
-
 def by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
     """Live records, in their order, by signature."""
     # A signature has one live attempt. Should it have two, all processes agree on the smaller id.
@@ -173,3 +164,56 @@ def wished(record: ArtifactRecord, workflow: str, wishes: Wishes) -> ArtifactRec
         record, insisted=record.workflow in insisting, insisted_by=tuple(sorted(insisting - {record.workflow})),
         fixed=record.fixed or wishes.fixed,  # it never goes back to False
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Data that no live record refers to.
+
+    Attributes:
+        attempt: its `path` is the folder.
+        bytes: physical.
+        why: in words: no record, evicted, quarantined.
+        certain: True if its end is on record or its writer's process is gone. Else it was untouched for long, and its
+            writer may only have been stopped.
+    """
+
+    attempt: Attempt
+    bytes: int
+    why: str
+    certain: bool
+
+
+def find_leftovers(
+    layout: Layout, artifacts: ArtifactLedger, leases: Leases, dead: Collection[str], grace_seconds: float
+) -> tuple[Leftover, ...]:
+    """Return what is left over where the leases with these names are dead; of writers without a lease what was
+    untouched for the grace. Raises CatalogError if it cannot be read."""
+    def not_live(attempts: Collection[str]) -> set[str]:
+        return set(attempts) - {record.attempt for record in artifacts.live(()).values()}
+
+    with explained(layout, "read"):
+        # Folders are listed before records are read: what is published in between is seen as live.
+        stored = {one.attempt: one for one in stored_attempts(layout)}
+        waiting = not_live(stored)
+        ended, leftovers = artifacts.ends_of(waiting), list[Leftover]()
+        for name, attempt in stored.items():
+            if name not in waiting or attempt.path is None:
+                continue
+            why, certain, lease = "", False, leases.find(name)
+            if end := ended.get(name):
+                why, certain = f"{end.event}: {end.why}" if end.why else end.event, True
+            elif lease is not None:
+                if name in dead:
+                    why = f"never published; its writer, {lease.holder}, has ended"
+                    certain = lease.holder is not None and lease.holder.is_gone
+            elif not has_manifest(attempt.path) or artifacts.live_of(attempt.signature) is not None:
+                # What has a manifest was finished, and lost its record.
+                newest = attempt.path.last_modified()
+                age = 0.0 if newest is None else time.time() - newest
+                why = f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
+            if why:
+                leftovers.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
+        # A writer gives its lease back after it has published: what had none may be live by now.
+        still = not_live([one.attempt.attempt for one in leftovers]) if leftovers else ()
+        return tuple(one for one in leftovers if one.attempt.attempt in still)

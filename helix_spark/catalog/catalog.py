@@ -9,18 +9,19 @@ are many and small, and one sync serves all of a run.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.artifacts import End
+from helix_spark.catalog.artifacts import End, Leftover, find_leftovers
 from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
+from helix_spark.catalog.history import Progress, progress_note
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
@@ -32,14 +33,13 @@ from helix_spark.catalog.records import (
     PinRecord,
     ResultRecord,
 )
-from helix_spark.catalog.repair import Repair, check_idle, repair
-from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.segments.folding import fold, rewrite
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_check import written_digest
+from helix_spark.catalog.tables.table_reading import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
+from helix_spark.catalog.verification import Repair, check_idle, repair
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Catalog(CatalogReader):
 
     def _begin(self, layout: Layout) -> None:
         super()._begin(layout)
-        self.leases = self._leases
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
@@ -75,12 +74,10 @@ class Catalog(CatalogReader):
         check_writable(self._layout)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
-        """Repair the catalog, whatever state it is in, or say what that would do; see `repair.repair`."""
+        """Repair the catalog, whatever state it is in, or say what that would do; see `verification.repair`."""
         if not dry_run:
             self._check_to_write()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
-
-    # What ran ------------------------------------------------------------------------------------------------------
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
         """Record that an iteration runs, under the next free number of its workflow; return it with that."""
@@ -96,15 +93,15 @@ class Catalog(CatalogReader):
         self._place.make()
         self._take_over()
 
+    def _take_over(self) -> None:
+        if self._is_older:
+            take_over(self._layout, self.leases)
+            self._begin(self._layout)
+
     def _check_to_write(self) -> None:
         """Raises CatalogError as `check` does. A catalog that is not made yet is not made by this."""
         self._place.check()
         self._take_over()
-
-    def _take_over(self) -> None:
-        if self._is_older:
-            take_over(self._layout, self._leases)
-            self._begin(self._layout)
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
@@ -112,7 +109,7 @@ class Catalog(CatalogReader):
     ) -> None:
         """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
         these name."""
-        self._append([*results, *nodes, record], texts)
+        self._append(lambda: [*results, *nodes, record], texts)
 
     def add_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
@@ -120,49 +117,46 @@ class Catalog(CatalogReader):
     ) -> IterationRecord:
         """Record an iteration of another catalog with its nodes, unless it is recorded, what is known of results, and
         the texts that these name; return it with the number that it has here."""
-        self.make()
-        numbered, named = record, {one.digest: one for one in texts}
+        numbered = record
 
-        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord | FileRecord]:
+        def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord]:
             nonlocal numbered
             known = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
             number = known[0][0] if known else self.next_number(record.workflow)
             numbered = replace(record, number=number)
-            fresh, learnt = self._unknown(named), [replace(one, iteration=number) for one in results]
-            if known:
-                return [*fresh, *learnt]
-            return [*fresh, *learnt, *(replace(one, iteration=number) for one in nodes), numbered]
+            learnt = [replace(one, iteration=number) for one in results]
+            return learnt if known else [*learnt, *(replace(one, iteration=number) for one in nodes), numbered]
 
-        self._records.decide_and_append(decide)
+        self._append(decide, texts)
         return numbered
 
     def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
         """Record what is known of results apart from an iteration, with the texts that they name."""
         if results:
-            self._append(results, texts)
+            self._append(lambda: results, texts)
 
     def _append(
-        self, records: Sequence[ResultRecord | NodeRecord | IterationRecord], texts: Iterable[FileRecord]
+        self, decide: Callable[[], Sequence[ResultRecord | NodeRecord | IterationRecord]], texts: Iterable[FileRecord]
     ) -> None:
         self.make()
         named = {one.digest: one for one in texts}
-        self._records.decide_and_append(lambda: [*self._unknown(named), *records])
-
-    def _unknown(self, texts: Mapping[str, FileRecord]) -> list[FileRecord]:
-        """Return those of some texts, by their digests, that are not recorded yet."""
-        return [one for digest, one in texts.items() if self._own_file(digest) is None]
+        self._records.decide_and_append(
+            lambda: [*(one for digest, one in named.items() if self._own_file(digest) is None), *decide()]
+        )
 
     def note_progress(self, progress: Progress) -> None:
         """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
         with contextlib.suppress(OSError, CatalogError):
             self.make()
-            write_progress(self._layout, progress)
+            note = progress_note(self._layout, progress.workflow, progress.number)
+            note.parent.make_folder()
+            note.replace_text(json.dumps(asdict(progress)))
 
     def forget_progress(self, workflow: str, number: int) -> None:
         """Remove what `note_progress` wrote of a run."""
-        with contextlib.suppress(CatalogError):
+        with contextlib.suppress(CatalogError, OSError):
             self._place.check()
-            remove_progress(self._layout, workflow, number)
+            progress_note(self._layout, workflow, number).unlink(missing_ok=True)
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
@@ -177,8 +171,6 @@ class Catalog(CatalogReader):
         stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
         self._records.sync()
-
-    # What is stored ------------------------------------------------------------------------------------------------
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """Return a fresh, private place to store a result, under a lease of its own."""
@@ -210,8 +202,7 @@ class Catalog(CatalogReader):
 
     def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
         """Write a manifest into the folder, so that a repair can record the result again. Publish what this returns."""
-        path = self.path_of(record)
-        if path is None:
+        if (path := self.path_of(record)) is None:
             return record
         with explained(self._layout, "written"):
             return write_manifest(path, record)
@@ -223,7 +214,16 @@ class Catalog(CatalogReader):
         `record` is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError.
         """
         self.make()
-        record = self._synced(record)
+        if (path := self.path_of(record)) is not None:
+            begun = time.perf_counter()
+            try:
+                self.root.sync(list(path.files()))
+            except OSError as error:
+                why = f"its folder {path} is gone" if isinstance(error, FileNotFoundError) else \
+                    f"{path} cannot be synced: {error}"
+                raise CatalogError(f"node {record.node!r} is not published: {why}") from error
+            took = time.perf_counter() - begun  # a part of the time that writing it takes
+            record = replace(record, write_seconds=record.write_seconds + took) if record.write_seconds else record
         try:
             live = self._artifacts.publish(record)
         except BaseException:
@@ -261,7 +261,7 @@ class Catalog(CatalogReader):
         shared catalog is left out in this process, and nothing is written."""
         live = self.artifact(signature)
         if live is not None and live.shared and attempt in (None, live.attempt):
-            self.shared.leave_out(live)
+            self.shared.damaged.add(live.attempt)
             return live
         attempts = None if attempt is None else {attempt}
         return next(iter(self._end_all({signature: why}, "quarantined", attempts)), None)
@@ -326,10 +326,8 @@ class Catalog(CatalogReader):
             rewrite(self._records, found.strip)
             self._records.forget_index()
             for one in found.runs.values():
-                remove_progress(self._layout, one.workflow, one.number)
+                self.forget_progress(one.workflow, one.number)
         return found
-
-    # What it takes -------------------------------------------------------------------------------------------------
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what no live record refers to, and return it. Nothing happens while another process does it.
@@ -340,17 +338,18 @@ class Catalog(CatalogReader):
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
+        def find(dead: Collection[str]) -> tuple[Leftover, ...]:
+            return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
+
         self._place.check()
         if dry_run or not self._layout.marker.exists():
-            return find_leftovers(
-                self._layout, self._artifacts, self.leases, self.leases.dead(untouched=grace_seconds), grace_seconds
-            )
+            return find(self.leases.dead(untouched=grace_seconds))
         self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
             dead = self.leases.dead(untouched=grace_seconds)
-            leftovers = find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
+            leftovers = find(dead)
             reach("gc.found")
             if leftovers:
                 self._records.sync()  # an end may be another process's, which is about to delete the same
@@ -358,7 +357,7 @@ class Catalog(CatalogReader):
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._end_unpublished(silent)
             folders.delete_all(self._layout, ended)
-            self.leases.clear(dead)
+            self.leases.remove(dead.values())
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
     def maintain(self) -> None:
@@ -392,18 +391,3 @@ class Catalog(CatalogReader):
         self._records.sync()
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
-
-    def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Sync the folder of a result, which is part of the time that writing it takes."""
-        path = self.path_of(record)
-        if path is None:
-            return record
-        begun = time.perf_counter()
-        try:
-            self.root.sync(list(path.files()))
-        except FileNotFoundError as error:
-            raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone") from error
-        except OSError as error:
-            raise CatalogError(f"node {record.node!r} is not published: {path} cannot be synced: {error}") from error
-        took = time.perf_counter() - begun
-        return replace(record, write_seconds=record.write_seconds + took) if record.write_seconds else record

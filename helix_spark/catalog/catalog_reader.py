@@ -6,43 +6,30 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.history import IterationReader, PastIteration
-from helix_spark.catalog.known_results import ResultReader
+from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
+from helix_spark.catalog.known_results import AnswerLedger, ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.older_layout import is_older, older_segments
 from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.records import (
-    KINDS,
-    AnswerRecord,
-    ArtifactRecord,
-    IterationRecord,
-    NodeRecord,
-)
-from helix_spark.catalog.run_progress import Progress, read_progress
-from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.records import KINDS, ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.segments.record_index import TURN_BITS, columns_of
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import Segment
-from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder
 from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
-from helix_spark.catalog.tables.table_check import CheckedTable, check_table
-from helix_spark.catalog.tables.table_reading import FirstRows, read_arrow, read_first
+from helix_spark.catalog.tables.table_reading import CheckedTable, FirstRows, check_table, read_arrow, read_first
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from typing_extensions import Self
-
-REMEMBERED = 40
-"""Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
-
 
 WHY_MISSING = "its folder is gone"
 """Why a record among `CatalogView.missing` cannot be loaded."""
@@ -102,24 +89,35 @@ class CatalogReader(IterationReader, ResultReader):
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout, shared: Sequence[str] = ()) -> None:
-        self.shared: SharedCatalogs[CatalogReader] = SharedCatalogs(shared, self._open_shared)
+        def open_shared(name: str) -> CatalogReader | None:
+            found = CatalogReader.open(name, create=False)
+            if str(found.root) == str(self.root):
+                return None
+            found._check_recorded()
+            found._records.hold()
+            return found
+
+        self.shared: SharedCatalogs[CatalogReader] = SharedCatalogs(shared, open_shared)
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
         self._is_older = self._place.is_older
-        self._records = RecordLog(
-            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id),
-            self._older_segments,
-        )
-        self.answers = AnswerLedger(self._records, self._shared_answer)
-        self._artifacts = ArtifactLedger(self._records)
-        self._leases = Leases(layout.leases)
 
-    def _older_segments(self) -> Iterator[Segment] | None:
-        """The records of a catalog of layout 1; None once it was taken over."""
-        self._is_older = self._is_older and is_older(self._layout)
-        return older_segments(self._layout) if self._is_older else None
+        def older() -> Iterator[Segment] | None:
+            """The records of a catalog of layout 1; None once it was taken over."""
+            self._is_older = self._is_older and is_older(layout)
+            return older_segments(layout) if self._is_older else None
+
+        self._records = RecordLog(
+            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id), older
+        )
+        self.select = self._records.select
+        self.answers = AnswerLedger(self._records, lambda question: next(
+            ((name, one) for name, one in self.shared.each(lambda one: one.answers.newest(question)) if one), None
+        ))
+        self._artifacts = ArtifactLedger(self._records)
+        self.leases = Leases(layout.leases)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
@@ -131,18 +129,6 @@ class CatalogReader(IterationReader, ResultReader):
         Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
         return cls(locate(root, create=create), shared)
-
-    def _open_shared(self, name: str) -> CatalogReader | None:
-        found = CatalogReader.open(name, create=False)
-        if str(found.root) == str(self.root):
-            return None
-        found._check_recorded()
-        found._records.hold()
-        return found
-
-    def _shared_answer(self, question: str) -> tuple[str, AnswerRecord] | None:
-        answers = self.shared.each(lambda one: one.answers.newest(question))
-        return next(((name, answer) for name, answer in answers if answer is not None), None)
 
     @property
     def root(self) -> Place:
@@ -159,13 +145,6 @@ class CatalogReader(IterationReader, ResultReader):
         made."""
         return self._place.id
 
-    # What is on record ---------------------------------------------------------------------------------------------
-
-    def damaged_records(self) -> Mapping[SegmentFile, str]:
-        """Read all files of records, also those that an index has; return what is wrong with some."""
-        with explained(self._layout, "read"):
-            return SegmentFolder(self._layout.records).damaged()
-
     def snapshot(self, workflow: str) -> CatalogView:
         """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records.
 
@@ -173,11 +152,10 @@ class CatalogReader(IterationReader, ResultReader):
         something is live are not searched.
         """
         with self._records.one_look():
-            past = self._recent(workflow, REMEMBERED)
+            past = self._recent(workflow, 40)  # a forecast weighs older ones with less than a third (`FRESHNESS`)
             near = {node.signature for one in past for node in one.nodes}
             live = self._artifacts.live(near)
-            ended = [one.record for one in past if one.record.status != "running"]
-            last = ended[-1] if ended else None
+            last = next((one.record for one in reversed(past) if one.record.status != "running"), None)
             nodes = self.nodes(last) if last else ()
             pinned = self._pinned_results()
         if not past and not live:
@@ -190,21 +168,17 @@ class CatalogReader(IterationReader, ResultReader):
             )
         lost = {record.signature for record in missing}
         own = {signature: record for signature, record in live.items() if signature not in lost}
+
+        def live_by_now(shared: CatalogReader) -> Mapping[str, ArtifactRecord]:
+            shared._records.hold()
+            return shared._artifacts.live(near)
+
+        artifacts = MappingProxyType({**self.shared.artifacts(live_by_now), **own})
         return CatalogView(
-            workflow,
-            MappingProxyType({**self.shared.artifacts(lambda one: one._live_by_now(near)), **own}),
-            tuple(missing),
-            last,
-            nodes,
-            past,
-            past[-1].record.number + 1 if past else 1,
-            self._bytes_from_records(live.values(), stored),
+            workflow, artifacts, tuple(missing), last, nodes, past,
+            past[-1].record.number + 1 if past else 1, self._bytes_from_records(live.values(), stored),
             {signature: f"iteration {number} of `{name}` is pinned" for signature, (name, number) in pinned.items()},
         )
-
-    def _live_by_now(self, schemas_of: Collection[str]) -> dict[str, ArtifactRecord]:
-        self._records.hold()
-        return self._artifacts.live(schemas_of)
 
     def live(self) -> tuple[ArtifactRecord, ...]:
         """All live artifacts of the catalog itself, of all workflows."""
@@ -232,20 +206,14 @@ class CatalogReader(IterationReader, ResultReader):
     def progress(self, iteration: IterationRecord) -> Progress | None:
         """How far an iteration is that runs or, after its answer, still stores; or how far one came that died."""
         ended = iteration.status not in ("running", "died")
-        if ended and self._leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
+        if ended and self.leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
             return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
-
-    def cells_of_all(self, kind: RecordKind) -> list[tuple[Any, ...]]:
-        """The turn and the cells of each record of a kind, as `RecordColumn` has them, in the order of appends."""
-        return self._records.select(f"SELECT * FROM {kind.name} ORDER BY turn")
 
     def version(self) -> str:
         """Differs whenever something was recorded that people look at."""
         kinds = (IterationRecord, NodeRecord, ArtifactRecord)
         return "-".join(str(self._records.newest(kind)) for kind in kinds)
-
-    # What is stored ------------------------------------------------------------------------------------------------
 
     def stored_version(self) -> int:
         """Grows whenever it is recorded that something is stored or not any more."""
@@ -253,11 +221,12 @@ class CatalogReader(IterationReader, ResultReader):
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
-        layout = self.shared.catalog_of(record)._layout if record.shared else self._layout
-        return folders.attempt_of(layout, record).path
+        holder = self.shared.catalogs[record.shared] if record.shared else self
+        assert holder is not None
+        return folders.attempt_of(holder._layout, record).path
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
-        """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
+        """Check a stored table against its record, without reading its pages; see `table_reading.check_table`."""
         return check_table(self._table_path(record), record)
 
     def read_arrow(self, record: ArtifactRecord) -> pa.Table:
@@ -285,3 +254,39 @@ class CatalogReader(IterationReader, ResultReader):
         with explained(self._layout, "read"):
             left = sum(one.path.total_bytes() for one in stored if one.path is not None and one.attempt not in known)
             return sum(known.values()) + left + self._layout.records.total_bytes()
+
+
+Format = Literal["delta", "parquet"]
+
+
+def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[str, int]:
+    """Write the records of each kind as a Delta table or a Parquet file in a folder that is there; return how many
+    there are by kind. Raises CatalogError, OSError.
+
+    A row has its record's fields, and `segment` and `place`, by which rows are ordered as they were appended.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from deltalake import write_deltalake
+
+    types: Mapping[str, pa.DataType] = {
+        "str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "strs": pa.list_(pa.string()),
+    }
+    tables = dict[str, pa.Table]()
+    for kind in KINDS:
+        columns = columns_of(kind.record_type)
+        rows = catalog.select(f"SELECT * FROM {kind.name} ORDER BY turn")
+        turns, *cells = zip(*rows, strict=True) if rows else [()] * (len(columns) + 1)
+        arrays = {
+            "segment": pa.array([turn >> TURN_BITS for turn in turns], pa.int64()),
+            "place": pa.array([turn & (1 << TURN_BITS) - 1 for turn in turns], pa.int64()),
+        }
+        for (name, column), values in zip(columns.items(), cells, strict=True):
+            arrays[name] = pa.array([column.value(one) for one in values], types[column.plain])
+        tables[kind.name] = pa.table(arrays)
+    for name, table in tables.items():
+        if form == "delta":
+            write_deltalake(str(folder / name), table)
+        else:
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    return {name: table.num_rows for name, table in tables.items()}

@@ -15,11 +15,11 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import KINDS, QUESTION_KINDS, IterationRecord
-from helix_spark.catalog.segments.record_columns import record_of
+from helix_spark.catalog.segments.record_index import record_of
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.errors import CatalogError
 
@@ -46,23 +46,20 @@ class Selection:
     source: str | None = None
     runs: frozenset[str] | None = None
 
-    def selects(self, iteration: IterationRecord) -> bool:
-        """Return whether an iteration is selected."""
+    def selects(self, iteration: IterationRecord, pinned: Collection[tuple[str, int]]) -> bool:
+        """Return whether an iteration is selected: by its age no pinned one is."""
+        is_by_age = self.before is not None or self.runs is not None
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
             and (self.before is None or iteration.started < self.before)
             and (self.runs is None or iteration.run in self.runs)
+            and not (is_by_age and (iteration.workflow, iteration.number) in pinned)
         )
 
     @property
     def is_whole(self) -> bool:
         """Whether the iterations themselves are to be forgotten."""
         return self.node is None and self.source is None
-
-    @property
-    def is_by_age(self) -> bool:
-        """True if iterations are selected by their age, not by name."""
-        return self.before is not None or self.runs is not None
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,13 @@ class Forgetting:
     def strip(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the fields of a record, from the JSON of a segment, without what is forgotten; None if all of it is,
         and for one that does not fit: nobody reads it, and what it is about cannot be told."""
-        if not _fits(kind, fields):
-            return None
+        if kind in _TYPES:
+            try:
+                record_of(fields, _TYPES[kind])
+            except ValueError:
+                return None
+        elif any(isinstance(fields.get(name), list | dict) for name in ("workflow", "iteration")):
+            return None  # of a later version, and about what cannot be told
         if kind == "artifacts":
             return None if fields.get("attempt") in self.attempts else fields
         if kind == "files":
@@ -124,7 +126,10 @@ class Forgetting:
         gone = self.names.get(fields.get("run", ""), frozenset())  # of a run that ended early no nodes are recorded
         if kind == "iterations":
             return _iteration_without(gone, fields)
-        return _node_without_data(fields) if kind == "nodes" and fields.get("name") in gone else fields
+        if kind == "nodes" and fields.get("name") in gone:  # what is shown of a plan or a value may be data
+            parts = [[group, label, digest, None] for group, label, digest, _ in json.loads(fields["parts"])]
+            return {**fields, "code": "", "reason": _FORGOTTEN, "parts": json.dumps(parts)}
+        return fields
 
 
 def _iteration_without(gone: Collection[str], fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,45 +157,27 @@ def _without_names(values: Mapping[str, Any], gone: Collection[str]) -> dict[str
     return {name: value for name, value in values.items() if name not in gone}
 
 
-def _node_without_data(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the fields of a node without code, and what its signature is made of as digests alone: what is shown of a
-    plan or a value may be data."""
-    parts = [[group, label, digest, None] for group, label, digest, _ in json.loads(fields["parts"])]
-    return {**fields, "code": "", "reason": _FORGOTTEN, "parts": json.dumps(parts)}
-
-
 _TYPES = {one.name: one.record_type for one in KINDS}
 
 
-def _fits(kind: str, fields: Mapping[str, Any]) -> bool:
-    if kind not in _TYPES:  # of a later version
-        return not any(isinstance(fields.get(name), list | dict) for name in ("workflow", "iteration"))
-    try:
-        record_of(fields, _TYPES[kind])
-    except ValueError:
-        return False
-    return True
-
-
-@dataclass(slots=True)
-class _Node:
+class _Node(NamedTuple):
     inputs: list[str]
     signature: str
     kind: str
     reads: list[str]
 
 
-def forgetting(
-    records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()
-) -> Forgetting:
+def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()) -> Forgetting:
     """Return what a selection has forgotten, as of one look at the records. Of what is selected by its age the pinned
     iterations stay. Raises CatalogError if something of a pinned one is named."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
-    selected = {
-        one.run: one for one in iterations
-        if selection.selects(one) and not (selection.is_by_age and (one.workflow, one.number) in pinned)
-    }
-    graphs = dict(_graphs(records))
+    selected = {one.run: one for one in iterations if selection.selects(one, pinned)}
+    graphs: dict[str, dict[str, _Node]] = {}
+    for run, name, inputs, signature, kind, reads in records.select(
+        "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
+    ):
+        places_read = [""] if reads is None else json.loads(reads)
+        graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places_read)
     looked_at = {run: graphs.get(run, {}) for run in selected}
     names, places = _hit(looked_at, selection)
     runs = selected if selection.is_whole else {run: one for run, one in selected.items() if names[run]}
@@ -202,8 +189,10 @@ def forgetting(
     for run, nodes in graphs.items():
         for name, node in nodes.items():
             (going if name in names.get(run, ()) else staying).add(node.signature)
-    if selection.is_whole:
-        going |= _stored_by(records, runs.values())
+    if selection.is_whole:  # of one that was killed no nodes are recorded
+        numbers = {(one.workflow, one.number) for one in runs.values()}
+        made = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
+        going |= {signature for signature, *iteration in made if tuple(iteration) in numbers}
     signatures = frozenset(going - staying)
     untold = tuple(
         one for run, one in selected.items()
@@ -223,13 +212,6 @@ def forgetting(
     )
 
 
-def _stored_by(records: RecordLog, iterations: Iterable[IterationRecord]) -> set[str]:
-    """Return signatures of what iterations stored: one that was killed has no nodes recorded."""
-    selected = {(one.workflow, one.number) for one in iterations}
-    made = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
-    return {signature for signature, *iteration in made if tuple(iteration) in selected}
-
-
 def _named_texts(
     records: RecordLog, iterations: Iterable[IterationRecord], gone: Collection[str],
     names: Mapping[str, frozenset[str]], signatures: Collection[str],
@@ -245,17 +227,6 @@ def _named_texts(
             yield trained
 
 
-def _graphs(records: RecordLog) -> Iterator[tuple[str, dict[str, _Node]]]:
-    """Yield each run with its nodes by name."""
-    graphs: dict[str, dict[str, _Node]] = {}
-    for run, name, inputs, signature, kind, reads in records.select(
-        "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
-    ):
-        places = [""] if reads is None else json.loads(reads)
-        graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places)
-    yield from graphs.items()
-
-
 def _hit(
     graphs: Mapping[str, Mapping[str, _Node]], selection: Selection
 ) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
@@ -263,10 +234,20 @@ def _hit(
 
     Of a source the same data is also what was read of it elsewhere: all that has the signature of a hit is hit.
     """
-    if selection.source is None:
-        return {run: _named(nodes, selection) for run, nodes in graphs.items()}, ()
-    wanted, places = _spellings(selection.source), dict[str, None]()
-    hit, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), set[str](), True
+    source, node_name = selection.source, selection.node
+    if source is None and node_name is None:
+        return {run: frozenset(nodes) for run, nodes in graphs.items()}, ()
+    if source is None:
+        hit = {run: frozenset(name for name in nodes if name == node_name) for run, nodes in graphs.items()}
+        if selection.downstream:
+            hit = {run: _with_downstream(graphs[run], names) for run, names in hit.items()}
+        return hit, ()
+    # As records may have it: as it is named, and its path, also where links lead.
+    wanted, plain = {source}, source.removeprefix("file://").removeprefix("file:")
+    if "://" not in plain:
+        path = Path(plain).expanduser().absolute()
+        wanted |= {os.path.normpath(path), str(path.resolve())}
+    hit, places, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), dict[str, None](), set[str](), True
     for run, nodes in graphs.items():
         for name, node in nodes.items():
             if read := [one for one in node.reads if one and any(_overlap(one, other) for other in wanted)]:
@@ -284,14 +265,6 @@ def _hit(
     return hit, tuple(places)
 
 
-def _named(nodes: Mapping[str, _Node], selection: Selection) -> frozenset[str]:
-    """Return the nodes of one run whose results go, where no source is named."""
-    if selection.node is None:
-        return frozenset(nodes)
-    names = frozenset({selection.node} & nodes.keys())
-    return _with_downstream(nodes, names) if selection.downstream else names
-
-
 def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> frozenset[str]:
     """Return nodes and all that is made of them. A script may carry what it was answered into all else that it asks.
 
@@ -306,15 +279,6 @@ def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> froze
         more = frozenset(name for name, one in nodes.items() if name not in names and not names.isdisjoint(one.inputs))
         names |= more
     return names
-
-
-def _spellings(source: str) -> set[str]:
-    """Return a source as records may have it: as it is named, and its path, also where links lead."""
-    plain = source.removeprefix("file://").removeprefix("file:")
-    if "://" in plain:
-        return {source}
-    path = Path(plain).expanduser().absolute()
-    return {source, os.path.normpath(path), str(path.resolve())}
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -1,23 +1,30 @@
-"""What ran, by the records of iterations, of their nodes and of the files that declared them; newest first."""
+"""What ran, by the records of iterations, of their nodes and of the files that declared them, newest first; and how far
+a running iteration is: one small file a run, which decides nothing. What a killed run leaves behind tells where it was.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout
-from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
+from helix_spark.catalog.places.json_text import Finite, parsed_as
+from helix_spark.catalog.places.place import Place, text_in
+from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 from helix_spark.catalog.tables.attempts import has_manifest, stored_attempts
 from helix_spark.errors import DamagedRecordsError
+from helix_spark.identity.parts import digest
 
-_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
-"""Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
-process concluded from its silence."""
+_HEAVIEST = """SELECT turn FROM (SELECT turn, max(
+    ((CASE status WHEN 'done' THEN 3 WHEN 'failed' THEN 2 WHEN 'interrupted' THEN 1 ELSE 0 END) << 56) + turn
+) FROM iterations {} GROUP BY run)"""
+"""Of the rows of one run the heaviest counts: an end over its start, and what the run said of itself over what another
+process concluded from its silence. Columns besides the greatest are those of its row (SQLite 3.7.11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,7 @@ class PastNode:
     output: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PastIteration:
+class PastIteration(NamedTuple):
     """An earlier iteration and its nodes, inputs first; none where it ended before they were recorded."""
 
     record: IterationRecord
@@ -43,19 +49,23 @@ class IterationReader(RecordReader):
     """What the records of a catalog, and of the shared ones below it, say of iterations."""
 
     _layout: Layout
-    _leases: Leases
+    leases: Leases
     shared: SharedCatalogs[IterationReader]
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
-        ((greatest,),) = self._records.select(_GREATEST, *([workflow, GREATEST_NUMBER] * 4))
+        # The record of an iteration may be lost, and others that name it may not.
+        named = {"iterations": "number", "nodes": "iteration", "results": "iteration", "artifacts": "iteration"}
+        each = (f"SELECT max({number}) AS found FROM {table} WHERE workflow = ?1 AND {number} < ?2"
+                for table, number in named.items())
+        sql = f"SELECT max(found) FROM ({' UNION ALL '.join(each)})"
+        ((greatest,),) = self._records.select(sql, workflow, GREATEST_NUMBER)
         return (greatest or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Return iterations of one workflow or of all, newest first: by number within a workflow, by the order of their
         records across workflows. Running ones whose process is gone have died."""
-        iterations = self._iterations(workflow, limit)
-        if not iterations:
+        if not (iterations := self._iterations(workflow, limit)):
             self._check_recorded()
         return self.concluded(iterations, workflow, limit)
 
@@ -65,7 +75,7 @@ class IterationReader(RecordReader):
         """Return iterations that were read some time ago: some of the running ones may have died since."""
         dead = {
             record.run for record in iterations
-            if record.status == "running" and self._leases.is_dead(record.run, untouched=SILENCE_SECONDS)
+            if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)
         }
         # Those that came to their end after they were read have given back their lease, too.
         again = self._iterations(workflow, limit) if dead else iterations
@@ -76,27 +86,20 @@ class IterationReader(RecordReader):
 
     def _check_recorded(self) -> None:
         """Raise DamagedRecordsError if all records are gone, and finished results are stored."""
-        if self._records.is_empty():
-            stored = (one.path for one in stored_attempts(self._layout))
-            if any(path is not None and has_manifest(path) for path in stored):
-                raise DamagedRecordsError(
-                    f"the records of the catalog {self._layout.root} are gone, and results are stored there",
-                    remedy="copy them back; or have `helix repair` record again what is stored",
-                )
+        stored = (one.path for one in stored_attempts(self._layout))
+        if self._records.is_empty() and any(path is not None and has_manifest(path) for path in stored):
+            raise DamagedRecordsError(
+                f"the records of the catalog {self._layout.root} are gone, and results are stored there",
+                remedy="copy them back; or have `helix repair` record again what is stored",
+            )
 
     def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
-        if limit is not None and limit <= 0:
-            return ()
-        rest, values = ("ORDER BY turn DESC", ()) if workflow is None else (
-            "WHERE workflow = ? ORDER BY number DESC, run, turn DESC", (workflow,)
+        of, order, values = ("", "turn DESC", ()) if workflow is None else (
+            "WHERE workflow = ?", "number DESC, run", (workflow,)
         )
-        # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
-        some = rest if limit is None else f"{rest} LIMIT {3 * limit:d}"
-        rows = self._records.rows(IterationRecord, some, *values)
-        found = tuple(heaviest(rows).values())
-        if limit is not None and len(found) < limit and len(rows) >= 2 * limit:
-            found = tuple(heaviest(self._records.rows(IterationRecord, rest, *values)).values())
-        return found[:limit]
+        most = -1 if limit is None else max(limit, 0)
+        rest = f"WHERE turn IN ({_HEAVIEST.format(of)}) ORDER BY {order} LIMIT {most:d}"
+        return tuple(self._records.rows(IterationRecord, rest, *values))
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """Return what happened to each node of an iteration, inputs first (`in_order`); none before it has ended."""
@@ -112,7 +115,7 @@ class IterationReader(RecordReader):
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """Return how often each signature was loaded, and by which workflow and iteration last."""
         sql = """SELECT signature, count(*), workflow, iteration, max(turn) FROM nodes WHERE state = 'load'
-                 GROUP BY signature"""  # columns besides the greatest are those of its row (SQLite 3.7.11)
+                 GROUP BY signature"""
         return {signature: (times, name, number) for signature, times, name, number, _ in self._records.select(sql)}
 
     def _recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
@@ -159,39 +162,16 @@ class IterationReader(RecordReader):
         return file.text if (file := self.file(digest)) else None
 
     def _own_file(self, digest: str) -> FileRecord | None:
-        last = "WHERE digest = ? ORDER BY turn DESC LIMIT 1"
-        newest = self._records.rows(FileRecord, last, digest)
+        newest = self._records.rows(FileRecord, "WHERE digest = ? ORDER BY turn DESC LIMIT 1", digest)
         return next((one for one in newest if sha256(one.text.encode()).hexdigest() == digest), None)
 
 
 _PINNED = """SELECT workflow, iteration FROM (
     SELECT workflow, iteration, pinned, max(turn) FROM pins GROUP BY workflow, iteration) WHERE pinned"""
 
-_GREATEST = """SELECT max(number) FROM (
-    SELECT max(number) AS number FROM iterations WHERE workflow = ? AND number < ?
-    UNION ALL SELECT max(iteration) FROM nodes WHERE workflow = ? AND iteration < ?
-    UNION ALL SELECT max(iteration) FROM results WHERE workflow = ? AND iteration < ?
-    UNION ALL SELECT max(iteration) FROM artifacts WHERE workflow = ? AND iteration < ?)"""
-"""Of a workflow: the record of an iteration may be lost, and others that name it may not."""
 
-
-def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
-    """The record that counts of each run, in the order in which runs first appear."""
-    found: dict[str, IterationRecord] = {}
-    for row in rows:
-        if row.run not in found or _WEIGHT[row.status] > _WEIGHT[found[row.run].status]:
-            found[row.run] = row
-    return found
-
-
-class _Reads(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-
-
-_Node = TypeVar("_Node", bound=_Reads)
+_Node = TypeVar("_Node")
+"""A dataclass with a name, and names of inputs."""
 
 
 def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]:
@@ -204,9 +184,79 @@ def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]
     >>> [node.inputs for node in in_order([one, other])], [node.inputs for node in in_order([one, other], closed=True)]
     ([('x',), ('a',)], [(), ('a',)])
     """
-    names, earlier = {node.name for node in nodes}, set[str]()
-    for node in nodes:
+    graph: Sequence[Any] = nodes
+    names, earlier = {node.name for node in graph}, set[str]()
+    for node in graph:
         inputs = tuple(one for one in node.inputs if one in earlier or not (closed or one in names))
-        data: Any = node
-        yield node if inputs == node.inputs else replace(data, inputs=inputs)
+        yield node if inputs == node.inputs else replace(node, inputs=inputs)
         earlier.add(node.name)
+
+
+_LONGEST = 16 << 20
+"""Bytes of a note at most; a node takes some 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node as planned; see `NodeRecord`.
+
+    Attributes:
+        started, ended: of a node that runs as a step of its own, seconds since the run was planned; else None.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    state: str
+    reason: str
+    predicted_seconds: Finite
+    output: bool
+    started: Finite | None = None
+    ended: Finite | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        answered: seconds to the answer; None before.
+        stored: names of what was stored since.
+        began: Unix seconds by the writer's clock; 0 where an older writer did not say.
+        session_seconds: what Spark's start and the first work of its session are expected to take beside the nodes.
+        starting: whether Spark has been started since.
+    """
+
+    workflow: str
+    number: int
+    nodes: tuple[RunningNode, ...]
+    answered: Finite | None = None
+    stored: tuple[str, ...] = ()
+    began: Finite = 0.0
+    session_seconds: Finite = 0.0
+    starting: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """True once a node is done."""
+        return any(node.ended is not None for node in self.nodes)
+
+    def with_times(self, name: str, *, started: float | None = None, ended: float | None = None) -> Progress:
+        return replace(self, nodes=tuple(
+            replace(node, started=node.started if started is None else started, ended=ended)
+            if node.name == name else node for node in self.nodes
+        ))
+
+
+def progress_note(layout: Layout, workflow: str, number: int) -> Place:
+    """Return the file that says how far a run is, as JSON of its `Progress`."""
+    return layout.records / "running" / f"{digest(workflow)[:32]}-{number:d}.json"
+
+
+def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
+    """Read the note of a run; None where none can be read."""
+    try:
+        known = parsed_as(text_in(progress_note(layout, workflow, number), _LONGEST), Progress)
+    except (OSError, ValueError):
+        return None
+    return replace(known, nodes=tuple(in_order(known.nodes)))

@@ -1,4 +1,5 @@
-"""What is known of signatures, stored or not: which stand for which, what they cost, which vary.
+"""What is known of signatures, stored or not: which stand for which, what they cost, which vary; and what questions
+were answered.
 
 Which record counts, where there are several:
 
@@ -8,18 +9,21 @@ Which record counts, where there are several:
 - a signature is random, or an instance, if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
   function reads, and what code was seen to do;
+- of the answers to a question the newest. One counts only with the digest of all that its record says. What does not
+  fit is left out, said once, and asked again.
 
 Newest is by the order of appends, never by a clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.segments.record_columns import record_from_cells
-from helix_spark.catalog.segments.record_log import listed
+from helix_spark.catalog.records import AnswerRecord, ResultRecord
+from helix_spark.catalog.segments.record_index import record_from_cells
+from helix_spark.catalog.segments.record_log import RecordLog, listed
+from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
@@ -46,25 +50,19 @@ class KnownResults:
 
     def over(self, below: KnownResults) -> KnownResults:
         """Return this with what is known below it, in another catalog. What loading took there says nothing of here."""
-        measured = {
-            signature: replace(record, load_seconds=None, read_seconds=None)
-            for signature, record in below.measured.items()
+        measured = dict(self.measured)
+        for signature, record in below.measured.items():
+            other = replace(record, load_seconds=None, read_seconds=None)
+            measured[signature] = completed(measured[signature], other) if signature in measured else other
+        stood_for = {
+            name: tuple(dict.fromkeys((*self.stood_for.get(name, ()), *below.stood_for.get(name, ()))))
+            for name in {**below.stood_for, **self.stood_for}
         }
-        return KnownResults(
-            {**below.standing, **self.standing},
-            {
-                name: tuple(dict.fromkeys((*self.stood_for.get(name, ()), *below.stood_for.get(name, ()))))
-                for name in {**below.stood_for, **self.stood_for}
-            },
-            measured | {
-                signature: completed(record, measured[signature]) if signature in measured else record
-                for signature, record in self.measured.items()
-            },
-            {
-                name: {**below.observed.get(name, {}), **self.observed.get(name, {})}
-                for name in {**below.observed, **self.observed}
-            },
-        )
+        observed = {
+            name: {**below.observed.get(name, {}), **self.observed.get(name, {})}
+            for name in {**below.observed, **self.observed}
+        }
+        return KnownResults({**below.standing, **self.standing}, stood_for, measured, observed)
 
 
 def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
@@ -86,16 +84,16 @@ class ResultReader(RecordReader):
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
         """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
-        known = self._own_results(declared, signatures)
-        wanted = {*signatures, *known.measured}
-        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
-            known = known.over(below)
-        return known
-
-    def _own_results(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
-        pairs = self._records.select(_PAIRS, listed(declared)) if declared else []
+        # Each declared signature with each that it stood for: the turns of the oldest and newest of their records, and
+        # what code was seen to do.
+        pairs = self._records.select("""
+            SELECT min(turn), declared, signature, max(turn), (
+                SELECT observed FROM results WHERE declared = one.declared AND signature = one.signature
+                AND observed <> '' ORDER BY turn DESC LIMIT 1)
+            FROM results AS one WHERE declared IN (SELECT value FROM json_each(?)) GROUP BY declared, signature
+        """, listed(declared)) if declared else []
         for _, name, signature, _, _ in sorted(pairs):
             stood_for[name] = (*stood_for.get(name, ()), signature)
         for _, name, signature, _, text in sorted(pairs, key=lambda pair: pair[3]):
@@ -105,7 +103,11 @@ class ResultReader(RecordReader):
         wanted = {*signatures, *declared, *(pair[2] for pair in pairs)}
         rows = self._records.select(_MERGED, listed(wanted)) if wanted else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
-        return KnownResults(standing, stood_for, measured, observed)
+        known = KnownResults(standing, stood_for, measured, observed)
+        wanted = {*signatures, *measured}
+        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
+            known = known.over(below)
+        return known
 
     def declared_for(self, signatures: Collection[str]) -> set[str]:
         """Return the declared signatures that ever stood for some of these."""
@@ -115,7 +117,11 @@ class ResultReader(RecordReader):
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """Return the signature of the newest earlier result of a node that holds this, and never held another."""
-        own = self._records.select(_WITH_CONTENT, content, workflow, node)
+        own = self._records.select("""
+            SELECT signature FROM results WHERE signature IN (
+                SELECT signature FROM results WHERE content = ? AND workflow = ? AND node = ?)
+            GROUP BY signature HAVING count(DISTINCT content) = 1 AND max(random) = ''
+            ORDER BY max(turn) DESC LIMIT 1""", content, workflow, node)
         return own[0][0] if own else self.shared.first(lambda one: one.with_content(workflow, node, content))
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
@@ -138,16 +144,67 @@ _MERGED = f"""
     FROM (SELECT DISTINCT signature FROM results WHERE signature IN (SELECT value FROM json_each(?))) AS one"""
 """A record for each signature, in which each column has what its newest record that tells it says."""
 
-_PAIRS = """
-    SELECT min(turn), declared, signature, max(turn), (
-      SELECT observed FROM results WHERE declared = one.declared AND signature = one.signature AND observed <> ''
-      ORDER BY turn DESC LIMIT 1)
-    FROM results AS one WHERE declared IN (SELECT value FROM json_each(?)) GROUP BY declared, signature"""
-"""Each declared signature with each that it stood for: the turn of the oldest of their records, both signatures, the
-turn of the newest, and what code was seen to do."""
 
-_WITH_CONTENT = """
-    SELECT signature FROM results WHERE signature IN (
-      SELECT signature FROM results WHERE content = ? AND workflow = ? AND node = ?)
-    GROUP BY signature HAVING count(DISTINCT content) = 1 AND max(random) = ''
-    ORDER BY max(turn) DESC LIMIT 1"""
+SEGMENT_BYTES = 8 << 20
+"""Bytes of texts that one segment of answers has at most: it is read as a whole."""
+
+
+class AnswerLedger:
+    """The records of answers.
+
+    Args:
+        below: looks up a question in shared catalogs; returns the name of the one that has an answer, with that.
+
+    Attributes:
+        origins: the shared catalogs of the answers that came from there, by question.
+    """
+
+    def __init__(self, records: RecordLog, below: Callable[[str], tuple[str, AnswerRecord] | None]) -> None:
+        self._records, self._below = records, below
+        self.origins: dict[str, str] = {}
+
+    def append(self, records: Sequence[AnswerRecord]) -> None:
+        whole = [replace(one, digest=one.content_digest()) for one in records]
+        for group in grouped(whole, lambda one: (len(one.answer),), (SEGMENT_BYTES,)):
+            self._records.append(group)
+
+    def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
+        """The newest record of a question, whichever workflow asked it, if it is as it was written; else that of the
+        first shared catalog that has one. A doubt of either counts.
+
+        Args:
+            is_fresh: read what was recorded since the last look.
+        """
+        rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
+        rows = self._records.rows(AnswerRecord, rest, question, is_fresh=is_fresh)
+        own = self.sound(rows[0]) if rows else None
+        below = None if own is not None and own.doubt else self._below(question)
+        if below is None or (own is not None and not below[1].doubt):
+            return own
+        self.origins[question] = below[0]
+        return below[1]
+
+    def questions_of(self, workflow: str, until: int) -> set[str]:
+        """Return the questions with answers that a workflow recorded, up to an iteration."""
+        sql = "SELECT DISTINCT question FROM answers WHERE workflow = ? AND iteration <= ?"
+        return {question for (question,) in self._records.select(sql, workflow, until)}
+
+    def records(self) -> Iterator[AnswerRecord]:
+        """The newest record of each question, with their texts, one by one."""
+        newest = self._records.select("SELECT max(turn) AS turn FROM answers GROUP BY question ORDER BY turn")
+        for (turn,) in newest:
+            yield from self._records.rows(AnswerRecord, "WHERE turn = ?", turn)
+
+    def sound(self, record: AnswerRecord) -> AnswerRecord | None:
+        """A whole record, if it is as it was written; else None, and it is left out."""
+        if record.digest == record.content_digest():
+            return record
+        self.reject(record.question, "its digest is another one" if record.digest else "it has no digest")
+        return None
+
+    def reject(self, question: str, why: str) -> None:
+        self._records.remarks[f"answers: the answer to {question[:12]}: {why}"] = None
+
+    @property
+    def rejections(self) -> Sequence[str]:
+        return tuple(why for why in self._records.rejections if why.startswith("answers: "))

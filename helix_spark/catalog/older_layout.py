@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,11 @@ from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.place import Place, entries_below, text_in
+from helix_spark.catalog.places.place import LocalPath, Place, text_in
 from helix_spark.catalog.records import KINDS, LAYOUT
-from helix_spark.catalog.segments.segment import Segment, SegmentError, grouped, pack
-from helix_spark.catalog.segments.segment_folder import SegmentFolder
+from helix_spark.catalog.segments.segment import Segment, SegmentError, SegmentFolder, grouped, pack
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT
 from helix_spark.errors import CatalogError
-from helix_spark.regular_files import read_regular
 from helix_spark.store_access import delta_options
 
 if TYPE_CHECKING:
@@ -65,7 +63,14 @@ def take_over(layout: Layout, leases: Leases) -> None:
                 f"{holder} works on the catalog {layout.root}, which an older version of helix_spark made and this one "
                 "would take over", remedy="wait until it has ended",
             )
-        _write_folds(SegmentFolder(layout.records), older_segments(layout))
+        for segment in older_segments(layout):  # over what an attempt before has left; upkeep merges them
+            fold = SegmentFolder(layout.records).fold_file(segment.number, segment.number).place
+            try:
+                content = pack([segment.lines()])
+            except (SegmentError, UnicodeEncodeError) as error:
+                raise CatalogError(f"a record of {layout.records} cannot be taken over: {error}") from error
+            fold.unlink(missing_ok=True)
+            fold.write_new(content, synced=True)
         marker = parsed(text_in(layout.marker))
         layout.marker.replace_text(f"{json.dumps({**marker, 'layout': LAYOUT})}\n", synced=True)
         reach("takeover.recorded")
@@ -74,24 +79,14 @@ def take_over(layout: Layout, leases: Leases) -> None:
             (layout.records / f"{kind.name}.head").unlink(missing_ok=True)
 
 
-def _write_folds(folder: SegmentFolder, segments: Iterable[Segment]) -> None:
-    """Write each segment as a fold, over what an attempt before has left; upkeep merges them. Raises CatalogError."""
-    for segment in segments:
-        fold = folder.fold_file(segment.number, segment.number).place
-        try:
-            content = pack([segment.lines()])
-        except (SegmentError, UnicodeEncodeError) as error:
-            raise CatalogError(f"a record of {folder.folder} cannot be taken over: {error}") from error
-        fold.unlink(missing_ok=True)
-        fold.write_new(content, synced=True)
-
-
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
     """Return the rows of a table, oldest first, as fields without those that hold nothing."""
     from deltalake import DeltaTable, QueryBuilder
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    head = _head(folder)
+    head = -1  # the version that was synced last, where something says it
+    with suppress(OSError, ValueError):
+        head = int(text_in(folder.with_name(f"{folder.name}.head")))
     try:
         _check_files(folder)
         options = delta_options(folder.access) if isinstance(folder, ObjectPath) else None
@@ -103,49 +98,32 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
         found = query.execute("SELECT * FROM records ORDER BY sequence, place").read_all()
         names = [name for name in found.column_names if name not in ("sequence", "place")]
         columns = [found.column(name).to_pylist() for name in names]
-    except TableNotFoundError:
-        if head < 0:
-            return ()
-        raise _damaged(layout, folder, "its log is gone") from None
-    except (DeltaError, OSError, ValueError) as error:
-        raise _damaged(layout, folder, str(error).splitlines()[0]) from error
+        return [
+            {name: value for name, value in zip(names, row, strict=True) if value is not None}
+            for row in zip(*columns, strict=True)
+        ]
     except BaseException as error:
-        if type(error) is not Exception and type(error).__name__ != "PanicException":
+        if isinstance(error, TableNotFoundError) and head < 0:
+            return ()
+        is_damage = isinstance(error, DeltaError | OSError | ValueError) or type(error) is Exception
+        if not is_damage and type(error).__name__ != "PanicException":
             raise
-        raise _damaged(layout, folder, str(error).splitlines()[0]) from error
-    return [
-        {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        for row in zip(*columns, strict=True)
-    ]
-
-
-def _damaged(layout: Layout, folder: Place, why: str) -> CatalogError:
-    return CatalogError(
-        f"the records {folder.name} of the catalog {layout.root}, which an older version of helix_spark made, cannot "
-        f"be read: {why}", remedy="repair it with that version (`helix repair`), or name another folder",
-    )
-
-
-def _head(folder: Place) -> int:
-    """Return the version that was synced last; -1 where nothing says it."""
-    with suppress(OSError, ValueError):
-        return int(text_in(folder.with_name(f"{folder.name}.head")))
-    return -1
+        why = "its log is gone" if isinstance(error, TableNotFoundError) else str(error).splitlines()[0]
+        raise CatalogError(
+            f"the records {folder.name} of the catalog {layout.root}, which an older version of helix_spark made, "
+            f"cannot be read: {why}", remedy="repair it with that version (`helix repair`), or name another folder",
+        ) from error
 
 
 def _check_files(folder: Place) -> None:
     """Check that nothing in the folder leads elsewhere, never ends or is nested beyond measure: deltalake follows
     links, waits for pipes, and ends the process. Raises OSError, ValueError."""
     with suppress(FileNotFoundError):
-        for entry in entries_below(folder) if isinstance(folder, Path) else ():
-            if entry.is_dir(follow_symlinks=False):
-                continue
-            if not entry.is_file(follow_symlinks=False):
-                raise ValueError(f"{entry.path} is a link, or no regular file")
-            if entry.name.endswith(".json"):
-                lines = read_regular(entry.path, LONGEST_COMMIT, links=False).splitlines()
+        for file in folder.files() if isinstance(folder, LocalPath) else ():
+            if file.name.endswith(".json"):
+                lines = file.read_at_most(LONGEST_COMMIT).splitlines()
                 if not [parsed(line) for line in lines]:  # which to Delta is a commit that did nothing
-                    raise ValueError(f"its log entry {entry.name} is empty")
+                    raise ValueError(f"its log entry {file.name} is empty")
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")

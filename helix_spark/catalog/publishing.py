@@ -20,16 +20,13 @@ from helix_spark.catalog.known_results import completed
 from helix_spark.catalog.places.catalog_folder import Layout, explained
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.places.place import Place, text_in
-from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, FileRecord, IterationRecord, ResultRecord
-from helix_spark.catalog.segments.record_columns import fields_of, record_of
+from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, ResultRecord
+from helix_spark.catalog.segments.record_index import fields_of, record_of
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of, physical_bytes
 from helix_spark.catalog.tables.model_files import checked_files
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import check_stored
 from helix_spark.errors import CatalogError
-
-_PART = 8 << 20
-"""Bytes that are copied at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,11 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
     nodes = source.nodes(iteration)
     names = {node.signature: node.name for node in reversed(nodes)}
     learnt = list(_learnt(source, names.keys()))
-    number = target.add_iteration(iteration, nodes, _news(learnt, target), _texts(source, iteration, learnt)).number
+    # The text of the workflow's file, first rows of outputs, and what fits gave.
+    previews = mapping(iteration.plan).get("tables", {}).values()
+    digests = dict.fromkeys((iteration.file_digest, *previews, *(one.trained for one in learnt)))
+    texts = [file for digest in digests if (file := source.file(digest)) is not None]
+    number = target.add_iteration(iteration, nodes, _news(learnt, target), texts).number
     stored, damaged = source.live_among(names.keys()), dict[str, str]()
     there = target.live_among(stored)
     for signature in [one for one in names if one in stored and one not in there]:
@@ -71,8 +72,15 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
             _copy(source, target, stored[signature], number)
         except (DamagedArtifactError, ValueError) as error:
             damaged[names[signature]] = error.what if isinstance(error, CatalogError) else str(error)
-    answers = _answers(source, iteration, names.keys())
-    fresh = [replace(one, iteration=number) for one in answers if _is_news(one, target)]
+    # What its workflow had asked until then, too: what was not asked anew is recorded with the one that asked it first.
+    questions = source.answers.questions_of(iteration.workflow, iteration.number) | names.keys()
+    lookups = (source.answers.newest(one, is_fresh=False) for one in sorted(questions))
+    answers = [one for one in lookups if one is not None]
+    fresh = list[AnswerRecord]()
+    for one in answers:
+        theirs = target.answers.newest(one.question, is_fresh=False)
+        if theirs is None or (one.doubt and not theirs.doubt):
+            fresh.append(replace(one, iteration=number))
     target.answers.append(fresh)
     target.sync()
     target.maintain()
@@ -98,38 +106,15 @@ def _learnt(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecor
 
 def _news(learnt: Collection[ResultRecord], target: Catalog) -> list[ResultRecord]:
     """Return what a catalog does not know yet."""
-    known = target.results({one.declared for one in learnt}, {one.signature for one in learnt})
-
-    def is_news(one: ResultRecord) -> bool:
-        theirs = known.measured.get(one.signature)
-        is_known = one.signature in known.stood_for.get(one.declared, ()) and (
-            one.observed == known.observed.get(one.declared, {}).get(one.signature, "")
+    known, news = target.results({one.declared for one in learnt}, {one.signature for one in learnt}), []
+    for one in learnt:
+        theirs, observed = known.measured.get(one.signature), known.observed.get(one.declared, {})
+        is_known = (
+            one.signature in known.stood_for.get(one.declared, ()) and one.observed == observed.get(one.signature, "")
         )
-        return theirs is None or not is_known or completed(theirs, replace(one, observed="")) != theirs
-
-    return [one for one in learnt if is_news(one)]
-
-
-def _texts(
-    source: CatalogReader, iteration: IterationRecord, learnt: Collection[ResultRecord]
-) -> list[FileRecord]:
-    """Return the text of the workflow's file, first rows of outputs, and what fits gave."""
-    previews = mapping(iteration.plan).get("tables", {}).values()
-    digests = dict.fromkeys((iteration.file_digest, *previews, *(one.trained for one in learnt)))
-    return [file for digest in digests if (file := source.file(digest)) is not None]
-
-
-def _answers(source: CatalogReader, iteration: IterationRecord, signatures: Collection[str]) -> list[AnswerRecord]:
-    """Return the answers to what an iteration asked, and to what its workflow had asked until then: what was not asked
-    anew is recorded with the iteration that asked it first."""
-    questions = source.answers.questions_of(iteration.workflow, iteration.number) | set(signatures)
-    found = (source.answers.newest(one, is_fresh=False) for one in sorted(questions))
-    return [one for one in found if one is not None]
-
-
-def _is_news(answer: AnswerRecord, target: Catalog) -> bool:
-    theirs = target.answers.newest(answer.question, is_fresh=False)
-    return theirs is None or bool(answer.doubt and not theirs.doubt)
+        if theirs is None or not is_known or completed(theirs, replace(one, observed="")) != theirs:
+            news.append(one)
+    return news
 
 
 def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number: int) -> None:
@@ -164,15 +149,11 @@ def _copy_files(source: CatalogReader, record: ArtifactRecord, copy: ArtifactRec
             (folder / name).write_new(content)
         return
     for file in source.check_table(record).files:
-        _copy_file(file, folder / file.name)
+        with file.open_binary() as read, (folder / file.name).writable() as place, (
+            place.open("xb") if isinstance(place, Path) else contextlib.nullcontext(place)
+        ) as written:
+            shutil.copyfileobj(read, written, 8 << 20)
     commit = commit_of(folder)
     commit.parent.make_new_folder(within=folder)
     # The commit names the attempt.
     commit.replace_text(text_in(commit_of(origin), LONGEST_COMMIT).replace(record.attempt, copy.attempt))
-
-
-def _copy_file(origin: Place, copy: Place) -> None:
-    with origin.open_binary() as read, copy.writable() as place, (
-        place.open("xb") if isinstance(place, Path) else contextlib.nullcontext(place)
-    ) as written:
-        shutil.copyfileobj(read, written, _PART)

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from msgspec import Meta, Struct
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.segments.record_columns import Json
-from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_index import Json, RecordKind
 from helix_spark.catalog.tables.spark_types import StructType
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME

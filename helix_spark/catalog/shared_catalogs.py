@@ -37,20 +37,23 @@ class SharedCatalogs(Generic[C]):
     Args:
         names: folders, or addresses in object stores.
         open_catalog: opens one, or raises CatalogError; None for one's own catalog, which is not below itself.
+
+    Attributes:
+        damaged: attempts of damaged results, which are passed over.
     """
 
     def __init__(self, names: Sequence[str], open_catalog: Callable[[str], C | None]) -> None:
         self.names = tuple(dict.fromkeys(names))
         self._open_catalog = open_catalog
-        self._catalogs: dict[str, C | None] = {}
+        self.catalogs: dict[str, C | None] = {}
         self._unread: dict[str, str] = {}
-        self._damaged: set[str] = set()
+        self.damaged = set[str]()
         self._lock = threading.RLock()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What of them could not be read so far, a sentence each."""
-        read = ((name, one) for name, one in self._catalogs.items() if one is not None and name not in self._unread)
+        read = ((name, one) for name, one in self.catalogs.items() if one is not None and name not in self._unread)
         misfits = (f"the shared catalog {name}: {why}" for name, one in read for why in one.rejections[:1])
         return (*self._unread.values(), *misfits)
 
@@ -60,9 +63,12 @@ class SharedCatalogs(Generic[C]):
 
     def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
         """Yield what a look at each that can be read gives, with its name."""
-        for name in self.names:
+        for name in (one for one in self.names if one not in self._unread):
             try:
-                if name in self._unread or (catalog := self._opened(name)) is None:
+                with self._lock:
+                    if name not in self.catalogs:
+                        self.catalogs[name] = self._open_catalog(name)
+                if (catalog := self.catalogs[name]) is None:
                     continue
                 found = look(catalog)
             except NotACatalogError:
@@ -79,33 +85,10 @@ class SharedCatalogs(Generic[C]):
 
     def artifacts(self, look: Callable[[C], Mapping[str, ArtifactRecord]]) -> dict[str, ArtifactRecord]:
         """Return the stored results that a look at each finds, by signature; of several the first catalog's."""
-        found: dict[str, ArtifactRecord] = {}
-        for name, live in self.each(look):
+        found, names = dict[str, ArtifactRecord](), [one.name for one in fields(ArtifactRecord)]
+        for shared, live in self.each(look):
             for signature, record in live.items():
-                if signature not in found and record.attempt not in self._damaged:
-                    found[signature] = _in_catalog(record, name)
+                if signature not in found and record.attempt not in self.damaged:
+                    said: dict[str, Any] = {name: getattr(record, name) for name in names}
+                    found[signature] = SharedArtifact(**said, shared=shared)
         return found
-
-    def catalog_of(self, record: ArtifactRecord) -> C:
-        """Return the catalog that has a stored result."""
-        catalog = self._catalogs[record.shared]
-        assert catalog is not None
-        return catalog
-
-    def leave_out(self, record: ArtifactRecord) -> None:
-        """Pass over a damaged result from now on."""
-        self._damaged.add(record.attempt)
-
-    def _opened(self, name: str) -> C | None:
-        with self._lock:
-            if name not in self._catalogs:
-                self._catalogs[name] = self._open_catalog(name)
-            return self._catalogs[name]
-
-
-_FIELDS = tuple(one.name for one in fields(ArtifactRecord))
-
-
-def _in_catalog(record: ArtifactRecord, name: str) -> SharedArtifact:
-    found: dict[str, Any] = {field: getattr(record, field) for field in _FIELDS}
-    return SharedArtifact(**found, shared=name)

@@ -1,19 +1,31 @@
-"""Whether what a catalog's records say is there is there, and sound. Reads; changes nothing."""
+"""Whether what a catalog's records say is there is there, and sound (`verify`); and a damaged catalog made usable again
+(`repair`): what can be read is kept, what cannot is set aside, what is lost is said.
+
+Damaged files of records are moved aside, and what they held is read from what a fold had replaced, if that is there.
+Stored results without a record are recorded again by their manifest, once all of each was checked. All else that is
+lost is computed again.
+"""
 
 from __future__ import annotations
 
+import time
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from helix_spark.catalog.answer_ledger import AnswerLedger
+from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import SegmentFolder, covering, pack
+from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest, stored_attempts
 from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, explained_damage
-from helix_spark.catalog.tables.table_reading import check_rows
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, check_table, explained_damage
 from helix_spark.errors import CatalogError
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import check_text
@@ -68,8 +80,7 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     Args:
         deep: read every page of tables and compare its checksum; else only logs, sizes and footers of these.
     """
-    iterations = catalog.iterations()
-    findings = []
+    iterations, findings, answers = catalog.iterations(), list[Finding](), 0
     for record in catalog.live():
         try:
             findings.append(examine(catalog, record, deep=deep))
@@ -77,23 +88,17 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
             findings.append(Finding(record, "not reached", error.what))
     if deep:
         catalog.loads()  # which looks at all files of nodes
-    answers = _check_answers(catalog.answers)
-    damaged = tuple(f"{file.place.name} is damaged: {why}" for file, why in catalog.damaged_records().items())
-    return Verification(tuple(findings), len(iterations), deep, (*damaged, *catalog.rejections), answers)
-
-
-def _check_answers(answers: AnswerLedger) -> int:
-    """Read all recorded answers as a run reads them; return how many there are."""
-    count = 0
-    for record in answers.records():
-        count += 1
-        sound = answers.sound(record)
-        if sound is not None and sound.answer:
+    for answer in catalog.answers.records():
+        answers += 1
+        if (sound := catalog.answers.sound(answer)) is not None and sound.answer:
             try:
                 check_text(sound.answer, sound.question)
             except StrangeAnswerError as error:
-                answers.reject(sound.question, str(error))
-    return count
+                catalog.answers.reject(sound.question, str(error))
+    with explained(Layout(catalog.root), "read"):
+        files = SegmentFolder(Layout(catalog.root).records).damaged()  # also those that an index has
+    damaged = tuple(f"{file.place.name} is damaged: {why}" for file, why in files.items())
+    return Verification(tuple(findings), len(iterations), deep, (*damaged, *catalog.rejections), answers)
 
 
 def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
@@ -122,3 +127,129 @@ def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> t
         elif (size := physical_bytes(path)) != record.bytes:
             raise ValueError(f"it has {size:,} bytes, its record {record.bytes:,}")
         return check_rows(path, record) if deep and record.kind == "table" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was found of a catalog and done about it, or would be in a dry run: a sentence each.
+
+    Attributes:
+        saved: what is recorded again.
+        lost_history: whether some of what is lost may be what ran, which is not computed again.
+        aside: the folder of what was moved aside; empty if nothing was.
+    """
+
+    damage: tuple[str, ...] = ()
+    saved: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    lost_history: bool = False
+    aside: str = ""
+    done: bool = False
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self.damage or self.saved or self.lost)
+
+
+def repair(layout: Layout, records: RecordLog, leases: Leases, *, dry_run: bool) -> Repair:
+    """Repair a catalog, or say what a repair would do. Raises CatalogError if others work on it, or it cannot be read
+    or written."""
+    if dry_run:
+        return _repaired(layout, records, leases, None)
+    with leases.alone("repair") as alone:
+        if alone is None:
+            held = leases.find("repair")
+            raise CatalogError(
+                f"{(held and held.holder) or 'another process'} repairs the catalog {layout.root} at the moment",
+                remedy="wait until it has ended",
+            )
+        check_idle(layout, leases)
+        aside = layout.root / "damaged" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
+        return _repaired(layout, records, leases, aside)
+
+
+def check_idle(layout: Layout, leases: Leases) -> None:
+    """Raise CatalogError if another process works on a catalog."""
+    if holder := leases.at_work_elsewhere():
+        raise CatalogError(f"{holder} works on the catalog {layout.root} at the moment",
+                           remedy="wait until it has ended, or end it; `helix repair --dry-run` looks meanwhile")
+
+
+def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place | None) -> Repair:
+    """Look for damage; repair it where there is a folder for what is moved aside."""
+    with explained(layout, "read" if aside is None else "repaired"):
+        if aside is not None:
+            make_catalog(layout)
+        folder, damage, lost = layout.records, tuple[str, ...](), tuple[str, ...]()
+        if is_no_folder := isinstance(folder, LocalPath) and folder.exists() and not folder.is_dir():
+            if aside is not None:
+                aside.make_folder()
+                folder.rename(str(aside / folder.name))
+            damage, lost = (f"{folder} is no folder",), ("what ran",)
+        is_gone = is_no_folder or records.is_empty()
+        if not is_no_folder:
+            damage, lost = _examined(SegmentFolder(folder), aside)
+            if aside is not None and damage:
+                records.forget_index()
+        saved, unsound = _results_again(layout, records, leases, aside)
+        if is_gone and saved and not is_no_folder:
+            damage, lost = ("the records are gone",), ("what ran",)
+        if aside is not None and saved:
+            records.sync()
+    kept = str(aside) if aside is not None and aside.exists() else ""
+    return Repair(damage, saved, (*lost, *unsound), bool(lost), kept, aside is not None)
+
+
+def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read all files of records; return what is wrong with some, and what is lost by that."""
+    files, damaged = folder.files(), folder.damaged()
+    damaged |= dict.fromkeys(folder.listing()[1], "its number is too far ahead")
+    # The first and the last of segments that no sound file holds.
+    at, gaps, end = 0, list[tuple[int, int]](), max((one.last for one in files), default=0)
+    sound = covering([one for one in files if one not in damaged], 0)
+    for first, last in (*((one.first, one.last) for one in sound), (end + 1, end)):
+        if first > at + 1:
+            gaps.append((at + 1, first - 1))
+        at = max(at, last)
+    if aside is not None:
+        for file in damaged:
+            reach("repair.aside")
+            aside.make_folder()
+            file.place.move_to(aside / file.place.name)
+        for first, last in gaps:
+            folder.fold_file(first, last).place.write_new(pack(()), synced=True)
+    return (
+        tuple(f"the file {file.place} is damaged: {why}" for file, why in damaged.items()),
+        tuple(f"what was recorded by {last - first + 1:,} appends ({first} to {last})" for first, last in gaps),
+    )
+
+
+def _results_again(
+    layout: Layout, records: RecordLog, leases: Leases, aside: Place | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Record finished results without a record; return what is recorded again and what cannot be, in words."""
+    ledger, again, lost = ArtifactLedger(records), list[str](), list[str]()
+    live = ledger.live()
+    for attempt in stored_attempts(layout):
+        if attempt.path is None or attempt.signature in live or ledger.events_of([attempt.attempt]):
+            continue
+        if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
+            continue
+        try:
+            with explained_damage(attempt.path):
+                record = read_manifest(attempt.path)
+                if record is None:  # it was never finished
+                    continue
+                said = (record.signature, record.attempt, record.kind, record.event)
+                if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+                    raise ValueError("its manifest is that of another result")
+                if record.digest is None:
+                    raise ValueError("its manifest has no digest")
+            check_stored(attempt.path, record, deep=True)
+        except DamagedArtifactError as error:
+            lost.append(error.what)
+            continue
+        if aside is not None:
+            ledger.publish(record)
+        again.append(f"the stored {record.kind} of {record.node!r} (iteration {record.iteration} of {record.workflow})")
+    return tuple(again), tuple(lost)

@@ -23,11 +23,10 @@ from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.artifacts import Leftover
     from helix_spark.catalog.forgetting import Forgetting
-    from helix_spark.catalog.leftovers import Leftover
     from helix_spark.catalog.publishing import Publication
-    from helix_spark.catalog.repair import Repair
-    from helix_spark.catalog.verification import Verification
+    from helix_spark.catalog.verification import Repair, Verification
     from helix_spark.views.storage_view import StorageShare, StorageView
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -28,8 +28,7 @@ from helix_spark.sizes import seconds_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.catalog.record_tables import Format
+    from helix_spark.catalog.catalog_reader import CatalogReader, Format
     from helix_spark.catalog.records import ArtifactRecord, IterationRecord
     from helix_spark.planner.plan import Plan
 
@@ -276,7 +275,7 @@ def history(folder: Path, form: Format, **given: Any) -> None:
 
     The tables are files, iterations, nodes, results, answers and artifacts. They are a copy as of now.
     """
-    from helix_spark.catalog.record_tables import write_tables
+    from helix_spark.catalog.catalog_reader import write_tables
 
     known = records(**given)
     _check_folder(folder)

@@ -17,13 +17,12 @@ from helix_spark.history.table_preview import tables_of
 from helix_spark.history.value_text import node_json
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.artifacts import Leftover
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.forgetting import Forgetting
-    from helix_spark.catalog.leftovers import Leftover
     from helix_spark.catalog.publishing import Publication
     from helix_spark.catalog.records import IterationRecord, NodeRecord
-    from helix_spark.catalog.repair import Repair
-    from helix_spark.catalog.verification import Verification
+    from helix_spark.catalog.verification import Repair, Verification
     from helix_spark.history.comparison import Comparison
     from helix_spark.history.table_preview import TableDifference, TablePreview
     from helix_spark.planner.plan import Plan

@@ -10,9 +10,8 @@ from threading import RLock, Timer
 
 from helix_spark.answers.answering import Stage
 from helix_spark.answers.questions import Question
-from helix_spark.catalog.history import in_order
+from helix_spark.catalog.history import Progress, RunningNode, in_order
 from helix_spark.catalog.records import NodeRecord
-from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.errors import HelixError
 from helix_spark.history.iteration_lookup import last_ended

@@ -17,7 +17,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
-from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import CheckedTable, DamagedArtifactError
 from helix_spark.engine.results.stored_results import checked
 from helix_spark.engine.spark.settings import results_settings
 from helix_spark.errors import CatalogError

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from helix_spark.catalog.history import Progress
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.run_progress import Progress
 from helix_spark.history.comparison import node_differences
 from helix_spark.views.node_row import NodeRow
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states

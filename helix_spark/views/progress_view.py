@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from helix_spark.catalog.run_progress import Progress, RunningNode
+from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds
 

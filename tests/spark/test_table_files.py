@@ -20,7 +20,7 @@ from helix_spark.answers.stored_tables import can_be_files, frame_over_files
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import stored_results
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable

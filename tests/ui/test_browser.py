@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.run_progress import Progress, RunningNode
+from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.ui.one_file import exported
 from tests.ui.conftest import serving
 

@@ -21,7 +21,7 @@ from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Signer, code_of
 from helix_spark.answers.sent_requests import HELPER
 from helix_spark.answers.session_state import SessionState
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.hermetic.task import written_for
 from helix_spark.plans import recorded_call
 from helix_spark.plans.answer_gate import with_identity

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.types import LongType, StructType
 
-from helix_spark.catalog import answer_ledger
-from helix_spark.catalog.answer_ledger import AnswerLedger
+from helix_spark.catalog import known_results
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.known_results import AnswerLedger
 from helix_spark.catalog.records import AnswerRecord
-from helix_spark.catalog.segments.segment_folder import SegmentFolder
+from helix_spark.catalog.segments.segment import SegmentFolder
 from helix_spark.catalog.verification import verify
 from helix_spark.plans.answer_gate import AnswerForm, rows_answered, text_of_answer
 from helix_spark.run import recorded_answers
@@ -170,7 +170,7 @@ def test_of_several_answers_the_newest_counts(catalog: Catalog) -> None:
 
 
 def test_large_answers_are_appended_in_several_segments(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_ledger, "SEGMENT_BYTES", 3 * len(record(1).answer))
+    monkeypatch.setattr(known_results, "SEGMENT_BYTES", 3 * len(record(1).answer))
     catalog.answers.append([record(number) for number in range(10)])
     files = SegmentFolder(catalog.root / "records").files()
     assert [len(list(segment.rows)) for file in files for segment in file.segments()] == [3, 3, 3, 1]

@@ -27,13 +27,12 @@ from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.segments import folding, segment_folder
+from helix_spark.catalog.segments import folding, segment
 from helix_spark.catalog.segments.record_index import RecordKind
-from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.record_log import LAST_NUMBER, RecordLog
 from helix_spark.catalog.segments.segment import Segment, pack
-from helix_spark.catalog.segments.segment_folder import LAST_NUMBER
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.tables.table_check import check_decoded, read_footer
+from helix_spark.catalog.tables.table_reading import check_decoded, read_footer
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import OddFileError
 
@@ -197,7 +196,7 @@ def test_a_segment_is_read_as_far_as_it_may_be_long(records: LocalPath) -> None:
 
 
 def test_a_log_may_begin_at_any_number(records: LocalPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_folder, "FARTHEST", LAST_NUMBER)
+    monkeypatch.setattr(segment, "FARTHEST", LAST_NUMBER)
     for number in (1, 2, 3):
         (records / f"{number:010}.segment").unlink()
     late = LAST_NUMBER - 1
@@ -211,7 +210,7 @@ def test_a_log_may_begin_at_any_number(records: LocalPath, monkeypatch: pytest.M
 def test_what_would_come_after_the_last_number_is_refused(
     records: LocalPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_folder, "FARTHEST", LAST_NUMBER)
+    monkeypatch.setattr(segment, "FARTHEST", LAST_NUMBER)
     (records / f"{LAST_NUMBER:010}.segment").write_text("damaged")
     before = set(records.iterdir())
     with pytest.raises(CatalogError, match="are full"):

@@ -24,8 +24,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, read_commit
-from helix_spark.catalog.tables.table_reading import check_rows
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, read_commit
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest

@@ -43,6 +43,7 @@ from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.forgetting import Selection
+from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.publishing import publish_iteration
 from helix_spark.catalog.records import (
@@ -54,15 +55,13 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
-from helix_spark.catalog.run_progress import Progress, RunningNode
-from helix_spark.catalog.segments import folding, record_columns
-from helix_spark.catalog.segments.record_columns import fields_of
-from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments import folding, record_index
+from helix_spark.catalog.segments.record_index import RecordKind, fields_of
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import pack, unpack
 from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
 from helix_spark.catalog.tables.spark_types import parsed_schema
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.cli.output_files import where_it_was
@@ -528,7 +527,7 @@ def exercised(act: Callable[[], None]) -> set[tuple[str, str]]:
 @pytest.mark.long
 def test_every_reader_is_behind_a_door(sound: Path) -> None:
     def all_doors() -> None:
-        for remembers in (parsed_schema, record_columns._check_json):
+        for remembers in (parsed_schema, record_index._check_json):
             remembers.cache_clear()
         for look in LOOKS:
             look_at_copy(sound, look)

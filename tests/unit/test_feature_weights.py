@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
 from helix_spark.catalog.records import IterationRecord, ResultRecord
-from helix_spark.catalog.segments.record_columns import record_of
+from helix_spark.catalog.segments.record_index import record_of
 from helix_spark.cli import main, workflow_runs
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.history.feature_weights import FeatureWeight, feature_weights, shares

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.history import Progress, RunningNode, read_progress
 from helix_spark.catalog.places.catalog_folder import locate
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.run_progress import Progress, RunningNode, read_progress
 from helix_spark.engine.execution.observer import Followed, NotebookBar, Silent
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State

@@ -19,6 +19,7 @@ import pytest
 from doubled import workflow
 
 import helix_spark as hx
+from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
@@ -137,7 +138,7 @@ def test_storing_goes_on_unless_a_person_says_so_twice(
     file = tmp_path / "wf.py"
     file.write_text(SMALL)
     command = [sys.executable, "-m", "helix_spark", "run", str(file), "-q", "--catalog", str(tmp_path / "catalog")]
-    environment = {**os.environ, "HELIX_SERVER": "off", "HELIX_FAILPOINT": "store.begun@1:sleep=1.5"}
+    environment = {**armed("store.begun@1:sleep=1.5"), "HELIX_SERVER": "off"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -16,7 +16,7 @@ from pyspark import StorageLevel
 
 from helix_spark.answers.stored_tables import PLACE, with_partitions
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.program_nodes import rows_of
 

@@ -16,7 +16,7 @@ import pytest
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import leases as leases_module
-from helix_spark.catalog.leases.leases import Leases, holder_from, this_process
+from helix_spark.catalog.leases.leases import Lease, Leases, this_process
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.identity.parts import digest
 
@@ -150,7 +150,7 @@ def test_a_lease_of_garbage_is_waited_for_and_then_removed(folder: Path, monkeyp
     assert leases.take(NAME) is not None
     leases.wait(NAME)
     assert leases.take(NAME) is None
-    assert holder_from("[]") is None
+    assert Lease("", "[]", 0.0).holder is None
 
 
 @pytest.mark.parametrize("left", ["", "\0\0\0"])

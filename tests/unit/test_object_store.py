@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -25,13 +24,14 @@ from deltalake import write_deltalake
 from warned import Warned
 
 import helix_spark as hx
+from benchmarks.armed_failpoints import armed
 from helix_spark import store_access
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments import folding
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.stored_results import DamagedResultError, unread_by_spark
@@ -289,8 +289,7 @@ class TestRunning:
         place = ("--catalog", f"s3a://{bucket}/catalog", "--policy", "always")
         killed = subprocess.run(
             [sys.executable, "-m", "helix_spark", "run", str(job), *place], check=False, capture_output=True,
-            env={**os.environ, "HELIX_FAILPOINT": "store.written:kill",
-                 "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            env=armed("store.written:kill"),
         )
         assert killed.returncode == -signal.SIGKILL
         assert any("/tables/" in name for name in objects())

@@ -13,6 +13,7 @@ from doubled import workflow
 from warned import Warned
 
 import helix_spark as hx
+from benchmarks.armed_failpoints import hook
 from helix_spark.catalog import catalog_reader, failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.older_layout import older_segments
@@ -139,12 +140,8 @@ def test_one_that_is_damaged_is_refused_and_stays_as_it_is(older: Path, damage: 
     assert json.loads((older / "helix.json").read_text())["layout"] == 1
 
 
-def test_who_is_stopped_before_the_tables_are_deleted_has_taken_it_over(
-    older: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failpoints, "_armed", lambda: {"takeover.recorded": (0, "raise")})
-    with pytest.raises(CatalogError, match="cannot be taken over"):
+def test_who_is_stopped_before_the_tables_are_deleted_has_taken_it_over(older: Path) -> None:
+    with pytest.raises(CatalogError, match="cannot be taken over"), failpoints.watched(hook("takeover.recorded:raise")):
         Catalog.open(older, create=False).make()
-    monkeypatch.setattr(failpoints, "_armed", dict)
     assert (older / "records" / "iterations").exists()
     assert outputs(Catalog.open(older, create=False)) == RAN

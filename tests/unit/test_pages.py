@@ -30,8 +30,8 @@ from starlette.testclient import TestClient
 from benchmarks.fuzz_pages import fuzz
 from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.drawing.groups import folded
 from helix_spark.history.comparison import Comparison, node_differences

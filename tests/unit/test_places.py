@@ -249,10 +249,10 @@ def test_a_lease_is_removed_only_as_it_was_seen(place: Place) -> None:
     dead = leases.dead(untouched=0.0)
     assert list(dead) == ["lease"]
     lease.replace_text('{"beat": 1}')
-    leases.clear(dead)
+    leases.remove(dead.values())
     assert list(leases.names()) == ["lease"]
     lease.replace_text("\0")
-    leases.clear(leases.dead(untouched=0.0))
+    leases.remove(leases.dead(untouched=0.0).values())
     assert not lease.exists()
 
 

@@ -18,8 +18,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding
 from helix_spark.catalog.segments.folding import AT_ONCE, fold
-from helix_spark.catalog.segments.record_columns import RecordType
-from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_index import RecordKind, RecordType
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError

@@ -11,8 +11,8 @@ import pytest
 from program_fakes import FakeServer
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.catalog.records import NodeRecord
-from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.programs import end_program
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram

@@ -16,17 +16,25 @@ from typing import Annotated
 import pytest
 from msgspec import Meta
 
+from benchmarks.armed_failpoints import hook
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
 from helix_spark.catalog.segments.folding import AT_ONCE, KEPT_SEGMENTS, fold
-from helix_spark.catalog.segments.record_columns import record_of
-from helix_spark.catalog.segments.record_index import RecordKind
+from helix_spark.catalog.segments.record_index import RecordKind, record_of
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment, SegmentError, pack, segments_in, unpack
-from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering
+from helix_spark.catalog.segments.segment import (
+    Segment,
+    SegmentError,
+    SegmentFile,
+    SegmentFolder,
+    covering,
+    pack,
+    segments_in,
+    unpack,
+)
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 
@@ -519,10 +527,8 @@ class TestFolds:
     ) -> None:
         log = filled(folder, AT_ONCE)
         monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
-        monkeypatch.setattr(failpoints, "_armed", lambda: {killed_at: (0, "raise")})
-        with pytest.raises(CatalogError):
+        with pytest.raises(CatalogError), failpoints.watched(hook(f"{killed_at}:raise")):
             fold(log)
-        monkeypatch.setattr(failpoints, "_armed", dict)
         assert len(names(log_of(folder))) == AT_ONCE
         fold(log)
         assert len(names(log_of(folder))) == AT_ONCE

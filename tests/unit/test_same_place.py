@@ -12,9 +12,9 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.history import Progress
 from helix_spark.catalog.places.place import text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord, IterationRecord, ResultRecord
-from helix_spark.catalog.run_progress import Progress
 from helix_spark.catalog.segments.folding import AT_ONCE
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.engine.execution.observer import Silent

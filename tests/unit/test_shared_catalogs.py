@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from faked_command import start
 from warned import Warned
 
 import helix_spark as hx
+from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.publishing import Publication, publish_iteration
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
@@ -160,8 +160,7 @@ def test_a_publication_that_is_killed_leaves_a_usable_catalog(tmp_path: Path) ->
     words = ["publish", "1", "--to", str(tmp_path / "team"), "--catalog", str(tmp_path / "ci")]
     for point in ("log.appended", "store.written", "publish.recorded"):
         killed = subprocess.run(
-            [sys.executable, "-m", "helix_spark", *words], env={**os.environ, "HELIX_FAILPOINT": f"{point}:kill"},
-            check=False,
+            [sys.executable, "-m", "helix_spark", *words], env=armed(f"{point}:kill"), check=False,
         )
         assert killed.returncode == -signal.SIGKILL
         assert verify(Catalog.open(tmp_path / "team", create=False), deep=True).sound

@@ -9,7 +9,7 @@ import pytest
 
 from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_of, with_partitions
 from helix_spark.catalog.tables.spark_types import parsed_schema
-from helix_spark.catalog.tables.table_check import CheckedTable
+from helix_spark.catalog.tables.table_reading import CheckedTable
 
 WHOLE = {"type": "struct", "fields": [
     {"name": "a", "type": "decimal(38,18)", "nullable": False, "metadata": {"ml_attr": {"x": 1}}},

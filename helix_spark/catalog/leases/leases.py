@@ -18,12 +18,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
@@ -34,9 +34,6 @@ from helix_spark.regular_files import OddFileError
 
 HEARTBEAT, _LOOKS = 2.0, 0.1
 """Seconds between two heartbeats, and between two looks at a lease that is waited for."""
-
-_IN_STORE = 5.0, 1.0
-"""The same in an object store, which counts requests."""
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
@@ -79,8 +76,13 @@ class Holder:
         hides (`hidepid`: other users')."""
         if not self.is_here:
             return False
+        with contextlib.suppress(PermissionError):
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return True
         started = _started(self.pid)
-        return not _exists(self.pid) or bool(started and self.started and started != self.started)
+        return _stat(self.pid)[:1] == ["Z"] or bool(started and self.started and started != self.started)  # a zombie
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -92,23 +94,10 @@ def this_process() -> Holder:
 
 def writer() -> str:
     """Return this process as the records of iterations name it: JSON object of host, pid and user."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "user": _user()})
-
-
-def _user() -> str:
-    """Return the name of the user; empty where the system has none, as in some containers."""
-    try:
-        return getuser()
-    except (KeyError, OSError, ImportError):  # OSError is Python 3.13's
-        return ""
-
-
-def holder_from(text: str) -> Holder | None:
-    """Return a holder from its JSON; None if the text is none."""
-    try:
-        return parsed_as(text, Holder)
-    except ValueError:
-        return None
+    user = ""
+    with contextlib.suppress(KeyError, OSError, ImportError):  # where the system has no name, as in some containers
+        user = getuser()
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "user": user})
 
 
 @cache
@@ -118,16 +107,6 @@ def _machine() -> str:
         return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return _stat(pid)[:1] != ["Z"]  # a zombie
 
 
 def _started(pid: int) -> str:
@@ -144,8 +123,7 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A lease as found: what its file holds, and when that was last written, in seconds since 1970 by the clock of the
     place. It differs with each heartbeat."""
 
@@ -155,7 +133,11 @@ class Lease:
 
     @property
     def holder(self) -> Holder | None:
-        return holder_from(self.text)
+        """The process that has it; None where the file names none."""
+        try:
+            return parsed_as(self.text, Holder)
+        except ValueError:
+            return None
 
     @property
     def is_gone(self) -> bool:
@@ -169,7 +151,8 @@ class Leases:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        self.heartbeat, self._looks = (HEARTBEAT, _LOOKS) if isinstance(folder, Path) else _IN_STORE
+        # An object store counts requests.
+        self.heartbeat, self._looks = (HEARTBEAT, _LOOKS) if isinstance(folder, Path) else (5.0, 1.0)
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
@@ -204,8 +187,13 @@ class Leases:
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
         """Do what one process at a time does. Yields a look whether this process still has the lease, which another
-        takes over from one that was stopped for long; None where another has it."""
-        if not self._taken_over(name):
+        takes over from one that was stopped for long; None where another has it. One of another process that gives no
+        heartbeat is taken over: it is watched for a while first."""
+        found, until = self.take(name), time.monotonic() + 2 * PATIENCE
+        if found is not None and (
+            time.time() - found.touched <= SILENCE_SECONDS
+            or not self.wait(name, until=lambda: time.monotonic() > until) or self.take(name) is not None
+        ):
             yield None
             return
         try:
@@ -247,7 +235,7 @@ class Leases:
             if until():
                 return False
             if found.is_gone or time.monotonic() - since > PATIENCE:
-                self._remove(found)
+                self.remove([found])
                 return True
             time.sleep(self._looks)
             now = self.find(name)
@@ -267,35 +255,26 @@ class Leases:
             time.sleep(PATIENCE)
         return {lease.name: lease for lease in leases if lease.is_gone or self.find(lease.name) == lease}
 
-    def clear(self, dead: Mapping[str, Lease]) -> None:
-        """Remove leases that were found `dead`."""
-        for lease in dead.values():
-            self._remove(lease)
-
-    def _taken_over(self, name: str) -> bool:
-        """Take a lease, and of another process one that gives no heartbeat: it is watched for a while first."""
-        found = self.take(name)
-        if found is None:
-            return True
-        if time.time() - found.touched <= SILENCE_SECONDS:
-            return False
-        until = time.monotonic() + 2 * PATIENCE
-        return self.wait(name, until=lambda: time.monotonic() > until) and self.take(name) is None
+    def remove(self, leases: Iterable[Lease]) -> None:
+        """Remove leases that are still as they were found."""
+        for lease in leases:
+            with contextlib.suppress(OSError):
+                if self.find(lease.name) == lease:
+                    (self._folder / lease.name).unlink()
 
     def _create(self, name: str) -> Lease | None:
         for _ in range(3):
             try:
                 self._folder.make_folder()
                 (self._folder / name).write_new(this_process().to_json().encode())
+                return None
             except FileExistsError:
                 found = self.find(name)
                 if found is not None and not found.is_gone:
                     return None if found.holder == this_process() else found
                 if found is not None:
-                    self._remove(found)
+                    self.remove([found])
             except OSError:
-                return None
-            else:
                 return None
         return self.find(name)
 
@@ -308,32 +287,26 @@ class Leases:
         found = self.find(name)
         return found is not None and found.holder == this_process()
 
-    def _remove(self, lease: Lease) -> None:
-        """Remove a lease, if it is still as it was found."""
-        with contextlib.suppress(OSError):
-            if self.find(lease.name) == lease:
-                (self._folder / lease.name).unlink()
-
     def _beat_along(self) -> None:
-        if self._beating is None or not self._beating.is_alive():
-            self._beating = threading.Thread(target=self._beat_on, name="helix-heartbeat", daemon=True)
-            self._beating.start()
+        def beat_on() -> None:
+            while True:
+                time.sleep(self.heartbeat)
+                with self._lock:
+                    if not self._held:
+                        self._beating = None
+                        return
+                self.beat()
 
-    def _beat_on(self) -> None:
-        while True:
-            time.sleep(self.heartbeat)
-            with self._lock:
-                if not self._held:
-                    self._beating = None
-                    return
-            self.beat()
+        if self._beating is None or not self._beating.is_alive():
+            self._beating = threading.Thread(target=beat_on, name="helix-heartbeat", daemon=True)
+            self._beating.start()
 
     def beat(self) -> None:
         """Give one heartbeat of all leases that are held here."""
         for name in list(self._held):
             with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
                 text = text_in(self._folder / name)
-                if name in self._held and holder_from(text) == this_process():
+                if name in self._held and Lease(name, text, 0.0).holder == this_process():
                     (self._folder / name).replace_text(json.dumps({**json.loads(text), "beat": time.time_ns()}))
 
 

@@ -32,31 +32,8 @@ FOLDERS: Mapping[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
 """What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
 
-_SIGNATURE = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{32}")
-
-
-def is_signature(text: str) -> bool:
-    return _SIGNATURE.fullmatch(text) is not None
-
-
-def is_id(text: str) -> bool:
-    """True for the id of an attempt or a run."""
-    return _ID.fullmatch(text) is not None
-
-
-def checked_signature(text: str) -> str:
-    """Return a signature; nothing else may become part of a path or a query. Raises CatalogError."""
-    if not is_signature(text):
-        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
-    return text
-
-
-def checked_id(text: str) -> str:
-    """Return an id; nothing else may become part of a path or a query. Raises CatalogError."""
-    if not is_id(text):
-        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
-    return text
+SIGNATURE, ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
+"""The name of a result, and that of an attempt or a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +64,6 @@ class Layout:
         """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``; a value has none."""
         return self.root / FOLDERS[kind]
 
-    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
-        """The folder of one attempt. Raises CatalogError for ids that are not plain hex: no others may be in a path."""
-        return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
-
 
 def index_file(layout: Layout, catalog_id: str) -> Path | None:
     """Return where this user has the index of a catalog's records, in HELIX_INDEX or the cache folder; None for a
@@ -109,12 +82,15 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
         raise NotACatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                                remedy="give the address as text, not as a Path")
-    layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(LocalPath(root))
-    if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
-        raise CatalogError(
-            f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
-            remedy="give a folder whose path is without it",
-        )
+    if is_remote(root):
+        layout = Layout(object_path(os.fspath(root)))
+    else:
+        # Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, as deltalake.
+        given, folder = LocalPath(root).absolute(), LocalPath(root).resolve()
+        layout = Layout(folder, None if folder == given else given)
+        if unusable := _NO_TABLES.search(str(folder)):
+            raise CatalogError(f"no tables can be stored at {folder}: Delta cannot read paths with {unusable[0]!r}",
+                               remedy="give a folder whose path is without it")
     with explained(layout, "read"):
         if _has_marker(layout):
             _check_no_links(layout)
@@ -122,17 +98,9 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
             if not _holds_records(layout):
                 _check_free(layout, create=create)
         elif not create:
-            raise CatalogError(
-                f"there is no catalog at {layout.root}",
-                remedy="name the folder of an earlier run, or run a workflow first",
-            )
+            raise CatalogError(f"there is no catalog at {layout.root}",
+                               remedy="name the folder of an earlier run, or run a workflow first")
     return layout
-
-
-def _on_disk(path: LocalPath) -> Layout:
-    # Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, as deltalake does.
-    root, given = path.resolve(), path.absolute()
-    return Layout(root, None if root == given else given)
 
 
 @contextmanager
@@ -198,7 +166,7 @@ def _holds_records(layout: Layout) -> bool:
     with suppress(NotADirectoryError):
         if any(one.name.endswith((".segment", ".fold")) for one in layout.records.entries()):
             return True
-    return any(is_signature(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names())
+    return any(SIGNATURE.fullmatch(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names())
 
 
 def _has_marker(layout: Layout) -> bool:
@@ -228,18 +196,16 @@ def _has_marker(layout: Layout) -> bool:
 def _check_no_links(layout: Layout) -> None:
     """Check that the folders of a catalog are its own: by a link in one that is handed on, leases would be made and
     removed, records merged, and what no record names deleted elsewhere."""
-    if not isinstance(layout.root, Path):
-        return
-    for folder in (layout.root, layout.root / "records"):
+    folders = (layout.root, layout.root / "records") if isinstance(layout.root, Path) else ()
+    for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    raise CatalogError(
-                        f"{entry.path} is a link; nothing of a catalog may lie elsewhere",
-                        exists=f"it leads to {Path(entry.path).readlink()}",
-                        remedy="put what it leads to in its place, or mount it there; the catalog's own folder may be "
-                        "reached by a link",
-                    )
+            if link := next((one.path for one in entries if one.is_symlink()), None):
+                raise CatalogError(
+                    f"{link} is a link; nothing of a catalog may lie elsewhere",
+                    exists=f"it leads to {Path(link).readlink()}",
+                    remedy="put what it leads to in its place, or mount it there; the catalog's own folder may be "
+                    "reached by a link",
+                )
 
 
 def _check_free(layout: Layout, *, create: bool) -> None:
@@ -262,38 +228,34 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         return  # another process made it, after it was looked for
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise NotACatalogError(
-            f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
-            exists=f"it holds: {shown}",
-            remedy="name a new or empty folder, or the folder of an earlier run",
-        )
+        raise NotACatalogError(f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
+                               exists=f"it holds: {shown}",
+                               remedy="name a new or empty folder, or the folder of an earlier run")
     if not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 
 def check_writable(layout: Layout) -> None:
     """Raise CatalogError if a catalog cannot be written or made, or if its disk or store cannot keep two runs apart."""
+    root, marker = layout.root, layout.marker
     with explained(layout, "read"):
-        if isinstance(layout.root, Path):
-            _check_folder_writable(layout, layout.root)
-            if not layout.marker.exists():
-                _check_links(layout.root)
-        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+        if isinstance(marker, ObjectPath) and marker.exists():
             # A new one is checked when it is made, which is before anything runs.
-            check_conditional(layout.marker, text_in(layout.marker))
-
-
-def _check_folder_writable(layout: Layout, root: Path) -> None:
-    above = what_is_there(root)
-    if not above.is_dir():
-        raise CatalogError(f"the catalog {root} cannot be made: {above} is a file", remedy="name another folder")
-    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
-    for each in (above, *(path for path in inside if path.exists())):
-        if not os.access(each, os.W_OK | os.X_OK):
-            raise CatalogError(
-                f"the catalog {root} cannot be written: no permission to write in {each}",
-                remedy="change the permission, or name another folder; plan, log and explain work without writing",
-            )
+            check_conditional(marker, text_in(marker))
+        if not isinstance(root, Path):
+            return
+        above = what_is_there(root)
+        if not above.is_dir():
+            raise CatalogError(f"the catalog {root} cannot be made: {above} is a file", remedy="name another folder")
+        inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
+        for each in (above, *(path for path in inside if path.exists())):
+            if not os.access(each, os.W_OK | os.X_OK):
+                raise CatalogError(
+                    f"the catalog {root} cannot be written: no permission to write in {each}",
+                    remedy="change the permission, or name another folder; plan, log and explain work without writing",
+                )
+        if not marker.exists():
+            _check_links(root)
 
 
 def _check_links(root: Path) -> None:
@@ -304,11 +266,9 @@ def _check_links(root: Path) -> None:
         try:
             os.link(file.name, other)
         except OSError as error:
-            raise CatalogError(
-                f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
-                exists="two runs at once could lose each other's records",
-                remedy="name a folder on another disk, or a place in an object store",
-            ) from error
+            raise CatalogError(f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
+                               exists="two runs at once could lose each other's records",
+                               remedy="name a folder on another disk, or a place in an object store") from error
         other.unlink()
 
 
@@ -317,54 +277,45 @@ class SamePlace:
     place, while a session goes on. A catalog is known by the id in its marker.
 
     Attributes:
+        id: the catalog's; empty while it is not made.
         is_older: whether it was of an older layout when it was looked at first.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._id: str | None = None
-        self.is_older = False
-        with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            marker = _read_marker(layout)
-            self._id, self.is_older = str(marker.get("id", "")), marker["layout"] < LAYOUT
-            return
+        self._layout, self.id, self._is_made = layout, "", False
         with explained(layout, "read"):
-            self.is_older = layout_number(layout) < LAYOUT
-
-    @property
-    def id(self) -> str:
-        """The catalog's id; empty while it is not made."""
-        return self._id or ""
+            try:
+                marker = _read_marker(layout)
+            except (FileNotFoundError, ValueError):
+                self.is_older = layout_number(layout) < LAYOUT
+            else:
+                self.id, self._is_made, self.is_older = str(marker.get("id", "")), True, marker["layout"] < LAYOUT
 
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
-        if self._id is not None:
+        if self._is_made:
             self.check()
             return
         make_catalog(self._layout)
         with explained(self._layout, "read"):
-            self._id = self._read_id()
+            self.id, self._is_made = str(_read_marker(self._layout).get("id", "")), True
 
     def check(self) -> None:
         """Raises CatalogError if the catalog is gone, or its name leads to another one."""
-        if self._id is None:
+        if not self._is_made:
             return
-        with explained(self._layout, "read"):
-            what = self._change(self._id)
+        layout, what = self._layout, ""
+        with explained(layout, "read"):
+            if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
+                what = f"the link that led to {layout.root} leads elsewhere"
+            else:
+                try:
+                    if str(_read_marker(layout).get("id", "")) != self.id:
+                        what = "another catalog was put in its place"
+                except (FileNotFoundError, ValueError):
+                    what = "its folder was moved or deleted, or what was in it is gone"
         if what:
             raise CatalogError(
-                f"the catalog {self._layout.name} is not what it was: {what}",
+                f"the catalog {layout.name} is not what it was: {what}",
                 remedy="put it back where it was; what is there now is not written to, and a new run takes it as it is",
             )
-
-    def _change(self, known: str) -> str:
-        layout = self._layout
-        if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
-            return f"the link that led to {layout.root} leads elsewhere"
-        try:
-            return "" if self._read_id() == known else "another catalog was put in its place"
-        except (FileNotFoundError, ValueError):
-            return "its folder was moved or deleted, or what was in it is gone"
-
-    def _read_id(self) -> str:
-        return str(_read_marker(self._layout).get("id", ""))

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
 
 from helix_spark.errors import CatalogError, install
 from helix_spark.regular_files import OddFileError
@@ -32,30 +32,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LARGEST_COPY = 1 << 30
-"""Bytes of an object that is copied at most."""
-
 _PIECE = 8 << 20
 """Bytes that one request fetches of a large part of an object; several at a time are faster than one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectStatus:
-    """Of an object: bytes, and when it was written, in seconds since 1970 by the store's clock."""
+class ObjectStatus(NamedTuple):
+    """Of an object: bytes, and when it was written, in seconds since 1970 by the store's clock; where a listing shows
+    it, also its name in the folder."""
 
     st_size: int
     st_mtime: float
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """An object as a listing of its folder shows it."""
-
-    name: str
-    status: ObjectStatus
+    name: str = ""
 
     def stat(self) -> ObjectStatus:
-        return self.status
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +77,11 @@ class ObjectPath:
     def with_name(self, name: str, /) -> ObjectPath:
         return self.parent / name
 
-    # What a path does ----------------------------------------------------------------------------------------------
-
     def exists(self) -> bool:
         return self.is_dir() or self.is_file()
 
     def is_dir(self) -> bool:
-        return any(True for _ in self._below())
+        return next(self._below(), None) is not None
 
     def is_own_folder(self) -> bool:
         return any(one["size"] for one in self._below())
@@ -105,32 +93,25 @@ class ObjectPath:
             return False
 
     def stat(self) -> ObjectStatus:
-        import obstore
-
-        return _status(self._ask(obstore.head))
+        return _status(self._ask(lambda store, key: store.head(key)), "")
 
     lstat = stat
 
     def unlink(self, missing_ok: bool = False) -> None:
-        import obstore
-
         if not missing_ok:
             self.stat()
         with suppress(FileNotFoundError):
-            self._ask(obstore.delete)
+            self._ask(lambda store, key: store.delete(key))
 
     def glob(self, pattern: str, /) -> Iterator[ObjectPath]:
         yield from (self / one.name for one in self.entries() if PurePosixPath(one.name).match(pattern))
 
-    def entries(self) -> list[ListedObject]:
-        import obstore
-
-        listed = self._ask(lambda store, key: obstore.list_with_delimiter(store, key or None))
-        found = {one["path"]: _status(one) for one in listed["objects"] if one["path"] != self._key[1]}  # its own mark
-        found |= dict.fromkeys(listed["common_prefixes"], ObjectStatus(0, 0.0))
-        return [ListedObject(name[self._beginning :], status) for name, status in found.items()]
-
-    # What can be done there ----------------------------------------------------------------------------------------
+    def entries(self) -> list[ObjectStatus]:
+        listed, here = self._ask(lambda store, key: store.list_with_delimiter(key or None)), self._beginning
+        own = self._key[1]  # its own mark
+        found = {one["path"]: _status(one, one["path"][here:]) for one in listed["objects"] if one["path"] != own}
+        found |= {name: ObjectStatus(0, 0.0, name[here:]) for name in listed["common_prefixes"]}
+        return list(found.values())
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         self._write(text.encode())
@@ -139,17 +120,17 @@ class ObjectPath:
         """A writer whose answer was lost is told, too, that the object is there."""
         self._write(content, mode="create")
 
-    def move_to(self, other: ObjectPath, /) -> None:
-        other._write(self.read_at_most(_LARGEST_COPY))
+    def move_to(self, other: Any, /) -> None:
+        other._write(self.read_at_most(1 << 30))
         self.unlink(missing_ok=True)
 
-    def sync(self, files: Collection[ObjectPath], /) -> None:
+    def sync(self, files: Collection[Any], /) -> None:
         """No-op: a store answers once it keeps what was written."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """No-op: the name of an object makes its folders."""
 
-    def make_new_folder(self, *, within: ObjectPath) -> None:
+    def make_new_folder(self, *, within: Any) -> None:
         """Check that the folder is new. Its name is a fresh id, so no other process writes there."""
         if self.is_dir():
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))
@@ -175,46 +156,28 @@ class ObjectPath:
 
     def delete_tree(self) -> None:
         """Delete all objects in one request for many; again where another process deleted some of them meanwhile."""
-        import obstore
-
         found = [*self._below()]
         while names := [one["path"] for one in found if one["size"]]:
             with suppress(FileNotFoundError):
-                self._ask(lambda store, _: obstore.delete(store, names))
+                self._ask(lambda store, _: store.delete(names))
             found = [*self._below()]
         for name in sorted((one["path"] for one in found), reverse=True):  # Azure's folders, once they are empty
             self._at(name).unlink(missing_ok=True)
-        if found and (marks := self.access.marks()) is not None and any(True for _ in self._below()):
+        if found and (marks := self.access.marks()) is not None and self.is_dir():
             with _explained(self), suppress(FileNotFoundError):
                 marks.delete_dir(self.path)
 
     def read_at_most(self, most: int) -> bytes:
-        import obstore
-
         def read(store: ObjectStore, key: str) -> bytes:
-            found = obstore.get(store, key)
+            found = store.get(key)
             if found.meta["size"] > most:
                 raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
             return bytes(found.bytes())
 
         return self._ask(read)
 
-    def read_part(self, start: int, end: int) -> bytes:
-        """Return the bytes from one place to another, fetched in pieces at a time where they are many."""
-        import obstore
-
-        def piece(at: int) -> bytes:
-            return bytes(self._ask(lambda *key: obstore.get_range(*key, start=at, end=min(at + _PIECE, end))))
-
-        if end - start <= _PIECE:
-            return piece(start) if start < end else b""
-        with ThreadPoolExecutor(8, thread_name_prefix="helix-store") as threads:
-            return b"".join(threads.map(piece, range(start, end, _PIECE)))
-
     def open_binary(self) -> BinaryIO:
         return cast(BinaryIO, _ObjectFile(self, self.stat().st_size))
-
-    readable = open_binary
 
     @contextmanager
     def writable(self) -> Iterator[Any]:
@@ -229,8 +192,6 @@ class ObjectPath:
     @property
     def spark_uri(self) -> str:
         return str(self)
-
-    # Requests ------------------------------------------------------------------------------------------------------
 
     @property
     def _key(self) -> tuple[ObjectStore, str]:
@@ -250,21 +211,17 @@ class ObjectPath:
             return request(*self._key)
 
     def _write(self, content: Any, **how: Any) -> None:
-        import obstore
-
-        self._ask(lambda store, key: obstore.put(store, key, content, **{"use_multipart": False, **how}))
+        self._ask(lambda store, key: store.put(key, content, **{"use_multipart": False, **how}))
 
     def _below(self) -> Iterator[ObjectMeta]:
         """List all objects below a folder, page by page."""
-        import obstore
-
-        pages = self._ask(lambda store, key: iter(obstore.list(store, key or None, chunk_size=1000)))
+        pages = self._ask(lambda store, key: iter(store.list(key or None, chunk_size=1000)))
         while page := self._ask(lambda *_: next(pages, None)):
             yield from page
 
 
 class _ObjectFile(io.RawIOBase):
-    """An object to read and to seek in: each read is a request."""
+    """An object to read and to seek in: each read is a request, or several at a time where it is of many bytes."""
 
     def __init__(self, path: ObjectPath, size: int) -> None:
         self._path, self._size, self._at = path, size, 0
@@ -283,24 +240,27 @@ class _ObjectFile(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1, /) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
-        content = self._path.read_part(self._at, end)
+        start, end = self._at, self._size if size is None or size < 0 else min(self._size, self._at + size)
+
+        def piece(at: int) -> bytes:
+            part = self._path._ask(lambda store, key: store.get_range(key, start=at, end=min(at + _PIECE, end)))
+            return bytes(part)
+
+        if end - start <= _PIECE:
+            content = piece(start) if start < end else b""
+        else:
+            with ThreadPoolExecutor(8, thread_name_prefix="helix-store") as threads:
+                content = b"".join(threads.map(piece, range(start, end, _PIECE)))
         self._at += len(content)
         return content
 
 
-def _status(found: ObjectMeta) -> ObjectStatus:
-    return ObjectStatus(found["size"], found["last_modified"].timestamp())
+def _status(found: ObjectMeta, name: str) -> ObjectStatus:
+    return ObjectStatus(found["size"], found["last_modified"].timestamp(), name)
 
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-
-
-def _refusal(error: Exception) -> str:
-    text = str(error)
-    found = _STATUS.search(text)
-    return " ".join(filter(None, found.groups())) if found else text.split("\n")[0][:300]
 
 
 @contextmanager
@@ -314,22 +274,20 @@ def _explained(path: ObjectPath) -> Iterator[None]:
     except StoreError:
         raise
     except (exceptions.BaseError, FileNotFoundError) as error:
-        raise _error_of(error, path) from error
-
-
-def _error_of(error: Exception, path: ObjectPath) -> OSError:
-    from obstore import exceptions
-
-    name, text = str(path), _refusal(error)
-    if any(said in text for said in _NO_BUCKET):
-        return StoreError(errno.ENODEV, f"there is no bucket {path.bucket!r} at {path.access.where}", name)
-    if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, "there is no such object", name)
-    if isinstance(error, exceptions.AlreadyExistsError):
-        return FileExistsError(errno.EEXIST, "the object is there already", name)
-    if text.startswith(("401", "403")) or "ExpiredToken" in text:
-        return StoreError(errno.EACCES, f"the store refuses it: {text}", name)
-    return StoreError(errno.EIO, text, name)
+        name, status = str(path), _STATUS.search(str(error))
+        text = " ".join(filter(None, status.groups())) if status else str(error).split("\n")[0][:300]
+        raised: OSError
+        if any(said in text for said in _NO_BUCKET):
+            raised = StoreError(errno.ENODEV, f"there is no bucket {path.bucket!r} at {path.access.where}", name)
+        elif isinstance(error, FileNotFoundError):
+            raised = FileNotFoundError(errno.ENOENT, "there is no such object", name)
+        elif isinstance(error, exceptions.AlreadyExistsError):
+            raised = FileExistsError(errno.EEXIST, "the object is there already", name)
+        elif text.startswith(("401", "403")) or "ExpiredToken" in text:
+            raised = StoreError(errno.EACCES, f"the store refuses it: {text}", name)
+        else:
+            raised = StoreError(errno.EIO, text, name)
+        raise raised from error
 
 
 def object_path(root: str) -> ObjectPath:
@@ -342,31 +300,32 @@ def object_path(root: str) -> ObjectPath:
     try:
         found.entries()
     except OSError as error:
-        raise _unreachable(found, error) from error
+        where, text = found.access.where, error.strerror or str(error)
+        what, remedy = f"the object store at {where} cannot be reached", \
+            "check the network, and the variables that name the store"
+        if error.errno == errno.ENODEV:
+            what, remedy = text, "make it, name another, or set the variables of the store to where it is"
+        elif error.errno == errno.EACCES:
+            what, remedy = f"the bucket {found.bucket!r} at {where} refuses these credentials", \
+                f"set {found.access.variables}"
+        raise CatalogError(what, exists=None if what == text else text, remedy=remedy) from error
     return found
 
 
 def check_conditional(marker: ObjectPath, text: str) -> None:
     """Check that the store refuses to make an object that is there, such as the marker with its text: all that keeps
     records apart rests on it. Raises CatalogError if it does not, or does not let us write."""
-    try:
+    with _unwritable(marker.parent), suppress(FileExistsError):
         marker.write_new(text.encode())
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise _unwritable(marker.parent, error) from error
-    raise CatalogError(
-        f"the store at {marker.access.where} does not honour If-None-Match when an object is written",
-        exists="two runs at once could lose each other's records",
-        remedy="use a store that does (AWS S3, Azure and Google do), or a local folder",
-    )
+        raise CatalogError(
+            f"the store at {marker.access.where} does not honour If-None-Match when an object is written",
+            exists="two runs at once could lose each other's records",
+            remedy="use a store that does (AWS S3, Azure and Google do), or a local folder",
+        )
 
 
 TRIED = ".helix-try-"
 """What the name of a file begins with by which a disk or a store is tried."""
-
-_NEAR = 60.0
-"""Seconds by which a store's clock may differ: runs elsewhere that give no sign for as long are taken for dead."""
 
 
 def try_store(root: ObjectPath) -> str:
@@ -377,7 +336,7 @@ def try_store(root: ObjectPath) -> str:
             cannot be written to.
     """
     tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
-    try:
+    with _unwritable(root):
         before = time.time()
         tried.write_new(content)
         now = (before + time.time()) / 2
@@ -389,10 +348,8 @@ def try_store(root: ObjectPath) -> str:
                                    exists="records would be missed", remedy="use another store, or a local folder")
         finally:
             tried.unlink(missing_ok=True)
-    except OSError as error:
-        raise _unwritable(root, error) from error
     ahead = listed[tried.name] - now
-    if abs(ahead) > _NEAR:
+    if abs(ahead) > 60.0:  # runs elsewhere that give no sign for as long are taken for dead
         late = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
         raise CatalogError(f"this machine's clock is {late} that of the store at {root.access.where}",
                            exists="results and records are sound; whether a run elsewhere is alive is told wrongly",
@@ -400,18 +357,11 @@ def try_store(root: ObjectPath) -> str:
     return f"{root} at {root.access.where} creates only what is absent and shows at once what was written"
 
 
-def _unwritable(root: ObjectPath, error: OSError) -> CatalogError:
-    return CatalogError(f"the catalog {root} cannot be written: {error.strerror}",
-                        remedy="allow these credentials to write, or name another place; "
-                        "log and explain work without writing")
-
-
-def _unreachable(root: ObjectPath, error: OSError) -> CatalogError:
-    where, text = root.access.where, error.strerror or str(error)
-    if error.errno == errno.ENODEV:
-        return CatalogError(text, remedy="make it, name another, or set the variables of the store to where it is")
-    if error.errno == errno.EACCES:
-        return CatalogError(f"the bucket {root.bucket!r} at {where} refuses these credentials", exists=text,
-                            remedy=f"set {root.access.variables}")
-    return CatalogError(f"the object store at {where} cannot be reached", exists=text,
-                        remedy="check the network, and the variables that name the store")
+@contextmanager
+def _unwritable(root: ObjectPath) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CatalogError(f"the catalog {root} cannot be written: {error.strerror}",
+                           remedy="allow these credentials to write, or name another place; "
+                           "log and explain work without writing") from error

@@ -14,120 +14,31 @@ import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path, PosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from helix_spark.catalog.places.object_store import ObjectPath, ObjectStatus
 from helix_spark.regular_files import OddFileError, open_regular, read_regular
 from helix_spark.store_access import StoreError
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 T = TypeVar("T")
 R = TypeVar("R")
 
-
-class Entry(Protocol):
-    """What a listing says of a file in a folder."""
-
-    @property
-    def name(self) -> str: ...
-    def stat(self) -> os.stat_result | ObjectStatus: ...
-
-
-class Place(Protocol):
-    """A file or folder, there or not: as much of `pathlib.Path` as a catalog uses, with its OSErrors, and more. In an
-    object store a folder is there as long as something is in it.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def parent(self) -> Self: ...
-    def __truediv__(self, key: str, /) -> Self: ...
-    def with_name(self, name: str, /) -> Self: ...
-    def exists(self) -> bool: ...
-    def is_dir(self) -> bool: ...
-    def is_file(self) -> bool: ...
-    def stat(self) -> os.stat_result | ObjectStatus: ...
-    def lstat(self) -> os.stat_result | ObjectStatus: ...
-    def unlink(self, missing_ok: bool = ...) -> None: ...
-    def glob(self, pattern: str, /) -> Iterator[Self]: ...
-
-    def entries(self) -> Sequence[Entry]:
-        """List what is in a folder, by one request of a store; nothing where there is none."""
-
-    # What is done there -----------------------------------------------------------------------------------------------
-
-    def replace_text(self, text: str, *, synced: bool = False) -> None:
-        """Write a small file whole or not at all; where it is `synced`, also after a loss of power."""
-
-    def write_new(self, content: bytes, *, synced: bool = False) -> None:
-        """Write a file whole or not at all where there is none. Raises FileExistsError."""
-
-    def move_to(self, other: Self, /) -> None:
-        """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
-
-    def sync(self, files: Collection[Self], /) -> None:
-        """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
-        loss of power: all at once, as a disk takes hardly longer for many than for one."""
-
-    def make_folder(self, *, synced: bool = False) -> None:
-        """Make a folder and those above it, unless they are there."""
-
-    def make_new_folder(self, *, within: Self) -> None:
-        """Make a folder, and those above it up to one that must be there: nothing makes a catalog's folder anew that
-        was moved. Raises FileExistsError."""
-
-    def total_bytes(self) -> int:
-        """Bytes of all files under the place, links as themselves; 0 if there is none."""
-
-    def last_modified(self) -> float | None:
-        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
-
-    def second_names(self, known: Collection[str] = ..., /) -> Iterator[tuple[str, str]]:
-        """(folder in this one, what is in it). The `known` folders need not be looked into."""
-
-    def files(self) -> Iterator[Self]:
-        """All files under a folder. Raises OddFileError where something is neither a file nor a folder."""
-
-    def delete_tree(self) -> None:
-        """Delete a folder, if it is there, with all that is in it, and the one above where it can be told to be empty.
-        A link goes, not what it leads to. Raises OddFileError where the folder above is a link."""
-
-    def is_own_folder(self) -> bool:
-        """True if a folder is there, and neither it nor the one above is a link."""
-
-    def read_at_most(self, most: int) -> bytes:
-        """All of a file. Raises OddFileError for a link, a pipe, a device, and for more than `most` bytes."""
-
-    def open_binary(self) -> BinaryIO:
-        """A file to read and to seek in. Raises OddFileError as `read_at_most`."""
-
-    def readable(self) -> Any:
-        """A file as pyarrow reads it quickest."""
-
-    def writable(self) -> AbstractContextManager[Any]:
-        """A new file as pyarrow writes it; it is there when the context ends."""
-
-    @property
-    def spark_uri(self) -> str:
-        """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
-        percent-encoded: Hadoop's `Path` encodes what it is given."""
-
-
-SMALL = 1 << 20
-"""Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
+Entry: TypeAlias = os.DirEntry[str] | ObjectStatus
+"""What a listing says of a file in a folder."""
 
 
 class LocalPath(PosixPath):
-    """A path of a catalog on a disk; see `place.Place`."""
+    """A file or folder of a catalog on a disk, there or not: as much of `pathlib.Path` as a catalog uses, and more.
+
+    `ObjectPath` has the same methods, with the same OSErrors. In an object store a folder is there as long as something
+    is in it.
+    """
 
     __slots__ = ()
 
     def entries(self) -> Sequence[Entry]:
+        """List what is in a folder, by one request of a store; nothing where there is none."""
         try:
             with os.scandir(self) as found:
                 return list(found)
@@ -135,15 +46,17 @@ class LocalPath(PosixPath):
             return []
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
+        """Write a small file whole or not at all; where it is `synced`, also after a loss of power."""
         with self._unfinished(text.encode(), synced) as file:
             file.replace(self)
 
     def write_new(self, content: bytes, *, synced: bool = False) -> None:
+        """Write a file whole or not at all where there is none. Raises FileExistsError."""
         with self._unfinished(content, synced) as file:
             os.link(file, self)
 
     @contextlib.contextmanager
-    def _unfinished(self, content: bytes, synced: bool) -> Iterator[Self]:
+    def _unfinished(self, content: bytes, synced: bool) -> Iterator[LocalPath]:
         """A file beside this one, to be given its name."""
         unfinished = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
         try:
@@ -156,17 +69,22 @@ class LocalPath(PosixPath):
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def move_to(self, other: Self, /) -> None:
+    def move_to(self, other: Any, /) -> None:
+        """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
         self.replace(other)
 
-    def sync(self, files: Collection[Self], /) -> None:
-        # A folder keeps the names in it, so each on the way is synced as well.
+    def sync(self, files: Collection[Any], /) -> None:
+        """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
+        loss of power: all at once, as a disk takes hardly longer for many than for one."""
+        # A folder keeps the names in it, so each on the way is synced as well. A file system serves all who wait at
+        # once by one flush: of 30 small files on ext4 each by itself takes 60, 8 at a time take 18, and 32 take 6.
         above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
-        with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
+        with ThreadPoolExecutor(32, thread_name_prefix="helix-sync") as threads:
             list(threads.map(sync_path, files))
             list(threads.map(sync_path, above))
 
     def make_folder(self, *, synced: bool = False) -> None:
+        """Make a folder and those above it, unless they are there."""
         there = what_is_there(self)
         self.mkdir(parents=True, exist_ok=True)
         for above in self.parents if synced and there != self else ():
@@ -175,7 +93,9 @@ class LocalPath(PosixPath):
             if above == there:
                 break
 
-    def make_new_folder(self, *, within: Self) -> None:
+    def make_new_folder(self, *, within: Any) -> None:
+        """Make a folder, and those above it up to one that must be there: nothing makes a catalog's folder anew that
+        was moved. Raises FileExistsError."""
         between = [above for above in reversed(self.parents) if above != within and above.is_relative_to(within)]
         for tries_left in reversed(range(5)):
             try:
@@ -189,20 +109,25 @@ class LocalPath(PosixPath):
                 return
 
     def total_bytes(self) -> int:
+        """Bytes of all files under the place, links as themselves; 0 if there is none."""
         return sum(status.st_size for status in _statuses(self) if not stat.S_ISDIR(status.st_mode))
 
-    def is_own_folder(self) -> bool:
-        return _is_folder(self) and _is_folder(self.parent)
-
     def last_modified(self) -> float | None:
+        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
         return max((status.st_mtime for status in _statuses(self)), default=None)
 
+    def is_own_folder(self) -> bool:
+        """True if a folder is there, and neither it nor the one above is a link."""
+        return all(one.is_dir() and not one.is_symlink() for one in (self, self.parent))
+
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+        """(folder in this one, what is in it). The `known` folders need not be looked into."""
         for first in _names(self):
             for second in _names(self / first) if first not in known else ():
                 yield first, second
 
-    def files(self) -> Iterator[Self]:
+    def files(self) -> Iterator[LocalPath]:
+        """All files under a folder. Raises OddFileError where something is neither a file nor a folder."""
         for entry in entries_below(self):
             if entry.is_file(follow_symlinks=False):
                 yield type(self)(entry.path)
@@ -210,13 +135,20 @@ class LocalPath(PosixPath):
                 raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
 
     def delete_tree(self) -> None:
+        """Delete a folder, if it is there, with all that is in it, and the one above where it can be told to be empty.
+        A link goes, not what it leads to. Raises OddFileError where the folder above is a link."""
         if self.parent.is_symlink():
             raise OddFileError(errno.ELOOP, f"a link leads out of the catalog, to {self.parent.resolve()}", str(self))
+
+        def unless_gone(_function: object, _path: str, raised: tuple[object, BaseException, object]) -> None:
+            if not isinstance(raised[1], FileNotFoundError):
+                raise raised[1]
+
         if self.is_symlink():
             self.unlink()
         elif self.exists():
             try:
-                shutil.rmtree(self, onerror=_unless_gone)
+                shutil.rmtree(self, onerror=unless_gone)
             except RecursionError as error:
                 raise OddFileError(errno.ELOOP, "its folders are nested beyond all measure", str(self)) from error
         # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
@@ -224,29 +156,26 @@ class LocalPath(PosixPath):
             self.parent.rmdir()
 
     def read_at_most(self, most: int) -> bytes:
+        """All of a file. Raises OddFileError for a link, a pipe, a device, and for more than `most` bytes."""
         return read_regular(self, most, links=False)
 
     def open_binary(self) -> BinaryIO:
+        """A file to read and to seek in. Raises OddFileError as `read_at_most`."""
         return open_regular(self, links=False)
-
-    def readable(self) -> Path:
-        return self
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[Path]:
+        """A new file as pyarrow writes it; it is there when the context ends."""
         yield self
 
     @property
     def spark_uri(self) -> str:
+        """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
+        percent-encoded: Hadoop's `Path` encodes what it is given."""
         return f"file://{self}"
 
 
-_SYNCED_AT_ONCE = 32
-"""Threads that wait for a disk. A file system serves all who wait at once by one flush: of 30 small files on ext4 each
-by itself takes 60 flushes of the disk, 8 at a time take 18, and 32 take 6."""
-
-_NOTHING_TO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
-"""What a file system answers that does not know how to sync a folder: it keeps names as it keeps them."""
+Place: TypeAlias = LocalPath | ObjectPath
 
 
 def sync_path(path: Path) -> None:
@@ -258,7 +187,8 @@ def sync_path(path: Path) -> None:
         else:
             os.fsync(handle)
     except OSError as error:
-        if error.errno not in _NOTHING_TO_SYNC:
+        # A file system that does not know how to sync a folder keeps names as it keeps them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(handle)
@@ -295,26 +225,14 @@ def what_is_there(path: Path) -> Path:
 
 def room(place: Place) -> str | None:
     """Return how much room a disk has left, in words for an error; None for a store."""
-    if isinstance(place, Path):
-        return f"free on that disk: {shutil.disk_usage(what_is_there(place)).free:,} bytes"
-    return None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _unless_gone(_function: object, _path: str, raised: tuple[type[BaseException], BaseException, object]) -> None:
-    if not isinstance(raised[1], FileNotFoundError):
-        raise raised[1]
+    if not isinstance(place, Path):
+        return None
+    return f"free on that disk: {shutil.disk_usage(what_is_there(place)).free:,} bytes"
 
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [path.name for path in folder.iterdir()] if _is_folder(folder) else []
+        return [] if folder.is_symlink() else [path.name for path in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -323,28 +241,22 @@ def _statuses(path: Path) -> Iterator[os.stat_result]:
     """`path` itself and everything under it, links not followed; nothing of what is nested too deep to have a path."""
     with contextlib.suppress(FileNotFoundError):
         yield path.lstat()
-    inside = entries_below(path, passed=(errno.ENOENT, errno.ENAMETOOLONG)) if _is_folder(path) else ()
-    for entry in inside:
+    passed = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    for entry in () if path.is_symlink() else entries_below(path, passed=passed):
         with contextlib.suppress(FileNotFoundError):
             yield entry.stat(follow_symlinks=False)
 
 
-def text_in(place: Place, most: int = SMALL) -> str:
-    """Read the text of a file of a catalog. Raises as `Place.read_at_most`, and UnicodeDecodeError (a ValueError)."""
+def text_in(place: Place, most: int = 1 << 20) -> str:
+    """Read the text of a file of a catalog. Raises as `read_at_most`, and UnicodeDecodeError (a ValueError)."""
     return place.read_at_most(most).decode()
-
-
-_OUT_OF_REACH = frozenset({
-    errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT,
-})
-"""Too many files are open, no permission, a disk on the network that does not answer: they tell nothing of a file."""
 
 
 def is_out_of_reach(error: BaseException) -> bool:
     """True if an error says that what is stored could not be reached or held, and not that it is damaged or gone."""
-    if isinstance(error, StoreError | MemoryError):
-        return True
-    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno in _OUT_OF_REACH
+    # Too many files are open, no permission, a disk on the network that does not answer: they tell nothing of a file.
+    unreached = (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
+    return isinstance(error, StoreError | MemoryError) or (isinstance(error, OSError) and error.errno in unreached)
 
 
 def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

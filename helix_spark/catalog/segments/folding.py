@@ -13,16 +13,26 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment, SegmentError, grouped, pack, unpack
-from helix_spark.catalog.segments.segment_folder import SegmentFile, SegmentFolder, covering, fillers
+from helix_spark.catalog.segments.segment import (
+    Segment,
+    SegmentError,
+    SegmentFile,
+    SegmentFolder,
+    covering,
+    fillers,
+    grouped,
+    pack,
+    unpack,
+)
 from helix_spark.errors import CatalogError
 
 AT_ONCE = 16
@@ -55,8 +65,11 @@ def fold(log: RecordLog) -> int:
         for file in _outlived(folder.files()):
             reach("fold.deleting")
             file.place.unlink(missing_ok=True)
-        for place in _unfinished(log.folder):
-            place.unlink(missing_ok=True)
+        entries = log.folder.entries()
+        newest = max((one.stat().st_mtime for one in entries), default=0.0)
+        for entry in entries:
+            if _UNFINISHED.fullmatch(entry.name) and newest - entry.stat().st_mtime > KEPT_SECONDS:
+                (log.folder / entry.name).unlink(missing_ok=True)
     except FileNotFoundError:  # another process took this over from one that was stopped, and was faster
         return 0
     except (OSError, SegmentError) as error:
@@ -78,9 +91,9 @@ def rewrite(log: RecordLog, changed: Changed) -> None:
     that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
     ends with that is told, too.
     """
-    folder = SegmentFolder(log.folder)
+    folder, remedy = SegmentFolder(log.folder), "`helix repair` moves aside what is damaged"
     try:
-        end, made, group = log.seal(), set[str](), list[SegmentFile]()
+        end, made, group = log.append(()), set[str](), list[SegmentFile]()
         old = [one for one in folder.files() if one.last <= end]
         whole = covering(old, 0)
         if lost := next((one for before, one in pairwise(whole) if one.first > before.last + 1), None):
@@ -96,23 +109,21 @@ def rewrite(log: RecordLog, changed: Changed) -> None:
             reach("fold.deleting")
             if file.place.name not in made:
                 file.place.unlink(missing_ok=True)
-    except FileNotFoundError as error:
-        raise CatalogError(f"the records {log.folder} cannot be written anew: others have changed them meanwhile",
-                           remedy="try again") from error
     except (OSError, SegmentError) as error:
-        raise CatalogError(f"the records {log.folder} cannot be written anew: {error}",
-                           remedy="`helix repair` moves aside what is damaged") from error
+        why = str(error)
+        if isinstance(error, FileNotFoundError):
+            why, remedy = "others have changed them meanwhile", "try again"
+        raise CatalogError(f"the records {log.folder} cannot be written anew: {why}", remedy=remedy) from error
 
 
 def _rewritten(files: Sequence[SegmentFile], first: int, changed: Changed) -> Iterator[bytes]:
     at = first - 1
-    for file in files:
-        for segment in file.segments():
-            rows = ((kind, changed(segment.number, kind, fields)) for kind, fields in segment.rows)
-            left = tuple((kind, fields) for kind, fields in rows if fields is not None)
-            if segment.number > at:
-                yield Segment(segment.number, uuid.uuid4().hex, left, was=segment.was or segment.id).lines()
-                at = segment.number
+    for segment in (one for file in files for one in file.segments()):
+        rows = ((kind, changed(segment.number, kind, fields)) for kind, fields in segment.rows)
+        left = tuple((kind, fields) for kind, fields in rows if fields is not None)
+        if segment.number > at:
+            yield Segment(segment.number, uuid.uuid4().hex, left, was=segment.was or segment.id).lines()
+            at = segment.number
 
 
 def _chosen(files: Sequence[SegmentFile]) -> list[SegmentFile]:
@@ -142,9 +153,8 @@ def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
 
 
 def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
-    made = folder.fold_file(files[0].first, files[-1].last)
     with suppress(FileExistsError):
-        made.place.write_new(pack(_lines(files)), synced=True)
+        folder.fold_file(files[0].first, files[-1].last).place.write_new(pack(_lines(files)), synced=True)
 
 
 def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
@@ -153,8 +163,7 @@ def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
     at = 0
     for file in files:
         if file.first > at:
-            for _ in file.segments():
-                pass
+            deque(file.segments(), maxlen=0)
             yield from unpack(file.content())
         else:
             yield from (segment.lines() for segment in file.segments() if segment.number > at)
@@ -163,34 +172,22 @@ def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
 
 def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
     """Yield the files that sound folds have replaced for long enough, the oldest first."""
-    folds, sound = [one for one in files if one.is_fold], dict[SegmentFile, bool]()
+    folds = [one for one in files if one.is_fold]
+    is_sound = cache(_is_sound)
 
     def is_kept(file: SegmentFile) -> bool:
         """Return whether a fold that can be read has what is in a file."""
-        within = [one for one in folds if _is_within(file, one)]
-        return any(sound[one] if one in sound else sound.setdefault(one, _is_sound(one)) for one in within)
+        return any(is_sound(one) for one in folds if _is_within(file, one))
 
     now = max((one.written for one in folds), default=0.0)
     replaced = [one for one in files if any(_is_within(one, other) for other in folds)]
     segments = [one for one in replaced if not one.is_fold]
     for place, file in enumerate(segments):
-        is_old = now - file.written > KEPT_SECONDS
-        if not is_old and place >= len(segments) - KEPT_SEGMENTS:
-            break
-        if not is_kept(file):
+        is_new = now - file.written <= KEPT_SECONDS and place >= len(segments) - KEPT_SEGMENTS
+        if is_new or not is_kept(file):
             break  # nor goes any after it
         yield file
     yield from (one for one in replaced if one.is_fold and now - one.written > LOOKED_AT_SECONDS and is_kept(one))
-
-
-def _unfinished(folder: Place) -> list[Place]:
-    """Return what writers left that were stopped before a file got its name."""
-    entries = folder.entries()
-    newest = max((one.stat().st_mtime for one in entries), default=0.0)
-    return [
-        folder / one.name for one in entries
-        if _UNFINISHED.fullmatch(one.name) and newest - one.stat().st_mtime > KEPT_SECONDS
-    ]
 
 
 def _is_sound(fold: SegmentFile) -> bool:

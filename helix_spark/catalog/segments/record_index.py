@@ -3,29 +3,31 @@
 The segments are what counts. Each process adds those that are new to it, whoever wrote them; all that is read from
 them is checked once, on the way in. A database that is of another version, is damaged, or has what the segments do not
 say is made anew.
+
+A field's type gives its column: str, int (64 bit), float, bool and tuples of str; each may be None where the field
+allows it. A field that an older writer did not know has its default. Types have rules (`msgspec.Meta`), with which what
+is read is compared: records may be from anybody.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from helix_spark.catalog.segments.record_columns import (
-    Record,
-    RecordType,
-    cells_of,
-    columns_of,
-    record_from_cells,
-    record_of,
-)
+from msgspec import Meta
+
+from helix_spark.catalog.places.json_text import as_type, parsed_as
 from helix_spark.catalog.segments.segment import Segment
 
 TURN_BITS = 20
@@ -37,38 +39,19 @@ _FORM = 2
 _AT_ONCE = 1 << 20
 """Letters of rows that are inserted at once."""
 
-_MOST_TOLD = 100
-"""Rows that do not fit of which it is told why."""
 
-_UNUSED_SECONDS = 30 * 24 * 3600.0
-"""Seconds for which an index stays that nobody opens."""
-
-_WAIT_SECONDS = 60.0
-"""Seconds to wait for another process that writes to the same database."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordKind:
-    """A kind of records.
-
-    Attributes:
-        name: of the kind in segments, and of its table.
-        looked_up_by: columns by which its rows are looked up.
-    """
+class RecordKind(NamedTuple):
+    """A kind of records: its name in segments, which is that of its table, and the columns by which rows are looked
+    up."""
 
     name: str
     record_type: type[RecordType]
     looked_up_by: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far an index has read.
-
-    Attributes:
-        number: of the last segment; 0 for none.
-        id: of that segment, which tells it from another one of this number; empty if it was damaged.
-    """
+class Position(NamedTuple):
+    """How far an index has read: the number of the last segment, 0 for none; and its id, which tells it from another
+    one of this number, empty if it was damaged."""
 
     number: int = 0
     id: str = ""
@@ -83,24 +66,22 @@ class RecordIndex:
 
     def __init__(self, kinds: Sequence[RecordKind], file: Path | None) -> None:
         self._kinds = {one.name: one for one in kinds}
-        self._names = {one.record_type: one.name for one in kinds}
         self._lock = threading.RLock()
         if file is not None:
-            _make_room(file)
-        self._database = sqlite3.connect(
-            file or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if file.exists():
+                os.utime(file)
+            else:  # those that nobody opened for a month make room
+                for other in file.parent.glob("*.sqlite"):
+                    with suppress(OSError):
+                        if time.time() - other.stat().st_mtime > 30 * 24 * 3600:
+                            other.unlink()
+        # The timeout is for another process that writes to the same database.
+        self._database = sqlite3.connect(file or ":memory:", 60.0, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         if self._note("form") != self._form():
             self.clear()
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._database.close()
-
-    # Looking up -------------------------------------------------------------------------------------------------------
 
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return what a query gives. Each kind of records is a table, with `turn` besides."""
@@ -109,14 +90,14 @@ class RecordIndex:
 
     def rows(self, record_type: type[Record], rest: str, values: Sequence[Any]) -> list[Record]:
         """Return records; `rest` is what follows the table's name in the query."""
-        columns = columns_of(record_type)
-        names = ", ".join(f'"{name}"' for name in columns)
-        found = self.select(f"SELECT {names} FROM {self._names[record_type]} {rest}", values)
+        columns = ", ".join(f'"{name}"' for name in columns_of(record_type))
+        table = next(name for name, kind in self._kinds.items() if kind.record_type is record_type)
+        found = self.select(f"SELECT {columns} FROM {table} {rest}", values)
         return [record_from_cells(record_type, row) for row in found]
 
     def rejections(self) -> list[str]:
-        """Return why records and segments were left out, in words."""
-        return [why for (why,) in self.select("SELECT why FROM rejections ORDER BY turn, why LIMIT ?", [_MOST_TOLD])]
+        """Return why records and segments were left out, in words; of a hundred at most."""
+        return [why for (why,) in self.select("SELECT why FROM rejections ORDER BY turn, why LIMIT 100")]
 
     def position(self) -> Position:
         """Return how far it has read."""
@@ -133,11 +114,7 @@ class RecordIndex:
         with self._writing():
             self._set_note("synced", str(number))
 
-    # Adding -----------------------------------------------------------------------------------------------------------
-
-    def add(
-        self, before: Position, segments: Iterable[Segment], last: int, lost: Mapping[int, str]
-    ) -> Position | None:
+    def add(self, before: Position, segments: Iterable[Segment], last: int, lost: Mapping[int, str]) -> Position | None:
         """Add the segments up to a number and say what is lost among them; return the new position. None if it is not
         at `before` any more, and nothing is added; or where what it has was written anew, and it forgets that. Nothing
         is either where reading segments raises."""
@@ -146,7 +123,7 @@ class RecordIndex:
                 return None
             name = self._add(segments, before)
             if name is None:
-                self._make_anew()
+                self.clear()
                 return None
             for number, why in lost.items():
                 self._reject(number << TURN_BITS, why)
@@ -156,16 +133,13 @@ class RecordIndex:
     def clear(self) -> None:
         """Forget everything, as before the first segment."""
         with self._writing():
-            self._make_anew()
-
-    def _make_anew(self) -> None:
-        for kind, name in self.select("SELECT type, name FROM sqlite_master WHERE type = 'table'"):
-            self._database.execute(f'DROP {kind} "{name}"')
-        self._database.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT)")
-        self._database.execute("CREATE TABLE rejections (turn INTEGER, why TEXT)")
-        for statement in self._tables():
-            self._database.execute(statement)
-        self._set_note("form", self._form())
+            for kind, name in self.select("SELECT type, name FROM sqlite_master WHERE type = 'table'"):
+                self._database.execute(f'DROP {kind} "{name}"')
+            self._database.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT)")
+            self._database.execute("CREATE TABLE rejections (turn INTEGER, why TEXT)")
+            for statement in self._tables():
+                self._database.execute(statement)
+            self._set_note("form", self._form())
 
     def _add(self, segments: Iterable[Segment], before: Position) -> str | None:
         """Insert the rows of segments after a position; return the id of the last segment, empty if there is none. None
@@ -181,10 +155,12 @@ class RecordIndex:
                 if kind not in waiting or place >> TURN_BITS:
                     continue  # of a later version
                 try:
-                    row = cells_of(record_of(said, self._kinds[kind].record_type))
+                    record = record_of(said, self._kinds[kind].record_type)
                 except ValueError as error:
                     self._reject(turn, f"{kind}: {error}")
                     continue
+                values = (getattr(record, column) for column in columns_of(type(record)))
+                row = [json.dumps(value) if isinstance(value, tuple) else value for value in values]
                 waiting[kind].append((turn, *row))
                 letters += sum(len(cell) for cell in row if type(cell) is str)
                 if letters > _AT_ONCE:
@@ -215,11 +191,9 @@ class RecordIndex:
         return hashlib.sha256("\n".join([str(_FORM), *self._tables()]).encode()).hexdigest()
 
     def _note(self, name: str) -> str:
-        try:
-            found = self.select("SELECT text FROM notes WHERE name = ?", [name])
-        except sqlite3.OperationalError:  # there is no such table
-            return ""
-        return str(found[0][0]) if found else ""
+        with suppress(sqlite3.OperationalError):  # there is no such table
+            return next((str(text) for (text,) in self.select("SELECT text FROM notes WHERE name = ?", [name])), "")
+        return ""
 
     def _set_note(self, name: str, text: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
@@ -240,13 +214,102 @@ class RecordIndex:
             self._database.execute("COMMIT")
 
 
-def _make_room(file: Path) -> None:
-    """Make the folder of an index; delete indexes there that were not used for long, as where a catalog is gone."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if file.exists():
-        os.utime(file)
-        return
-    for other in file.parent.glob("*.sqlite"):
-        with suppress(OSError):
-            if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
-                other.unlink()
+Plain = Literal["str", "int", "float", "bool", "strs"]
+
+
+class RecordType(Protocol):
+    """A frozen dataclass of plain fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Record = TypeVar("Record", bound=RecordType)
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """Says of a text that it is JSON of a type, unless it is the field's default."""
+
+    of: Any
+
+
+class RecordColumn(NamedTuple):
+    """A field as a column.
+
+    Attributes:
+        default: of the field; MISSING where it has none.
+        longest: letters to which a text for people is cut; None for others.
+        json: the type of what a JSON text says; None for others.
+    """
+
+    plain: Plain
+    default: Any
+    longest: int | None
+    json: Any
+
+    def value(self, cell: Any) -> Any:
+        """Return the value of the field that a cell holds."""
+        if self.plain == "strs" and cell is not None:
+            return tuple(json.loads(cell))
+        return bool(cell) if self.plain == "bool" and cell is not None else cell
+
+
+@cache
+def columns_of(record_type: type[RecordType]) -> Mapping[str, RecordColumn]:
+    """Return the columns of a dataclass by name, in order.
+
+    >>> @dataclass(frozen=True)
+    ... class Seen:
+    ...     name: str
+    ...     seconds: float | None = None
+    ...     inputs: tuple[str, ...] = ()
+    >>> [(name, one.plain) for name, one in columns_of(Seen).items()]
+    [('name', 'str'), ('seconds', 'float'), ('inputs', 'strs')]
+    """
+    names: dict[Any, Plain] = {str: "str", int: "int", float: "float", bool: "bool", Literal: "str", tuple: "strs"}
+    hints, columns = get_type_hints(record_type, include_extras=True), dict[str, RecordColumn]()
+    for field in fields(record_type):
+        hint = hints[field.name]
+        if get_origin(hint) in (UnionType, Union):
+            (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
+        rules = getattr(hint, "__metadata__", ())
+        type_ = getattr(hint, "__origin__", hint) if rules else hint
+        plain = names[get_origin(type_) or type_]
+        json_type = next((one.of for one in rules if isinstance(one, Json)), None)
+        prose = (one for one in rules if isinstance(one, Meta) and not one.pattern)
+        longest = next((one.max_length for one in prose), None) if plain == "str" and json_type is None else None
+        columns[field.name] = RecordColumn(plain, field.default, longest, json_type)
+    return columns
+
+
+def fields_of(record: RecordType) -> dict[str, Any]:
+    """Return the fields of a record that do not hold their default, texts for people as long as they may be."""
+    found = dict[str, Any]()
+    for name, column in columns_of(type(record)).items():
+        value = getattr(record, name)
+        if value != column.default:
+            found[name] = value if column.longest is None or value is None else value[: column.longest]
+    return found
+
+
+def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
+    """Return the record with these fields, from JSON; unknown ones are left out. Raises ValueError for what does not
+    fit."""
+    record = as_type(said, record_type)
+    for name, column in columns_of(record_type).items():
+        if column.json is not None and (text := getattr(record, name)) not in (None, column.default):
+            try:
+                _check_json(text, column.json)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+    return record
+
+
+_check_json = lru_cache(maxsize=4096)(parsed_as)
+"""Checks what a JSON text says; records of unchanged nodes say the same again and again."""
+
+
+def record_from_cells(record_type: type[Record], cells: Iterable[Any]) -> Record:
+    """Return the record of a row's cells, in the order of its columns."""
+    columns = columns_of(record_type)
+    return record_type(**{name: one.value(cell) for (name, one), cell in zip(columns.items(), cells, strict=True)})

@@ -18,20 +18,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place, room
-from helix_spark.catalog.segments.record_columns import Record, RecordType, fields_of
-from helix_spark.catalog.segments.record_index import TURN_BITS, Position, RecordIndex, RecordKind
-from helix_spark.catalog.segments.segment import Row, Segment, SegmentError, pack
-from helix_spark.catalog.segments.segment_folder import LAST_NUMBER, SegmentFile, SegmentFolder, covering
+from helix_spark.catalog.segments.record_index import TURN_BITS, Position, Record, RecordIndex, RecordKind, fields_of
+from helix_spark.catalog.segments.segment import Segment, SegmentError, SegmentFile, SegmentFolder, covering, pack
 from helix_spark.errors import CatalogError
 
 T = TypeVar("T")
+
+LAST_NUMBER = 9_999_999_999
+"""The greatest number that a file's name has room for."""
 
 ATTEMPTS = 60
 """Tries of one append under contention. With four writers none needed more than a handful."""
@@ -76,11 +76,7 @@ class RecordLog:
         self._is_held = False
         self.remarks: dict[str, None] = {}
 
-    # Looking up -------------------------------------------------------------------------------------------------------
-
-    def rows(
-        self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True
-    ) -> list[Record]:
+    def rows(self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
         """Return records of a kind; `rest` is what follows the table's name in a query of SQLite.
 
         Args:
@@ -92,15 +88,15 @@ class RecordLog:
         """Return what a query of SQLite gives; each kind is a table, in which `turn` orders all rows."""
         return self._look_up(lambda index: index.select(sql, values))
 
-    def newest(self, record_type: type[RecordType]) -> int:
+    def newest(self, record_type: type[Record]) -> int:
         """Return the number of the newest segment with a record of a kind; 0 if there is none."""
         ((turn,),) = self.select(f"SELECT max(turn) FROM {self._names[record_type]}")
-        return 0 if turn is None else int(turn) >> TURN_BITS
+        return (turn or 0) >> TURN_BITS
 
     @property
     def last(self) -> int:
         """The number of the newest segment; 0 if there is none."""
-        return self._look_up(lambda index: index.position().number)
+        return self._look_up(RecordIndex.position).number
 
     @contextmanager
     def one_look(self) -> Iterator[None]:
@@ -123,17 +119,16 @@ class RecordLog:
     @property
     def rejections(self) -> tuple[str, ...]:
         """Why records were left out, in words."""
-        return (*self._look_up(lambda index: index.rejections(), is_fresh=False), *self.remarks)
+        return (*self._look_up(RecordIndex.rejections, is_fresh=False), *self.remarks)
 
     def is_empty(self) -> bool:
         """Return whether no segment is there."""
         return self._older() is None and not self._segments.files()
 
-    # Appending --------------------------------------------------------------------------------------------------------
-
-    def append(self, records: Sequence[RecordType]) -> int:
-        """Append records, at least one, and return the number of their segment. Raises CatalogError."""
-        return self._append(lambda: self._rows(records))
+    def append(self, records: Sequence[Record]) -> int:
+        """Append records and return the number of their segment, which is taken also where there are none. Raises
+        CatalogError."""
+        return self._append(lambda: records, may_be_empty=True)
 
     def decide_and_append(self, decide: Callable[[], Sequence[Record]]) -> Sequence[Record]:
         """Read, decide and append as one step; return the records that were appended.
@@ -143,39 +138,28 @@ class RecordLog:
         """
         records: Sequence[Record] = ()
 
-        def rows() -> tuple[Row, ...]:
+        def decided() -> Sequence[Record]:
             nonlocal records
             records = decide()
-            return self._rows(records)
+            return records
 
-        self._append(rows)
+        self._append(decided)
         return records
 
-    def seal(self) -> int:
-        """Append a segment of no records, so that its number is taken; return that. Raises CatalogError."""
-        return self._append(tuple, may_be_empty=True)
-
-    def _rows(self, records: Sequence[RecordType]) -> tuple[Row, ...]:
-        return tuple((self._names[type(one)], fields_of(one)) for one in records)
-
-    def _append(self, decide: Callable[[], tuple[Row, ...]], *, may_be_empty: bool = False) -> int:
+    def _append(self, decide: Callable[[], Sequence[Record]], *, may_be_empty: bool = False) -> int:
         name = uuid.uuid4().hex
-        last: int
         for attempt in range(ATTEMPTS):
             with self.one_look():
-                last, before = self._look_up(lambda index: astuple(index.position()))
-                rows = decide()
+                last, before = self._look_up(RecordIndex.position)
+                rows = tuple((self._names[type(one)], fields_of(one)) for one in decide())
             if not (rows or may_be_empty):
                 return last
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
-                raise CatalogError(
-                    f"the records {self.folder} are full: a file of them has the last number",
-                    remedy="name another folder: no catalog comes that far by runs",
-                )
-            segment = Segment(last + 1, name, rows, before)
-            if self._create(segment):
-                self._appended = segment.number
-                return segment.number
+                raise CatalogError(f"the records {self.folder} are full: a file of them has the last number",
+                                   remedy="name another folder: no catalog comes that far by runs")
+            if self._create(Segment(last + 1, name, rows, before)):
+                self._appended = last + 1
+                return last + 1
             time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
         raise CatalogError(
             f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
@@ -190,10 +174,11 @@ class RecordLog:
             raise CatalogError(f"a record holds characters that are not Unicode: {error}") from error
         except SegmentError as error:
             raise CatalogError(f"the records {self.folder} do not take so much at once: {error}") from error
-        file, failure = self._segments.segment_file(segment.number), None
+        number, failure = segment.number, None
+        file = SegmentFile(number, number, self.folder / f"{number:010}.segment")
         try:
             reach("log.appending")
-            if segment.number == 1:
+            if number == 1:
                 self.folder.make_folder(synced=True)
             file.place.write_new(content)
             reach("log.appended")
@@ -217,11 +202,15 @@ class RecordLog:
         """Return the id of the segment in the fold that has a number, empty where that has none, None where no fold
         has; and whether the segment was made where another one is lost. A writer that was stopped for long, before it
         made its file or after, finds there what counts."""
+        number = segment.number
         for _ in range(_LOOKS):
             files = self._segments.files()
+            folds = [one for one in files if one.is_fold and one.first <= number <= one.last]
             with suppress(FileNotFoundError):  # it was merged elsewhere, and deleted
-                folded = _folded_id(files, segment.number)
-                return folded, folded is None and _fills_gap(files, segment)
+                for fold in reversed(folds):
+                    with suppress(SegmentError):
+                        return next((one.was or one.id for one in fold.segments() if one.number == number), ""), False
+                return ("", False) if folds else (None, _fills_gap(files, segment))
         return None, False
 
     def _id_of(self, file: SegmentFile) -> str:
@@ -229,15 +218,15 @@ class RecordLog:
             return file.last_id()
         return ""
 
-    # Keeping ----------------------------------------------------------------------------------------------------------
-
     def sync(self) -> None:
         """Make all that any process appended survive a loss of power. Raises CatalogError."""
+        why = "they change all the time"
         for _ in range(_LOOKS):
             synced = self._look_up(lambda index: index.synced)
             there = [one for one in self._segments.files() if one.last > synced]
             if self._appended > max((synced, *(one.last for one in there))):
-                raise self._unsynced(f"segment {self._appended} is gone")
+                why = f"segment {self._appended} is gone"
+                break
             files = [one for one in there if not one.is_fold]
             try:
                 if files:
@@ -248,14 +237,10 @@ class RecordLog:
             except FileNotFoundError:
                 continue  # it was folded elsewhere, and deleted
             except OSError as error:
-                raise self._unsynced(str(error)) from error
-        raise self._unsynced("they change all the time")
-
-    def _unsynced(self, why: str) -> CatalogError:
-        return CatalogError(
-            f"the records {self.folder} cannot be synced: {why}", exists=room(self.folder),
-            remedy="what was recorded last may be lost with the power",
-        )
+                why = str(error)
+                break
+        raise CatalogError(f"the records {self.folder} cannot be synced: {why}", exists=room(self.folder),
+                           remedy="what was recorded last may be lost with the power")
 
     def forget_index(self) -> None:
         """Discard the index; the next use builds another one."""
@@ -264,37 +249,30 @@ class RecordLog:
             self._discard()
             self._damaged.clear()
 
-    # The index --------------------------------------------------------------------------------------------------------
-
     def _look_up(self, look: Callable[[RecordIndex], T], *, is_fresh: bool = True) -> T:
         """Look at the index once it has read all segments; at one that is made anew where its database is damaged, or
         in memory where it cannot be written."""
         with self._lock:
             for attempt in range(3):
                 try:
-                    index = self._index(is_in_memory=attempt == 2)
+                    file = self._index_file()
+                    if self._index_used is None or self._file != file:
+                        self._file, self._checked = file, None
+                        self._index_used = RecordIndex(self._kinds, None if attempt == 2 else file)
                     if (is_fresh and not self._is_held) or self._checked is None:
-                        self._refresh(index)
-                    return look(index)
+                        self._refresh(self._index_used)
+                    return look(self._index_used)
                 except (sqlite3.DatabaseError, OSError):
                     if attempt == 2:
                         raise
                     self._discard()
             raise AssertionError("the last attempt returns or raises")
 
-    def _index(self, *, is_in_memory: bool) -> RecordIndex:
-        file = self._index_file()
-        if self._index_used is None or self._file != file:
-            self._file, self._checked = file, None
-            self._index_used = RecordIndex(self._kinds, None if is_in_memory else file)
-        return self._index_used
-
     def _discard(self) -> None:
-        self._index_used = None
-        if (file := self._file) is not None:
+        self._index_used, file = None, self._file
+        for path in () if file is None else (file, *(file.with_name(f"{file.name}-{kind}") for kind in ("wal", "shm"))):
             with suppress(OSError):
-                for one in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
-                    one.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def _refresh(self, index: RecordIndex) -> None:
         try:
@@ -319,8 +297,7 @@ class RecordLog:
                 self._checked = index.add(Position(), segments, len(segments), {})
             return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
-        for file in far:
-            self.remarks[f"{file.place.name} is left out: its number is too far ahead"] = None
+        self.remarks |= {f"{file.place.name} is left out: its number is too far ahead": None for file in far}
         last = max((one for one in files if one.last == at.number), default=None)  # its own file, if that is there
         if at.number and (at != self._checked or last is None or last != self._checked_in):
             if last is None or last.last_id() != at.id:
@@ -330,12 +307,14 @@ class RecordLog:
         self._checked_in = last
         newer = [one for one in files if one.last > at.number]
         for file in covering([one for one in newer if one.place.name not in self._damaged], at.number):
-            lost = self._lost(newer, at.number, file.first)
             try:
-                added = index.add(at, file.segments(), file.last, lost)
+                added = index.add(at, file.segments(), file.last, self._lost(newer, at.number, file.first))
             except SegmentError as error:
                 self._damaged[file.place.name] = str(error)
-                if self._may_be_elsewhere(file, newer):
+                if len(self._damaged) < _LOOKS // 2 and any(  # another file may have what this one had
+                    one.first <= file.last and one.last >= file.first and one.place.name not in self._damaged
+                    for one in newer if one.is_fold or file.is_fold
+                ):
                     return False
                 continue
             if added is None:
@@ -345,13 +324,6 @@ class RecordLog:
             self._checked = index.add(at, (), end, self._lost(newer, at.number, end + 1))
             return self._checked is not None
         return True
-
-    def _may_be_elsewhere(self, damaged: SegmentFile, files: Sequence[SegmentFile]) -> bool:
-        """Return whether others may have what a damaged file had. That is not looked for once very many are damaged."""
-        return len(self._damaged) < _LOOKS // 2 and any(
-            one.first <= damaged.last and one.last >= damaged.first and one.place.name not in self._damaged
-            for one in files if one.is_fold or damaged.is_fold
-        )
 
     def _lost(self, files: Sequence[SegmentFile], after: int, before: int) -> dict[int, str]:
         """Say what is lost between two numbers, by number."""
@@ -367,16 +339,6 @@ class RecordLog:
         what = f"the records {self.folder} cannot be {done}: {error.strerror or error}"
         remedy = "have `helix repair` move aside what lies there" if isinstance(error, NotADirectoryError) else None
         return CatalogError(what, exists=room(self.folder), remedy=remedy)
-
-
-def _folded_id(files: Sequence[SegmentFile], number: int) -> str | None:
-    """Return the id with which a segment was appended that a fold has by its number, empty where none can be read that
-    has it; None where no fold can have it."""
-    folds = [one for one in files if one.is_fold and one.first <= number <= one.last]
-    for fold in reversed(folds):
-        with suppress(SegmentError):
-            return next((one.was or one.id for one in fold.segments() if one.number == number), "")
-    return "" if folds else None
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:

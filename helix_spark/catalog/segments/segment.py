@@ -1,22 +1,29 @@
-"""One segment, which is what one append wrote, as bytes; and several in one file, which is a fold.
+"""One segment, which is what one append wrote, as bytes; several in one file, which is a fold; and the folder of these.
 
-A file begins with a line that names the format and a line with the SHA-256 of all that follows: JSON lines, compressed
-by zlib. An object begins a segment, an array is a row of it: the kind of a record, and those of its fields that do not
-hold their default. Files are from strangers, so they are checked first and read in pieces, with limits.
+``NUMBER.segment`` is made only if it is not there; ``FIRST-LAST.fold`` holds the segments of these numbers. None of
+them is ever changed. A file begins with a line that names the format and a line with the SHA-256 of all that follows:
+JSON lines, compressed by zlib. An object begins a segment, an array is a row of it: the kind of a record, and those of
+its fields that do not hold their default. Files are from strangers, so they are checked first and read in pieces, with
+limits.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from operator import add, gt
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import Entry, Place, is_out_of_reach
+from helix_spark.regular_files import OddFileError
 
 _FORMAT = b"helix segment 1\n"
 _HEADER = len(_FORMAT) + 65
@@ -41,8 +48,7 @@ class SegmentError(Exception):
     """A file is no segment, or not as it was written; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """What one append wrote.
 
     Attributes:
@@ -67,9 +73,8 @@ class Segment:
         b'{"segment":3,"id":"a"}\\n["files",{"name":"x"}]\\n'
         """
         more = {name: one for name, one in (("after", self.after), ("was", self.was)) if one}
-        head = {"segment": self.number, "id": self.id, **more}
-        values = (head, *self.rows)
-        lines = [f"{_to_json(value)}\n".encode() for value in values]
+        head: Any = {"segment": self.number, "id": self.id, **more}
+        lines = [f"{_to_json(value)}\n".encode() for value in (head, *self.rows)]
         if max(map(len, lines)) > _LONGEST_LINE:
             raise SegmentError(f"a row would have more than {_LONGEST_LINE:,} letters")
         return b"".join(lines)
@@ -141,13 +146,21 @@ def segments_in(file: bytes) -> Iterator[Segment]:
 
     def rows() -> Iterator[Row]:
         for value in lines:
-            if not _is_row(value):
-                heads.append(value)
-                return
-            yield value[0], value[1]
+            match value:
+                case [str(kind), dict(fields)]:
+                    yield kind, fields
+                case _:
+                    heads.append(value)
+                    return
 
     while heads:
-        number, name, after, was = _head(heads.pop(), number)
+        head, before = heads.pop(), number
+        if not isinstance(head, dict):
+            raise SegmentError("it holds something else than records")
+        number, ids = head.get("segment", 0), [head.get(name, "") for name in ("id", "after", "was")]
+        if type(number) is not int or number <= before or not all(isinstance(one, str) for one in ids):
+            raise SegmentError("its segments are not numbered")
+        name, after, was = ids
         of_this = rows()
         yield Segment(number, name, of_this, after, was)
         for _ in of_this:
@@ -172,9 +185,11 @@ def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _value(line: bytes) -> Any:
-    is_odd = len(line) > _LONG_LINE or line.count(b"[") + line.count(b"{") > _MANY
-    if is_odd and not _is_mostly_text(line):
-        raise SegmentError("a line holds too much besides texts")
+    if len(line) > _LONG_LINE or line.count(b"[") + line.count(b"{") > _MANY:
+        bare = line.replace(b"\\\\", b"").replace(b'\\"', b"")  # all quotes that are left begin or end a text
+        most = min(len(line) // 3, _MOST_MARKS)
+        if bare.count(b'"') > _MOST_MARKS or sum(map(len, bare.split(b'"')[::2])) > most:
+            raise SegmentError("a line holds too much besides texts")
     try:
         value = parsed(line)
         if b"\\u" in line:
@@ -184,21 +199,142 @@ def _value(line: bytes) -> Any:
     return value
 
 
-def _is_mostly_text(line: bytes) -> bool:
-    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"")  # all quotes that are left begin or end a text
-    most = min(len(line) // 3, _MOST_MARKS)
-    return bare.count(b'"') <= _MOST_MARKS and sum(map(len, bare.split(b'"')[::2])) <= most
+FARTHEST = 10_000_000
+"""Numbers that a file may hold, or leave out before it: one that is farther ahead is of no log, and appends after it
+would soon have no numbers left."""
+
+_NAME = re.compile(r"(\d{10})(?:-(\d{10}))?\.(segment|fold)", re.ASCII)
 
 
-def _head(value: Any, before: int) -> tuple[int, str, str, str]:
-    if not isinstance(value, dict):
-        raise SegmentError("it holds something else than records")
-    number, ids = value.get("segment"), [value.get(name, "") for name in ("id", "after", "was")]
-    if type(number) is not int or number <= before or not all(isinstance(one, str) for one in ids):
-        raise SegmentError("its segments are not numbered")
-    name, after, was = ids
-    return number, name, after, was
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentFile:
+    """A file of the segments from a number to another, both included; of a fold some may be missing."""
+
+    first: int
+    last: int
+    place: Place = field(compare=False)
+    entry: Entry | None = field(default=None, compare=False)
+
+    @property
+    def is_fold(self) -> bool:
+        return self.place.name.endswith(".fold")
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as it was listed."""
+        return 0 if self.entry is None else self.entry.stat().st_size
+
+    @property
+    def written(self) -> float:
+        """When it was written, in seconds since 1970 by the clock of the disk or store, as it was listed."""
+        return 0.0 if self.entry is None else self.entry.stat().st_mtime
+
+    def content(self) -> bytes:
+        """Read all of it. Raises SegmentError if it is no file that a folder of segments has, FileNotFoundError, and
+        other OSErrors if it cannot be reached."""
+        try:
+            return self.place.read_at_most(LARGEST_FILE)
+        except OSError as error:
+            if not isinstance(error, OddFileError) and (is_out_of_reach(error) or isinstance(error, FileNotFoundError)):
+                raise
+            raise SegmentError(error.strerror or str(error)) from error
+
+    def segments(self) -> Iterator[Segment]:
+        """Yield its segments. Raises as `content`."""
+        count = 0
+        for segment in segments_in(self.content()):
+            if not self.first <= segment.number <= self.last:
+                raise SegmentError("it holds other segments than its name says")
+            count += 1
+            yield segment
+        if not count and not self.is_fold:  # a fold of none says what is lost for good
+            raise SegmentError("it holds no segment")
+
+    def last_id(self) -> str:
+        """Return the id of its last segment; empty where it has none, or is damaged. Raises OSError as `content`."""
+        with suppress(SegmentError):
+            return next((one.id for one in reversed(list(self.segments()))), "")
+        return ""
 
 
-def _is_row(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
+class SegmentFolder:
+    """The folder of a log's segments."""
+
+    def __init__(self, folder: Place) -> None:
+        self.folder = folder
+        self._known: dict[str, SegmentFile | None] = {}
+
+    def files(self) -> list[SegmentFile]:
+        """List the files of the log, by their first number; of those with the same first the longest comes last."""
+        return self.listing()[0]
+
+    def listing(self) -> tuple[list[SegmentFile], list[SegmentFile]]:
+        """List the files of the log as `files` does, and those that are too far ahead to be of it."""
+        known: dict[str, SegmentFile | None] = {}
+        for entry in self.folder.entries():
+            known[entry.name] = self._known.get(entry.name)
+            if entry.name not in self._known and (found := _NAME.fullmatch(entry.name)):
+                first, last = int(found[1]), int(found[2] or found[1])
+                if bool(found[2]) == (found[3] == "fold") and 1 <= first <= last:
+                    known[entry.name] = SegmentFile(first, last, self.folder / entry.name, entry)
+        self._known = known
+        near, far, at = list[SegmentFile](), list[SegmentFile](), 0
+        for file in sorted(filter(None, known.values())):
+            is_far = max(file.first - at, file.last - file.first) > FARTHEST
+            (far if is_far else near).append(file)
+            at = at if is_far else max(at, file.last)
+        return near, far
+
+    def damaged(self) -> dict[SegmentFile, str]:
+        """Read all files; return what is wrong with some. Raises OSError where one cannot be reached."""
+        found = dict[SegmentFile, str]()
+        for file in self.files():
+            try:
+                deque(file.segments(), maxlen=0)
+            except SegmentError as error:
+                found[file] = str(error)
+            except FileNotFoundError:
+                continue  # upkeep has deleted it meanwhile
+        sound = [one for one in covering(self.files(), 0) if one not in found]
+        return found | dict.fromkeys(fillers(sound), "it is not what was there before")
+
+    def fold_file(self, first: int, last: int) -> SegmentFile:
+        return SegmentFile(first, last, self.folder / f"{first:010}-{last:010}.fold")
+
+
+def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
+    """Yield the segments that a writer, which was stopped for long, has made where another one was lost: the next one
+    follows another. Raises as `SegmentFile.content`."""
+    for file, later in pairwise(files):
+        if not file.is_fold and later.first == file.last + 1:
+            first = next(iter(later.segments()), None)
+            if first is not None and first.after not in ("", file.last_id()):
+                yield file
+
+
+def covering(files: Iterable[SegmentFile], after: int) -> list[SegmentFile]:
+    """Return which files to read for all segments after a number: few, each number once but for those that a fold has
+    from before.
+
+    >>> def file(first, last): return SegmentFile(first, last, None)
+    >>> [(one.first, one.last) for one in covering([file(1, 1), file(2, 2), file(1, 2), file(3, 3)], 0)]
+    [(1, 2), (3, 3)]
+    >>> [(one.first, one.last) for one in covering([file(1, 2), file(2, 2), file(3, 3), file(5, 5)], 1)]
+    [(2, 2), (3, 3), (5, 5)]
+    >>> [(one.first, one.last) for one in covering([file(2, 6), file(2, 11), file(12, 12)], 0)]
+    [(2, 11), (12, 12)]
+    """
+    ordered, chosen, best, at, place = sorted(files), list[SegmentFile](), None, after, 0
+    while True:
+        # The farthest of those that begin by the next number; of two that lead as far the shorter.
+        while place < len(ordered) and ordered[place].first <= at + 1:
+            if best is None or (ordered[place].last, ordered[place].first) > (best.last, best.first):
+                best = ordered[place]
+            place += 1
+        if best is not None and best.last > at:
+            chosen.append(best)
+            at = best.last
+        elif place < len(ordered):
+            at = ordered[place].first - 1  # what is between is lost
+        else:
+            return chosen

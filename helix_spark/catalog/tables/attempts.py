@@ -15,11 +15,11 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.catalog_folder import FOLDERS, Layout, is_id, is_signature
+from helix_spark.catalog.places.catalog_folder import FOLDERS, ID, SIGNATURE, Layout
 from helix_spark.catalog.places.json_text import parsed_as
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
-from helix_spark.catalog.segments.record_columns import fields_of, record_of
+from helix_spark.catalog.segments.record_index import fields_of, record_of
 from helix_spark.errors import CatalogError
 
 
@@ -39,8 +39,14 @@ class Attempt:
 
 
 def attempt_in(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Attempt:
-    """Return an attempt. Raises CatalogError for a signature or an id that is not plain hex."""
-    return Attempt(signature, attempt, kind, None if kind == "value" else layout.attempt(kind, signature, attempt))
+    """Return an attempt. Raises CatalogError for ids that are not plain hex: no others may be in a path."""
+    if kind == "value":
+        return Attempt(signature, attempt, kind, None)
+    if not SIGNATURE.fullmatch(signature):
+        raise CatalogError(f"{signature!r} is not a signature (64 hex characters)")
+    if not ID.fullmatch(attempt):
+        raise CatalogError(f"{attempt!r} is not the id of an attempt or a run (32 hex characters)")
+    return Attempt(signature, attempt, kind, layout.attempts(kind) / signature / attempt)
 
 
 def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
@@ -65,7 +71,7 @@ def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Att
     """Yield all attempts that have a folder, live or not; without `known` signatures where that spares looks."""
     for kind in FOLDERS:
         for signature, attempt in layout.attempts(kind).second_names(known):
-            if is_signature(signature) and is_id(attempt):
+            if SIGNATURE.fullmatch(signature) and ID.fullmatch(attempt):
                 yield attempt_in(layout, signature, attempt, kind)
 
 
@@ -82,20 +88,16 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
     """
     failures: list[tuple[Place, OSError]] = []
     for attempt in attempts:
-        path = attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path
-        if path is not None:
+        if (path := attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path) is not None:
             try:
                 reach("delete.begun")
                 path.delete_tree()
             except OSError as error:
                 failures.append((path, error))
-    if failures:
-        folder, first = failures[0]
+    for folder, first in failures[:1]:
         more = f" (and {len(failures) - 1:,} more)" if failures[1:] else ""
-        raise CatalogError(
-            f"{folder} cannot be deleted: {first.strerror or first}{more}",
-            remedy="it is not used any more; `helix gc` tries again, or delete it by hand",
-        ) from first
+        raise CatalogError(f"{folder} cannot be deleted: {first.strerror or first}{more}",
+                           remedy="it is not used any more; `helix gc` tries again, or delete it by hand") from first
 
 
 MANIFEST = ".helix.json"
@@ -107,10 +109,6 @@ class _Manifest(Struct):
 
     layout: Literal[1]
     record: dict[str, Any]
-
-
-_LARGEST_MANIFEST = 16 << 20
-"""Bytes of one that is read: most of it is a schema."""
 
 
 def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
@@ -132,7 +130,7 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError for what is
     none, OSError."""
     try:
-        told = parsed_as((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST), _Manifest)
+        told = parsed_as((folder / MANIFEST).read_at_most(16 << 20), _Manifest)  # most of it is a schema
         return record_of(told.record, ArtifactRecord)
     except FileNotFoundError:
         return None

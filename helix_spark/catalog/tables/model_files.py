@@ -20,7 +20,7 @@ from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
-from helix_spark.catalog.tables.table_check import check_decoded, read_footer, size_and_footer
+from helix_spark.catalog.tables.table_reading import check_decoded, read_footer, size_and_footer
 from helix_spark.regular_files import OddFileError
 
 _CLASSES = {
@@ -107,18 +107,22 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
     `checked_digest`."""
     def read(file: tuple[str, Place]) -> tuple[str, bytes]:
         name, path = file
-        return name, path.read_at_most(_LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
+        return name, path.read_at_most(_LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
 
     for name, content in each(folder, read, _files(folder)):
-        _check(name, content)
+        inside, _, last = name.rpartition("/")
+        if last != _MARK:  # whose content nobody reads; a store's writer leaves notes in it
+            if _is_metadata(inside):
+                _check_metadata(content, is_part="/" in inside)
+            else:
+                _check_table(name, content)
         yield name, content
 
 
 def _files(folder: Place) -> list[tuple[str, Place]]:
     """Return all files by their names from the folder on, sorted, without the manifest and checksums."""
-    beginning = len(str(folder)) + 1
     try:
-        found = {str(path)[beginning:]: path for path in folder.files()}
+        found = {str(path)[len(str(folder)) + 1 :]: path for path in folder.files()}
     except OddFileError as error:
         raise StrangeModelError(f"{error.filename}: {error.strerror}") from error
     if not folder.is_own_folder():
@@ -141,84 +145,62 @@ def _check_names(names: Iterable[str]) -> None:
     for folder, files in inside.items():
         if any(other.startswith(f"{folder}/") for other in inside):
             raise StrangeModelError(f"{folder!r} holds files and folders, as nothing of a model does")
-        wanted = _TEXT_FILE if is_metadata(folder) else _TABLE_FILE
+        wanted = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
         parts = [file for file in files if file != _MARK]
         if strange := next((file for file in parts if not wanted.fullmatch(file)), None):
             raise StrangeModelError(f"it holds {f'{folder}/{strange}'!r}, which no model has")
-        if is_metadata(folder) and len(parts) != 1:
+        if _is_metadata(folder) and len(parts) != 1:
             raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
 
 
-def is_metadata(folder: str) -> bool:
+def _is_metadata(folder: str) -> bool:
     """True if a folder of a model holds what says of what class it, or a part of it, is."""
     return folder.rpartition("/")[2] == "metadata"
 
 
-def _check(name: str, content: bytes) -> None:
-    folder, _, last = name.rpartition("/")
-    if is_metadata(folder) and last != _MARK:
-        _check_metadata(content, inside="/" in folder)
-    elif last != _MARK:  # whose content nobody reads; a store's writer leaves notes in it
-        _check_table(name, content)
-
-
-def _check_metadata(content: bytes, *, inside: bool) -> None:
-    """Check the class that metadata of a model, or of a part inside, name, and the folders."""
-    told = _metadata(content.removesuffix(b"\n"))
-    named = told.get("class")
-    if not isinstance(named, str):
-        raise StrangeModelError("its metadata name no class")
-    if named not in TRUSTED and not (inside and named in _INSIDE):
-        raise StrangeModelError(f"it names the class {named[:200]}, which is not Spark ML's, or may run anything")
-    for folder in _named_folders(told):
-        if not isinstance(folder, str) or not _PLAIN.fullmatch(folder):
-            raise StrangeModelError(f"its metadata name the folder {str(folder)[:200]!r}, which is not in it")
-
-
-def _metadata(content: bytes) -> dict[str, Any]:
+def _check_metadata(content: bytes, *, is_part: bool) -> None:
+    """Check the class that metadata of a model, or of a part in it, name, and the folders."""
+    content = content.removesuffix(b"\n")
     if b"\n" in content or b"\r" in content:  # Spark reads the first line alone
         raise StrangeModelError("its metadata have several lines")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):  # of which two readers may take two values
+            raise ValueError("a name is there twice")
+        return dict(pairs)
+
     try:
-        told = json.loads(content.decode(), object_pairs_hook=_once)
+        told = json.loads(content.decode(), object_pairs_hook=once)
     except RecursionError as error:
         raise StrangeModelError(f"its metadata are nested more than {DEEPEST} levels deep") from error
     except ValueError as error:
         raise StrangeModelError(f"its metadata cannot be read ({error})") from error
     if not isinstance(told, dict) or is_too_deep(told):
         raise StrangeModelError("its metadata are none")
-    return told
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object; of a name that is there twice, two readers may take two values."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("a name is there twice")
-    return made
+    named = told.get("class")
+    if not isinstance(named, str):
+        raise StrangeModelError("its metadata name no class")
+    if named not in TRUSTED and not (is_part and named in _INSIDE):
+        raise StrangeModelError(f"it names the class {named[:200]}, which is not Spark ML's, or may run anything")
+    for folder in _named_folders(told):
+        if not isinstance(folder, str) or not _PLAIN.fullmatch(folder):
+            raise StrangeModelError(f"its metadata name the folder {str(folder)[:200]!r}, which is not in it")
 
 
 def _named_folders(told: Any) -> Iterator[Any]:
     """Yield what metadata say of folders: the ids of stages, and where values of a grid lie that are no JSON."""
-    if isinstance(told, list):
-        for one in told:
+    if isinstance(told, dict):
+        if "stageUids" in told:
+            uids = told["stageUids"]
+            yield from uids if isinstance(uids, list) else [uids]
+        if "isJson" in told and str(told["isJson"]).lower() != "true":
+            try:
+                yield json.loads(told["value"])
+            except (KeyError, ValueError, TypeError, RecursionError):
+                yield told.get("value")
+    for one in told.values() if isinstance(told, dict) else told:
+        if isinstance(one, dict | list):
             yield from _named_folders(one)
-        return
-    if not isinstance(told, dict):
-        return
-    if "stageUids" in told:
-        uids = told["stageUids"]
-        yield from uids if isinstance(uids, list) else [uids]
-    if "isJson" in told and str(told["isJson"]).lower() != "true":
-        yield _unquoted(told.get("value"))
-    for one in told.values():
-        yield from _named_folders(one)
-
-
-def _unquoted(value: Any) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, TypeError, RecursionError):
-        return value
 
 
 def _check_table(name: str, content: bytes) -> None:

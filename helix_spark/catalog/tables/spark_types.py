@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -26,9 +26,6 @@ VECTOR = "org.apache.spark.ml.linalg.VectorUDT"
 NO_NAME = re.compile(r"[\n\t]|^$")
 """What is taken for no column's name. Delta's own writer refuses any of ` ,;{}()=` as well, unless columns are mapped
 (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES); files with such names are committed by us, and all can read them."""
-
-_NARROWER = ("char(", "varchar(", "string collate")
-"""Texts of a kind that only Spark tells apart."""
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
 
@@ -76,8 +73,7 @@ class NeedsSparkError(CatalogError):
     """The table is sound, but holds what only Spark can read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column of a stored table.
 
     Attributes:
@@ -104,14 +100,35 @@ def columns(schema: str) -> tuple[Column, ...]:
     ...      "nullable": true, "metadata": {}}]}''')]
     [('age', 'double'), ('seen', 'list<element: timestamp[us, tz=UTC]>')]
     """
-    fields = parsed_schema(schema)["fields"]
-    return tuple(_column(field["name"], field["type"], bool(field["nullable"])) for field in fields)
+    import pyarrow as pa
+
+    found = list[Column]()
+    for field in parsed_schema(schema)["fields"]:
+        name, type_, nullable = field["name"], field["type"], bool(field["nullable"])
+        try:
+            if isinstance(type_, dict) and type_["type"] == "udt" and type_.get("class") == VECTOR:
+                doubles = pa.list_(pa.field("element", pa.float64()))
+                found.append(Column(name, _arrow(type_["sqlType"], exact=False), doubles, nullable, is_vector=True))
+            else:
+                found.append(Column(name, _arrow(type_, exact=False), _arrow(type_, exact=True), nullable))
+        except NeedsSparkError as error:
+            found.append(Column(name, unreadable=error.what))
+    return tuple(found)
 
 
 def same_types(one: str, other: str) -> bool:
     """True if two schemas have the same names and types in the same order. Delta makes every column nullable and
     metadata is for people, so neither is compared."""
-    return bool(_bare(parsed_schema(one)) == _bare(parsed_schema(other)))
+    dropped = {"nullable", "metadata", "containsNull", "valueContainsNull", "pyClass", "serializedClass"}
+
+    def bare(spark_type: Any) -> Any:
+        if isinstance(spark_type, list):
+            return [bare(each) for each in spark_type]
+        if isinstance(spark_type, dict):
+            return {key: bare(value) for key, value in spark_type.items() if key not in dropped}
+        return spark_type
+
+    return bool(bare(parsed_schema(one)) == bare(parsed_schema(other)))
 
 
 _TRUSTED = {
@@ -128,31 +145,16 @@ def foreign_classes(schema: str) -> tuple[str, ...]:
     >>> foreign_classes(f'{{"type": "struct", "fields": [{{"name": "a", "type": {udt}, "nullable": true}}]}}')
     ('posix.Trap',)
     """
-    return tuple(_foreign(parsed_schema(schema)))
+    def foreign(spark_type: Any) -> Iterator[str]:
+        if isinstance(spark_type, dict):
+            for key, trusted in _TRUSTED.items():
+                if key in spark_type and spark_type[key] not in trusted and spark_type.get("type") == "udt":
+                    yield str(spark_type[key])
+        for each in spark_type.values() if isinstance(spark_type, dict) else spark_type:
+            if isinstance(each, dict | list):
+                yield from foreign(each)
 
-
-def _foreign(spark_type: Any) -> Iterator[str]:
-    if isinstance(spark_type, list):
-        for each in spark_type:
-            yield from _foreign(each)
-    elif isinstance(spark_type, dict):
-        for key, trusted in _TRUSTED.items():
-            if key in spark_type and spark_type[key] not in trusted and spark_type.get("type") == "udt":
-                yield str(spark_type[key])
-        for each in spark_type.values():
-            yield from _foreign(each)
-
-
-def _column(name: str, spark_type: Any, nullable: bool) -> Column:
-    import pyarrow as pa
-
-    if isinstance(spark_type, dict) and spark_type["type"] == "udt" and spark_type.get("class") == VECTOR:
-        doubles = pa.list_(pa.field("element", pa.float64()))
-        return Column(name, _arrow(spark_type["sqlType"], exact=False), doubles, nullable, is_vector=True)
-    try:
-        return Column(name, _arrow(spark_type, exact=False), _arrow(spark_type, exact=True), nullable)
-    except NeedsSparkError as error:
-        return Column(name, unreadable=error.what)
+    return tuple(foreign(parsed_schema(schema)))
 
 
 def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
@@ -163,7 +165,19 @@ def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
         return pa.field(name, _arrow(inner, exact=exact), nullable=nullable or not exact)
 
     if isinstance(spark_type, str):
-        return _plain_arrow(spark_type)
+        if decimal := _DECIMAL.fullmatch(spark_type):
+            return pa.decimal128(int(decimal[1]), int(decimal[2]))
+        known = {
+            "string": pa.string(), "binary": pa.binary(), "boolean": pa.bool_(),
+            "byte": pa.int8(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(),
+            "float": pa.float32(), "double": pa.float64(), "decimal": pa.decimal128(10, 0), "date": pa.date32(),
+            "timestamp": pa.timestamp("us", tz="UTC"), "timestamp_ntz": pa.timestamp("us"), "void": pa.null(),
+        }
+        is_text = spark_type.startswith(("char(", "varchar(", "string collate"))  # which only Spark tells apart
+        name = "string" if is_text else spark_type
+        if name not in known:
+            raise NeedsSparkError(f"the type {name}")
+        return known[name]
     kind = spark_type["type"]
     if kind == "array":
         return pa.list_(field("element", spark_type["elementType"], spark_type["containsNull"]))
@@ -173,33 +187,6 @@ def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
     if kind == "struct":
         return pa.struct([field(each["name"], each["type"], each["nullable"]) for each in spark_type["fields"]])
     raise NeedsSparkError(f"the type {kind} {spark_type.get('class', '')}".rstrip())
-
-
-def _plain_arrow(name: str) -> pa.DataType:
-    import pyarrow as pa
-
-    if decimal := _DECIMAL.fullmatch(name):
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    if name.startswith(_NARROWER):
-        return pa.string()
-    known = {
-        "string": pa.string(), "binary": pa.binary(), "boolean": pa.bool_(),
-        "byte": pa.int8(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(),
-        "float": pa.float32(), "double": pa.float64(), "decimal": pa.decimal128(10, 0), "date": pa.date32(),
-        "timestamp": pa.timestamp("us", tz="UTC"), "timestamp_ntz": pa.timestamp("us"), "void": pa.null(),
-    }
-    if name not in known:
-        raise NeedsSparkError(f"the type {name}")
-    return known[name]
-
-
-def _bare(spark_type: Any) -> Any:
-    if isinstance(spark_type, list):
-        return [_bare(each) for each in spark_type]
-    if isinstance(spark_type, dict):
-        dropped = {"nullable", "metadata", "containsNull", "valueContainsNull", "pyClass", "serializedClass"}
-        return {key: _bare(value) for key, value in spark_type.items() if key not in dropped}
-    return spark_type
 
 
 MOST_VALUES = 2**31 - 1
@@ -252,8 +239,17 @@ def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
 
 
 _SLOTS = 100_000
-_OURS = "helix_"
-"""What extractors' columns begin with while a vector is assembled of them."""
+
+class _Slot(Struct):
+    idx: int
+    name: str
+
+
+class _Attributes(Struct):
+    """What Spark ML notes of a vector's slots, or of a label's classes."""
+
+    attrs: dict[str, list[_Slot]] = {}
+    vals: Annotated[tuple[str, ...], Meta(max_length=_SLOTS)] = ()
 
 
 def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -265,18 +261,13 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     >>> slot_names({"ml_attr": {"num_attrs": 2}}), slot_names({"ml_attr": 3})
     ((), ())
     """
-    described = metadata.get("ml_attr")
-    groups = described.get("attrs") if isinstance(described, Mapping) else None
-    if not isinstance(groups, Mapping):
-        return ()
-    found: dict[int, str] = {}
-    for slots in groups.values():
-        for slot in slots if isinstance(slots, list) else ():
-            if isinstance(slot, Mapping) and isinstance(slot.get("idx"), int) and isinstance(slot.get("name"), str):
-                found[slot["idx"]] = slot["name"].removeprefix(_OURS)
-    if len(found) > _SLOTS or sorted(found) != list(range(len(found))):
-        return ()
-    return tuple(found[place] for place in range(len(found)))
+    with suppress(ValueError):
+        slots = as_type(metadata.get("ml_attr"), _Attributes).attrs.values()
+        # Columns of extractors begin so while a vector is assembled of them.
+        found = {slot.idx: slot.name.removeprefix("helix_") for group in slots for slot in group}
+        if len(found) <= _SLOTS and sorted(found) == list(range(len(found))):
+            return tuple(found[place] for place in range(len(found)))
+    return ()
 
 
 def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -285,11 +276,9 @@ def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     >>> class_names({"ml_attr": {"type": "nominal", "vals": ["ham", "spam"]}}), class_names({"ml_attr": {"vals": 3}})
     (('ham', 'spam'), ())
     """
-    described = metadata.get("ml_attr")
-    found = described.get("vals") if isinstance(described, Mapping) else None
-    if not isinstance(found, list | tuple) or len(found) > _SLOTS or not all(isinstance(one, str) for one in found):
-        return ()
-    return tuple(found)
+    with suppress(ValueError):
+        return as_type(metadata.get("ml_attr"), _Attributes).vals
+    return ()
 
 
 def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:

@@ -11,8 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
@@ -29,8 +28,7 @@ class NotStorableError(CatalogError):
     """The table has a column that Delta cannot hold unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableStats:
+class TableStats(NamedTuple):
     """What was written: the fields of an `ArtifactRecord` that describe a table; bytes are physical."""
 
     rows: int
@@ -80,11 +78,16 @@ def commit_files(attempt: Attempt, schema: str) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def rows_of(file: Place) -> int:
+        with file.open_binary() as opened:
+            return int(pq.read_metadata(opened).num_rows)
+
     folder = attempt.path
     assert folder is not None
     try:
-        files = sorted(folder.glob("part-*.parquet"), key=str)
-        counted = [(file, pq.read_metadata(file.readable()).num_rows) for file in files]
+        files: list[Place] = [*folder.glob("part-*.parquet")]
+        files.sort(key=str)
+        counted = [(file, rows_of(file)) for file in files]
         _commit(attempt, folder, counted, schema)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
@@ -104,26 +107,18 @@ def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]],
         "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
         "partitionColumns": [], "createdTime": now, "configuration": {},
     }
-    actions = [
-        {"commitInfo": commit}, {"metaData": metadata}, {"protocol": _protocol(schema)},
-        *(_added(file, rows) for file, rows in files),
-    ]
+    protocol: dict[str, Any] = {"minReaderVersion": 1, "minWriterVersion": 2}
+    if '"timestamp_ntz"' in schema:
+        named = ["timestampNtz"]
+        protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": named, "writerFeatures": named}
+    actions: list[dict[str, Any]] = [{"commitInfo": commit}, {"metaData": metadata}, {"protocol": protocol}]
+    for file, rows in files:
+        status = file.stat()
+        actions.append({"add": {
+            "path": quote(file.name), "partitionValues": {}, "size": status.st_size, "dataChange": True,
+            "modificationTime": int(status.st_mtime * 1000), "stats": json.dumps({"numRecords": rows}),
+        }})
     log.replace_text("".join(f"{json.dumps(action)}\n" for action in actions))
-
-
-def _protocol(schema: str) -> dict[str, Any]:
-    if '"timestamp_ntz"' not in schema:
-        return {"minReaderVersion": 1, "minWriterVersion": 2}
-    named = ["timestampNtz"]
-    return {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": named, "writerFeatures": named}
-
-
-def _added(file: Place, rows: int) -> dict[str, Any]:
-    status = file.stat()
-    return {"add": {
-        "path": quote(file.name), "partitionValues": {}, "size": status.st_size,
-        "modificationTime": int(status.st_mtime * 1000), "dataChange": True, "stats": json.dumps({"numRecords": rows}),
-    }}
 
 
 def storable(table: pa.Table) -> pa.Table:
@@ -135,7 +130,7 @@ def storable(table: pa.Table) -> pa.Table:
     if not table.column_names:
         raise NotStorableError("a stored table needs columns")
     _check_distinct(table.column_names)
-    fields = [_storable_field(field, field.name, field.name) for field in table.schema]
+    fields = [_storable_field(field, field.name) for field in table.schema]
     try:
         return table.replace_schema_metadata(None).cast(pa.schema(fields))
     except (pa.ArrowException, ValueError) as error:
@@ -150,46 +145,38 @@ def _check_distinct(names: Sequence[str]) -> None:
         )
 
 
-def _storable_field(field: pa.Field, name: str, column: str) -> pa.Field:
+def _storable_field(field: pa.Field, column: str, name: str | None = None) -> pa.Field:
     import pyarrow as pa
 
+    name = field.name if name is None else name
     if NO_NAME.search(name):
         raise NotStorableError(f"no column named {name!r} is stored", remedy="rename the column")
     return pa.field(name, _storable_type(field.type, column), nullable=field.nullable)
 
 
-def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
+def _storable_type(given: pa.DataType, column: str) -> pa.DataType:
     import pyarrow as pa
 
     types = pa.types
     if types.is_dictionary(given):
-        return _storable_type(given.value_type, name)
+        return _storable_type(given.value_type, column)
     if types.is_timestamp(given):
         return pa.timestamp("us", tz="UTC" if given.tz else None)
     if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
-        return pa.list_(_storable_field(given.value_field, "element", name))
-    if types.is_struct(given):
-        if given.num_fields == 0:  # as of a column of empty dicts: Parquet has no place for it
-            raise _no_type(given, name)
+        return pa.list_(_storable_field(given.value_field, column, "element"))
+    if types.is_struct(given) and given.num_fields:  # Parquet has no place for one of no fields, as of empty dicts
         _check_distinct([field.name for field in given])
-        return pa.struct([_storable_field(field, field.name, name) for field in given])
+        return pa.struct([_storable_field(field, column) for field in given])
     if types.is_map(given):
-        return pa.map_(
-            _storable_field(given.key_field, "key", name), _storable_field(given.item_field, "value", name)
-        )
+        key, value = (given.key_field, "key"), (given.item_field, "value")
+        return pa.map_(*(_storable_field(field, column, name) for field, name in (key, value)))
     widened = {
         pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64(),
         pa.float16(): pa.float32(), pa.date64(): pa.date32(), pa.large_string(): pa.string(),
         pa.string_view(): pa.string(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
     }
-    if given in widened:
-        return widened[given]
     same = (types.is_decimal128, types.is_boolean, types.is_floating, types.is_signed_integer, types.is_date32,
             types.is_string, types.is_binary)
-    if not any(is_kind(given) for is_kind in same):
-        raise _no_type(given, name)
-    return given
-
-
-def _no_type(given: pa.DataType, column: str) -> NotStorableError:
-    return NotStorableError(f"Delta has no type for column {column!r}: {given}", remedy="convert the column")
+    if given not in widened and not any(is_kind(given) for is_kind in same):
+        raise NotStorableError(f"Delta has no type for column {column!r}: {given}", remedy="convert the column")
+    return widened.get(given, given)

@@ -11,7 +11,7 @@ from threading import Event, RLock, Thread, Timer
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.run_progress import Progress
+from helix_spark.catalog.history import Progress
 from helix_spark.drawing.notebook import bundle, cell
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

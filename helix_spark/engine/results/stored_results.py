@@ -25,7 +25,7 @@ from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRec
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, foreign_classes
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, explained_damage, read_commit
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError, explained_damage, read_commit
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import (

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout
@@ -38,7 +38,8 @@ class PastNode:
     output: bool
 
 
-class PastIteration(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PastIteration:
     """An earlier iteration and its nodes, inputs first; none where it ended before they were recorded."""
 
     record: IterationRecord
@@ -94,12 +95,18 @@ class IterationReader(RecordReader):
             )
 
     def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
-        of, order, values = ("", "turn DESC", ()) if workflow is None else (
-            "WHERE workflow = ?", "number DESC, run", (workflow,)
-        )
         most = -1 if limit is None else max(limit, 0)
-        rest = f"WHERE turn IN ({_HEAVIEST.format(of)}) ORDER BY {order} LIMIT {most:d}"
-        return tuple(self._records.rows(IterationRecord, rest, *values))
+        newest = f"SELECT DISTINCT number FROM iterations WHERE workflow = ?1 ORDER BY number DESC LIMIT {most:d}"
+        of, order = f"WHERE workflow = ?1 AND number >= (SELECT min(number) FROM ({newest}))", "number DESC, run"
+        if workflow is None:  # an iteration has two rows, seldom more
+            last = f"SELECT turn FROM iterations ORDER BY turn DESC LIMIT 1 OFFSET {3 * most:d}"
+            of, order = f"WHERE turn > coalesce(({last}), 0)" if most >= 0 else "", "turn DESC"
+        values = () if workflow is None else (workflow,)
+        rest = f"WHERE turn IN ({_HEAVIEST}) ORDER BY {order} LIMIT {most:d}"
+        found = self._records.rows(IterationRecord, rest.format(of), *values)
+        if workflow is None and len(found) < most:
+            found = self._records.rows(IterationRecord, rest.format(""))
+        return tuple(found)
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """Return what happened to each node of an iteration, inputs first (`in_order`); none before it has ended."""

@@ -103,7 +103,7 @@ def test_a_lease_that_is_no_file_holds_nobody_up(tmp_path: Path, make: Makes) ->
 def test_what_is_not_of_leases_stays_where_they_are(tmp_path: Path) -> None:
     (tmp_path / ".bashrc").write_text("")
     os.utime(tmp_path / ".bashrc", (0, 0))
-    Leases(tmp_path).clear({})
+    Leases(tmp_path).remove([])
     assert (tmp_path / ".bashrc").exists()
 
 

@@ -65,11 +65,8 @@ def _other_files(path: Path) -> str:
 
 def load_file(path: Path, text: str | None = None) -> ModuleType:
     """Run a file as a module of its own name, or a text as if it were that file; what it gives to `hx.main` is not run.
-
-    Raises:
-        NeedsSessionError: it builds Spark objects while it is loaded.
-        HelixError: it fails; with the author's line.
-    """
+    Raises NeedsSessionError where it builds Spark objects while it is loaded; HelixError with the author's line where
+    it fails."""
     for folder in (str(Path.cwd()), str(path.resolve().parent)):
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -246,7 +243,7 @@ def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
         with suppress(MsgspecError, TypeError, NotImplementedError):  # the last two: no text is of this type
             return convert(value, kind, strict=False, dec_hook=_path)
     raise ParameterError(
-        f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}, and {text!r} is not one",
+        f"parameter {parameter.name!r} takes {' | '.join(map(_type_text, kinds))}, and {text!r} is not one",
         where=location_of(factory), exists="what can be set on the command line: int, float, bool, str, Path, date, "
         "Enum, Literal, and list or tuple of these, such as list[int]",
         remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
@@ -297,10 +294,10 @@ def _kind_of(default: Any) -> Any:
     return next((kind for kind in _SIMPLE if isinstance(default, kind)), type(default))
 
 
-def _shown(kind: Any) -> str:
+def _type_text(kind: Any) -> str:
     """Return a type as its author writes it.
 
-    >>> _shown(Literal["a", "b"]), _shown(list[datetime.date]), _shown(NoneType), _shown(float)
+    >>> _type_text(Literal["a", "b"]), _type_text(list[datetime.date]), _type_text(NoneType), _type_text(float)
     ("Literal['a', 'b']", 'list[date]', 'None', 'float')
     """
     if kind is NoneType:

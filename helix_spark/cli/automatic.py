@@ -12,18 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.cli import programs
 from helix_spark.cli.options import CommandSettings, fix_hash_seed, read_settings, tracker_of
 from helix_spark.cli.process_state import process_start
-from helix_spark.cli.programs import (
-    OFF,
-    check_settings,
-    end_program,
-    open_program,
-    program_to_run,
-    start_over_where_needed,
-    tell,
-    writable_catalog,
-)
+from helix_spark.cli.programs import check_settings, end_program, tell
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
 
 if TYPE_CHECKING:
@@ -39,17 +31,17 @@ _NEWEST = 20
 def begin() -> None:
     """Take over the sessions of the program that this process runs, until its end."""
     main = getattr(sys.modules["__main__"], "__file__", None)
-    if main is None or os.environ.get(OFF, "").lower() == "off":
+    if main is None or os.environ.get(programs.OFF, "").lower() == "off":
         return
     path = Path(main)
     fix_hash_seed(path)
     given = read_settings(Path.cwd())
     check_settings(given, {})
-    program = program_to_run(path, sys.argv[1:], given, quiet=False, began=process_start())
+    program = programs.program_to_run(path, sys.argv[1:], given, quiet=False, began=process_start())
     if program is None:
         return
     _check_no_session()
-    start_over_where_needed(program, sys.orig_argv[1:])
+    programs.start_over_where_needed(program, sys.orig_argv[1:])
     program.begin()
     ended: list[BaseException] = []
     before = sys.excepthook
@@ -115,7 +107,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
     check_settings(given, {})
-    program = open_program(Path(named), (), given, writable_catalog(given))
+    program = programs.open_program(Path(named), (), given, programs.writable_catalog(given))
     program.begin()
     _BEGUN.append((program, given.catalog))
     told = 0
@@ -157,11 +149,8 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
 def run_notebook_verb(
     program: PlainProgram, line: str, say: Callable[[str], None], place: Callable[[str, int], str]
 ) -> None:
-    """Run what follows ``%helix`` in a notebook: plan, explain NAME, log. Raises ParameterError for what is no verb.
-
-    Args:
-        place: names where a question was asked, by file and line: ``In[3]:2``.
-    """
+    """Run what follows ``%helix`` in a notebook: plan, explain NAME, log; `place` names where a question was asked, by
+    file and line: ``In[3]:2``. Raises ParameterError for what is no verb."""
     from helix_spark.cli.printing import print_log
     from helix_spark.program.program_record import view_of_program
 

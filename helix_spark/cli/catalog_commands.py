@@ -17,15 +17,13 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
-from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, warn_of_misfits
-from helix_spark.cli.terminal import say
+from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, say, warn_of_misfits
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
     from helix_spark.catalog.artifacts import Leftover
     from helix_spark.catalog.forgetting import Forgetting
-    from helix_spark.catalog.publishing import Publication
     from helix_spark.catalog.verification import Repair, Verification
     from helix_spark.views.storage_view import StorageShare, StorageView
 
@@ -204,9 +202,14 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 
     catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
     leftovers = catalog.gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
-    print_found(
-        as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say(_gc_text(leftovers, dry_run=dry_run))
-    )
+    lines = [
+        f"  {format_size(one.bytes):>8}  {one.attempt.kind} {one.attempt.signature[:12]}/{one.attempt.attempt[:8]}  "
+        f"{one.why}" for one in leftovers
+    ]
+    folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
+    total = format_size(sum(one.bytes for one in leftovers))
+    lines.append(f"{folders}, {total}, {'would be ' * dry_run}deleted" if leftovers else "nothing to delete")
+    print_found(as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say("\n".join(lines)))
 
 
 @options.command(
@@ -326,8 +329,13 @@ def publish(
     target = Catalog.open(to, create=True)
     target.check_writable()
     found = publish_iteration(known, target, iteration)
-    what = f"iteration {number} of {iteration.workflow}"
-    print_found(as_json, lambda: publish_json(found), lambda: say(_publish_text(found, what, str(target.root))))
+    lines = [
+        f"iteration {number} of {iteration.workflow} is iteration {found.number} in {target.root}: "
+        f"{len(found.copied):,} results copied, {len(found.there):,} were there; {found.answers:,} answers copied",
+        *([f"not stored, so others compute it when they need it: {', '.join(found.missing)}"] if found.missing else []),
+        *(f"not copied: {name} is damaged: {why}" for name, why in found.damaged.items()),
+    ]
+    print_found(as_json, lambda: publish_json(found), lambda: say("\n".join(lines)))
     warn_of_misfits(known)
     sys.exit(BAD_PLACE if found.damaged else 0)
 
@@ -376,16 +384,6 @@ def _verify_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
-def _gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
-    lines = []
-    for each in leftovers:
-        folder = f"{each.attempt.kind} {each.attempt.signature[:12]}/{each.attempt.attempt[:8]}"
-        lines.append(f"  {format_size(each.bytes):>8}  {folder}  {each.why}")
-    done = "would be deleted" if dry_run else "deleted"
-    total = format_size(sum(each.bytes for each in leftovers))
-    folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
-    lines.append(f"{folders}, {total}, {done}" if leftovers else "nothing to delete")
-    return "\n".join(lines)
 
 
 def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
@@ -409,14 +407,6 @@ def _untold_text(found: Forgetting) -> str:
     return f"of {named} not all sources are recorded, as of tables made in Python: forget them by name if they had it"
 
 
-def _publish_text(found: Publication, what: str, to: str) -> str:
-    lines = [
-        f"{what} is iteration {found.number} in {to}: {len(found.copied):,} results copied, {len(found.there):,} were "
-        f"there; {found.answers:,} answers copied"
-    ]
-    if found.missing:
-        lines.append(f"not stored, so others compute it when they need it: {', '.join(found.missing)}")
-    return "\n".join([*lines, *(f"not copied: {name} is damaged: {why}" for name, why in found.damaged.items())])
 
 
 def _repair_text(found: Repair) -> str:

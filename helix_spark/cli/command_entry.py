@@ -7,8 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -85,25 +84,6 @@ def _is_taken(line: Line) -> bool:
 
 def _follow(line: Line, pid: int) -> NoReturn:
     """Pass signals on to the process that runs this command, and end as it does."""
-    with _passing_on(pid):
-        found = line.receive()
-        while found is None and Path(f"/proc/{pid}").exists():
-            time.sleep(_AGAIN)
-    if found is None:
-        print("helix: the process that this command was forked from was killed, so how it ended is not known; "
-              "`helix log` says what is on record", file=sys.stderr)
-        os._exit(1)
-    status = int(found["status"])
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-@contextmanager
-def _passing_on(pid: int) -> Iterator[None]:
     def pass_on(number: int, _frame: FrameType | None) -> None:
         send = os.killpg if number in _TO_GROUP else os.kill
         with suppress(ProcessLookupError):
@@ -111,9 +91,20 @@ def _passing_on(pid: int) -> Iterator[None]:
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    before = {one: signal.signal(one, pass_on) for one in _PASSED_ON if signal.getsignal(one) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for one, theirs in before.items():
-            signal.signal(one, theirs)
+    for number in _PASSED_ON:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, pass_on)
+    found = line.receive()
+    while found is None and Path(f"/proc/{pid}").exists():
+        time.sleep(_AGAIN)
+    if found is None:
+        print("helix: the process that this command was forked from was killed, so how it ended is not known; "
+              "`helix log` says what is on record", file=sys.stderr)
+        os._exit(1)
+    status = int(found["status"])
+    if os.WIFSIGNALED(status):
+        ended_by = os.WTERMSIG(status)
+        if ended_by != signal.SIGKILL:
+            signal.signal(ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

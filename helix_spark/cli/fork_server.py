@@ -62,14 +62,9 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What this process has loaded, and from where.
-
-    Attributes:
-        files: the stamps of modules' files, and of the folders that libraries are installed in.
-        names: of modules, without those of packages.
-        fixed: see `fixed_state`.
-        environ: the variables that may have had a say in it.
-    """
+    """What this process has loaded, and from where: the stamps of modules' files and of the folders that libraries are
+    installed in; the names of modules, without those of packages; see `fixed_state`; the variables that may have had a
+    say."""
 
     files: Mapping[Path, tuple[int, int, int]]
     names: frozenset[str]
@@ -81,14 +76,14 @@ class Loaded:
         modules = list(sys.modules.values())
         files = {Path(file) for one in modules if isinstance(file := getattr(one, "__file__", None), str)}
         names = frozenset(name for name in sys.modules if "." not in name) - {"__main__"}
+        # The folders of Python's own library and of what is installed.
+        folders = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
+        files |= {Path(one).resolve() for one in folders} & {Path(one).resolve() for one in filter(None, sys.path)}
         return Loaded(
-            {file: _stamp(file) for file in sorted(files | _installed())}, names,
-            json.loads(json.dumps(fixed_state())), counting_variables(os.environ),
+            {file: _stamp(file) for file in sorted(files)}, names, json.loads(json.dumps(fixed_state())),
+            counting_variables(os.environ),
         )
 
-    def is_current(self) -> bool:
-        """Return whether all of it is on disk as it was loaded."""
-        return all(_stamp(file) == stamp for file, stamp in self.files.items())
 
     def why_unfit(self, state: Mapping[str, Any]) -> str:
         """Return why a command cannot go on from it, in words; empty if it can."""
@@ -110,29 +105,20 @@ class Loaded:
         targets = (Path(word.rpartition(":")[0] if ".py:" in word else word) for word in given["argv"][1:])
         folders = [*map(Path, given["path"]), *(one.parent for one in targets if one.suffix == ".py")]
         for folder in {one.resolve(): one for one in folders}:
-            for path in [] if folder in self.files else _listed(folder):
+            there = list[Path]()
+            with suppress(OSError):
+                there = [] if folder in self.files else list(folder.iterdir())
+            for path in there:
                 name = path.name.partition(".")[0]
                 is_module = path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").exists()
-                if name in self.names and is_module and not _is_loaded_from(name, path):
-                    yield folder, path.name
+                if name in self.names and is_module:
+                    file = Path(getattr(sys.modules[name], "__file__", None) or "").resolve()
+                    if file != path.resolve() and path.resolve() not in file.parents:
+                        yield folder, path.name
 
 
-def _installed() -> set[Path]:
-    """Return the folders of Python's own library and of what is installed."""
-    folders = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    return {Path(one).resolve() for one in folders} & {Path(one).resolve() for one in filter(None, sys.path)}
 
 
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _is_loaded_from(name: str, path: Path) -> bool:
-    file = Path(getattr(sys.modules[name], "__file__", None) or "").resolve()
-    return file == path.resolve() or path.resolve() in file.parents
 
 
 @dataclass(frozen=True)
@@ -164,7 +150,9 @@ class ForkServer:
         with suppress(ConnectionError):
             os.write(self._keeper, b"+")
         watched: list[Any] = [self._listening, self._keeper]
-        while self._keeper not in select(watched, [], [])[0] and self._loaded.is_current():
+        while self._keeper not in select(watched, [], [])[0]:
+            if any(_stamp(file) != stamp for file, stamp in self._loaded.files.items()):
+                break  # what was loaded is another one on disk now
             if (command := self._accept()) is None:
                 continue
             if _fork(command.line) == 0:
@@ -189,17 +177,15 @@ class ForkServer:
             if line.is_ours():
                 descriptors += line.receive_descriptors(_TO_SAY)
                 state = line.receive(_TO_SAY) or {}
-                if len(descriptors) == len(state["numbers"]) + 1 and self._takes(state, line):
-                    return _Command(line, state, descriptors)
+                if len(descriptors) == len(state["numbers"]) + 1:
+                    if why := self._loaded.why_unfit(state):
+                        print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
+                    else:
+                        line.send({"fits": True})
+                        if line.receive(_TO_SAY) is not None:  # None: it did not wait so long, and runs by itself
+                            return _Command(line, state, descriptors)
         _Command(line, {}, descriptors).close()
         return None
-
-    def _takes(self, state: Mapping[str, Any], line: Line) -> bool:
-        if why := self._loaded.why_unfit(state):
-            print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
-            return False
-        line.send({"fits": True})
-        return line.receive(_TO_SAY) is not None  # None: it did not wait so long, and runs by itself
 
 
 def _fork(line: Line) -> int:

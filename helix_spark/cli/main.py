@@ -15,10 +15,9 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.catalog_commands import catalog_commands
-from helix_spark.cli.options import CommandSettings
+from helix_spark.cli.options import CommandSettings, say
 from helix_spark.cli.output_files import checkout, export, history
 from helix_spark.cli.process_state import process_start
-from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.errors import ParameterError
@@ -135,6 +134,20 @@ def status(as_json: bool) -> None:
     options.print_found(as_json, lambda: found, lambda: say("\n".join(map(_server_text, found)) or "no server stays"))
 
 
+def _server_text(found: dict[str, Any]) -> str:
+    """Return a line about a server, by what its keeper says of it."""
+    size, idle = format_size(found["bytes"]), f"idle for {format_seconds(found['idle_seconds'])} s"
+    if not found.get("spark", True):  # an earlier version does not say
+        does = f"without Spark yet, {idle}"
+    elif not found["ready"]:
+        does = "is being started"
+    else:
+        does = f"is used by process {', '.join(map(str, found['runs']))}" if found["runs"] else idle
+    tables = f", {found['rows']} tables of it in {format_size(found['rows_bytes'])}" if found["rows"] else ""
+    minutes = (time.time() - found["started"]) / 60
+    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory{tables}; log {found['log']}"
+
+
 @options.command(click.option("--all", "everywhere", is_flag=True, help="Those of all folders."))
 def stop(everywhere: bool) -> None:
     """End the server of this folder. A run that uses it goes on with another one."""
@@ -145,20 +158,6 @@ def stop(everywhere: bool) -> None:
     say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))
 
 
-def _server_text(found: dict[str, Any]) -> str:
-    """Return a line about a server, by what its keeper says of it."""
-    runs, minutes = found["runs"], (time.time() - found["started"]) / 60
-    if not found.get("spark", True):  # an earlier version does not say
-        does = f"without Spark yet, idle for {format_seconds(found['idle_seconds'])} s"
-    elif not found["ready"]:
-        does = "is being started"
-    elif runs:
-        does = f"is used by process {', '.join(map(str, runs))}"
-    else:
-        does = f"idle for {format_seconds(found['idle_seconds'])} s"
-    size = format_size(found["bytes"])
-    tables = f", {found['rows']} tables of it in {format_size(found['rows_bytes'])}" if found["rows"] else ""
-    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory{tables}; log {found['log']}"
 
 
 def _audit_text(found: Audit, what: str) -> str:

@@ -1,9 +1,9 @@
-"""What the commands have in common: their options, their exit codes, how they say what is wrong, and how their process
-begins and ends: Ctrl-C and SIGTERM interrupt a command, which records that and ends soon."""
+"""What the commands have in common: their options, their exit codes, how they print a line and say what is wrong, and
+how their process begins and ends: Ctrl-C and SIGTERM interrupt a command, which records that and ends soon."""
 
 from __future__ import annotations
 
-import gc
+import logging
 import os
 import signal
 import sys
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from helix_spark.cli.config import settings_for
-from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
 from helix_spark.sizes import parse_size
+from helix_spark.visible_text import visible
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -39,6 +39,23 @@ Exit codes:
   3    the catalog or the machine: no catalog, damaged, not writable, no Java
   130  interrupted (Ctrl-C); what was stored before is kept
   143  the same, by SIGTERM"""
+
+
+
+
+def hush() -> None:
+    """Keep traces of errors that are told anyway out of the terminal."""
+    for name in ("py4j", "DataFrameQueryContextLogger"):  # they write traces of what is raised besides
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # py4j says some of it to everybody's logger.
+    logging.getLogger().addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
+
+
+def say(text: str = "", *, to_stderr: bool = False) -> None:
+    """Print a text, at once. What is not printed here goes through `printing.console`: no text of other people's tells
+    the terminal what to do."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    print(visible(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
 
 
 def exit_code(error: HelixError) -> int:
@@ -61,8 +78,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM. Handled wherever Ctrl-C is."""
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated("SIGTERM")
 
 
 @contextmanager
@@ -96,12 +111,14 @@ def ignore_termination() -> None:
 
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command so that it reports its errors, and ends quietly when it is interrupted."""
+    def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise Terminated("SIGTERM")
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         hush()
         try:
-            with _handling(signal.SIGTERM, _terminate), report_errors():
+            with _handling(signal.SIGTERM, terminate), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
             # A signal to the whole group ends the JVM as well, and code that tidies up then fails.
@@ -126,18 +143,6 @@ _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds; one may."""
 
 
-@contextmanager
-def modules_loading() -> Iterator[None]:
-    """Import modules of ours without looking for garbage, of which they leave none: that takes a tenth of a run that
-    computes nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-            gc.freeze()  # modules stay to the end
 
 
 def waiting_since() -> float | None:
@@ -148,11 +153,8 @@ def waiting_since() -> float | None:
 
 def fix_hash_seed(script: Path | None = None) -> None:
     """Start this process again under a fixed hash seed, by which Python orders sets of texts, unless one is given or
-    nothing depends on it. Does nothing where the process is somebody else's: a notebook, a test.
-
-    Args:
-        script: the file that runs itself; None for the command `helix`.
-    """
+    nothing depends on it: for `script`, a file that runs itself, or for the command `helix`. Does nothing where the
+    process is somebody else's: a notebook, a test."""
     if os.environ.get("PYTHONHASHSEED", "random") != "random":
         return
     running = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None

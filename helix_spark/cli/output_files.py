@@ -20,8 +20,7 @@ import click
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.places.place import LocalPath, sync_path
 from helix_spark.cli import options
-from helix_spark.cli.options import CommandSettings, read_settings, records
-from helix_spark.cli.terminal import say
+from helix_spark.cli.options import CommandSettings, read_settings, records, say
 from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
 from helix_spark.sizes import seconds_text
 
@@ -38,11 +37,7 @@ _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 @contextmanager
 def output_at(path: Path) -> Iterator[Path]:
     """Yield an unused path for a file or a folder; move what was written there to `path` once it survives a power cut.
-
-    Raises:
-        ParameterError: something is at `path`.
-        HelixError: the disk refuses.
-    """
+    Raises ParameterError where something is at `path`, HelixError where the disk refuses."""
     unfinished = LocalPath(path.with_name(f".{uuid.uuid4().hex}"))
     try:
         try:

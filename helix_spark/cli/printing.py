@@ -19,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.cli.terminal import say
+from helix_spark.cli.options import say
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import metric_text, metrics_of
-from helix_spark.history.table_preview import COLUMNS, TableDifference, TablePreview
+from helix_spark.history.table_preview import COLUMNS, TablePreview
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.iteration_view import (
     IterationView,
@@ -174,11 +174,8 @@ def print_outputs(outputs: Sequence[OutputLine]) -> None:
 def print_log(
     iterations: Sequence[IterationRecord], pinned: Collection[tuple[str, int]], *, verbose: bool = False
 ) -> None:
-    """Print a line for each iteration; with what else is known of it where `verbose`.
-
-    Args:
-        pinned: workflow and number of those that are.
-    """
+    """Print a line for each iteration; with what else is known of it where `verbose`. `pinned` are workflow and number
+    of those that are."""
     out = console()
     if not iterations:
         out.print("no iterations yet")
@@ -315,10 +312,6 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
 
 
-def print_differences(differences: Mapping[str, TableDifference]) -> None:
-    for name, found in differences.items():
-        rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
-        _print(name, found.summary, ("", *found.columns), [False] * (1 + len(found.columns)), rows)
 
 
 def _print(
@@ -368,11 +361,18 @@ def print_comparison(view: ComparisonView) -> None:
     """Print parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
     out = console()
     out.print(Text(view.title, style="bold"))
-    if view.unrecorded:
-        out.print(f"  {view.unrecorded}")
+    if view.compared.unrecorded:
+        out.print(f"  {view.compared.unrecorded}")
     _print_pairs("parameters", "name", view.parameters, view)
     if view.nodes:
-        _print_nodes(view)
+        _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
+        shown = table("  node", "what changed", grow="what changed")
+        for state, (sign, style) in _SIGNS.items():
+            for node in view.in_state(state):
+                shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
+        if affected := view.in_state("affected"):
+            shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
+        out.print(shown)
     for place, (name, lines) in enumerate(view.code.items()):
         if not place:
             _print_title("code")
@@ -381,7 +381,9 @@ def print_comparison(view: ComparisonView) -> None:
         if len(lines) > MOST_CODE_LINES:
             out.print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")
     _print_pairs("outputs", "name", view.outputs, view)
-    print_differences(view.tables)
+    for name, found in view.tables.items():
+        rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
+        _print(name, found.summary, ("", *found.columns), [False] * (1 + len(found.columns)), rows)
     _print_pairs("versions", "package", view.versions, view)
     if view.nothing:
         out.print("  no difference")
@@ -411,12 +413,3 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
     console().print(shown)
 
 
-def _print_nodes(view: ComparisonView) -> None:
-    _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
-    shown = table("  node", "what changed", grow="what changed")
-    for state, (sign, style) in _SIGNS.items():
-        for node in view.in_state(state):
-            shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
-    if affected := view.in_state("affected"):
-        shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
-    console().print(shown)

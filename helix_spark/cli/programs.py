@@ -12,20 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS
-from helix_spark.cli.options import (
-    INTERRUPTED,
-    TERMINATED,
-    CommandSettings,
-    Terminated,
-    asking_twice,
-    ignore_termination,
-    prepare_next_command,
-    print_found,
-    tracker_of,
-    waiting_since,
-)
-from helix_spark.cli.terminal import say
+from helix_spark.cli.options import CommandSettings, print_found, say, tracker_of
 from helix_spark.errors import HelixError, ParameterError, StartedOverError
 from helix_spark.program.main_module import author_line, print_error, silence
 from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
@@ -68,7 +57,7 @@ class ScriptFile:
             os.dup2(2, 1)
         tracker, is_off = tracker_of(place), os.environ.get(OFF, "").lower() == "off"
         program = None if is_off else program_to_run(
-            self.path, self.arguments, place, quiet=quiet, began=waiting_since(), message=message,
+            self.path, self.arguments, place, quiet=quiet, began=options.waiting_since(), message=message,
             rerun_effects=rerun_effects,
         )
         if program is None:
@@ -76,7 +65,7 @@ class ScriptFile:
         start_over_where_needed(program, command, output)
         code, recorded = _ended(program, tracker, quiet=quiet)
         if code in (None, 0):
-            prepare_next_command()
+            options.prepare_next_command()
         sys.stdout.flush()
         sys.stderr.flush()
         if output is not None and (recorded is None or recorded.status == "done"):
@@ -230,14 +219,14 @@ def _ended(
         error = theirs
     sys.stdout.flush()
     if isinstance(error, KeyboardInterrupt):
-        ignore_termination()
+        options.ignore_termination()
         if program.answerer is not None:
             program.answerer.served.interrupt()
     recorded = end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code, recorded
     if isinstance(error, KeyboardInterrupt):
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED, recorded
+        return options.TERMINATED if isinstance(error, options.Terminated) else options.INTERRUPTED, recorded
     return 0 if error is None else 1, recorded
 
 
@@ -254,12 +243,12 @@ def end_program(
 
     try:
         try:
-            with nullcontext() if isinstance(error, KeyboardInterrupt) else asking_twice(
+            with nullcontext() if isinstance(error, KeyboardInterrupt) else options.asking_twice(
                 "this run is being recorded, and what it computed stored"
             ):
                 recorded = record_run(program, error)
         except KeyboardInterrupt as interrupt:  # it is recorded as interrupted, without storing what it computed
-            ignore_termination()
+            options.ignore_termination()
             record_run(program, interrupt)
             raise
         if recorded is not None and not quiet:

@@ -46,10 +46,8 @@ def parts_of(job: Job) -> Iterator[dict[str, Any]]:
 
     try:
         yield from _audited(job)
-    except HelixError as error:
-        yield {"error": error.what}
     except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is told, and that is all
-        yield {"error": f"{type(error).__name__}: {error}"}
+        yield {"error": error.what if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"}
 
 
 def _audited(job: Job) -> Iterator[dict[str, Any]]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from helix_spark.cli import options
-from helix_spark.cli.options import records
-from helix_spark.cli.terminal import say
+from helix_spark.cli.options import records, say
 from helix_spark.errors import HelixError, ParameterError, SetupError, install
 from helix_spark.sizes import format_size
-
-if TYPE_CHECKING:
-    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
 @options.command(
@@ -32,40 +28,32 @@ if TYPE_CHECKING:
 )
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
-    context, exported = click.get_current_context(), export is not None
-    for name in ("host", "port") if exported else ("workflow", "limit"):
+    context = click.get_current_context()
+    for name in ("workflow", "limit") if export is None else ("host", "port"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            why = "pages that are served, and --export serves none" if exported else \
-                "an export; pages that are served show the whole catalog"
-            other = "leave out --export" if exported else "add --export FILE.html"
+            why = "an export; pages that are served show the whole catalog" if export is None else \
+                "pages that are served, and --export serves none"
+            other = "add --export FILE.html" if export is None else "leave out --export"
             raise ParameterError(f"--{name} is for {why}", remedy=f"{other}, or leave out --{name}")
     catalog = records(with_shared=True, **given)
     try:
-        if export is not None:
-            _export_pages(catalog, Path(export), workflow, limit)
-        else:
-            _serve_pages(catalog, host, port)
+        from helix_spark.ui.app import bound, serve
+        from helix_spark.ui.one_file import exported
     except ModuleNotFoundError as error:
         raise SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui")) from error
-
-
-def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:
-    from helix_spark.ui.app import bound, serve
-
+    if export is not None:
+        _write_pages(Path(export), exported(catalog, workflow, limit))
+        return
     opened, names = bound(host, port), list[str]()
     if host not in ("127.0.0.1", "::1", "localhost"):
         names = [host, socket.gethostname(), socket.getfqdn()]
         say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
-
     with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
         serve(catalog, opened, names, lambda address: say(f"{catalog.root} at {address} (Ctrl+C ends it)"))
 
 
-def _export_pages(catalog: CatalogReader, file: Path, workflow: str, limit: int) -> None:
+def _write_pages(file: Path, text: str) -> None:
     from helix_spark.catalog.places.place import sync_path
-    from helix_spark.ui.one_file import exported
-
-    text = exported(catalog, workflow, limit)
     try:
         file.write_text(text, encoding="utf-8")
         if file.is_file():  # no terminal or pipe: it survives a power cut once it is said to be written

@@ -15,9 +15,8 @@ from threading import Event
 from types import ModuleType
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.cli.options import CommandSettings, waiting_since
+from helix_spark.cli.options import CommandSettings, say, waiting_since
 from helix_spark.cli.programs import ScriptFile, check_settings, tell
-from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import WorkflowFile, open_helix, run_and_print
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.history.iteration_lookup import last_ended
@@ -47,13 +46,11 @@ def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
     with open_helix(place, quiet=False, one_run=False) as engine:
         engine.sessions.warm()
 
-        def load_and_run() -> None:
-            run_and_print(engine, work.load(engine), "", print_answer=True)
-
         def run(started: float) -> None:
             engine.waiting_since = started
             forget_project(kept)
-            context.copy().run(load_and_run)  # what an earlier text of the file set is not there any more
+            # What an earlier text of the file set is not there any more.
+            context.copy().run(lambda: run_and_print(engine, work.load(engine), "", print_answer=True))
 
         def files() -> frozenset[Path]:
             return frozenset({work.path.resolve(), *project_modules(kept).values()})
@@ -78,11 +75,17 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         turn, environment = auditor.stop(), dict(os.environ)
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
-        with subprocess.Popen(_command(script, place), env=environment) as process:
+        options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
+        command = [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
+        with subprocess.Popen(command, env=environment) as process:
             try:
                 process.wait()
-            except BaseException:
-                _end(process)
+            except BaseException:  # it records what it had; after a terminal's Ctrl-C it does so already
+                process.terminate()  # a shell's background jobs and their children ignore SIGINT
+                try:
+                    process.wait(_TO_END)
+                except subprocess.TimeoutExpired:
+                    process.kill()
                 raise
         server.hold()  # it may be another one now
         if place.audit == "idle":
@@ -146,18 +149,6 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
         auditor.audit_when_idle(turn, name, unproven, begin)
 
 
-def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
-    options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
-    return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a run, which records what it had. A run that a terminal's Ctrl-C has interrupted goes on with that."""
-    process.terminate()  # a shell's background jobs and their children ignore SIGINT
-    try:
-        process.wait(_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 # The project's files

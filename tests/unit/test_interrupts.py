@@ -23,8 +23,7 @@ from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
-from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated
-from helix_spark.cli.terminal import hush
+from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated, hush
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing
 

@@ -26,7 +26,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.app import make_app
 
 SECRET = "the-text-of-a-file-outside-7c1f"
-_PATHS = ("/", "/iteration", "/node", "/compare", "/metrics", "/storage", "/state", "/graph.svg", "/assets/style.css")
+_PATHS = ("/", "/iteration", "/node", "/compare", "/metrics", "/storage", "/state", "/assets/style.css")
 _NAMES = (
     "workflow", "number", "node", "a", "b", "q", "order", "up", "metric", "page", "nodes", "whole",
     "open", "x",

@@ -70,12 +70,8 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGraph:
-    """Nodes in a stable order, inputs first where that is possible.
-
-    Attributes:
-        title: what a screen reader says the picture is.
-        fading: edges (input, reader) that are drawn dashed, such as those that were removed.
-    """
+    """Nodes in a stable order, inputs first where that is possible. `title` is what a screen reader says the picture
+    is; edges (input, reader) in `fading`, such as those that were removed, are drawn dashed."""
 
     nodes: tuple[DrawnNode, ...]
     title: str = "graph"

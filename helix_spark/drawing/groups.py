@@ -30,13 +30,9 @@ _WITH = " + "
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A graph as it is drawn, or that it is not.
-
-    Attributes:
-        graph: nodes that are alike in one box; None where even so it is too large to draw unasked.
-        whole: each node by itself, where `graph` has boxes for several and that is no longer than can be read.
-        nodes, edges: how many it has with each node by itself.
-    """
+    """A graph as it is drawn, nodes that are alike in one box; None where even so it is too large to draw unasked.
+    `whole` has each node by itself, where `graph` has boxes for several and that is no longer than can be read; `nodes`
+    and `edges` count these."""
 
     graph: DrawnGraph | None
     whole: DrawnGraph | None
@@ -45,11 +41,7 @@ class Picture:
 
 
 def picture_of(graph: DrawnGraph, *, whole: bool = False) -> Picture:
-    """Return the picture of a graph.
-
-    Args:
-        whole: draw each node by itself, however large it is.
-    """
+    """Return the picture of a graph; with each node by itself, however large it is, where `whole`."""
     shown, nodes, edges = graph if whole else folded(graph), len(graph.nodes), _count_edges(graph)
     if not whole and (len(shown.nodes) > MOST_NODES or _count_edges(shown) > MOST_EDGES):
         return Picture(None, None, nodes, edges)

@@ -28,14 +28,8 @@ _BEND_ROOM = 0.5
 
 @dataclass(frozen=True)
 class Layers:
-    """A graph whose edges all lead from one layer to the next.
-
-    Attributes:
-        members: places by layer, in the order given.
-        up, down: the neighbours of each place in the layer before and after.
-        bends: (input, reader), as indices -> the bends between them, one a layer.
-        nodes: how many places are nodes.
-    """
+    """A graph whose edges all lead from one layer to the next: its places by layer, of which the first are `nodes`; the
+    neighbours of each in the layer before and after; and the bends between (input, reader), one a layer."""
 
     members: tuple[tuple[Place, ...], ...]
     up: tuple[tuple[Place, ...], ...]
@@ -109,12 +103,8 @@ def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """Where all is.
-
-    Attributes:
-        edges: (input, reader) -> the points the edge passes, its ends included.
-        breadth: the greatest position; the smallest is 0.
-    """
+    """Where each node is, and the points that each edge (input, reader) passes, its ends included; `breadth` is the
+    greatest position, and the smallest is 0."""
 
     nodes: Mapping[str, Point]
     edges: Mapping[tuple[str, str], tuple[Point, ...]]

@@ -20,12 +20,9 @@ _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
 
-def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> Markup:
-    """Return the picture, from left to right.
-
-    Args:
-        styled: with ``graph.css`` inside; without where the page has it in its own sheet.
-        linked: whether boxes lead anywhere; not in a file that is carried away from its pages.
+def svg(graph: DrawnGraph, *, styled: bool = True) -> Markup:
+    """Return the picture, from left to right, with ``graph.css`` inside; not `styled` where the page has it in its own
+    sheet.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -35,7 +32,7 @@ def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> Marku
     frame = _frame(graph, placed)
     height = 2 * _MARGIN + (placed.breadth + 1) * (_HEIGHT + _GAP_ACROSS) - _GAP_ACROSS
     return render(
-        "graph.svg", graph=graph, styled=styled, linked=linked, height=f"{height:.0f}",
+        "graph.svg", graph=graph, styled=styled, height=f"{height:.0f}",
         width=sum(frame[-1]) + _MARGIN if frame else 2 * _MARGIN,
         edges=[(edge, edge in graph.fading, *_edge(points, frame)) for edge, points in placed.edges.items()],
         boxes=[

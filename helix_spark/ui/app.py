@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Collection
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import uvicorn
 from starlette.applications import Starlette
@@ -60,11 +60,7 @@ _MOST_NAMED = 200
 
 
 def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
-    """Return the application.
-
-    Args:
-        names: further host names under which this server may be asked.
-    """
+    """Return the application, which may be asked under further host names, too."""
     pages = Pages(records, Links())
 
     # Plain functions: Starlette runs them in a thread, as records take time.
@@ -81,20 +77,17 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
     def shown(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
         return lambda request: HTMLResponse(pages.framed(view(request)))
 
-    def drawn(request: Request) -> dict[str, Any]:
-        return {
-            "workflow": _text(request, "workflow"), "number": _number(request, "number"),
-            "wanted": _text(request, "nodes"), "whole": _is_set(request, "whole"),
-        }
 
-    def image(request: Request) -> Response:
-        # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
-        saved = {"content-disposition": f'attachment; filename="iteration-{_number(request, "number")}.svg"'}
-        return Response(pages.image(**drawn(request)), media_type="image/svg+xml", headers=saved)
 
     def state(request: Request) -> Response:
         found = pages.state(_text(request, "workflow"), _number(request, "number"))
         return Response(found, media_type="application/json")
+
+    def served(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _ASSETS:
+            raise HTTPException(404, "there is no such file")
+        return Response(asset(name), media_type=_ASSETS[name])
 
     def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, HelixError)
@@ -110,7 +103,10 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
 
     views: dict[str, Callable[[Request], Page]] = {
         "/": iterations,
-        "/iteration": lambda request: pages.iteration(**drawn(request)),
+        "/iteration": lambda request: pages.iteration(
+            _text(request, "workflow"), _number(request, "number"), wanted=_text(request, "nodes"),
+            whole=_is_set(request, "whole"),
+        ),
         "/node": lambda request: pages.node(
             _text(request, "workflow"), _number(request, "number"), _text(request, "node")
         ),
@@ -121,7 +117,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
     }
     answers = {path: shown(view) for path, view in views.items()}
-    answers |= {"/graph.svg": image, "/state": state, "/assets/{name}": _asset}
+    answers |= {"/state": state, "/assets/{name}": served}
     app = Starlette(
         routes=[Route(path, answer, methods=["GET"]) for path, answer in answers.items()],
         exception_handlers={HTTPException: refused, HelixError: failed},
@@ -146,11 +142,6 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
     return int(given)
 
 
-def _asset(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _ASSETS:
-        raise HTTPException(404, "there is no such file")
-    return Response(asset(name), media_type=_ASSETS[name])
 
 
 def asset(name: str) -> str:
@@ -185,10 +176,8 @@ def _guarded(app: ASGIApp, names: Collection[str]) -> ASGIApp:
 
 
 def host_allowed(header: str, names: Collection[str]) -> bool:
-    """Return whether a `Host` header is one of `names`, or an address: names can be made to lead anywhere.
-
-    Args:
-        names: in small letters.
+    """Return whether a `Host` header is one of `names`, in small letters, or an address: names can be made to lead
+    anywhere.
 
     >>> [host_allowed(host, ["localhost"]) for host in ("127.0.0.1:8760", "[::1]:8760", "LOCALHOST", "localhost:1")]
     [True, True, True, True]
@@ -208,11 +197,8 @@ def host_allowed(header: str, names: Collection[str]) -> bool:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address; port 0 takes a free one.
-
-    Raises:
-        SetupError: the address is not to be had.
-    """
+    """Return a socket that listens at an address; port 0 takes a free one. Raises SetupError where the address is not
+    to be had."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind)
@@ -229,11 +215,7 @@ def bound(host: str, port: int) -> socket.socket:
 def serve(
     records: CatalogReader, opened: socket.socket, names: Collection[str], started: Callable[[str], None]
 ) -> None:
-    """Serve until interrupted.
-
-    Args:
-        started: is told the address once it is served.
-    """
+    """Serve until interrupted; call `started` with the address once it is served."""
     host, port = opened.getsockname()[:2]
     config = uvicorn.Config(
         make_app(records, names), log_level="warning", access_log=False, lifespan="off", server_header=False,

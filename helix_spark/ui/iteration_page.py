@@ -20,12 +20,9 @@ from helix_spark.views.progress_view import ProgressView, progress_view, running
 
 
 def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[str, ...]:
-    """Return the nodes that a filter names, in the graph's order: all for an empty one, none where it names no node.
-
-    Args:
-        inputs: by node.
-        wanted: a node's name; a ``+`` before it adds all that it reads, one after it all that reads it. A number at the
-            ``+`` counts steps.
+    """Return the nodes that a filter names, in the graph's order: all for an empty one, none where it names no node. A
+    ``+`` before a node's name adds all that it reads, one after it all that reads it; a number at the ``+`` counts
+    steps.
 
     >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
     >>> select(graph, "1+model+"), select(graph, "mode")
@@ -91,11 +88,8 @@ def running_rows(iteration: IterationRecord, progress: Progress) -> tuple[NodeRo
 
 
 def underway(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:
-    """Return how far an iteration is that runs and has not answered yet; None of any other.
-
-    Args:
-        now: Unix seconds by this machine's clock, which need not be the one of who runs it.
-    """
+    """Return how far an iteration is that runs and has not answered yet; None of any other. `now` is by this machine's
+    clock, which need not be the one of who runs it."""
     if progress is None or iteration.status != "running" or progress.answered is not None:
         return None
     noted = max((at for node in progress.nodes for at in (node.started, node.ended) if at is not None), default=0.0)

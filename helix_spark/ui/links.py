@@ -8,12 +8,8 @@ from urllib.parse import urlencode
 
 
 class Links:
-    """The address of each page. All state is in its query, so every page can be shared and reloaded.
-
-    Args:
-        places: of one file, by the address that a server would have; an address without one leads nowhere, and is an
-            empty text. None for a server.
-    """
+    """The address of each page. All state is in its query, so every page can be shared and reloaded. A file has places,
+    by the address that a server would have; an address without one leads nowhere, and is an empty text."""
 
     def __init__(self, places: Mapping[str, str] | None = None) -> None:
         self._places, self.live = places, places is None
@@ -24,8 +20,6 @@ class Links:
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         return self._to("/iteration", workflow=workflow, number=number, **state)
 
-    def image(self, workflow: str, number: int, **state: Any) -> str:
-        return self._to("/graph.svg", workflow=workflow, number=number, **state)
 
     def node(self, workflow: str, number: int, name: str) -> str:
         return self._to("/node", workflow=workflow, number=number, node=name)

@@ -28,13 +28,8 @@ Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One iteration.
-
-    Attributes:
-        changed: parameters that differ from those of the iteration before.
-        saved: seconds of computing that reuse saved, as far as the plan could tell; None if it did not end.
-        bytes: what it stored.
-    """
+    """One iteration: the parameters that differ from those of the iteration before, the seconds of computing that reuse
+    saved (None if it did not end), and the bytes that it stored."""
 
     record: IterationRecord
     changed: tuple[Pair, ...]
@@ -65,16 +60,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One metric over the iterations.
-
-    Attributes:
-        values: by iteration.
-        direction: which way is better; `guessed` where only its name tells.
-        primary: whether its author compares iterations by it.
-        best: the iteration with the best value of those that may be compared with the newest one; None where no way is
-            better.
-        breaks: iterations from which on other code measured it, or the same code on other test rows.
-    """
+    """One metric over the iterations: which way is better, `guessed` where only its name tells; the best of those that
+    may be compared with the newest one, None where no way is better; and `breaks`, from which on other code measured
+    it, or the same code on other test rows."""
 
     name: str
     values: Mapping[int, float]
@@ -156,13 +144,9 @@ def listing(
     workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
     page: int = 1, paged: bool = True, metric: str = "", columns: Sequence[str] = (),
 ) -> Listing:
-    """One page of what a filter finds, in an order. Every word of the filter must occur in a row.
-
-    Args:
-        paged: whether there are further pages; else this one has all.
-        metric: by which to mark the best; where it is none, the one that the newest iteration's author said.
-        columns: metrics to show.
-    """
+    """Return one page of what a filter finds, in an order; all of it unless `paged`. Every word of the filter must
+    occur in a row. The best is marked by a metric, where there is none of that name by the one that the newest
+    iteration's author said."""
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
@@ -185,16 +169,12 @@ def listing(
     pages = max(1, -(-len(found) // size))
     page = min(max(1, page), pages)
     shown = tuple(found[(page - 1) * size : page * size])
+    comparable = sorted([row.number for row in shown if not unrecorded(row.record)][:2])
     return Listing(
         workflow, shown, len(found), len(rows), page, pages, names, asked or default, asked, metric,
         trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
-        _chosen(shown), query, order, ascending,
+        (comparable[0], comparable[1]) if len(comparable) == 2 else (None, None), query, order, ascending,
     )
-
-
-def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:
-    comparable = [row.number for row in rows if not unrecorded(row.record)][:2]
-    return (min(comparable), max(comparable)) if len(comparable) == 2 else (None, None)
 
 
 def _text(row: Row) -> str:
@@ -206,20 +186,13 @@ def _text(row: Row) -> str:
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:
-    """Return a metric that one of the rows has at least.
-
-    Args:
-        rows: newest first.
-    """
+    """Return a metric that at least one of the rows, newest first, has."""
     having = [row for row in rows if name in row.metrics.values]
-    newest = having[0].metrics
-    alike = {row.number: row.metrics.values[name] for row in having if not row.metrics.incomparable(name, newest)}
-    breaks = {
-        after.number for after, before in pairwise(having)
-        if after.metrics.incomparable(name, before.metrics)
-    }
-    direction = newest.direction(name)
-    return Trend(
-        name, {row.number: row.metrics.values[name] for row in having}, direction, name not in newest.better,
-        newest.primary == name, metrics.best(alike, direction), frozenset(breaks),
-    )
+    newest, values = having[0].metrics, {row.number: row.metrics.values[name] for row in having}
+    breaks = frozenset(a.number for a, b in pairwise(having) if a.metrics.incomparable(name, b.metrics))
+    direction, best = newest.direction(name), None
+    if direction:  # of equal ones the first is the best
+        sign = -1 if direction == "lower" else 1
+        alike = [row.number for row in having if not row.metrics.incomparable(name, newest)]
+        best = max(alike, key=lambda number: (sign * values[number], -number))
+    return Trend(name, values, direction, name not in newest.better, newest.primary == name, best, breaks)

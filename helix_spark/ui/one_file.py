@@ -53,16 +53,9 @@ class Section:
 
 
 def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
-    """Return the text of the file.
-
-    Args:
-        workflow: only this one; all for an empty name.
-        limit: how many iterations of each are shown whole, and compared with the one before whose nodes are on record;
-            all are listed.
-
-    Raises:
-        ParameterError: the catalog has no such workflow.
-    """
+    """Return the text of the file: of one workflow, or of all. All iterations are listed; the newest, up to `limit` of
+    each, are shown whole, and compared with the one before whose nodes are on record. Raises ParameterError where the
+    catalog has no such workflow."""
     check_workflow(records, workflow or None)
     workflows = (workflow,) if workflow else records.workflows()
     newest = {name: records.iterations(name)[:limit] for name in workflows}
@@ -75,7 +68,8 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
             entries.append((f"iteration-{at}-{number}", "iteration", (name, number)))
             for place, node in enumerate(nodes.get((name, number), ())):
                 entries.append((f"node-{at}-{number}-{place}", "node", (name, number, node)))
-        for before, after in _compared(newest[name]):
+        recorded = [record.number for record in newest[name] if not unrecorded(record)]
+        for before, after in zip(recorded[1:], recorded, strict=False):  # newest first
             entries.append((f"compare-{at}-{before}-{after}", "compare", (name, before, after)))
         entries += [(f"metrics-{at}", "metrics", (name,)), (f"storage-{at}", "storage", (name,))]
     address = Links()
@@ -91,10 +85,6 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
     )
 
 
-def _compared(iterations: Sequence[IterationRecord]) -> list[tuple[int, int]]:
-    """Return each iteration whose nodes are on record, after the one before it."""
-    recorded = [record.number for record in iterations if not unrecorded(record)]
-    return list(zip(recorded[1:], recorded, strict=False))
 
 
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.drawing import Picture, picture_of, svg
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.drawing import Picture, picture_of
+from helix_spark.errors import HelixError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
@@ -42,12 +42,7 @@ MOST_BARS = 40
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page without its frame.
-
-    Attributes:
-        section: which of the sections it belongs to; the frame marks it.
-        workflows: all there are, for the frame.
-    """
+    """A page without its frame, which marks the `section` that it belongs to, and names all workflows."""
 
     title: str
     section: str
@@ -149,16 +144,9 @@ class Pages:
             versions={name: whole_text(value) for name, value in mapping(record.versions).items() if value},
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=underway(record, progress, time.time()), plots=plots_among(mapping(record.outputs)),
-            image=self._links.image(record.workflow, number, nodes=wanted, whole=whole),
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},
         )
 
-    def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
-        """Return the graph of an iteration as a file of its own: SVG that opens anywhere."""
-        _, picture = self._drawn(*self._find(workflow, number), wanted, whole)
-        if picture.graph is None:
-            raise ParameterError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
-        return svg(picture.graph, linked=False)
 
     def _drawn(
         self, kept: Snapshot, record: IterationRecord, wanted: str, whole: bool

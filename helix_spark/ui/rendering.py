@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +68,17 @@ _MOST_POINTS = 400
 
 
 def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
-    """Return a metric over iteration numbers; each point leads to its iteration. The line is broken where other code
-    began to measure it. The axis marks the least and the greatest value.
-
-    Args:
-        details: what pointing at an iteration tells besides its value.
-    """
+    """Return a metric over iteration numbers; each point leads to its iteration, and `details` are what pointing at one
+    tells besides its value. The line is broken where other code began to measure it. The axis marks the least and the
+    greatest value."""
     best = [] if metric.best is None else [metric.best]
-    numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
+    # Within bounds, so that the difference of two is a number, too.
+    values = {number: min(max(value, -_GREATEST), _GREATEST) for number, value in metric.values.items()}
+    numbers, stretches = sorted(values), list[list[int]]()
+    for number in numbers:
+        if not stretches or number in metric.breaks:
+            stretches.append([])
+        stretches[-1].append(number)
     low, high = min(values.values()), max(values.values())
     marks = {value: metric_text(value) for value in (low, high)}
     first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
@@ -92,30 +95,13 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
         "trend.svg", name=metric.name, height=_HEIGHT, left=left, right=_RIGHT, first=first,
         ticks=[(height_of(value), mark) for value, mark in marks.items()],
         numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
-        lines=[[at(number) for number in stretch] for stretch in _stretches(numbers, metric.breaks)],
+        lines=[[at(number) for number in stretch] for stretch in stretches],
         points=[
             (one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots
         ],
     )
 
 
-def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int]]:
-    """Return numbers in order, divided before those that begin anew.
-
-    >>> _stretches([1, 2, 4, 5], {4})
-    [[1, 2], [4, 5]]
-    """
-    found: list[list[int]] = []
-    for number in numbers:
-        if not found or number in breaks:
-            found.append([])
-        found[-1].append(number)
-    return found
-
-
-def _within(value: float) -> float:
-    """Return a value so that the difference of two is a number, too."""
-    return min(max(value, -_GREATEST), _GREATEST)
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> Markup:

@@ -17,7 +17,6 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
-from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -440,18 +439,6 @@ print(*sys.modules)
     loaded = set(done.stdout.split())
     assert loaded & {"pyarrow", "numpy", "pandas", "pulp", "pyspark", "mlflow", "rich", "networkx"} == set()
     assert not [name for name in loaded if name.startswith(("helix_spark.workflow", "helix_spark.engine"))]
-
-
-def test_a_graph_is_saved_as_a_picture_that_leads_nowhere(client: TestClient) -> None:
-    (link,) = {a["href"] or "" for _, a in read(client, PAGES["done"]).elements if "download" in a}
-    answer = client.get(link)
-    assert answer.headers["content-type"] == "image/svg+xml"
-    assert answer.headers["content-disposition"] == 'attachment; filename="iteration-2.svg"'
-    tags = [element.tag.rpartition("}")[2] for element in ET.fromstring(answer.text).iter()]
-    assert "style" in tags
-    assert not {"a", "script", "img"} & set(tags)
-    assert client.get("/graph.svg?number=99").status_code == 404
-    assert client.get("/graph.svg?number=x").status_code == 400
 
 
 def test_what_is_the_same_in_both_shares_a_box_beside_what_differs(tmp_path: Path) -> None:

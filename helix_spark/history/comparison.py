@@ -32,12 +32,8 @@ _WITHOUT_CHANGES: Mapping[DifferenceState, str] = {
 
 @dataclass(frozen=True)
 class NodeDifference:
-    """One node in two iterations.
-
-    Attributes:
-        changes: the fields of its signature that differ, inputs aside.
-        before, after: the records; None in an iteration that does not have it.
-    """
+    """One node in two iterations: the records of both, None where one does not have it, and the fields of its signature
+    that differ, inputs aside."""
 
     name: str
     state: DifferenceState
@@ -208,19 +204,14 @@ def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> di
 def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) -> NodeDifference:
     if before is None or after is None:
         return NodeDifference(name, "added" if before is None else "removed", (), before, after)
-    alike = before.declared == after.declared and before.signature == after.signature
-    changes = () if alike else own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
-    return NodeDifference(name, _state(before, after, changes), changes, before, after)
-
-
-def _state(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> DifferenceState:
-    """Return how a node that both have differs. The signature decides, for it stands for the result: new code that was
-    found to compute the same goes by the signature of the old."""
-    if before.signature == after.signature:
-        return "same"
-    if before.declared == after.declared and before.inputs == after.inputs:
-        return "drawn"  # neither the node nor what it reads differs, only its result
-    return "changed" if changes or before.inputs != after.inputs else "affected"
+    is_same, same_inputs = before.signature == after.signature, before.inputs == after.inputs
+    alike = before.declared == after.declared
+    changes = () if alike and is_same else own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
+    # The signature decides, for it stands for the result: new code that was found to compute the same goes by that of
+    # the old. Where neither the node nor what it reads differs, its result alone was drawn anew.
+    state: DifferenceState = "same" if is_same else "drawn" if alike and same_inputs else \
+        "changed" if changes or not same_inputs else "affected"
+    return NodeDifference(name, state, changes, before, after)
 
 
 def unrecorded(*iterations: IterationRecord) -> str:

@@ -26,29 +26,21 @@ def edit_message(
     before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord],
     places: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return what differs from the iteration before, in a line; empty for the first one, and where nothing does.
-
-    Args:
-        before: the iteration before, whose nodes are `old`.
-        parameters: of the workflow, now; `new` are its nodes.
-        places: the author's line of a node, as people know it, by its name.
-    """
+    """Return what differs from the iteration before, whose nodes are `old`, in a line; empty for the first one, and
+    where nothing does. `places` are the author's lines of nodes, as people know them, by name."""
     if before is None or not old:
         return ""
-    differences = node_differences(old, new)
-    changed = list(_parameters(mapping(before.parameters), parameters))
-    said = frozenset(pair for pair, _ in changed)
-    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, said, places))))
+    differences, earlier = node_differences(old, new), mapping(before.parameters)
+    changed = dict[str, tuple[str, str]]()  # with the values before and after: a node that is given one repeats them
+    for name, value in parameters.items():
+        if name in earlier and earlier[name] != value:
+            was, now = (one if isinstance(one, str) else json.dumps(one) for one in (earlier[name], value))
+            changed[f"parameter `{name}` {was} -> {now}"] = (was, now)
+    parts = list(dict.fromkeys((*changed, *_nodes(differences, frozenset(changed.values()), places))))
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
     return cut("; ".join(shown), _LONGEST)
 
 
-def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the changed parameters, each with its values before and after: a node that is given one repeats them."""
-    for name in dict.fromkeys((*new, *old)):
-        if name in old and name in new and old[name] != new[name]:
-            before, after = (value if isinstance(value, str) else json.dumps(value) for value in (old[name], new[name]))
-            yield (before, after), f"parameter `{name}` {before} -> {after}"
 
 
 def _nodes(

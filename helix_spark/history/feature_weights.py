@@ -21,14 +21,8 @@ from helix_spark.workflow.operators import Assemble, FitStage
 
 @dataclass(frozen=True, slots=True)
 class FeatureWeight:
-    """What a fit gave one feature.
-
-    Attributes:
-        iteration: of the fit.
-        share: of the sum of all absolute weights, 0 to 1.
-        without_influence: whether all its weights are zero.
-        seconds: what computing it and what only it needs is expected to take.
-    """
+    """What the fit of an iteration gave one feature: its `share` of the sum of all absolute weights, whether all its
+    weights are zero, and the seconds that computing it and what only it needs is expected to take."""
 
     learner: str
     feature: str

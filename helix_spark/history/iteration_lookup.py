@@ -49,11 +49,8 @@ def iterations_of(
 
 
 def find_iteration(records: Recorded, workflow: str | None, number: int) -> IterationRecord:
-    """Return the iteration of a number.
-
-    Raises:
-        ParameterError: there is none, or the catalog has several workflows and none was named.
-    """
+    """Return the iteration of a number. Raises ParameterError where there is none, or the catalog has several workflows
+    and none was named."""
     known = records.workflows()
     if workflow is None and len(known) > 1:
         raise ParameterError(
@@ -76,9 +73,6 @@ def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
 
 
 def newest_recorded(iterations: Sequence[IterationRecord], number: int) -> IterationRecord | None:
-    """Return the newest iteration before another whose nodes are on record.
-
-    Args:
-        iterations: of one workflow, newest first.
-    """
+    """Return the newest iteration before another whose nodes are on record, of iterations of one workflow, newest
+    first."""
     return next((one for one in iterations if one.number < number and not unrecorded(one)), None)

@@ -205,10 +205,8 @@ def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metric_text(value: float, sign: str = "") -> str:
-    """Return a number as metrics are shown: whole ones with all their digits, others with six.
-
-    Args:
-        sign: "+" for a difference.
+    """Return a number as metrics are shown: whole ones with all their digits, others with six; a difference with the
+    sign "+".
 
     >>> metric_text(48842.0), metric_text(0.123456789), metric_text(1e99), metric_text(2.0, "+")
     ('48,842', '0.123457', '1e+99', '+2')
@@ -222,13 +220,3 @@ def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for found in iterations for name in found.values))
 
 
-def best(values: Mapping[int, float], direction: Direction) -> int | None:
-    """Return the iteration with the best value; of equal ones the first.
-
-    >>> best({1: 0.8, 2: 0.9, 3: 0.9}, "higher"), best({}, "lower"), best({1: 3.0}, "")
-    (2, None, None)
-    """
-    if not values or not direction:
-        return None
-    wanted = min(values.values()) if direction == "lower" else max(values.values())
-    return min(iteration for iteration, value in values.items() if value == wanted)

@@ -48,14 +48,16 @@ def lines_of_source(nodes: Sequence[NodeRecord]) -> dict[str, tuple[NodeRecord, 
         groups[(line_name(node.name), node.code) if is_asked else (node.name, "")].append(node)
     seen: Counter[str] = Counter()
     lines = {}
-    for (name, place), members in sorted(groups.items(), key=lambda line: _began(line[1])):
+
+    def began(line: tuple[object, Iterable[NodeRecord]]) -> float:
+        return min((one.started or 0.0 for one in line[1] if PLACE.fullmatch(one.code)), default=0.0)
+
+    for (name, place), members in sorted(groups.items(), key=began):
         seen[name] += bool(place)
         lines[f"{name} #{seen[name]}" if seen[name] > 1 else name] = tuple(members)
     return lines
 
 
-def _began(members: Iterable[NodeRecord]) -> float:
-    return min((one.started or 0.0 for one in members if PLACE.fullmatch(one.code)), default=0.0)
 
 
 def source_rows(nodes: Sequence[NodeRecord]) -> tuple[NodeRecord, ...]:
@@ -138,14 +140,8 @@ def merged_parts(several: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a search.
-
-    Attributes:
-        parameters: that differ between the points, in words.
-        metrics: of its folds, as far as they are recorded.
-        seconds: of its fits.
-        is_new: whether something of it was computed in this run.
-    """
+    """A point of a search: the parameters that differ between the points, in words; the metrics of its folds, as far as
+    they are recorded; the seconds of its fits; whether something of it was computed in this run."""
 
     parameters: str
     metrics: tuple[float, ...]
@@ -161,14 +157,13 @@ class Point:
 
 
 def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tuple[Point, ...]:
-    """Return the points of a search, smaller values first; none of what is no search.
-
-    Args:
-        members: the questions of its line.
-        values: that evaluations gave, by name.
-    """
+    """Return the points of a search, by the questions of its line, smaller values first; none of what is no search.
+    `values` are those that evaluations gave, by name."""
     fits = {one.name: one for one in members if one.kind == "learner"}
-    given = {name: _parameters(one) for name, one in fits.items()}
+    given = {
+        name: [(part.label, part.shown or "") for part in parts_from_json(one.parts) if part.group is Group.PARAMETER]
+        for name, one in fits.items()
+    }
     evaluations = [one for one in members if one.kind == "answer" and not fits.keys().isdisjoint(one.inputs)]
     each = [[pair for name in one.inputs for pair in given.get(name, ())] for one in evaluations]
     common = set(each[0]).intersection(*each) if each else set()
@@ -194,7 +189,3 @@ def _rank(pair: tuple[str, str]) -> tuple[str, float, str]:
         return label, float("inf"), text
 
 
-def _parameters(node: NodeRecord) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (part.label, part.shown or "") for part in parts_from_json(node.parts) if part.group is Group.PARAMETER
-    )

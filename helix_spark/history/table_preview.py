@@ -147,12 +147,8 @@ class TablePreview:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """The first rows of a table as texts.
-
-    Attributes:
-        columns: name, and whether it is to the right.
-        total: rows of the whole table, in words.
-    """
+    """The first rows of a table as texts. Each column has its name, and whether it is to the right; `total` says in
+    words how many rows the whole table has."""
 
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
@@ -348,16 +344,15 @@ class TableDifference:
 
     def lines(self, most: int) -> list[tuple[Sign, list[str]]]:
         """Return the first differences with their signs: a changed cell as before and after."""
-        found: list[tuple[Sign, list[str]]] = [
-            ("~", [_cell(old, new) for old, new in zip(before, after, strict=True)]) for before, after in self.changed
-        ]
+        def cell(old: Any, new: Any) -> str:
+            return cell_text(new) if old == new else f"{cell_text(old) or 'none'} → {cell_text(new) or 'none'}"
+
+        found: list[tuple[Sign, list[str]]] = [("~", [*map(cell, old, new)]) for old, new in self.changed]
         found += [("+", [*map(cell_text, row)]) for row in self.added]
         found += [("-", [*map(cell_text, row)]) for row in self.removed]
         return found[:most]
 
 
-def _cell(before: Any, after: Any) -> str:
-    return cell_text(after) if before == after else f"{cell_text(before) or 'none'} → {cell_text(after) or 'none'}"
 
 
 def table_differences(

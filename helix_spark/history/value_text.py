@@ -81,12 +81,8 @@ def titled(name: str, code: str) -> str:
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
-    """Return what happened to a node as JSON's types.
-
-    Args:
-        live: signatures of the results that are stored by now.
-        proof: what is known by now of its result; see `proofs`.
-    """
+    """Return what happened to a node as JSON's types. `live` are signatures of the results that are stored by now;
+    `proof` is what is known by now of its result, see `proofs_of`."""
     return {
         "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
         "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,

@@ -27,12 +27,8 @@ LEAST_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A named thing before and after; None where it is missing.
-
-    Attributes:
-        change: how it went, in words; empty where that cannot be said in a line.
-        better: whether that is for the better; None where it has no meaning.
-    """
+    """A named thing before and after; None where it is missing. `change` says how it went, empty where that cannot be
+    said in a line; `better` whether that is for the better, None where it has no meaning."""
 
     name: str
     before: str | None
@@ -53,12 +49,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """How two iterations differ, as it is shown.
-
-    Attributes:
-        tables: how the tables among the outputs differ.
-        whole: whether what is the same is in it, too.
-    """
+    """How two iterations differ, as it is shown, the tables among their outputs too; with `whole` also what is the
+    same."""
 
     compared: Comparison
     tables: Mapping[str, TableDifference] = field(default_factory=dict)
@@ -73,10 +65,6 @@ class ComparisonView:
     def heads(self) -> tuple[str, str]:
         return f"iteration {self.compared.before.number}", f"iteration {self.compared.after.number}"
 
-    @property
-    def unrecorded(self) -> str:
-        """Why there are no nodes to compare, and nothing but parameters; empty where there are."""
-        return self.compared.unrecorded
 
     @property
     def commits(self) -> str:
@@ -93,27 +81,27 @@ class ComparisonView:
         """Outputs leaf by leaf, the most important metric first: numbers with the way they went."""
         before, after = self.compared.metrics
         leaves = dict.fromkeys([*after.leaves, *before.leaves])
-        return () if self.unrecorded else self._shown(_output(name, before, after) for name in leaves)
+        return () if self.compared.unrecorded else self._shown(_output(name, before, after) for name in leaves)
 
     @cached_property
     def versions(self) -> tuple[Pair, ...]:
         both = pairs(mapping(self.compared.before.versions), mapping(self.compared.after.versions))
-        return () if self.unrecorded else self._shown(both)
+        return () if self.compared.unrecorded else self._shown(both)
 
     @property
     def seconds(self) -> Pair:
         """Seconds to answer."""
-        return _seconds("seconds to answer", self.compared.before.seconds, self.compared.after.seconds)
+        before, after = self.compared.before.seconds, self.compared.after.seconds
+        return _measured("seconds to answer", before, after, format_seconds, "lower")
 
     @property
     def timed(self) -> list[Pair]:
         """Seconds of nodes where they differ, those that took longest first."""
-        differing = [
-            (name, pair) for name, pair in self.compared.seconds.items()
-            if abs((pair[1] or 0.0) - (pair[0] or 0.0)) >= LEAST_SECONDS
+        took = sorted(self.compared.seconds.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
+        return [
+            _measured(name, before, after, format_seconds, "lower") for name, (before, after) in took
+            if abs((after or 0.0) - (before or 0.0)) >= LEAST_SECONDS
         ]
-        differing.sort(key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
-        return [_seconds(name, *pair) for name, pair in differing]
 
     @property
     def nodes(self) -> tuple[NodeDifference, ...]:
@@ -127,8 +115,8 @@ class ComparisonView:
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to tell but the time it took."""
-        parts = (self.unrecorded, self.nodes, self.parameters, self.outputs, self.versions, self.tables)
-        return not any(parts)
+        parts = (self.nodes, self.parameters, self.outputs, self.versions, self.tables)
+        return not any((self.compared.unrecorded, *parts))
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
@@ -197,6 +185,7 @@ def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
 
 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
+    """Return what is no number, or no metric, by its texts."""
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
     old, new = (whole_text(side[name]) if name in side else None for side in (before, after))
     if differs and old == new and not is_plot(after.get(name)):  # numbers that six digits do not tell apart
@@ -222,8 +211,6 @@ def _output(name: str, before: Metrics, after: Metrics) -> Pair:
     return replace(pair, change=", ".join(filter(None, (pair.change, doubt))), better=None if doubt else pair.better)
 
 
-def _seconds(name: str, before: float | None, after: float | None) -> Pair:
-    return _measured(name, before, after, format_seconds, "lower")
 
 
 def _measured(

@@ -35,12 +35,8 @@ _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """An output, or a value inside one by a dotted name.
-
-    Attributes:
-        text: in a line; `whole` is not cut.
-        before: what it was, in a line, where it differs; `change` says how it went.
-    """
+    """An output, or a value inside one by a dotted name: its text in a line, and `whole`; what it was, in a line, where
+    it differs, and how it went."""
 
     name: str
     text: str
@@ -165,17 +161,13 @@ def view_of_plan(plan: Plan) -> IterationView:
 
 
 def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return a run that has just answered.
-
-    Args:
-        before: the outputs that its own are compared with.
-        stored: names of what was stored since.
-    """
+    """Return a run that has just answered, its outputs compared with those `before`; `stored` are names of what was
+    stored since."""
     plan = ran.plan
     rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
     return replace(
         view_of_plan(plan), status="done", rows=rows, outputs=output_lines(ran.metrics, before), tables=ran.tables,
-        took=_took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds, ran.waited),
+        took=took_text(ran.seconds, _saved(rows, plan.saved_seconds), ran.session_seconds, ran.waited),
     )
 
 
@@ -194,7 +186,7 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
         record.workflow, record.number, record.status,
         tuple((name, short(value)) for name, value in mapping(record.parameters).items()), rows,
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
-        _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
+        took_text(record.seconds, _saved(rows, saved_seconds(record))), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), totals=plan_lines(plan) if plan.get("status") else (),
         pinned=(record.workflow, record.number) in records.pinned(),
@@ -266,19 +258,13 @@ def output_line(value: Any) -> str:
     return short(value) if number(value) is None else output_text(value)
 
 
-def _took(
-    seconds: float | None, rows: Sequence[NodeRow], saved: float, session: float = 0.0, waited: float = 0.0
-) -> str:
-    reused = any(row.state in ("load", "prune") for row in rows)
-    return took_text(seconds, saved if reused else 0.0, session, waited)
+def _saved(rows: Sequence[NodeRow], seconds: float | None) -> float:
+    return seconds or 0.0 if any(row.state in ("load", "prune") for row in rows) else 0.0
 
 
 def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
-    """Return how long an answer took, and what reuse saved.
-
-    Args:
-        session: of these seconds, those of Spark's start.
-        waited: of these, those before the run began.
+    """Return how long an answer took, how much of that were Spark's start and the time before the run began, and what
+    reuse saved.
 
     >>> took_text(9.0, 20.0, session=3.0)
     "9.0 s to answer (Spark's start 3.0 s); about 20.0 s of computing saved"
@@ -330,12 +316,8 @@ def _totals(plan: Plan) -> Iterator[str]:
 def plan_lines(
     figures: Mapping[str, Any], guess: str = "", session: str = "start and first work"
 ) -> tuple[str, ...]:
-    """Return what a plan expected, how good it was known to be, and what was stored, a line each.
-
-    Args:
-        figures: of the plan, as they are recorded.
-        guess: how much of what it expects is guessed.
-        session: what of Spark's takes seconds besides.
+    """Return what a plan expected, by its recorded figures, how good it was known to be and how much of it is guessed,
+    and what was stored, a line each. `session` names what of Spark's takes seconds besides.
 
     >>> figures = {"status": "optimal", "solver": "HiGHS", "policy": "joint", "predicted_seconds": 4.0}
     >>> plan_lines(figures | {"run_all_seconds": 9.0})

@@ -97,12 +97,8 @@ class NodeRow:
 def planned_row(
     node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
 ) -> NodeRow:
-    """Return a node of a plan, or of what became of it.
-
-    Args:
-        seconds: measured, by name; None before the run.
-        stored: names of nodes that are stored by now, beyond those that were.
-    """
+    """Return a node of a plan, or of what became of it: with measured seconds, by name, and names of nodes that are
+    stored by now, beyond those that were."""
     why = f"{node.reason}; verified" if node.proof == "verified" and node.state is State.LOAD else node.reason
     drum: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
     kept = "to be evicted" if drum == "evicted" else "yes" if node.stored else "to be stored" if node.keep else "no"
@@ -118,13 +114,9 @@ def recorded_rows(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     proofs: Mapping[str, str] = NONE, states: Mapping[str, str] | None = None,
 ) -> tuple[NodeRow, ...]:
-    """Return the nodes of an iteration on record, inputs first.
-
-    Args:
-        artifacts: of their results, live or ended, by signature.
-        proofs: what is known now of their results, by name.
-        states: what each shows, where records do not tell: of an iteration that has not ended.
-    """
+    """Return the nodes of an iteration on record, inputs first: with artifacts of their results, live or ended, by
+    signature; what is known now of their results, by name; and the states that records do not tell, of an iteration
+    that has not ended."""
     shown = shown_states(record, nodes) if states is None else states
     return tuple(
         NodeRow(
@@ -166,19 +158,14 @@ def counts_text(rows: Iterable[NodeRow]) -> str:
 def graph_of(
     title: str, rows: Iterable[NodeRow], href: Callable[[str], str] = lambda name: "", edits: Mapping[str, str] = NONE
 ) -> DrawnGraph:
-    """Return the graph of nodes.
-
-    Args:
-        href: where a node leads.
-        edits: which were edited since the iteration before, and how: changed or added.
-    """
-    return DrawnGraph(tuple(_drawn(row, href(row.name), edits.get(row.name, "")) for row in rows), title)
-
-
-def _drawn(row: NodeRow, href: str, edit: str) -> DrawnNode:
-    took = row.seconds if row.compute is None or row.seconds is not None else row.expected
-    return DrawnNode(
-        row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, seconds=took, title=row.tooltip,
-        href=href, note=edit,
-        css=" ".join((*(["hx-output"] if row.output else []), *(["hx-edited"] if edit else []))),
-    )
+    """Return the graph of nodes; `href` says where one leads, `edits` which were changed or added since the iteration
+    before."""
+    return DrawnGraph(tuple(
+        DrawnNode(
+            row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, title=row.tooltip,
+            seconds=row.seconds if row.compute is None or row.seconds is not None else row.expected,
+            href=href(row.name), note=edits.get(row.name, ""),
+            css=" ".join(filter(None, ("hx-output" * row.output, "hx-edited" * bool(edits.get(row.name))))),
+        )
+        for row in rows
+    ), title)

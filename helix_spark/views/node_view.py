@@ -117,15 +117,8 @@ class NodeView:
 def node_view(
     records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None
 ) -> NodeView:
-    """Return a node by its name.
-
-    Args:
-        before: the newest iteration before that has its nodes on record.
-
-    Raises:
-        ParameterError: the iteration has none of that name.
-        CatalogError: its records are damaged.
-    """
+    """Return a node by its name, compared with that of the newest iteration before that has its nodes on record. Raises
+    ParameterError where the iteration has none of that name, CatalogError for damaged records."""
     asked = records.nodes(iteration)
     lines = source_rows(asked)
     nodes = lines if any(one.name == name for one in lines) else asked

@@ -56,7 +56,7 @@ def comparison_text(compared: Comparison) -> str:
     """Return a line a difference."""
     view = ComparisonView(compared)
     signs = {"added": "+", "removed": "-", "same": "="}
-    lines = [view.title, *([f"  {view.unrecorded}"] if view.unrecorded else [])]
+    lines = [view.title, *([f"  {compared.unrecorded}"] if compared.unrecorded else [])]
     lines += [f"  parameter {pair.name}: {pair.went}" for pair in view.parameters]
     lines += [f"  {signs.get(node.state, '~')} {node.name}: {node.what}" for node in view.nodes]
     lines += [f"  output {pair.name}: {pair.went}" for pair in view.outputs]

@@ -18,13 +18,8 @@ _WORTH_TELLING = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """A question of a program, and whether its answer is on record.
-
-    Attributes:
-        node: the question as it is recorded, with its author's line as people know it.
-        call: as its author writes it.
-        again: why another run asks Spark again, as it is now; empty if none does.
-    """
+    """A question of a program, as it is recorded, with its author's line as people know it; its call, as its author
+    writes it; and why another run asks Spark `again`, empty if none does."""
 
     node: NodeRecord
     call: str
@@ -62,12 +57,8 @@ class AnswerView:
 
 @dataclass(frozen=True, slots=True)
 class ProgramView:
-    """What a program has asked so far.
-
-    Attributes:
-        answers: those that are nodes of its graph, inputs first.
-        asked: the identities of all, in order; `first` of these is the one that Spark is asked first, empty if none is.
-    """
+    """What a program has asked so far: the answers that are nodes of its graph, inputs first; the identities of all
+    that it asked, in order, and the one that Spark is asked first, empty if none is."""
 
     workflow: str
     answers: tuple[AnswerView, ...]
@@ -91,11 +82,8 @@ class ProgramView:
         return found
 
     def plan_lines(self, error: str) -> Iterator[str]:
-        """Yield what a run would be answered from the record, and what Spark would be asked first.
-
-        Args:
-            error: what the program ends with, if nothing is asked of Spark before.
-        """
+        """Yield what a run would be answered from the record, and what Spark would be asked first; if nothing is, the
+        error that the program ends with."""
         yield f"{self.workflow}: {sum(not one.fresh for one in self.answers)} answers are on record"
         first = next((one for one in self.answers if one.fresh), None)
         if first is not None:
@@ -119,14 +107,8 @@ class ProgramView:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How some questions were answered, each counted once.
-
-    Attributes:
-        asked: how many there are.
-        fresh: of those, the ones that Spark was asked now.
-        fitted: models that were fitted now.
-        saved: seconds that the answers from the record took Spark when it was asked them.
-    """
+    """How some questions were answered, each counted once: those that Spark was asked now, the models that were fitted
+    now, and the seconds that the answers from the record took Spark when it was asked them."""
 
     asked: int
     fresh: int
@@ -150,11 +132,8 @@ class Tally:
     def run_text(
         self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False
     ) -> str:
-        """Return how a run went, in a line.
-
-        Args:
-            number: of its iteration.
-            seconds: that its author waited for it; `session` of them for Spark's start.
+        """Return how a run, the iteration of a number, went, in a line: in seconds that its author waited for it, those
+        of Spark's start among them.
 
         >>> for part in Tally(asked=40, fresh=38, fitted=3, saved=12.0).run_text("train", 3, 30.0, 4.0).split("; "):
         ...     print(part)

@@ -17,15 +17,9 @@ _NOTHING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ProgressView:
-    """How far a run is.
-
-    Attributes:
-        doing: what it is doing, in words; loading is called that.
-        total: seconds that all of it was expected to take.
-        left: seconds that are expected to be left.
-        waiting: of these, what has not begun: less than that is not left, however long what runs takes already.
-        known: whether anything is known of how long what runs takes.
-    """
+    """How far a run is: what it does, in words; the seconds that it was expected to take in all, that are left, and of
+    these those that have not begun: less is not left, however long what runs takes already. `known` says whether
+    anything is known of how long that takes."""
 
     doing: str
     total: float
@@ -45,11 +39,7 @@ class ProgressView:
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
-    """Return a run that begins.
-
-    Args:
-        began: Unix seconds.
-    """
+    """Return a run that begins, in Unix seconds."""
     nodes = tuple(
         RunningNode(n.name, n.kind, n.inputs, n.state, n.reason, n.predicted_seconds, n.output) for n in plan.nodes
     )
@@ -57,10 +47,7 @@ def progress_of(plan: Plan, began: float) -> Progress:
 
 
 def progress_view(progress: Progress, now: float) -> ProgressView:
-    """Return how far a run is.
-
-    Args:
-        now: seconds since it began.
+    """Return how far a run is, so many seconds after it began.
 
     >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
     ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))
@@ -77,22 +64,17 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     had = sum(now - node.started for node in running if node.started is not None)
     under_way = sum(expected[node.name] for node in running) + first
     gone = had if not first else max(had, now)
-    left = 0.0 if progress.answered is not None else waiting + max(0.0, under_way - gone)
-    return ProgressView(
-        _doing(progress, running, waiting), sum(expected.values()) + progress.session_seconds, left,
-        0.0 if progress.answered is not None else waiting,
-        known=all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first),
-    )
-
-
-def _doing(progress: Progress, running: list[RunningNode], waiting: float) -> str:
+    total = sum(expected.values()) + progress.session_seconds
+    known = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
     if progress.answered is not None:
-        return "answered"
+        return ProgressView("answered", total, 0.0, 0.0, known)
     steps = [node for node in running if node.started is not None]
-    running_names = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
-    if running_names or not progress.has_ended:
-        return ", ".join(running_names) or ("starting Spark" if progress.starting else "planning")
-    return "going on" if waiting else "finishing"
+    doing = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
+    if not doing and progress.has_ended:
+        doing = "going on" if waiting else "finishing"
+    elif not doing:
+        doing = "starting Spark" if progress.starting else "planning"
+    return ProgressView(doing, total, waiting + max(0.0, under_way - gone), waiting, known)
 
 
 def running_states(progress: Progress) -> dict[str, str]:

@@ -19,15 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StorageRow:
-    """One stored result.
-
-    Attributes:
-        again: seconds to have it again without it, out of what else is stored; None if nobody measured.
-        load: seconds to load it; None if it never was.
-        loaded: how often it was; `last` is the workflow and iteration that did so last.
-        current: whether the newest iteration of its workflow has it.
-        proof: what is known of whether it comes out the same when it is computed again.
-    """
+    """One stored result: the seconds to have it again out of what else is stored, and to load it, None where nobody
+    measured; how often it was loaded, and by which iteration last; whether the newest iteration of its workflow has it;
+    and what is known of whether it comes out the same when it is computed again."""
 
     artifact: ArtifactRecord
     again: float | None
@@ -69,13 +63,8 @@ class StorageRow:
 
 @dataclass(frozen=True, slots=True)
 class StorageView:
-    """All that is stored.
-
-    Attributes:
-        used: physical bytes of the catalog; `results` of them are stored results.
-        budget: that of the newest iteration; None if it had none.
-        gone: results that were stored and are no longer, newest first.
-    """
+    """All that is stored: physical bytes of the catalog, those of results among them; the budget of the newest
+    iteration, None if it had none; and results that were stored and are no longer, newest first."""
 
     used: int
     results: int
@@ -116,14 +105,8 @@ def storage_of(
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
     """Return what a catalog has stored, the best by benefit per byte first; what takes no bytes of its own comes last.
-
-    Args:
-        artifacts: the newest record of each signature; `loads` how often it was loaded, and by whom last.
-        iterations: of each workflow, newest first.
-
-    Raises:
-        CatalogError: the records cannot be read.
-    """
+    `artifacts` are the newest record of each signature, `loads` how often it was loaded, and by whom last; `iterations`
+    are of each workflow, newest first. Raises CatalogError."""
     ended = [next((one for one in several if one.status in ("done", "failed")), None) for several in iterations]
     last = max((one for one in ended if one is not None), key=lambda one: one.started, default=None)
     nodes = [node for one in ended if one is not None for node in known.nodes(one)]

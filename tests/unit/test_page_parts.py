@@ -192,7 +192,7 @@ def test_what_reads_others_says_which() -> None:
 def test_without_nodes_on_record_parameters_alone_are_compared() -> None:
     old = [node("rows")]
     found = compared(iteration(1, outputs='{"auc": 1}'), old, iteration(2, "died", parameters='{"reg": 1}'), [])
-    assert found.unrecorded == "iteration 2 died before its nodes were recorded"
+    assert found.compared.unrecorded == "iteration 2 died before its nodes were recorded"
     assert (found.nodes, found.outputs) == ((), ())
     assert [pair.name for pair in found.parameters] == ["reg"]
     told = recorded(old, [], "done", "running")

@@ -156,12 +156,18 @@ class Helix:
             if not self._writable:
                 self.catalog.check_writable()
                 self._writable = True
+
+            def compute(name: str, signature: str) -> NodeResult:  # an output that was told from the record alone
+                with self._admission.run(), AUTHOR_SEEDS.untouched():
+                    self._auditor.stop()
+                    return compute_output(through(LOOKING, self._run(workflow)), name, signature)
+
             try:
                 with AUTHOR_SEEDS.untouched():
                     run = answered(self._run(workflow, message))
                 if run.outcome.failure is not None:
                     raise run.outcome.failure
-                iteration = Iteration(run, partial(self._compute_output, workflow))
+                iteration = Iteration(run, compute)
             finally:
                 self.observer.close()
             if self._auditor.when == "idle":
@@ -313,7 +319,14 @@ class Helix:
     def _run(self, workflow: Workflow, message: str = "") -> Run:
         begun = time.perf_counter()
         self._wait_for(self._recording, Task.RECORD)
-        self._follow_catalog()
+        try:
+            self.catalog.check()
+        except CatalogError as error:  # it was moved, or deleted, since the last run
+            self._wait_for(self._behind)  # what is still to be stored fails, and says so
+            if self.catalog.reopen():
+                self.observer.warning(f"{error.what}; this run goes by what is there now")
+                self._memory.clear()
+                self._writable = False
         if self.sessions.release_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
@@ -323,11 +336,6 @@ class Helix:
             workflow, self._tools, uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
         )
 
-    def _compute_output(self, workflow: Workflow, name: str, signature: str) -> NodeResult:
-        """Compute an output of a run that told it from the record alone."""
-        with self._admission.run(), AUTHOR_SEEDS.untouched():
-            self._auditor.stop()
-            return compute_output(through(LOOKING, self._run(workflow)), name, signature)
 
     def recompute(
         self, workflow: Workflow, record: IterationRecord, name: str, announce: Callable[[Plan], None]
@@ -350,16 +358,6 @@ class Helix:
             stored = recompute(run, record, nodes, node_named(record, nodes, name), announce)
             return stored, is_kept(run, stored)
 
-    def _follow_catalog(self) -> None:
-        """A catalog that was moved, or deleted, since the last run."""
-        try:
-            self.catalog.check()
-        except CatalogError as error:
-            self._wait_for(self._behind)  # what is still to be stored fails, and says so
-            if self.catalog.reopen():
-                self.observer.warning(f"{error.what}; this run goes by what is there now")
-                self._memory.clear()
-                self._writable = False
 
     def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> AuditProcess:
         settings = self.sessions.settings_elsewhere()

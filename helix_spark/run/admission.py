@@ -22,11 +22,7 @@ class Task(Enum):
 
 
 class Admission:
-    """Lets runs of one Helix in, one at a time.
-
-    Attributes:
-        running: held by the run that goes on.
-    """
+    """Lets runs of one Helix in, one at a time: that which goes on holds `running`."""
 
     def __init__(self, root: str, session: Callable[[], Any] = lambda: None) -> None:
         self.home = Birthplace()

@@ -43,13 +43,9 @@ PROGRAM = "helix_spark.cli.sent_audit"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the process is asked, in plain values: it goes through a pipe, and is never stored.
-
-    Attributes:
-        work: a workflow, pickled; or the file of a script and its arguments.
-        path: where modules are found.
-        cells: the text of what is in no file, as `linecache` has it.
-    """
+    """What the process is asked, in plain values: it goes through a pipe, and is never stored. `work` is a workflow,
+    pickled, or the file of a script and its arguments; `path` is where modules are found; `cells` is the text of what
+    is in no file, as `linecache` has it."""
 
     work: bytes | tuple[str, ...]
     path: tuple[str, ...]
@@ -179,17 +175,14 @@ class Auditor:
         overtime.start()
         try:
             for part in running.parts():
-                self._take(part, name)
+                if part.get("error"):
+                    self._warn_once(f"an audit of {name!r} came to no end: {part['error']}")
+                for one in part.get("results", ()):
+                    self._seen.add(one["signature"])
+                    if one["verdict"] == "different" and one["to_blame"]:
+                        self._warn(_different_text(one["node"], one["why"], one["heirs"]))
         finally:
             overtime.cancel()
-
-    def _take(self, part: Mapping[str, Any], name: str) -> None:
-        if error := part.get("error"):
-            self._warn_once(f"an audit of {name!r} came to no end: {error}")
-        for one in part.get("results", ()):
-            self._seen.add(one["signature"])
-            if one["verdict"] == "different" and one["to_blame"]:
-                self._warn(_different_text(one["node"], one["why"], one["heirs"]))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,18 +39,17 @@ class Expiry:
 
     def expire(self, catalog: Catalog) -> str:
         """Forget what is due; return what that was, in a sentence, empty if it was nothing. Raises CatalogError."""
-        if self == Expiry() or not any(self._is_worth_it(catalog, name) for name in catalog.workflows()):
+        first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
+        most = math.inf if self.iterations is None else max(self.iterations * (1 + SLACK), self.iterations + 1)
+        if self == Expiry() or not any(
+            count > most or oldest < first for count, oldest in map(catalog.extent, catalog.workflows())
+        ):
             return ""
         found = catalog.expire(lambda: list(self._due(catalog)))
         if found is None or not found.runs:
             return ""
         return f"{len(found.runs):,} iterations and {len(found.signatures):,} results of them have expired"
 
-    def _is_worth_it(self, catalog: CatalogReader, workflow: str) -> bool:
-        count, oldest = catalog.extent(workflow)
-        most = count if self.iterations is None else self.iterations
-        first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
-        return count > max(most * (1 + SLACK), most + 1) or oldest < first
 
     def _due(self, catalog: CatalogReader) -> Iterator[str]:
         """Yield the runs that go."""

@@ -32,13 +32,9 @@ _RECORDED_KINDS = ("answer", "write")
 
 @dataclass(frozen=True, slots=True)
 class RecordsRead:
-    """Records of a catalog as they were read for one run.
-
-    Attributes:
-        loads: load throughput by kind of artifact, calibrated to each catalog that has stored results, by its name in
-            the settings, empty for the own one; `usual` where there is none.
-        shown: which newest or best iteration shows a result, as a sentence, by signature; see `shown_results`.
-    """
+    """Records of a catalog as they were read for one run. `loads` is load throughput by kind of artifact, for each
+    catalog that has stored results, by its name in the settings, empty for the own one; `usual` where there is none.
+    For `shown` see `shown_results`."""
 
     view: CatalogView
     measured: Mapping[str, ResultRecord]
@@ -59,13 +55,8 @@ def foresee(
     one_run: bool | None = None, line: Callable[[str], str] = str,
 ) -> PlanningProblem:
     """Return a problem with what else is stored, and with what is expected of the iterations to come, from its version
-    and the past.
-
-    Args:
-        random: names of nodes whose signature is new in each run, edited or not.
-        one_run: True if it is for one run alone; None if that is unknown.
-        line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
-    """
+    and the past. The signatures of `random` nodes are new in each run, edited or not; `line` returns what people edit,
+    by the name of a node of it: an edit hits all of its nodes."""
     nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
     all_nodes: list[Sequence[PastNode | NodeCosts]] = [*(iteration.nodes for iteration in past), nodes]
     versions: list[Signed] = [
@@ -134,11 +125,8 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
 def others_among(
     live: Collection[ArtifactRecord], problem: PlanningProblem, records: RecordsRead
 ) -> tuple[OtherArtifact, ...]:
-    """Return the stored results that no node of the current version has.
-
-    A result of this workflow is as old as the newest iteration that had it; of another workflow the newest of each node
-    is its current one.
-    """
+    """Return the stored results that no node of the current version has. A result of this workflow is as old as the
+    newest iteration that had it; of another workflow the newest of each node is its current one."""
     view, current = records.view, {node.signature for node in problem.nodes}
     lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)
     stored = {record.signature for record in live} | view.below.keys()

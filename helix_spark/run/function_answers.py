@@ -33,10 +33,10 @@ class FunctionAnswers:
     """Begins calls (`engine.lowering.watcher.BeginCall`). Several threads may ask.
 
     Attributes:
-        built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
-            known. It is found out once a run, however often that is planned again: it takes a call of the function.
+        built: by the declared signature of a function that asks, the one by what it builds, found by one call of it a
+            run; empty where that is not known.
         builds: what the graph's functions built, as it is to be recorded, by its key.
-        recalled: the key under which an earlier run recorded that, so that none of them was called; empty if they were.
+        recalled: the key under which an earlier run recorded that, so that none of them was called; else empty.
     """
 
     catalog: Catalog
@@ -105,17 +105,14 @@ class FunctionAnswers:
     def _terms(self, node: Node) -> ScriptTerms:
         from helix_spark.answers.script_terms import ScriptTerms
 
-        found = ((place, self._origin(name)) for place, name in enumerate(node.inputs))
-        origins = {place: one for place, one in found if one is not None}
+        origins = dict[int, ScriptOrigin]()  # of inputs; what no script can say has none
+        for place, name in enumerate(node.inputs):
+            if (found := self._origins.get(name) or self._origin(self.dag[name])) is not None:
+                origins[place] = self._origins[name] = found
         return ScriptTerms(self._record, self._around_script if origins else "", origins)
 
-    def _origin(self, name: str) -> ScriptOrigin | None:
+    def _origin(self, node: Node) -> ScriptOrigin | None:
         """Return what a node's result is made of, as a script would say it; None where no script can."""
-        if name not in self._origins and (found := self._found_origin(self.dag[name])) is not None:
-            self._origins[name] = found
-        return self._origins.get(name)
-
-    def _found_origin(self, node: Node) -> ScriptOrigin | None:
         if node.wishes.fixed or node.wishes.fresh:  # what it has need not be what it would be made of now
             return None
         from helix_spark.answers.script_terms import origin_of_source
@@ -126,6 +123,7 @@ class FunctionAnswers:
             case SparkFunction(built=CapturedFunction() as built) if not built.is_column:
                 return None if built.registers else self._terms(node).origin(built.plan)
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
+
 
     @cached_property
     def _called(self) -> Dag:

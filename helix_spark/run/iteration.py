@@ -95,13 +95,13 @@ class NamedResults(ABC):
     def model(self, name: str) -> Any:
         """A fitted Spark ML model."""
         with as_before():
-            model: ModelResult = self._result_here(name, Result.MODEL)
+            model: ModelResult = self._result(name, Result.MODEL)
             return in_author_session(model.copy())
 
     def value(self, name: str) -> Any:
         """A value, output or not."""
         with as_before():
-            value: ValueResult = self._result_here(name, Result.VALUE)
+            value: ValueResult = self._result(name, Result.VALUE)
             return value.copy()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -119,6 +119,8 @@ class NamedResults(ABC):
         """Return the result of a node. It raises what `table` says."""
 
     def _result(self, name: str, wanted: Result) -> Any:
+        """Return a result in the process that has it: a forked child's copy has lost what it is made of."""
+        self._home.check(f"what iteration {self.number} of {self.workflow} has of {name!r}")
         if name not in self._results:
             self._results[name] = self._find(name)
         kind = _KINDS[type(self._results[name])]
@@ -130,17 +132,13 @@ class NamedResults(ABC):
     def _where(self, name: str) -> Location | None:
         return None
 
-    def _result_here(self, name: str, wanted: Result) -> Any:
-        """Return a result in the process that has it: a forked child's copy has lost what it is made of."""
-        self._home.check(f"what iteration {self.number} of {self.workflow} has of {name!r}")
-        return self._result(name, wanted)
 
     def _table(self, name: str, can_be_had: Callable[[TableResult], bool]) -> TableResult:
         """A table; where a session has ended with it, as it is stored."""
-        table: TableResult = self._result_here(name, Result.TABLE)
+        table: TableResult = self._result(name, Result.TABLE)
         if not can_be_had(table):
             self._results = {node: result for node, result in self._results.items() if result is not table}
-            table = self._result_here(name, Result.TABLE)
+            table = self._result(name, Result.TABLE)
         if not can_be_had(table):
             raise EndedError(
                 f"the Spark session that had {name!r} was stopped", where=self._where(name),

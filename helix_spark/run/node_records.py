@@ -87,8 +87,11 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
             rows=outcome.rows.get(name), random=why, choice=choice, trained=cards[name].digest if name in cards else "",
             content=content, observed=observed,
         )
-        # Why a result varies is on record by the time that it is loaded or held.
-        if (computed and (why or choice)) or _tells(record):
+        # Why a result varies is on record by the time that it is loaded or held. A record without a figure would be
+        # read by each plan from then on, for nothing.
+        figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
+        tells = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
+        if (computed and (why or choice)) or tells:
             records.append(record)
         fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
         stands_for = () if doubt else (_by_plan(run, name), fit)
@@ -104,10 +107,6 @@ def _by_plan(run: Run, name: str) -> str:
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
 
 
-def _tells(record: ResultRecord) -> bool:
-    """Return whether a record has a figure. One without would be read by each plan from then on, for nothing."""
-    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-    return any(figure is not None for figure in figures) or bool(record.observed or record.trained)
 
 
 def _observed(node: Node, outcome: Outcome) -> str:

@@ -28,8 +28,10 @@ def recompute(
     run = compute_alone(run, (declared.name,), announce=announce)
 
     def check() -> None:
-        if change := next(_changes(run), ""):
-            raise CatalogError(change)
+        for one in run.dag.nodes:
+            for read in run.described[one.name].reads:
+                if (how := read.changed()) is not None:
+                    raise CatalogError(f"what `{one.name}` reads changed while it was computed ({how})")
 
     if random := found_random(run.dag, run.plan, run.outcome, run.described).found:
         raise _another_each_time(record, node, next(filter(None, random.values()), ""))
@@ -107,9 +109,3 @@ def _result_text(record: IterationRecord, node: NodeRecord) -> str:
     return f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r}"
 
 
-def _changes(run: Run) -> Iterator[str]:
-    """Yield what was done to the data that the nodes of a run read since they were signed."""
-    for node in run.dag.nodes:
-        for read in run.described[node.name].reads:
-            if (how := read.changed()) is not None:
-                yield f"what `{node.name}` reads changed while it was computed ({how})"

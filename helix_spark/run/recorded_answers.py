@@ -28,17 +28,15 @@ from helix_spark.plans.answer_gate import with_identity
 KEPT_BYTES = 16 << 20
 """Bytes of answers that a run keeps of those that it has read, so that each is read once."""
 
+_LARGEST_METADATA = 16 << 20
+
 _UNRECORDED = AnswerRecord("", "", 0, 0.0)
 
 
 @dataclass(slots=True)
 class RecordedAnswers:
-    """Recorded answers, as an `Answerer` looks them up, and as they are written.
-
-    Attributes:
-        elsewhere: the other machine that Spark runs on, which cannot read what is stored here; empty for this one.
-        is_unread: True if nothing at all is reused.
-    """
+    """Recorded answers, as an `Answerer` looks them up, and as they are written. Where Spark runs on another machine,
+    `elsewhere`, that cannot read what is stored here. Nothing at all is reused if `is_unread`."""
 
     catalog: Catalog
     workflow: str
@@ -137,7 +135,8 @@ class RecordedAnswers:
         except CatalogError as error:
             self.tell(f"{error.what}; it is fitted again")
             return None
-        return _class_of(folder), folder.spark_uri
+        (part,) = (one for one in (folder / "metadata").files() if one.name.startswith("part-"))
+        return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"]), folder.spark_uri
 
     def table(self, identity: str) -> CheckedTable | None:
         record = self._stored(identity)
@@ -197,9 +196,3 @@ def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
     )
 
 
-_LARGEST_METADATA = 16 << 20
-
-
-def _class_of(folder: Place) -> str:
-    (part,) = (path for path in (folder / "metadata").files() if path.name.startswith("part-"))
-    return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"])

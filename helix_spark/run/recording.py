@@ -45,12 +45,8 @@ GIT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a workflow or a script comes from, as of the start of a run.
-
-    Attributes:
-        text: of the file; None if it cannot be recorded.
-        digest: SHA-256 of its bytes, hex; empty without a file.
-    """
+    """Where a workflow or a script comes from, as of the start of a run. `text` is None where it cannot be recorded;
+    `digest` is the SHA-256 of the file's bytes, hex, empty without a file."""
 
     path: Path | None = None
     text: str | None = None
@@ -120,12 +116,8 @@ def start_iteration(
     catalog: Catalog, run: str, workflow: str, number: int, started: float, message: str,
     parameters: Mapping[str, Any], plan: Mapping[str, Any] = MappingProxyType({}),
 ) -> IterationRecord:
-    """Record that an iteration runs; return its record, with the number that it has.
-
-    Args:
-        started: Unix seconds.
-        plan: what the plan expects, see `plan_summary`.
-    """
+    """Record that an iteration runs, from `started` in Unix seconds, and what its plan expects, see `plan_summary`.
+    Return its record, with the number that it has."""
     versions = {
         "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
         "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
@@ -155,12 +147,8 @@ def record_end(
     nodes: Sequence[NodeRecord], results: Sequence[ResultRecord], *, seconds: float, start_seconds: float,
     outputs: Mapping[str, Any], notes: Mapping[str, Any], changes: Iterable[str] = (), texts: Iterable[FileRecord] = (),
 ) -> IterationRecord:
-    """Record the end of an iteration, with its nodes and what it taught of results; return its record.
-
-    Args:
-        start_seconds: of Spark; 0.0 if it was not started.
-        notes: what is recorded with its plan: the edit, how outputs were measured.
-        changes: what changed while it ran, in sentences.
+    """Record the end of an iteration, with its nodes and what it taught of results; return its record. `notes` are
+    recorded with its plan: the edit, how outputs were measured; `changes` say in sentences what changed while it ran.
     """
     status, error = ending_of(failure)
     plan = {**json.loads(begun.plan), **{name: note for name, note in notes.items() if note}}

@@ -35,12 +35,8 @@ _NO_WISHES = Wishes()
 
 @dataclass(eq=False)
 class Retention(ABC):
-    """What a run that has its answers keeps in the catalog. Its front has the results.
-
-    Attributes:
-        records: of the catalog, as the run was planned.
-        wishes: what the author wishes today of each result, by signature; of others nothing.
-    """
+    """What a run that has its answers keeps in the catalog. Its front has the results. `records` are the catalog's, as
+    the run was planned; `wishes` the author's of today, by signature of a result."""
 
     number: int
     records: RecordsRead
@@ -63,11 +59,8 @@ class Retention(ABC):
 
     def problem(self, *, to_write: bool = True) -> PlanningProblem:
         """Return the run as a planning problem, of which only storage is left to decide: by what is known now, with the
-        room that records and other drivers have taken since.
-
-        Args:
-            to_write: whether what is not stored may still be; else it is decided what stays of what is.
-        """
+        room that records and other drivers have taken since. Without `to_write` it is decided only what stays of what
+        is stored."""
         live, overhead = self.catalog.live(), 0
         self._attempts = {record.signature: record.attempt for record in live}
         if self.base.budget is not None:
@@ -182,7 +175,16 @@ class Retention(ABC):
             is_own = (record.workflow, record.iteration, record.shared) == (self.records.view.workflow, self.number, "")
             if self._wishes(signature).fixed and not is_own:  # another driver stored another draw first
                 self.drop(signature)
-        self._note_wishes({**self.records.view.artifacts, **there})
+        # Evictions go by recorded wishes. What this version of the workflow lacks is not wished any more. Of several
+        # drivers' records the first counts, which says what its own wishes are.
+        workflow = self.records.view.workflow
+        news = {
+            signature: wishes for signature, record in {**self.records.view.artifacts, **there}.items()
+            if not record.shared and wished(record, workflow, wishes := self._wishes(signature)) != record
+        }
+        if news:
+            with self._warned():
+                self.catalog.note_wishes(workflow, news)
         return {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
 
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
@@ -199,19 +201,6 @@ class Retention(ABC):
 
     def _wishes(self, signature: str) -> Wishes:
         return self.wishes.get(signature, _NO_WISHES)
-
-    def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
-        """Record wishes that differ from those recorded with a result: evictions go by records. What this version of
-        the workflow lacks is not wished any more. Of several drivers' records the first counts, which says what its own
-        wishes are."""
-        workflow = self.records.view.workflow
-        news = {
-            signature: wishes for signature, record in stored.items()
-            if not record.shared and wished(record, workflow, wishes := self._wishes(signature)) != record
-        }
-        if news:
-            with self._warned():
-                self.catalog.note_wishes(workflow, news)
 
     def _evict(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
         """Evict by signature, for these reasons; return the signatures of what went.

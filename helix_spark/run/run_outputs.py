@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.catalog.catalog_reader import CatalogView
-from helix_spark.catalog.history import PastIteration, PastNode
+from helix_spark.catalog.history import PastIteration
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.spark_types import class_names
@@ -64,16 +64,15 @@ def _answers(past: PastIteration, names: Sequence[str], signature: str) -> bool:
         return False
     merged, outputs = mapping(record.plan).get("merged", {}), mapping(record.outputs)
     signatures = {one.name: one.signature for one in past.nodes if one.output}
+
+    def is_whole(value: Any) -> bool:  # not so a value too large for a record, or a table whose rows were not counted
+        return not isinstance(value, dict) or not (
+            value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
+        )
+
     return all(
-        signatures.get(merged.get(name, name)) == signature and name in outputs and not _is_cut(outputs[name])
+        signatures.get(merged.get(name, name)) == signature and name in outputs and is_whole(outputs[name])
         for name in names
-    )
-
-
-def _is_cut(value: Any) -> bool:
-    """Return whether a record describes a value too large for it, or a table whose rows were not counted."""
-    return isinstance(value, dict) and (
-        value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
     )
 
 
@@ -274,11 +273,8 @@ def _rows(name: str, run: Run) -> int | None:
 
 
 def measured_by(run: Run) -> dict[str, str]:
-    """Return what measured each output, as digests of its code.
-
-    A number inside an output whose code was edited keeps the digest that it had where it came out the same for the
-    same inputs: the edit was of other numbers.
-    """
+    """Return what measured each output, as digests of its code. A number inside an output whose code was edited keeps
+    the digest that it had where it came out the same for the same inputs: the edit was of other numbers."""
     found: dict[str, str] = {}
     for name in values_of(run.whole):  # what a node does, whatever its inputs and environment are
         parts = (part for part in run.situation[run.plan[name].name].signed.parts if part.group in _OWN_GROUPS)
@@ -293,14 +289,10 @@ def measured_by(run: Run) -> dict[str, str]:
         old = before.measured_by.get(output_of(name, before.measured_by))
         if name in found or not output or old is None or old == found[output] or name not in before.leaves:
             continue
-        same_code = before.measured_by.get(output) == found[output]
-        if same_code or (value == before.leaves[name] and _same_inputs(run, output, nodes)):
+        if before.measured_by.get(output) == found[output]:
             kept[name] = old
+        elif value == before.leaves[name] and output in nodes:
+            inputs = [nodes[one].signature if one in nodes else None for one in nodes[output].inputs]
+            if inputs == [run.plan[one].signature for one in run.whole[output].inputs]:
+                kept[name] = old
     return found | kept
-
-
-def _same_inputs(run: Run, output: str, before: Mapping[str, PastNode]) -> bool:
-    if output not in before:
-        return False
-    past = [before[one].signature if one in before else None for one in before[output].inputs]
-    return past == [run.plan[one].signature for one in run.whole[output].inputs]

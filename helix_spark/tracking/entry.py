@@ -45,23 +45,23 @@ def entry_of(
     record = finished.record
     outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
     started = round(record.started * 1000)
+    of_stages = (  # such as ``model.maxIter``
+        (f"{node.name}.{part.label}", part.shown)
+        for node in finished.nodes if node.kind in ("learner", "extractor")
+        for part in parts_from_json(node.parts) if part.group is Group.PARAMETER and part.shown is not None
+    )
     return {
         "experiment": experiment or record.workflow, "name": f"{record.workflow} {record.number}", "run": record.run,
         "title": f"iteration {record.number} of {record.workflow}",
         "status": _STATUS[record.status], "started": started, "ended": started + round((record.seconds or 0.0) * 1000),
         "parameters": {
-            _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_of_run(parameters))
+            _name(name): value[:LONGEST_PARAMETER] for name, value in (*of_stages, *_of_run(parameters))
         },
         "metrics": dict((*numbers(outputs), *_own_numbers(finished))), "tags": _tags(finished),
         "texts": _texts(finished), "models": dict(models),
     }
 
 
-def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:  # such as ``model.maxIter``
-    for node in finished.nodes:
-        for part in parts_from_json(node.parts):
-            if part.group is Group.PARAMETER and part.shown is not None and node.kind in ("learner", "extractor"):
-                yield f"{node.name}.{part.label}", part.shown
 
 
 def _of_run(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -82,12 +82,8 @@ class MlflowTracker:
         self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
 
     def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
-        """Queue an entry; what the server does not take is given up.
-
-        Args:
-            entry: of `entry_of`; its ``temporary`` folder is removed afterwards.
-            warning: prints what went wrong.
-        """
+        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards; what the server does not take
+        is given up, and `warning` called."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put((entry, warning))

@@ -33,6 +33,8 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
 
     Raises whatever the client raises.
     """
+    from mlflow.entities import Metric, Param
+
     name = entry["experiment"]
     there = client.get_experiment_by_name(name)
     if there is not None and there.lifecycle_stage == "deleted":
@@ -44,7 +46,10 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
     run = str((found[0] if found else client.create_run(
         experiment, start_time=entry["started"], tags=dict(entry["tags"]), run_name=entry["name"]
     )).info.run_id)
-    _log_numbers(client, run, entry)
+    metrics = [Metric(name, value, entry["ended"], 0) for name, value in entry["metrics"].items()]
+    parameters = [Param(name, value) for name, value in entry["parameters"].items()]
+    for at in range(0, max(len(metrics), len(parameters)), _AT_ONCE):
+        client.log_batch(run, metrics=metrics[at:at + _AT_ONCE], params=parameters[at:at + _AT_ONCE])
     for path, text in entry["texts"].items():
         client.log_text(run, text, path)
     for name, model in entry["models"].items():
@@ -53,15 +58,6 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
     return run
 
 
-def _log_numbers(client: MlflowClient, run: str, entry: Mapping[str, Any]) -> None:
-    from mlflow.entities import Metric, Param
-
-    metrics = [Metric(name, value, entry["ended"], 0) for name, value in entry["metrics"].items()]
-    parameters = [Param(name, value) for name, value in entry["parameters"].items()]
-    for start in range(0, max(len(metrics), len(parameters)), _AT_ONCE):
-        client.log_batch(
-            run, metrics=metrics[start:start + _AT_ONCE], params=parameters[start:start + _AT_ONCE]
-        )
 
 
 def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ notebooks draw it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from helix_spark.errors import ParameterError, nearest
@@ -51,7 +51,14 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
     there = list(rows[0]) if rows else names
     if missing := [name for name in names if name not in there]:
         raise ParameterError(f"the rows have no column {missing[0]!r}", remedy=nearest(missing[0], there))
-    encoding = {channel: _channel(name, rows) for channel, name in wanted.items() if name}
+
+    def kind_of(name: str) -> str:
+        values = [row[name] for row in rows if row[name] is not None]
+        return _NUMBER if all(isinstance(one, int | float) and not isinstance(one, bool) for one in values) else _NAME
+
+    encoding: dict[str, Any] = {
+        channel: {"field": name, "type": kind_of(name)} for channel, name in wanted.items() if name
+    }
     if kind == "histogram":
         encoding["x"]["bin"] = True
         encoding["y"] = {"aggregate": "count", "type": _NUMBER}
@@ -103,10 +110,6 @@ class Plot(dict[str, Any]):
         return {"application/vnd.vegalite.v5+json": dict(self), "text/plain": plot_text(self)}
 
 
-def _channel(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    values = [row[name] for row in rows if row[name] is not None]
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return {"field": name, "type": _NUMBER if numbers else _NAME}
 
 
 def _rows(data: Any) -> list[dict[str, Any]]:

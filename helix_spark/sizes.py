@@ -10,10 +10,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 
 def parse_size(text: str) -> int:
-    """Return bytes of a size such as "500 MB" or "2 GiB".
-
-    Raises:
-        ParameterError: it is no size.
+    """Return bytes of a size such as "500 MB" or "2 GiB". Raises ParameterError where it is no size.
 
     >>> parse_size("2 GiB"), parse_size("1.5MB"), parse_size("10")
     (2147483648, 1500000, 10)

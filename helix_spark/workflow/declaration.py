@@ -147,11 +147,8 @@ class Node:
 
 
 def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
-    """Return the wishes that the options of a declaration are.
-
-    Raises:
-        OperatorError: for an option that there is not, or one that has no such value.
-    """
+    """Return the wishes that the options of a declaration are. Raises OperatorError for an option that there is not, or
+    one that has no such value."""
     for option in options:
         if option in _OF_FUNCTIONS:
             raise OperatorError(
@@ -204,11 +201,8 @@ class NodeRef:
 
 
 def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
-    """Return the name of a node that a declaration is given.
-
-    Raises:
-        OperatorError: it is no node, or one of another workflow.
-    """
+    """Return the name of a node that a declaration is given. Raises OperatorError where it is no node, or one of
+    another workflow."""
     if isinstance(ref, str):
         return ref
     if not isinstance(ref, NodeRef):
@@ -221,10 +215,8 @@ def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
 
 
 def metrics_from(given: Any, where: Location | None) -> tuple[Metric, ...]:
-    """Return what the option ``metrics=`` of a declaration names: one, or several.
-
-    Raises:
-        OperatorError: it holds something else.
+    """Return what the option ``metrics=`` of a declaration names: one, or several. Raises OperatorError for anything
+    else.
 
     >>> metrics_from("auc", None), metrics_from([Metric("f1")], None)
     ((Metric(name='auc', better=None, primary=False),), (Metric(name='f1', better=None, primary=False),))

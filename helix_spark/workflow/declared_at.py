@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path, PurePath
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from helix_spark.errors import Location
@@ -23,14 +23,12 @@ MOST_LISTED = 100
 def caller() -> Location:
     """Return the place in the author's file that led here: the first frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_back is not None and _is_ours(frame.f_code):
+    while frame is not None and frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(_PACKAGE) or is_of_dataclass(frame.f_code)
+    ):
         frame = frame.f_back
     assert frame is not None
     return Location(frame.f_code.co_filename, frame.f_lineno)
-
-
-def _is_ours(code: CodeType) -> bool:
-    return code.co_filename.startswith(_PACKAGE) or is_of_dataclass(code)
 
 
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:

@@ -40,11 +40,8 @@ def location_of(function: Callable[..., Any]) -> Location | None:
 
 
 def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[str, tuple[Form, bool]]:
-    """Name -> (form, has a default) of each parameter, in order.
-
-    Raises:
-        OperatorError: for ``*args``, ``**kwargs`` and positional-only parameters: their names are no nodes.
-    """
+    """Name -> (form, has a default) of each parameter, in order. Raises OperatorError for ``*args``, ``**kwargs`` and
+    positional-only parameters: their names are no nodes."""
     read: dict[str, tuple[Form, bool]] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -59,11 +56,8 @@ def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[
 
 
 def returned_form(function: Callable[..., Any], kind: Kind, where: Location | None) -> Form:
-    """Return the form of what a function returns: as annotated, else what its family usually returns.
-
-    Raises:
-        OperatorError: if the family has no such result.
-    """
+    """Return the form of what a function returns: as annotated, else what its family usually returns. Raises
+    OperatorError where the family has no such result."""
     form = _form(inspect.signature(function).return_annotation, function, kind)
     form = form or _BY_FAMILY[kind]
     if RESULTS[form] not in _ALLOWED[kind]:
@@ -82,11 +76,8 @@ def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
 
 
 def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | None = None) -> Form | None:
-    """Return the form an annotation asks for; None where it says nothing.
-
-    Of a union that a parameter has it is that of its table: Spark's, if it names several and that is one of them.
-    Another union is a value.
-    """
+    """Return the form an annotation asks for; None where it says nothing. Of a union that a parameter has it is that of
+    its table: Spark's, if it names several and that is one of them. Another union is a value."""
     if annotation is inspect.Parameter.empty:
         return None
     forms = {_form_of(member, returned_by) for member in _members(annotation, function)}

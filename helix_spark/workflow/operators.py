@@ -22,14 +22,9 @@ from helix_spark.workflow.sources import Source
 
 
 def several(option: str, value: object, where: Location | None = None, *, ordered: bool = True) -> tuple[Any, ...]:
-    """Return the items of an option that takes several.
-
-    Args:
-        ordered: their order counts.
-
-    Raises:
-        OperatorError: it is one thing: of a text the letters would be taken, of a DataFrame the names of its columns.
-            Or it is a set, whose order differs from process to process, where order counts.
+    """Return the items of an option that takes several. Raises OperatorError where it is one thing (of a text the
+    letters would be taken, of a DataFrame the names of its columns), or, where order counts, a set, whose order differs
+    from process to process.
 
     >>> several("exclude", ["bins", "seed"])
     ('bins', 'seed')
@@ -105,11 +100,8 @@ ColumnSource = str | Input
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it.
-
-    Attributes:
-        by_code: of one of Spark's tables why it is known by its code and not by what it builds, as what follows "it".
-    """
+    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it. Of one of
+    Spark's tables `by_code` says why it is known by its code and not by what it builds, as what follows "it"."""
 
     call: Callable[..., Any]
     arguments: tuple[str, ...]
@@ -120,12 +112,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A Spark ML estimator or transformer that will be built when it runs.
-
-    Attributes:
-        make: its class, the dotted path of its class, a function without parameters that returns one, or one.
-        parameters: by name, as for its constructor.
-    """
+    """A Spark ML estimator or transformer that will be built when it runs, of parameters for its constructor. `make` is
+    its class, the dotted path of its class, a function without parameters that returns one, or one."""
 
     make: Any
     parameters: tuple[tuple[str, Any], ...] = ()
@@ -147,11 +135,8 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class FitCategories:
-    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text.
-
-    Attributes:
-        split: the rows are the training rows of this split; None for all. So of `FitQuantiles` and `FitStage`.
-    """
+    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text. The
+    rows are the training rows of `split`, all for None; so of `FitQuantiles` and `FitStage`."""
 
     column: ColumnSource
     split: Split | None = None
@@ -333,12 +318,8 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Applies the model in input 0 to the examples in input 1.
-
-    Attributes:
-        rows: as of `FitStage`.
-        keep: columns among LEFT_BY_PREDICT, in their order.
-    """
+    """Applies the model in input 0 to the examples in input 1: to `rows` as of `FitStage`, with the columns among
+    LEFT_BY_PREDICT, in their order, that are kept."""
 
     rows: Rows | None
     keep: tuple[str, ...] = ()

@@ -31,9 +31,8 @@ _BY_NAME = "name a column of its examples as text; wf.synthesizer(..., keep=[...
 
 
 def accepted(make: Any) -> frozenset[str] | None:
-    """Return names of the parameters that a stage's class, function or instance takes.
-
-    None if it takes any, or if that shows only where it runs (a dotted path).
+    """Return names of the parameters that a stage's class, function or instance takes; None if it takes any, or if that
+    shows only where it runs (a dotted path).
 
     >>> sorted(accepted(lambda depth, *, seed=0: None))
     ['depth', 'seed']
@@ -68,11 +67,8 @@ def _is_param(make: Any, name: str) -> bool:
 
 
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:
-    """Check whether a stage takes these parameters.
-
-    Raises:
-        OperatorError: it does not, with the nearest name; or the value has another type.
-    """
+    """Check whether a stage takes these parameters. Raises OperatorError where it does not, with the nearest name, or
+    the value has another type."""
     known = accepted(make)
     unknown = next((one for one in parameters if known is not None and one not in known), None)
     if known is not None and unknown is not None:
@@ -99,21 +95,20 @@ def _misfit(make: Any, parameter: str, value: object) -> str | None:
 
 def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:
     """Check whether a stage can be made of what its declaration gives. An extractor's parameter that is a node is a
-    column.
-
-    Raises:
-        OperatorError: it is a node, a class of something else, text that is no dotted path, a function that reads
-            nodes, or was given parameters that it cannot have.
-    """
+    column. Raises OperatorError for a node, a class of something else, text that is no dotted path, a function that
+    reads nodes, or parameters that it cannot have."""
     if isinstance(make, NodeRef):
         raise OperatorError(
             f"{kind} {name!r} was given the node {make.name!r}, where a Spark ML class belongs", where=where,
             remedy=f"a function that is to be {kind.article} {kind} is declared with @wf.{kind}",
         )
-    if isinstance(make, str):
-        _check_path(kind, name, make, where)
-    else:
+    if not isinstance(make, str):
         check_is_stage(kind, name, make, where)
+    elif "." not in make or not all(part.isidentifier() for part in make.split(".")):
+        raise OperatorError(
+            f"{kind} {name!r} was given {make!r}, which is no dotted path of a class", where=where,
+            remedy="write all of it, such as pyspark.ml.classification.LogisticRegression, or give the class itself",
+        )
     columns = kind is Kind.EXTRACTOR
     plain = {key: value for key, value in parameters.items() if not (columns and isinstance(value, NodeRef))}
     _check_function(kind, name, make, plain, where)
@@ -128,11 +123,7 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
     """Check whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns shows
-    only later.
-
-    Raises:
-        OperatorError: it is of something else.
-    """
+    only later. Raises OperatorError where it is of something else."""
     if inspect.isroutine(make):
         return
     owner = make if inspect.isclass(make) else type(make)
@@ -145,22 +136,11 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
         )
 
 
-def _check_path(kind: Kind, name: str, path: str, where: Location) -> None:
-    """Check whether text can be the dotted path of a class; what is behind it shows only later."""
-    parts = path.split(".")
-    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise OperatorError(
-            f"{kind} {name!r} was given {path!r}, which is no dotted path of a class", where=where,
-            remedy="write all of it, such as pyspark.ml.classification.LogisticRegression, or give the class itself",
-        )
 
 
 def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
-    """Return whether a stage learns the label, as far as its declaration tells.
-
-    Args:
-        wired: those of its parameters that are columns of other extractors.
-    """
+    """Return whether a stage learns the label, as far as its declaration tells; `wired` are those of its parameters
+    that are columns of other extractors."""
     if "labelCol" in {*wired, *(name for name, _ in stage.parameters)}:
         return True
     if isinstance(stage.make, str):

@@ -9,31 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from helix_spark.errors import Location, OperatorError
+from helix_spark.workflow import operators
 from helix_spark.workflow.declaration import Node, NodeRef, Wishes
 from helix_spark.workflow.declared_at import caller
-from helix_spark.workflow.operators import (
-    ApplyStage,
-    Assemble,
-    Bucket,
-    ColumnSource,
-    ColumnSplit,
-    EncodeCategories,
-    FitCategories,
-    FitQuantiles,
-    FitStage,
-    HashSplit,
-    Input,
-    Interact,
-    Kept,
-    Kind,
-    Operator,
-    Result,
-    Select,
-    Split,
-    Stage,
-    TimeSplit,
-    several,
-)
+from helix_spark.workflow.operators import Bucket, ColumnSource, FitStage, Kind, Operator, Result, Split, several
 from helix_spark.workflow.parameters import check_stage
 
 Column: TypeAlias = str | NodeRef
@@ -121,15 +100,9 @@ def extractor(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], split: Split | None, wishes: Wishes,
     naming: Naming, where: Location,
 ) -> tuple[Node, ...]:
-    """Return a ready-made extractor of the table `base`: its fit, where it has one, and its column.
-
-    Args:
-        split: the fit reads its training rows alone; None has it read all rows.
-
-    Raises:
-        OperatorError: parameters where there are none or that a stage does not take, a wish to keep what is nothing
-            by itself, or a split of what learns nothing.
-    """
+    """Return a ready-made extractor of the table `base`: its fit, where it has one, which reads the training rows of
+    `split` alone, and its column. Raises OperatorError for parameters where there are none or that a stage does not
+    take, a wish to keep what is nothing by itself, or a split of what learns nothing."""
     fit, apply, inputs = _operators(name, what, base, parameters, naming, where)
     column = Node(name, Kind.EXTRACTOR, apply, inputs, Result.COLUMN, where, base=base, wishes=wishes)
     if fit is not None:
@@ -154,7 +127,7 @@ def extractor(
 
 def _operators(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
-) -> tuple[FitCategories | FitQuantiles | FitStage | None, Operator, tuple[str, ...]]:
+) -> tuple[operators.FitCategories | operators.FitQuantiles | FitStage | None, Operator, tuple[str, ...]]:
     """Return the operator that learns, if one does, the one that makes the column, and the inputs of both."""
     if isinstance(what, Fields | OneHot | Bucketizer | Interaction) and parameters:
         raise OperatorError(
@@ -162,25 +135,27 @@ def _operators(
             remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
         )
     if isinstance(what, Fields):
-        return None, Select(what.columns), (base,)
+        return None, operators.Select(what.columns), (base,)
     if isinstance(what, Interaction):
         inputs, sources = _inputs(base, what.columns, naming)
-        return None, Interact(sources), inputs
+        return None, operators.Interact(sources), inputs
     if isinstance(what, OneHot | Bucketizer):
         inputs, (column,) = _inputs(base, (what.column,), naming)
         if isinstance(what, OneHot):
-            return FitCategories(column), EncodeCategories(column, what.drop_last), inputs
+            return operators.FitCategories(column), operators.EncodeCategories(column, what.drop_last), inputs
         if what.bins is None:
             return None, Bucket(column, tuple(what.splits or ()), what.one_hot), inputs
-        return FitQuantiles(column, what.bins, what.relative_error), Bucket(column, None, what.one_hot), inputs
+        learned = operators.FitQuantiles(column, what.bins, what.relative_error)
+        return learned, Bucket(column, None, what.one_hot), inputs
     check_stage(Kind.EXTRACTOR, name, what, parameters, where)
     columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
-    stage = Stage(what, tuple((key, value) for key, value in parameters.items() if key not in columns))
+    stage = operators.Stage(what, tuple((key, value) for key, value in parameters.items() if key not in columns))
     inputs, sources = _inputs(base, tuple(columns.values()), naming)
     wired = tuple(zip(columns, sources, strict=True))
-    if _is_transformer(what):
-        return None, ApplyStage(stage, wired), inputs
-    return FitStage(stage, wired), ApplyStage(None, wired), inputs
+    owner = what if inspect.isclass(what) else type(what)  # told without importing Spark
+    if any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
+        return None, operators.ApplyStage(stage, wired), inputs
+    return FitStage(stage, wired), operators.ApplyStage(None, wired), inputs
 
 
 def _inputs(
@@ -195,7 +170,7 @@ def _inputs(
             name = naming(column)
             if name not in inputs[1:]:
                 inputs.append(name)
-            sources.append(Input(inputs.index(name, 1)))
+            sources.append(operators.Input(inputs.index(name, 1)))
     return tuple(inputs), tuple(sources)
 
 
@@ -203,20 +178,17 @@ def examples(
     name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: Split | None,
     keep: Sequence[str | NodeRef], wishes: Wishes, naming: Naming, where: Location,
 ) -> Node:
-    """Examples that are assembled from extractors of the table `base`.
-
-    Raises:
-        OperatorError: no features, one that is no extractor, or a kept column of a name that examples have already.
-    """
+    """Return examples that are assembled from extractors of the table `base`. Raises OperatorError for no features, one
+    that is no extractor, or a kept column of a name that examples have already."""
     features, keep = several("features", features, where), several("keep", keep, where)
     kept = [column for column in keep if isinstance(column, NodeRef)]
     _check_examples(name, features, kept, where)
     wanted: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
     inputs, sources = _inputs(base, wanted, naming)
     place: dict[Any, Any] = dict(zip(wanted, sources, strict=True))
-    named = tuple(Kept(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
+    named = tuple(operators.Kept(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
     target = place[label] if isinstance(label, NodeRef) else label
-    operator = Assemble(tuple(place[one] for one in features), target, split, named)
+    operator = operators.Assemble(tuple(place[one] for one in features), target, split, named)
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 
@@ -239,14 +211,10 @@ def _check_examples(
 
 
 def split_from(kind: Kind, name: str, split: object, where: Location) -> Split | None:
-    """Return the split that an author gives; a text names a column.
-
-    Raises:
-        OperatorError: it is something else.
-    """
+    """Return the split that an author gives; a text names a column. Raises OperatorError for something else."""
     if isinstance(split, str) and split:
-        return ColumnSplit(split)
-    if split is None or isinstance(split, HashSplit | ColumnSplit | TimeSplit):
+        return operators.ColumnSplit(split)
+    if split is None or isinstance(split, Split):
         return split
     raise OperatorError(
         f"the split of {kind} {name!r} is a {type(split).__name__}", where=where,
@@ -255,7 +223,3 @@ def split_from(kind: Kind, name: str, split: object, where: Location) -> Split |
     )
 
 
-def _is_transformer(what: Any) -> bool:
-    """Return whether a Spark ML class, or an instance, needs no fit, told without importing Spark."""
-    owner = what if inspect.isclass(what) else type(what)
-    return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)

@@ -40,11 +40,8 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class DeltaSource:
-    """A Delta table at one version; the newest at the time of the run if `version` is None.
-
-    Attributes:
-        commit: digest of that version's commit, once it was looked at.
-    """
+    """A Delta table at one version; the newest at the time of the run if `version` is None. `commit` is the digest of
+    that version's commit, once it was looked at."""
 
     path: str
     version: int | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, overload
 
 from helix_spark.errors import Location, OperatorError, WorkflowError, nearest
 from helix_spark.visible_text import is_name
-from helix_spark.workflow import ready_made
+from helix_spark.workflow import operators, ready_made
 from helix_spark.workflow.declaration import (
     FunctionOptions,
     Keep,
@@ -23,21 +23,7 @@ from helix_spark.workflow.declaration import (
 )
 from helix_spark.workflow.declared_at import builder, caller
 from helix_spark.workflow.functions import RESULTS, location_of, parameters_of, returned_form
-from helix_spark.workflow.operators import (
-    LEFT_BY_PREDICT,
-    FitStage,
-    Form,
-    Function,
-    Kind,
-    Predict,
-    Read,
-    Result,
-    Rows,
-    Select,
-    Split,
-    Stage,
-    several,
-)
+from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result, Rows, Split, several
 from helix_spark.workflow.parameters import check_stage, separated
 from helix_spark.workflow.ready_made import Fields
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
@@ -188,7 +174,15 @@ class Workflow:
         (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
         """
         where = caller()
-        operator = Predict(_rows(rows, where), _kept_columns(keep_columns, where))
+        asked = several("keep_columns", keep_columns, where, ordered=False)
+        unknown = next((column for column in asked if column not in LEFT_BY_PREDICT), None)
+        if unknown is not None:
+            raise OperatorError(
+                f"keep_columns names {unknown!r}, and predictions go without none but {' and '.join(LEFT_BY_PREDICT)}",
+                where=where, remedy=nearest(str(unknown), LEFT_BY_PREDICT),
+            )
+        kept = tuple(column for column in LEFT_BY_PREDICT if column in asked)
+        operator = operators.Predict(_rows(rows, where), kept)
         inputs = (name_in(self, model, where), name_in(self, examples, where))
         wishes = wishes_from({"keep": keep}, where)
         return self._declare(Node(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output)
@@ -230,21 +224,19 @@ class Workflow:
                 remedy="give one of them another name; if you ran a notebook's cell again, run the cell that makes the "
                 "Workflow again, too",
             )
-        self._check_primary(declaration)
+        said = [one for other in (*self.declarations, declaration) for one in other.wishes.metrics]
+        primary = [one.name for one in said if one.primary]
+        if len(primary) > 1:
+            raise OperatorError(
+                f"two metrics are the primary one, {primary[0]!r} and {primary[1]!r}", where=declaration.where,
+                remedy="say primary=True of the one that iterations are compared by",
+            )
         self.declarations.append(declaration)
         if output:
             self.outputs.append(name)
         function = declaration.operator.call if isinstance(declaration.operator, Function) else None
         return NodeRef(self, name, function)
 
-    def _check_primary(self, declaration: Node) -> None:
-        """Iterations are compared by one metric."""
-        named = [one.name for other in (*self.declarations, declaration) for one in other.wishes.metrics if one.primary]
-        if len(named) > 1:
-            raise OperatorError(
-                f"two metrics are the primary one, {named[0]!r} and {named[1]!r}", where=declaration.where,
-                remedy="say primary=True of the one that iterations are compared by",
-            )
 
     def _dispatch(
         self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any],
@@ -294,7 +286,7 @@ class Workflow:
                 remedy=_how_declared(Kind.SCANNER),
             )
         inputs, wishes = (name_in(self, on, where),), wishes_from(options, where)
-        made = Node(name, Kind.SCANNER, Select(fields.columns), inputs, Result.TABLE, where, wishes=wishes)
+        made = Node(name, Kind.SCANNER, operators.Select(fields.columns), inputs, Result.TABLE, where, wishes=wishes)
         return self._declare(made, output)
 
     def _ready_made(
@@ -336,7 +328,7 @@ class Workflow:
         where = caller()
         wishes, parameters = separated(what, options)
         check_stage(Kind.LEARNER, name, what, parameters, where)
-        operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
+        operator = operators.FitStage(operators.Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
         inputs, wished = (name_in(self, on, where),), wishes_from({"keep": keep, **wishes}, where)
         return self._declare(Node(name, Kind.LEARNER, operator, inputs, Result.MODEL, where, wishes=wished), output)
 
@@ -387,15 +379,6 @@ def _rows(rows: Rows | None, where: Location) -> Rows | None:
     return rows
 
 
-def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
-    asked = several("keep_columns", columns, where, ordered=False)
-    unknown = next((column for column in asked if column not in LEFT_BY_PREDICT), None)
-    if unknown is not None:
-        raise OperatorError(
-            f"keep_columns names {unknown!r}, and predictions go without none but {' and '.join(LEFT_BY_PREDICT)}",
-            where=where, remedy=nearest(str(unknown), LEFT_BY_PREDICT),
-        )
-    return tuple(column for column in LEFT_BY_PREDICT if column in asked)
 
 
 def fixed(node: NodeRef) -> NodeRef:

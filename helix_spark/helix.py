@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.run.audit import Audit
 
+
 class Helix:
     """Runs workflows against a catalog of prior results.
 
@@ -336,7 +337,6 @@ class Helix:
             workflow, self._tools, uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
         )
 
-
     def recompute(
         self, workflow: Workflow, record: IterationRecord, name: str, announce: Callable[[Plan], None]
     ) -> tuple[ArtifactRecord, bool]:
@@ -357,7 +357,6 @@ class Helix:
             run, nodes = through(LOOKING, self._run(workflow)), self.catalog.nodes(record)
             stored = recompute(run, record, nodes, node_named(record, nodes, name), announce)
             return stored, is_kept(run, stored)
-
 
     def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> AuditProcess:
         settings = self.sessions.settings_elsewhere()

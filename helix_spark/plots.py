@@ -110,8 +110,6 @@ class Plot(dict[str, Any]):
         return {"application/vnd.vegalite.v5+json": dict(self), "text/plain": plot_text(self)}
 
 
-
-
 def _rows(data: Any) -> list[dict[str, Any]]:
     import pandas as pd
 

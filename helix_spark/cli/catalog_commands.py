@@ -384,8 +384,6 @@ def _verify_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
-
-
 def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
     if not found.runs:
         return "nothing of that is recorded"
@@ -405,8 +403,6 @@ def _untold_text(found: Forgetting) -> str:
         return ""
     named = ", ".join(f"{one.workflow}@{one.number}" for one in found.untold)
     return f"of {named} not all sources are recorded, as of tables made in Python: forget them by name if they had it"
-
-
 
 
 def _repair_text(found: Repair) -> str:

@@ -84,7 +84,6 @@ class Loaded:
             counting_variables(os.environ),
         )
 
-
     def why_unfit(self, state: Mapping[str, Any]) -> str:
         """Return why a command cannot go on from it, in words; empty if it can."""
         given = state["given"]
@@ -115,10 +114,6 @@ class Loaded:
                     file = Path(getattr(sys.modules[name], "__file__", None) or "").resolve()
                     if file != path.resolve() and path.resolve() not in file.parents:
                         yield folder, path.name
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -210,22 +205,17 @@ def _supervise(command: _Command) -> Callable[[], None]:
     for descriptor in command.descriptors:
         os.close(descriptor)
     if pid > 0:
-        _report_end(command.line, pid)
+        with suppress(OSError):  # it has done so itself
+            os.setpgid(pid, pid)
+        watched: list[Any] = [command.line, ended := os.pidfd_open(pid)]
+        with suppress(OSError):
+            command.line.send({"pid": pid})
+        if ended not in select(watched, [], [])[0]:  # the command's own process is gone
+            os.killpg(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        with suppress(OSError):
+            command.line.send({"status": status})
     os._exit(0)
-
-
-def _report_end(line: Line, pid: int) -> None:
-    """Tell a command which process runs it, and how that ended. Kill that once the command's own process is gone."""
-    with suppress(OSError):  # it has done so itself
-        os.setpgid(pid, pid)
-    watched: list[Any] = [line, ended := os.pidfd_open(pid)]
-    with suppress(OSError):
-        line.send({"pid": pid})
-    if ended not in select(watched, [], [])[0]:
-        os.killpg(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    with suppress(OSError):
-        line.send({"status": status})
 
 
 def _go_on(state: Mapping[str, Any], descriptors: Sequence[int]) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from helix_spark.cli import options
 from helix_spark.cli.catalog_commands import catalog_commands
 from helix_spark.cli.options import CommandSettings, say
-from helix_spark.cli.output_files import checkout, export, history
+from helix_spark.cli.output_files import checkout, export, history, write_pages
 from helix_spark.cli.process_state import process_start
-from helix_spark.cli.ui_command import ui
 from helix_spark.cli.workflow_runs import WorkflowFile
-from helix_spark.errors import ParameterError
+from helix_spark.errors import ParameterError, SetupError, install
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.loaded_sources import is_loading
 from helix_spark.sizes import format_seconds, format_size
@@ -120,6 +122,42 @@ def watch(work: Work, place: CommandSettings) -> None:
         watch_program(work, place)
 
 
+@options.command(
+    options.place,
+    click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."),
+    click.option("--host", default="127.0.0.1", show_default=True,
+                 help="Where to listen; other than this, all may read."),
+    click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead."),
+    click.option("--workflow", default="", metavar="NAME", help="Only this one is exported."),
+    click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
+                 help="How many iterations are exported, newest first."),
+)
+def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
+    """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
+    context = click.get_current_context()
+    for name in ("workflow", "limit") if export is None else ("host", "port"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            why = "an export; pages that are served show the whole catalog" if export is None else \
+                "pages that are served, and --export serves none"
+            other = "add --export FILE.html" if export is None else "leave out --export"
+            raise ParameterError(f"--{name} is for {why}", remedy=f"{other}, or leave out --{name}")
+    catalog = options.records(with_shared=True, **given)
+    try:
+        from helix_spark.ui.app import bound, serve
+        from helix_spark.ui.one_file import exported
+    except ModuleNotFoundError as error:
+        raise SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui")) from error
+    if export is not None:
+        write_pages(Path(export), exported(catalog, workflow, limit))
+        return
+    opened, names = bound(host, port), list[str]()
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        names = [host, socket.gethostname(), socket.getfqdn()]
+        say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
+    with suppress(KeyboardInterrupt):  # that is how it ends
+        serve(catalog, opened, names, lambda address: say(f"{catalog.root} at {address} (Ctrl+C ends it)"))
+
+
 @click.group()
 def server() -> None:
     """The Spark servers that stay between runs: one a folder, two at most."""
@@ -156,8 +194,6 @@ def stop(everywhere: bool) -> None:
     points = MeetingPoint.all() if everywhere else [MeetingPoint.for_folder(str(Path.cwd()))]
     ended = sum(map(MeetingPoint.stop, points))
     say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))
-
-
 
 
 def _audit_text(found: Audit, what: str) -> str:

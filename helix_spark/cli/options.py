@@ -41,8 +41,6 @@ Exit codes:
   143  the same, by SIGTERM"""
 
 
-
-
 def hush() -> None:
     """Keep traces of errors that are told anyway out of the terminal."""
     for name in ("py4j", "DataFrameQueryContextLogger"):  # they write traces of what is raised besides
@@ -76,8 +74,6 @@ def report_errors() -> Iterator[None]:
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM. Handled wherever Ctrl-C is."""
-
-
 
 
 @contextmanager
@@ -141,8 +137,6 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds; one may."""
-
-
 
 
 def waiting_since() -> float | None:

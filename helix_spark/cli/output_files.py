@@ -22,7 +22,7 @@ from helix_spark.catalog.places.place import LocalPath, sync_path
 from helix_spark.cli import options
 from helix_spark.cli.options import CommandSettings, read_settings, records, say
 from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
-from helix_spark.sizes import seconds_text
+from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -279,6 +279,19 @@ def history(folder: Path, form: Format, **given: Any) -> None:
         unfinished.mkdir()
         counts = write_tables(known, unfinished, form)
     say(f"wrote {folder}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count)}")
+
+
+def write_pages(file: Path, text: str) -> None:
+    """Write the pages of `helix ui --export`, over an earlier file too."""
+    try:
+        file.write_text(text, encoding="utf-8")
+        if file.is_file():  # no terminal or pipe: it survives a power cut once it is said to be written
+            sync_path(file)
+            with suppress(PermissionError):  # a user who may write into a folder may not always list it
+                sync_path(file.absolute().parent)
+    except OSError as error:
+        raise HelixError(f"{file} cannot be written: {error.strerror or error}") from error
+    say(f"wrote {file} ({format_size(len(text.encode()))})")
 
 
 def recorded_text(catalog: CatalogReader, record: IterationRecord) -> str:

@@ -312,8 +312,6 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
 
 
-
-
 def _print(
     name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
 ) -> None:
@@ -411,5 +409,3 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
     for pair in pairs:
         shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
     console().print(shown)
-
-

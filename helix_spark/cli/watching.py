@@ -149,8 +149,6 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
         auditor.audit_when_idle(turn, name, unproven, begin)
 
 
-
-
 # The project's files
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})

@@ -141,8 +141,6 @@ class WorkflowFile:
             return engine.audit(self.load(engine), everything=everything, seconds=seconds)
 
 
-
-
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Run a workflow and print its answer next to that of the last run that finished."""
     from helix_spark.cli.printing import print_answer as print_view

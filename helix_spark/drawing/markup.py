@@ -32,7 +32,9 @@ def templates(package: str = _PACKAGE) -> Environment:
 
     found = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        # A text that is no markup is printed in characters that are seen; then it is escaped.
+        finalize=lambda value: visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
     found.filters |= {
         "px": "{:.1f}".format, "shortened": shortened, "seconds": seconds_text, "size": format_size,
@@ -44,8 +46,3 @@ def templates(package: str = _PACKAGE) -> Environment:
 
 def render(template: str, **values: Any) -> Markup:
     return Markup(templates().get_template(template).render(values))
-
-
-def _shown(value: Any) -> Any:
-    """Return what a template prints: of a text that is no markup, characters that are seen; then it is escaped."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

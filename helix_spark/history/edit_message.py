@@ -36,23 +36,17 @@ def edit_message(
         if name in earlier and earlier[name] != value:
             was, now = (one if isinstance(one, str) else json.dumps(one) for one in (earlier[name], value))
             changed[f"parameter `{name}` {was} -> {now}"] = (was, now)
-    parts = list(dict.fromkeys((*changed, *_nodes(differences, frozenset(changed.values()), places))))
-    shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
-    return cut("; ".join(shown), _LONGEST)
-
-
-
-
-def _nodes(
-    differences: Mapping[str, NodeDifference], parameters: Collection[tuple[str, str]], places: Mapping[str, str]
-) -> Iterator[str]:
+    said = dict.fromkeys(changed)
     for one in differences.values():
         if one.state == "changed" or one.rewritten:
             place = f", {places[one.name]}" if places.get(one.name) else ""
-            yield from (f"{text}{place}" for text in _node(one, parameters, one.name))
+            said |= {f"{text}{place}": None for text in _node(one, changed.values(), one.name)}
     for state in ("added", "removed"):
         if names := [name for name, one in differences.items() if one.state == state]:
-            yield f"{named(names, _MOST_NAMES)} {state}"
+            said[f"{named(names, _MOST_NAMES)} {state}"] = None
+    parts = list(said)
+    shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
+    return cut("; ".join(shown), _LONGEST)
 
 
 def _node(one: NodeDifference, parameters: Collection[tuple[str, str]], name: str) -> Iterator[str]:

@@ -218,5 +218,3 @@ def metric_text(value: float, sign: str = "") -> str:
 def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
     """Return all metrics of iterations that are given newest first, in the order of the newest that has them."""
     return tuple(dict.fromkeys(name for found in iterations for name in found.values))
-
-

@@ -58,8 +58,6 @@ def lines_of_source(nodes: Sequence[NodeRecord]) -> dict[str, tuple[NodeRecord, 
     return lines
 
 
-
-
 def source_rows(nodes: Sequence[NodeRecord]) -> tuple[NodeRecord, ...]:
     """Fold the questions of each line of a program into one node; return nodes of a workflow as they are."""
     lines = lines_of_source(nodes)
@@ -170,22 +168,18 @@ def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tup
     points: defaultdict[tuple[tuple[str, str], ...], list[NodeRecord]] = defaultdict(list)
     for given_pairs, one in sorted(zip(each, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
         points[tuple(pair for pair in dict.fromkeys(given_pairs) if pair not in common)].append(one)
+
+    def rank(pair: tuple[str, str]) -> tuple[str, float, str]:  # numbers by what they are, other values by their texts
+        try:
+            return pair[0], float(pair[1]), ""
+        except ValueError:
+            return pair[0], float("inf"), pair[1]
+
     found = []
-    for pairs, repeats in sorted(points.items(), key=lambda entry: [*map(_rank, entry[0])]):
+    for pairs, repeats in sorted(points.items(), key=lambda entry: [*map(rank, entry[0])]):
         text = ", ".join(f"{label}={value}" for label, value in pairs)
         of = [fits[name] for one in repeats for name in one.inputs if name in fits]
         metrics = tuple(values[one.name] for one in repeats if one.name in values)
         is_new = any(one.state == "compute" for one in (*of, *repeats))
         found.append(Point(text, metrics, sum(one.seconds or 0.0 for one in of if one.state == "compute"), is_new))
     return tuple(found)
-
-
-def _rank(pair: tuple[str, str]) -> tuple[str, float, str]:
-    """Return numbers by what they are, other values by their texts."""
-    label, text = pair
-    try:
-        return label, float(text), ""
-    except ValueError:
-        return label, float("inf"), text
-
-

@@ -353,8 +353,6 @@ class TableDifference:
         return found[:most]
 
 
-
-
 def table_differences(
     before: Mapping[str, TablePreview], after: Mapping[str, TablePreview]
 ) -> dict[str, TableDifference]:

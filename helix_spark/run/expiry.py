@@ -50,7 +50,6 @@ class Expiry:
             return ""
         return f"{len(found.runs):,} iterations and {len(found.signatures):,} results of them have expired"
 
-
     def _due(self, catalog: CatalogReader) -> Iterator[str]:
         """Yield the runs that go."""
         pinned, since = catalog.pinned(), 0.0 if self.days is None else time.time() - self.days * DAY

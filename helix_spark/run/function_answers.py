@@ -124,7 +124,6 @@ class FunctionAnswers:
                 return None if built.registers else self._terms(node).origin(built.plan)
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
-
     @cached_property
     def _called(self) -> Dag:
         """The graph, with what its functions build."""

@@ -132,7 +132,6 @@ class NamedResults(ABC):
     def _where(self, name: str) -> Location | None:
         return None
 
-
     def _table(self, name: str, can_be_had: Callable[[TableResult], bool]) -> TableResult:
         """A table; where a session has ended with it, as it is stored."""
         table: TableResult = self._result(name, Result.TABLE)

@@ -107,8 +107,6 @@ def _by_plan(run: Run, name: str) -> str:
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
 
 
-
-
 def _observed(node: Node, outcome: Outcome) -> str:
     """Return what a node's code was seen to do. Files that its author declares are taken for all that it reads."""
     seen = outcome.seen.get(node.name, Seen())

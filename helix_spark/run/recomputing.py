@@ -107,5 +107,3 @@ def _another_each_time(record: IterationRecord, node: NodeRecord, why: str) -> N
 
 def _result_text(record: IterationRecord, node: NodeRecord) -> str:
     return f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r}"
-
-

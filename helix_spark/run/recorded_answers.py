@@ -194,5 +194,3 @@ def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
         os.environ.get("PYTHONHASHSEED", ""), str(os.cpu_count()),
         *(part for pair in sorted(settings.items()) for part in pair),
     )
-
-

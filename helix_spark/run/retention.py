@@ -221,4 +221,3 @@ class Retention(ABC):
             yield
         except CatalogError as error:
             self.warning(error.what)
-

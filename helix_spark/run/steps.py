@@ -102,8 +102,6 @@ def track(run: Run) -> Run:
     return run
 
 
-
-
 def read_fits(run: Run) -> dict[str, FileRecord]:
     """Return what each fit of the run gave, by the learner's name."""
     with _spark_may_end(run, "what fits gave is not known"):

@@ -45,6 +45,13 @@ def entry_of(
     record = finished.record
     outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
     started = round(record.started * 1000)
+    own = {
+        "seconds": record.seconds or 0.0, "seconds_of_nodes": sum(node.seconds or 0.0 for node in finished.nodes),
+        "stored_bytes": float(sum(finished.stored.values())),
+        **({} if finished.plan is None else {"seconds_of_everything": finished.plan.run_all_seconds}),
+    }
+    for state in ("load", "compute", "prune"):
+        own[f"nodes.{state}"] = float(sum(node.state == state for node in finished.nodes))
     of_stages = (  # such as ``model.maxIter``
         (f"{node.name}.{part.label}", part.shown)
         for node in finished.nodes if node.kind in ("learner", "extractor")
@@ -57,11 +64,10 @@ def entry_of(
         "parameters": {
             _name(name): value[:LONGEST_PARAMETER] for name, value in (*of_stages, *_of_run(parameters))
         },
-        "metrics": dict((*numbers(outputs), *_own_numbers(finished))), "tags": _tags(finished),
+        "metrics": {**dict(numbers(outputs)), **{f"helix.{name}": value for name, value in own.items()}},
+        "tags": _tags(finished),
         "texts": _texts(finished), "models": dict(models),
     }
-
-
 
 
 def _of_run(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -93,16 +99,6 @@ def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in outputs.items():
         if isinstance(value, Mapping) and result_text(value) and (rows := number(value.get("rows"))) is not None:
             yield _name(f"{name}.rows"), rows
-
-
-def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
-    states = [node.state for node in finished.nodes]
-    spent = sum(node.seconds or 0.0 for node in finished.nodes)
-    yield from (("helix.seconds", finished.record.seconds or 0.0), ("helix.seconds_of_nodes", spent))
-    if finished.plan is not None:
-        yield "helix.seconds_of_everything", finished.plan.run_all_seconds
-    yield "helix.stored_bytes", float(sum(finished.stored.values()))
-    yield from ((f"helix.nodes.{state}", float(states.count(state))) for state in ("load", "compute", "prune"))
 
 
 def _tags(finished: Finished) -> dict[str, str]:

@@ -58,8 +58,6 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
     return run
 
 
-
-
 def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:
     """Log a saved Spark ML model as MLflow's own spark flavour, without a session: its files are there already."""
     from mlflow import pyfunc

@@ -77,8 +77,6 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
     def shown(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
         return lambda request: HTMLResponse(pages.framed(view(request)))
 
-
-
     def state(request: Request) -> Response:
         found = pages.state(_text(request, "workflow"), _number(request, "number"))
         return Response(found, media_type="application/json")
@@ -140,8 +138,6 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
     if not _NUMBER.fullmatch(given):
         raise HTTPException(400, f"{name} is to be a number, not {given!r}")
     return int(given)
-
-
 
 
 def asset(name: str) -> str:

@@ -20,7 +20,6 @@ class Links:
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         return self._to("/iteration", workflow=workflow, number=number, **state)
 
-
     def node(self, workflow: str, number: int, name: str) -> str:
         return self._to("/node", workflow=workflow, number=number, node=name)
 

@@ -85,8 +85,6 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
     )
 
 
-
-
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
     """Return the scripts; what draws plots, some 800 kB, only where there are plots."""
     shown = (part for section in sections for part in (section, *section.panels))

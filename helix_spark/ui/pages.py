@@ -147,7 +147,6 @@ class Pages:
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},
         )
 
-
     def _drawn(
         self, kept: Snapshot, record: IterationRecord, wanted: str, whole: bool
     ) -> tuple[IterationView, Picture]:

@@ -102,8 +102,6 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
     )
 
 
-
-
 def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
     """Draw when each node ran. Bars begin at nought where their start is not on record."""
     spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]

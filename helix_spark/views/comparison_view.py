@@ -65,7 +65,6 @@ class ComparisonView:
     def heads(self) -> tuple[str, str]:
         return f"iteration {self.compared.before.number}", f"iteration {self.compared.after.number}"
 
-
     @property
     def commits(self) -> str:
         """The commits of both, where they differ."""
@@ -185,7 +184,6 @@ def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
 
 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
-    """Return what is no number, or no metric, by its texts."""
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
     old, new = (whole_text(side[name]) if name in side else None for side in (before, after))
     if differs and old == new and not is_plot(after.get(name)):  # numbers that six digits do not tell apart
@@ -209,8 +207,6 @@ def _output(name: str, before: Metrics, after: Metrics) -> Pair:
     pair = _measured(name, number(old.get(name)), number(new.get(name)), metric_text, after.direction(name))
     doubt = after.doubt(name)
     return replace(pair, change=", ".join(filter(None, (pair.change, doubt))), better=None if doubt else pair.better)
-
-
 
 
 def _measured(

@@ -153,4 +153,3 @@ class Tally:
             f"{'was' if self.reused == 1 else 'were'} answered from the record{fits}; "
             f"{took_text(seconds, self.saved, session)}"
         )
-

@@ -35,16 +35,13 @@ def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
     """Return the plain arguments of the function that builds a workflow, and where it does. Paths, dates and short
     lists are told as text, as `--set` takes them."""
     code = frame.f_code
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    values = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-    parameters = {name: _as_set(value) for name, value in values.items() if _is_parameter(value)}
+    parameters = dict[str, Any]()
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        value = frame.f_locals.get(name, code)  # which is no parameter
+        items = value if isinstance(value, list | tuple) else [value]
+        if len(items) <= MOST_LISTED and all(isinstance(item, _SINGLE) for item in items):
+            parameters[name] = _as_set(value)
     return parameters, Location(code.co_filename, frame.f_lineno)
-
-
-def _is_parameter(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return len(value) <= MOST_LISTED and all(isinstance(item, _SINGLE) for item in value)
-    return isinstance(value, _SINGLE)
 
 
 def _as_set(value: Any) -> Any:

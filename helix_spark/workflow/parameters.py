@@ -136,8 +136,6 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
         )
 
 
-
-
 def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
     """Return whether a stage learns the label, as far as its declaration tells; `wired` are those of its parameters
     that are columns of other extractors."""

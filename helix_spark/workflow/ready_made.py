@@ -17,6 +17,7 @@ from helix_spark.workflow.parameters import check_stage
 
 Column: TypeAlias = str | NodeRef
 
+
 @dataclass(frozen=True, slots=True, init=False)
 class Fields:
     """Columns as they are: as a scanner, a narrower table; as an extractor, a feature (a vector where several).
@@ -221,5 +222,3 @@ def split_from(kind: Kind, name: str, split: object, where: Location) -> Split |
         remedy='for example split=hx.HashSplit(test=0.2), split=hx.TimeSplit("day", before="2013-10-01"), or the name '
         "of a column that says of each row whether it is for training or testing",
     )
-
-

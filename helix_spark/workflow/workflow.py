@@ -237,7 +237,6 @@ class Workflow:
         function = declaration.operator.call if isinstance(declaration.operator, Function) else None
         return NodeRef(self, name, function)
 
-
     def _dispatch(
         self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any],
         declare_ready_made: Callable[..., NodeRef] | None = None,
@@ -377,8 +376,6 @@ def _rows(rows: Rows | None, where: Location) -> Rows | None:
     if rows is not None and rows not in get_args(Rows):
         raise OperatorError(f"rows are 'train', 'test' or 'all', not {rows!r}", where=where)
     return rows
-
-
 
 
 def fixed(node: NodeRef) -> NodeRef:

@@ -430,7 +430,7 @@ from hashlib import sha256
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.links import Links
 from helix_spark.ui.pages import Pages
-import helix_spark.cli.main, helix_spark.cli.ui_command, helix_spark.ui.app
+import helix_spark.cli.main, helix_spark.ui.app
 pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), Links())
 assert "Iterations" in pages.framed(pages.iterations())
 print(*sys.modules)

@@ -112,9 +112,7 @@ class Helix:
         self.waiting_since: float | None = None
         self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
         self._memory, self._writable, take_on = MemoryTier(), False, self._admission.take_on
-        self._executor = Executor(
-            self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN)
-        )
+        self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN))
         self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))
         self._behind = ThreadPoolExecutor(1, "helix-behind", take_on, (Task.STORE,))
         self._tools = Tools(
@@ -245,9 +243,7 @@ class Helix:
         record = find_iteration(self.catalog, workflow, number)
         return RecordedIteration(record, self.catalog, self._tools.find_result)
 
-    def compare(
-        self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None
-    ) -> Comparison:
+    def compare(self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None) -> Comparison:
         """Return how two iterations differ: parameters, nodes, code, outputs, seconds.
 
         Args:

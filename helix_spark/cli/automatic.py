@@ -67,9 +67,7 @@ def load_extension(shell: Any) -> None:
         _begin_notebook(shell, read_settings(Path.cwd()))
 
 
-def session(
-    catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None
-) -> SparkSession:
+def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None) -> SparkSession:
     """Return a notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
     ``SparkSession.builder...getOrCreate()`` gives from now on, what was asked before are answered from there.
 

@@ -50,9 +50,7 @@ def log(
     iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
 
     def logged() -> list[dict[str, Any]]:
-        return [
-            iteration_json(one, pinned) | {"proofs": proofs_of(known.nodes(one), known)} for one in iterations
-        ]
+        return [iteration_json(one, pinned) | {"proofs": proofs_of(known.nodes(one), known)} for one in iterations]
 
     print_found(as_json, logged, lambda: print_log(iterations, pinned, verbose=verbose))
     warn_of_misfits(known)
@@ -272,9 +270,7 @@ def forget(
             f"nothing on record was read from {source!r}", exists=nearest(source, found.sources),
             remedy=_untold_text(found) or None,
         )
-    print_found(
-        as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run))
-    )
+    print_found(as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run)))
     if (aside := catalog.root / "damaged").exists():
         say(f"warning: what `helix repair` moved aside may hold it still: {aside}", to_stderr=True)
 
@@ -284,9 +280,7 @@ def forget(
     click.option("--remove", is_flag=True, help="It is not pinned any more."), options.named_workflow, options.place,
     options.json_wanted,
 )
-def pin(
-    number: int, workflow: str | None, named: str | None, remove: bool, as_json: bool, **given: Any
-) -> None:
+def pin(number: int, workflow: str | None, named: str | None, remove: bool, as_json: bool, **given: Any) -> None:
     """Pin an iteration: what is stored of it is never evicted, whatever the budget is, and it does not expire."""
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.history.iteration_lookup import find_iteration
@@ -311,9 +305,7 @@ def pin(
     click.option("--to", required=True, metavar="DIR", help="The shared catalog, or s3a://BUCKET/PATH; made if new."),
     options.named_workflow, options.place, options.json_wanted,
 )
-def publish(
-    number: int, workflow: str | None, to: str, named: str | None, as_json: bool, **given: Any
-) -> None:
+def publish(number: int, workflow: str | None, to: str, named: str | None, as_json: bool, **given: Any) -> None:
     """Copy one iteration into a shared catalog: its stored results, its answers, and what is recorded of them.
 
     Each result is checked before it counts there. What is there already stays, so a second time copies what is missing.

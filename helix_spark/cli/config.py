@@ -40,9 +40,7 @@ class Setting:
     origin: str
 
 
-def settings_for(
-    start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]
-) -> dict[str, Setting]:
+def settings_for(start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Setting]:
     """Return all settings, by name: of a command's arguments, the environment, or the nearest pyproject.toml above a
     file or folder. Raises ParameterError if that cannot be read, or has a setting that there is not."""
     folder = start.resolve() if start.is_dir() else start.resolve().parent

@@ -348,9 +348,7 @@ shared = click.option(
 named_workflow = click.option(
     "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."
 )
-json_wanted = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema."
-)
+json_wanted = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",
     help="Set a workflow's parameter; values of a list are divided by commas.",

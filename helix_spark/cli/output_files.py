@@ -315,14 +315,10 @@ def where_it_was(file: str, below: Path) -> Path:
     >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
     (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))
     """
-    was, plain = Path(file), _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
-    name = f"{plain or 'workflow'}.py"
-    try:
-        folder = was.parent.resolve()
-        if folder.is_dir() and folder.is_relative_to(below.resolve()):
-            inside = folder.relative_to(below.resolve()).parts
-            if not any(part.startswith(".") for part in inside):
-                return below.joinpath(*inside) / name
-    except (OSError, ValueError, RuntimeError):  # Python before 3.13 says so of links that lead round
-        pass  # no path at all
-    return below / name
+    plain = _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
+    folder = below
+    with suppress(OSError, ValueError, RuntimeError):  # no path; Python before 3.13 says so of links that lead round
+        inside = Path(file).parent.resolve().relative_to(below.resolve())
+        if (below / inside).is_dir() and not any(part.startswith(".") for part in inside.parts):
+            folder = below / inside
+    return folder / f"{plain or 'workflow'}.py"

@@ -312,9 +312,7 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
 
 
-def _print(
-    name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
-) -> None:
+def _print(name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> None:
     out = console()
     heads, *texts = ([cut(cell.replace("\n", " "), _WIDEST) for cell in row] for row in (heads, *rows))
     left = len(heads) - _fitting(heads, texts, out.width - 2)

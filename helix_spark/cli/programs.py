@@ -139,9 +139,7 @@ def program_to_run(
     if found := recorded_need(catalog, path, arguments):
         tell(f"{found}, as its last run found: it runs without reuse")
         return None
-    program = open_program(
-        path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message
-    )
+    program = open_program(path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message)
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
     return program
 

@@ -96,9 +96,7 @@ def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
             way = tuple(chain[: length - 1])
             join(way[-1] if way else source, node)
             bends[source, node] = way
-    return Layers(
-        tuple(map(tuple, members)), tuple(map(tuple, up)), tuple(map(tuple, down)), bends, len(inputs)
-    )
+    return Layers(tuple(map(tuple, members)), tuple(map(tuple, up)), tuple(map(tuple, down)), bends, len(inputs))
 
 
 @dataclass(frozen=True)
@@ -153,9 +151,7 @@ def _ordered(layers: Layers) -> list[list[Place]]:
             position = {place: number for number, place in enumerate(beside)}
             neighbours = layers.up if downwards else layers.down
             own = {place: float(number) for number, place in enumerate(order[row])}
-            weight = {
-                place: _mean([position[near] for near in neighbours[place]], own[place]) for place in order[row]
-            }
+            weight = {place: _mean([position[near] for near in neighbours[place]], own[place]) for place in order[row]}
             order[row].sort(key=lambda place, weight=weight, own=own: (weight[place], own[place]))  # type: ignore[misc]  # a lambda's defaults have no types
         if (crossed := _crossings(layers, order)) < fewest:
             best, fewest = order, crossed

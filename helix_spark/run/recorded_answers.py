@@ -164,9 +164,7 @@ class RecordedAnswers:
         if own is not None or not is_fit:
             return own
         found = self.catalog.results(wanted)
-        stands = (
-            one for name in wanted for one in found.stood_for.get(name, ()) if not found.measured[one].random
-        )
+        stands = (one for name in wanted for one in found.stood_for.get(name, ()) if not found.measured[one].random)
         return next(filter(None, map(self.catalog.artifact, stands)), None)
 
     def _read_record(self, identity: str) -> AnswerRecord:

@@ -237,9 +237,8 @@ def measured(run: Run) -> dict[str, Any]:
     tested = describe_tests(run.whole, run.described)
     for name, own in tested.items():  # how many rows were scored, where this run knows it
         counts = [_rows(run.plan[one].name, run) for one in predictions_below(run.whole, name)]
-        known = [count for count in counts if count is not None]
-        if len(known) == len(counts):
-            own["rows"] = sum(known)
+        if None not in counts:
+            own["rows"] = sum(filter(None, counts))
     return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
 
 

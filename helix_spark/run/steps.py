@@ -78,9 +78,7 @@ def keep(run: Run) -> Run:
     finally:
         for record in results.acknowledge(gone):
             run.tools.observer.stored(record.node, record.bytes)
-    return replace(run, stored={
-        name: size for name, size in stored.items() if run.plan[name].signature not in gone
-    })
+    return replace(run, stored={name: size for name, size in stored.items() if run.plan[name].signature not in gone})
 
 
 def expire(run: Run) -> Run:

@@ -32,9 +32,7 @@ LONGEST_NAME = 250
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
-def entry_of(
-    finished: Finished, experiment: str | None, models: Mapping[str, Mapping[str, str]]
-) -> dict[str, Any]:
+def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return what MLflow shows of an iteration, as JSON's types: times in milliseconds since 1970, artifacts as texts
     by path.
 

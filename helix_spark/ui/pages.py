@@ -230,8 +230,6 @@ class Pages:
         kept = self.now()
         return kept, find_iteration(kept, kept.find_workflow(workflow), number)
 
-    def _page(
-        self, kept: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any
-    ) -> Page:
+    def _page(self, kept: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any) -> Page:
         body = render(template, links=self._links, workflow=workflow, **values)
         return Page(title, section, workflow, body, kept.workflows())

@@ -35,9 +35,7 @@ def _pages() -> Environment:
         "when": when, "moment": partial(when, form="%Y-%m-%dT%H:%M:%S%z"), "ticked": ticked, "metric": metric_text,
         "json": json.dumps, "plot_text": plot_text,
     }
-    found.globals |= {
-        "drawn": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights,
-    }
+    found.globals |= {"drawn": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights}
     return found
 
 

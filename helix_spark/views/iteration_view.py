@@ -313,9 +313,7 @@ def _totals(plan: Plan) -> Iterator[str]:
     yield f"{stored}; {kept or 'nothing'} to store, {len(plan.evict)} to evict"
 
 
-def plan_lines(
-    figures: Mapping[str, Any], guess: str = "", session: str = "start and first work"
-) -> tuple[str, ...]:
+def plan_lines(figures: Mapping[str, Any], guess: str = "", session: str = "start and first work") -> tuple[str, ...]:
     """Return what a plan expected, by its recorded figures, how good it was known to be and how much of it is guessed,
     and what was stored, a line each. `session` names what of Spark's takes seconds besides.
 

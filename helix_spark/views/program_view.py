@@ -129,9 +129,7 @@ class Tally:
         sentences = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
         return "; ".join(filter(None, sentences)) if self.reused else ""
 
-    def run_text(
-        self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False
-    ) -> str:
+    def run_text(self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False) -> str:
         """Return how a run, the iteration of a number, went, in a line: in seconds that its author waited for it, those
         of Spark's start among them.
 

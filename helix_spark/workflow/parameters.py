@@ -76,21 +76,14 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
             f"{kind} {name!r}: {getattr(make, '__name__', type(make).__name__)} takes no parameter {unknown!r}",
             where=where, remedy=nearest(unknown, known | WISHES),
         )
-    for parameter, value in parameters.items():
-        if (why := _misfit(make, parameter, value)) is not None:
-            raise OperatorError(f"{kind} {name!r}: parameter {parameter!r} is given {value!r}", where=where, exists=why)
-
-
-def _misfit(make: Any, parameter: str, value: object) -> str | None:
-    """Return why a parameter of a Spark ML class, or of an instance, cannot have a value, by its declared type."""
-    if inspect.isroutine(make) or not _is_param(make if inspect.isclass(make) else type(make), parameter):
-        return None
-    try:
-        if value is not None:  # a constructor leaves out what is None
-            getattr(make, parameter).typeConverter(value)
-    except (TypeError, ValueError) as error:
-        return str(error)
-    return None
+    owner = make if inspect.isclass(make) else type(make)
+    for parameter, value in parameters.items():  # a constructor leaves out what is None
+        if value is not None and not inspect.isroutine(make) and _is_param(owner, parameter):
+            try:
+                getattr(make, parameter).typeConverter(value)
+            except (TypeError, ValueError) as error:
+                what = f"{kind} {name!r}: parameter {parameter!r} is given {value!r}"
+                raise OperatorError(what, where=where, exists=str(error)) from error
 
 
 def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:

@@ -69,9 +69,7 @@ class Bucketizer:
 
     def __post_init__(self) -> None:
         if (self.bins is None) == (self.splits is None):
-            raise OperatorError(
-                "Bucketizer takes either bins or splits", where=caller(), remedy="for example bins=10"
-            )
+            raise OperatorError("Bucketizer takes either bins or splits", where=caller(), remedy="for example bins=10")
         if self.bins is not None and (isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 2):
             raise OperatorError(f"Bucketizer needs at least 2 bins, not {self.bins!r}", where=caller())
         if self.splits is not None:
@@ -193,9 +191,7 @@ def examples(
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 
-def _check_examples(
-    name: str, features: Sequence[object], kept: Sequence[NodeRef], where: Location
-) -> None:
+def _check_examples(name: str, features: Sequence[object], kept: Sequence[NodeRef], where: Location) -> None:
     if not features:
         raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
     if not all(isinstance(feature, NodeRef) for feature in features):

@@ -172,15 +172,17 @@ class ForkServer:
             if line.is_ours():
                 descriptors += line.receive_descriptors(_TO_SAY)
                 state = line.receive(_TO_SAY) or {}
-                if len(descriptors) == len(state["numbers"]) + 1:
-                    if why := self._loaded.why_unfit(state):
-                        print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
-                    else:
-                        line.send({"fits": True})
-                        if line.receive(_TO_SAY) is not None:  # None: it did not wait so long, and runs by itself
-                            return _Command(line, state, descriptors)
+                if len(descriptors) == len(state["numbers"]) + 1 and self._takes(state, line):
+                    return _Command(line, state, descriptors)
         _Command(line, {}, descriptors).close()
         return None
+
+    def _takes(self, state: Mapping[str, Any], line: Line) -> bool:
+        if why := self._loaded.why_unfit(state):
+            print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
+            return False
+        line.send({"fits": True})
+        return line.receive(_TO_SAY) is not None  # None: it did not wait so long, and runs by itself
 
 
 def _fork(line: Line) -> int:

@@ -155,9 +155,7 @@ def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> di
             for name, fields in compared.nodes.items()
         },
         "file": list(compared.file_diff), "metrics": _metrics_json(compared),
-        "tables": {
-            name: _picked(one, "columns key added removed changed partly") for name, one in tables.items()
-        },
+        "tables": {name: _picked(one, "columns key added removed changed partly") for name, one in tables.items()},
         "seconds": [before.seconds, after.seconds], "node_seconds": compared.seconds,
         "commits": [before.commit, after.commit],
     }

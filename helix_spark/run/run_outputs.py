@@ -248,19 +248,14 @@ def doubts(run: Run) -> Iterator[tuple[str, str]]:
     before = metrics_of(last).doubts if last is not None else {}
     warned = [(output, one) for output in values_of(run.whole) for one in doubts_of(output, run.whole)]
     for output, doubt in warned:
-        columns = _columns(doubt.unless, run) if doubt.unless else frozenset[str]()
-        # A table that this run did not have is the last run's, or its predictions would have been computed.
-        if before.get(output) == doubt.phrase if columns is None else "split" not in columns:
+        result = run.outcome.results.get(run.plan[doubt.unless].name) if doubt.unless else None
+        if isinstance(result, TableResult) and (result.framed or result.collected):
+            columns = result.frame().columns if result.framed else result.arrow().column_names
+            is_doubted = "split" not in map(str.lower, columns)
+        else:  # a table that this run did not have is the last run's, or its predictions would have been computed
+            is_doubted = not doubt.unless or before.get(output) == doubt.phrase
+        if is_doubted:
             yield output, doubt.phrase
-
-
-def _columns(name: str, run: Run) -> frozenset[str] | None:
-    """Return the columns of a table in lower case; None where this run did not have it."""
-    result = run.outcome.results.get(run.plan[name].name)
-    if isinstance(result, TableResult) and (result.framed or result.collected):
-        names = result.frame().columns if result.framed else result.arrow().column_names
-        return frozenset(one.lower() for one in names)
-    return None
 
 
 def _rows(name: str, run: Run) -> int | None:

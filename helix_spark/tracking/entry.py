@@ -59,9 +59,7 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Ma
         "experiment": experiment or record.workflow, "name": f"{record.workflow} {record.number}", "run": record.run,
         "title": f"iteration {record.number} of {record.workflow}",
         "status": _STATUS[record.status], "started": started, "ended": started + round((record.seconds or 0.0) * 1000),
-        "parameters": {
-            _name(name): value[:LONGEST_PARAMETER] for name, value in (*of_stages, *_of_run(parameters))
-        },
+        "parameters": {_name(name): value[:LONGEST_PARAMETER] for name, value in (*of_stages, *_of_run(parameters))},
         "metrics": {**dict(numbers(outputs)), **{f"helix.{name}": value for name, value in own.items()}},
         "tags": _tags(finished),
         "texts": _texts(finished), "models": dict(models),

@@ -94,9 +94,7 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
         ticks=[(height_of(value), mark) for value, mark in marks.items()],
         numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
         lines=[[at(number) for number in stretch] for stretch in stretches],
-        points=[
-            (one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots
-        ],
+        points=[(one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots],
     )
 
 

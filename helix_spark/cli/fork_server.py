@@ -63,8 +63,8 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 @dataclass(frozen=True)
 class Loaded:
     """What this process has loaded, and from where: the stamps of modules' files and of the folders that libraries are
-    installed in; the names of modules, without those of packages; see `fixed_state`; the variables that may have had a
-    say."""
+    installed in; the names of modules, without those of packages; what `fixed_state` says; the variables that may have
+    had a say in it."""
 
     files: Mapping[Path, tuple[int, int, int]]
     names: frozenset[str]

@@ -74,7 +74,7 @@ def inherited_descriptors() -> list[int]:
 
 def take_over(state: Mapping[str, Any], numbers: Sequence[int], descriptors: Sequence[int]) -> None:
     """Go on as the process that a state is of (see `given_state`): with its command line, environment, streams and
-    signals. `numbers` are those that its descriptors have there; the `descriptors` are closed."""
+    signals. Its descriptors, which have `numbers` there, are closed."""
     above = max(numbers) + 1
     moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, above) for one in descriptors]
     for one in descriptors:

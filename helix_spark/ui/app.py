@@ -60,7 +60,7 @@ _MOST_NAMED = 200
 
 
 def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
-    """Return the application, which may be asked under further host names, too."""
+    """Return the application; `names` are further host names under which it may be asked."""
     pages = Pages(records, Links())
 
     # Plain functions: Starlette runs them in a thread, as records take time.

@@ -130,8 +130,8 @@ class Tally:
         return "; ".join(filter(None, sentences)) if self.reused else ""
 
     def run_text(self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False) -> str:
-        """Return how a run, the iteration of a number, went, in a line: in seconds that its author waited for it, those
-        of Spark's start among them.
+        """Return how a run went, in a line. Of the `seconds` that its author waited for it `session` were Spark's
+        start.
 
         >>> for part in Tally(asked=40, fresh=38, fitted=3, saved=12.0).run_text("train", 3, 30.0, 4.0).split("; "):
         ...     print(part)

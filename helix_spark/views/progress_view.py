@@ -39,7 +39,7 @@ class ProgressView:
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
-    """Return a run that begins, in Unix seconds."""
+    """Return a run that began at a time, in Unix seconds."""
     nodes = tuple(
         RunningNode(n.name, n.kind, n.inputs, n.state, n.reason, n.predicted_seconds, n.output) for n in plan.nodes
     )
@@ -47,7 +47,7 @@ def progress_of(plan: Plan, began: float) -> Progress:
 
 
 def progress_view(progress: Progress, now: float) -> ProgressView:
-    """Return how far a run is, so many seconds after it began.
+    """Return how far a run is, `now` seconds after it began.
 
     >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
     ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))

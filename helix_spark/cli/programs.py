@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -108,10 +108,8 @@ class ScriptFile:
         program = self._reusing(place, Catalog.open(place.catalog, create=True, shared=place.shared), "plan")
         ended = ""
         try:
-            with silence():
+            with silence(), suppress(SystemExit):
                 program.run()
-        except SystemExit:
-            pass
         except BaseException as error:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
             ended = f"{type(error).__name__}: {error}"
         return view_of_program(program), ended

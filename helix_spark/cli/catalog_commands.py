@@ -22,7 +22,6 @@ from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.artifacts import Leftover
     from helix_spark.catalog.forgetting import Forgetting
     from helix_spark.catalog.verification import Repair, Verification
     from helix_spark.views.storage_view import StorageShare, StorageView

@@ -51,18 +51,18 @@ def job() -> hx.Workflow:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Outcome:
     """The verdict on a case.
 
     Attributes:
-        right: what the case expects: changed or same.
+        expected: changed or same.
         computed: nodes of the first run that the second one computed, with their reasons.
         answers: of the three runs.
         error: the end of the standard error of a run that failed.
     """
 
     name: str
-    right: str
+    expected: str
     verdict: str
     computed: dict[str, str] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
@@ -87,10 +87,10 @@ class Project:
         self.case = case
         self.folder = folder
         self.catalogs = folder.with_name(f"{folder.name}-catalogs")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HELIX_", "PYTHON"))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HELIX_", "PYTHON"))}
         self.environment = {
-            **kept, "PYTHONPATH": f"{folder / 'site-packages'}:{ROOT}", "HELIX_SERVER": "on" if case.spark else "off",
-            "HELIX_CDS": "off", "TZ": "UTC",
+            **inherited, "PYTHONPATH": f"{folder / 'site-packages'}:{ROOT}", "HELIX_CDS": "off",
+            "HELIX_SERVER": "on" if case.spark else "off", "TZ": "UTC",
         }
         self.target = [".", "script.py" if "--- script.py" in case.before else "job.py"]
 
@@ -101,18 +101,19 @@ class Project:
             if verb == "python":
                 subprocess.run([sys.executable, "-c", body], cwd=self.folder, check=True)
             elif verb == "env":
-                self.environment |= dict(line.split("=", 1) for line in body.split())
+                lines = body.replace("{folder}", str(self.folder)).split()
+                self.environment |= dict(line.split("=", 1) for line in lines)
             elif verb == "run":
                 self.target = body.split()
             elif verb == "edit":
                 path = self.folder / rest
-                written = path.read_text()
+                content = path.read_text()
                 for line in body.splitlines():
                     old, new = (part.replace("\\n", "\n") for part in line.split(" ==> "))
-                    if old not in written:
+                    if old not in content:
                         raise ValueError(f"{self.case.name}: {rest} has no {old!r}")
-                    written = written.replace(old, new)
-                path.write_text(written)
+                    content = content.replace(old, new)
+                path.write_text(content)
             else:
                 self.write(name, body)
 
@@ -127,30 +128,31 @@ class Project:
     def run(self, catalog: str) -> tuple[str, dict[str, Any]]:
         """Run the project; return its answer and what the command printed."""
         place, file, *arguments = self.target
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "helix_spark", "run", file, "--catalog", str(self.catalogs / catalog), "--json",
              *arguments],
             cwd=self.folder / place, env=self.environment, capture_output=True, text=True, check=False,
         )
-        if done.returncode:
-            raise FailedRunError(done.stderr[-1500:])
-        printed = [line for line in done.stderr.splitlines() if line.startswith("ANSWER")]
-        start = done.stdout.find("{")
-        report = json.loads(done.stdout[start:]) if start >= 0 else {"nodes": [], "outputs": {}, "warnings": []}
+        if process.returncode:
+            raise FailedRunError(process.stderr[-1500:])
+        printed = [line for line in process.stderr.splitlines() if line.startswith("ANSWER")]
+        start = process.stdout.find("{")
+        report = json.loads(process.stdout[start:]) if start >= 0 else {"nodes": [], "outputs": {}, "warnings": []}
         return "\n".join(printed) or json.dumps(report["outputs"]), report
 
 
 def computed_nodes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, str]:
-    """Reasons of the nodes of the first run, other than sources, that the second one computed although they are new."""
-    before = {node["name"] for node in first["nodes"]}
+    """Return the nodes of the first run, other than sources, that the second run signed and computed anew, with the
+    reasons."""
+    names = {node["name"] for node in first["nodes"]}
     return {
         node["name"]: node["reason"] for node in second["nodes"]
-        if node["name"] in before and node["state"] == "compute" and node["kind"] != "source"
+        if node["name"] in names and node["state"] == "compute" and node["kind"] != "source"
         and not node["reason"].startswith("unchanged")
     }
 
 
-def judge(case: Case, folder: Path) -> Judged:
+def judge(case: Case, folder: Path) -> Outcome:
     """Run a case in a folder that is emptied first."""
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
@@ -158,45 +160,44 @@ def judge(case: Case, folder: Path) -> Judged:
     shutil.rmtree(project.catalogs, ignore_errors=True)
     project.apply(case.before)
     try:
-        answer, first = project.run("catalog")
-        time.sleep(1.1)  # so that a file written anew has another second
+        before, first = project.run("catalog")
+        time.sleep(1.1)  # a file that is written now gets another second in its time
         project.apply(case.after)
-        again, second = project.run("catalog")
+        after, second = project.run("catalog")
         scratch, _ = project.run("scratch")
     except FailedRunError as error:
-        return Judged(case.name, case.right, "refused", error=str(error))
+        return Outcome(case.name, case.expected, "refused", error=str(error))
     computed = computed_nodes(first, second)
     verdict = "right"
-    if (answer == scratch) is (case.right == "changed"):
+    if (before == scratch) is (case.expected == "changed"):
         verdict = "unfair"
-    elif again != scratch and not (case.clock and computed):
+    elif after != scratch and not (case.clock and computed):
         verdict = "false"
-    elif case.right == "same" and (computed or not second["nodes"]):
+    elif case.expected == "same" and (computed or not second["nodes"]):
         verdict = "needless"
-    return Judged(case.name, case.right, verdict, computed, (answer, again, scratch), tuple(second["warnings"]))
+    answers = (before, after, scratch)
+    return Outcome(case.name, case.expected, verdict, computed, answers, tuple(second["warnings"]))
 
 
-def judge_all(cases: list[Case], root: Path) -> list[Judged]:
+def judge_all(cases: list[Case], root: Path) -> list[Outcome]:
     """Judge cases, two at a time: those with Spark one after the other."""
     plain = deque(case for case in cases if not case.spark)
     spark = deque(case for case in cases if case.spark)
-    judged = []
+    outcomes = []
 
     def work(queues: list[deque[Case]], folder: Path) -> None:
         folder.mkdir()
         for queue in queues:
             while queue:
-                one = judge(queue.popleft(), folder)
-                judged.append(one)
-                if one.verdict != "right":
-                    print(json.dumps(asdict(one)), file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "helix_spark", "server", "stop"], cwd=folder, capture_output=True,
-                       env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+                outcomes.append(judge(queue.popleft(), folder))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        stop = [sys.executable, "-m", "helix_spark", "server", "stop"]
+        subprocess.run(stop, cwd=folder, env=environment, capture_output=True, check=False)
 
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(work, [spark, plain], root / "spark"), pool.submit(work, [plain], root / "plain")]:
-            done.result()
-    return judged
+        for worker in [pool.submit(work, [spark, plain], root / "spark"), pool.submit(work, [plain], root / "plain")]:
+            worker.result()
+    return outcomes
 
 
 def main() -> None:
@@ -207,18 +208,18 @@ def main() -> None:
     arguments = parser.parse_args()
     words = arguments.only.split(",")
     with tempfile.TemporaryDirectory() as folder:
-        judged = judge_all([case for case in CASES if any(word in case.name for word in words)], Path(folder))
+        outcomes = judge_all([case for case in CASES if any(word in case.name for word in words)], Path(folder))
+    wrong = [outcome for outcome in outcomes if outcome.verdict != "right"]
     if arguments.json:
-        print(json.dumps([asdict(one) for one in judged], indent=1))
+        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     else:
-        for one in judged:
-            if one.verdict != "right":
-                reasons = "; ".join(f"{node}: {reason}" for node, reason in one.computed.items())
-                print(f"{one.verdict}: {one.name}: {reasons or one.error or one.answers}")
-        verdicts = [one.verdict for one in judged]
-        counts = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in dict.fromkeys(sorted(verdicts)))
-        print(f"{len(judged)} cases: {counts}")
-    sys.exit(any(one.verdict != "right" for one in judged))
+        for outcome in wrong:
+            reasons = "; ".join(f"{node}: {reason}" for node, reason in outcome.computed.items())
+            print(f"{outcome.verdict}: {outcome.name}: {reasons or outcome.error or outcome.answers}")
+        verdicts = sorted(outcome.verdict for outcome in outcomes)
+        counts = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in dict.fromkeys(verdicts))
+        print(f"{len(outcomes)} cases: {counts}")
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":

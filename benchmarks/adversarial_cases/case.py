@@ -11,17 +11,18 @@ class Case:
     """A small project and one change.
 
     `before` and `after` are texts of sections. `--- NAME` begins a file. `--- edit NAME` has lines `OLD ==> NEW`,
-    `--- python` code that is run in the project's folder, `--- env` lines `NAME=VALUE` for the runs from then on, and
-    `--- run` the working folder, the file and the arguments of those. A `job.py` without a workflow gets one of the
-    functions that `nodes` names. Packages in `site-packages` are on Python's path.
+    `--- python` code that is run in the project's folder, `--- env` lines `NAME=VALUE` for the runs from then on
+    (`{folder}` is the project's), and `--- run` the working folder, the file and the arguments of those. A `job.py` is
+    given the usual imports, and a workflow of the functions that `nodes` names unless it has one. Packages in
+    `site-packages` are on Python's path.
 
     Attributes:
-        right: `changed` where the answer is another one after the change, `same` where nothing must be computed again.
+        expected: `changed` where the answer differs after the change, `same` where nothing has to be computed again.
         clock: the answer is another one in each run; the second run must compute it.
     """
 
     name: str
-    right: Literal["changed", "same"]
+    expected: Literal["changed", "same"]
     before: str
     after: str
     nodes: tuple[str, ...] = ("answer",)

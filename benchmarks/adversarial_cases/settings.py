@@ -196,7 +196,7 @@ pandas.set_option("display.precision", 3)
 import options
 
 def answer(data: pd.DataFrame) -> str:
-    return str(data / 3)
+    return str(data[["a"]] / 3)
 """, """
 --- edit options.py
 3 ==> 4
@@ -348,15 +348,11 @@ import tempfile
 
 def answer(data: pd.DataFrame) -> str:
     return os.path.basename(tempfile.gettempdir())
---- python
-import os, tempfile
-for name in ("one", "two"):
-    os.makedirs(f"/tmp/adversarial-{name}", exist_ok=True)
 --- env
-TMPDIR=/tmp/adversarial-one
+TMPDIR={folder}/one
 """, """
 --- env
-TMPDIR=/tmp/adversarial-two
+TMPDIR={folder}/two
 """),
     Case("Python without assertions", "changed", """
 --- helper.py
@@ -383,7 +379,7 @@ def answer(data: pd.DataFrame) -> str:
 --- env
 PYTHONHASHSEED=5
 """),
-    Case("time zone", "changed", """
+    Case("zone of local times", "changed", """
 --- job.py
 import datetime
 

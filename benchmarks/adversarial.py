@@ -183,13 +183,14 @@ def judge_all(cases: list[Case], root: Path) -> list[Outcome]:
     """Judge cases, two at a time: those with Spark one after the other."""
     plain = deque(case for case in cases if not case.spark)
     spark = deque(case for case in cases if case.spark)
-    outcomes = []
+    outcomes: list[Outcome] = []
 
     def work(queues: list[deque[Case]], folder: Path) -> None:
         folder.mkdir()
         for queue in queues:
             while queue:
                 outcomes.append(judge(queue.popleft(), folder))
+                print(f"{outcomes[-1].verdict}: {outcomes[-1].name}", file=sys.stderr, flush=True)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         stop = [sys.executable, "-m", "helix_spark", "server", "stop"]
         subprocess.run(stop, cwd=folder, env=environment, capture_output=True, check=False)

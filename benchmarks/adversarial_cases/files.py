@@ -3,27 +3,6 @@
 from benchmarks.adversarial_cases.case import Case
 
 FILES = [
-    Case("settings read at import, same size and time", "changed", """
---- settings.json
-{"depth": 3}
---- settings.py
-import json
-
-with open("settings.json") as file:
-    SETTINGS = json.load(file)
---- job.py
-from settings import SETTINGS
-
-def answer(data: pd.DataFrame) -> str:
-    return str(SETTINGS["depth"])
-""", """
---- python
-import os
-before = os.stat("settings.json")
-with open("settings.json", "r+") as file:
-    file.write('{"depth": 4}')
-os.utime("settings.json", ns=(before.st_atime_ns, before.st_mtime_ns))
-"""),
     Case("source of CSV, same size and time", "changed", """
 --- rows.csv
 a
@@ -46,7 +25,7 @@ before = os.stat("rows.csv")
 with open("rows.csv", "r+") as file:
     file.write("a\\n3")
 os.utime("rows.csv", ns=(before.st_atime_ns, before.st_mtime_ns))
-"""),
+""", spark=True),
     Case("memo of a file, filled at import", "changed", """
 --- words.txt
 one two
@@ -105,28 +84,6 @@ import os
 os.remove("current.txt")
 os.symlink("v2.txt", "current.txt")
 """),
-    Case("size of a file that is not opened", "changed", """
---- words.txt
-one
---- job.py
-import os
-
-def answer(data: pd.DataFrame) -> str:
-    return str(os.path.getsize("words.txt"))
-""", """
---- words.txt
-three
-"""),
-    Case("file that comes to be", "changed", """
---- job.py
-from pathlib import Path
-
-def answer(data: pd.DataFrame) -> str:
-    return "fast" if Path("FAST").exists() else "slow"
-""", """
---- FAST
-yes
-"""),
     Case("permission of a file", "changed", """
 --- tool.sh
 echo
@@ -172,52 +129,6 @@ echo
 --- python
 import os
 os.chmod("bin/helper-tool", 0o755)
-"""),
-    Case("file in a nested folder that os.walk finds", "changed", """
---- parts/a/one.txt
-one
---- job.py
-import os
-
-def answer(data: pd.DataFrame) -> str:
-    return str(sum(len(files) for _, _, files in os.walk("parts")))
-""", """
---- parts/a/b/two.txt
-two
-"""),
-    Case("member of a zip file", "changed", """
---- python
-import zipfile
-with zipfile.ZipFile("words.zip", "w") as file:
-    file.writestr("words.txt", "one")
---- job.py
-import zipfile
-
-def answer(data: pd.DataFrame) -> str:
-    with zipfile.ZipFile("words.zip") as file:
-        return file.read("words.txt").decode()
-""", """
---- python
-import zipfile
-with zipfile.ZipFile("words.zip", "w") as file:
-    file.writestr("words.txt", "two")
-"""),
-    Case("row of an sqlite file", "changed", """
---- python
-import sqlite3
-with sqlite3.connect("words.db") as base:
-    base.execute("create table words as select 'one' as word")
---- job.py
-import sqlite3
-
-def answer(data: pd.DataFrame) -> str:
-    with sqlite3.connect("words.db") as base:
-        return str(pd.read_sql("select * from words", base).word[0])
-""", """
---- python
-import sqlite3
-with sqlite3.connect("words.db") as base:
-    base.execute("update words set word = 'two'")
 """),
     Case("sqlite file that a statement attaches", "changed", """
 --- python

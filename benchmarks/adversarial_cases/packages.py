@@ -131,21 +131,6 @@ Version: 1.0
 --- site-packages/faster-1.0.dist-info/RECORD
 faster/__init__.py,,
 """),
-    Case("optional module of the project that comes to be", "changed", """
---- job.py
-try:
-    from faster import clean
-except ImportError:
-    def clean(x):
-        return x + 1
-
-def answer(data: pd.DataFrame) -> str:
-    return str(clean(data.a.sum()))
-""", """
---- faster.py
-def clean(x):
-    return x + 2
-"""),
     Case("module of the project that hides an installed one", "changed", """
 --- site-packages/steps/__init__.py
 def clean(x):

@@ -388,7 +388,7 @@ def job() -> hx.Workflow:
 import os
 os.utime("rows.csv")
 os.chmod("rows.csv", 0o600)
-"""),
+""", spark=True),
     Case("file beside those that a pattern picks", "same", """
 --- parts/one.csv
 a

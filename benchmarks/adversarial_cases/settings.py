@@ -379,46 +379,6 @@ def answer(data: pd.DataFrame) -> str:
 --- env
 PYTHONHASHSEED=5
 """),
-    Case("zone of local times", "changed", """
---- job.py
-import datetime
-
-def answer(data: pd.DataFrame) -> str:
-    return datetime.datetime.fromtimestamp(0).isoformat()
-""", """
---- env
-TZ=Asia/Tokyo
-"""),
-    Case("precision of decimals, set by an imported module", "changed", """
---- digits.py
-import decimal
-
-decimal.getcontext().prec = 5
---- job.py
-import digits
-from decimal import Decimal
-
-def answer(data: pd.DataFrame) -> str:
-    return str(Decimal(1) / 3)
-""", """
---- edit digits.py
-5 ==> 6
-"""),
-    Case("seed of a shared generator, in another module", "changed", """
---- seeds.py
-import random
-
-random.seed(1)
---- job.py
-import random
-import seeds
-
-def answer(data: pd.DataFrame) -> str:
-    return str(random.random())
-""", """
---- edit seeds.py
-(1) ==> (2)
-"""),
     Case("variable that an earlier node sets", "changed", """
 --- job.py
 import os

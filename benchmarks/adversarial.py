@@ -138,7 +138,7 @@ class Project:
         printed = [line for line in process.stderr.splitlines() if line.startswith("ANSWER")]
         start = process.stdout.find("{")
         report = json.loads(process.stdout[start:]) if start >= 0 else {"nodes": [], "outputs": {}, "warnings": []}
-        return "\n".join(printed) or json.dumps(report["outputs"]), report
+        return "\n".join(printed) or json.dumps(report["outputs"], sort_keys=True), report
 
 
 def computed_nodes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, str]:

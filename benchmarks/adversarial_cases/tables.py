@@ -130,27 +130,6 @@ print("ANSWER", sorted(row.n for row in spark.range(0, 10, 1, 1).mapInPandas(cou
 --- edit batches.py
 2 ==> 3
 """, spark=True),
-    Case("number of the files that a source has", "changed", """
---- python
-from pathlib import Path
-Path("rows").mkdir()
-Path("rows/one.csv").write_text("1\\n2\\n3\\n4\\n")
---- job.py
-def job() -> hx.Workflow:
-    wf = hx.Workflow("job")
-    wf.source("rows", hx.csv("rows", schema="a double"))
-
-    @wf.reducer(output=True)
-    def answer(rows: DataFrame) -> str:
-        return str(rows.select(F.input_file_name()).distinct().count())
-
-    return wf
-""", """
---- python
-from pathlib import Path
-Path("rows/one.csv").write_text("1\\n2\\n")
-Path("rows/two.csv").write_text("3\\n4\\n")
-""", spark=True),
     Case("global that a module fills before a UDF is made", "changed", """
 --- weights.py
 WEIGHTS = {}

@@ -11,20 +11,20 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from copy import deepcopy
-from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from functools import _lru_cache_wrapper
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, callers, direct, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
-from helix_spark.hermetic.memos import Memos
 from helix_spark.hermetic.seen import Seen
-from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
+from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
 
 _R = TypeVar("_R")
 
@@ -55,6 +55,66 @@ class Action:
         chance = ("drew numbers while another function may have drawn from the same generators",)
         drawn = Seen(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
         return drawn if self.watch is None else drawn | seen_in(self.watch.events)
+
+
+Memo: TypeAlias = "_lru_cache_wrapper[Any]"
+Uses = Mapping[Memo, tuple[int, int]]
+"""How often each memo has answered, and was filled."""
+
+
+class Memos:
+    """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
+    One that was filled where nothing was watched, as while its module was imported, is emptied."""
+
+    def __init__(self) -> None:
+        self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
+        self._modules: dict[str, None] = {}
+        self._looked_at = set[str]()
+
+    def begin(self) -> Uses:
+        """Return the uses before an action, without memos that were filled unwatched."""
+        uses = {}
+        for memo in self._memos():
+            info = memo.cache_info()
+            if info.currsize and memo not in self._filled_by:
+                memo.cache_clear()
+            uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
+        return uses
+
+    def end(self, before: Uses, watch: Watch | None) -> None:
+        """Note what filled the memos that answered an action, and what it filled; None if nothing was watched."""
+        for memo in self._memos():
+            info, (hits, misses) = memo.cache_info(), before.get(memo, (0, 0))
+            if watch is None:
+                if info.misses > misses:
+                    self._filled_by.pop(memo, None)
+                continue
+            if info.hits > hits:
+                watch.adopt(self._filled_by.get(memo, {}).values())
+            if info.misses > misses:
+                self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
+
+    def _memos(self) -> frozenset[Memo]:
+        """Return the memos that modules of the author's, and their classes, hold by their names."""
+        for name in {*list(sys.modules)} - self._looked_at:  # there are thousands, and an action begins every moment
+            self._looked_at.add(name)
+            file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
+            if name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR):
+                self._modules[name] = None
+        loaded = [(name, sys.modules[name]) for name in self._modules if name in sys.modules]
+        return frozenset(
+            memo for name, module in loaded for value in list(vars(module).values()) for memo in _memos_in(value, name)
+        )
+
+
+def _memos_in(value: object, module: str) -> Iterator[Memo]:
+    if isinstance(value, _lru_cache_wrapper):
+        function = value.__wrapped__
+        if isinstance(function, FunctionType) and kind_of(function.__code__.co_filename) is CodeOwner.AUTHOR:
+            yield value
+    elif isinstance(value, type) and value.__module__ == module:
+        for member in list(vars(value).values()):
+            yield from _memos_in(getattr(member, "__func__", member), "")
 
 
 class _Turn:
@@ -112,9 +172,7 @@ def _watch(_frame: FrameType | None) -> Watch | None:
 
 def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
     """Note a thread that an action starts. One that waits for Spark's server runs no code of the author's."""
-    if is_for_spark(frame):
-        return
-    if (found := current()) is not None:
+    if not is_for_spark(frame) and (found := current()) is not None:
         _working[thread] = found
 
 
@@ -136,8 +194,16 @@ def in_action(action: Action) -> Iterator[None]:
             action.look_again()
         action.outer, turn.action = outer, action
         _working[thread], action.under_way = action, True
-        with _intercepted(action), ending_children():
-            yield
+        uses = _memos.begin()
+        with actions_to_come(), AUTHOR_SEEDS.held_by(action):
+            action.draws.begin()
+            try:
+                with ending_children():
+                    yield
+            finally:
+                _memos.end(uses, action.watch)
+                action.drew = action.draws.end()
+                action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
     finally:
         turn.action, action.under_way = outer, False
         if before is not None:
@@ -159,20 +225,6 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
     turn.holder = thread
     _waited.seconds = seconds_waited() + time.perf_counter() - since
     return turn
-
-
-@contextmanager
-def _intercepted(action: Action) -> Iterator[None]:
-    """Make an action draw by its seed, and see what it reads."""
-    uses = _memos.begin()
-    with actions_to_come(), AUTHOR_SEEDS.held_by(action):
-        action.draws.begin()
-        try:
-            yield
-        finally:
-            _memos.end(uses, action.watch)
-            action.drew = action.draws.end()
-            action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
 
 
 def seconds_waited() -> float:
@@ -235,16 +287,19 @@ def actions_to_come() -> Iterator[None]:
                 _given.remove()
 
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_DEEPEST = 4
-
-
 class ThreadContext:
     """What the thread that makes it has set, for calls in other threads. What a call changes stays its own."""
 
     def __init__(self) -> None:
         self._variables = copy_context()
-        self._settings = [(local, deepcopy(_settings_of(local))) for local in _locals()]
+        self._settings: list[tuple[threading.local, dict[str, Any]]] = []
+        for module in list(sys.modules.values()):  # of libraries and of the author's
+            names = vars(module) if isinstance(module, ModuleType) else {}
+            if names.get("threading") is threading or names.get("local") is threading.local:  # else it makes none
+                file = names.get("__file__")
+                if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
+                    locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
+                    self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)
 
     def call(self, function: Callable[..., _R], *arguments: Any) -> _R:
         """Call a function in the calling thread, as if it were the one that made this."""
@@ -259,24 +314,14 @@ class ThreadContext:
         return variables.run(function, *arguments)
 
 
-def _locals() -> Iterator[threading.local]:
-    """Yield the thread-local objects that modules of libraries, and of the author's, hold in their names."""
-    for module in list(sys.modules.values()):
-        names = vars(module) if isinstance(module, ModuleType) else {}
-        if names.get("threading") is threading or names.get("local") is threading.local:  # else it makes none
-            file = names.get("__file__")
-            if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
-                yield from (value for value in list(names.values()) if isinstance(value, threading.local))
-
-
 def _settings_of(local: threading.local) -> dict[str, Any]:
     """Return a thread-local object's plain data; a connection to a database, say, is for its own thread alone."""
-    return {name: value for name, value in vars(local).items() if _is_plain(value, _DEEPEST)}
+    return {name: value for name, value in vars(local).items() if _is_plain(value)}
 
 
-def _is_plain(value: object, depth: int) -> bool:
+def _is_plain(value: object, depth: int = 4) -> bool:
     if isinstance(value, dict):
         return depth > 0 and all(_is_plain(one, depth - 1) for pair in value.items() for one in pair)
     if isinstance(value, list | tuple | set | frozenset):
         return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
-    return type(value) in _PLAIN
+    return type(value) in (type(None), bool, int, float, complex, str, bytes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 
 _HELIX = f"{Path(__file__).resolve().parents[1]}/"
 _PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -41,8 +41,7 @@ class CodeOwner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The asker: the kind of the innermost code that is not Python's own, the package of a library, and the author's
-    line that asks, or calls what does, as ``FILE:LINE``; empty where none is known."""
+    """The kind of the innermost code that is not Python's own, a library's package, and the author's ``FILE:LINE``."""
 
     kind: CodeOwner
     package: str
@@ -52,6 +51,9 @@ class Asker:
         """Return a phrase with the author's line."""
         by = f" through {self.package}" if self.kind is CodeOwner.LIBRARY else ""
         return f"{what}{by}" + (f" ({self.place})" if self.place else "")
+
+
+_instructions = cache(lambda code: tuple(dis.get_instructions(code)))
 
 
 @cache
@@ -94,7 +96,8 @@ def asker(frame: FrameType | None) -> Asker | None:
         if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None
         if first is None and kind is not CodeOwner.PYTHON:
-            first = kind, _package(file)
+            package = next((file.partition(part)[2] for part in _SITES if part in file), "").partition("/")[0]
+            first = kind, package.removesuffix(".py")
         if kind is CodeOwner.AUTHOR:
             return Asker(*(first or (kind, "")), f"{Path(file).name}:{one.f_lineno}")
     return None if first is None else Asker(*first, "")
@@ -112,16 +115,13 @@ def is_for_spark(frame: FrameType | None) -> bool:
     return False
 
 
-_IN_PLACE_OF_SPARK = "/plans/frame_creation.py"
-"""Of Helix: it takes the place of pyspark's methods that give tables."""
-
-
 def _serves_spark(frame: FrameType) -> bool:
     """Return whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
     for one, kind in callers(frame):
         if kind is not CodeOwner.HELIX:
             return kind is CodeOwner.SPARK
-        if one.f_code.co_filename.endswith(_IN_PLACE_OF_SPARK):
+        # It takes the place of pyspark's methods that give tables.
+        if one.f_code.co_filename.endswith("/plans/frame_creation.py"):
             return True
     return False
 
@@ -160,13 +160,3 @@ def field_taken(frame: FrameType) -> str:
         return "status" if is_authors and name != "POP_TOP" else ""
     # The content tells the size; Python's own code takes the mode for whether it is a file or a folder.
     return "" if field == "st_size" or (field == "st_mode" and not is_authors) else field.removeprefix("st_")
-
-
-@cache
-def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
-    return tuple(one for one in dis.get_instructions(code) if one.opname != "CACHE")
-
-
-def _package(file: str) -> str:
-    found = next((file.partition(part)[2] for part in _SITES if part in file), "")
-    return found.partition("/")[0].removesuffix(".py")

@@ -76,9 +76,6 @@ SHARED: Mapping[str, Shared] = {one.name: one for one in (
 )}
 """By module; what is not loaded draws nothing."""
 
-_STAGES = "pyspark.ml.param.shared"
-"""The module of pyspark's that gives stages their seeds."""
-
 
 class WhenImported:
     """A finder of modules, for `sys.meta_path`, that has something done with some of them once they are imported."""
@@ -104,16 +101,15 @@ class WhenImported:
 
 
 def seed_stages_by_name() -> None:
-    """Give stages of Spark ML without a seed one that follows from the name of their class: by itself it is Python's
-    `hash` of the name, which differs from process to process."""
+    """Give stages of Spark ML without a seed one of their class's name: their own differs from process to process."""
 
     def seed(module: ModuleType) -> None:
         vars(module)["hash"] = default_seed
 
-    if (stages := _loaded(_STAGES)) is not None:
+    if (stages := _loaded("pyspark.ml.param.shared")) is not None:
         seed(stages)
     else:
-        sys.meta_path.insert(0, WhenImported({_STAGES}, seed))
+        sys.meta_path.insert(0, WhenImported({"pyspark.ml.param.shared"}, seed))
 
 
 def default_seed(name: str) -> int:
@@ -248,18 +244,13 @@ _MOST_TWISTS = 1_000
 """A twist is 624 numbers. A generator from which more was drawn without a seed counts as seeded: then it is left
 alone, and what is drawn from it is reused by no other process."""
 
-_TORCH_UNSEEDED = 67_280_421_310_721
-
 Words = tuple[int, ...]
 
 
 class AuthorSeeds:
-    """The states in which the author's code has left the generators that it seeded.
-
-    They are looked at while neither Helix nor an action works: both may draw from the same generators. A Mersenne
-    Twister does not tell whether it was seeded. But its state follows from the one that the process began with if
-    numbers were only drawn from it; a state that does not was put there.
-    """
+    """The states in which the author's code has left the generators that it seeded. They are looked at while neither
+    Helix nor an action draws from them. A Mersenne Twister does not tell whether it was seeded. But its state follows
+    from the one that the process began with if numbers were only drawn from it; a state that does not was put there."""
 
     def __init__(self) -> None:
         self._unseeded: dict[str, Any] = {}
@@ -323,7 +314,8 @@ class AuthorSeeds:
 
     def _is_seeded(self, name: str, state: Any) -> bool:
         if name == "torch":
-            return bool(SHARED[name].module.initial_seed() != _TORCH_UNSEEDED)
+            unseeded = 67_280_421_310_721  # torch's default seed
+            return bool(SHARED[name].module.initial_seed() != unseeded)
         words, before, known = _words(state), self._unseeded.get(name), self._seeded.get(name)
         if before is None and name == "numpy.random":
             own = SHARED[name].module.get_bit_generator()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, TypeGuard
+from typing import Any
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import ABSENT, AUTHOR_SEEDS, SHARED
@@ -92,9 +92,7 @@ class Seen:
 
     def to_json(self) -> str:
         """Return the text for a record, without why a result differs; empty if there is nothing to say."""
-        said: dict[str, Any] = {
-            kind: dict(sorted(known.items())) for kind in _LOOKS if (known := getattr(self, kind))
-        }
+        said: dict[str, Any] = {kind: dict(sorted(known.items())) for kind in _LOOKS if (known := getattr(self, kind))}
         said |= {"drew": True, "generators": dict(sorted(self.generators.items()))} if self.drew else {}
         return json.dumps(said, sort_keys=True) if said else ""
 
@@ -214,13 +212,8 @@ _LOOKS: Mapping[str, Callable[[str], str]] = {
 """By field of `Seen`, what tells the present state of something that code read."""
 
 
-_LONGEST = 1000
-"""Characters of a path."""
-
-
 def files_named(function: Callable[..., Any]) -> Iterator[str]:
-    """Yield the absolute paths of the files that are there and that a function names, or one of the author's that it
-    calls by name: as texts or paths, written in it or held in variables that it refers to."""
+    """Yield the absolute paths of files that a function names, or one of the author's that it calls, in it or held."""
     waiting: list[object] = [getattr(function, "__wrapped__", function)]
     met: set[int] = set()
     found: dict[str, None] = {}
@@ -233,8 +226,11 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
                 for cell in one.__closure__ or ():
                     with suppress(ValueError):  # it is empty as yet
                         waiting.append(cell.cell_contents)
-        elif isinstance(one, str | os.PathLike) and _is_file(text := os.fspath(one)):
-            found[str(Path(text).absolute())] = None
+        elif isinstance(one, str | os.PathLike) and isinstance(text := os.fspath(one), str):
+            # A name alone is that of a file if it has an ending; a path is no longer than 1,000 characters.
+            is_path = 2 < len(text) < 1000 and ("/" in text or "." in text) and not {"\n", "\0"}.intersection(text)
+            if is_path and Path(text).is_file():
+                found[str(Path(text).absolute())] = None
     yield from found
 
 
@@ -246,11 +242,3 @@ def _held(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
         if isinstance(constant, CodeType):
             yield from _held(constant, names)
         yield from constant if isinstance(constant, tuple) else (constant,)
-
-
-def _is_file(text: object) -> TypeGuard[str]:
-    """Return whether a text names a file; a name alone is one if it has an ending."""
-    return (
-        isinstance(text, str) and 2 < len(text) < _LONGEST and ("/" in text or "." in text)
-        and not {"\n", "\0"}.intersection(text) and Path(text).is_file()
-    )

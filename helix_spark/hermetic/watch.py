@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
@@ -30,7 +30,6 @@ _stat, _now = os.stat, time.time_ns
 _UNCOUNTED = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
 )
-_ENTROPY = frozenset({"/dev/urandom", "/dev/random", "/dev/hwrng"})
 _OF_MACHINE = ("/proc/", "/sys/", "/dev/")
 
 _TIMED = frozenset({
@@ -79,16 +78,16 @@ class Watch:
         """A file was opened, or is not there to be."""
         if flags & (os.O_WRONLY | os.O_RDWR):
             anew = os.O_TRUNC | os.O_EXCL
-            if flags & os.O_RDWR and not flags & anew and not self._is_written(path):
+            if flags & os.O_RDWR and not flags & anew and ("written", path) not in self._met:
                 self.read(path, who)
             self._note("written", path)
         else:
             self.read(path, who)
 
     def read(self, path: str, who: Asker) -> None:
-        if self._is_written(path) or ("read", path) in self._met or _is_uncounted(path):
+        if not self._met.isdisjoint({("read", path), ("written", path)}) or _is_uncounted(path):
             return
-        if path in _ENTROPY:
+        if path in ("/dev/urandom", "/dev/random", "/dev/hwrng"):
             self.differs(who.at(f"reads {path}"))
         elif path.startswith(_OF_MACHINE):
             if who.kind is CodeOwner.AUTHOR and path != os.devnull:
@@ -103,7 +102,7 @@ class Watch:
 
     def looked_at(self, path: str) -> None:
         """Note that the action asked whether a path exists, or what the system says of it."""
-        if self._is_written(path) or not self._met.isdisjoint({("read", path), ("looked", path)}):
+        if not self._met.isdisjoint({("read", path), ("looked", path), ("written", path)}):
             return
         if not (_is_uncounted(path) or path.startswith(_OF_MACHINE)):
             state = _state(path)
@@ -137,18 +136,16 @@ class Watch:
             else:
                 self._note("listed", folder)
 
-    def asked(self, variable: str, who: Asker) -> None:
+    def asked(self, variable: object, who: Asker) -> None:
         """An environment variable was asked for."""
-        if variable not in self._own:
+        if isinstance(variable, str) and variable not in self._own:
             self._note("asked", variable, (value_of(variable), who.at(f"asks for the variable {variable}")))
 
-    def sets(self, variable: str) -> None:
+    def sets(self, variable: object) -> None:
         """An environment variable was set: what is asked of it from now on is no input."""
-        self._own.add(variable)
-        self._note("set", variable)
-
-    def _is_written(self, path: str) -> bool:
-        return ("written", path) in self._met
+        if isinstance(variable, str):
+            self._own.add(variable)
+            self._note("set", variable)
 
 
 def seen_in(events: Sequence[Event]) -> Seen:
@@ -186,9 +183,6 @@ def _is_uncounted(path: str) -> bool:
     inside = any(folder in path for folder in ("/site-packages/", "/dist-packages/"))
     return (inside and is_code) or "/__pycache__/" in path or path.startswith(_UNCOUNTED)
 
-
-Finder = Callable[[FrameType | None], "Watch | None"]
-"""Tells what watches the code of a frame, in the calling thread."""
 
 _installed: list[Wrapped] = []
 """While any action is under way."""
@@ -249,20 +243,14 @@ def _load_library(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: Fram
         watch.read(watch.full(given[0]), who)
 
 
-_LOOK_FOR_THEMSELVES = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
-"""These start a process to find out how many processors there are, say."""
-
-
 def _asks_others(what: str, place: int | None = None) -> Tell:
     def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
-        if not any(one.f_code.co_filename.endswith(_LOOK_FOR_THEMSELVES) for one, _ in callers(frame)):
+        # These start a process to find out how many processors there are, say.
+        for_itself = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
+        if not any(one.f_code.co_filename.endswith(for_itself) for one, _ in callers(frame)):
             watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
 
     return tell
-
-
-def _asks_machine(what: str) -> Tell:
-    return lambda watch, who, _given, _frame: watch.differs(who.at(what))
 
 
 _NETWORK, _PROCESS = "asks the network", "starts another process"
@@ -270,22 +258,24 @@ _NETWORK, _PROCESS = "asks the network", "starts another process"
 _TELLS: Mapping[str, Tell] = {
     "open": _open, "os.listdir": _list, "os.scandir": _list, "sqlite3.connect": _connect_database,
     "ctypes.dlopen": _load_library,
-    "socket.connect": _asks_others(_NETWORK, 1), "socket.sendto": _asks_others(_NETWORK, 1),
+    **dict.fromkeys(("socket.connect", "socket.sendto"), _asks_others(_NETWORK, 1)),
     "socket.gethostbyname": _asks_others(_NETWORK, 0), "http.client.send": _asks_others(_NETWORK),
-    "subprocess.Popen": _asks_others(_PROCESS, 0), "os.system": _asks_others(_PROCESS, 0),
-    "os.exec": _asks_others(_PROCESS, 0), "os.posix_spawn": _asks_others(_PROCESS, 0),
-    "os.fork": _asks_others(_PROCESS), "os.forkpty": _asks_others(_PROCESS), "pty.spawn": _asks_others(_PROCESS),
-    "builtins.input": _asks_machine("asks who sits at the terminal"),
-    "socket.gethostname": _asks_machine("asks for the name of the machine"),
+    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), _asks_others(_PROCESS, 0)),
+    **dict.fromkeys(("os.fork", "os.forkpty", "pty.spawn"), _asks_others(_PROCESS)),
+    "builtins.input": lambda watch, who, _given, _frame: watch.differs(who.at("asks who sits at the terminal")),
+    "socket.gethostname": lambda watch, who, _given, _frame: watch.differs(who.at("asks for the name of the machine")),
 }
 
 
 class Wrapped:
     """While it is installed, clocks and the environment report each use. So do readers in C++, which Python does
-    not see open a file: by the paths that they are given. `begins_thread` is told of each thread before it is started,
-    and by which frame."""
+    not see open a file: by the paths that they are given. `finder` tells what watches the code of a frame, in the
+    calling thread; `begins_thread` is told of each thread before it is started, and by which frame."""
 
-    def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread, FrameType | None], None]) -> None:
+    def __init__(
+        self, finder: Callable[[FrameType | None], Watch | None],
+        begins_thread: Callable[[threading.Thread, FrameType | None], None],
+    ) -> None:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
@@ -332,19 +322,26 @@ class Wrapped:
         yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."), direct)
         environ = type(os.environ)
         get, put = environ.__getitem__, environ.__setitem__
-        yield environ, "__getitem__", self._variable(get, lambda watch, who, _, key: watch.asked(key, who))
-        yield environ, "__setitem__", self._variable(put, lambda watch, _who, _, key, _value: watch.sets(key))
+        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.asked(key, who), direct)
+        yield environ, "__setitem__", self._telling(put, lambda watch, _who, _, key, _value: watch.sets(key), direct)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
         for module in list(sys.modules.values()):
-            yield from ((module, name, clocks[told]) for name, told in _clocks_in(module, clocks))
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and "/site-packages/" in file:  # a library may have bound them, by its own names
+                for name in vars(module).keys() & _BOUND:
+                    told = vars(module)[name]
+                    if type(told).__name__ == "builtin_function_or_method" and told in clocks:
+                        yield module, name, clocks[told]
         for name in _IN_C:
             if (library := sys.modules.get(name)) is not None:
                 yield from self._readers_of(library)
 
     def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
-        tell = _asks_database if library.__name__ in _CLIENTS else _reads_paths
+        tell: Callable[..., None] = _reads_paths
+        if library.__name__ in _CLIENTS:
+            tell = lambda watch, who, /, *_given, **_named: watch.asks_others(who.at(_NETWORK))  # noqa: E731
         for reader in _IN_C[library.__name__]:
             told = vars(library).get(reader)
             if isinstance(told, type):
@@ -393,26 +390,23 @@ class Wrapped:
             else:
                 watch.looked_at(full)
 
-        def counts(path: Any = ".", *_given: Any, **_named: Any) -> bool:
-            return isinstance(path, _PATH) and not getattr(_busy, "is_so", False)
-
-        ask = self._telling(told, tell, direct, counts)
+        ask = self._telling(
+            told, tell, direct,
+            lambda path=".", *_given, **_named: isinstance(path, _PATH) and not getattr(_busy, "is_so", False),
+        )
         self._known.append(ask)
         for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
             if told in known:
                 known.add(ask)
         return ask
 
-    def _variable(self, told: Any, tell: Callable[..., None]) -> Callable[..., Any]:
-        return self._telling(told, tell, direct, lambda _environ, key, *_value: isinstance(key, str))
-
     def _clock(self, told: Any) -> Callable[..., Any]:
         needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
 
-        def counts(*given: Any) -> bool:
-            return len(given) <= needs or given[needs] is None
-
-        return self._telling(told, _asks_clock(f"time.{told.__name__}"), direct, counts)
+        return self._telling(
+            told, _asks_clock(f"time.{told.__name__}"), direct,
+            lambda *given: len(given) <= needs or given[needs] is None,
+        )
 
     def _moment(self, told: Any) -> Any:
         """Wrap a class method of `datetime`, which asks the system and not Python's clocks."""
@@ -431,15 +425,6 @@ def _asks_clock(what: str) -> Callable[..., None]:
             watch.differs(who.at(f"asks the clock, {what}"))
 
     return tell
-
-
-def _asks_database(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
-    watch.asks_others(who.at(_NETWORK))
-
-
-def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None:
-    for path in (*given, *named.values()):
-        _read_all(watch, path, who)
 
 
 _ASKING = {"stat": "", "lstat": "", "access": "access", "readlink": "link"}
@@ -476,22 +461,14 @@ def _put(holder: Any, name: str, value: Any) -> None:
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(holder))
 
 
-def _clocks_in(module: ModuleType, clocks: Collection[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the clocks that a library has, by its names for them."""
-    file = getattr(module, "__file__", None)
-    if isinstance(file, str) and "/site-packages/" in file:
-        for name in vars(module).keys() & _BOUND:
-            value = vars(module)[name]
-            if type(value).__name__ == "builtin_function_or_method" and value in clocks:
-                yield name, value
-
-
-def _read_all(watch: Watch, path: Any, who: Asker) -> None:
-    """Note a path that a reader is given as read: a file, or all below a folder."""
-    if isinstance(path, list | tuple):
-        for one in path:
-            _read_all(watch, one, who)
-    elif isinstance(path, str | os.PathLike) and len(str(path)) < 4096 and "\0" not in str(path):
+def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None:
+    """Note paths that a reader is given as read: files, or all below a folder."""
+    for path in (*given, *named.values()):
+        if isinstance(path, list | tuple):
+            _reads_paths(watch, who, *path)
+            continue
+        if not isinstance(path, str | os.PathLike) or len(str(path)) >= 4096 or "\0" in str(path):
+            continue
         full = watch.full(path)
         if Path(full).is_dir():
             for folder, _, names in os.walk(full):

@@ -14,9 +14,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -26,9 +26,6 @@ from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.seen import Seen, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
-
-_SPARKS = ("SPARK_", "PYSPARK_", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "OMP_NUM_THREADS")
-"""Beginnings of variables of which Spark may give its workers other values than the driver has."""
 
 _MOST_FILES = 10_000
 """Files that one node's code may read by itself and still be reused: each is read once more, for its content."""
@@ -60,7 +57,13 @@ class WorkerReports:
     def take(self, keys: Collection[str]) -> dict[str, Seen]:
         """Return what was newly seen, by the keys of functions (see `task.Purpose`); what others did is kept."""
         with self._lock:
-            self._read()
+            for file in sorted(self._folder.iterdir()) if self._folder is not None else ():
+                with file.open("rb") as stream:
+                    stream.seek(self._taken.get(file.name, 0))
+                    whole, end, _ = stream.read().rpartition(b"\n")
+                self._taken[file.name] = self._taken.get(file.name, 0) + len(whole) + len(end)
+                for key, sort, name, more in map(json.loads, whole.splitlines()):
+                    self._events.setdefault(key, []).append((sort, name, more))
             found = {key: self._events.pop(key) for key in keys if key in self._events}
         return {key: _seen(events) for key, events in found.items()}
 
@@ -69,19 +72,6 @@ class WorkerReports:
         with self._lock:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _read(self) -> None:
-        for line in self._new_lines():
-            key, sort, name, more = json.loads(line)
-            self._events.setdefault(key, []).append((sort, name, more))
-
-    def _new_lines(self) -> Iterator[bytes]:
-        for file in sorted(self._folder.iterdir()) if self._folder is not None else ():
-            with file.open("rb") as stream:
-                stream.seek(self._taken.get(file.name, 0))
-                whole, end, _ = stream.read().rpartition(b"\n")
-            self._taken[file.name] = self._taken.get(file.name, 0) + len(whole) + len(end)
-            yield from whole.splitlines()
 
 
 def _seen(events: list[Event]) -> Seen:
@@ -94,11 +84,15 @@ def _seen(events: list[Event]) -> Seen:
     others = {name: more[1] for sort, name, more in events if sort == "asked" and value_of(name) != more[0]}
     own = [one for one in events if one[0] != "asked" or one[1] not in others]
     seen = seen_in(own)
+    sparks = ("SPARK_", "PYSPARK_", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "OMP_NUM_THREADS")
     told = dict.fromkeys(
         f"{asks}, which Spark's workers have another value of than the driver"
-        for name, asks in others.items() if not name.startswith(_SPARKS)
+        for name, asks in others.items() if not name.startswith(sparks)  # which Spark itself may set for them
     )
     return replace(seen, chance=(*seen.chance, *told))
+
+
+_own_variables = set[str]()
 
 
 class _Telling(Watch):
@@ -136,9 +130,8 @@ class _InTask:
             self._threads[thread] = watch
 
     def watch(self, frame: FrameType | None) -> Watch | None:
-        """Return what watches what a frame asks for: that of the outermost function that was sent, as one may call
-        another. Of what the author's code does outside of them, as in an iterator that one has returned, any of them
-        may be the cause. None where Spark asks."""
+        """Return what watches a frame: the watch of the outermost function that was sent, or of all functions where the
+        author's code runs outside of them, as in an iterator that one has returned. None where Spark asks."""
         keys: tuple[str, ...] | None = None
         authors = False
         for one, kind in callers(frame):
@@ -155,37 +148,24 @@ class _InTask:
         return self._watches[keys]
 
 
-_own_variables: set[str] = set()
 _tasks: list[_InTask] = []
 """The one that runs."""
 
 
 def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
     """Make a worker watch a function, or the class of a table function, from now on to the end of its task."""
-    if not _tasks or _tasks[-1].number != number:
+    is_first = not _tasks
+    if is_first or _tasks[-1].number != number:
         _tasks[:] = [_InTask(number, folder)]
-    _watch_tasks()
-    for code in _codes(function):
-        _tasks[-1].add(code, key)
-
-
-@cache
-def _watch_tasks() -> None:
-    """Once a process."""
-    Wrapped(
-        lambda frame: _tasks[-1].watch(frame), lambda thread, frame: _tasks[-1].begins_thread(thread, frame)
-    ).install()
-
-
-def _codes(function: Any) -> Iterator[CodeType]:
-    """Return the code that runs first where something is called, or a table function works."""
+    if is_first:  # of this process
+        Wrapped(
+            lambda frame: _tasks[-1].watch(frame), lambda thread, frame: _tasks[-1].begins_thread(thread, frame)
+        ).install()
     while isinstance(function, partial):
         function = function.func
-    named = (vars(base).get(name) for base in getattr(function, "__mro__", ()) for name in _TABLE_FUNCTION)
+    # The code that runs first where something is called, or a table function works.
+    methods = ("__init__", "eval", "terminate", "cleanup")
+    named = (vars(base).get(name) for base in getattr(function, "__mro__", ()) for name in methods)
     for one in (function, getattr(type(function), "__call__", None), *named):  # noqa: B004 - its code is wanted
-        code = getattr(one, "__code__", None)
-        if isinstance(code, CodeType):
-            yield code
-
-
-_TABLE_FUNCTION = ("__init__", "eval", "terminate", "cleanup")
+        if isinstance(code := getattr(one, "__code__", None), CodeType):
+            _tasks[-1].add(code, key)

@@ -25,9 +25,9 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.seen import seen_from_json
 from helix_spark.identity.code import Description, trace
-from helix_spark.identity.environment import context_parts, package_part, place_parts
+from helix_spark.identity.environment import context_parts, package_part, place_parts, surroundings
 from helix_spark.identity.parts import FORMAT, Group, Part, digest
-from helix_spark.identity.signing import described_by_plan, surroundings
+from helix_spark.identity.signing import described_by_plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, RecordedFunction, SparkFunction
 from helix_spark.plans.plan_columns import Columns
 from helix_spark.workflow.operators import Function

@@ -27,16 +27,7 @@ from helix_spark.identity.functions.import_effects import CALL, ImportEffect, ef
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
-from helix_spark.identity.objects.references import (
-    Described,
-    Edge,
-    Findings,
-    Reference,
-    edge_to,
-    home_of,
-    package_edge,
-    udf_of,
-)
+from helix_spark.identity.objects.references import Described, Edge, Findings, Reference, edge_to, home_of, udf_of
 from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
 
 
@@ -100,9 +91,14 @@ def trace(
     True
     """
     label = _name(value) or node
+    root = edge_to(value, label, role="value")
+    if type(value) is FunctionType and udf_of(value) is None:
+        package = package_of_function(value)
+        if package is None or package.name == "helix_spark":
+            root = Reference(value, label, name=label, top=True)
     more = [_declared(one, node, where) for one in depends_on if not isinstance(one, Path)]
     reads = tuple(SignedData(one, _identity(one, node, where)) for one in depends_on if isinstance(one, Path))
-    found = _Walk(node, where, home_of(value), stages).reach([_root(value, label), *more])
+    found = _Walk(node, where, home_of(value), stages).reach([root, *more])
     files = (Part(Group.FILE, one.shown, one.identity.digest, one.identity.digest[:7]) for one in reads)
     return replace(found, parts=(*found.parts, *files), reads=reads)
 
@@ -116,7 +112,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> Descri
     module, _, name = path.rpartition(".")
     package = package_of_module(module)
     if package is not None:
-        return _Walk(node, where, "", None).reach([package_edge(package, path)])
+        return _Walk(node, where, "", None).reach([Reference(package, package.name, "package", text=path)])
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # what a module raises while it is imported can be anything
@@ -144,14 +140,6 @@ def value_trace(
 def _name(value: object) -> str:
     name = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     return "" if name == "<lambda>" else name
-
-
-def _root(value: object, label: str) -> Edge:
-    if type(value) is FunctionType and udf_of(value) is None:
-        package = package_of_function(value)
-        if package is None or package.name == "helix_spark":
-            return Reference(value, label, name=label, top=True)
-    return edge_to(value, label, role="value")
 
 
 def _declared(value: object, node: str, where: Location | None) -> Edge:
@@ -274,8 +262,7 @@ class _Walk:
             self._token(Reference(effect.code, "import effects"))
 
     def _key(self, reference: Reference) -> Hashable:
-        """Return one key for one thing. Whether two equal constants are one object is up to the interpreter, so they
-        are two unless read from one variable."""
+        """Return one key for one thing. Equal constants, which may be one object, are two but for one variable's."""
         value = reference.value
         if isinstance(value, Package):
             return value

@@ -10,26 +10,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag
 from helix_spark.errors import HelixError, Location, SourceError, install
-from helix_spark.identity.file_states import (
-    FileState,
-    difference,
-    files_below,
-    seconds_to_settle,
-    states_of,
-)
+from helix_spark.identity.file_states import FileState, difference, files_below, seconds_to_settle, states_of
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
 from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, content_fields
 from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
-from helix_spark.store_access import S3Access, answering, bucket_and_key, bucket_of, s3_access
+from helix_spark.store_access import answering, bucket_and_key, bucket_of, s3_access
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
@@ -37,20 +30,12 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 WHOLE_BYTES = 8 * HASHED_BYTES
-"""Where files of one source that are read whole are more than this together, they are known as larger ones are: it is
-the most that a plan reads of a source, half a second of hashing or a few seconds of a disk. What that may miss is a
-rewrite that leaves a file's name, size and time as they were, and each of its sampled blocks."""
+"""Where the files of one source that are read whole are more than this together, they are sampled as larger ones are.
+What that may miss is a rewrite that leaves a file's name, size and time as they were, and each sampled block."""
 
 LEAST_SAMPLE, MOST_SAMPLES = 2**12, 1024
 """No block of a sampled file is smaller than that, and of all files of a source together no more are read: at a
 millisecond a block, as on a network disk, of so many people do not yet wait."""
-
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_LONGEST_REASON = 300
-
-_WILD = re.compile(r"[*?[{]")
-_BRACES = re.compile(r"\{([^{}]*)\}")
-"""Alternatives in a pattern that have no others inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +128,22 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
         case DeltaSource():
             return _delta_identity(what, where, contents=contents)
         case ObjectSource():
-            return _objects_identity(what, where)
+            found = [one for path in what.paths for one in _objects_at(path, where)]
+            identity = digest("objects", *(text for name, size, tag in found for text in (name, str(size), tag)))
+            size = sum(size for _, size, _ in found)
+            count = f"{len(found)} object{'s' if len(found) > 1 else ''}"
+            return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
         case FileSource(version=str(version)):
             return DataIdentity(digest("declared", *what.paths, version), version)
         case MemorySource():
-            return _memory_identity(what)
+            return _memory_identity(what.data)
         case ReaderSource():
             return DataIdentity(digest("reader", what.version), what.version)
     raise AssertionError(f"a {type(what).__name__} is no source")
 
 
 def pin_versions(dag: Dag) -> Dag:
-    """Return the same graph with Delta sources at the version that is the newest now, so that what is signed is what is
-    read, and with the commit of each. Raises SourceError."""
+    """Return the same graph with Delta sources at the newest version, to be signed and read. Raises SourceError."""
     nodes = []
     for node in dag.nodes:
         if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource):
@@ -224,7 +212,7 @@ def _without_braces(pattern: str) -> Iterator[str]:
     >>> list(_without_braces("data/{2023,2024{a,b}}.csv"))
     ['data/2023.csv', 'data/2024a.csv', 'data/2023.csv', 'data/2024b.csv']
     """
-    if (innermost := _BRACES.search(pattern)) is None:
+    if (innermost := re.search(r"\{([^{}]*)\}", pattern)) is None:
         yield pattern
         return
     for choice in innermost[1].split(","):
@@ -257,23 +245,25 @@ def _files_identity(
     return DataIdentity(identity, shown, sum(sizes), (*read, *states[len(read):]))
 
 
-def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdentity:
-    """Identify objects by what their store says of them: nothing is fetched."""
-    found = [one for path in source.paths for one in _objects_at(path, where)]
-    identity = digest("objects", *(text for name, size, tag in found for text in (name, str(size), tag)))
-    size = sum(size for _, size, _ in found)
-    count = f"{len(found)} object{'s' if len(found) > 1 else ''}"
-    return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
-
-
 def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]:
     """Return the objects that Spark reads at a path: by name, with their bytes and ETags (or times of change). Of a
     pattern these are all below the folder of its first wildcard, so that none which it matches is missing."""
     bucket, key = bucket_and_key(path)
-    if wild := _WILD.search(key):
+    if wild := re.search(r"[*?[{]", key):
         key = key[: wild.start()].rpartition("/")[0]
     try:
-        found = sorted(_listed(s3_access(), bucket, key), key=itemgetter(0))
+        import obstore
+    except ImportError as error:
+        raise SourceError("data in an S3 store needs the package obstore, which is not installed",
+                          remedy=install("stores")) from error
+    try:
+        access = s3_access()
+        store = bucket_of(access, bucket)
+        with answering(access.where):
+            itself: list[Any] = []
+            with suppress(FileNotFoundError):
+                itself += [obstore.head(store, key)] if key else []
+            listed = [*itself, *(one for batch in obstore.list(store, key or None) for one in batch)]
     except HelixError:
         raise
     except Exception as error:
@@ -281,26 +271,15 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
             f"{path!r} cannot be read: {str(error).strip().splitlines()[0][:200]}", where=where,
             remedy="check the path, the AWS_ variables and the network",
         ) from error
-    kept = [one for one in found if not any(_is_skipped(part) for part in one[0].split("/") if part)]
+    named = ((one["path"].removeprefix(key).lstrip("/"), one) for one in listed)
+    kept = [
+        (name, one["size"], one["e_tag"] or one["last_modified"].isoformat())
+        for name, one in sorted(named, key=itemgetter(0))
+        if not any(_is_skipped(part) for part in name.split("/") if part)
+    ]
     if not any(size for _, size, _ in kept):
         raise SourceError(f"{path}: there is no data in it", where=where, remedy="check the path and the objects")
     return kept
-
-
-def _listed(access: S3Access, bucket: str, key: str) -> Iterator[tuple[str, int, str]]:
-    try:
-        import obstore
-    except ImportError as error:
-        raise SourceError("data in an S3 store needs the package obstore, which is not installed",
-                          remedy=install("stores")) from error
-    store = bucket_of(access, bucket)
-    with answering(access.where):
-        itself: list[Any] = []
-        with suppress(FileNotFoundError):
-            itself += [obstore.head(store, key)] if key else []
-        for one in chain(itself, *obstore.list(store, key or None)):
-            name = one["path"].removeprefix(key).lstrip("/")
-            yield name, one["size"], one["e_tag"] or one["last_modified"].isoformat()
 
 
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
@@ -317,8 +296,7 @@ def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
-    """Identify a table by its id, version and the commit of that version: two copies that went their own ways share the
-    others. What is committed to it later changes nothing."""
+    """Identify a table by its id, version and the commit of that version: two diverged copies may share the others."""
     states: tuple[FileState, ...] = ()
     if "://" not in source.path and source.version is not None:
         commit = Path(source.path, _COMMIT.format(source.version))
@@ -326,17 +304,15 @@ def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bo
     if not contents:
         return DataIdentity("", states=states)
     table = _delta_table(source, where)
-    version = table.version()
-    identity = digest("delta", str(table.metadata().id), str(version), _commit(table, source, where))
-    return DataIdentity(identity, f"version {version}", states=states)
+    identity = digest("delta", str(table.metadata().id), str(table.version()), _commit(table, source, where))
+    return DataIdentity(identity, f"version {table.version()}", states=states)
 
 
 _COMMIT = "_delta_log/{:020}.json"
 
 
 def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
-    """Return a digest of what the commit of a table's version says: its bytes, or if those were removed when the log
-    was tidied, the files that make up the table."""
+    """Return a digest of the commit of a table's version: of its bytes, or of the files, where the log was tidied."""
     from deltalake.fs import DeltaStorageHandler
 
     name = _COMMIT.format(table.version())
@@ -356,9 +332,7 @@ def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
     try:
         return DeltaTable(source.path, version=source.version)
     except TableNotFoundError:
-        raise SourceError(
-            f"there is no Delta table at {source.path!r}", where=where, remedy="check the path"
-        ) from None
+        raise SourceError(f"there is no Delta table at {source.path!r}", where=where, remedy="check the path") from None
     except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
         raise _unreadable(source, error, where) from error
 
@@ -366,24 +340,20 @@ def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
 def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -> SourceError:
     newest = source.version is None
     which = "the Delta table" if newest else f"version {source.version} of the Delta table"
+    # What deltalake says comes in many lines and colours.
+    lines = (line.strip(" \u21b3->") for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines())
+    why = ": ".join(line for line in lines if line)[:300]
     return SourceError(
-        f"{which} {source.path!r} cannot be read: {_in_a_line(error)}", where=where,
+        f"{which} {source.path!r} cannot be read: {why}", where=where,
         remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
     )
 
 
-def _in_a_line(error: Exception) -> str:
-    """Return what deltalake says in many lines and colours."""
-    lines = (line.strip(" \u21b3->") for line in _COLOURS.sub("", str(error)).splitlines())
-    return ": ".join(line for line in lines if line)[:_LONGEST_REASON]
-
-
-def _memory_identity(source: MemorySource) -> DataIdentity:
+def _memory_identity(data: Any) -> DataIdentity:
     def by_name(value: object, _path: str) -> bytes | None:
         """Name the class of a column of another library than pandas: no function of it makes the table."""
         return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None
 
-    data = source.data
     size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())
     identity = digest("memory", canonical(data, by_name))
     return DataIdentity(identity, f"{len(data)} rows, {identity[:7]}", int(size))

@@ -24,7 +24,7 @@ from helix_spark.identity.objects.attributes import (
     hints_of,
     is_class,
     is_compiled_in,
-    wrapped_functions,
+    wrapped_code,
 )
 from helix_spark.identity.objects.encoder import Encoder, is_identifiable, shown
 from helix_spark.identity.objects.origin import PYTHON, Package, module_of, package_of_function, package_of_module
@@ -49,9 +49,6 @@ _FIELD_TABLES = (
 )
 """Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
 
-_PYDANTIC = re.compile(r"__pydantic_(?!config__)")
-"""Names that pydantic keeps in a class and no author writes."""
-
 _INTERNALS = frozenset({
     "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__",
     "__qualname__", "__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__",
@@ -65,9 +62,6 @@ _ENUM_INTERNALS = frozenset({
     "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
 })
 """What Python keeps in a class of an enum besides its members."""
-
-_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
-"""What Python keeps in each of these members, the last one once a flag was inverted."""
 
 
 def describe(reference: Reference, home: str) -> Described:
@@ -97,14 +91,13 @@ def describe(reference: Reference, home: str) -> Described:
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
-
-    def is_visible(value: object) -> bool:  # by itself, and not but a piece of the file
-        is_whole = isinstance(value, Package | types.FunctionType | types.ModuleType | type)
-        return is_whole or (not is_code(value) and _is_identifiable_around_code(value))
-
     found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
     edges = _describe_module(Reference(found[0], package.name)).edges if found else ()
-    return tuple(edge for edge in edges if isinstance(edge, str) or is_visible(edge.value))
+    wholes = (Package, types.FunctionType, types.ModuleType, type)  # other code is but a piece of the file
+    return tuple(
+        edge for edge in edges if isinstance(edge, str) or isinstance(edge.value, wholes)
+        or (not is_code(edge.value) and _is_identifiable_around_code(edge.value))
+    )
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
@@ -139,7 +132,13 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
         return [("udf", udf.func), ("class", type(udf)), ("return type", udf._returnType), ("settings", settings)]
     match value:
         case types.MethodType():
-            return [("method", value.__func__), *_holder(value.__self__)]
+            holder: Any = value.__self__
+            held: list[tuple[str, object]] = [("self", holder)]
+            if type(holder).__module__ == "pydantic._internal._validate_call":
+                # Its wrapper of a function holds the names of a module, and what it compiled of the annotations.
+                config = {**holder.config_wrapper.config_dict, "validate_return": holder.validate_return}
+                held = [("function", holder.function), ("settings", config)]
+            return [("method", value.__func__), *held]
         case types.BuiltinFunctionType() | types.MethodWrapperType():
             return [(f"method {value.__name__}", value.__self__)]
         case partial() | partialmethod():
@@ -156,18 +155,8 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
             return [(f"property {name}", accessor) for name, accessor in accessors if accessor is not None]
         case cached_property():
             return [("cached_property", value.func)]
-    functions = wrapped_functions(value)
+    functions = wrapped_code(value)
     return [*functions.items(), ("by", type(value))] if functions else None
-
-
-def _holder(value: object) -> list[tuple[str, object]]:
-    """Return what the object of a method is made of: itself, but for pydantic's wrapper of a function, which holds its
-    module's names and what it compiled of the function's annotations."""
-    if type(value).__module__ != "pydantic._internal._validate_call":
-        return [("self", value)]
-    wrapper: Any = value
-    settings = {**wrapper.config_wrapper.config_dict, "validate_return": wrapper.validate_return}
-    return [("function", wrapper.function), ("settings", settings)]
 
 
 def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) -> Described:
@@ -221,7 +210,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
         edges.append(edge_to(type(kind), type(kind).__qualname__, role="metaclass", owner=label))
     if issubclass(kind, enum.Enum):
         edges += _enum_members(kind, label)
-    edges += [*_fields(kind, label), *_decorators(kind, label), *_annotations(kind, label)]
+    edges += _fields(kind, label)
     edges.append(f"called {kind.__name__}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
@@ -254,7 +243,8 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
         yield f"enum member {name}"
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
         base, content = builtin_content(member)  # which the `__new__` of its class may have made another than its value
-        beside = [one for one in attributes(member) if one[0] not in _OF_MEMBERS]
+        kept_by_enum = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
+        beside = [one for one in attributes(member) if one[0] not in kept_by_enum]
         for attribute, value in [(base.__name__, content), *beside] if base is not object else beside:
             variable = (id(member), attribute)
             yield f"attribute {attribute}"
@@ -262,6 +252,7 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
+    """Yield what dataclasses, other libraries and annotations say of the fields of a class."""
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield f"dataclass {vars(kind)['__dataclass_params__']!r} {order}"
@@ -276,20 +267,13 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
-
-
-def _decorators(kind: type, label: str) -> Iterator[Edge]:
-    """Yield what pydantic's decorators were told: which fields, before or after what. What they decorate are
-    members."""
+    # What pydantic's decorators were told: which fields, before or after what. What they decorate are members.
     tables: Any = getattr(kind, "__pydantic_decorators__", None)
-    for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
-        for name, decorator in getattr(tables, table.name).items():
-            yield f"{table.name} {name}"
+    for kept in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
+        for name, decorator in getattr(tables, kept.name).items():
+            yield f"{kept.name} {name}"
             told = {option: value for option, value in attributes(decorator.info) if option != "description"}
             yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
-
-
-def _annotations(kind: type, label: str) -> Iterator[Edge]:
     own = inspect.get_annotations(kind)
     meant = hints_of(kind) if own else {}
     for name, hint in own.items():
@@ -304,12 +288,21 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True
     if (isinstance(member, DESCRIPTORS) and member.__objclass__ is kind) or type(member).__name__ == "_tuplegetter":
         return True  # of a slot, or a named tuple, whose fields are listed besides
-    if _PYDANTIC.match(name) or (name == "__signature__" and _library_of(type(member)) is not None):
+    if re.match(r"__pydantic_(?!config__)", name) or (
+        name == "__signature__" and _library_of(type(member)) is not None
+    ):
         return True  # the signature is pydantic's, which keeps what it was asked for
     inner = _inner(member) if isinstance(member, staticmethod | classmethod | property | cached_property) else None
     function = inner[0][1] if inner else member
-    if isinstance(function, types.FunctionType):
-        return _is_made_from_fields(function)
+    if isinstance(function, types.FunctionType):  # made by a dataclass, attrs or a named tuple
+        made = function.__dict__.get("__wrapped__", function)
+        code = made.__code__ if isinstance(made, types.FunctionType) else function.__code__
+        return (
+            is_of_dataclass(code)
+            or code.co_filename.startswith("<attrs generated")
+            or str(function.__globals__.get("__name__")).startswith("namedtuple_")
+            or is_compiled_in(code, collections.namedtuple)
+        )
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
@@ -317,18 +310,6 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
     # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
     return is_library and not is_identifiable(member)
-
-
-def _is_made_from_fields(function: types.FunctionType) -> bool:
-    """Return whether dataclass, named tuple or attrs generated a method, by the traces that their generators leave."""
-    inner = function.__dict__.get("__wrapped__", function)
-    code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
-    return (
-        is_of_dataclass(code)
-        or code.co_filename.startswith("<attrs generated")
-        or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
-        or is_compiled_in(code, collections.namedtuple)
-    )
 
 
 def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
@@ -339,5 +320,3 @@ def _library_of(kind: type) -> Package | None:
     """Return the library a class belongs to, the standard one aside; None for the project's."""
     package = package_of_module(kind.__module__)
     return package if package != PYTHON else None
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -14,8 +14,7 @@ from helix_spark.identity.parts import Group, Part
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that differs between two versions of a node: it was changed, added or removed. The short texts before
-    and after are None where there is none to show."""
+    """One field that differs between two versions of a node, with short texts before and after, if there are any."""
 
     group: Group
     label: str
@@ -66,7 +65,10 @@ def step_changes(before: str, after: str) -> list[str]:
         if sort == "equal":
             continue
         pairs = min(b - a, d - c)
-        told += [_placed(new[c + at], _became(plain_old[a + at], plain_new[c + at])) for at in range(pairs)]
+        for was, line in zip(plain_old[a:b], new[c:d], strict=False):
+            step, now = was.partition(" `")[0], _PLACE.sub("", line)
+            now = now.removeprefix(f"{step} ") if now.startswith(f"{step} `") else now  # without the kind of the step
+            told.append(_placed(line, f"{was} became {now}"))
         told += [_placed(line, f"{_PLACE.sub('', line)} added") for line in new[c + pairs:d]]
         told += [f"{line} removed" for line in plain_old[a + pairs:b]]
     return told
@@ -77,13 +79,6 @@ def _placed(line: str, words: str) -> str:
     return f"{found[1]}: {words}" if found else words
 
 
-def _became(old: str, new: str) -> str:
-    """Say how a step changed; do not repeat the step's kind."""
-    step = old.partition(" `")[0]
-    said_new = new.removeprefix(f"{step} ") if new.startswith(f"{step} `") else new
-    return f"{old} became {said_new}"
-
-
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
     """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a parameter
     with several values, as in a grid, the values that one side alone has.
@@ -92,23 +87,24 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
     >>> print(*changes(grid[:1], grid))
     grid value `regParam` 1 added
     """
-    old, new = _by_field(before), _by_field(after)
-    found = [one for key in {**new, **old} for one in _field_changes(*key, old.get(key, []), new.get(key, []))]
+    fields: defaultdict[tuple[Group, str], tuple[list[Part], list[Part]]] = defaultdict(lambda: ([], []))
+    for part in after:
+        fields[part.group, part.label][1].append(part)
+    for part in before:
+        fields[part.group, part.label][0].append(part)
+    found: list[Change] = []
+    for (group, label), (was, now) in fields.items():
+        gone, come = list(_beyond(was, now)), list(_beyond(now, was))
+        pairs = min(len(gone), len(come))
+        value = ""  # which one, of a grid
+        if group is Group.PARAMETER and max(len(was), len(now)) > 1:
+            group, label = Group.VALUE, f"grid value `{label}`"
+            if len(gone) != len(come):
+                pairs, value = 0, " {}"
+        found += (Change(group, label, a.shown, b.shown, "changed") for a, b in zip(gone[:pairs], come, strict=False))
+        found += (Change(group, label + value.format(one.shown), None, one.shown, "added") for one in come[pairs:])
+        found += (Change(group, label + value.format(one.shown), one.shown, None, "removed") for one in gone[pairs:])
     return tuple(sorted(found, key=lambda one: ("changed", "added", "removed").index(one.sort)))
-
-
-def _field_changes(group: Group, label: str, old: Sequence[Part], new: Sequence[Part]) -> Iterator[Change]:
-    gone, come = list(_beyond(old, new)), list(_beyond(new, old))
-    if group is Group.PARAMETER and max(len(old), len(new)) > 1:
-        group, label = Group.VALUE, f"grid value `{label}`"
-        if len(gone) != len(come):
-            yield from (Change(group, f"{label} {one.shown}", None, one.shown, "added") for one in come)
-            yield from (Change(group, f"{label} {one.shown}", one.shown, None, "removed") for one in gone)
-            return
-    pairs = min(len(gone), len(come))
-    yield from (Change(group, label, a.shown, b.shown, "changed") for a, b in zip(gone, come, strict=False))
-    yield from (Change(group, label, None, one.shown, "added") for one in come[pairs:])
-    yield from (Change(group, label, one.shown, None, "removed") for one in gone[pairs:])
 
 
 def _beyond(parts: Sequence[Part], others: Sequence[Part]) -> Iterator[Part]:
@@ -117,13 +113,6 @@ def _beyond(parts: Sequence[Part], others: Sequence[Part]) -> Iterator[Part]:
         there[part.digest] -= 1
         if there[part.digest] < 0:
             yield part
-
-
-def _by_field(parts: Iterable[Part]) -> dict[tuple[Group, str], list[Part]]:
-    found: dict[tuple[Group, str], list[Part]] = {}
-    for part in parts:
-        found.setdefault((part.group, part.label), []).append(part)
-    return found
 
 
 def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import locale
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import Context
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import Any
+from operator import itemgetter
 
 from helix_spark.identity.functions.function_part import hash_seed
 from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
@@ -32,13 +32,12 @@ def package_part(name: str) -> Part:
     return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
 
-def python_part() -> Part:
-    """Return the part of Python, by major.minor: the form of code depends on it, and so may results; so they do on the
-    hash seed, where it is another than the one that commands fix."""
-    found = PYTHON.version
-    if hash_seed() not in ("", "0"):
-        found += f", hash seed {hash_seed()}"
-    return Part(Group.PACKAGE, "python", digest("python", found), found)
+def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    """Return the versions and settings around each node that sees Spark, first that of Python, by major.minor: the form
+    of code depends on it, and so may results; so they do on a hash seed other than the one that commands fix."""
+    python = PYTHON.version + ("" if hash_seed() in ("", "0") else f", hash seed {hash_seed()}")
+    told = (Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items()))
+    return Part(Group.PACKAGE, "python", digest("python", python), python), package_part("pyspark"), *told
 
 
 def place_parts() -> tuple[Part, ...]:
@@ -51,52 +50,35 @@ def place_parts() -> tuple[Part, ...]:
     )
 
 
-def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    return tuple(
-        Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
-    )
-
-
 def context_parts() -> Iterator[Part]:
     """Yield a part for each setting of a loaded library that the author's code has given another value than the
     library does: the precision of `decimal`, numpy's error state, configurations of scikit-learn and pandas."""
-    for library, settings_of in _SETTINGS.items():
-        if (module := sys.modules.get(library)) is None:
-            continue
-        now, default = settings_of(module)
-        for name in sorted(name for name, value in now.items() if value != default.get(name)):
-            value = now[name]
+    default: dict[tuple[str, str], object] = {}
+    # A new thread has the defaults of all that is kept in context variables, or for each thread.
+    thread = threading.Thread(target=lambda: default.update(_settings(default=True)))
+    thread.start()
+    thread.join()
+    for (library, name), value in sorted(_settings().items(), key=itemgetter(0)):
+        if value != default.get((library, name)):
             told = canonical(value).hex() if is_identifiable(value) else repr(value)
             yield Part(Group.SETTING, f"{library} {name}", digest(library, name, told), shown(value))
 
 
-_Settings = Mapping[str, object]
-
-
-def _decimal_settings(decimal: Any) -> _Settings:
-    now = decimal.getcontext()
-    traps = sorted(signal.__name__ for signal, is_trapped in now.traps.items() if is_trapped)
-    names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
-    return {**{name: getattr(now, name) for name in names}, "traps": traps}
-
-
-def _numpy_settings(numpy: Any) -> _Settings:
-    return {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
-
-
-def _pandas_settings(_pandas: Any) -> tuple[_Settings, _Settings]:
-    config: Any = sys.modules["pandas._config.config"]
-    options = {name: one for name, one in config._registered_options.items() if name not in config._deprecated_options}
-    return (
-        {name: config._get_option(name, silent=True) for name in options},
-        {name: one.defval for name, one in options.items()},
-    )
-
-
-_SETTINGS: Mapping[str, Callable[[Any], tuple[_Settings, _Settings]]] = {
-    "decimal": lambda decimal: (_decimal_settings(decimal), Context().run(_decimal_settings, decimal)),
-    "numpy": lambda numpy: (_numpy_settings(numpy), Context().run(_numpy_settings, numpy)),
-    "sklearn": lambda sklearn: (sklearn.get_config(), vars(sys.modules["sklearn._config"])["_global_config"]),
-    "pandas": _pandas_settings,
-}
-"""By library, how to tell its settings and their defaults."""
+def _settings(default: bool = False) -> dict[tuple[str, str], object]:
+    """Return the settings of loaded libraries in this thread, by library and name."""
+    found: dict[str, dict[str, object]] = {}
+    if (decimal := sys.modules.get("decimal")) is not None:
+        context = decimal.getcontext()
+        names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+        traps = sorted(signal.__name__ for signal, is_trapped in context.traps.items() if is_trapped)
+        found["decimal"] = {**{name: getattr(context, name) for name in names}, "traps": traps}
+    if (numpy := sys.modules.get("numpy")) is not None:
+        found["numpy"] = {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
+    if (sklearn := sys.modules.get("sklearn")) is not None:
+        found["sklearn"] = sklearn.get_config()
+    if (config := sys.modules.get("pandas._config.config")) is not None:
+        found["pandas"] = {
+            name: option.defval if default else config._get_option(name, silent=True)
+            for name, option in config._registered_options.items() if name not in config._deprecated_options
+        }
+    return {(library, name): value for library, settings in found.items() for name, value in settings.items()}

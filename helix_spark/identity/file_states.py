@@ -23,8 +23,7 @@ _SECOND = 10**9
 
 
 class Met(StrEnum):
-    """As what a file, folder or link was met. What is done in a folder that was passed on the way does not matter, as
-    long as it stays where it is."""
+    """As what a file, folder or link was met. What is done in a folder that was passed on the way does not matter."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -101,8 +100,7 @@ def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | N
 
 
 def seconds_to_settle(states: Iterable[FileState], now: int) -> float:
-    """Return how long to wait until a further change would show in a time of its own; 0 if it would already. `now` is
-    in nanoseconds since 1970."""
+    """Return how long to wait after `now`, in ns since 1970, until a further change shows in a time of its own."""
     # A time of change is never set back, so the newest says when the last change was; without one, the last write does.
     newest = max((one.changed or one.modified for one in states if one.met is not Met.PASSED), default=0)
     tick = TICK if newest % _SECOND else COARSE_TICK
@@ -139,9 +137,8 @@ def _state(path: str, met: Met, place: str, status: os.stat_result) -> FileState
 def files_below(
     folder: Path, is_skipped: Callable[[str], bool] = lambda name: False
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
-    """Return a folder with all folders below it, and all files in them by their names from there, in order: those
-    behind links too, once for each way that leads to them. What `is_skipped` says of a name holds for all below it.
-    Raises OSError."""
+    """Return a folder with all folders below it, and by their names from there all files in them, in order; what links
+    lead to as well, once for each way. What `is_skipped` says of a name holds for all below it. Raises OSError."""
     folders: list[Path] = []
     files: list[tuple[str, Path]] = []
 

@@ -62,8 +62,7 @@ PLAIN_DATA = (
 
 
 class UnidentifiedError(Exception):
-    """A value that cannot be told apart from others: why, and what to do instead. Code that knows where it came from
-    makes it a `SignatureError`."""
+    """A value that cannot be told apart from others: why, and what to do instead."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)

@@ -16,7 +16,7 @@ from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.identity.code import Description, merged, trace, trace_path, value_trace
 from helix_spark.identity.data_version import SignedData, identify
 from helix_spark.identity.difference import own_changes
-from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
+from helix_spark.identity.environment import context_parts, package_part, place_parts, surroundings
 from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.parts import Group, Part, digest, signature_of
@@ -26,18 +26,7 @@ from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
-_LOST = "what it reaches cannot be followed"
-_SLOW = (
-    "`{name}` takes {seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits for by itself is"
-    " reused if it is a node of its own"
-)
-
-_SHOWN_DIGEST = 7
-"""Characters of a digest that people are shown."""
-
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-_PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -48,10 +37,9 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
-    others, around = replaced_packages(), surroundings(settings)
     found: dict[str, Description] = {}
     for node in dag.nodes:
-        found[node.name] = own = _with_replaced(_describe(node, around), others)
+        found[node.name] = own = _describe(node, settings)
         if node.wishes.fresh:
             asked = f"you asked for a new draw of `{node.name}` in each run (fresh=True)"
             found[node.name] = replace(own, random=(*own.random, asked))
@@ -61,22 +49,17 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
 def change_since(node: Node, own: Description, settings: Mapping[str, str]) -> str:
     """Return what has changed of a node since it was described so, but for data, in words; empty if nothing has."""
     try:
-        now = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
+        now = _describe(node, settings)
     except SignatureError as error:
         return error.what
     found = own_changes(own.parts, now.parts)
     return ", ".join(str(change) for change in found if change.group not in (Group.FILE, Group.SOURCE))
 
 
-def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    """Return the versions and settings around each node that sees Spark."""
-    return python_part(), package_part("pyspark"), *setting_parts(settings)
-
-
 def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
     """Return the declared signature of a captured function, by what it builds; None where that may differ each time.
     `inputs` are signatures of the node's inputs, by name. Arguments and errors are otherwise those of `describe`."""
-    own = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
+    own = _describe(node, settings)
     if own.random:
         return None
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
@@ -150,17 +133,17 @@ def resolve(
 
 
 def parts_read(seen: Seen) -> tuple[Part, ...]:
-    """Return what code read while it ran, as parts; they are known only after that, so no declared signature has
-    them."""
+    """Return what code read while it ran, as parts. Known only afterwards, they are in no declared signature."""
     files = (*seen.files.items(), *seen.listed.items(), *seen.told.items())
     read = [(Group.FILE, path, content) for path, content in files]
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
-    return tuple(Part(group, name, digest(name, content), content[:_SHOWN_DIGEST]) for group, name, content in read)
+    return tuple(Part(group, name, digest(name, content), content[:7]) for group, name, content in read)
 
 
-def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
+def _with_replaced(own: Description) -> Description:
     """Mark what a node uses that was replaced under this process. Its result belongs to neither version."""
+    others = replaced_packages()
     parts: list[Part] = []
     reasons: dict[str, None] = {}
     for part in own.parts:
@@ -173,7 +156,7 @@ def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> D
     return replace(own, parts=tuple(parts), random=(*reasons, *own.random))
 
 
-def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
+def _describe(node: Node, settings: Mapping[str, str]) -> Description:
     operator, further = node.operator, node.wishes.depends_on
     kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
     match operator:
@@ -184,40 +167,43 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
         case SparkFunction(built=CapturedFunction() as built):
             own = described_by_plan(node, built)
         case Function():
-            own = _describe_function(node, operator)
+            known = list(inspect.signature(operator.call).parameters)
+            # Which parameters its inputs go to: what has a default may be left out.
+            positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
+            forms = digest("forms", *operator.forms, operator.returns, *positions)
+            shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
+            own = merged([Description((shape,)), trace(operator.call, node=node.name, where=node.where)])
         case _:
             own = _describe_ready_made(node)
     declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else Description()
     found = merged([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
     # An author who declares what else counts is taken at their word.
-    lost = [] if further else [f"{one}: {_LOST} ({advice})" for one in found.unfollowed]
-    kept = (part for part in found.parts if _counts(part, node.wishes.exclude))
-    reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
-    return replace(
-        found, parts=(kind, *_around(operator, surroundings), *kept), reads=(*own.reads, *reads),
-        random=(*found.random, *lost), unfollowed=(),
+    lost = [] if further else [f"{one}: what it reaches cannot be followed ({advice})" for one in found.unfollowed]
+    exclude = node.wishes.exclude
+    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")  # with `CFG` goes `CFG.alpha`
+    kept = (
+        part for part in found.parts
+        if part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
     )
+    reads = (one for one in declared.reads if one.shown not in exclude)
+    return _with_replaced(replace(
+        found, parts=(kind, *_around(operator, surroundings(settings)), *kept), reads=(*own.reads, *reads),
+        random=(*found.random, *lost), unfollowed=(),
+    ))
 
 
 def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return what surrounds an operator: a function without Spark Python alone; Python code also the place where it
-    runs, and the packages whose objects it is handed."""
+    """Return what surrounds an operator: a function without Spark Python alone, and packages of what it is handed."""
     match operator:
         case SparkFunction(built=CapturedFunction() | RecordedFunction() as built):
             return (*surroundings, *place_parts()) if built.has_code else surroundings
         case Function(forms=forms, returns=returns):
             used = {*forms, returns}
             packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
-            around = surroundings[:1] if used <= _PLAIN_FORMS else surroundings
+            around = surroundings[:1] if used <= {*_FORM_PACKAGES, Form.VALUE} else surroundings
             return (*around, *place_parts(), *context_parts(), *map(package_part, packages))
     return surroundings
-
-
-def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
-    """Return whether the author does not leave a part out; with a value go its fields, `CFG.alpha` with `CFG`."""
-    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
-    return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
 
 
 def _describe_read(node: Node, source: Source) -> Description:
@@ -234,25 +220,20 @@ def _describe_read(node: Node, source: Source) -> Description:
     match source:
         case FileSource(format=format, schema=schema, options=options):
             found += [_parameter(node, "format", format), _parameter(node, "schema", schema)]
-            found += [_named(name, _parameter(node, name, value)) for name, value in options]
+            found += [_parameter(node, name, value, by_name=True) for name, value in options]
         case ReaderSource(read=function):
             found.append(trace(function, node=node.name, where=node.where))
     return merged(found)
 
 
-def _describe_function(node: Node, operator: Function) -> Description:
-    known = list(inspect.signature(operator.call).parameters)
-    # Which parameters its inputs go to: what has a default may be left out.
-    positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
-    forms = digest("forms", *operator.forms, operator.returns, *positions)
-    shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
-    return merged([Description((shape,)), trace(operator.call, node=node.name, where=node.where)])
-
-
 def described_by_plan(node: Node, built: CapturedFunction) -> Description:
     """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
+    slow = (
+        f"`{node.name}` takes {built.seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits"
+        " for by itself is reused if it is a node of its own"
+    )
     own = Description(
-        drew=built.drew, warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
+        drew=built.drew, warnings=(slow,) if built.is_slow else (),
         random=tuple(f"`{node.name}` {why}" for why in built.chance),
         choices=tuple(f"`{node.name}` {why}" for why in built.choices),
         registers=frozenset(built.functions), in_turns=built.registers,
@@ -275,7 +256,7 @@ def _describe_ready_made(node: Node) -> Description:
         else:
             found.append(trace(value.make, node=node.name, where=node.where, stages=stages))
         for name, one in sorted(value.parameters, key=itemgetter(0)):
-            found.append(_named(name, _parameter(node, name, one, stages)))
+            found.append(_parameter(node, name, one, stages, by_name=True))
             texts += [one] if name == "statement" else []  # of an SQLTransformer
     written = [text for text in texts if isinstance(text, str)]
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
@@ -284,10 +265,11 @@ def _describe_ready_made(node: Node) -> Description:
     return merged([*found, Description(random=random, choices=choices, calls=functions_called(written))])
 
 
-def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:
-    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
-
-
-def _named(name: str, found: Description) -> Description:
-    """Return a parameter by keyword: of two that are given the same value, the name says which one it is."""
-    return replace(found, parts=tuple(replace(part, digest=digest(name, part.digest)) for part in found.parts))
+def _parameter(
+    node: Node, label: str, value: object, stages: dict[str, int] | None = None, *, by_name: bool = False
+) -> Description:
+    found = value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
+    if not by_name:
+        return found
+    # Of two keywords that are given the same value, the name says which one it is.
+    return replace(found, parts=tuple(replace(part, digest=digest(label, part.digest)) for part in found.parts))

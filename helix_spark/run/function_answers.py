@@ -15,8 +15,9 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
+from helix_spark.identity.environment import surroundings
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import declared_by_plan, surroundings
+from helix_spark.identity.signing import declared_by_plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, SparkFunction
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import FileSource

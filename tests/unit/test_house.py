@@ -114,9 +114,6 @@ CIRCLES = [
     {"workflow." + name for name in (
         "workflow", "declaration", "parameters", "ready_made",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
-    {"identity.objects." + name for name in (
-        "encoder", "library_values",
-    )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports")},
 ]
 """Files that import each other, for the type checker alone or within functions, too. None may be added."""

@@ -23,8 +23,7 @@ _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "MA
 """Instructions that say nothing that other ones do not say."""
 
 _SPLIT = {
-    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
-    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"), "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
 """Two in one, since Python 3.13."""
@@ -37,7 +36,6 @@ _SAME = {
 """Others that do what these do."""
 
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
-_BYTES_OF_A_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Instruction:
 def instructions(code: CodeType) -> tuple[Instruction, ...]:
     """Return the steps of a code object, without the code inside it."""
     found: list[Instruction] = []
-    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _BYTES_OF_A_STEP)}
+    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, 2)}  # two bytes a step
     is_target = False
     for one in dis.get_instructions(code):
         is_target |= one.is_jump_target
@@ -71,16 +69,12 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
             steps = [("LOAD_CONST", value), ("RETURN_VALUE", None)]
         elif one.opname == "KW_NAMES":
             steps = [("KW_NAMES", code.co_consts[one.arg or 0])]
-        elif one.opname == "MAKE_FUNCTION" and _LOADS_FUNCTION_NAME:
-            found.pop()
+        elif one.opname == "MAKE_FUNCTION" and sys.version_info < (3, 11):
+            found.pop()  # the function's qualified name
         for name, told in steps:
             found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS))
             is_target = False
     return tuple(found)
-
-
-_LOADS_FUNCTION_NAME = sys.version_info < (3, 11)
-"""True if a function's qualified name is loaded before the function is made."""
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:
@@ -124,10 +118,6 @@ _KINDS = (
 _SEES_LOCALS = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
 
-_EXPRESSION = re.compile(r"[^\w\s'-]|\w\s+\w")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_REMEMBERED, _ARGUMENTS = 4096, 4
-
 
 def key_step(key: str) -> str:
     """Return a key as a step of a path, which no attribute is called: ``['reg']``."""
@@ -141,13 +131,12 @@ def path_text(path: Sequence[str]) -> str:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text that may be an expression, which code may evaluate, as ``age > LIMIT``."""
-    return _WORD.findall(text) if _EXPRESSION.search(text) else []
+    return re.findall(r"[A-Za-z_]\w*", text) if re.search(r"[^\w\s'-]|\w\s+\w", text) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import statement binds a name to: ``a.b`` and ``c`` of ``from a.b import c``, whose leading dots are the
-    level; of a module the name is None."""
+    """What an import binds a name to: ``a.b`` and ``c`` of ``from a.b import c``; its leading dots are the level."""
 
     module: str
     name: str | None = None
@@ -156,8 +145,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``. A constant key that
-    is read, as of ``CFG.model["reg"]``, is one of them: see `key_step`."""
+    """A name the function does not bind, with the attributes and constant keys (`key_step`) that are read from it."""
 
     base: str | Imported
     attributes: tuple[str, ...] = ()
@@ -184,9 +172,10 @@ class CodeForm:
     uses: tuple[Use, ...]
     texts: tuple[str, ...]
     mentioned: frozenset[str]
+    parameters: tuple[str, ...]
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=4096)
 def form_of(code: CodeType) -> CodeForm:
     """Return the form of a function's code.
 
@@ -209,7 +198,7 @@ def form_of(code: CodeType) -> CodeForm:
         writer.out.append(f"Slot {writer.slot(Free(base), code.co_firstlineno)};")
     return CodeForm(
         "".join(writer.out).encode("utf-8", "surrogatepass"), tuple(writer.slots), tuple(writer.uses),
-        tuple(dict.fromkeys(writer.texts)), names | frozenset(writer.texts),
+        tuple(dict.fromkeys(writer.texts)), names | frozenset(writer.texts), parameter_names(code),
     )
 
 
@@ -308,7 +297,11 @@ class _Writer:
     def chain(self, free: Free, steps: Sequence[Instruction], at: int) -> int:
         """Write what is read of something that is not the function's own; return where the next step is."""
         path, after = _path(steps, at + 1)
-        text = _text_after(steps, after)
+        # The constant text that a call is given first, if the text is not put together.
+        given = list(takewhile(lambda step: step.name in ("LOAD_CONST", "LOAD_FAST"), steps[after : after + 4]))
+        called = [(step.name, step.value) for step in steps[after + len(given) : after + len(given) + 1]]
+        is_told = bool(given) and given[0].name == "LOAD_CONST" and called == [("CALL", len(given))]
+        text = given[0].value if is_told and isinstance(given[0].value, str) else None
         if path and path[-1] == "get" and text is not None:
             path = (*path, key_step(text))  # ``CFG.get("reg")`` depends on that key
         self.texts += [text for step in steps[at:after] if step.name == "LOAD_CONST" for text in texts_of(step.value)]
@@ -328,7 +321,7 @@ class _Writer:
             self.out.append(constant_text(value))
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=4096)
 def _places(code: CodeType) -> dict[str, int]:
     names = dict.fromkeys((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
     return {name: place for place, name in enumerate(names)}
@@ -349,16 +342,6 @@ def _path(steps: Sequence[Instruction], at: int) -> tuple[tuple[str, ...], int]:
         else:
             break
     return tuple(path), at
-
-
-def _text_after(steps: Sequence[Instruction], at: int) -> str | None:
-    """Return the constant text that a call is given first, if the text is not put together."""
-    given = list(takewhile(lambda step: step.name in ("LOAD_CONST", "LOAD_FAST"), steps[at : at + _ARGUMENTS]))
-    after = steps[at + len(given)] if at + len(given) < len(steps) else None
-    if not given or given[0].name != "LOAD_CONST" or after is None:
-        return None
-    is_call = (after.name, after.value) == ("CALL", len(given))
-    return given[0].value if is_call and isinstance(given[0].value, str) else None
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:

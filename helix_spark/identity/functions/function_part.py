@@ -15,16 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
 
 from helix_spark.hermetic.told_times import is_only_told
-from helix_spark.identity.functions.code_form import (
-    CodeForm,
-    Free,
-    Imported,
-    Use,
-    form_of,
-    nested_code,
-    parameter_names,
-    words_of,
-)
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, Use, form_of, nested_code, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
@@ -55,26 +46,14 @@ _UNSEEN = re.compile(
 imports the author's code by its name is seen while it does."""
 
 _MODULES = "sys.modules"
-_CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
-_REGISTERS = frozenset({"register", "registerFunction"})
-_CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
-
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*|$)")
 """Nothing follows where the text is put together at run time."""
 
-_MADE_NAMES = "has names looked up in a text that is made at run time"
-_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _LOOK_UP = frozenset({"query", "eval"})
 """Methods of pandas' tables that look up what follows an @."""
 
-_EVALUATE = _LOOK_UP | {"sql", "execute", "evaluate"}
-"""What libraries call functions that look up any word of a text."""
-
-_TABLES = frozenset({"pandas", "pyarrow", "polars", "numpy"})
-"""Libraries whose tables other libraries find by the names of variables."""
 
 _OF_SPARK = re.compile(r"pyspark\.sql\.(?:connect\.)?functions\.(?:builtin\.)?(\w+)$")
-_NOW_UNLESS_TOLD = "unix_timestamp"
 _PANDAS = r"pandas\.(\w+\.)*"
 _RANDOM = re.compile(
     r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
@@ -88,15 +67,9 @@ _DATES = re.compile(
     rf"{_PANDAS}(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
 )
-_NOW = frozenset({"now", "today"})
-"""Texts of which these make the clock's time."""
-
 _MACHINE = re.compile(
     r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
 )
-_PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
-"""Methods of argparse, which read the command line."""
-
 _SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
 _METADATA = "_metadata"
 _PLACE = re.compile(
@@ -111,53 +84,48 @@ def describe_function(reference: Reference, home: str) -> Described:
     """Describe a function of the project. `home` is the module of the traced function, whose names need no prefix."""
     function = reference.value
     assert isinstance(function, FunctionType)
-    names = Names(function, _label_of(function, home, reference.label), home)
+    label = own_name(function).rpartition("<locals>.")[2]
+    if label == "<lambda>":
+        label = reference.label or "lambda"
+    elif (module := str(function.__globals__.get("__name__", ""))) != home:
+        label = f"{module}.{label}"
+    names = Names(function, label, home)
     form = form_of(function.__code__)
     edges = [*map(names.resolve, form.free)]
-    modules, unfollowed = _dynamic_lookups(form, edges)
+    modules, unfollowed = _dynamic_lookups(function, form, edges)
     by_name = [*map(names.resolve, modules)]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = _random_uses(function, form, edges) if function.__name__ != "__hash__" else ()
-    unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if _is_put_together(function, form) else []
     words = frozenset(text for text in form.texts if text.isidentifier())
-    registers = words if form.mentioned & _REGISTERS else frozenset()
-    signature = () if reference.top else _signature(function, names.label)
+    registers = words if form.mentioned & {"register", "registerFunction"} else frozenset()
+    makes_view = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
+    signature: list[Edge] = []
+    if not reference.top:  # what others may see of it: its names, by which pandas calls columns, and its parameters
+        signature.append(f"called {function.__name__} {function.__qualname__} {form.parameters}")
+        for name, hint in hints_of(function).items():
+            variable = (id(function), f":{name}")
+            hint_edge = edge_to(hint, f"{label}.{name}", role="annotation", owner=label, variable=variable)
+            signature += [f"annotation {name}", hint_edge]
     return Described(
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
         random=tuple(dict.fromkeys(_sentence(names, *use) for use in chance)),
         choices=tuple(dict.fromkeys(_sentence(names, *use) for use in _choices(form, edges))),
         unfollowed=tuple(_sentence(names, *one) for one in unfollowed),
-        calls=functions_called(form.texts) | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
+        calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),
         registers=registers,
-        in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(_CREATES_VIEW.search, form.texts)),
+        in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
     )
-
-
-def _label_of(function: FunctionType, home: str, fallback: str) -> str:
-    """Return how people call a function: ``accuracy``, ``helpers.clean``; a lambda as the variable that holds it."""
-    name = own_name(function).rpartition("<locals>.")[2]
-    module = str(function.__globals__.get("__name__", ""))
-    if name == "<lambda>":
-        return fallback or "lambda"
-    return name if module == home else f"{module}.{name}"
-
-
-def _signature(function: FunctionType, label: str) -> Iterator[Edge]:
-    """Yield what others may see of a function: its names, by which pandas calls columns, parameters and annotations."""
-    yield f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
-    for name, hint in hints_of(function).items():
-        yield f"annotation {name}"
-        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label, variable=(id(function), f":{name}"))
 
 
 def _sentence(names: Names, what: str, line: int) -> str:
     return f"`{names.label}` {what} ({names.place(line)})"
 
 
-def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free], list[tuple[str, int]]]:
-    """Return the modules that a function imports by a constant name; and other lookups, as phrases each with its line.
-    `edges` are what the slots of its form stand for."""
+def _dynamic_lookups(
+    function: FunctionType, form: CodeForm, edges: Sequence[Edge]
+) -> tuple[list[Free], list[tuple[str, int]]]:
+    """Return the modules that a function imports by a constant name; and other lookups, as phrases with lines."""
     modules: list[Free] = []
     first = min((use.line for use in form.uses), default=0)
     unfollowed = [(f"names {text}", first) for text in form.texts if text in UNFOLLOWED]
@@ -174,6 +142,12 @@ def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free],
             unfollowed.append((f"reads {_MODULES}", use.line))
         elif _UNSEEN.match(name) or (_EVALUATES_TEXT.match(name) and not use.text):
             unfollowed.append((f"calls {name.removeprefix('builtins.')}", use.line))
+    if not form.mentioned.isdisjoint(_LOOK_UP):
+        code = function.__code__
+        known = {*function.__globals__, *code.co_freevars}
+        known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
+        if not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
+            unfollowed.append(("has names looked up in a text that is made at run time", code.co_firstlineno))
     return list(dict.fromkeys(modules)), list(dict.fromkeys(unfollowed))
 
 
@@ -182,8 +156,7 @@ def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:
 
 
 def _names_read(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, Use]]:
-    """Yield the full names outside the project that a function reads, each with where. What it may ask `getattr` for is
-    among them, as far as its texts say that."""
+    """Yield the full names outside the project that a function reads, also by `getattr` and a text; each with where."""
     texts = (*form.texts, *_texts_held(edges))
     asked = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
     for use in form.uses:
@@ -195,7 +168,7 @@ def _random_uses(function: FunctionType, form: CodeForm, edges: Sequence[Edge]) 
     """Yield what is random in a function: phrases with the line each was seen at."""
     first = min((use.line for use in form.uses), default=0)
     texts = (*form.texts, *_texts_held(edges))
-    now = next((text for text in texts if text.strip().lower() in _NOW), None)
+    now = next((text for text in texts if text.strip().lower() in ("now", "today")), None)
     lines: dict[str, int] = {}
     for name, one in _names_read(form, edges):
         if _RANDOM.match(name) and is_only_told(function.__code__, one.line, function.__globals__):
@@ -203,17 +176,20 @@ def _random_uses(function: FunctionType, form: CodeForm, edges: Sequence[Edge]) 
         lines.setdefault(name, one.line)
         if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
             yield f"calls {name}", one.line
-        elif name.endswith(f".{_NOW_UNLESS_TOLD}") and _OF_SPARK.match(name) and one.text is None:
+        elif name.endswith(".unix_timestamp") and _OF_SPARK.match(name) and one.text is None:
             yield f"calls {name} without saying when", one.line
-    for method in sorted(form.mentioned & _PARSES_ARGUMENTS):
+    for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield f"reads the command line (.{method}())", first
     for name, line in lines.items():
         if (phrase := random_name(name)) is not None:
             yield phrase, line
         elif now is not None and _DATES.match(name):
             yield f"calls {name} with {now!r}", line
-    if not form.mentioned.isdisjoint(_SQL):
-        yield from ((use, first) for text in texts if (use := _random_piece(text)) is not None and use != _OF_FILES)
+    for text in texts if not form.mentioned.isdisjoint(_SQL) else ():
+        opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]  # which may begin inside a string
+        why = next(filter(None, (chance_in_text(one, user_known=True) for one in opened)), _OF_FILES)
+        if why != _OF_FILES:
+            yield why, first
     paths = [".".join(one.names) for one in form.uses if one.slot is None]
     if any(_PLACE.search(text) is not None for text in (*texts, *paths)):
         yield _OF_FILES, first
@@ -231,7 +207,7 @@ def _choices(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]
 
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
     """Return the words that SQL may call as functions, in texts or pieces of such."""
-    return frozenset(word for text in texts for word in _CALLED.findall(text))
+    return frozenset(word for text in texts for word in re.findall(r"\b([A-Za-z_]\w*)\s*\(", text))
 
 
 def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:
@@ -240,7 +216,7 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
     form = form_of(function.__code__)
     at: dict[str, None] = {}
     own: list[str] = []
-    if form.mentioned.isdisjoint(_EVALUATE):
+    if form.mentioned.isdisjoint({*_LOOK_UP, "sql", "execute", "evaluate"}):
         texts = (*form.texts, *_texts_held(described.edges))
     else:
         at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
@@ -249,21 +225,12 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
     around = {**function.__globals__, **names.closure}
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
         value = around.get(word)
-        is_table = type(value).__module__.partition(".")[0] in _TABLES and not callable(value)
-        if word in around and (word in at or is_table or is_plain(value)):
+        # Libraries find tables by the names of variables.
+        is_table = type(value).__module__.partition(".")[0] in ("pandas", "pyarrow", "polars", "numpy")
+        if word in around and (word in at or (is_table and not callable(value)) or is_plain(value)):
             yield names.resolve(Free(word))
         if word in own and word in at:
             yield f"local {own.index(word)} {word}"
-
-
-def _is_put_together(function: FunctionType, form: CodeForm) -> bool:
-    """Return whether a function has a name looked up that is put together at run time: ``f"age > @AGE_{n}"``."""
-    if form.mentioned.isdisjoint(_LOOK_UP):
-        return False
-    code = function.__code__
-    known = {*function.__globals__, *code.co_freevars}
-    known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
-    return not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text))
 
 
 def random_name(name: str) -> str | None:
@@ -279,12 +246,6 @@ def random_name(name: str) -> str | None:
     return None
 
 
-def _random_piece(text: str) -> str | None:
-    """Return what is random in a piece of a text, which may begin in the midst of a string."""
-    opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
-    return next((use for one in opened if (use := chance_in_text(one, user_known=True)) is not None), None)
-
-
 def hash_seed() -> str:
     """Return the seed by which this process orders sets of texts; empty where it was drawn."""
     given = os.environ.get("PYTHONHASHSEED", "random")
@@ -292,8 +253,7 @@ def hash_seed() -> str:
 
 
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
-    """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict. `edges`
-    are to what it holds, and not to what its code calls."""
+    """Return, in sentences, what a thing holds that is random: a clock as a default, `F.rand` in a dict."""
     names = filter(None, map(dotted_name, edges))
     return tuple(f"{place} is or holds {name}" for name in names if random_name(name) or _choice_of_spark(name))
 

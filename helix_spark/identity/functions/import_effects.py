@@ -35,13 +35,9 @@ from helix_spark.loaded_sources import is_edited, read_lines
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""
 
-_TELLS_PEOPLE = frozenset({"print", "debug", "info", "warn", "warning", "error", "exception", "critical"})
-"""Names of functions and of methods of loggers, of whatever library, that only say something."""
-
 CALL = "call at import"
 """The name of the function that is made of such a call."""
 
-_ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Names = Mapping[str, object]
 
@@ -95,8 +91,7 @@ _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
 
 
 def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
-    """Yield what a module of the project, and those that it imports outside of functions, put into libraries. Modules
-    that are `seen` yield nothing; it takes up those that are new."""
+    """Yield what a module of the project, and those that it imports, put into libraries. Adds them to `seen`."""
     waiting = [name]
     while waiting:
         module = _module(one) if (one := waiting.pop()) not in seen else None
@@ -119,8 +114,15 @@ def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
         if any(_is_effect(one, scope, frozenset()) for one in inside):
             effects.append(ImportEffect(_function(module, [statement]), module.doubt))
         for one in inside:
-            imports += _imported_by(one, module)
-            effects += _decorations(one, module, scope) if isinstance(one, _Definition) else ()
+            if isinstance(one, ast.Import):
+                imports += (alias.name for alias in one.names)
+            elif isinstance(one, ast.ImportFrom):
+                package = str(module.names.get("__package__") or "")
+                start = "." * one.level + (one.module or "")
+                base = resolve_name(start, package) if package or not one.level else start
+                imports += (base, *(f"{base}.{alias.name}" for alias in one.names))
+            elif isinstance(one, _Definition):
+                effects += _decorations(one, module, scope)
     return effects, imports
 
 
@@ -151,19 +153,8 @@ def _parsed(text: str) -> tuple[ast.stmt, ...]:
         return ()
 
 
-def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
-    if isinstance(statement, ast.Import):
-        yield from (alias.name for alias in statement.names)
-    elif isinstance(statement, ast.ImportFrom):
-        package = str(module.names.get("__package__") or "")
-        start = "." * statement.level + (statement.module or "")
-        base = resolve_name(start, package) if package or not statement.level else start
-        yield from (base, *(f"{base}.{alias.name}" for alias in statement.names))
-
-
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run as a module is imported: a compound one and those in it, but for functions and
-    classes, and for what runs the module as a program."""
+    """Yield the statements that run as a module is imported, also inside others; not those of ``__name__`` blocks."""
     for one in statements:
         if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
             continue
@@ -181,7 +172,7 @@ def _is_effect(statement: ast.stmt, scope: _Scope, callers: frozenset[CodeType])
         one for one in ast.walk(statement)
         if isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
     )
-    if isinstance(statement, _ASSIGNMENTS) and any(
+    if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete) and any(
         scope.is_librarys(one.value) or (isinstance(one, ast.Attribute) and scope.is_object(one.value))
         for one in stored
     ):
@@ -197,7 +188,9 @@ def _configures(call: ast.Call, scope: _Scope) -> bool:
     if isinstance(call.func, ast.Name) and call.func.id in _REFLECTION:
         return bool(call.args) and scope.is_librarys(call.args[0])
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if not scope.is_librarys(call.func) or name in _TELLS_PEOPLE:
+    # Whatever library has functions of these names, and loggers' methods, they only say something to people.
+    says = name in ("print", "debug", "info", "warn", "warning", "error", "exception", "critical")
+    if says or not scope.is_librarys(call.func):
         return False
     holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, scope.names)
     if not scope.is_program:
@@ -210,8 +203,7 @@ def _configures(call: ast.Call, scope: _Scope) -> bool:
 
 
 def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType]) -> bool:
-    """Return whether a function of the project is called that changes what a library does; also where its text cannot
-    tell, as the file was edited since its import."""
+    """Return whether a function of the project is called that changes a library, or may since its file was edited."""
     function = _base(called, scope.names)
     if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
@@ -219,7 +211,15 @@ def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType])
         return module is not None
     texts = [one for one in module.statements if isinstance(one, _Definition) and one.name == function.__name__]
     inside = [*_outside_functions(one for text in texts for one in text.body)]
-    names = {**function.__globals__, **dict(_imported_in(inside))}
+    names = dict(function.__globals__)
+    for one in inside:
+        if isinstance(one, ast.Import):
+            for alias in one.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                names[alias.asname or name] = sys.modules.get(name)
+        elif isinstance(one, ast.ImportFrom) and one.module:
+            held = getattr(sys.modules.get(one.module), "__dict__", {})
+            names |= {alias.asname or alias.name: held.get(alias.name) for alias in one.names}
     around = _Scope(names, module.scope.imported | _from_libraries(inside), scope.is_program)
     return any(_is_effect(one, around, callers | {function.__code__}) for one in inside)
 
@@ -227,28 +227,17 @@ def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType])
 def _from_libraries(statements: Iterable[ast.stmt]) -> frozenset[str]:
     """Return the names that imports of libraries bind, outside of functions."""
     found = set[str]()
+
+    def is_library(module: str | None) -> bool:
+        package = package_of_module(module)
+        return package is not None and package.name != "helix_spark"
+
     for one in _outside_functions(statements):
         if isinstance(one, ast.Import):
-            found.update(a.asname or a.name.partition(".")[0] for a in one.names if _is_library(a.name))
-        elif isinstance(one, ast.ImportFrom) and not one.level and _is_library(one.module):
+            found.update(a.asname or a.name.partition(".")[0] for a in one.names if is_library(a.name))
+        elif isinstance(one, ast.ImportFrom) and not one.level and is_library(one.module):
             found.update(alias.asname or alias.name for alias in one.names)
     return frozenset(found)
-
-
-def _is_library(module: str | None) -> bool:
-    package = package_of_module(module)
-    return package is not None and package.name != "helix_spark"
-
-
-def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
-    for one in statements:
-        if isinstance(one, ast.Import):
-            for alias in one.names:
-                name = alias.name if alias.asname else alias.name.partition(".")[0]
-                yield alias.asname or name, sys.modules.get(name)
-        elif isinstance(one, ast.ImportFrom) and one.module:
-            held = getattr(sys.modules.get(one.module), "__dict__", {})
-            yield from ((alias.asname or alias.name, held.get(alias.name)) for alias in one.names)
 
 
 def _decorations(definition: _Definition, module: _Module, scope: _Scope) -> Iterator[ImportEffect]:
@@ -278,8 +267,7 @@ def _base(node: ast.expr, names: _Names) -> object:
 
 
 def _path(node: ast.expr) -> tuple[str, list[str]]:
-    """Return the name that an expression begins with, empty if there is none, and the attributes that are taken of it
-    before anything is called."""
+    """Return the name that an expression begins with, if any, and its attributes before anything is called."""
     path: list[str] = []
     while not isinstance(node, ast.Name):
         match node:

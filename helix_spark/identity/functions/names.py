@@ -38,12 +38,7 @@ MODULE_INTERNALS = frozenset({
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
 """Classes of Python's own whose objects hold what they were given, and no more."""
 
-_READ_PLAINLY = (object, tuple, dict, list, str, int, float)
-"""Classes of Python's own that say of themselves how their objects are read, which is as all others are."""
-
 _MISSING = object()
-_LEVELS = 6
-"""How deep plain data may be in lists and dicts to be looked at."""
 
 
 @dataclass
@@ -63,8 +58,7 @@ class Names:
         return Location(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), line)
 
     def held(self) -> Iterator[Edge]:
-        """Yield what the function holds besides the names in its body: defaults, attributes, its class for
-        `super()`."""
+        """Yield what the function holds besides the names in its body; `super()` has its class in the closure."""
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         for name, value in sorted(self.function.__dict__.items()):
@@ -78,9 +72,19 @@ class Names:
         """Return the edge a slot stands for."""
         name, namespace = free.base, self.function.__globals__
         if isinstance(name, Imported):
-            return self._imported(name, free.attributes)
+            # What an import inside the function binds, imported now if it is the project's.
+            path = (name.name, *free.attributes) if name.name else free.attributes
+            written, module = "." * name.level + name.module, ""
+            with suppress(ImportError):  # there may be no package for the dots to start from
+                module = importlib.util.resolve_name(written, str(namespace.get("__package__") or ""))
+            if (package := package_of_module(module)) is not None:
+                return package_edge(package, ".".join((module, *path)))
+            imported = _module(module) if module else None
+            if imported is None:
+                return ".".join(("unbound module", written, *path))
+            return self._along(Reference(imported, module, "module", module), path)
         if name in self.closure:
-            start = self._found(self.closure[name], f"closure value `{name}`", "closure value", name)
+            start = Reference(self.closure[name], f"closure value `{name}`", "closure value", name)
         elif name in MODULE_INTERNALS - {"__doc__"}:
             return f"{name}{path_text(free.attributes)}"
         elif name in namespace:
@@ -90,15 +94,10 @@ class Names:
             return f"{kind}.{name}{path_text(free.attributes)}"
         return self._along(start, free.attributes)
 
-    def _found(
-        self, value: object, label: str, role: str, name: str, variable: tuple[int, str] | None = None
-    ) -> Reference:
-        return Reference(value, label, role, name, self.label, variable=variable)
-
     def _global(self, namespace: dict[str, object], name: str) -> Reference:
         module = str(namespace.get("__name__", ""))
         label = name if module == self.home else f"{module}.{name}"
-        return self._found(namespace[name], label, "global", label, (id(namespace), name))
+        return Reference(namespace[name], label, "global", label, variable=(id(namespace), name))
 
     def _along(self, start: Reference, attributes: tuple[str, ...]) -> Edge:
         rest = attributes
@@ -111,39 +110,24 @@ class Names:
                 start = self._global(vars(module), attribute)
             # Where a module is no package, importing from it calls its `__getattr__`.
             elif ("__path__" in vars(module) or name in sys.modules) and (submodule := _module(name)) is not None:
-                start = self._found(submodule, name, "module", name)
+                start = Reference(submodule, name, "module", name)
             else:
-                return self._missing(module, ".".join((attribute, *rest)))
+                # Its `__getattr__` may make the attribute, or the class that the module was given.
+                missing = ".".join((attribute, *rest))
+                getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
+                if getter is None:
+                    return f"unbound attribute {missing}"
+                label = f"{module.__name__}.__getattr__"
+                return edge_to(getter, label, role="global", owner=self.label, text=f" of {missing}")
         if (found := field_of(start.value, rest)) is not None:
             value, count, variable = found
             steps, rest = path_text(rest[:count]), rest[count:]
             label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
-            start = self._found(value, label, start.role, f"{start.name}{steps}", variable)
+            start = Reference(value, label, start.role, f"{start.name}{steps}", variable=variable)
         return edge_to(
             start.value, start.label, role=start.role, name=start.name, owner=self.label, text=path_text(rest),
             variable=start.variable,
         )
-
-    def _missing(self, module: ModuleType, text: str) -> Edge:
-        """Return an attribute that a module does not have: its `__getattr__` may make it, or the class that it was
-        given."""
-        getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
-        if getter is None:
-            return f"unbound attribute {text}"
-        return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
-
-    def _imported(self, imported: Imported, attributes: tuple[str, ...]) -> Edge:
-        """Return what an import inside the function binds, imported now if it is the project's."""
-        path = (imported.name, *attributes) if imported.name else attributes
-        written, name = "." * imported.level + imported.module, ""
-        with suppress(ImportError):  # there may be no package for the dots to start from
-            name = importlib.util.resolve_name(written, str(self.function.__globals__.get("__package__") or ""))
-        if (package := package_of_module(name)) is not None:
-            return package_edge(package, ".".join((name, *path)))
-        module = _module(name) if name else None
-        if module is None:
-            return ".".join(("unbound module", written, *path))
-        return self._along(self._found(module, name, "module", name), path)
 
 
 def _module(name: str) -> object | None:
@@ -187,23 +171,22 @@ def _read(holder: object, step: str) -> object:
         return dict.get(holder, ast.literal_eval(step[1:-1]), _MISSING) if type(holder) is dict else _MISSING
     kind = type(holder)
     own = holder if isinstance(holder, type) and kind is type else kind
-    if (step.startswith("__") and step.endswith("__")) or not (kind in _NAMESPACES or _is_ours(own)):
+    if step.startswith("__") and step.endswith("__"):
         return _MISSING
+    if kind not in _NAMESPACES:
+        # Only a class of the project that says nothing of how its objects are read or what they are identified by.
+        # Python's own say how theirs are read, which is as all others are.
+        said = (vars(one) for one in own.__mro__ if one not in (object, tuple, dict, list, str, int, float))
+        if package_of_module(own.__module__) is not None or any(
+            "__getattribute__" in names or "__helix_signature__" in names for names in said
+        ):
+            return _MISSING
     if own is kind and hasattr(type(inspect.getattr_static(own, step, _MISSING)), "__get__"):
         return _MISSING  # a property, a method, a slot, something cached
     return inspect.getattr_static(holder, step, _MISSING)
 
 
-def _is_ours(kind: type) -> bool:
-    """Return whether a class is the project's, and says nothing of how its objects are read or what they are identified
-    by."""
-    if package_of_module(kind.__module__) is not None:
-        return False
-    said = (vars(base) for base in kind.__mro__ if base not in _READ_PLAINLY)
-    return not any("__getattribute__" in names or "__helix_signature__" in names for names in said)
-
-
-def is_plain(value: object, levels: int = _LEVELS) -> bool:
+def is_plain(value: object, levels: int = 6) -> bool:
     """Return whether a value is a number, a text or the like, or a list, tuple, set or dict of such."""
     if type(value) in (dict, list, tuple, set, frozenset):
         items: Any = value

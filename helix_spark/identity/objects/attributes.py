@@ -16,47 +16,37 @@ from typing import Any, TypeGuard
 
 from helix_spark.identity.objects.origin import PYTHON, package_of_module
 
-_ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
-"""What `functools.update_wrapper` copies from a function to an object that wraps it: name, module, docstring, ..."""
-
-_OWN_TEXTS = frozenset({"__name__", "__qualname__", "__doc__"})
-_CODE = (type, FunctionType, BuiltinFunctionType, MethodType)
-
 
 def attributes(value: object) -> list[tuple[str, object]]:
-    """Return the attributes an object holds itself, by name: in `__dict__` or slots, without values cached by its
-    class."""
+    """Return the attributes in an object's `__dict__` or slots, by name, without values that its class caches."""
     found: dict[str, object] = {}
     for name in _slot_names(type(value)):
         with suppress(AttributeError):  # a slot not set yet
             found[name] = object.__getattribute__(value, name)
     with suppress(AttributeError):  # has slots only
         found |= object.__getattribute__(value, "__dict__")
+    code = [one for one in found.values() if isinstance(one, (type, FunctionType, BuiltinFunctionType, MethodType))]
+
+    def is_about_code(name: str, attribute: object) -> bool:  # as `functools.update_wrapper` copies it from a function
+        if name not in ("__name__", "__qualname__", "__doc__"):
+            return name in WRAPPER_ASSIGNMENTS
+        # One of its own may be read, as pandas does to name columns.
+        return any(getattr(one, name, None) == attribute for one in code)
+
     return sorted(
         (name, attribute)
         for name, attribute in found.items()
-        if not _is_about_code(name, attribute, found.values())
-        and not isinstance(class_attribute(type(value), name), cached_property)
+        if not is_about_code(name, attribute) and not isinstance(class_attribute(type(value), name), cached_property)
     )
 
 
-def _is_about_code(name: str, attribute: object, held: Iterable[object]) -> bool:
-    """Return whether an attribute says of an object what it says of code that the object holds. A name or a docstring
-    that it was given itself may be read, as pandas does to name columns."""
-    if name not in _OWN_TEXTS:
-        return name in _ABOUT_CODE
-    return any(isinstance(one, _CODE) and getattr(one, name, None) == attribute for one in held)
-
-
 def class_attribute(kind: type, name: str) -> object | None:
-    """Return what a class or one of its bases has under a name, without asking a `__getattr__` of its metaclass, which
-    may answer anything."""
+    """Return what a class or one of its bases has under a name; a `__getattr__` of its metaclass may say anything."""
     return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
 
 
 def own_attribute(value: object, name: str) -> object | None:
-    """Return an attribute that the object or its class has, without asking a `__getattr__`, which may answer anything;
-    None also where an object answers for itself and raises."""
+    """Return an attribute that the object or its class has, without asking a `__getattr__`; None where it raises."""
     with suppress(Exception):
         return getattr(value, name) if inspect.getattr_static(value, name, None) is not None else None
     return None
@@ -78,26 +68,19 @@ _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
     (tuple, lambda value: tuple.__getitem__(value, slice(None))),
     (set, lambda value: set().union(set.__iter__(value))),
     (frozenset, lambda value: frozenset().union(frozenset.__iter__(value))),
-    (str, str.__str__),
     (bytes, lambda value: bytes(memoryview(value))),
-    (int, int.__int__),
-    (float, float.__float__),
+    (str, str.__str__), (int, int.__int__), (float, float.__float__),
     (complex, lambda value: complex(value.real, value.imag)),
     (BaseException, lambda value: value.args),
 )
 
 
 def builtin_content(value: object) -> tuple[type, object]:
-    """Return the builtin that an object's class extends, and what the object is as one: ``int`` and 3; else
-    ``object``."""
+    """Return the builtin that an object's class extends, else ``object``, and what the object is as one: 3."""
     for base, content in _BUILTIN_CONTENT:
         if issubclass(type(value), base):  # a proxy says of itself that it is an instance
             return base, content(value)
     return object, None
-
-
-_MANAGED_DICT = 1 << 4
-"""Py_TPFLAGS_MANAGED_DICT, Include/object.h: the instance's dict is not part of its basic size."""
 
 
 def has_hidden_state(value: object, base: type) -> bool:
@@ -110,7 +93,8 @@ def has_hidden_state(value: object, base: type) -> bool:
 
 
 def _header_words(kind: type) -> int:
-    return (kind.__dictoffset__ != 0 and not kind.__flags__ & _MANAGED_DICT) + (kind.__weakrefoffset__ > 0)
+    # Of a class with Py_TPFLAGS_MANAGED_DICT (Include/object.h) the instance's dict is no part of its basic size.
+    return (kind.__dictoffset__ != 0 and not kind.__flags__ & (1 << 4)) + (kind.__weakrefoffset__ > 0)
 
 
 def is_class(value: object) -> TypeGuard[type]:
@@ -118,9 +102,8 @@ def is_class(value: object) -> TypeGuard[type]:
     return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
-def wrapped_functions(value: object) -> dict[str, object]:
-    """Return the functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by
-    name."""
+def wrapped_code(value: object) -> dict[str, object]:
+    """Return the functions inside an object of a library that stands for one (numba's, joblib's, wrapt's), by name."""
     kind = type(value)
     if is_class(value) or kind is FunctionType:
         return {}
@@ -133,8 +116,7 @@ def wrapped_functions(value: object) -> dict[str, object]:
 
 
 def closure_of(function: FunctionType) -> dict[str, object]:
-    """Return the values of a function's closure, by name; without those not bound yet, as a class is while its body
-    runs."""
+    """Return the bound values of a function's closure, by name. A class is not bound while its body runs."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):

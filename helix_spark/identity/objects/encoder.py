@@ -20,6 +20,8 @@ import zoneinfo
 from array import array
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from contextlib import suppress
 from contextvars import ContextVar
 from decimal import Decimal
 from fractions import Fraction
@@ -29,7 +31,6 @@ from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, MappingProxyType, NoneType, NotImplementedType, SimpleNamespace
 from typing import Any
 
-from helix_spark.identity.objects import library_values
 from helix_spark.identity.objects.attributes import (
     attributes,
     builtin_content,
@@ -134,8 +135,7 @@ class Encoder:
         return str(self.stages.setdefault(identifier, len(self.stages)))
 
     def reduced(self, value: Any) -> Iterable[bytes | str]:
-        """Return the fields of an object of Python's or a library's: what it says, where it is pickled, that it is made
-        of."""
+        """Return the fields of an object of Python's or a library's: what it gives to `pickle`."""
         made, *of = value.__reduce_ex__(4)
         # `operator.methodcaller` with keywords is made by a partial, which has its name and them.
         by = [made.args, made.keywords] if isinstance(made, partial) else []
@@ -161,9 +161,6 @@ class Encoder:
                 # A class of somebody else's that extends the library's has methods of its own.
                 return fields if kind is type(value) else (*fields, "extended", self(type(value)))
         return _object(self, value)
-
-
-# -- values with no other value inside ---------------------------------------------------------------------------------
 
 
 def _leaf(name: str, text: Callable[..., bytes | str]) -> Callable[[object], bytes]:
@@ -209,9 +206,6 @@ _IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.d
 def is_immutable(value: object) -> bool:
     """Return whether a value is plain and cannot change, so that it does not matter which object it is."""
     return type(value) in _IMMUTABLE or issubclass(type(value), enum.Enum)
-
-
-# -- containers of exactly these types ---------------------------------------------------------------------------------
 
 
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
@@ -261,19 +255,6 @@ _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
     ),
 }
 
-_LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
-    "numpy": library_values.numpy_fields,
-    "pandas": library_values.pandas_fields,
-    "pyarrow": library_values.pyarrow_fields,
-    "pyspark": library_values.spark_fields,
-    "py4j": library_values.spark_fields,
-    "concurrent": library_values.executor_fields,
-}
-"""By top-level module of the value's type: a library that is not imported has no values."""
-
-
-# -- objects -----------------------------------------------------------------------------------------------------------
-
 
 def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     """Return the fields of a type hint, an object of `typing` or `types`; None for any other object."""
@@ -306,46 +287,208 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     if isinstance(value, threading.local):
         return "local", encoder(kind), encoder(vars(value))
     if has_hidden_state(value, base):
-        return "reduced", encoder(kind), encoder(_reduction(value))
+        # An object of a compiled class: what it says to `copy` and `pickle` that it is made of, if it says anything.
+        reduced: object = ""
+        if package_of_module(module_of(kind)) is not None and not isinstance(value, random.Random | Iterator):
+            with suppress(Exception):  # a class that refuses may raise anything
+                reduced = value.__reduce_ex__(4)
+        if not isinstance(reduced, tuple):
+            what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
+            raise UnidentifiedError(what, PLAIN_DATA)
+        made_of = [list(part) if isinstance(part, Iterator) else part for part in reduced]
+        return "reduced", encoder(kind), encoder(made_of)
     fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
     for name, attribute in attributes(value):
         fields += [name, encoder(attribute, f".{name}")]
     return fields
 
 
-def _reduction(value: object) -> list[object]:
-    """Return what an object of a compiled class says that it is made of, as it says it to `copy` and to `pickle`: a
-    function or a class, arguments, a state. Raises UnidentifiedError where it says nothing."""
-    kind = type(value)
-    what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
-    if package_of_module(module_of(kind)) is None or isinstance(value, random.Random | Iterator):
-        raise UnidentifiedError(what, PLAIN_DATA)
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001 - a class that refuses may raise anything
-        reduced = ""
-    if isinstance(reduced, str):
-        raise UnidentifiedError(what, PLAIN_DATA)
-    return [list(part) if isinstance(part, Iterator) else part for part in reduced]
+def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
+    """Return the fields of a scalar, array, dtype or calendar. Raises UnidentifiedError of a random generator."""
+    import numpy as np
+
+    if isinstance(value, np.dtype):
+        return "numpy.dtype", _dtype(value)
+    if isinstance(value, np.generic):
+        return None if value.dtype.hasobject else ("numpy.scalar", _dtype(value.dtype), value.tobytes())
+    if type(value) is np.ndarray:
+        content = encoder(value.ravel().tolist()) if value.dtype.hasobject else value.tobytes()
+        return "numpy.array", _dtype(value.dtype), str(value.shape), content
+    if isinstance(value, np.busdaycalendar):
+        return "numpy.busdaycalendar", encoder(value.weekmask), encoder(value.holidays)
+    if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
+        what = f"it is a {type(value).__name__}, whose state changes as it is used"
+        raise UnidentifiedError(what, "pass a seed and make the generator inside the function")
+    return None
 
 
-# -- for people --------------------------------------------------------------------------------------------------------
+def _dtype(dtype: Any) -> str:
+    # `descr` says all there is of a structured type, `str` of the others, byte order and unit included.
+    return repr(dtype.descr) if dtype.names else str(dtype.str)
+
+
+def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
+    """Return the fields of a frame, series, index, array, scalar or dtype."""
+    import pandas as pd
+    from pandas.api.extensions import ExtensionArray, ExtensionDtype
+
+    if isinstance(value, pd.DataFrame):
+        columns = [encoder(value.iloc[:, position]) for position in range(value.shape[1])]
+        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_noted(encoder, value)
+    if isinstance(value, pd.Series):
+        own = encoder(value.name), encoder(value.index), encoder(value.array)
+        return "pandas.Series", *own, *_noted(encoder, value)
+    if isinstance(value, pd.Index):
+        if isinstance(value, pd.RangeIndex):
+            held: object = (value.start, value.stop, value.step)
+        elif isinstance(value, pd.MultiIndex):
+            held = value.tolist(), [level.dtype for level in value.levels]
+        else:
+            held = value.array
+        freq = encoder(getattr(value, "freq", None), ".freq")
+        return "pandas.Index", type(value).__name__, encoder(list(value.names)), encoder(held), freq
+    if isinstance(value, pd.Categorical):
+        return "pandas.Categorical", encoder(value.categories), encoder(value.codes), str(value.ordered)
+    if isinstance(value, ExtensionArray):
+        plain = getattr(value, "asi8", None)  # of times, whose dtype has their unit and zone
+        plain = value.to_numpy() if plain is None else plain
+        return "pandas.array", encoder(value.dtype), encoder(plain if plain.dtype != object else plain.tolist())
+    if isinstance(value, ExtensionDtype):
+        # Its name leaves out categories and their order, how texts are stored, what stands for a missing one. A time
+        # zone of pytz is an object of a class that was made for it; the name of the dtype has the zone's.
+        names = value._metadata  # type: ignore[attr-defined]  # the stubs lack it
+        state = [(name, getattr(value, name, None)) for name in names]
+        told = [encoder(one, f".{name}") for name, one in state if not type(one).__module__.startswith("pytz")]
+        return "pandas.dtype", type(value).__qualname__, str(value), *told
+    if value is pd.NaT or value is pd.NA:
+        return "pandas.missing", type(value).__name__
+    if isinstance(value, pd.Timestamp | pd.Timedelta | pd.Interval | pd.Period):
+        return encoder.reduced(value)
+    if isinstance(value, pd.offsets.BaseOffset):
+        return "pandas.offset", value.freqstr, str(value.normalize), encoder(value.kwds)  # type: ignore[attr-defined]  # the stubs lack it
+    return None
+
+
+def _noted(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
+    """Yield what the author noted on a frame or series: `attrs`, and what a class of the author's carries."""
+    if value.attrs:
+        yield encoder(value.attrs)
+    for name in value._metadata:
+        if name != "_name":  # a series' own, which is told already
+            yield name
+            yield encoder(getattr(value, name, None), f".{name}")
+
+
+def _pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
+    """Return the fields of a table, batch, array, scalar, schema, field or type."""
+    import pyarrow as pa
+
+    if isinstance(value, pa.Schema):
+        return "pyarrow.schema", value.remove_metadata().serialize().to_pybytes()
+    if isinstance(value, pa.Field):
+        return "pyarrow.field", pa.schema([value]).serialize().to_pybytes()
+    if isinstance(value, pa.DataType):
+        return "pyarrow.type", pa.schema([pa.field("", value)]).serialize().to_pybytes()
+    if isinstance(value, pa.Table | pa.RecordBatch):
+        kind, table = "table", pa.Table.from_batches([value]) if isinstance(value, pa.RecordBatch) else value
+    elif isinstance(value, pa.Array | pa.ChunkedArray):
+        kind, table = "array", pa.table({"": value})
+    elif isinstance(value, pa.Scalar):
+        kind, table = "scalar", pa.table({"": pa.array([value.as_py()], value.type)})
+    else:
+        return None
+    table = table.replace_schema_metadata(None).combine_chunks()  # metadata hold versions of libraries and the like
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return f"pyarrow.{kind}", encode(str(table.num_rows), sink.getvalue().to_pybytes())
+
+
+_REMEDIES = {
+    **dict.fromkeys(("WindowSpec", "Window", "JavaObject", "JVMView", "JavaGateway"), "build it inside the function"),
+    "Column": "build it inside the function, or pass SQL text",
+    "DataFrame": "declare it as a source of the workflow and read that node",
+    "RDD": "declare a source of the workflow and read that node",
+    "GroupedData": "group inside the function",
+    "Broadcast": "pass the plain value; broadcast it inside the function",
+    "Accumulator": "count inside the result, not beside it",
+    **dict.fromkeys(
+        ("SparkSession", "SparkContext", "SQLContext"), "take it from the rows inside the function: rows.sparkSession"
+    ),
+    "Model": "declare it as a learner of the workflow and read that node",
+}
+"""What to do instead of keeping an object of a session, by class of pyspark or py4j."""
+
+
+def spark_classes(value: object) -> list[str]:
+    """Return the names of Spark's classes that a value belongs to, its own first."""
+    return [kind.__name__ for kind in type(value).__mro__ if kind.__module__.partition(".")[0] in ("pyspark", "py4j")]
+
+
+def _spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
+    """Return the fields of a type, parameter or stage. Raises UnidentifiedError of what lives in a session."""
+    classes = spark_classes(value)
+    if remedy := next(filter(None, map(_REMEDIES.get, classes)), None):
+        raise UnidentifiedError(f"it is a Spark {classes[0]}, which lives in one session", remedy)
+    if "DataType" in classes:
+        # One of an author's own is code, and its JSON has a pickle of it: such types are told by their attributes.
+        return None if _has_own_type(value) else ("spark.type", value.json())
+    if "Param" in classes:
+        # Of which sort of stage, and of which one: its identifier ends in random letters.
+        sort = str(value.parent).rpartition("_")[0]
+        own = () if value.parent == "undefined" else (encoder.stage(value.parent),)  # of a class there is none yet
+        return "spark.param", sort, value.name, encoder(value.typeConverter, ".typeConverter"), *own
+    if "Params" not in classes:
+        return None
+    # Of a stage its class and the parameters set count; the defaults come with the version of Spark or with its code.
+    settings = {param.name: setting for param, setting in value._paramMap.items()}
+    if "SQLTransformer" in classes and isinstance(statement := settings.get("statement"), str):
+        encoder.statements.append(statement)
+    result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
+    for name, setting in sorted(settings.items()):
+        result += [name, encoder(setting, f".{name}")]
+    if not type(value).__module__.startswith("pyspark."):
+        # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
+        defaults = {param.name: default for param, default in value._defaultParamMap.items()}
+        result.append(encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default"))
+        internals = {"uid", "_paramMap", "_defaultParamMap", "_params", "_java_obj", "_input_kwargs"}
+        for name, attribute in attributes(value):
+            if name not in internals:
+                result += [name, encoder(attribute, f".{name}")]
+    return result
+
+
+def _has_own_type(value: Any) -> bool:
+    """Return whether a type is or holds one whose class is not Spark's: a user-defined type."""
+    if not type(value).__module__.startswith("pyspark."):
+        return True
+    inner = [getattr(value, name, None) for name in ("dataType", "elementType", "keyType", "valueType")]
+    return any(one is not None and _has_own_type(one) for one in (*inner, *getattr(value, "fields", ())))
+
+
+_LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
+    "numpy": _numpy_fields,
+    "pandas": _pandas_fields,
+    "pyarrow": _pyarrow_fields,
+    "pyspark": _spark_fields,
+    "py4j": _spark_fields,
+    "concurrent": lambda _, value: (
+        ("executor", str(getattr(value, "_max_workers", ""))) if isinstance(value, futures.Executor) else None
+    ),
+}
+"""By top-level module of the value's type. Each returns None for objects of its library that have no such fields. A
+library that is not imported has no values; classes of pyspark are known by name."""
 
 
 def shown(value: object, limit: int = 60) -> str:
     """Return a short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else its type."""
+    short = (NoneType, bool, int, float, complex, str, bytes, Decimal, Fraction, dt.date, dt.datetime, dt.timedelta)
     text = ""
-    if type(value) in _SHORT or (type(value) in (list, tuple, dict, set, frozenset) and _is_short(value)):
+    items: Any = value if type(value) in (list, tuple, dict, set, frozenset) else None
+    values = [*items, *items.values()] if type(value) is dict else items
+    if type(value) in short or (items is not None and len(items) <= 20 and all(type(one) in short for one in values)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"
     elif is_class(value) or callable(value):
         text = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     text = text or type(value).__qualname__
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-_SHORT = (NoneType, bool, int, float, complex, str, bytes, Decimal, Fraction, dt.date, dt.datetime, dt.timedelta)
-
-
-def _is_short(value: Any) -> bool:
-    items = [*value, *value.values()] if type(value) is dict else value
-    return len(value) <= 20 and all(type(item) in _SHORT for item in items)

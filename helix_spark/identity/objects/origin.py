@@ -72,8 +72,7 @@ def package_of_function(function: FunctionType) -> Package | None:
 
 @cache
 def is_project_file(filename: str) -> bool:
-    """Return whether `package_of_file` finds no package for a file that is there, without asking which one it is: to
-    find that out for the thousand modules of a process takes most of a second."""
+    """Return whether `package_of_file` finds no package for a file that is there, faster: it does not ask which one."""
     path = Path(filename)
     return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
 
@@ -93,8 +92,7 @@ CYTHON = "_cython_"
 
 
 def module_of(kind: type) -> str:
-    """Return the module that a class says it is from. A type of Cython's may have in its place what its objects have
-    there."""
+    """Return the module that a class says it is from. A type of Cython's may have what its objects have there."""
     said: object = kind.__module__
     return said if isinstance(said, str) else CYTHON
 
@@ -121,8 +119,7 @@ def package_of_module(name: str | None) -> Package | None:
 
 
 def as_first_read(read: Callable[..., Package], *of: object) -> Package:
-    """Return what a function read of an installed package when this process first asked, as what it imported is of
-    then."""
+    """Return what a function read of an installed package when this process first asked: what it imported is so old."""
     if (read, of) not in _first_read:
         _first_read[read, of] = read(*of)
     return _first_read[read, of]
@@ -130,8 +127,7 @@ def as_first_read(read: Callable[..., Package], *of: object) -> Package:
 
 def replaced_packages() -> Mapping[tuple[str, str], str]:
     """Return packages that were replaced since this process first asked for them: the version that is there now, by
-    name and the version that was. What is imported afterwards, by a worker of Spark's or by a reload, is the new one.
-    So nobody knows which of them a function runs, not even once the old version is put back."""
+    name and former version. Modules of both may run from then on, even once the old version is put back."""
     sites = [folder for folder in sys.path if Path(folder).name in _SITES and Path(folder).is_dir()]
     now = {folder: Path(folder).stat().st_mtime_ns for folder in sites}
     if now != _looked_at:
@@ -167,9 +163,24 @@ def _site_folder(path: Path) -> Path | None:
 
 
 def _distribution(site: Path, top: str) -> Package:
-    names = _distribution_names(site, top)
-    if not names:
-        return Package(top, _content_version(site, top))
+    """Return the package of a top-level name. Several may share a folder, as those of ``google`` do."""
+    try:
+        named = metadata.distribution(top)
+    except metadata.PackageNotFoundError:
+        named = None
+    # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
+    provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
+    names = [metadata_field(named, "Name")] if named is not None and provides else []
+    is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
+    if is_shared or not names:
+        names = sorted({name for name in (*names, *metadata.packages_distributions().get(top, ())) if name})
+    if not names:  # put there without metadata
+        files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
+        total = hashlib.sha256()
+        for path in files:
+            if path.is_file():
+                total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
+        return Package(top, total.hexdigest()[:12])
     found = sorted(installed_package(name) for name in names)
     if len(found) == 1:
         return found[0]
@@ -185,50 +196,29 @@ def installed_package(name: str) -> Package:
         own = _installation(name)
     except metadata.PackageNotFoundError:
         return Package(name, "absent")
-    required = _required(own)
-    told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
-    return Package(own.name, own.version, digest(*told) if required or own.record else "")
-
-
-def _required(own: _Installation) -> list[_Installation]:
-    """Return all that a distribution requires, and what that does; sorted. What is not installed is not needed here."""
-    found: dict[str, _Installation] = {}
+    found: dict[str, _Installation] = {}  # what it requires, and what that does; what is absent is not needed here
     asked = {(own.name, "")}
     waiting = [(own, "")]
     while waiting:
         one, extra = waiting.pop()
-        for name, extras, of in one.requires:
-            more = {(name, ""), *((name, wanted) for wanted in extras)} - asked if of == extra else set()
+        for needed, extras, of in one.requires:
+            more = {(needed, ""), *((needed, wanted) for wanted in extras)} - asked if of == extra else set()
             asked |= more
             for key in more:
                 try:
-                    there = _installation(name)
+                    there = _installation(needed)
                 except metadata.PackageNotFoundError:
                     continue
-                found[name] = there
+                found[needed] = there
                 waiting.append((there, key[1]))
     found.pop(own.name, None)
-    return [found[name] for name in sorted(found)]
-
-
-def _distribution_names(site: Path, top: str) -> list[str]:
-    """Return the distributions that provide a top-level name: several may share a folder, as those of ``google`` do."""
-    try:
-        named = metadata.distribution(top)
-    except metadata.PackageNotFoundError:
-        named = None
-    # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
-    provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
-    own = [metadata_field(named, "Name")] if named is not None and provides else []
-    is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
-    if own and not is_shared:
-        return own
-    return sorted({name for name in (*own, *metadata.packages_distributions().get(top, ())) if name})
+    required = [found[name] for name in sorted(found)]
+    told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
+    return Package(own.name, own.version, digest(*told) if required or own.record else "")
 
 
 def metadata_field(found: metadata.Distribution, key: str) -> str:
-    """Return what the metadata of a distribution say under a key that they begin with. To parse all of them takes
-    milliseconds where a licence is part of them."""
+    """Return a field that the metadata of a distribution begin with. To parse all of them may take milliseconds."""
     line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
     return line[1] if line is not None else found.metadata[key]
 
@@ -244,26 +234,20 @@ class _Installation:
     requires: tuple[tuple[str, tuple[str, ...], str], ...]
 
 
-_REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
-_OF_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
-
-
-_INSTALLING_SECONDS = 10.0
-"""By which a file may be newer than the RECORD that is written last as it is installed."""
-
-
 @cache
 def _installation(name: str) -> _Installation:
     found = metadata.distribution(name)
     called = _normal(name)
     minor_only = called in MINOR_ONLY
     full = metadata_field(found, "Version")
+    requires = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
+    of_extra = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
     return _Installation(
         called, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
         tuple(
             (_normal(line[1]), tuple(_normal(one) for one in (line[2] or "").split(",") if one.strip()),
-             _normal(extra[1]) if (extra := _OF_EXTRA.search(line[3])) is not None else "")
-            for line in _REQUIRES.finditer(found.read_text("METADATA") or "")
+             _normal(extra[1]) if (extra := of_extra.search(line[3])) is not None else "")
+            for line in requires.finditer(found.read_text("METADATA") or "")
         ),
     )
 
@@ -273,8 +257,7 @@ def _normal(name: str) -> str:
 
 
 def _recorded(found: metadata.Distribution) -> str:
-    """Return a digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is
-    read but what was imported, and edited since it was installed."""
+    """Return a digest of what the RECORD of a distribution says of its code, and of imported files edited since."""
     # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
@@ -282,7 +265,8 @@ def _recorded(found: metadata.Distribution) -> str:
     loaded = _files_of_modules(len(sys.modules))
     imported = [path for line in code if (path := f"{site}/{line.partition(',')[0]}") in loaded]
     record = next((f"{site}/{line.partition(',')[0]}" for line in listed if ".dist-info/RECORD" in line), "")
-    until = _changed(record) + _INSTALLING_SECONDS if record else inf
+    # Installing a distribution writes its RECORD last; within some seconds a file may have a later time by that.
+    until = _changed(record) + 10.0 if record else inf
     edited = [Path(path).read_text("utf-8", "replace") for path in imported if _changed(path) > until]
     return hashlib.sha256("\n".join([*sorted(code), *edited]).encode()).hexdigest() if code else ""
 
@@ -297,13 +281,3 @@ def _changed(path: str) -> float:
     with suppress(OSError):
         return Path(path).stat().st_mtime
     return 0.0
-
-
-def _content_version(site: Path, top: str) -> str:
-    """Return a digest of the files of a package that was put there without metadata, 12 hex characters."""
-    files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
-    total = hashlib.sha256()
-    for path in files:
-        if path.is_file():
-            total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:12]

@@ -11,13 +11,7 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 from itertools import accumulate
 from typing import Any
 
-from helix_spark.identity.objects.attributes import (
-    declares_itself,
-    held_values,
-    is_class,
-    own_attribute,
-    wrapped_functions,
-)
+from helix_spark.identity.objects.attributes import declares_itself, held_values, is_class, own_attribute, wrapped_code
 from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.origin import (
     CYTHON,
@@ -31,32 +25,14 @@ from helix_spark.identity.parts import Group
 from helix_spark.since_python_311 import own_name
 
 DESCRIPTORS = (
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
+    types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType, types.MemberDescriptorType,
 )
 _CODE = (
-    type,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.MethodWrapperType,
-    types.ModuleType,
-    partial,
-    partialmethod,
-    staticmethod,
-    classmethod,
-    property,
-    cached_property,
-    _lru_cache_wrapper,
-    *DESCRIPTORS,
+    type, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType, types.ModuleType, partial,
+    partialmethod, staticmethod, classmethod, property, cached_property, _lru_cache_wrapper, *DESCRIPTORS,
 )
-
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
-
-_HEAP_TYPE = 1 << 9
-"""Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
 
 
 def is_code(value: object) -> bool:
@@ -67,7 +43,7 @@ def is_code(value: object) -> bool:
         return True
     if declares_itself(value):
         return False
-    return udf_of(value) is not None or bool(wrapped_functions(value)) or identity(value) is not None
+    return udf_of(value) is not None or bool(wrapped_code(value)) or identity(value) is not None
 
 
 def identity(value: object) -> tuple[Package, str] | None:
@@ -108,8 +84,7 @@ def udf_of(value: Any) -> Any:
 
 
 def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
-    """Return the identity of a function that the library keeps under its name. One that it made for the project, around
-    the project's code or around values, has none."""
+    """Return the identity of a function that the library keeps under its name; None if it holds the project's code."""
     package = package_of_function(function)
     if package is None or udf_of(function) is not None:
         return None
@@ -131,8 +106,9 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
     if package is None:
         return None
     # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
-    # module; another file may have been loaded under a library's name. Types built into the interpreter are neither.
-    if _keeps(kind.__module__, kind.__qualname__, kind) or not kind.__flags__ & _HEAP_TYPE:
+    # module; another file may have been loaded under a library's name. Types built into the interpreter are neither:
+    # they lack Py_TPFLAGS_HEAPTYPE (Include/object.h), which classes made at run time have.
+    if _keeps(kind.__module__, kind.__qualname__, kind) or not kind.__flags__ & (1 << 9):
         return package, f"{kind.__module__}.{kind.__qualname__}"
     # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
     for module in list(sys.modules) if kind.__module__ == "builtins" else ():
@@ -156,18 +132,14 @@ def _bound_identity(value: Any) -> tuple[Package, str] | None:
     return _attribute(_kept_identity(owner), value) if is_generator else None
 
 
-_UFUNCS = "scipy.special"
-"""Its functions are of a class of numpy's, and do not say where they are from."""
-
-
 def _kept_identity(value: object) -> tuple[Package, str] | None:
-    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`. Packages
-    often keep what a private module of theirs defines."""
+    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`."""
     home = module_of(type(value))
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
     said = own_attribute(value, "__module__") if callable(value) else None
-    for holder in (said, *accumulate(home.split("."), "{}.{}".format), _UFUNCS):
+    # Functions of scipy.special are of a class of numpy's, and do not say where they are from.
+    for holder in (said, *accumulate(home.split("."), "{}.{}".format), "scipy.special"):
         if isinstance(holder, str):
             for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
                 if one is value:

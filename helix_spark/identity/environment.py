@@ -5,9 +5,9 @@ from __future__ import annotations
 import locale
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import Context
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from operator import itemgetter
@@ -53,12 +53,8 @@ def place_parts() -> tuple[Part, ...]:
 def context_parts() -> Iterator[Part]:
     """Yield a part for each setting of a loaded library that the author's code has given another value than the
     library does: the precision of `decimal`, numpy's error state, configurations of scikit-learn and pandas."""
-    default: dict[tuple[str, str], object] = {}
-    # A new thread has the defaults of all that is kept in context variables, or for each thread.
-    thread = threading.Thread(target=lambda: default.update(_settings(default=True)))
-    thread.start()
-    thread.join()
-    for (library, name), value in sorted(_settings().items(), key=itemgetter(0)):
+    default = Context().run(_settings, default=True)  # where context variables have their defaults
+    for (library, name), value in _settings().items():
         if value != default.get((library, name)):
             told = canonical(value).hex() if is_identifiable(value) else repr(value)
             yield Part(Group.SETTING, f"{library} {name}", digest(library, name, told), shown(value))
@@ -75,10 +71,13 @@ def _settings(default: bool = False) -> dict[tuple[str, str], object]:
     if (numpy := sys.modules.get("numpy")) is not None:
         found["numpy"] = {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
     if (sklearn := sys.modules.get("sklearn")) is not None:
-        found["sklearn"] = sklearn.get_config()
+        found["sklearn"] = sys.modules["sklearn._config"]._global_config if default else sklearn.get_config()
     if (config := sys.modules.get("pandas._config.config")) is not None:
         found["pandas"] = {
             name: option.defval if default else config._get_option(name, silent=True)
             for name, option in config._registered_options.items() if name not in config._deprecated_options
         }
-    return {(library, name): value for library, settings in found.items() for name, value in settings.items()}
+    return {
+        (library, name): value
+        for library, settings in found.items() for name, value in sorted(settings.items(), key=itemgetter(0))
+    }

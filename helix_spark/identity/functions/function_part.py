@@ -30,9 +30,7 @@ UNFOLLOWED = frozenset({
 })
 """Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
-_IMPORTS = frozenset({
-    "importlib.import_module", "importlib.__import__", "importlib._bootstrap.__import__", "builtins.__import__",
-})
+_IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
 """Functions that look up the words of a text as variables, which are known of a constant text."""
 
@@ -133,7 +131,7 @@ def _dynamic_lookups(
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
         unfollowed += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
     for name, use in _names_read(form, edges):
-        if name in _IMPORTS:
+        if _IMPORTS.match(name):
             if use.text and not use.text.startswith("."):
                 modules.append(Free(Imported(use.text)))
             else:

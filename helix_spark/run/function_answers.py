@@ -106,7 +106,7 @@ class FunctionAnswers:
     def _terms(self, node: Node) -> ScriptTerms:
         from helix_spark.answers.script_terms import ScriptTerms
 
-        origins = dict[int, ScriptOrigin]()  # of inputs; what no script can say has none
+        origins: dict[int, ScriptOrigin] = {}  # of inputs; what no script can say has none
         for place, name in enumerate(node.inputs):
             if (found := self._origins.get(name) or self._origin(self.dag[name])) is not None:
                 origins[place] = self._origins[name] = found

@@ -48,9 +48,6 @@ class ArtifactLedger:
         rows = self._records.select(sql, listed(schemas_of))
         return by_signature(record_from_cells(ArtifactRecord, row) for row in rows)
 
-    def live_of(self, signature: str) -> ArtifactRecord | None:
-        return self.live_among([signature]).get(signature)
-
     def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
         if not signatures:
             return {}
@@ -68,19 +65,18 @@ class ArtifactLedger:
     def version(self) -> int:
         return self._records.newest(ArtifactRecord)
 
-    def ends_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
-        """The ends of some attempts, by attempt."""
-        rest = "WHERE attempt IN (SELECT value FROM json_each(?)) AND event <> 'published' ORDER BY turn"
+    def events_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
+        """The newest record of each of these attempts that has one, or its end."""
+        rest = "WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY event <> 'published', turn"
         return {record.attempt: record for record in self._records.rows(ArtifactRecord, rest, listed(attempts))}
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Append `record`, unless its signature is live already. Return the record that is live then. Raises
-        CatalogError if the attempt was ended before."""
+        """Append `record`, unless its signature is live; return what is live. Raises CatalogError for an ended one."""
         live: ArtifactRecord | None = None
 
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal live
-            live = self.live_of(record.signature)
+            live = self.live_among([record.signature]).get(record.signature)
             if live is not None:
                 return ()
             if self.events_of([record.attempt]):
@@ -95,8 +91,8 @@ class ArtifactLedger:
         """Append live artifacts whose records do not say yet what a workflow's author wishes of them, by signature."""
         def decide() -> Sequence[ArtifactRecord]:
             live = self.live_among(wishes)
-            told = {signature: wished(record, workflow, wishes[signature]) for signature, record in live.items()}
-            return [record for signature, record in told.items() if record != live[signature]]
+            told = (wished(record, workflow, wishes[signature]) for signature, record in live.items())
+            return [record for record in told if record != live[record.signature]]
 
         self._records.decide_and_append(decide)
 
@@ -104,8 +100,7 @@ class ArtifactLedger:
         self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None,
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
-        """Append the ends of the live attempts of some signatures in one commit, but for those that are `spared` then,
-        and return what was live; see `Catalog.evict_all`."""
+        """End the live attempts of signatures that are not `spared`; return what was live, as `Catalog.evict_all`."""
         ended = tuple[ArtifactRecord, ...]()
 
         def decide() -> Sequence[ArtifactRecord]:
@@ -124,23 +119,18 @@ class ArtifactLedger:
         return ended
 
     def end_unpublished(self, why: Mapping[Attempt, str]) -> frozenset[str]:
-        """Append the ends of attempts that were not published, in one commit: they cannot be from then on. Return the
-        ids of those that are ended by now."""
+        """End attempts that were not published, in one commit: they cannot be from then on. Return the ended ids."""
+        ids = [attempt.attempt for attempt in why]
+
         def decide() -> Sequence[ArtifactRecord]:
-            known = self.events_of([attempt.attempt for attempt in why])
+            known = self.events_of(ids)
             return [
                 ArtifactRecord(one.signature, one.attempt, one.kind, "abandoned", "", "", 0, time.time(), why=text)
                 for one, text in why.items() if one.attempt not in known
             ]
 
-        appended = self._records.decide_and_append(decide)
-        ended = self.ends_of([attempt.attempt for attempt in why]) if len(appended) < len(why) else {}
-        return frozenset(record.attempt for record in (*appended, *ended.values()))
-
-    def events_of(self, attempts: Collection[str]) -> frozenset[str]:
-        """Return which of these attempts have a record."""
-        sql = "SELECT DISTINCT attempt FROM artifacts WHERE attempt IN (SELECT value FROM json_each(?))"
-        return frozenset(attempt for (attempt,) in self._records.select(sql, listed(attempts)))
+        self._records.decide_and_append(decide)
+        return frozenset(attempt for attempt, record in self.events_of(ids).items() if record.event != "published")
 
 
 def by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
@@ -174,8 +164,7 @@ class Leftover:
         attempt: its `path` is the folder.
         bytes: physical.
         why: in words: no record, evicted, quarantined.
-        certain: True if its end is on record or its writer's process is gone. Else it was untouched for long, and its
-            writer may only have been stopped.
+        certain: True if its end is on record or its writer's process is gone; else it was only untouched for long.
     """
 
     attempt: Attempt
@@ -196,18 +185,18 @@ def find_leftovers(
         # Folders are listed before records are read: what is published in between is seen as live.
         stored = {one.attempt: one for one in stored_attempts(layout)}
         waiting = not_live(stored)
-        ended, leftovers = artifacts.ends_of(waiting), list[Leftover]()
+        events, leftovers = artifacts.events_of(waiting), list[Leftover]()
         for name, attempt in stored.items():
             if name not in waiting or attempt.path is None:
                 continue
             why, certain, lease = "", False, leases.find(name)
-            if end := ended.get(name):
+            if (end := events.get(name)) is not None and end.event != "published":
                 why, certain = f"{end.event}: {end.why}" if end.why else end.event, True
             elif lease is not None:
                 if name in dead:
                     why = f"never published; its writer, {lease.holder}, has ended"
                     certain = lease.holder is not None and lease.holder.is_gone
-            elif not has_manifest(attempt.path) or artifacts.live_of(attempt.signature) is not None:
+            elif not has_manifest(attempt.path) or artifacts.live_among([attempt.signature]):
                 # What has a manifest was finished, and lost its record.
                 newest = attempt.path.last_modified()
                 age = 0.0 if newest is None else time.time() - newest

@@ -56,8 +56,8 @@ class Catalog(CatalogReader):
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
-        """Return whether something else is in the catalog's place, or its name leads elsewhere: that is the catalog
-        from now on. Call it between runs, while nothing is written. Raises CatalogError as `open` does."""
+        """Return whether something else is in the catalog's place, which is the catalog from now on. Call it between
+        runs, while nothing is written. Raises CatalogError as `open` does."""
         try:
             self._place.check()
         except CatalogError:
@@ -107,8 +107,7 @@ class Catalog(CatalogReader):
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
         texts: Iterable[FileRecord] = (),
     ) -> None:
-        """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts of files that
-        these name."""
+        """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts they name."""
         self._append(lambda: [*results, *nodes, record], texts)
 
     def add_iteration(
@@ -192,7 +191,7 @@ class Catalog(CatalogReader):
             if attempt.attempt in self._in_doubt:
                 published = not self._end_unpublished({attempt: "publishing it failed"})
             else:
-                live = self._artifacts.live_of(attempt.signature)
+                live = self._artifacts.live_among([attempt.signature]).get(attempt.signature)
                 published = live is not None and live.attempt == attempt.attempt
             if published:
                 raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
@@ -208,11 +207,9 @@ class Catalog(CatalogReader):
             return write_manifest(path, record)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Make a written result exist, and return the record that counts.
-
-        The first record of a signature wins: if there is a live one already, that is returned and the folder of
-        `record` is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError.
-        """
+        """Make a written result exist, and return the record that counts: the first of a signature wins, and the folder
+        of another one is deleted. The data survives a loss of power, and its record does after a `sync`. Raises
+        CatalogError."""
         self.make()
         if (path := self.path_of(record)) is not None:
             begun = time.perf_counter()
@@ -244,12 +241,8 @@ class Catalog(CatalogReader):
         self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
         """End the live artifacts of some signatures, all at once, then delete their data. Return what they were. What a
-        pinned iteration has stays.
-
-        Args:
-            why: by signature.
-            attempts: only of these: what was stored since it was decided stays.
-            seen: nothing happens if anything was stored or ended since this `stored_version`.
+        pinned iteration has stays, and what was stored since it was decided, under other `attempts`. Nothing
+        happens if anything was stored or ended since the `stored_version` that was `seen`.
 
         Raises CatalogError if the ends cannot be recorded (nothing happened), or if data cannot be deleted, once all
         other data is (it is not used any more; `gc` tries again).
@@ -334,9 +327,8 @@ class Catalog(CatalogReader):
 
         Ended artifacts, and attempts without a record whose writer has ended, go at once; those of unknown writers when
         untouched for the grace, and their end is recorded first, so that they cannot be published later. What a live
-        process is writing stays, and what was finished and lost its record: `helix repair` takes that up again.
-
-        Raises CatalogError when something cannot be deleted, once all else is.
+        process is writing stays, and what was finished and lost its record: `helix repair` takes that up again. Raises
+        CatalogError when something cannot be deleted, once all else is.
         """
         def find(dead: Collection[str]) -> tuple[Leftover, ...]:
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
@@ -361,8 +353,7 @@ class Catalog(CatalogReader):
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
     def maintain(self) -> None:
-        """Keep the records quick to read: call it after a run, in the background. Nothing happens while another process
-        does it. Raises CatalogError if they cannot be kept so."""
+        """Keep the records quick to read: call it after a run, in the background. Raises CatalogError."""
         self._check_to_write()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:

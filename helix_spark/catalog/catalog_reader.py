@@ -1,5 +1,4 @@
-"""A catalog as its readers see it, who change nothing of it: what is recorded and stored, there or in the shared
-catalogs below it."""
+"""A catalog to read: what is recorded and stored, there or in the shared catalogs below it."""
 
 from __future__ import annotations
 
@@ -40,13 +39,11 @@ class CatalogView:
     """A catalog as one workflow sees it before it runs, read once.
 
     Attributes:
-        workflow: its name.
         artifacts: all live artifacts, of all workflows, by signature, without those in `missing`; also those that a
             shared catalog alone has. Schemas are told of those alone that the iterations in `past` had.
         missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
             folder is gone.
-        last: the newest of these that has ended, however it ended; None where none has.
-        nodes: its nodes.
+        last, nodes: the newest iteration in `past` that has ended, and its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
         pinned: which pinned iteration has a result, as a sentence, by signature.
@@ -121,13 +118,9 @@ class CatalogReader(IterationReader, ResultReader):
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
-        """Open the catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
-
-        Args:
-            shared: catalogs below it, which are read only.
-
-        Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
-        """
+        """Open the catalog at `root` and the `shared` ones below it, which are only read. Writes nothing: with `create`
+        a new one is made by its first write. Raises CatalogError if `root` holds something else, is of a newer layout,
+        or does not exist (without `create`)."""
         return cls(locate(root, create=create), shared)
 
     @property
@@ -141,16 +134,11 @@ class CatalogReader(IterationReader, ResultReader):
 
     @property
     def id(self) -> str:
-        """What tells this catalog from others, also from another one that is made at its place; empty while it is not
-        made."""
+        """The id of this catalog, which another one made at its place does not have; empty while it is not made."""
         return self._place.id
 
     def snapshot(self, workflow: str) -> CatalogView:
-        """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records.
-
-        Whether data is there is looked at only for what the remembered iterations had; and a disk's folders in which
-        something is live are not searched.
-        """
+        """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records."""
         with self._records.one_look():
             past = self._recent(workflow, 40)  # a forecast weighs older ones with less than a third (`FRESHNESS`)
             near = {node.signature for one in past for node in one.nodes}
@@ -160,6 +148,8 @@ class CatalogReader(IterationReader, ResultReader):
             pinned = self._pinned_results()
         if not past and not live:
             self._check_recorded()
+        # Whether data is there is looked at only for what the remembered iterations had; and a disk's folders in which
+        # something is live are not searched.
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout, live.keys()))
             listed = {attempt.attempt for attempt in stored}
@@ -261,10 +251,8 @@ Format = Literal["delta", "parquet"]
 
 def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[str, int]:
     """Write the records of each kind as a Delta table or a Parquet file in a folder that is there; return how many
-    there are by kind. Raises CatalogError, OSError.
-
-    A row has its record's fields, and `segment` and `place`, by which rows are ordered as they were appended.
-    """
+    there are by kind. A row has its record's fields, and `segment` and `place`, by which rows are in the order of
+    appends. Raises CatalogError, OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import write_deltalake
@@ -272,7 +260,7 @@ def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[
     types: Mapping[str, pa.DataType] = {
         "str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "strs": pa.list_(pa.string()),
     }
-    tables = dict[str, pa.Table]()
+    counts = dict[str, int]()
     for kind in KINDS:
         columns = columns_of(kind.record_type)
         rows = catalog.select(f"SELECT * FROM {kind.name} ORDER BY turn")
@@ -283,10 +271,9 @@ def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[
         }
         for (name, column), values in zip(columns.items(), cells, strict=True):
             arrays[name] = pa.array([column.value(one) for one in values], types[column.plain])
-        tables[kind.name] = pa.table(arrays)
-    for name, table in tables.items():
         if form == "delta":
-            write_deltalake(str(folder / name), table)
+            write_deltalake(str(folder / kind.name), pa.table(arrays))
         else:
-            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
-    return {name: table.num_rows for name, table in tables.items()}
+            pq.write_table(pa.table(arrays), folder / f"{kind.name}.parquet", compression="zstd")
+        counts[kind.name] = len(rows)
+    return counts

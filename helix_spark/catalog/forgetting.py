@@ -29,13 +29,11 @@ class Selection:
     """What to forget.
 
     Attributes:
-        workflow: of which; None for all.
-        number: of one of its iterations; None for all.
+        workflow, number, runs: only of these iterations; None for all.
         before: Unix seconds; only iterations that started earlier. None for all.
         node: only what this node made, and not the iterations themselves; None for all of them.
         downstream: also what was made of it.
         source: only what was made of the data at this path, or in this table, and not the iterations themselves.
-        runs: only of these; None for all.
     """
 
     workflow: str | None = None
@@ -173,9 +171,8 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {one.run: one for one in iterations if selection.selects(one, pinned)}
     graphs: dict[str, dict[str, _Node]] = {}
-    for run, name, inputs, signature, kind, reads in records.select(
-        "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
-    ):
+    sql = "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
+    for run, name, inputs, signature, kind, reads in records.select(sql):
         places_read = [""] if reads is None else json.loads(reads)
         graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places_read)
     looked_at = {run: graphs.get(run, {}) for run in selected}
@@ -205,8 +202,7 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
     return Forgetting(
         runs, selection.is_whole, names, signatures, frozenset(going & staying),
         known - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, names, signatures)),
-        frozenset(attempt for signature, attempt in attempts if signature in signatures),
-        places,
+        frozenset(attempt for signature, attempt in attempts if signature in signatures), places,
         frozenset(place for nodes in looked_at.values() for node in nodes.values() for place in node.reads if place),
         untold, records.last,
     )

@@ -89,10 +89,8 @@ class IterationReader(RecordReader):
         """Raise DamagedRecordsError if all records are gone, and finished results are stored."""
         stored = (one.path for one in stored_attempts(self._layout))
         if self._records.is_empty() and any(path is not None and has_manifest(path) for path in stored):
-            raise DamagedRecordsError(
-                f"the records of the catalog {self._layout.root} are gone, and results are stored there",
-                remedy="copy them back; or have `helix repair` record again what is stored",
-            )
+            what = f"the records of the catalog {self._layout.root} are gone, and results are stored there"
+            raise DamagedRecordsError(what, remedy="copy them back; or have `helix repair` record again what is stored")
 
     def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
         most = -1 if limit is None else max(limit, 0)
@@ -111,10 +109,8 @@ class IterationReader(RecordReader):
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """Return what happened to each node of an iteration, inputs first (`in_order`); none before it has ended."""
         found: dict[str, NodeRecord] = {}
-        for node in self._records.rows(
-            NodeRecord, "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn", iteration.workflow,
-            iteration.number, iteration.run,
-        ):
+        rest = "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn"
+        for node in self._records.rows(NodeRecord, rest, iteration.workflow, iteration.number, iteration.run):
             if found.setdefault(node.name, node) is not node:
                 self._records.remarks[f"nodes: name: there are two {node.name!r}"] = None
         return tuple(in_order(list(found.values())))
@@ -132,10 +128,9 @@ class IterationReader(RecordReader):
             return ()
         nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
         columns = ", ".join(f'"{field.name}"' for field in fields(PastNode))
-        for run, name, kind, inputs, signature, output in self._records.select(
-            f"SELECT run, {columns} FROM nodes WHERE workflow = ? AND iteration >= ? ORDER BY iteration, turn",
-            workflow, records[-1].number,
-        ):
+        sql = f"SELECT run, {columns} FROM nodes WHERE workflow = ? AND iteration >= ? ORDER BY iteration, turn"
+        rows = self._records.select(sql, workflow, records[-1].number)
+        for run, name, kind, inputs, signature, output in rows:
             if run in nodes:
                 nodes[run].append(PastNode(name, kind, tuple(json.loads(inputs)), signature, bool(output)))
         return tuple(

@@ -1,5 +1,4 @@
-"""What is known of signatures, stored or not: which stand for which, what they cost, which vary; and what questions
-were answered.
+"""What is known of signatures, stored or not: which stand for which, what they cost, which vary; and recorded answers.
 
 Which record counts, where there are several:
 
@@ -9,8 +8,7 @@ Which record counts, where there are several:
 - a signature is random, or an instance, if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
   function reads, and what code was seen to do;
-- of the answers to a question the newest. One counts only with the digest of all that its record says. What does not
-  fit is left out, said once, and asked again.
+- of the answers to a question the newest, if its digest fits what it says; else it is left out, which is said once.
 
 Newest is by the order of appends, never by a clock.
 """
@@ -170,11 +168,7 @@ class AnswerLedger:
 
     def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
         """The newest record of a question, whichever workflow asked it, if it is as it was written; else that of the
-        first shared catalog that has one. A doubt of either counts.
-
-        Args:
-            is_fresh: read what was recorded since the last look.
-        """
+        first shared catalog that has one. A doubt of either counts. For `is_fresh` see `RecordLog.rows`."""
         rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
         rows = self._records.rows(AnswerRecord, rest, question, is_fresh=is_fresh)
         own = self.sound(rows[0]) if rows else None

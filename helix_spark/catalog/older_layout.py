@@ -59,10 +59,8 @@ def take_over(layout: Layout, leases: Leases) -> None:
         if not is_older(layout):  # another process has taken it over
             return
         if holder := leases.at_work_elsewhere():
-            raise CatalogError(
-                f"{holder} works on the catalog {layout.root}, which an older version of helix_spark made and this one "
-                "would take over", remedy="wait until it has ended",
-            )
+            what = f"{holder} works on the catalog {layout.root}, which an older version of helix_spark made"
+            raise CatalogError(f"{what} and this one would take over", remedy="wait until it has ended")
         for segment in older_segments(layout):  # over what an attempt before has left; upkeep merges them
             fold = SegmentFolder(layout.records).fold_file(segment.number, segment.number).place
             try:
@@ -109,10 +107,9 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
         if not is_damage and type(error).__name__ != "PanicException":
             raise
         why = "its log is gone" if isinstance(error, TableNotFoundError) else str(error).splitlines()[0]
-        raise CatalogError(
-            f"the records {folder.name} of the catalog {layout.root}, which an older version of helix_spark made, "
-            f"cannot be read: {why}", remedy="repair it with that version (`helix repair`), or name another folder",
-        ) from error
+        what = f"the records {folder.name} of the catalog {layout.root}, which an older version of helix_spark made"
+        raise CatalogError(f"{what}, cannot be read: {why}",
+                           remedy="repair it with that version (`helix repair`), or name another folder") from error
 
 
 def _check_files(folder: Place) -> None:

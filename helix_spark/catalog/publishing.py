@@ -35,8 +35,7 @@ class Publication:
 
     Attributes:
         number: of the iteration in the catalog that it was copied to.
-        copied, there: names of nodes whose results were copied, and of those that were there already.
-        missing: names of nodes of which nothing is stored.
+        copied, there, missing: names of nodes whose results were copied, were there already, or are not stored.
         damaged: why stored results were not copied, by name.
         answers: how many recorded answers were copied.
     """
@@ -109,9 +108,8 @@ def _news(learnt: Collection[ResultRecord], target: Catalog) -> list[ResultRecor
     known, news = target.results({one.declared for one in learnt}, {one.signature for one in learnt}), []
     for one in learnt:
         theirs, observed = known.measured.get(one.signature), known.observed.get(one.declared, {})
-        is_known = (
-            one.signature in known.stood_for.get(one.declared, ()) and one.observed == observed.get(one.signature, "")
-        )
+        stood_for = known.stood_for.get(one.declared, ())
+        is_known = one.signature in stood_for and one.observed == observed.get(one.signature, "")
         if theirs is None or not is_known or completed(theirs, replace(one, observed="")) != theirs:
             news.append(one)
     return news
@@ -121,10 +119,8 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
     """Copy a stored result under an attempt of its own, and publish it once the copy was checked. Raises
     DamagedArtifactError or ValueError where it is not what was recorded, and CatalogError."""
     attempt = target.begin_attempt(record.signature, record.kind)
-    copy = replace(
-        record_of(fields_of(record), ArtifactRecord), attempt=attempt.attempt, iteration=number, at=time.time(),
-        write_seconds=0.0,
-    )
+    own = record_of(fields_of(record), ArtifactRecord)  # which is not in a shared catalog
+    copy = replace(own, attempt=attempt.attempt, iteration=number, at=time.time(), write_seconds=0.0)
     try:
         if attempt.path is not None:
             with explained(Layout(target.root), "written"):

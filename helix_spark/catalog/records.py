@@ -44,7 +44,7 @@ Prose = Annotated[str, Meta(max_length=1 << 20)]
 """What is for people: reasons, messages, errors, code."""
 Note = Annotated[str, Meta(max_length=2_000)]
 Moment = Annotated[float, Meta(ge=0.0, le=253_402_300_799.0)]
-"""Unix seconds, to the end of the year 9999."""
+"""Unix seconds by the writer's clock, to the end of the year 9999; for people, never for a decision."""
 Seconds = Annotated[float, Meta(ge=-1e10, le=1e10)]
 Cost = Annotated[float, Meta(ge=0.0, le=1e9)]
 """Seconds that plans rest on, thirty years at most."""
@@ -139,7 +139,6 @@ class ArtifactRecord:
     Attributes:
         attempt: names the folder, so that no two writers ever share one.
         kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
-        at: Unix seconds by the writer's clock; for people, never for a decision.
         bytes: physical, logs included; 0 for a value.
         rows: of a table; None otherwise.
         schema: a table's Spark schema as JSON; not in the record of an end, nor is `value`.
@@ -242,8 +241,6 @@ class NodeRecord:
 
     Attributes:
         run: the iteration's id.
-        inputs: names of the nodes it reads, in order.
-        reason: of its state, in words.
         declared, signature: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
         code: the source text of the author's function, for people; empty if there is none.
@@ -284,16 +281,13 @@ QUESTION_KINDS = frozenset({"answer", "learner", "table", "write"})
 
 @dataclass(frozen=True, slots=True)
 class IterationRecord:
-    """One run of a workflow. `running` is written when it starts, its end as a second row. Of a run's rows that of the
-    weightiest status counts: see `history`.
+    """One run of a workflow. `running` is written when it starts, its end as a second row; see `history`.
 
     Attributes:
         number: counts from 1 within a workflow.
         status: "died" is never recorded: it is what readers conclude of a running one whose process is gone.
-        started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.
-        parameters: JSON object of the workflow's parameters.
         outputs: JSON object, name to value; tables and models as a short description.
         plan: JSON object, see `recording.plan_summary`: what the plan expected, and, in `merged`, the name under which
             a node is on record that was merged into an equal one.
@@ -335,11 +329,7 @@ class IterationRecord:
 
 @dataclass(frozen=True, slots=True)
 class PinRecord:
-    """That an iteration is pinned, or is not any more: of the records of one the newest counts.
-
-    Attributes:
-        at: Unix seconds by the writer's clock; for people.
-    """
+    """That an iteration is pinned, or is not any more: of the records of one the newest counts."""
 
     workflow: Name
     iteration: Iteration
@@ -364,12 +354,9 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What Spark answered a question of a plain program, or what else was learnt of it: one of the fields from `answer`
-    on tells it, and the others are empty.
+    """What Spark answered a question of a plain program, or what else was learnt: one of the fields from `answer` on.
 
     Attributes:
-        question: its identity.
-        at: Unix seconds by the writer's clock; for people.
         seconds: that it took Spark.
         answer: see `plans.answer_gate.text_of_answer`.
         left: the identity of what an effect left at its place.
@@ -377,8 +364,7 @@ class AnswerRecord:
         reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
         needs_classic: where a program needs a classic session, and why.
         builds: what the functions of a workflow built: JSON of `answers.recorded_calls`.
-        digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
-            question.
+        digest: SHA-256 of all other fields: a changed bit is seen, and an answer under another question.
     """
 
     question: Signature

@@ -1,7 +1,6 @@
 """Catalogs of a team below one's own: read in order, never written.
 
-One that cannot be read is left out from then on, which is said: what it has is computed. So is a result of theirs that
-turns out to be damaged.
+One that cannot be read is left out from then on, which is said, and so is a damaged result: what it has is computed.
 """
 
 from __future__ import annotations

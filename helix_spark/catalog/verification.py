@@ -2,8 +2,7 @@
 (`repair`): what can be read is kept, what cannot is set aside, what is lost is said.
 
 Damaged files of records are moved aside, and what they held is read from what a fold had replaced, if that is there.
-Stored results without a record are recorded again by their manifest, once all of each was checked. All else that is
-lost is computed again.
+Stored results without a record are recorded again by their manifest, once checked. All else is computed again.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ class Verification:
     """What was found.
 
     Attributes:
-        findings: one a live result.
         iterations, answers: how many were read.
         deep: whether all bytes were read.
         rejections: why records were left out that do not fit.
@@ -75,19 +73,14 @@ class Verification:
 
 
 def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
-    """Compare all live results with their records. Raises CatalogError if the records themselves are damaged.
-
-    Args:
-        deep: read every page of tables and compare its checksum; else only logs, sizes and footers of these.
-    """
+    """Compare all live results with their records; if `deep` also every page of tables with its checksum, else only
+    logs, sizes and footers. Raises CatalogError if the records themselves are damaged."""
     iterations, findings, answers = catalog.iterations(), list[Finding](), 0
     for record in catalog.live():
         try:
             findings.append(examine(catalog, record, deep=deep))
         except CatalogError as error:
             findings.append(Finding(record, "not reached", error.what))
-    if deep:
-        catalog.loads()  # which looks at all files of nodes
     for answer in catalog.answers.records():
         answers += 1
         if (sound := catalog.answers.sound(answer)) is not None and sound.answer:
@@ -111,8 +104,7 @@ def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Fi
 
 
 def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
-    """Compare a stored result with its record; return what only Spark can read of it. Raises DamagedArtifactError, and
-    CatalogError if it cannot be reached."""
+    """Compare a stored result with its record; return what only Spark can read of it. Raises as `explained_damage`."""
     with explained_damage(path):
         if path is None:
             parsed(record.value or "")
@@ -152,17 +144,15 @@ class Repair:
 
 
 def repair(layout: Layout, records: RecordLog, leases: Leases, *, dry_run: bool) -> Repair:
-    """Repair a catalog, or say what a repair would do. Raises CatalogError if others work on it, or it cannot be read
-    or written."""
+    """Repair a catalog, or say what a repair would do. Raises CatalogError, also if others work on it."""
     if dry_run:
         return _repaired(layout, records, leases, None)
     with leases.alone("repair") as alone:
         if alone is None:
             held = leases.find("repair")
-            raise CatalogError(
-                f"{(held and held.holder) or 'another process'} repairs the catalog {layout.root} at the moment",
-                remedy="wait until it has ended",
-            )
+            holder = (held and held.holder) or "another process"
+            raise CatalogError(f"{holder} repairs the catalog {layout.root} at the moment",
+                               remedy="wait until it has ended")
         check_idle(layout, leases)
         aside = layout.root / "damaged" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         return _repaired(layout, records, leases, aside)

@@ -576,8 +576,8 @@ class TestSpace:
         catalog.evict_all({B: "no room"})
         orphan = record(catalog, C)
         asked: list[str] = []
-        ends = ArtifactLedger.ends_of
-        monkeypatch.setattr(ArtifactLedger, "ends_of", lambda self, of: [asked.extend(of), ends(self, of)][1])
+        ends = ArtifactLedger.events_of
+        monkeypatch.setattr(ArtifactLedger, "events_of", lambda self, of: [asked.extend(of), ends(self, of)][1])
         assert [each.attempt.attempt for each in catalog.gc(dry_run=True, grace_seconds=0)] == [orphan.attempt]
         assert asked == [orphan.attempt]
 

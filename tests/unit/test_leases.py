@@ -126,7 +126,7 @@ def test_a_process_that_proc_hides_is_not_gone(folder: Path, holding: Start, mon
     found = Leases(folder).find(NAME)
     assert found is not None
     assert found.holder is not None
-    monkeypatch.setattr(leases_module, "_stat", lambda pid: [])
+    monkeypatch.setattr(leases_module, "_state_and_start", lambda pid: ("", ""))
     assert not found.holder.is_gone
     other.kill()
     other.wait()

@@ -36,8 +36,7 @@ HEARTBEAT, _LOOKS = 2.0, 0.1
 """Seconds between two heartbeats, and between two looks at a lease that is waited for."""
 
 PATIENCE = 20.0
-"""Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
-busy; four in an object store."""
+"""Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, four in an object store."""
 
 SILENCE_SECONDS = 60.0
 """A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
@@ -72,8 +71,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """True if it is known to have ended. Nothing is known of other machines, nor when a process started that /proc
-        hides (`hidepid`: other users')."""
+        """True if it is known to have ended. Of other machines, and of starts that /proc hides, nothing is known."""
         if not self.is_here:
             return False
         with contextlib.suppress(PermissionError):
@@ -81,15 +79,15 @@ class Holder:
                 os.kill(self.pid, 0)
             except ProcessLookupError:
                 return True
-        started = _started(self.pid)
-        return _stat(self.pid)[:1] == ["Z"] or bool(started and self.started and started != self.started)  # a zombie
+        state, started = _state_and_start(self.pid)
+        return state == "Z" or bool(started and self.started and started != self.started)  # Z is a zombie
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
 
 def this_process() -> Holder:
-    return Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()))
+    return Holder(socket.gethostname(), _machine(), os.getpid(), _state_and_start(os.getpid())[1])
 
 
 def writer() -> str:
@@ -109,23 +107,18 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _started(pid: int) -> str:
-    # Field 22 of proc(5)'s stat, in ticks since boot. The name in field 2 may hold blanks and brackets.
-    fields = _stat(pid)
-    return fields[19] if len(fields) > 19 else ""
-
-
-def _stat(pid: int) -> list[str]:
-    """Return fields 3 and following; none where there is no such file."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """Return the state of a process and its start, in ticks since boot; empty where the system does not tell."""
+    try:  # fields 3 and 22 of proc(5)'s stat; the name in field 2 may hold blanks and brackets
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        state, *fields = text.rpartition(")")[2].split()
+        return state, fields[18]
+    except (OSError, ValueError, IndexError):
+        return "", ""
 
 
 class Lease(NamedTuple):
-    """A lease as found: what its file holds, and when that was last written, in seconds since 1970 by the clock of the
-    place. It differs with each heartbeat."""
+    """A lease as found: what its file holds, and when the last heartbeat was written, in Unix seconds of the place."""
 
     name: str
     text: str
@@ -141,8 +134,7 @@ class Lease(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """True if its holder has certainly ended. A file that says nothing lost its bytes with the power: its holder's
-        machine was off."""
+        """True if its holder has certainly ended: an empty file lost its bytes when the holder's machine lost power."""
         return not self.text.strip("\0") or ((holder := self.holder) is not None and holder.is_gone)
 
 
@@ -158,8 +150,7 @@ class Leases:
         self._beating: threading.Thread | None = None
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease, unless another process has it: then return that. Raises nothing: others do not see a lease that
-        cannot be written."""
+        """Take a lease, or return that of another process. Others do not see a lease that cannot be written."""
         with self._lock:
             if name in self._held:
                 self._held[name] += 1
@@ -222,14 +213,12 @@ class Leases:
         return ""
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
-        """True if there is no lease, its process has ended, or, where that cannot be known, it was `untouched` for so
-        many seconds by the clocks of two machines."""
+        """True if there is no lease, its process has ended, or one elsewhere left it `untouched` for so long."""
         found = self.find(name)
         return found is None or self._seems_dead(found, untouched)
 
     def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until a lease is given back, or remove it because its holder has ended or gives no heartbeat. Return
-        False if `until` ended the wait early."""
+        """Wait until a lease is given back, or remove one whose holder ended or is silent. Return False at `until`."""
         found, since = self.find(name), time.monotonic()
         while found is not None:
             if until():

@@ -46,7 +46,7 @@ class Layout:
     @property
     def name(self) -> Place:
         """The folder as it was named."""
-        return self.root if self.given is None else self.given
+        return self.given or self.root
 
     @property
     def marker(self) -> Place:
@@ -66,8 +66,7 @@ class Layout:
 
 
 def index_file(layout: Layout, catalog_id: str) -> Path | None:
-    """Return where this user has the index of a catalog's records, in HELIX_INDEX or the cache folder; None for a
-    catalog that is not made yet."""
+    """Return this user's index of a catalog's records, in HELIX_INDEX or the cache folder; None if it is not made."""
     if not catalog_id:
         return None
     name = hashlib.sha256(f"{layout.root}\0{catalog_id}".encode()).hexdigest()[:32]
@@ -109,11 +108,9 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CatalogError(
-            f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
-            remedy="check the store's credentials, which may have expired, this machine's clock, and the network"
-            if is_remote(layout.root) else None,
-        ) from error
+        remedy = "check the store's credentials, which may have expired, this machine's clock, and the network"
+        raise CatalogError(f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
+                           remedy=remedy if is_remote(layout.root) else None) from error
 
 
 def make_catalog(layout: Layout) -> None:
@@ -184,12 +181,9 @@ def _has_marker(layout: Layout) -> bool:
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
     if marker["layout"] > LAYOUT:
-        raise CatalogError(
-            f"the catalog {layout.root} has layout {marker['layout']}; this version of helix_spark reads up to "
-            f"{LAYOUT}",
-            exists=f"made by {marker.get('created_by', 'an unknown version')}",
-            remedy="upgrade helix_spark, or name another folder",
-        )
+        what = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
+        raise CatalogError(what, exists=f"made by {marker.get('created_by', 'an unknown version')}",
+                           remedy="upgrade helix_spark, or name another folder")
     return True
 
 
@@ -200,12 +194,9 @@ def _check_no_links(layout: Layout) -> None:
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             if link := next((one.path for one in entries if one.is_symlink()), None):
-                raise CatalogError(
-                    f"{link} is a link; nothing of a catalog may lie elsewhere",
-                    exists=f"it leads to {Path(link).readlink()}",
-                    remedy="put what it leads to in its place, or mount it there; the catalog's own folder may be "
-                    "reached by a link",
-                )
+                remedy = "put what it leads to in its place, or mount it there; a link may lead to the whole catalog"
+                raise CatalogError(f"{link} is a link; nothing of a catalog may lie elsewhere",
+                                   exists=f"it leads to {Path(link).readlink()}", remedy=remedy)
 
 
 def _check_free(layout: Layout, *, create: bool) -> None:
@@ -229,8 +220,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise NotACatalogError(f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
-                               exists=f"it holds: {shown}",
-                               remedy="name a new or empty folder, or the folder of an earlier run")
+                               exists=f"it holds: {shown}", remedy="name a new or empty folder, or an earlier run's")
     if not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
@@ -250,26 +240,21 @@ def check_writable(layout: Layout) -> None:
         inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
         for each in (above, *(path for path in inside if path.exists())):
             if not os.access(each, os.W_OK | os.X_OK):
-                raise CatalogError(
-                    f"the catalog {root} cannot be written: no permission to write in {each}",
-                    remedy="change the permission, or name another folder; plan, log and explain work without writing",
-                )
-        if not marker.exists():
-            _check_links(root)
-
-
-def _check_links(root: Path) -> None:
-    """Check that a disk has hard links, by which a file is created only where there is none: exFAT, FAT and some
-    folders shared with a virtual machine have none."""
-    with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=TRIED) as file:
-        other = Path(f"{file.name}.link")
-        try:
-            os.link(file.name, other)
-        except OSError as error:
-            raise CatalogError(f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
-                               exists="two runs at once could lose each other's records",
-                               remedy="name a folder on another disk, or a place in an object store") from error
-        other.unlink()
+                remedy = "change the permission, or name another folder; plan, log and explain work without writing"
+                raise CatalogError(f"the catalog {root} cannot be written: no permission to write in {each}",
+                                   remedy=remedy)
+        if marker.exists():
+            return
+        # A file is created only where there is none by a hard link: exFAT, FAT and some shared folders have none.
+        with tempfile.NamedTemporaryFile(dir=above, prefix=TRIED) as file:
+            other = Path(f"{file.name}.link")
+            try:
+                os.link(file.name, other)
+            except OSError as error:
+                raise CatalogError(f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
+                                   exists="two runs at once could lose each other's records",
+                                   remedy="name a folder on another disk, or a place in an object store") from error
+            other.unlink()
 
 
 class SamePlace:
@@ -315,7 +300,5 @@ class SamePlace:
                 except (FileNotFoundError, ValueError):
                     what = "its folder was moved or deleted, or what was in it is gone"
         if what:
-            raise CatalogError(
-                f"the catalog {layout.name} is not what it was: {what}",
-                remedy="put it back where it was; what is there now is not written to, and a new run takes it as it is",
-            )
+            remedy = "put it back where it was; what is there now is not written to, and a new run takes it as it is"
+            raise CatalogError(f"the catalog {layout.name} is not what it was: {what}", remedy=remedy)

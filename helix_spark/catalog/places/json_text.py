@@ -15,8 +15,7 @@ T = TypeVar("T")
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 DEEPEST = 100
-"""Levels of lists and objects inside each other: what reads them calls itself a few times a level, and Python allows a
-thousand calls."""
+"""Levels of lists and objects inside each other: Python allows a thousand nested calls, readers take some a level."""
 
 
 def parsed(text: str | bytes) -> Any:

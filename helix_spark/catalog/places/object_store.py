@@ -37,8 +37,7 @@ _PIECE = 8 << 20
 
 
 class ObjectStatus(NamedTuple):
-    """Of an object: bytes, and when it was written, in seconds since 1970 by the store's clock; where a listing shows
-    it, also its name in the folder."""
+    """Of an object: bytes, when it was written, in Unix seconds of the store's clock, and in listings its name."""
 
     st_size: int
     st_mtime: float
@@ -50,8 +49,7 @@ class ObjectStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObjectPath:
-    """An object or a folder of them: the bucket and the names below it, divided by slashes; see `place.Place`. Raises
-    StoreError where the store does not answer, or refuses."""
+    """An object or a folder of them, as bucket/name/name; see `place.Place`. Raises StoreError."""
 
     access: StoreAccess
     path: str
@@ -317,11 +315,9 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
     records apart rests on it. Raises CatalogError if it does not, or does not let us write."""
     with _unwritable(marker.parent), suppress(FileExistsError):
         marker.write_new(text.encode())
-        raise CatalogError(
-            f"the store at {marker.access.where} does not honour If-None-Match when an object is written",
-            exists="two runs at once could lose each other's records",
-            remedy="use a store that does (AWS S3, Azure and Google do), or a local folder",
-        )
+        what = f"the store at {marker.access.where} does not honour If-None-Match when an object is written"
+        raise CatalogError(what, exists="two runs at once could lose each other's records",
+                           remedy="use a store that does (AWS S3, Azure and Google do), or a local folder")
 
 
 TRIED = ".helix-try-"
@@ -329,12 +325,8 @@ TRIED = ".helix-try-"
 
 
 def try_store(root: ObjectPath) -> str:
-    """Write an object in a place and delete it again; return in words what the store does as a catalog needs it.
-
-    Raises:
-        CatalogError: it writes over what is there, does not show at once what was written, its clock is wrong, or it
-            cannot be written to.
-    """
+    """Write an object in a place and delete it again; return in words what the store does as a catalog needs it. Raises
+    CatalogError for a store that does not, that cannot be written to, or whose clock is another one."""
     tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
     with _unwritable(root):
         before = time.time()

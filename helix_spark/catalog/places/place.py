@@ -1,6 +1,4 @@
-"""What a catalog needs of the place it lies in (`Place`): a local disk, or whatever is mounted as one (`LocalPath`), or
-an object store (`ObjectPath`).
-"""
+"""What a catalog needs of the place it lies in (`Place`): a disk (`LocalPath`) or an object store (`ObjectPath`)."""
 
 from __future__ import annotations
 
@@ -29,11 +27,8 @@ Entry: TypeAlias = os.DirEntry[str] | ObjectStatus
 
 
 class LocalPath(PosixPath):
-    """A file or folder of a catalog on a disk, there or not: as much of `pathlib.Path` as a catalog uses, and more.
-
-    `ObjectPath` has the same methods, with the same OSErrors. In an object store a folder is there as long as something
-    is in it.
-    """
+    """A file or folder of a catalog on a disk, there or not. `ObjectPath` has the same methods, with the same OSErrors;
+    in an object store a folder is there as long as something is in it."""
 
     __slots__ = ()
 
@@ -94,8 +89,7 @@ class LocalPath(PosixPath):
                 break
 
     def make_new_folder(self, *, within: Any) -> None:
-        """Make a folder, and those above it up to one that must be there: nothing makes a catalog's folder anew that
-        was moved. Raises FileExistsError."""
+        """Make a folder and those above it, within one that must be there: it may be moved. Raises FileExistsError."""
         between = [above for above in reversed(self.parents) if above != within and above.is_relative_to(within)]
         for tries_left in reversed(range(5)):
             try:
@@ -195,11 +189,7 @@ def sync_path(path: Path) -> None:
 
 
 def entries_below(folder: Path, *, passed: Collection[int] = ()) -> Iterator[os.DirEntry[str]]:
-    """Yield all that is in a folder and in those below, links not followed.
-
-    Args:
-        passed: errors for which a folder is left out that may not be listed; others are raised.
-    """
+    """Yield all that is in a folder and below, links not followed, but not where listing gives an error of `passed`."""
     folders = [str(folder)]
     while folders:
         try:

@@ -42,8 +42,7 @@ GROWTH = 4
 """A fold has at least so many times the bytes of the next one, or is merged with it."""
 
 FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 256 << 20, 1 << 18
-"""Bytes of a fold that is not merged any more: a reader has one in memory. And bytes and lines that it has unpacked, at
-most: readers do not take files of more than some times that."""
+"""Bytes of a fold that is not merged any more, as a reader has it in memory; its bytes and lines unpacked, at most."""
 
 KEPT_SEGMENTS, KEPT_SECONDS, LOOKED_AT_SECONDS = 256, 2 * 24 * 3600.0, 3600.0
 """Folded segments that stay, the newest, for how long at most; and for how long a fold stays that was merged."""
@@ -60,7 +59,9 @@ def fold(log: RecordLog) -> int:
         chosen = _chosen(folder.files())
         for group in _grouped(chosen):
             if len(group) > 1:
-                _write(folder, group)
+                with suppress(FileExistsError):
+                    place = folder.fold_file(group[0].first, group[-1].last).place
+                    place.write_new(pack(_lines(group)), synced=True)
                 reach("fold.written")
         for file in _outlived(folder.files()):
             reach("fold.deleting")
@@ -78,19 +79,16 @@ def fold(log: RecordLog) -> int:
 
 
 Changed = Callable[[int, str, Mapping[str, Any]], Mapping[str, Any] | None]
-"""Gives the fields that a record of a kind is to have, from the number of its segment and the fields that it has; None
-for one that is to go."""
+"""Gives the new fields of a record, from the number of its segment, its kind and its fields; None for one to delete."""
 
 
 def rewrite(log: RecordLog, changed: Changed) -> None:
     """Write all records anew, then delete all files that there were. What others append meanwhile stays. A process that
     is stopped in between leaves both; do it again. Raises CatalogError if a file is damaged or lost, or they cannot be
-    written.
-
-    Each segment gets another id, by which an index is told that it was written anew, and keeps that by which a writer
-    that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
-    ends with that is told, too.
-    """
+    written."""
+    # Each segment gets another id, by which an index is told that it was written anew, and keeps that by which a writer
+    # that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
+    # ends with that is told, too.
     folder, remedy = SegmentFolder(log.folder), "`helix repair` moves aside what is damaged"
     try:
         end, made, group = log.append(()), set[str](), list[SegmentFile]()
@@ -152,14 +150,8 @@ def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
     return grouped(files, sizes, (FULL, FULL_LETTERS, FULL_LINES))
 
 
-def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
-    with suppress(FileExistsError):
-        folder.fold_file(files[0].first, files[-1].last).place.write_new(pack(_lines(files)), synced=True)
-
-
 def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
-    """Yield the lines of all segments, each once. Raises SegmentError for a damaged file, which in a fold would look
-    sound."""
+    """Yield the lines of all segments, each once. Raises SegmentError for a damaged file."""
     at = 0
     for file in files:
         if file.first > at:
@@ -173,7 +165,14 @@ def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
 def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
     """Yield the files that sound folds have replaced for long enough, the oldest first."""
     folds = [one for one in files if one.is_fold]
-    is_sound = cache(_is_sound)
+
+    @cache
+    def is_sound(fold: SegmentFile) -> bool:
+        """Return whether a fold holds something, as it was written."""
+        try:
+            return any(unpack(fold.content()))
+        except SegmentError:
+            return False
 
     def is_kept(file: SegmentFile) -> bool:
         """Return whether a fold that can be read has what is in a file."""
@@ -188,14 +187,6 @@ def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
             break  # nor goes any after it
         yield file
     yield from (one for one in replaced if one.is_fold and now - one.written > LOOKED_AT_SECONDS and is_kept(one))
-
-
-def _is_sound(fold: SegmentFile) -> bool:
-    """Return whether a fold holds something, as it was written."""
-    try:
-        return any(unpack(fold.content()))
-    except SegmentError:
-        return False
 
 
 def _is_within(file: SegmentFile, fold: SegmentFile) -> bool:

@@ -1,8 +1,7 @@
 """The records of a catalog in an SQLite database: a copy in the user's own cache, by which they are looked up.
 
 The segments are what counts. Each process adds those that are new to it, whoever wrote them; all that is read from
-them is checked once, on the way in. A database that is of another version, is damaged, or has what the segments do not
-say is made anew.
+them is checked once, on the way in. A database of another version, or one that the segments contradict, is made anew.
 
 A field's type gives its column: str, int (64 bit), float, bool and tuples of str; each may be None where the field
 allows it. A field that an older writer did not know has its default. Types have rules (`msgspec.Meta`), with which what
@@ -41,8 +40,7 @@ _AT_ONCE = 1 << 20
 
 
 class RecordKind(NamedTuple):
-    """A kind of records: its name in segments, which is that of its table, and the columns by which rows are looked
-    up."""
+    """A kind of records: its name in segments and as a table, and the columns by which rows are looked up."""
 
     name: str
     record_type: type[RecordType]
@@ -50,19 +48,14 @@ class RecordKind(NamedTuple):
 
 
 class Position(NamedTuple):
-    """How far an index has read: the number of the last segment, 0 for none; and its id, which tells it from another
-    one of this number, empty if it was damaged."""
+    """How far an index has read: the number of the last segment, 0 for none; and its id, empty if it was damaged."""
 
     number: int = 0
     id: str = ""
 
 
 class RecordIndex:
-    """An index of records. Several threads and processes may use one at once.
-
-    Args:
-        file: of the database; None for one in memory.
-    """
+    """An index of records in a database file, or in memory. Several threads and processes may use one at once."""
 
     def __init__(self, kinds: Sequence[RecordKind], file: Path | None) -> None:
         self._kinds = {one.name: one for one in kinds}
@@ -293,8 +286,7 @@ def fields_of(record: RecordType) -> dict[str, Any]:
 
 
 def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
-    """Return the record with these fields, from JSON; unknown ones are left out. Raises ValueError for what does not
-    fit."""
+    """Return the record with these fields, without unknown ones. Raises ValueError for what does not fit."""
     record = as_type(said, record_type)
     for name, column in columns_of(record_type).items():
         if column.json is not None and (text := getattr(record, name)) not in (None, column.default):

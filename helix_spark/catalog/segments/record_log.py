@@ -4,8 +4,7 @@ An append makes the file of the next number on the condition that it is not ther
 row. Each has an id, so one whose answer was lost is found and not made twice. What is appended is seen at once, and
 reported as recorded once it is synced; one sync serves all appends since the last one.
 
-A segment that cannot be read is left out, and told: what it said counts as never recorded. One that an index has read
-before it was damaged is not missed.
+A segment that cannot be read is left out, and told. One that an index has read before it was damaged is not missed.
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ class RecordLog:
     Args:
         folder: of the segments; made by the first append.
         index_file: where the index of the folder is, or goes; None for one in memory.
-        older: gives records that are kept in another way, as long as these are all; None once they are not. Nothing is
-            appended to them.
+        older: gives records that are kept in another way, as long as these are all; None once they are not.
 
     Attributes:
         remarks: why records were left out besides those that do not fit, in words.
@@ -77,11 +75,8 @@ class RecordLog:
         self.remarks: dict[str, None] = {}
 
     def rows(self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
-        """Return records of a kind; `rest` is what follows the table's name in a query of SQLite.
-
-        Args:
-            is_fresh: read what was appended since the last look.
-        """
+        """Return records of a kind; `rest` is what follows the table's name in a query of SQLite. Read first what was
+        appended since the last look, where the answer has to be `is_fresh`."""
         return self._look_up(lambda index: index.rows(record_type, rest, values), is_fresh=is_fresh)
 
     def select(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -126,45 +121,33 @@ class RecordLog:
         return self._older() is None and not self._segments.files()
 
     def append(self, records: Sequence[Record]) -> int:
-        """Append records and return the number of their segment, which is taken also where there are none. Raises
-        CatalogError."""
-        return self._append(lambda: records, may_be_empty=True)
+        """Append records, also none, and return the number of their segment. Raises CatalogError."""
+        return self._append(lambda: records, may_be_empty=True)[0]
 
     def decide_and_append(self, decide: Callable[[], Sequence[Record]]) -> Sequence[Record]:
-        """Read, decide and append as one step; return the records that were appended.
+        """Append what `decide` gives, which is called again if others append meanwhile; return these records."""
+        return self._append(decide)[1]
 
-        Args:
-            decide: reads these records and gives those to append, or none; called again if others append meanwhile.
-        """
-        records: Sequence[Record] = ()
-
-        def decided() -> Sequence[Record]:
-            nonlocal records
-            records = decide()
-            return records
-
-        self._append(decided)
-        return records
-
-    def _append(self, decide: Callable[[], Sequence[Record]], *, may_be_empty: bool = False) -> int:
+    def _append(
+        self, decide: Callable[[], Sequence[Record]], *, may_be_empty: bool = False
+    ) -> tuple[int, Sequence[Record]]:
         name = uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
             with self.one_look():
                 last, before = self._look_up(RecordIndex.position)
-                rows = tuple((self._names[type(one)], fields_of(one)) for one in decide())
+                records = decide()
+                rows = tuple((self._names[type(one)], fields_of(one)) for one in records)
             if not (rows or may_be_empty):
-                return last
+                return last, records
             if last >= LAST_NUMBER:  # readers would pass over what comes after it
                 raise CatalogError(f"the records {self.folder} are full: a file of them has the last number",
                                    remedy="name another folder: no catalog comes that far by runs")
             if self._create(Segment(last + 1, name, rows, before)):
                 self._appended = last + 1
-                return last + 1
+                return last + 1, records
             time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-        raise CatalogError(
-            f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
-            remedy="run fewer workflows on this catalog at once, then try again",
-        )
+        what = f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries"
+        raise CatalogError(what, remedy="run fewer workflows on this catalog at once, then try again")
 
     def _create(self, segment: Segment) -> bool:
         """Make the file of a segment; return whether it is in the log. If not, its number was taken."""
@@ -185,7 +168,9 @@ class RecordLog:
         except OSError as error:  # also that it is there: the answer to this try may have been lost
             failure = error
         try:
-            is_made = failure is None or self._id_of(file) == segment.id
+            is_made = failure is None
+            with suppress(FileNotFoundError):
+                is_made = is_made or file.last_id() == segment.id
             folded, fills_gap = self._standing(segment)
             if is_made and (folded not in (None, segment.id) or fills_gap):
                 file.place.unlink(missing_ok=True)
@@ -212,11 +197,6 @@ class RecordLog:
                         return next((one.was or one.id for one in fold.segments() if one.number == number), ""), False
                 return ("", False) if folds else (None, _fills_gap(files, segment))
         return None, False
-
-    def _id_of(self, file: SegmentFile) -> str:
-        with suppress(FileNotFoundError):
-            return file.last_id()
-        return ""
 
     def sync(self) -> None:
         """Make all that any process appended survive a loss of power. Raises CatalogError."""
@@ -250,8 +230,7 @@ class RecordLog:
             self._damaged.clear()
 
     def _look_up(self, look: Callable[[RecordIndex], T], *, is_fresh: bool = True) -> T:
-        """Look at the index once it has read all segments; at one that is made anew where its database is damaged, or
-        in memory where it cannot be written."""
+        """Look at the index once it has read all segments: at a new one if it is damaged, else at one in memory."""
         with self._lock:
             for attempt in range(3):
                 try:
@@ -342,8 +321,7 @@ class RecordLog:
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:
-    """Return whether those after a segment follow another one, which is lost: a process that has read on would never
-    see it."""
+    """Return whether the files after a segment follow another one, which is lost: readers may have read on."""
     later = [one for one in files if one.last > segment.number]
     with suppress(SegmentError):
         first = next((one for one in later[0].segments() if one.number > segment.number), None) if later else None

@@ -139,8 +139,7 @@ def unpack(file: bytes) -> Iterator[bytes]:
 
 
 def segments_in(file: bytes) -> Iterator[Segment]:
-    """Yield the segments in a file, by rising numbers; one row of each is in memory at a time. Raises SegmentError, as
-    the rows of each do."""
+    """Yield the segments in a file, by rising numbers, with one row in memory at a time. Both raise SegmentError."""
     lines = map(_value, _split(unpack(file)))
     heads, number = list(islice(lines, 1)), 0
 
@@ -200,8 +199,7 @@ def _value(line: bytes) -> Any:
 
 
 FARTHEST = 10_000_000
-"""Numbers that a file may hold, or leave out before it: one that is farther ahead is of no log, and appends after it
-would soon have no numbers left."""
+"""Numbers that a file may hold, or leave out before it: appends after one farther ahead would soon have none left."""
 
 _NAME = re.compile(r"(\d{10})(?:-(\d{10}))?\.(segment|fold)", re.ASCII)
 
@@ -230,8 +228,7 @@ class SegmentFile:
         return 0.0 if self.entry is None else self.entry.stat().st_mtime
 
     def content(self) -> bytes:
-        """Read all of it. Raises SegmentError if it is no file that a folder of segments has, FileNotFoundError, and
-        other OSErrors if it cannot be reached."""
+        """Read all of it. Raises SegmentError for another kind of file, OSError if it is gone or cannot be reached."""
         try:
             return self.place.read_at_most(LARGEST_FILE)
         except OSError as error:
@@ -303,8 +300,8 @@ class SegmentFolder:
 
 
 def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
-    """Yield the segments that a writer, which was stopped for long, has made where another one was lost: the next one
-    follows another. Raises as `SegmentFile.content`."""
+    """Yield segments that a stopped writer has made where another one was lost, which the next one follows. Raises
+    as `SegmentFile.content`."""
     for file, later in pairwise(files):
         if not file.is_fold and later.first == file.last + 1:
             first = next(iter(later.segments()), None)
@@ -313,8 +310,7 @@ def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
 
 
 def covering(files: Iterable[SegmentFile], after: int) -> list[SegmentFile]:
-    """Return which files to read for all segments after a number: few, each number once but for those that a fold has
-    from before.
+    """Return which files to read for all segments after a number: few, with hardly a number twice.
 
     >>> def file(first, last): return SegmentFile(first, last, None)
     >>> [(one.first, one.last) for one in covering([file(1, 1), file(2, 2), file(1, 2), file(3, 3)], 0)]

@@ -1,8 +1,7 @@
 """The folders that hold stored tables and models: each writer gets one of its own, which is removed whole.
 
 When all is stored and checked, just before it is recorded, a manifest is written next to the data: a small JSON file
-with all that the record says. Where records are lost, the results that have one are recorded again; what has none was
-never finished.
+with all that the record says. Where records are lost, results that have one are recorded again; others are unfinished.
 """
 
 from __future__ import annotations
@@ -82,10 +81,8 @@ def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[Art
 
 
 def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
-    """Delete the folders of attempts that are there, each of them whatever becomes of the others.
-
-    Raises CatalogError for the first that could not be deleted, as where a link leads to it.
-    """
+    """Delete the folders of attempts that are there, each of them whatever becomes of the others. Raises CatalogError
+    for the first that could not be deleted, as where a link leads to it."""
     failures: list[tuple[Place, OSError]] = []
     for attempt in attempts:
         if (path := attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path) is not None:
@@ -127,8 +124,7 @@ def has_manifest(folder: Place) -> bool:
 
 
 def read_manifest(folder: Place) -> ArtifactRecord | None:
-    """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError for what is
-    none, OSError."""
+    """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError, OSError."""
     try:
         told = parsed_as((folder / MANIFEST).read_at_most(16 << 20), _Manifest)  # most of it is a schema
         return record_of(told.record, ArtifactRecord)

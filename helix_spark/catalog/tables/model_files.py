@@ -1,5 +1,4 @@
-"""The files of a stored model: those that Spark ML's own writer makes, which name Spark ML's own classes, and no
-others.
+"""The files of a stored model: only those that Spark ML's own writer makes, which name only Spark ML's own classes.
 
 Loading a model imports the classes that its metadata name, and opens the folders that they name. Spark reads whatever
 lies in a folder of metadata; so nothing else may lie there. The bytes that are checked are digested, and copied where a
@@ -51,8 +50,7 @@ _CLASSES = {
         LinearRegressionModel RandomForestRegressionModel RandomForestRegressor""",
     "tuning.": "CrossValidator CrossValidatorModel TrainValidationSplit TrainValidationSplitModel",
 }
-"""Spark ML's classes that are written and loaded. Not SQLTransformer: its statement may call any of Java's functions,
-read any file, and start any program."""
+"""Spark ML's classes that are written and loaded. Not SQLTransformer: its statement may start any program."""
 
 TRUSTED = frozenset(
     f"{package}.ml.{module}{name}" for package in ("org.apache.spark", "pyspark") for module, names in _CLASSES.items()
@@ -86,12 +84,8 @@ class StrangeModelError(ValueError):
 
 
 def checked_digest(folder: Place, copy: Path | None = None) -> str:
-    """Return the digest of the names and bytes of a model's files. Raises StrangeModelError if it is no model of Spark
-    ML's own classes, or more than that; OSError.
-
-    Args:
-        copy: a folder, which must not exist, where exactly what was checked is written.
-    """
+    """Return the digest of the names and bytes of a model's files; write exactly what was checked to `copy`, a folder
+    that must not exist. Raises StrangeModelError if it is no model of Spark ML's own classes, or more; OSError."""
     whole = hashlib.sha256()
     for name, content in checked_files(folder):
         whole.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
@@ -103,8 +97,7 @@ def checked_digest(folder: Place, copy: Path | None = None) -> str:
 
 
 def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
-    """Yield a model's files in order of their names, with what they hold, once each was checked; see
-    `checked_digest`."""
+    """Yield a model's files by name, each with its checked content; see `checked_digest`."""
     def read(file: tuple[str, Place]) -> tuple[str, bytes]:
         name, path = file
         return name, path.read_at_most(_LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)

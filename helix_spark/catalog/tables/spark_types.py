@@ -62,8 +62,7 @@ SparkType = Annotated[str, Meta(max_length=200, pattern=_NAMED)] | StructType | 
 
 @lru_cache(maxsize=256)
 def parsed_schema(text: str) -> Mapping[str, Any]:
-    """Return a table's Spark schema, in which each field and each type has what readers of schemas look for. Raises
-    ValueError for what is no schema."""
+    """Return a table's Spark schema, checked as `StructType`. Raises ValueError for what is no schema."""
     schema = parsed_as(text, dict[str, Any])
     as_type(schema, StructType)
     return schema
@@ -117,8 +116,7 @@ def columns(schema: str) -> tuple[Column, ...]:
 
 
 def same_types(one: str, other: str) -> bool:
-    """True if two schemas have the same names and types in the same order. Delta makes every column nullable and
-    metadata is for people, so neither is compared."""
+    """True if two schemas have the same names and types in order. Delta changes nullability, which is not compared."""
     dropped = {"nullable", "metadata", "containsNull", "valueContainsNull", "pyClass", "serializedClass"}
 
     def bare(spark_type: Any) -> Any:
@@ -230,12 +228,9 @@ def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
         raise ValueError("a vector has a value outside of it")
     dense = np.zeros(int(offsets[-1]))
     dense[np.repeat(offsets[:-1], stored) + within] = np.asarray(pc.list_flatten(values))
-    return pa.ListArray.from_arrays(
-        pa.array(offsets.astype(np.int32)),
-        pa.array(dense),
-        type=pa.list_(pa.field("element", pa.float64())),
-        mask=pa.array(is_null),
-    )
+    type_ = pa.list_(pa.field("element", pa.float64()))
+    offsets = pa.array(offsets.astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(dense), type=type_, mask=pa.array(is_null))
 
 
 _SLOTS = 100_000

@@ -52,12 +52,7 @@ each become more, and whole tables have others besides."""
 
 def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
     """Read a stored table with types and nullability as of Spark's `toArrow()`, but vectors as lists of doubles, and
-    rows in the order of the partitions.
-
-    Raises:
-        DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
-        NeedsSparkError: a column is of a type that only Spark can read.
-    """
+    rows in the order of the partitions. Raises DamagedArtifactError, NeedsSparkError."""
     import pyarrow as pa
 
     table = check_table(folder, record)
@@ -81,10 +76,8 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
 
 
 def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
-    """Read all of a stored table as `read_arrow` does, but a row group at a time: it may be larger than memory.
-
-    Returns what keeps columns from being read without Spark, in words: of these only the pages were looked at.
-    """
+    """Read all of a stored table as `read_arrow` does, but a row group at a time: it may be larger than memory. Return
+    what keeps columns from being read without Spark, in words: of these only the pages were looked at."""
     import pyarrow as pa
 
     table, rows = check_table(folder, record), 0
@@ -121,8 +114,7 @@ class FirstRows(NamedTuple):
 
 
 def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
-    """Read at most `rows` first rows of the first columns of a stored table, and no more pages than those take. Raises
-    DamagedArtifactError."""
+    """Read first rows of the first columns of a table, and no more pages than they take. Raises as `check_table`."""
     import pyarrow as pa
 
     def first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.ChunkedArray | None:
@@ -222,8 +214,7 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int, *, most: 
 
 
 class _Relabel(NamedTuple):
-    """An array under another type of the same layout: a cast refuses to say of what is inside lists and structs that it
-    is never null."""
+    """An array under another type of the same layout: no cast makes what is inside lists and structs never null."""
 
     array: pa.Array
     declared: pa.DataType
@@ -241,32 +232,27 @@ class DamagedArtifactError(CatalogError):
 
 @contextmanager
 def explained_damage(folder: Place | None, *errors: type[Exception]) -> Iterator[None]:
-    """Raise OSErrors, ValueErrors and other errors of the block as a DamagedArtifactError about the stored result in a
-    folder, or as a CatalogError where it could not be reached."""
+    """Raise some errors of the block as a DamagedArtifactError, or as a CatalogError for what cannot be reached."""
     of_reading: tuple[type[Exception], ...] = (OSError, ValueError, *errors)
     try:
         yield
     except of_reading as error:
         if is_out_of_reach(error):
-            raise CatalogError(
-                f"the stored result {folder} cannot be read now: {error}",
-                remedy="run again when it can be reached and read; what is stored there is kept",
-            ) from error
+            remedy = "run again when it can be reached and read; what is stored there is kept"
+            raise CatalogError(f"the stored result {folder} cannot be read now: {error}", remedy=remedy) from error
         raise DamagedArtifactError(f"the stored result {folder} is damaged: {error}",
                                    remedy="it is computed again") from error
 
 
 class CheckedTable(NamedTuple):
-    """A table whose log and files agree with its record: its parquet files in the order of their partitions, and the
-    Spark schema of what they hold, as JSON."""
+    """A table that agrees with its record: its parquet files in the order of partitions, its Spark schema as JSON."""
 
     files: tuple[Place, ...]
     schema: str
 
 
 def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
-    """Check the log of the table in `folder`, and its files' sizes and footers, against the record. Raises
-    DamagedArtifactError for anything that does not match."""
+    """Compare a table's log, and its files' sizes and footers, with the record. Raises DamagedArtifactError."""
     def partition(path: Place) -> tuple[int, str]:
         part = _PART.match(path.name)
         return (int(part[1]) if part else -1, path.name)
@@ -295,8 +281,8 @@ def written_digest(folder: Place) -> str:
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
-    """Return the digest of parquet files' names, sizes and footers, which have no checksums, unlike the pages. Raises
-    ValueError for what has no footer, OSError."""
+    """Return the digest of parquet files' names, sizes and footers, which unlike pages have no checksums. Raises
+    ValueError, OSError."""
     def read(path: Place) -> tuple[str, int, bytes]:
         with path.open_binary() as file:
             return path.name, *size_and_footer(file)
@@ -352,8 +338,7 @@ class _Action(Struct, rename="camel"):
 
 
 def read_commit(folder: Place) -> TableCommit:
-    """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises ValueError for one
-    that no stored table has, OSError."""
+    """Read the commit of a table. Raises ValueError for one that no stored table has, OSError."""
     commit = commit_of(folder)
     log = commit.parent
     if not (folder.is_own_folder() and log.is_own_folder()):
@@ -402,8 +387,7 @@ AFTER_FOOTER = 8
 
 
 def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
-    """Read the size of a file, and its footer with the length and the magic number at its end. Raises ValueError for
-    what is no parquet file, OSError."""
+    """Read a file's size, and its footer with the length and magic number at the end. Raises ValueError, OSError."""
     size = file.seek(0, 2)
     file.seek(max(size - AFTER_FOOTER, 0))
     end = file.read(AFTER_FOOTER)

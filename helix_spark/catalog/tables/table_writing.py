@@ -38,12 +38,7 @@ class TableStats(NamedTuple):
 
 def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
     """Write a table as a Delta table of one commit and one file into an attempt's folder, which must not exist. What is
-    read back equals `storable(table)`.
-
-    Raises:
-        NotStorableError: see `storable`; or pyarrow does not write such a table.
-        CatalogError: the folder exists or cannot be written, or the attempt is none to store a table.
-    """
+    read back equals `storable(table)`. Raises NotStorableError as that, CatalogError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import Schema
@@ -70,24 +65,18 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
 
 def commit_files(attempt: Attempt, schema: str) -> int:
     """Commit all parquet files of an attempt's folder, which has no log yet, as one table; return the rows that their
-    footers count. Raises CatalogError.
-
-    Args:
-        schema: Spark's, as JSON; of types and names that need no feature of Delta beyond its first version.
-    """
+    footers count. Spark's schema, as JSON, needs no feature of Delta beyond its first version. Raises CatalogError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def rows_of(file: Place) -> int:
-        with file.open_binary() as opened:
-            return int(pq.read_metadata(opened).num_rows)
-
-    folder = attempt.path
+    folder, counted = attempt.path, list[tuple[Place, int]]()
     assert folder is not None
     try:
         files: list[Place] = [*folder.glob("part-*.parquet")]
         files.sort(key=str)
-        counted = [(file, rows_of(file)) for file in files]
+        for file in files:
+            with file.open_binary() as opened:
+                counted.append((file, pq.read_metadata(opened).num_rows))
         _commit(attempt, folder, counted, schema)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
@@ -140,9 +129,8 @@ def storable(table: pa.Table) -> pa.Table:
 def _check_distinct(names: Sequence[str]) -> None:
     """Check names of columns or fields: Spark takes those in upper and lower case for one, as Delta does."""
     if len({name.lower() for name in names}) < len(names):
-        raise NotStorableError(
-            f"names that are to be stored must differ in more than upper and lower case: {', '.join(names)}"
-        )
+        what = "names that are to be stored must differ in more than upper and lower case"
+        raise NotStorableError(f"{what}: {', '.join(names)}")
 
 
 def _storable_field(field: pa.Field, column: str, name: str | None = None) -> pa.Field:

@@ -193,7 +193,7 @@ def _no_tombstone(stack: ExitStack) -> None:
 
 @mutant("an attempt that was ended can be published")
 def _published_after_its_end(stack: ExitStack) -> None:
-    _patch(stack, ArtifactLedger, "events_of", lambda self, attempts: frozenset())
+    _patch(stack, ArtifactLedger, "events_of", lambda self, attempts: {})
 
 
 @mutant("gc takes every lease for dead")

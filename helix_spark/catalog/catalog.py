@@ -88,8 +88,7 @@ class Catalog(CatalogReader):
         return numbered
 
     def make(self) -> None:
-        """Make the catalog, unless it exists. Call it before the first lease: a folder of leases alone is no catalog.
-        Raises CatalogError as `check` does, as all else that writes."""
+        """Make the catalog, unless it exists: call it before the first lease. Raises CatalogError as `check` does."""
         self._place.make()
         self._take_over()
 
@@ -207,9 +206,8 @@ class Catalog(CatalogReader):
             return write_manifest(path, record)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Make a written result exist, and return the record that counts: the first of a signature wins, and the folder
-        of another one is deleted. The data survives a loss of power, and its record does after a `sync`. Raises
-        CatalogError."""
+        """Make a written result exist; return the record that counts, the first of its signature: the folder of another
+        is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError."""
         self.make()
         if (path := self.path_of(record)) is not None:
             begun = time.perf_counter()

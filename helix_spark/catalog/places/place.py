@@ -164,8 +164,7 @@ class LocalPath(PosixPath):
 
     @property
     def spark_uri(self) -> str:
-        """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place. Not
-        percent-encoded: Hadoop's `Path` encodes what it is given."""
+        """The address for Spark, with its scheme, which `fs.defaultFS` may set; Hadoop's `Path` encodes it itself."""
         return f"file://{self}"
 
 

@@ -59,9 +59,7 @@ def fold(log: RecordLog) -> int:
         chosen = _chosen(folder.files())
         for group in _grouped(chosen):
             if len(group) > 1:
-                with suppress(FileExistsError):
-                    place = folder.fold_file(group[0].first, group[-1].last).place
-                    place.write_new(pack(_lines(group)), synced=True)
+                _write(folder, group)
                 reach("fold.written")
         for file in _outlived(folder.files()):
             reach("fold.deleting")
@@ -150,6 +148,11 @@ def _grouped(files: Sequence[SegmentFile]) -> Iterator[list[SegmentFile]]:
     return grouped(files, sizes, (FULL, FULL_LETTERS, FULL_LINES))
 
 
+def _write(folder: SegmentFolder, files: Sequence[SegmentFile]) -> None:
+    with suppress(FileExistsError):
+        folder.fold_file(files[0].first, files[-1].last).place.write_new(pack(_lines(files)), synced=True)
+
+
 def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
     """Yield the lines of all segments, each once. Raises SegmentError for a damaged file."""
     at = 0
@@ -165,14 +168,7 @@ def _lines(files: Sequence[SegmentFile]) -> Iterator[bytes]:
 def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
     """Yield the files that sound folds have replaced for long enough, the oldest first."""
     folds = [one for one in files if one.is_fold]
-
-    @cache
-    def is_sound(fold: SegmentFile) -> bool:
-        """Return whether a fold holds something, as it was written."""
-        try:
-            return any(unpack(fold.content()))
-        except SegmentError:
-            return False
+    is_sound = cache(_is_sound)
 
     def is_kept(file: SegmentFile) -> bool:
         """Return whether a fold that can be read has what is in a file."""
@@ -187,6 +183,14 @@ def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
             break  # nor goes any after it
         yield file
     yield from (one for one in replaced if one.is_fold and now - one.written > LOOKED_AT_SECONDS and is_kept(one))
+
+
+def _is_sound(fold: SegmentFile) -> bool:
+    """Return whether a fold holds something, as it was written."""
+    try:
+        return any(unpack(fold.content()))
+    except SegmentError:
+        return False
 
 
 def _is_within(file: SegmentFile, fold: SegmentFile) -> bool:

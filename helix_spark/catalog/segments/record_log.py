@@ -168,9 +168,7 @@ class RecordLog:
         except OSError as error:  # also that it is there: the answer to this try may have been lost
             failure = error
         try:
-            is_made = failure is None
-            with suppress(FileNotFoundError):
-                is_made = is_made or file.last_id() == segment.id
+            is_made = failure is None or self._id_of(file) == segment.id
             folded, fills_gap = self._standing(segment)
             if is_made and (folded not in (None, segment.id) or fills_gap):
                 file.place.unlink(missing_ok=True)
@@ -197,6 +195,11 @@ class RecordLog:
                         return next((one.was or one.id for one in fold.segments() if one.number == number), ""), False
                 return ("", False) if folds else (None, _fills_gap(files, segment))
         return None, False
+
+    def _id_of(self, file: SegmentFile) -> str:
+        with suppress(FileNotFoundError):
+            return file.last_id()
+        return ""
 
     def sync(self) -> None:
         """Make all that any process appended survive a loss of power. Raises CatalogError."""

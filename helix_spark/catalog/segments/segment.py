@@ -300,8 +300,7 @@ class SegmentFolder:
 
 
 def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
-    """Yield segments that a stopped writer has made where another one was lost, which the next one follows. Raises
-    as `SegmentFile.content`."""
+    """Yield segments that a stopped writer made in place of lost ones: the next one follows another. Raises OSError."""
     for file, later in pairwise(files):
         if not file.is_fold and later.first == file.last + 1:
             first = next(iter(later.segments()), None)

@@ -46,8 +46,7 @@ _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
 """Bytes of the first rows that are looked at, and of those of one column."""
 
 _MOST_BYTES, _TIMES = 256 << 20, 10_000
-"""How many bytes a file may become when it is read: so many, or ten thousand times what it has. Columns of one value
-each become more, and whole tables have others besides."""
+"""Bytes that a file may become when it is read: so many, or ten thousand times its own, as columns of one value do."""
 
 
 def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
@@ -281,8 +280,7 @@ def written_digest(folder: Place) -> str:
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
-    """Return the digest of parquet files' names, sizes and footers, which unlike pages have no checksums. Raises
-    ValueError, OSError."""
+    """Return the digest of parquet files' names, sizes and footers, which have no checksum."""
     def read(path: Place) -> tuple[str, int, bytes]:
         with path.open_binary() as file:
             return path.name, *size_and_footer(file)

@@ -95,7 +95,9 @@ class _Observation(TypedDict, total=False):
     drew: bool
     files: dict[str, str]
     listed: dict[str, str]
+    told: dict[str, str]
     environment: dict[str, str]
+    generators: dict[str, str]
 
 
 Observed = Annotated[str, Meta(max_length=16 << 20), Json(_Observation)]

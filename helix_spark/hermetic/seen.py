@@ -102,13 +102,19 @@ NOTHING_SEEN = Seen()
 
 def seen_from_json(text: str) -> Seen:
     """Return what `Seen.to_json` wrote. Older records do not say which generators were drawn from, all of which Helix
-    had seeded. A stranger may have written it: a path that no file can have is cut, and its content is unknown."""
+    had seeded. A stranger may have written it: a path that no file can have is cut, and its content is unknown. So is
+    what a later version notes of more kinds."""
     told: dict[str, Any] = json.loads(text) if text else {}
+    strange = [*(told.keys() - {"drew", *_LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
     for kind in told.keys() & {"files", "listed"}:
         told[kind] = dict(
             (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
             for path, content in told[kind].items()
         )
+    for name in strange:
+        told["files"] = {**told.get("files", {}), visible(name[:200]): NO_FILE}
+        told.pop(name, None)
+        told.get("told", {}).pop(name, None)
     if told.get("drew"):
         told.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
     return Seen(**told)
@@ -167,14 +173,19 @@ _SAYS: Mapping[str, Callable[[str], object]] = {
     "working folder": lambda _: Path.cwd(),
     "access": lambda path: [os.access(path, how) for how in (os.R_OK, os.W_OK, os.X_OK)],
     "link": os.readlink,
-    "entries": lambda path: sorted((one.name, *_status(one)) for one in os.scandir(path)),
+    "entries": lambda path: [_status(one) for one in _entries(path)],
     "status": lambda path: _status(Path(path)),
 }
 
 
-def _status(path: Path | os.DirEntry[str]) -> tuple[int, ...]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with scan_folder(folder) as entries:
+        return sorted(islice(entries, _MOST_NAMES), key=lambda one: one.name)
+
+
+def _status(path: Path | os.DirEntry[str]) -> tuple[object, ...]:
     told = path.stat()
-    return told.st_mode, told.st_size, told.st_mtime_ns
+    return path.name, told.st_mode, told.st_size, told.st_mtime_ns
 
 
 _NAMES_LIKE = "names like "
@@ -195,9 +206,7 @@ def told_of(asked: str) -> str:
     word, _, path = asked.partition(" of ")
     try:
         if word.startswith(_NAMES_LIKE):
-            with scan_folder(path) as entries:
-                names = sorted(entry.name for entry in islice(entries, _MOST_NAMES))
-            said: object = fnmatch.filter(names, word.removeprefix(_NAMES_LIKE))
+            said: object = fnmatch.filter([one.name for one in _entries(path)], word.removeprefix(_NAMES_LIKE))
         else:
             said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
         return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()

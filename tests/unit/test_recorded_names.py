@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -92,6 +93,20 @@ def test_a_recorded_path_that_no_file_has_is_cut_and_its_content_unknown(name: s
         "".join(paths).encode()
     assert read.unknown
     assert not recorded.now().agrees(read)
+
+
+@pytest.mark.parametrize("name", ["a null byte", "half a character", "a long name", "a deep name"])
+def test_what_a_stranger_asks_the_system_of_no_file_is_unknown(name: str, tmp_path: Path) -> None:
+    read = seen_from_json(json.dumps({"told": {f"mode of {ODD[name](tmp_path)}": "0" * 64}}))
+    assert read.unknown
+    assert not read.told
+    assert not read.now().agrees(read)
+
+
+def test_what_a_later_version_notes_besides_is_unknown() -> None:
+    read = seen_from_json('{"colours": {"/etc/passwd": "red"}}')
+    assert read.unknown
+    assert read.to_json()
 
 
 def test_a_text_with_half_a_character_has_a_digest() -> None:

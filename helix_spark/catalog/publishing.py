@@ -92,9 +92,8 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
 
 
 def _learnt(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
-    """Yield what is known of results, once for each declared signature that each of them stands for now. A declared
-    signature that has come to stand for another result stays with that, unless what its code read tells the two
-    apart, or they are instances."""
+    """Yield what is known of results, once for each declared signature that each stands for now. One that has come to
+    stand for another result stays with that, unless they are instances, or what its code read tells the two apart."""
     known = source.results(source.declared_for(signatures), signatures)
     for declared, stood_for in known.stood_for.items():
         for signature in signatures & {*stood_for}:

@@ -173,6 +173,21 @@ class TestAppends:
         assert log.append([Seen("last")]) == 3
         assert names(log) == ["0", "one", "two", "last"]
 
+    def test_what_another_thread_appends_while_it_is_synced_is_not_missed(
+        self, folder: LocalPath, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log, files = filled(folder, 2), SegmentFolder.files
+
+        def late(self: SegmentFolder) -> list[SegmentFile]:
+            found = files(self)
+            monkeypatch.setattr(SegmentFolder, "files", files)
+            log.append([Seen("late")])
+            monkeypatch.setattr(SegmentFolder, "files", late)
+            return found
+
+        monkeypatch.setattr(SegmentFolder, "files", late)
+        log.sync()
+
     def test_an_append_that_was_not_made_is_an_error(
         self, folder: LocalPath, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -82,8 +82,7 @@ Changed = Callable[[int, str, Mapping[str, Any]], Mapping[str, Any] | None]
 
 def rewrite(log: RecordLog, changed: Changed) -> None:
     """Write all records anew, then delete all files that there were. What others append meanwhile stays. A process that
-    is stopped in between leaves both; do it again. Raises CatalogError if a file is damaged or lost, or they cannot be
-    written."""
+    is stopped in between leaves both; do it again. Raises CatalogError if a file is damaged or lost, or not written."""
     # Each segment gets another id, by which an index is told that it was written anew, and keeps that by which a writer
     # that was stopped finds it. Each fold but the first begins with the last segment of the one before: an index that
     # ends with that is told, too.

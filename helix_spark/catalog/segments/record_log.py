@@ -205,10 +205,11 @@ class RecordLog:
         """Make all that any process appended survive a loss of power. Raises CatalogError."""
         why = "they change all the time"
         for _ in range(_LOOKS):
-            synced = self._look_up(lambda index: index.synced)
+            # In this order: another thread may append while the folder is listed.
+            appended, synced = self._appended, self._look_up(lambda index: index.synced)
             there = [one for one in self._segments.files() if one.last > synced]
-            if self._appended > max((synced, *(one.last for one in there))):
-                why = f"segment {self._appended} is gone"
+            if appended > max((synced, *(one.last for one in there))):
+                why = f"segment {appended} is gone"
                 break
             files = [one for one in there if not one.is_fold]
             try:

@@ -114,4 +114,8 @@ def _teller(node: ast.AST) -> str:
             return _PRINT
         case ast.Call(func=ast.Attribute(value=ast.Name(id=holder), attr=method)) if method in _MESSAGES:
             return holder
+        case ast.Call(func=ast.Attribute(
+            value=ast.Call(func=ast.Attribute(value=ast.Name(id="logging"), attr="getLogger")), attr=method
+        )) if method in _MESSAGES:
+            return "logging"
     return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib
 import os
 import shutil
@@ -97,19 +99,21 @@ def test_other_code_under_the_same_version_counts(site: Path) -> None:
 
 
 def test_installed_code_that_was_edited_counts(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = site / "held.py"
-    file.write_text("k = 1\n")
-    install(site, "held", "1.0", "held", RECORD="held.py,sha256=a,1\nheld-0.dist-info/RECORD,,\n")
+    file, first = site / "held.py", "k = 1\n"
+    file.write_text(first)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(first.encode()).digest()).decode().rstrip("=")
+    install(site, "held", "1.0", "held", RECORD=f"held.py,sha256={digest},6\n")
     monkeypatch.syspath_prepend(str(site))
     importlib.import_module("held")
     installed = content(file)
-    file.write_text("k = 2\n")
-    assert content(file) == installed  # as tools that copy their RECORD first leave it
-    os.utime(file, (time.time() + 60, time.time() + 60))
-    edited = content(file)
-    file.write_text("k = 3\n")
-    os.utime(file, (time.time() + 60, time.time() + 60))
-    assert len({installed, edited, content(file)}) == 3
+
+    def edited(text: str) -> str:
+        file.write_text(text)
+        os.utime(file, (time.time() + 60, time.time() + 60))
+        return content(file)
+
+    assert edited(first) == installed  # as tools leave it that copy their RECORD first
+    assert len({installed, edited("k = 2\n"), edited("k = 3\n")}) == 3
     del sys.modules["held"]
 
 

@@ -13,6 +13,8 @@ from helix_spark.hermetic.seen import Seen
 TOLD = {
     "printed": "a = time.perf_counter()\nfound = x + 1\nprint(f'{time.perf_counter() - a:.1f} s')\nreturn found",
     "logged": "begun = time.time()\nfound = x + 1\nLOG.info('%.1f', time.time() - begun)\nreturn found",
+    "by a logger that is asked for": "a = time.time()\nlogging.getLogger('a').debug('%.1f', time.time() - a)\nreturn x",
+    "in the end": "a = time.time()\ntry:\n  return x\nfinally:\n  LOG.debug('%s', time.time() - a)",
     "by way of another": "a = time.time()\nb = round(time.time() - a, 2)\nLOG.debug(str(b))\nreturn x",
     "where it was slow": "a = time.time()\nif time.time() - a > 5:\n  print('slow')\nreturn x",
     "summed": "spent = 0.0\nfor one in (1, 2):\n  a = time.time()\n  spent += time.time() - a\nprint(spent)\nreturn x",

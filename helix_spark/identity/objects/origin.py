@@ -12,6 +12,7 @@ import importlib.util
 import re
 import sys
 import sysconfig
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -263,12 +264,15 @@ def _recorded(found: metadata.Distribution) -> str:
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
     site = str(found.locate_file("")).rstrip("/")
     loaded = _files_of_modules(len(sys.modules))
-    imported = [path for line in code if (path := f"{site}/{line.partition(',')[0]}") in loaded]
-    record = next((f"{site}/{line.partition(',')[0]}" for line in listed if ".dist-info/RECORD" in line), "")
-    # Installing a distribution writes its RECORD last; within some seconds a file may have a later time by that.
-    until = _changed(record) + 10.0 if record else inf
-    edited = [Path(path).read_text("utf-8", "replace") for path in imported if _changed(path) > until]
-    return hashlib.sha256("\n".join([*sorted(code), *edited]).encode()).hexdigest() if code else ""
+    lines = {f"{site}/{line.partition(',')[0]}": line for line in code}
+    installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # it is written last
+    edited: list[str] = []
+    for path in lines.keys() & loaded if code else ():
+        if _changed(path) > installed:
+            content = Path(path).read_bytes()
+            own = urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            edited += [f"{path.removeprefix(site)} {own}"] if own not in lines[path] else []
+    return hashlib.sha256("\n".join([*sorted(code), *sorted(edited)]).encode()).hexdigest() if code else ""
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ _SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py",
 
 _PASSING_ON = (
     "/os.py", "/_collections_abc.py", "/genericpath.py", "/glob.py", "/posixpath.py", "/pathlib.py",
-    "/pathlib/_local.py",
+    "/pathlib/_local.py", "/shutil.py",
     "<frozen os>", "<frozen _collections_abc>", "<frozen genericpath>", "<frozen posixpath>",
 )
 """Of Python's library: what these ask for, who calls them asks for."""

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import pkgutil
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -209,6 +210,10 @@ TOLD: dict[str, tuple[Callable[[], Any], Callable[[Path], Any]]] = {
     "access": (lambda: os.access("words.txt", os.X_OK), lambda folder: (folder / "words.txt").chmod(0o755)),
     "whether it is there, as glob looks": (
         lambda: glob.glob("*/new.txt"), lambda folder: (folder / "delta" / "new.txt").write_text(""),  # noqa: PTH207
+    ),
+    "a program in a folder": (
+        lambda: shutil.which("tool", path="."),
+        lambda folder: ((folder / "tool").touch(), (folder / "tool").chmod(0o755)),
     ),
     "where a link leads": (lambda: os.readlink("link"), _retarget),  # noqa: PTH115
     "the real path": (lambda: Path("link").resolve(), _retarget),

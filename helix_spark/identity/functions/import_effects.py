@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from pathlib import Path
@@ -52,7 +52,7 @@ class ImportEffect:
     names: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class _Module:
     """A module of the project as it was imported: `spec` is of this import, and `statements` its text when the module
     was first met, as a later edit of the file is not loaded yet. `scan` is kept once it was imported as a whole."""
@@ -64,7 +64,7 @@ class _Module:
     doubt: str = ""
     scan: tuple[list[ImportEffect], list[str]] | None = None
 
-    @property
+    @cached_property
     def scope(self) -> _Scope:
         return _Scope(self.names, _from_libraries(self.statements), self.names.get("__name__") == "__main__")
 

@@ -112,7 +112,7 @@ def seen_from_json(text: str) -> Seen:
             for path, content in told[kind].items()
         )
     for name in strange:
-        told["files"] = {**told.get("files", {}), visible(name[:200]): NO_FILE}
+        told["files"] = {**told.get("files", {}), f"what is noted as {visible(name[:200])}": NO_FILE}
         told.pop(name, None)
         told.get("told", {}).pop(name, None)
     if told.get("drew"):

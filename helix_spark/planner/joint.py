@@ -193,7 +193,7 @@ def _decision(
     objective += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
     bound = objective if found.bound is None else min(objective, max(0.0, found.bound))
     gap = (objective - bound) / objective if objective > 0 else 0.0
-    optimal = objective - bound <= max(1e-6 * objective, TIE)
+    optimal = objective - bound <= max(1e-6 * objective, TIE)  # nearer than that the solver's own arithmetic is not
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
         found.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",

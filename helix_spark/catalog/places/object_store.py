@@ -119,7 +119,7 @@ class ObjectPath:
         self._write(content, mode="create")
 
     def move_to(self, other: Any, /) -> None:
-        other._write(self.read_at_most(1 << 30))
+        other._write(self.read_at_most(1 << 30))  # no file that is moved is nearly as large
         self.unlink(missing_ok=True)
 
     def sync(self, files: Collection[Any], /) -> None:

@@ -183,7 +183,7 @@ class Keeper:
                 if self.point.log.stat().st_size > 1_000_000:  # nobody reads it
                     os.truncate(self.point.log, 0)
         is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
-        is_short = idle > _LOOK and _free_memory() < 0.05
+        is_short = idle > _LOOK and _free_memory() < 0.05  # others need the rest
         if is_short and self._rows:  # what is in memory to save time goes first
             self._trim(0.0)
             is_short = False

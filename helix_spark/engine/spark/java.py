@@ -133,6 +133,7 @@ def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = o
     """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun today: a JVM that
     cannot write one does not try after every run."""
     draft = archive_path(java, jars, environ).with_suffix(".draft")
+    # Of the last two gibibytes of a disk it would be a poor use.
     if environ.get("HELIX_CDS", "").lower() == "off" or shutil.disk_usage(what_is_there(draft)).free < 2 * 2**30:
         return None
     if draft.exists() and time.time() - draft.stat().st_mtime < _DAY:

@@ -120,9 +120,9 @@ def test_what_is_shared_takes_no_room_and_is_never_evicted(team: Path, tmp_path:
         with hx.Helix(tmp_path / policy, policy=policy, observer=Warned(), shared=[team], budget=0) as helix:
             assert helix.run(workflow(2))["longest"] == "GRACEGRACE"
             helix.wait()
-            plan = helix.plan(workflow(2))
+            before, plan, after = helix.catalog.bytes_used(), helix.plan(workflow(2)), helix.catalog.bytes_used()
             assert (plan["loud"].stored, plan["loud"].keep, dict(plan.evict)) == (True, True, {})
-            assert plan.used == helix.catalog.bytes_used()
+            assert min(before, after) <= plan.used <= max(before, after), "leases are written to meanwhile"
             assert {one.node for one in helix.catalog.live()} <= {"longest"}, "a value takes no room"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -759,7 +760,9 @@ def test_a_function_that_takes_long_to_be_called_is_named() -> None:
 
     wf.output(slow)
     described = describe(capture_nodes(compile_workflow(wf), SETTINGS).dag, SETTINGS)
-    assert described["slow"].warnings[0].startswith("`slow` takes 0.6 s to be called, and each plan calls it")
+    told = re.match(r"`slow` takes (.*) s to be called, and each plan calls it", described["slow"].warnings[0])
+    assert told is not None
+    assert float(told[1]) >= 0.6, "more where the machine is busy"
     assert not described["quick"].warnings
 
 

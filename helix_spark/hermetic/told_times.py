@@ -19,7 +19,9 @@ _FORMATS = frozenset({
 })
 """Functions and methods that times may be given on their way."""
 
-_MESSAGES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+MESSAGES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+"""Methods of loggers that only say something to people."""
+
 _PRINT = "print"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -32,7 +34,8 @@ def is_only_told(code: CodeType, line: int, names: Mapping[str, object]) -> bool
         names: the globals of the function.
     """
     told = _tellers(code, code.co_filename, line)
-    return told is not None and all(_is_teller(one, names) for one in told)
+    own = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+    return told is not None and told.isdisjoint(own) and all(_is_teller(one, names) for one in told)
 
 
 def _is_teller(name: str, names: Mapping[str, object]) -> bool:
@@ -74,7 +77,8 @@ def _told_by(function: _Function) -> frozenset[str] | None:
     parts = [*_harmless(function)]
     outer = {name for one in ast.walk(function) if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
     calls = [one for part in parts for one in ast.walk(part) if isinstance(one, ast.Call) and uses(one)]
-    is_told = times.isdisjoint(outer) and sum(map(uses, parts)) == sum(map(uses, function.body)) and all(
+    inside = any(isinstance(one, ast.NamedExpr) and uses(one) for one in ast.walk(function))  # it sets a variable, too
+    is_told = not inside and times.isdisjoint(outer) and sum(map(uses, parts)) == sum(map(uses, function.body)) and all(
         _asks(one) or _teller(one) or _name(one.func) in _FORMATS for one in calls
     )
     return frozenset(filter(None, map(_teller, ast.walk(function)))) if is_told else None
@@ -112,10 +116,10 @@ def _teller(node: ast.AST) -> str:
     match node:
         case ast.Call(func=ast.Name(id="print"), keywords=given) if not any(word.arg == "file" for word in given):
             return _PRINT
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=holder), attr=method)) if method in _MESSAGES:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=holder), attr=method)) if method in MESSAGES:
             return holder
         case ast.Call(func=ast.Attribute(
             value=ast.Call(func=ast.Attribute(value=ast.Name(id="logging"), attr="getLogger")), attr=method
-        )) if method in _MESSAGES:
+        )) if method in MESSAGES:
             return "logging"
     return ""

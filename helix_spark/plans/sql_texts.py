@@ -114,6 +114,8 @@ def tree_of(text: str) -> Tree | None:
         while (sign, "=") in (pairs := [*pairwise(words)]):
             at = pairs.index((sign, "="))
             words[at : at + 2] = [f"{sign}="]
+    if len(words) > _LONGEST_TREE:
+        return None
     try:
         tree = _operation(words, 0)
     except (ValueError, IndexError):
@@ -144,6 +146,9 @@ def _operation(words: list[str], level: int) -> Tree:
 
 
 _COMPARISONS = 2
+_LONGEST_TREE = 30
+"""Words of an expression: a message of a thousand alternatives would be a thousand levels deep, and not be written."""
+
 _PLAIN = re.compile(r"(?!(and|or|not|null|true|false|case|interval|exists)$)[a-z_]\w*|'[^'\\]*'", re.IGNORECASE)
 
 

@@ -34,6 +34,8 @@ USED = {
     "asked by another name": "print(clock())\nreturn x",
     "printed to a file": "print(time.time(), file=OUT)\nreturn x",
     "told to what is no logger": "NOTES.info(time.time())\nreturn x",
+    "kept as it is told": "print(kept := time.time())\nreturn kept",
+    "told to what has a logger's name": "LOG = NOTES\nLOG.info(time.time())\nreturn x",
     "a loop": "a = time.time()\nwhile time.time() < a:\n  x += 1\nreturn x",
 }
 

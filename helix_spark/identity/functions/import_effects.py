@@ -28,6 +28,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from helix_spark.hermetic.told_times import MESSAGES
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
 from helix_spark.loaded_sources import is_edited, read_lines
@@ -189,8 +190,7 @@ def _configures(call: ast.Call, scope: _Scope) -> bool:
         return bool(call.args) and scope.is_librarys(call.args[0])
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     # Whatever library has functions of these names, and loggers' methods, they only say something to people.
-    says = name in ("print", "debug", "info", "warn", "warning", "error", "exception", "critical")
-    if says or not scope.is_librarys(call.func):
+    if name in MESSAGES | {"print", "warn"} or not scope.is_librarys(call.func):
         return False
     holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, scope.names)
     if not scope.is_program:

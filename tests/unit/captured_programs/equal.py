@@ -187,6 +187,9 @@ FURTHER: Mapping[str, Pair] = {
     "condition as a text": (
         lambda rows: rows.filter("id > 17 and (k = 'a' or v * 2 <= id)"),
         lambda rows: rows.where((F.col("id") > 17) & ((F.col("k") == "a") | (F.col("v") * 2 <= F.col("id"))))),
+    "condition of many alternatives": (
+        lambda rows: rows.filter(" or ".join(f"id = {number}" for number in range(3_000))),
+        lambda rows: rows.where("  or ".join(f"id = {number}" for number in range(3_000)))),
     "literal from a file": (
         lambda rows: rows.fillna(0.5, ["v"]), lambda rows: rows.fillna(json.loads("0.5"), json.loads('["v"]'))),
 }

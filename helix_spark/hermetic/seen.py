@@ -35,7 +35,7 @@ class Seen:
         drew: whether it drew numbers.
         files, listed, environment: what it read by itself, by path or name, with what identifies it: contents of files
             (`content_of`), names in folders (`names_in`), variables (`value_of`).
-        told: what else the system said of files, as `told_of` is asked, with what stands for it.
+        told: what else the system said of files, as `system_digest` is asked, with what stands for it.
         generators: by module, what stands for the state from which a shared generator was drawn that the author's code
             has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
         chance: why its result may differ each time, as phrases with the author's line.
@@ -167,7 +167,7 @@ def value_of(variable: str) -> str:
 
 
 WORKING_FOLDER = "working folder of the process"
-"""What `told_of` is asked where code names a file from there, or asks where it is."""
+"""What `system_digest` is asked where code names a file from there, or asks where it is."""
 
 _SAYS: Mapping[str, Callable[[str], object]] = {
     "working folder": lambda _: Path.cwd(),
@@ -192,15 +192,15 @@ _NAMES_LIKE = "names like "
 
 
 def names_like(pattern: str) -> str:
-    """Return what `told_of` is asked for the names in a folder that a pattern has."""
+    """Return what `system_digest` is asked for the names in a folder that a pattern has."""
     return f"{_NAMES_LIKE}{pattern}"
 
 
-def told_of(asked: str) -> str:
+def system_digest(asked: str) -> str:
     """Return what stands for what the system says of a path: a word of `_SAYS`, or a field of its status, " of ", and
     the path, which may come from a record: nothing is opened.
 
-    >>> told_of("mtime of /no/such/file"), told_of("mode of /") == told_of("mode of /.")
+    >>> system_digest("mtime of /no/such/file"), system_digest("mode of /") == system_digest("mode of /.")
     ('absent', True)
     """
     word, _, path = asked.partition(" of ")
@@ -215,7 +215,7 @@ def told_of(asked: str) -> str:
 
 
 _LOOKS: Mapping[str, Callable[[str], str]] = {
-    "files": content_of, "listed": names_in, "told": told_of, "environment": value_of,
+    "files": content_of, "listed": names_in, "told": system_digest, "environment": value_of,
     "generators": AUTHOR_SEEDS.digest,
 }
 """By field of `Seen`, what tells the present state of something that code read."""

@@ -52,17 +52,17 @@ def _tellers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
         tree = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
     except (SyntaxError, ValueError):
         return None
-    functions = [one for one in ast.walk(tree) if isinstance(one, _Function) and _has(one, line)]
+    functions = [one for one in ast.walk(tree) if isinstance(one, _Function) and _spans(one, line)]
     function = max(functions, key=lambda one: one.lineno, default=None)
     asked = [one for one in ast.walk(function) if isinstance(one, ast.Call) and _asks(one)] if function else []
-    return _told_by(function) if function and any(_has(one, line) for one in asked) else None
+    return _message_names(function) if function and any(_spans(one, line) for one in asked) else None
 
 
-def _has(node: ast.stmt | ast.expr, line: int) -> bool:
+def _spans(node: ast.stmt | ast.expr, line: int) -> bool:
     return node.lineno <= line <= (node.end_lineno or 0)
 
 
-def _told_by(function: _Function) -> frozenset[str] | None:
+def _message_names(function: _Function) -> frozenset[str] | None:
     """Return what tells the times of a function, where each use of a clock, and of a variable made of one, makes
     another such variable or a message."""
     times = set[str]()

@@ -21,7 +21,7 @@ from typing import Any
 
 from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of, pattern_asked
 from helix_spark.hermetic.generators import WhenImported
-from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, names_like, told_of, value_of
+from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, names_like, system_digest, value_of
 from helix_spark.hermetic.told_times import is_only_told
 
 State = tuple[int, ...]
@@ -115,8 +115,8 @@ class Watch:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
 
-    def told(self, what: str, path: str) -> None:
-        """Note that the system was asked for more of a path than whether it exists: see `told_of`."""
+    def note_system(self, what: str, path: str) -> None:
+        """Note that the system was asked for more of a path than whether it exists: see `system_digest`."""
         self.looked_at(path)
         if not self._met.isdisjoint({("read", path), ("looked", path)}):
             self._note("told", f"{what} of {path}")
@@ -161,7 +161,7 @@ def seen_in(events: Sequence[Event]) -> Seen:
         elif sort == "looked" and name not in written and (_state(name) is not None) == more:  # else it made it itself
             files.setdefault(name, content_of(name))
     here = str(Path.cwd())  # a worker of Spark's is elsewhere, wherever the author is
-    said = {name: told_of(name) for sort, name, more in events if sort == "told" and more in (None, here)}
+    said = {name: system_digest(name) for sort, name, more in events if sort == "told" and more in (None, here)}
     told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
     listed = {folder: names_in(folder) for folder in told["listed"]}
@@ -227,7 +227,7 @@ def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], frame: FrameType) -
         path = watch.full(folder)
         watch.listed(path, pattern_asked(frame))
         if "scandir" in frame.f_code.co_names and kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR:
-            watch.told("entries", path)
+            watch.note_system("entries", path)
 
 
 def _connect_database(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
@@ -386,7 +386,7 @@ class Wrapped:
             full = watch.full(path)
             asked = what or (field_taken(sys._getframe(2)) if who.kind is CodeOwner.AUTHOR else "")
             if asked:
-                watch.told(asked, full)
+                watch.note_system(asked, full)
             else:
                 watch.looked_at(full)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StorageRow:
-    """One stored result: the seconds to have it again out of what else is stored, and to load it, None where nobody
-    measured; how often it was loaded, and by which iteration last; whether the newest iteration of its workflow has it;
+    """One stored result: seconds to have it again out of what else is stored, and to load it, None where not measured;
+    how often it was loaded, and by which iteration last; whether the newest iteration of its workflow has it;
     and what is known of whether it comes out the same when it is computed again."""
 
     artifact: ArtifactRecord

@@ -20,6 +20,7 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import ColumnNotFoundError
+from helix_spark.identity.code import Description
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.workflow.operators import Function
 
@@ -72,6 +73,11 @@ def signed(dag: Dag) -> dict[str, str]:
     return {name: own.signature for name, own in found.items()}
 
 
+def without_states(dag: Dag) -> dict[str, Description]:
+    """Describe nodes without the states of files: what others do in a folder above shows in those."""
+    return {name: replace(one, reads=()) for name, one in describe(dag, SETTINGS).items()}
+
+
 def reasons(dag: Dag) -> list[str]:
     return [one.operator.by_code for one in dag.nodes if isinstance(one.operator, Function)]
 
@@ -81,7 +87,7 @@ def test_a_recorded_graph_has_the_same_signatures_and_columns(people: Path) -> N
     called, recorded = capture_nodes(dag, SETTINGS).dag, recorded_calls(dag, SETTINGS, record_of(dag))
     assert recorded is not None
     assert signed(recorded) == signed(called)
-    assert describe(recorded, SETTINGS) == describe(called, SETTINGS)
+    assert without_states(recorded) == without_states(called)
     assert reasons(recorded) == reasons(called)
     assert "asks Spark for rows" in reasons(called)
 

@@ -20,7 +20,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.server.session import Sessions
-from helix_spark.errors import CatalogError, EndedError, ParameterError, SetupError, nearest
+from helix_spark.errors import CatalogError, EndedError, ParameterError, nearest
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration
@@ -29,7 +29,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
-from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
+from helix_spark.run.auditor import WHENS, Auditor, Job, When, job_for
 from helix_spark.run.executing import compute_output
 from helix_spark.run.expiry import Expiry
 from helix_spark.run.iteration import Iteration, NamedResults, RecordedIteration, RecordedIterations, node_named
@@ -71,9 +71,10 @@ class Helix:
         cut_off: whether what is computed anew is compared with earlier results, so that what lies below it is found
             again where it holds the same; or for how many seconds below it, at least, that is done (True: half a
             second, about what planning once more takes).
-        audit: when stored results are computed again by themselves, in a process of their own, and compared: "off",
-            never; "idle", behind an answer, until the next run begins.
-        audit_seconds: how long an audit behind an answer may take.
+        audit: when results of code that is not known to be pure are computed again by themselves, in a process of their
+            own, and compared: "idle", behind an answer, until the next run begins, for 3 % of the time that reuse has
+            saved; "all", for as long as it takes; "off", never.
+        audit_seconds: how long one audit behind an answer may take.
         expiry: which iterations are forgotten for their age or number, such as ``hx.Expiry(iterations=200)``; None for
             none.
         shared: catalogs below this one, of a team: what they have is loaded from there, and nothing is written there.
@@ -91,7 +92,7 @@ class Helix:
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
         progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
-        cut_off: bool | float = True, audit: When = "off", audit_seconds: float = 60.0,
+        cut_off: bool | float = True, audit: When = "idle", audit_seconds: float = 60.0,
         expiry: Expiry | None = None, shared: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         room = parse_size(budget) if isinstance(budget, str) else budget
@@ -110,7 +111,9 @@ class Helix:
             self.observer.note,
         )
         self.waiting_since: float | None = None
-        self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
+        self._auditor = Auditor(
+            audit, audit_seconds, self.observer.warning, self._catalog, is_left=bool(one_run)
+        )
         self._memory, self._writable, take_on = MemoryTier(), False, self._admission.take_on
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN))
         self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))
@@ -169,17 +172,18 @@ class Helix:
                 iteration = Iteration(run, compute)
             finally:
                 self.observer.close()
-            if self._auditor.when == "idle":
-                begin = partial(self._begin_audit, workflow)
+            if self._auditor.when != "off":
+                begin = partial(self._audit_job, workflow)
                 self._behind.submit(self._auditor.answered, turn, iteration.plan, begin)
             return iteration
 
     def audit(
         self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None,
-        wanted: Collection[str] | None = None,
+        wanted: Collection[str] | None = None, since: float | None = None,
     ) -> Audit:
-        """Compute the stored results of a workflow once more, with nothing reused, and compares: what comes out the
-        same is verified from then on. What does not is never reused again, nor what is made of it.
+        """Compute the stored results of a workflow once more, with nothing reused, and compare: what comes out the
+        same is verified for a day, or until code or environment change. What does not is never reused again, nor what
+        is made of it.
 
         Give it a process of its own, as ``helix audit`` does: what this one holds in memory, and the modules that it
         has imported, may be what a result rests on.
@@ -187,7 +191,9 @@ class Helix:
         Args:
             everything: also what is verified already.
             seconds: that it is expected to take at most; what is dearest if it is wrong comes first.
-            wanted: signatures of results; these alone are looked at, verified or not. None: all that are stored.
+            wanted: signatures of results; these alone are looked at, verified or not, and computed from what is stored
+                of their inputs. None: all that are stored.
+            since: by `time.perf_counter`, when the process began that is there for this audit alone.
 
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
@@ -202,7 +208,7 @@ class Helix:
             looks_again = everything or wanted is not None
             with AUTHOR_SEEDS.untouched():
                 run = through(LOOKING, self._run(workflow))
-                return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
+                return audit(run, everything=looks_again, seconds=seconds, wanted=wanted, since=since)
 
     def end_audits(self) -> None:
         """End an audit behind an answer at once, as the next run does: for callers that are about to begin one."""
@@ -280,7 +286,8 @@ class Helix:
                 self._close()
 
     def _close(self) -> None:
-        self._auditor.stop()
+        if not self._auditor.is_left:
+            self._auditor.stop()
         self._executor.end(EndedError(
             f"the Helix of {self.catalog.root} was closed while the run went on", remedy="make another one, and run it "
             "again: what was stored before is kept",
@@ -296,6 +303,7 @@ class Helix:
         self._memory.hand_over(lambda signature, frame: self.sessions.leave_rows(self._catalog.id + signature, frame))
         self._memory.clear()
         self.sessions.close()
+        self._auditor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -354,14 +362,12 @@ class Helix:
             stored = recompute(run, record, nodes, node_named(record, nodes, name), announce)
             return stored, is_kept(run, stored)
 
-    def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> AuditProcess:
+    def _audit_job(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> Job | None:
         settings = self.sessions.settings_elsewhere()
-        if settings is None:  # a cluster
-            raise SetupError(
-                "Spark runs on other machines, and an audit by itself starts one here", remedy="use `helix audit`"
-            )
+        if settings is None:  # a cluster, of which an audit would start another driver
+            return None
         job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
-        return AuditProcess(replace(job, shared=self.catalog.shared.names))
+        return replace(job, shared=self.catalog.shared.names)
 
 
 def _check_workflow(given: object, verb: str) -> None:

@@ -31,6 +31,9 @@ settings.load_profile("helix")
 # No test's Spark stays for another one; those of servers that stay say so.
 os.environ["HELIX_SERVER"] = "off"
 
+# Nor is a test's result computed again behind its back.
+os.environ["HELIX_AUDIT"] = "off"
+
 # Indexes of the catalogs that tests make go with them; each process of tests has a folder for them.
 os.environ["HELIX_INDEX"] = mkdtemp(prefix="helix-index-")
 atexit.register(shutil.rmtree, os.environ["HELIX_INDEX"], ignore_errors=True)

@@ -306,10 +306,12 @@ class FunctionCode:
     Attributes:
         digest: its identity; empty where it has none.
         chance: why what the function gives may differ each time, as phrases.
+        is_pure: whether all of it is known to be pure.
     """
 
     digest: str
     chance: tuple[str, ...] = ()
+    is_pure: bool = False
 
 
 _UNSEEN = FunctionCode("", ("has Python code in it that nobody saw",))
@@ -321,7 +323,7 @@ def code_of(function: Any) -> FunctionCode:
         traced = trace(function, node=getattr(function, "__name__", "function"))
     except SignatureError as error:
         return FunctionCode("", (f"has Python code in it that cannot be identified ({error.what})",))
-    return FunctionCode(traced.digest, (*traced.random, *traced.unfollowed))
+    return FunctionCode(traced.digest, (*traced.random, *traced.unfollowed), not traced.doubtful)
 
 
 # Forms of answers ----------------------------------------------------------------------------------------------------

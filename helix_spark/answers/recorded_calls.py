@@ -34,7 +34,7 @@ from helix_spark.workflow.operators import Function
 
 _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
     "warnings": tuple, "random": tuple, "choices": tuple, "unfollowed": tuple,
-    "calls": frozenset, "registers": frozenset,
+    "calls": frozenset, "registers": frozenset, "doubtful": frozenset,
 }
 """Fields of a `Description` that are several texts."""
 
@@ -61,7 +61,7 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
     for node in dag.nodes:
         if node.name not in traced:  # which columns its table has counts, but for those before it
             traced[node.name] = ("", *(columns_of_node(node, settings, known) or ("unknown",)))
-    return digest("calls", str(FORMAT), *(part.digest for part in around), *(
+    return digest("calls 2", str(FORMAT), *(part.digest for part in around), *(
         digest(node.name, node.result, *node.inputs, *traced[node.name]) for node in dag.nodes
     ))
 

@@ -24,10 +24,13 @@ from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
-_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
+_FIGURES = (
+    "compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified", "pure", "verified_at",
+    "audit_seconds",
+)
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there."""
 
-_TEXTS = ("random", "observed", "trained", "choice")
+_TEXTS = ("random", "observed", "trained", "choice", "verified_in")
 
 @dataclass(frozen=True, slots=True)
 class KnownResults:
@@ -121,6 +124,11 @@ class ResultReader(RecordReader):
             GROUP BY signature HAVING count(DISTINCT content) = 1 AND max(random) = ''
             ORDER BY max(turn) DESC LIMIT 1""", content, workflow, node)
         return own[0][0] if own else self.shared.first(lambda one: one.with_content(workflow, node, content))
+
+    def audit_seconds(self, workflow: str, since: int) -> float:
+        """Return what audits of a workflow took in all from an iteration on."""
+        sql = "SELECT total(audit_seconds) FROM results WHERE workflow = ? AND iteration >= ?"
+        return float(self._records.select(sql, workflow, since)[0][0])
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """Return the newest record with measured compute seconds of each node of a workflow, by name."""

@@ -21,11 +21,16 @@ ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
-Proof = Literal["unproven", "verified", "chance", "instance"]
+Proof = Literal["unproven", "pure", "verified", "aged", "chance", "instance"]
+"""What is known of whether a result is the same when it is computed again: nothing yet; that all code in it is known to
+be pure; that an audit found it so, lately or in other circumstances; that it may not be, or is one of several right."""
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 LARGEST_VALUE = 4 << 20
 """Bytes of a value, as JSON, that are recorded at most: records are read whole and never evicted."""
+
+DAY = 86_400.0
+"""Seconds for which a verification counts as a late one."""
 
 GREATEST_NUMBER = 10**9
 """Of iterations."""
@@ -85,6 +90,7 @@ class _Summary(TypedDict, total=False):
     metrics: list[_Metric]
     tables: dict[str, str]
     evaluated: dict[str, float]
+    unproven: dict[str, str]
     edit: str
 
 
@@ -105,7 +111,12 @@ LONGEST_BUILDS = 2 << 20
 """Characters of what the functions of a workflow built."""
 
 
-class _Described(TypedDict):
+class _DescribedSince(TypedDict, total=False):
+    choices: list[str]
+    doubtful: list[str]
+
+
+class _Described(_DescribedSince):
     parts: _Parts
     drew: bool
     in_turns: bool
@@ -205,7 +216,10 @@ class ResultRecord:
         bytes: physical bytes when stored, else an estimate; None if unknown.
         random: why the result may differ each time it is computed; empty if it does not.
         choice: why the result is one of several right ones, an instance; empty if it is not.
+        pure: whether all code in it is known to be pure; None where that was not asked.
         verified: whether an audit computed it once more and it came out the same; None where none did.
+        verified_at, verified_in: when, and in which circumstances (`run.audit.circumstances`).
+        audit_seconds: its share of what the audit took.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
         observed: what the author's code was seen to do: JSON of `hermetic.seen.Seen`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
@@ -225,6 +239,10 @@ class ResultRecord:
     read_seconds: Cost | None = None
     content: Signature | None = None
     verified: bool | None = None
+    pure: bool | None = None
+    verified_at: Moment | None = None
+    verified_in: SignatureOrNone = ""
+    audit_seconds: Cost | None = None
     observed: Observed = ""
     trained: SignatureOrNone = ""
     choice: Prose = ""
@@ -234,7 +252,14 @@ class ResultRecord:
         """Whether it comes out the same when it is computed again."""
         if self.random:
             return "chance"
-        return "instance" if self.choice else "verified" if self.verified else "unproven"
+        if self.choice:
+            return "instance"
+        return "verified" if self.verified else "pure" if self.pure else "unproven"
+
+    def proof_in(self, circumstances: str, now: float) -> Proof:
+        """The same; what was verified in other circumstances, or more than a day ago, has aged."""
+        has_aged = abs(now - (self.verified_at or 0.0)) > DAY or self.verified_in != circumstances
+        return "aged" if self.proof == "verified" and has_aged else self.proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +278,7 @@ class NodeRecord:
         output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run.
         reads: the places of the data that it reads by itself; None in records from before there was this field.
+        pure: whether all code in it is known to be pure; None in older records.
     """
 
     run: Id
@@ -275,6 +301,7 @@ class NodeRecord:
     output: bool = False
     started: Seconds | None = None
     reads: Places | None = None
+    pure: bool | None = None
 
 
 QUESTION_KINDS = frozenset({"answer", "learner", "table", "write"})

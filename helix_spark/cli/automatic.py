@@ -150,6 +150,7 @@ def run_notebook_verb(
     """Run what follows ``%helix`` in a notebook: plan, explain NAME, log; `place` names where a question was asked, by
     file and line: ``In[3]:2``. Raises ParameterError for what is no verb."""
     from helix_spark.cli.printing import print_log
+    from helix_spark.history.states import still_unproven
     from helix_spark.program.program_record import view_of_program
 
     def view() -> ProgramView:
@@ -162,7 +163,8 @@ def run_notebook_verb(
         case "explain", [*words] if words:
             lines = view().answer(" ".join(words)).lines
         case "log", []:
-            print_log(program.catalog.iterations(limit=_NEWEST), program.catalog.pinned())
+            newest = program.catalog.iterations(limit=_NEWEST)
+            print_log(newest, program.catalog.pinned(), still_unproven(newest, program.catalog))
             return
         case _:
             raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "

@@ -43,7 +43,7 @@ def log(
     from helix_spark.cli.printing import print_log
     from helix_spark.cli.schema import iteration_json
     from helix_spark.history.iteration_lookup import iterations_of
-    from helix_spark.history.states import proofs_of
+    from helix_spark.history.states import proofs_of, still_unproven
 
     known = records(**given)
     iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
@@ -51,7 +51,9 @@ def log(
     def logged() -> list[dict[str, Any]]:
         return [iteration_json(one, pinned) | {"proofs": proofs_of(known.nodes(one), known)} for one in iterations]
 
-    print_found(as_json, logged, lambda: print_log(iterations, pinned, verbose=verbose))
+    print_found(as_json, logged, lambda: print_log(
+        iterations, pinned, still_unproven(iterations, known), verbose=verbose
+    ))
     warn_of_misfits(known)
 
 

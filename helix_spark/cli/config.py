@@ -16,7 +16,7 @@ from helix_spark.errors import ParameterError, nearest
 
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
-    "audit": "off", "audit_seconds": "60", "server": "auto", "server_idle": "900",
+    "audit": "idle", "audit_seconds": "60", "server": "auto", "server_idle": "900",
     "server_memory": "0.25", "keep_small": "16 MiB", "retention.iterations": None, "retention.days": None,
     "shared": None,
 }

@@ -65,9 +65,6 @@ def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]]
 def run(work: Work, place: CommandSettings, message: str, quiet: bool, as_json: bool, rerun_effects: bool) -> None:
     """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
     by itself, and what Spark answered it before is not asked again."""
-    if place.given.get("audit") == "idle":
-        say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
-            to_stderr=True)
     work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 

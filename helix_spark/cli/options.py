@@ -231,7 +231,7 @@ def read_settings(
             "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
             "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
         ),
-        parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off or idle"),
+        parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off, idle or all"),
         parsed("audit_seconds", float, "write a number of seconds"),
         {name: value for name, value in arguments.items() if value is not None}, experiment, log_models,
         spark_settings(conf), parse_size(values["keep_small"]),
@@ -241,7 +241,7 @@ def read_settings(
     )
 
 
-AUDITS: tuple[When, ...] = ("off", "idle")
+AUDITS: tuple[When, ...] = ("off", "idle", "all")
 SERVERS = ("auto", "on", "off")
 
 
@@ -357,8 +357,8 @@ deciding = _together(
     place, shared,
     click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
     click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
-    click.option("--audit", metavar="off|idle", help="When stored results are computed again by "
-                 "themselves, and compared (else HELIX_AUDIT, the project's, off)."),
+    click.option("--audit", metavar="off|idle|all", help="Whether stored results are computed again by "
+                 "themselves while nobody waits, and compared (else HELIX_AUDIT, the project's, idle)."),
 )
 tracking = _together(
     click.option("--mlflow", metavar="URI", help="Show each iteration as a run in this MLflow."),

@@ -85,6 +85,7 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
     and all other code are what they were. Give the --conf settings that the run had.
     """
     from helix_spark.history.iteration_lookup import find_iteration
+    from helix_spark.history.states import proofs_of
     from helix_spark.history.table_preview import tables_of
     from helix_spark.run.iteration import node_named, not_stored, value_on_record
 
@@ -110,7 +111,8 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
         )
     else:
         raise not_stored(catalog, iteration, nodes, node_named(iteration, nodes, node))
-    say(f"wrote {path}")
+    proof = proofs_of(nodes, catalog).get(mapping(iteration.plan).get("merged", {}).get(node, node))
+    say(f"wrote {path}" + (", unproven: no audit has computed it again yet" if proof == "unproven" else ""))
 
 
 def _write_stored(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:

@@ -159,7 +159,7 @@ def print_answer(view: IterationView) -> None:
         start = f"  {format_seconds(row.seconds):>5}  {row.name:{width}}  "
         inside = textwrap.wrap(row.why, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
         say("\n".join(inside or [start.rstrip()]))
-    print_lines([view.loaded, *view.unused])
+    print_lines([view.loaded, view.unproven, *view.unused])
     say(f"\n{view.took}")
     print_tables(view.tables, ROWS_OF_RUN)
 
@@ -172,10 +172,11 @@ def print_outputs(outputs: Sequence[OutputLine]) -> None:
 
 
 def print_log(
-    iterations: Sequence[IterationRecord], pinned: Collection[tuple[str, int]], *, verbose: bool = False
+    iterations: Sequence[IterationRecord], pinned: Collection[tuple[str, int]], unproven: Mapping[str, int], *,
+    verbose: bool = False,
 ) -> None:
     """Print a line for each iteration; with what else is known of it where `verbose`. `pinned` are workflow and number
-    of those that are."""
+    of those that are; `unproven` counts what each reused and nobody has proven, by its id."""
     out = console()
     if not iterations:
         out.print("no iterations yet")
@@ -187,12 +188,15 @@ def print_log(
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
             format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
-            _outcome(record, (record.workflow, record.number) in pinned, wide=wide, verbose=verbose),
+            _outcome(
+                record, (record.workflow, record.number) in pinned, unproven.get(record.run, 0), wide=wide,
+                verbose=verbose,
+            ),
         )
     out.print(shown)
 
 
-def _outcome(record: IterationRecord, is_pinned: bool, *, wide: bool, verbose: bool) -> Text:
+def _outcome(record: IterationRecord, is_pinned: bool, unproven: int, *, wide: bool, verbose: bool) -> Text:
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
     text = Text(ending, style="red" if record.status == "failed" else "yellow")
@@ -209,6 +213,7 @@ def _outcome(record: IterationRecord, is_pinned: bool, *, wide: bool, verbose: b
         first = ", ".join(outputs[: _MOST if wide or not said else 1])
         lines = [("" if ending else first, "none"), (said if record.status in ("done", "running") else "", "dim")]
         text.no_wrap, text.overflow = True, "ellipsis"
+    lines.insert(1, (f"{unproven} unproven" if unproven else "", "yellow"))
     for line, style in [("pinned" * is_pinned, "bold"), *lines]:
         if line:
             text.append(("\n" if verbose else "; ") * bool(text.plain) + line, style=style)
@@ -233,7 +238,7 @@ def print_iteration(view: IterationView) -> None:
     out.print()
     more = ("rows", "size", "stored") if out.width >= WIDE else ()
     out.print(_table_of(view.needed, "state", "seconds", "expected", *more, "node", "why"))
-    print_lines(view.unused)
+    print_lines(filter(None, (view.unproven, *view.unused)))
 
 
 # One node

@@ -3,20 +3,26 @@ print: what it says itself goes out where its standard output was."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import linecache
+import math
 import os
 import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helix_spark.run.auditor import Job
+
+_BEGAN = time.perf_counter()
 
 FIRST_PART = 5.0
 """Seconds that the first part of an audit may take; each further one twice as many. What a part found is on record by
@@ -29,7 +35,10 @@ def main() -> None:
     os.dup2(2, 1)
     os.nice(19)
     job: Job = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if job.stays:
+        _stay_behind(job.seconds)
+    else:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     for part in parts_of(job):
         print(json.dumps(part), file=out, flush=True)
 
@@ -38,6 +47,16 @@ def _end_with_parent() -> None:
     while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
         pass
     os.killpg(0, signal.SIGKILL)
+
+
+def _stay_behind(seconds: float) -> None:
+    """Begin once nobody has asked for anything for a while, and end in time."""
+    from helix_spark.run.auditor import IDLE_SECONDS, OVERTIME
+
+    atexit.register(rmtree, os.environ["TMPDIR"], ignore_errors=True)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
+    signal.alarm(math.ceil(IDLE_SECONDS + OVERTIME * seconds))
+    time.sleep(IDLE_SECONDS)
 
 
 def parts_of(job: Job) -> Iterator[dict[str, Any]]:
@@ -73,11 +92,15 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     with loading():
         workflow = pickle.loads(job.work)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART
-    with Helix(job.catalog, shared=job.shared, settings=job.settings, observer=Silent(), one_run=True) as helix:
+    since: float | None = _BEGAN
+    with Helix(
+        job.catalog, shared=job.shared, settings=job.settings, observer=Silent(), one_run=True, audit="off"
+    ) as helix:
         while left and spent < job.seconds:
             rest = job.seconds - spent
-            found = helix.audit(workflow, wanted=left, seconds=min(portion, rest))
+            found = helix.audit(workflow, wanted=left, seconds=min(portion, rest), since=since)
             yield audit_json(found)
+            since = None
             left -= {one.signature for one in found.results}
             if not found.left or (portion >= rest and not found.results):
                 return

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from types import ModuleType
@@ -24,7 +25,7 @@ from helix_spark.history.states import proofs_of
 from helix_spark.identity.objects.origin import is_project_file
 from helix_spark.loaded_sources import loaded_modules
 from helix_spark.program.program_text import files_of_program, needs_classic
-from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
+from helix_spark.run.auditor import Auditor, Begin, Job, circumstances
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.tracking.sender import URI_VARIABLE
 from helix_spark.visible_text import named
@@ -65,11 +66,12 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})
-    auditor, server = Auditor(place.audit, place.audit_seconds, tell), HeldServer(place.spark, tell)
+    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
+    auditor, server = Auditor(place.audit, place.audit_seconds, tell, catalog), HeldServer(place.spark, tell)
 
-    def begin(wanted: Collection[str], seconds: float) -> AuditProcess:
+    def begin(wanted: Collection[str], seconds: float) -> Job:
         work = str(script.path), *script.arguments
-        return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
+        return Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds)
 
     def run(started: float) -> None:
         turn, environment = auditor.stop(), dict(os.environ)
@@ -88,7 +90,7 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
                     process.kill()
                 raise
         server.hold()  # it may be another one now
-        if place.audit == "idle":
+        if place.audit == "all":
             audit_when_idle(auditor, turn, script, place, begin)
 
     try:
@@ -137,10 +139,11 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
     name = script.path.stem
     last, record = last_ended(catalog, name), RecordedAnswers(catalog, name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)
-    seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)
+    here = circumstances([sha256(script.path.read_bytes()).hexdigest(), *script.arguments])
+    seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog, here)
     unproven = [
         node.signature for node in nodes
-        if node.kind == "answer" and proofs[node.name] == "unproven" and record.answer(node.signature)
+        if node.kind == "answer" and proofs[node.name] in ("unproven", "aged") and record.answer(node.signature)
     ]
     if unproven and seconds > place.audit_seconds:
         tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "

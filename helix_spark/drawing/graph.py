@@ -24,8 +24,10 @@ WORDS = {
 """The same in words, for legends and for those who listen."""
 
 PROOFS = {
+    "pure": "all code in it is known to be pure",
     "verified": "an audit computed it again, and it came out the same",
-    "unproven": "no audit has computed it again yet (`helix audit`)",
+    "aged": "an audit found it the same; since then a day has passed, or code or environment have changed",
+    "unproven": "it has code that is not known to be pure, and no audit has computed it again yet (`helix audit`)",
     "chance": "it may be another one each time",
     "instance": "one of several right answers; what is made of it belongs to it",
 }

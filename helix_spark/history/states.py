@@ -1,13 +1,16 @@
 """What is known of the nodes of an iteration: the state that each shows, and whether its result comes out the same when
-it is computed again.
+it is computed again; and what reuse saved of it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.history.metrics import number
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -36,10 +39,45 @@ def blamed(error: str, names: Iterable[str]) -> str:
     return min((found for found in quoted if found[0] >= 0), default=(0, 0, ""))[2]
 
 
-def proofs_of(nodes: Iterable[NodeRecord], known: CatalogReader) -> dict[str, Proof]:
-    """Return what is known by now of the results that nodes had, by name."""
+def saved_seconds(record: IterationRecord) -> float | None:
+    """Return seconds of computing that reuse saved: what running all was expected to take, less what the plan was; None
+    of what did not come to its end."""
+    plan = mapping(record.plan)
+    everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
+    return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
+
+
+def unproven_in(nodes: Sequence[NodeRecord], known: CatalogReader) -> dict[str, str]:
+    """Return signatures, by name, of the results that an iteration with these nodes reused and nobody has proven."""
+    loaded = [node for node in nodes if node.state == "load" and not node.pure]
+    return {node.name: node.signature for node in loaded if proofs_of(loaded, known)[node.name] == "unproven"}
+
+
+def noted_unproven(record: IterationRecord) -> dict[str, str]:
+    """Return what `unproven_in` gave when an iteration ended."""
+    found: dict[str, str] = mapping(record.plan).get("unproven", {})
+    return found
+
+
+def still_unproven(records: Sequence[IterationRecord], known: CatalogReader) -> dict[str, int]:
+    """Return how many results that iterations reused were unproven then, and are so still, by the iterations' ids."""
+    noted = {one.run: noted_unproven(one).values() for one in records}
+    signatures = {one for each in noted.values() for one in each}
+    measured = known.results((), signatures).measured if signatures else {}
+    return {run: sum(one not in measured or measured[one].proof == "unproven" for one in each)
+            for run, each in noted.items()}
+
+
+def proofs_of(nodes: Sequence[NodeRecord], known: CatalogReader, here: str | None = None) -> dict[str, Proof]:
+    """Return what is known by now of the results that nodes had, by name; where circumstances are given, also whether
+    that has aged (`run.auditor.circumstances`)."""
     signatures = {node.name: node.signature for node in nodes}
     # A run that goes on has no signatures on record yet.
     wanted = set(filter(None, signatures.values()))
     measured = known.results((), wanted).measured if wanted else {}
-    return {name: measured[one].proof if one in measured else "unproven" for name, one in signatures.items()}
+    now, found = time.time(), {}
+    for node in nodes:
+        record = measured.get(node.signature)
+        proof = "unproven" if record is None else record.proof if here is None else record.proof_in(here, now)
+        found[node.name] = "pure" if node.pure and proof in ("unproven", "aged") else proof
+    return found

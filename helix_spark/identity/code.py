@@ -24,6 +24,7 @@ from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of
 from helix_spark.identity.functions.function_part import held_uses, text_lookups
 from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
+from helix_spark.identity.functions.known_pure import doubtful_names, names_beyond
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -64,7 +65,7 @@ def merged(found: Sequence[Description], also: Sequence[Findings] = ()) -> Descr
         return tuple(dict.fromkeys(item for one in (*also, *found) for item in getattr(one, name)))
 
     texts: dict[str, Any] = {name: of_all(name) for name in ("warnings", "random", "choices", "unfollowed")}
-    words: dict[str, Any] = {name: frozenset(of_all(name)) for name in ("calls", "registers")}
+    words: dict[str, Any] = {name: frozenset(of_all(name)) for name in ("calls", "registers", "doubtful")}
     return Description(
         tuple(part for one in found for part in one.parts), tuple(read for one in found for read in one.reads),
         any(one.drew for one in found), in_turns=any(one.in_turns for one in (*also, *found)), **texts, **words,
@@ -189,7 +190,8 @@ class _Walk:
             if isinstance(root, str) or isinstance(root.value, Package):  # known by its name alone, which counts
                 label = (root if isinstance(root, str) else root.text).rpartition(".")[2]
                 self._parts.append(Part(Group.CODE, label, digest(token)))
-                self._findings.append(Findings(random=held_uses(f"value `{label}`", [root])))
+                held = held_uses(f"value `{label}`", [root])
+                self._findings.append(Findings(random=held, doubtful=frozenset(names_beyond([root]))))
         while self._queue:
             reference = self._queue.popleft()
             described = self._describe(reference)
@@ -198,7 +200,8 @@ class _Walk:
             self._parts.append(Part(described.group, described.label, digested, described.shown))
             self._described.append((reference.value, described))
             held = held_uses(reference.place(), described.edges[described.checked :])
-            self._findings += [described, Findings(random=held)]
+            doubtful = frozenset(doubtful_names(reference.value, described))
+            self._findings += [described, Findings(random=held, doubtful=doubtful)]
             if not self._queue:
                 self._look_again()
         if self._lookups:

@@ -172,7 +172,9 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
             positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
             forms = digest("forms", *operator.forms, operator.returns, *positions)
             shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
-            own = merged([Description((shape,)), trace(operator.call, node=node.name, where=node.where)])
+            asks = frozenset({f"what `{node.name}` asks Spark"} if operator.by_code else ())
+            own = Description((shape,), doubtful=asks)
+            own = merged([own, trace(operator.call, node=node.name, where=node.where)])
         case _:
             own = _describe_ready_made(node)
     declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else Description()

@@ -29,8 +29,7 @@ class PlannedNode:
         stored: whether a live artifact exists before the run.
         storage_reason: why it is kept, not kept or evicted.
         random: the nodes that make the result differ each time; such a result is not reused.
-        proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
-            nothing yet (unproven), that it may not be (chance), or that it is one of several right answers (instance).
+        proof: what is known of whether it is the same when it is computed again.
         is_instance: whether it is one of several right answers, or fixed: what is made of it belongs to it.
         by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
     """

@@ -43,7 +43,7 @@ class KnownNode:
         served: whether a server that stays has it in memory since an earlier run.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
         ended: why its stored result is gone, where it was there in the iteration before; else empty.
-        verified: whether an audit computed its result once more, and it came out the same.
+        proof: what is known of whether its result is the same when it is computed again.
         pin: which pinned iteration has its stored result, as a sentence; empty if none has.
     """
 
@@ -56,7 +56,7 @@ class KnownNode:
     served: bool = False
     before: tuple[Part, ...] | None = None
     ended: str = ""
-    verified: bool = False
+    proof: Proof = "unproven"
     pin: str = ""
 
     @property
@@ -192,7 +192,7 @@ def _planned(one: KnownNode, situation: Situation, decision: Decision) -> Planne
     node, own, costs, artifact = one.node, one.signed, one.costs, one.artifact
     way, shared = decision.solution.chosen.get(node.name), artifact.shared if artifact is not None else ""
     why_kept = f"it is stored in the shared catalog {shared}" if shared else decision.reasons.get(own.signature, "")
-    known: Proof = "instance" if own.instance else "verified" if one.verified else "unproven"
+    known: Proof = "instance" if own.instance else one.proof
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
         declared=own.declared, signature=own.signature, state=decision.solution.state(node.name),

@@ -24,6 +24,7 @@ from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.run.audit import Audit, Audited, AuditRow, judge
+from helix_spark.run.auditor import circumstances
 from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
@@ -78,7 +79,8 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
         return Audited(name, row.identity, "verified" if how is None else "different", how or "", False)
 
     hidden = [name for name, row in questions.items() if row.kind in ("learner", "table")]
-    results, reasons = judge(rows, compare, program.catalog, hidden)
+    here = circumstances([program.provenance.digest, *program.arguments])
+    results, reasons = judge(rows, compare, program.catalog, hidden, circumstances=here, since=program.began)
     _doubt(reasons, rows, questions, program)
     return results
 

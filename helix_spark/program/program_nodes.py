@@ -155,6 +155,8 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
     """Return questions as they are recorded, of no iteration yet. Reasons come from a line's parts in the last one."""
     last, record = last_ended(program.catalog, program.name), program.record
     before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
+    functions = () if program.answerer is None else program.answerer.signer.functions.values()
+    pure = {one.digest for one in functions if one.is_pure}
     nodes = [
         NodeRecord(
             run="", workflow=program.name, iteration=0, name=row.name, kind=row.kind, inputs=row.inputs,
@@ -162,7 +164,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
             parts=parts_to_json(parts_of_row(row)), code=place_of(row), seconds=row.seconds,
             predicted_seconds=record.seconds(row.identity) or None, stored=not row.fresh,
             output=row.question.sort == "rows", started=max(0.0, row.started - program.began),
-            reads=_reads(row.question, program),
+            reads=_reads(row.question, program), pure=pure.issuperset(code for code, _ in row.question.code),
         )
         for row in rows
     ]

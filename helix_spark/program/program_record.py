@@ -15,6 +15,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import source_rows
+from helix_spark.history.states import noted_unproven, unproven_in
 from helix_spark.history.value_text import titled
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
@@ -54,7 +55,10 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
                 row.name: values[row.name] for row in rows
                 if row.name in values and is_metric(row.question, row.caller)
             },
-            notes={"edit": _edit(last, program, begun, nodes) if failure is None else "", "evaluated": values},
+            notes={
+                "edit": _edit(last, program, begun, nodes) if failure is None else "", "evaluated": values,
+                "unproven": unproven_in(nodes, catalog),
+            },
         )
         catalog.sync()
         program.begun = ended
@@ -139,7 +143,7 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
     return tally.run_text(
         ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
-        interrupted=ended.status == "interrupted",
+        interrupted=ended.status == "interrupted", unproven=len(noted_unproven(ended)),
     )
 
 

@@ -1,6 +1,10 @@
-"""Audit: recorded results are computed again, with nothing reused, and compared with what is recorded. One that comes
-out the same is verified. One that does not is random, or rests on something that no signature covers: neither it nor
-what is made of it is reused again. Workflows and scripts differ in how results are computed again, and set aside."""
+"""Audit: recorded results are computed again and compared with what is recorded. One that comes out the same is
+verified. One that does not is random, or rests on something that no signature covers: neither it nor what is made of it
+is reused again. Workflows and scripts differ in how results are computed again, and set aside.
+
+An audit that somebody asks for reuses nothing. One in the background computes a result from what is stored of its
+inputs: node by node that proves the same, for as much time as nobody misses.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,8 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.stored_results import load
-from helix_spark.run.executing import compute_alone, release_results
+from helix_spark.run.auditor import circumstances
+from helix_spark.run.executing import compute_alone, plan_alone, release_results
 from helix_spark.run.run import Run
 
 Verdict = Literal["verified", "different", "not compared"]
@@ -85,13 +90,16 @@ not computed again."""
 
 
 def judge(
-    rows: Sequence[AuditRow], compare: Compare, catalog: Catalog, hidden: Collection[str] = ()
+    rows: Sequence[AuditRow], compare: Compare, catalog: Catalog, hidden: Collection[str] = (), *,
+    circumstances: str, since: float,
 ) -> tuple[tuple[Audited, ...], dict[str, str]]:
     """Compare results with those that are recorded, name those to blame (whose inputs do not differ), and record what
     was found. Return it, and why results are not to be reused any more, by name.
 
     Args:
         hidden: names of rows that cannot be compared: they are verified where what was made of them is.
+        circumstances: see `run.auditor.circumstances`.
+        since: when the audit began, by `time.perf_counter`.
     """
     above = ancestors_of(rows)
     compared: dict[str, Audited] = {}
@@ -111,9 +119,14 @@ def judge(
         frozenset[str]().union(*(above[name] for name in names)) for names in (verified, different)
     )
     verified |= above_verified.intersection(hidden) - above_different
+    found = [row for row in rows if row.name in why or row.name in verified]
+    now, seconds = time.time(), (time.perf_counter() - since) / max(len(found), 1)
     catalog.append_results([
-        replace(row.record, random=why.get(row.name, ""), verified=True if row.name in verified else None)
-        for row in rows if row.name in why or row.name in verified
+        replace(
+            row.record, audit_seconds=seconds, random=why.get(row.name, ""), verified=True, verified_at=now,
+            verified_in=circumstances,
+        ) if row.name in verified else replace(row.record, audit_seconds=seconds, random=why[row.name])
+        for row in found
     ])
     of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
     return tuple(compared.values()), of_heirs | why
@@ -123,9 +136,16 @@ _LONGEST = 1_000
 
 
 def audit(
-    run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
+    run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None,
+    since: float | None = None,
 ) -> Audit:
-    """Compute stored results of a workflow again, and record how they came out; see `Helix.audit`."""
+    """Compute stored results of a workflow again, and record how they came out; see `Helix.audit`.
+
+    Args:
+        wanted: signatures; these are computed from what is stored of their inputs. None: all that are stored, from
+            scratch.
+        since: when the process began that is there for this audit alone, by `time.perf_counter`.
+    """
     begun = time.perf_counter()
     lost = [one.name for one in run.situation.nodes if one.signed.instance and one.artifact is None]
     made_of_lost = run.dag.descendants(lost)
@@ -135,13 +155,16 @@ def audit(
         and one.name not in made_of_lost
     ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
-    verified = [] if everything else [name for name in stored if run.situation[name].verified]
+    verified = [] if everything else [name for name in stored if run.situation[name].proof == "verified"]
     asked = [name for name in stored if name not in verified]
-    # With the stored results that they are made of: else what is made of a different one would take the blame.
-    chosen = _affordable(asked, run, seconds).intersection(auditable)
+    if wanted is None:
+        # With the stored results that they are made of: else what is made of a different one would take the blame.
+        chosen = _affordable(asked, run, seconds).intersection(auditable)
+    else:
+        chosen = _affordable_alone(asked, run, seconds)
     results: tuple[Audited, ...] = ()
     if chosen:
-        outcome = compute_alone(run, tuple(chosen), from_scratch=True).outcome
+        outcome = compute_alone(run, tuple(chosen), again=None if wanted is None else chosen).outcome
         try:
             rows = [
                 AuditRow(ResultRecord(
@@ -150,7 +173,11 @@ def audit(
                 ), one.node.inputs, one.signature in run.view.artifacts)
                 for one in run.situation.nodes
             ]
-            results, unusable = judge(rows, partial(_compare, run, outcome, chosen), run.tools.catalog)
+            here = circumstances(run.described[one.name].digest for one in run.situation.nodes)
+            results, unusable = judge(
+                rows, partial(_compare, run, outcome, chosen), run.tools.catalog, circumstances=here,
+                since=begun if since is None else since,
+            )
         finally:
             release_results(outcome)
         for name, why in unusable.items():
@@ -180,6 +207,22 @@ def _affordable(names: Sequence[str], run: Run, seconds: float | None) -> frozen
         if seconds is None or took(more) <= seconds:
             needed = more
     return needed
+
+
+def _affordable_alone(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
+    """Return as many of these as are expected to be computed in time from what is stored of their inputs: first those
+    with the most seconds of work at risk per second of audit."""
+    costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
+
+    def harm(name: str) -> float:
+        return sum(costs[one] for one in run.dag.descendants([name]) | {name}) / max(costs[name], 1e-3)
+
+    chosen = frozenset[str]()
+    for name in sorted(names, key=harm, reverse=True):
+        more = chosen | {name}
+        if seconds is None or plan_alone(run, more, again=more).plan.predicted_seconds <= seconds:
+            chosen = more
+    return chosen
 
 
 def _compare(

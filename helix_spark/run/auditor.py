@@ -1,33 +1,41 @@
 """Audits in the background: behind answers, while nobody waits for one, each in a process of its own.
 
 The process starts from nothing, so that what a session holds in memory and has imported cannot stand in for what a
-result rests on; and it ends at once when it is told to.
+result rests on; and it ends at once when it is told to. That of a command which has ended stays behind; the next run on
+its catalog ends it. Audits take a small share of the time that reuse saves.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import linecache
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from threading import Event, Lock, Thread, Timer
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
+from helix_spark.cache_folder import cache_folder
+from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.engine.server.fit import counting_variables
 from helix_spark.engine.spark.gateway import first_line
+from helix_spark.history.states import saved_seconds
+from helix_spark.identity.parts import digest, encode
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.problem import State
 from helix_spark.workflow.workflow import Workflow
 
-When = Literal["off", "idle"]
+When = Literal["off", "idle", "all"]
+"""All are results of scripts, too, whatever it takes."""
 
 WHENS: tuple[When, ...] = get_args(When)
 
@@ -37,6 +45,12 @@ IDLE_SECONDS = 2.0
 OVERTIME = 2.0
 """An audit is expected to take its seconds at most. One that takes so many times as long is ended."""
 
+SHARE, NEWEST = 0.03, 500
+"""Audits take at most this share of what reuse saved in so many of the newest iterations of a workflow."""
+
+LEAST_SECONDS = 1.0
+"""What the process takes to begin: for less it is not started."""
+
 PROGRAM = "helix_spark.cli.sent_audit"
 """What the process runs: it reads one `Job`, and prints a line of JSON for each part of the audit."""
 
@@ -45,7 +59,7 @@ PROGRAM = "helix_spark.cli.sent_audit"
 class Job:
     """What the process is asked, in plain values: it goes through a pipe, and is never stored. `work` is a workflow,
     pickled, or the file of a script and its arguments; `path` is where modules are found; `cells` is the text of what
-    is in no file, as `linecache` has it."""
+    is in no file, as `linecache` has it; `stays` says whether the process outlives the one that starts it."""
 
     work: bytes | tuple[str, ...]
     path: tuple[str, ...]
@@ -55,6 +69,7 @@ class Job:
     wanted: tuple[str, ...]
     seconds: float
     shared: tuple[str, ...] = ()
+    stays: bool = False
 
 
 def job_for(
@@ -69,22 +84,81 @@ def job_for(
     )
 
 
+def circumstances(code: Iterable[str]) -> str:
+    """Return a digest of what surrounds an audit: digests of code and data, the host, the folder, and the variables
+    that count. Where it is another, what was verified is looked at again."""
+    told = ((name, value) for name, value in counting_variables(os.environ).items() if name not in _OF_AN_AUDIT)
+    variables = (encode(*one) for one in sorted(told) if not one[0].startswith("HELIX_"))
+    return digest("circumstances", socket.gethostname(), os.getcwd(), *sorted(code), *variables)  # noqa: PTH109 - text
+
+
+_OF_AN_AUDIT = frozenset({"PYTHONHASHSEED", "TMPDIR", "SPARK_LOCAL_DIRS", "PYTHONPATH"})
+
+
+def seconds_left(catalog: CatalogReader, workflow: str) -> float:
+    """Return how long audits of a workflow may still take."""
+    newest = catalog.iterations(workflow, NEWEST)
+    saved = sum(saved_seconds(one) or 0.0 for one in newest)
+    return SHARE * saved - (catalog.audit_seconds(workflow, newest[-1].number) if newest else 0.0)
+
+
+def _start(stdin: IO[bytes] | int, stdout: int, folder: str, *inherited: int) -> subprocess.Popen[bytes]:
+    given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
+    path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    own = {
+        "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": folder, "HELIX_SERVER": "off",
+        "SPARK_LOCAL_DIRS": folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", PROGRAM], stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, **own}, pass_fds=inherited,
+    )
+
+
+_FOLDER = "helix-audit-"
+
+
+def leave_behind(job: Job, catalog: CatalogReader) -> None:
+    """Start a process that audits once this one has ended, unless there is one. It inherits a lock on a file that says
+    which one it is, by its id and its folder."""
+    lock = _lock_of(catalog)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as held, suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = tempfile.mkdtemp(prefix=_FOLDER)
+        with (Path(folder) / "job").open("wb+") as file:
+            pickle.dump(replace(job, stays=True), file)
+            file.seek(0)
+            process = _start(file, subprocess.DEVNULL, folder, held.fileno())
+        held.truncate(0)
+        held.write(f"{process.pid} {folder}")
+
+
+def _lock_of(catalog: CatalogReader) -> Path:
+    return cache_folder() / "audits" / (catalog.id or "none")
+
+
+def end_left_behind(catalog: CatalogReader) -> None:
+    """End the audit that an earlier command left behind for a catalog, if there is one, at once."""
+    try:
+        with _lock_of(catalog).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # nobody holds it: that process has ended
+    except BlockingIOError:
+        number, _, folder = _lock_of(catalog).read_text().partition(" ")
+        if number.isdigit() and int(number) != os.getpid() and Path(folder).name.startswith(_FOLDER):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(int(number), signal.SIGKILL)
+            rmtree(folder, ignore_errors=True)
+    except OSError:  # there is none
+        pass
+
+
 class AuditProcess:
     """A process that audits. It ends with its parent."""
 
     def __init__(self, job: Job) -> None:
-        self._folder = tempfile.mkdtemp(prefix="helix-audit-")  # a process that is killed leaves files behind
-        given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
-        path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        own = {
-            "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": self._folder, "HELIX_SERVER": "off",
-            "SPARK_LOCAL_DIRS": self._folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, **own},
-        )
+        self._folder = tempfile.mkdtemp(prefix=_FOLDER)  # a process that is killed leaves files behind
+        self._process = _start(subprocess.PIPE, subprocess.PIPE, self._folder)
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: there is nothing to read then
             pickle.dump(job, self._process.stdin)
@@ -113,16 +187,27 @@ class AuditProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-Begin = Callable[[Collection[str], float], AuditProcess]
-"""Begins an audit of the results that have these signatures, which may take so many seconds."""
+Begin = Callable[[Collection[str], float], Job | None]
+"""Returns the audit of the results that have these signatures, which may take so many seconds; None where another
+process cannot make it."""
 
 
 class Auditor:
-    """Has results computed again that are unproven. An audit behind an answer may take `seconds`."""
+    """Has results computed again that are unproven, or were verified in other circumstances.
 
-    def __init__(self, when: When, seconds: float, warn: Callable[[str], None]) -> None:
+    Args:
+        when: see `When`.
+        seconds: that an audit behind an answer may take.
+        is_left: whether audits are made once this process has ended, and not beside it.
+    """
+
+    def __init__(
+        self, when: When, seconds: float, warn: Callable[[str], None], catalog: CatalogReader, *, is_left: bool = False
+    ) -> None:
         self.when = when
-        self._seconds, self._warn = seconds, warn
+        self.is_left = is_left
+        self._seconds, self._warn, self._catalog = seconds, warn, catalog
+        self._last: tuple[str, Collection[str], Begin] | None = None
         self._lock, self._is_over = Lock(), Event()
         self._running: AuditProcess | None = None
         self._seen, self._warned = set[str](), set[str]()
@@ -130,6 +215,8 @@ class Auditor:
     def stop(self) -> Event:
         """End what is under way at once, and begin another turn. Return the event of its end, for `answered`."""
         with self._lock:
+            end_left_behind(self._catalog)
+            self._last = None
             self._is_over.set()
             self._is_over = Event()
             if self._running is not None:
@@ -138,39 +225,56 @@ class Auditor:
             return self._is_over
 
     def answered(self, is_over: Event, plan: Plan, begin: Begin) -> None:
-        """Audit what a run stored or reused, unless another run begins before that.
-
-        What was verified before is looked at once more where this process reused it: an undeclared input of a result
-        shows only after it has changed.
-        """
+        """Audit what a run stored or reused, unless another run begins before that."""
         wanted = [
-            one.signature for one in plan.nodes if not one.random and not one.is_instance and (
-                ((one.stored or one.keep) and one.proof == "unproven") or (one.state is State.LOAD and not one.held)
-            )
+            one.signature for one in plan.nodes
+            if (one.stored or one.keep) and not one.is_instance and one.proof in ("unproven", "aged")
         ]
         self.audit_when_idle(is_over, plan.workflow, wanted, begin)
 
     def audit_when_idle(self, is_over: Event, name: str, signatures: Collection[str], begin: Begin) -> None:
         """Audit those results that this process has not audited yet, unless another run begins before that."""
         wanted = [one for one in signatures if one not in self._seen]
-        if self.when == "idle" and wanted:
+        if self.when == "off" or not wanted:
+            return
+        if self.is_left:
+            self._last = name, wanted, begin
+        else:
             Thread(target=self._audit, args=(is_over, name, wanted, begin), daemon=True).start()
+
+    def close(self) -> None:
+        """End what is under way; leave the audit of the last answer behind, where that is how it is made and servers
+        may stay behind, too."""
+        last = self._last
+        self.stop()
+        may_stay = os.environ.get("HELIX_SERVER", "").lower() != "off"
+        if last is not None and may_stay and (job := self._job(*last)) is not None:
+            leave_behind(job, self._catalog)
+
+    def _job(self, name: str, wanted: Collection[str], begin: Begin) -> Job | None:
+        left = self._seconds if self.when == "all" else seconds_left(self._catalog, name)
+        seconds = min(self._seconds, left)
+        if seconds < LEAST_SECONDS:
+            return None
+        try:
+            return begin(wanted, seconds)
+        except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
+            why = f"{type(error).__name__}: {first_line(error)}"
+            self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
+            return None
 
     def _audit(self, is_over: Event, name: str, wanted: Collection[str], begin: Begin) -> None:
         if is_over.wait(IDLE_SECONDS):
             return
-        try:
-            running = begin(wanted, self._seconds)
-        except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
-            why = f"{type(error).__name__}: {first_line(error)}"
-            self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
+        if (job := self._job(name, wanted, begin)) is None:
             return
+        running = AuditProcess(job)
         with self._lock:
             if is_over.is_set():
                 running.stop()
             else:
                 self._running = running
-        overtime = Timer(OVERTIME * self._seconds, running.stop)
+        overtime = Timer(OVERTIME * job.seconds, running.stop)
         overtime.daemon = True
         overtime.start()
         try:

@@ -210,27 +210,22 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
 
 
 def compute_alone(
-    run: Run, names: Collection[str], *, from_scratch: bool = False,
+    run: Run, names: Collection[str], *, again: Collection[str] | None = (),
     announce: Callable[[Plan], None] = lambda plan: None,
 ) -> Run:
     """Compute nodes that are not stored, and nothing else, from what is stored.
 
     Args:
-        from_scratch: True to load nothing but instances, and to ask Spark all.
+        again: names of those that are computed although they are stored, and whose functions ask Spark all; None: of
+            all, so that nothing is loaded but instances.
         announce: called with the plan before anything runs.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
         NotStoredError: it takes an instance of an earlier run that was not kept.
     """
-    situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
-    if from_scratch:
-        situation = replace(situation, nodes=tuple(
-            replace(one, artifact=one.artifact if one.signed.instance else None, held=False)
-            for one in situation.nodes
-        ))
-    run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
-    computed = run.computed
+    run = plan_alone(run, names, again=again)
+    situation, computed = run.situation, run.computed
     if lost := [one for one in situation.nodes if one.signed.instance == "earlier" and one.name in computed]:
         raise NotStoredError(
             f"{lost[0].name!r} is one of several right answers, and the one that this was made of was not kept",
@@ -239,12 +234,23 @@ def compute_alone(
     announce(run.plan)
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run),
-        begin_call=begin_anew if from_scratch else run.answered.begin,
+        begin_call=run.answered.begin if again == () else begin_anew,
     )
     if outcome.failure is not None:
         release_results(outcome)
         raise outcome.failure
     return replace(run, outcome=outcome)
+
+
+def plan_alone(run: Run, names: Collection[str], *, again: Collection[str] | None = ()) -> Run:
+    """Plan to compute nodes, and nothing else; see `compute_alone`."""
+    situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
+    situation = replace(situation, nodes=tuple(
+        replace(one, artifact=one.artifact if one.signed.instance else None, held=False)
+        if again is None or one.name in again else one
+        for one in situation.nodes
+    ))
+    return replace(run, situation=situation, plan=make_plan(situation, NEVER))
 
 
 def registering(run: Run) -> frozenset[str]:

@@ -44,7 +44,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
             predicted_seconds=own.predicted_seconds, bytes=own.bytes if own.bytes_known else None,
             rows=run.outcome.rows.get(own.name), stored=own.stored, output=own.output,
             started=None if time.started is None else time.started - run.begun + run.waited,
-            reads=_reads(run, own.name),
+            reads=_reads(run, own.name), pure=not run.situation[own.name].described.doubtful,
         )
         for own in run.plan.nodes for time in (run.time(own.name),)
     ]
@@ -153,7 +153,7 @@ def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str
 def _learnt(run: Run, own: PlannedNode, **what: Any) -> ResultRecord:
     return ResultRecord(
         declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=own.name, kind=own.kind,
-        iteration=run.record.number, **what,
+        iteration=run.record.number, pure=not run.situation[own.name].described.doubtful, **what,
     )
 
 

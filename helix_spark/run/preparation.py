@@ -3,6 +3,7 @@ known of it: what it costs, what is there of it, what it was before. No Spark: a
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,7 @@ from helix_spark.planner.planning import KnownNode, Situation, make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.plans.captured_function import SparkFunction
+from helix_spark.run.auditor import circumstances
 from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, shown_results, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import NOT_YET, Run
@@ -285,6 +287,9 @@ def calibrated_loads(
     return loads_from_reads(samples)
 
 
+_UNKNOWN = ResultRecord("", "", "", "", "", 0)
+
+
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
     records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
@@ -302,6 +307,7 @@ def known_nodes(
         if last.event != "published"
     }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
+    here, now = circumstances(described[node.name].digest for node in dag.nodes), time.time()
 
     def known_node(node: Node) -> KnownNode:
         own, description = signed[node.name], described[node.name]
@@ -310,12 +316,15 @@ def known_nodes(
             description = replace(description, random=(why,))
         if (why := lookup.known_choices.get(own.declared)) and not description.choices:
             description = replace(description, choices=(why,))
+        proof = (record or _UNKNOWN).proof_in(here, now)
+        if not description.doubtful and proof in ("unproven", "aged"):
+            proof = "pure"
         return KnownNode(
             node, description, own, costs[node.name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             served=own.signature in served,
             before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
-            verified=record is not None and bool(record.verified), pin=view.pinned.get(own.signature, ""),
+            proof=proof, pin=view.pinned.get(own.signature, ""),
         )
 
     return tuple(map(known_node, dag.nodes))

@@ -13,9 +13,10 @@ from helix_spark.history import metrics
 from helix_spark.history.comparison import unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics
+from helix_spark.history.states import saved_seconds
 from helix_spark.history.value_text import whole_text
 from helix_spark.views.comparison_view import Pair, pairs
-from helix_spark.views.iteration_view import ending_text, saved_seconds
+from helix_spark.views.iteration_view import ending_text
 
 PAGE = 100
 """Rows on one page."""

@@ -20,7 +20,7 @@ from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration, newest_recorded
 from helix_spark.history.source_rows import source_rows
-from helix_spark.history.states import proofs_of
+from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
 from helix_spark.history.value_text import whole_text
 from helix_spark.plots import plots_among
@@ -29,7 +29,7 @@ from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
 from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import ComparisonView
-from helix_spark.views.iteration_view import IterationView, saved_seconds, view_of_record
+from helix_spark.views.iteration_view import IterationView, view_of_record
 from helix_spark.views.node_row import graph_of, ranked, recorded_rows
 from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of

@@ -17,7 +17,7 @@ from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.history.source_rows import source_rows
-from helix_spark.history.states import proofs_of
+from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import TablePreview, tables_of
 from helix_spark.history.value_text import short, whole_text
 from helix_spark.planner.plan import Plan
@@ -123,6 +123,12 @@ class IterationView:
         return names_text("loaded", [row.name for row in self.rows if row.state == "load"])
 
     @property
+    def unproven(self) -> str:
+        """What it reused and nobody has proven, in a sentence; empty where there is nothing."""
+        found = [row.title for row in self.rows if row.state == "load" and row.proof == "unproven"]
+        return names_text("unproven", found)
+
+    @property
     def outcome(self) -> str:
         """How it ended, where it did not come to its answer."""
         return ending_text(self.status, self.error)
@@ -134,7 +140,8 @@ class IterationView:
         if self.unrecorded or self.status != "done":
             return (*said, self.unrecorded or self.outcome)
         summary = "; ".join(filter(None, (counts_text(self.rows), self.took)))
-        return (*said, *(f"warning: {one}" for one in self.warnings), summary, *self.error.splitlines())
+        warnings = (f"warning: {one}" for one in self.warnings)
+        return (*said, *warnings, summary, *filter(None, (self.unproven,)), *self.error.splitlines())
 
 
 class Ran(Protocol):
@@ -191,14 +198,6 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
         tables_of(record, records), totals=plan_lines(plan) if plan.get("status") else (),
         pinned=(record.workflow, record.number) in records.pinned(),
     )
-
-
-def saved_seconds(record: IterationRecord) -> float | None:
-    """Return seconds of computing that reuse saved: what running all was expected to take, less what the plan was; None
-    of what did not come to its end."""
-    plan = mapping(record.plan)
-    everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
-    return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
 
 
 def ending_text(status: str, error: str) -> str:

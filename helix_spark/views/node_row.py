@@ -99,7 +99,8 @@ def planned_row(
 ) -> NodeRow:
     """Return a node of a plan, or of what became of it: with measured seconds, by name, and names of nodes that are
     stored by now, beyond those that were."""
-    why = f"{node.reason}; verified" if node.proof == "verified" and node.state is State.LOAD else node.reason
+    is_told = node.state is State.LOAD and node.proof in ("verified", "unproven")
+    why = f"{node.reason}; {node.proof}" if is_told else node.reason
     drum: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
     kept = "to be evicted" if drum == "evicted" else "yes" if node.stored else "to be stored" if node.keep else "no"
     return NodeRow(

@@ -129,9 +129,11 @@ class Tally:
         sentences = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
         return "; ".join(filter(None, sentences)) if self.reused else ""
 
-    def run_text(self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False) -> str:
+    def run_text(
+        self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False, unproven: int = 0
+    ) -> str:
         """Return how a run went, in a line. Of the `seconds` that its author waited for it `session` were Spark's
-        start.
+        start; of what was reused so many are `unproven`.
 
         >>> for part in Tally(asked=40, fresh=38, fitted=3, saved=12.0).run_text("train", 3, 30.0, 4.0).split("; "):
         ...     print(part)
@@ -146,8 +148,9 @@ class Tally:
             kept = f"; what Spark answered is kept ({self.fresh} answer{'s' if self.fresh > 1 else ''})"
             return f"{name}, iteration {number}: interrupted after {seconds:.1f} s{kept if self.fresh else ''}"
         fits = f"; {self.fitted} fit{'s' if self.fitted > 1 else ''}" if self.fitted else ""
+        doubt = f" ({unproven} unproven)" if unproven else ""
         return (
             f"{name}, iteration {number}: of {self.asked} questions to Spark {self.reused} "
-            f"{'was' if self.reused == 1 else 'were'} answered from the record{fits}; "
+            f"{'was' if self.reused == 1 else 'were'} answered from the record{doubt}{fits}; "
             f"{took_text(seconds, self.saved, session)}"
         )

@@ -103,7 +103,8 @@ def verdicts(audit: Audit) -> dict[str, str]:
 
 
 def test_what_comes_out_the_same_is_verified(study: Study) -> None:
-    assert {node.proof for node in study.plan().nodes if node.stored} == {"unproven"}
+    assert {node.name for node in study.plan().nodes if node.proof == "unproven"} == {"noisy"}
+    assert {node.proof for node in study.plan().nodes if node.stored} == {"unproven", "pure"}
     found = study.audit()
     assert found.sound
     assert verdicts(found) == dict.fromkeys(STORED, "verified")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 from project import Project
-from test_audit import HIDDEN, PROGRAM, STORED
+from test_audit import HIDDEN, PROGRAM
 
 import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.records import DAY
 from helix_spark.errors import ParameterError
 from helix_spark.planner.plan import Plan
 from helix_spark.run import auditor
-from helix_spark.run.auditor import Auditor
+from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left
 
 
 class Told(hx.Silent):
@@ -42,14 +47,77 @@ def wait_until(there: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 @pytest.mark.long
-def test_what_was_stored_is_verified_behind_the_answer(
+def test_what_is_not_known_to_be_pure_is_verified_behind_the_answer(
     study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
-    with hx.Helix(tmp_path / "catalog", observer=Told(), audit="idle") as helix:
+    with hx.Helix(tmp_path / "catalog", observer=Told(), audit="all") as helix:
         helix.run(study())
-        wait_until(lambda: {n.name for n in helix.plan(study()).nodes if n.proof == "verified"} == STORED)
+        wait_until(lambda: helix.plan(study())["noisy"].proof == "verified")
+        assert helix.plan(study())["total"].proof == "pure"
         assert not helix.observer.warnings  # type: ignore[attr-defined]  # it is `Told`
+
+
+@pytest.mark.long
+def test_a_command_that_has_ended_leaves_its_audit_behind(
+    study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIX_SERVER", "auto")
+    monkeypatch.setenv("HELIX_CACHE", str(tmp_path / "cache"))
+    with hx.Helix(tmp_path / "catalog", audit="all", one_run=True) as helix:
+        helix.run(study())
+    with hx.Helix(tmp_path / "catalog", audit="off") as other:
+        wait_until(lambda: other.plan(study())["noisy"].proof == "verified")
+
+
+def test_the_next_run_ends_what_was_left_behind(
+    study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIX_CACHE", str(tmp_path / "cache"))
+    with hx.Helix(tmp_path / "catalog", audit="off") as helix:
+        helix.run(study())
+        leave_behind(Job(b"no workflow", (), {}, "", {}, (), 60.0), helix.catalog)
+        [lock] = (tmp_path / "cache" / "audits").iterdir()
+        number, folder = lock.read_text().split()
+        assert Path(f"/proc/{number}").exists()
+        helix.run(study())
+        wait_until(lambda: not Path(f"/proc/{number}").exists() or "Z" in Path(f"/proc/{number}/stat").read_text())
+        assert not Path(folder).exists()
+
+
+def test_audits_take_a_small_share_of_what_reuse_saved(
+    study: Callable[[], hx.Workflow], tmp_path: Path
+) -> None:
+    with hx.Helix(tmp_path / "catalog", audit="off") as helix:
+        helix.run(study())
+        helix.wait()
+        [one] = helix.catalog.iterations("study")
+        figures = {"run_all_seconds": 1000.0, "predicted_seconds": 0.0}
+        helix.catalog.append_iteration(replace(one, plan=json.dumps({**json.loads(one.plan), **figures})), (), (), ())
+        assert seconds_left(helix.catalog, "study") == pytest.approx(1000.0 * SHARE)
+        helix.audit(study())
+        assert 0.0 < seconds_left(helix.catalog, "study") < 1000.0 * SHARE
+
+
+@pytest.mark.parametrize("change", ["a variable", "a day", "an edit"])
+def test_what_was_verified_has_aged_after(
+    change: str, study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    with hx.Helix(tmp_path / "catalog", audit="off") as helix:
+        helix.run(study())
+        helix.audit(study())
+        assert helix.plan(study())["noisy"].proof == "verified"
+        match change:
+            case "a variable":
+                monkeypatch.setenv("SOMETHING", "else")
+            case "a day":
+                tomorrow = time.time() + DAY + 1.0
+                monkeypatch.setattr(time, "time", lambda: tomorrow)
+            case "an edit":
+                study = project.write(study=PROGRAM.replace("total + 1", "total + 2")).load("study").study
+        assert helix.plan(study())["noisy"].proof == "aged"
+        assert helix.audit(study()).results
+        assert helix.plan(study())["noisy"].proof == "verified"
 
 
 class Held:
@@ -72,7 +140,14 @@ def plan(study: Callable[[], hx.Workflow], tmp_path: Path) -> Plan:
         return helix.run(study()).plan
 
 
-def test_an_audit_ends_at_once_when_the_next_run_begins(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def catalog(tmp_path: Path) -> CatalogReader:
+    return Catalog.open(tmp_path / "catalog", create=True)
+
+
+def test_an_audit_ends_at_once_when_the_next_run_begins(
+    plan: Plan, catalog: CatalogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
     begun: list[Held] = []
 
@@ -80,21 +155,23 @@ def test_an_audit_ends_at_once_when_the_next_run_begins(plan: Plan, monkeypatch:
         begun.append(Held())
         return begun[-1]
 
-    idle = Auditor("idle", 60.0, pytest.fail)
+    monkeypatch.setattr(auditor, "AuditProcess", begin)
+    job = Job(b"", (), {}, "", {}, (), 60.0)
+    idle = Auditor("all", 60.0, pytest.fail, catalog)
     turn = idle.stop()
-    idle.answered(turn, plan, begin)  # type: ignore[arg-type]  # stands for a process
+    idle.answered(turn, plan, lambda *_: job)
     wait_until(lambda: bool(begun))
     asked = time.monotonic()
     idle.stop()
     assert begun[0].stopped.wait(0.2)
     assert time.monotonic() - asked < 0.2
-    idle.answered(turn, plan, begin)  # type: ignore[arg-type]  # the run before was stored late, when this one had begun
+    idle.answered(turn, plan, lambda *_: job)  # the run before was stored late, when this one had begun
     time.sleep(0.1)
     assert len(begun) == 1
 
 
-def test_nothing_is_audited_by_itself_unless_it_is_asked_for(plan: Plan) -> None:
-    quiet = Auditor("off", 60.0, pytest.fail)
+def test_nothing_is_audited_by_itself_where_that_is_off(plan: Plan, catalog: CatalogReader) -> None:
+    quiet = Auditor("off", 60.0, pytest.fail, catalog)
     quiet.answered(quiet.stop(), plan, lambda *_: pytest.fail("begun"))
 
 

@@ -33,7 +33,7 @@ def test_arguments_come_before_the_environment_before_the_project_before_default
         "catalog": (str(project / "results"), f"[tool.helix_spark] in {file}"),
         "budget": ("3 GB", "argument --budget"), "policy": ("never", "environment HELIX_POLICY"),
         "mlflow": (None, "default"), "cut_off": ("on", "default"),
-        "audit": ("off", "default"), "audit_seconds": ("60", "default"),
+        "audit": ("idle", "default"), "audit_seconds": ("60", "default"),
         "server": ("auto", "default"), "server_idle": ("900", "default"),
         "server_memory": ("0.25", "default"), "keep_small": ("16 MiB", "default"),
         "retention.iterations": (None, "default"), "retention.days": (None, "default"), "shared": (None, "default"),
@@ -103,7 +103,8 @@ def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
     assert "0 stores nothing" in str(caught.value)
 
 
-def test_when_audits_are_made_is_one_of_three_words(project: Path) -> None:
+def test_when_audits_are_made_is_one_of_three_words(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HELIX_AUDIT")
     file = project / "pyproject.toml"
     file.write_text('[tool.helix_spark]\naudit = "idle"\naudit_seconds = 20\n')
     assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("idle", 20.0)

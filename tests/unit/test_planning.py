@@ -389,7 +389,7 @@ def test_a_plan_knows_its_nodes_by_each_of_their_names() -> None:
 
 def test_a_plan_says_what_is_to_change_of_what_is_stored() -> None:
     made = plan(storing(situation(build(keep="never")), "rows"))
-    assert "stored by iteration 3; to be evicted" in " ".join(str(made).split())
+    assert "stored by iteration 3; unproven; to be evicted" in " ".join(str(made).split())
     assert "to be evicted" in plan_html(made)
     total = planned_row(replace(made["mean"], keep=True, bytes=14_000_000), made)
     assert total.why_and_kept == "never run before; to be stored (14 MB)"

@@ -197,6 +197,7 @@ class Findings:
         calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
         in_turns: whether views or functions may be registered with the session.
+        doubtful: what is reached that is not known to be pure (`functions.known_pure`).
     """
 
     warnings: tuple[str, ...] = ()
@@ -206,6 +207,7 @@ class Findings:
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     in_turns: bool = False
+    doubtful: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

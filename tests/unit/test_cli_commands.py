@@ -148,14 +148,14 @@ def test_what_is_stored_is_told_as_of_now(command: Command, monkeypatch: pytest.
     assert {"scaled", "total"} <= first
     assert said("show", "1") == first
     monkeypatch.setenv("COLUMNS", "120")
-    assert re.search(r" unproven +scaled ", command("show", "1").stdout)
+    assert re.search(r" pure +scaled ", command("show", "1").stdout)
     # The records of the run alone are more than that: what takes room is evicted behind the answer.
     again = said("run", str(command.job), "--policy", "never", "--budget", "1 kB")
     live = {record.node for record in Catalog.open(command.folder / "catalog", create=False).live()}
     assert again == first & live
     assert "scaled" not in again
     assert said("show", "1") == said("show", "2") == again
-    assert not re.search(r" unproven +scaled ", command("show", "1").stdout)
+    assert not re.search(r" pure +scaled ", command("show", "1").stdout)
 
 
 # Commands, in the order in which people use them
@@ -200,7 +200,7 @@ def test_log_show_and_diff(command: Command) -> None:
     assert re.search(r"^prices +2 .*\n(.*\n)*prices +1 ", log, flags=re.MULTILINE)
     assert "twice" in log
     assert [entry["iteration"] for entry in command.json("log")] == [2, 1]
-    assert set(command.json("log", "-n", "1")[0]["proofs"].values()) == {"unproven"}
+    assert set(command.json("log", "-n", "1")[0]["proofs"].values()) == {"pure"}
     shown = command("show", "2").stdout
     assert re.search(r"compute +\S+ +\S+ +scaled", shown)
     assert {node["name"] for node in command.json("show", "2")["nodes"]} == {"data", "scaled", "total", "odd"}

@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from faked_command import start
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli import watching
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import ScriptFile
 from helix_spark.cli.watching import audit_when_idle
 from helix_spark.run import auditor
-from helix_spark.run.auditor import Auditor
+from helix_spark.run.auditor import Auditor, Job
 
 COUNTS = """
 import os, sys
@@ -119,16 +120,22 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
     limit: str, begins: bool, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(auditor, "AuditProcess", lambda _: Begun())
     monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
     assert run("run", str(script), "0")[0] == 0
     begun = Queue[tuple[str, ...]]()
 
-    def begin(wanted: Collection[str], seconds: float) -> Begun:
+    def begin(wanted: Collection[str], seconds: float) -> Job:
         begun.put(tuple(wanted))
-        return Begun()
+        return Job((), (), {}, "", {}, tuple(wanted), seconds)
 
-    idle, place = Auditor("idle", 60.0, pytest.fail), read_settings(script)
-    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)  # type: ignore[arg-type]  # no process
+    catalog = Catalog.open("catalog", create=False)
+    idle, place = Auditor("all", 60.0, pytest.fail, catalog), read_settings(script)
+    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)
+    assert begun.empty()  # Spark alone answered it
+    (node,) = catalog.nodes(catalog.iterations()[0])
+    monkeypatch.setattr(watching, "proofs_of", lambda *_: {node.name: "unproven"})
+    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)
     if begins:
         assert len(begun.get(timeout=30)) == 1
     else:
@@ -139,12 +146,6 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
 def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
     place = read_settings(script, policy="never", audit="idle", budget=None)
     assert place.options == ["--policy", "never"]
-
-
-@pytest.mark.parametrize("command", [["run"], ["watch"], ["plan"]])
-def test_idle_of_one_run_says_that_it_audits_nothing(command: list[str], script: Path) -> None:
-    done = CliRunner().invoke(helix, [*command, str(script), "--audit", "idle", "--policy", "alway"])
-    assert ("--audit idle has no effect here" in done.stderr) == (command == ["run"])
 
 
 AUDITS = """

@@ -18,7 +18,7 @@ import typing
 import uuid
 import zoneinfo
 from array import array
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import suppress
@@ -26,9 +26,9 @@ from contextvars import ContextVar
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from operator import attrgetter, itemgetter, methodcaller
+from operator import itemgetter
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
-from types import EllipsisType, MappingProxyType, NoneType, NotImplementedType, SimpleNamespace
+from types import BuiltinFunctionType, EllipsisType, MappingProxyType, NoneType, NotImplementedType
 from typing import Any
 
 from helix_spark.identity.objects.attributes import (
@@ -39,7 +39,7 @@ from helix_spark.identity.objects.attributes import (
     is_class,
     own_attribute,
 )
-from helix_spark.identity.objects.origin import module_of, package_of_module
+from helix_spark.identity.objects.origin import CYTHON, PYTHON, module_of, package_of_module
 from helix_spark.identity.parts import PLAIN_DATA, UnidentifiedError, digest, encode
 
 Refer = Callable[[object, str], bytes | None]
@@ -133,14 +133,6 @@ class Encoder:
     def stage(self, identifier: str) -> str:
         """Return the number of a stage of Spark ML, whose identifier ends in random letters."""
         return str(self.stages.setdefault(identifier, len(self.stages)))
-
-    def reduced(self, value: Any) -> Iterable[bytes | str]:
-        """Return the fields of an object of Python's or a library's: what it gives to `pickle`."""
-        made, *of = value.__reduce_ex__(4)
-        # `operator.methodcaller` with keywords is made by a partial, which has its name and them.
-        by = [made.args, made.keywords] if isinstance(made, partial) else []
-        content = [list(one) if isinstance(one, Iterator) else one for one in of]
-        return "made of", type(value).__qualname__, self([*by, *content])
 
     def _fields(self, value: object) -> Iterable[bytes | str]:
         container = _CONTAINERS.get(type(value))
@@ -249,11 +241,14 @@ _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
     **dict.fromkeys((set, frozenset), _set),
     # Its value where the author's file has been loaded.
     ContextVar: lambda encoder, value: ("context variable", value.name, encoder(value.get(None), ".get()")),
-    **dict.fromkeys(
-        (slice, deque, defaultdict, dt.datetime, dt.time, dt.timezone, itemgetter, attrgetter, methodcaller),
-        Encoder.reduced,
-    ),
+    dt.datetime: lambda encoder, value: _reduced(encoder, value),  # of these there may be many
 }
+
+_HINT_FIELDS = (
+    "_name", "__name__", "__forward_arg__", "__supertype__", "__value__", "__bound__", "__constraints__",
+    "__covariant__", "__contravariant__", "__metadata__",
+)
+"""What type hints hold besides their origins and arguments: names, references, aliases, variables, `Annotated`."""
 
 
 def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
@@ -261,19 +256,10 @@ def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     if type(value).__module__ not in ("typing", "types", "collections.abc") or is_class(value):
         return None
     origin = typing.get_origin(value)
-    if origin is not None:
-        metadata = getattr(value, "__metadata__", ())  # of Annotated
-        return "hint", encoder(origin), *(encoder(one) for one in (*typing.get_args(value), *metadata))
-    if isinstance(value, typing.TypeVar | typing.ParamSpec):
-        limits = [value.__bound__, *getattr(value, "__constraints__", ())]
-        variance = f"{value.__covariant__:d}{value.__contravariant__:d}"
-        return "hint", type(value).__qualname__, str(value.__name__), variance, *map(encoder, limits)
-    if isinstance(value, typing.ForwardRef):
-        return "hint", "forward", value.__forward_arg__
-    if isinstance(value, typing.NewType):
-        return "hint", "NewType", encoder(value.__supertype__)
-    name = getattr(value, "_name", getattr(value, "__name__", None))  # of Any, of a TypeVarTuple
-    return ("hint", f"typing.{name}") if isinstance(name, str) and type(value).__module__ == "typing" else None
+    if origin is None and type(value).__module__ != "typing":
+        return None
+    held = (own_attribute(value, name) for name in _HINT_FIELDS)
+    return "hint", type(value).__qualname__, *map(encoder, (origin, typing.get_args(value), *held))
 
 
 def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
@@ -281,26 +267,40 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     kind = type(value)
     if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
         return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")
-    if kind is SimpleNamespace:
-        return "namespace", encoder(vars(value))
     base, content = builtin_content(value)
     if isinstance(value, threading.local):
         return "local", encoder(kind), encoder(vars(value))
     if has_hidden_state(value, base):
-        # An object of a compiled class: what it says to `copy` and `pickle` that it is made of, if it says anything.
-        reduced: object = ""
-        if package_of_module(module_of(kind)) is not None and not isinstance(value, random.Random | Iterator):
-            with suppress(Exception):  # a class that refuses may raise anything
-                reduced = value.__reduce_ex__(4)
-        if not isinstance(reduced, tuple):
-            what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
-            raise UnidentifiedError(what, PLAIN_DATA)
-        made_of = [list(part) if isinstance(part, Iterator) else part for part in reduced]
-        return "reduced", encoder(kind), encoder(made_of)
+        return _reduced(encoder, value)
     fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
     for name, attribute in attributes(value):
         fields += [name, encoder(attribute, f".{name}")]
     return fields
+
+
+def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    """Return the fields of an object of a compiled class, Python's or a library's: what it gives to `pickle`. Raises
+    UnidentifiedError where it gives nothing."""
+    kind, reduced = type(value), None
+    package = package_of_module(module_of(kind))
+    if package is not None and not isinstance(value, random.Random | Iterator):
+        with suppress(Exception):  # a class that refuses may raise anything
+            reduced = value.__reduce_ex__(4)
+    if not isinstance(reduced, tuple):
+        what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
+        raise UnidentifiedError(what, PLAIN_DATA)
+    make: Any
+    make, *given = reduced
+    if isinstance(make, partial):  # `operator.methodcaller` with keywords
+        make, given = make.func, [make.args, make.keywords, *given]
+    made_of = [list(part) if isinstance(part, Iterator) else part for part in given]
+    # Of which Python it is each signature says.
+    own = f"{kind.__module__}.{kind.__qualname__}" if package == PYTHON else encoder(kind)
+    # What its own library compiled is known by its name; other code may hold some of the project's.
+    is_compiled = isinstance(make, type | BuiltinFunctionType) or module_of(type(make)).startswith(CYTHON)
+    home, other = (str(name).partition(".")[0] for name in (module_of(kind), own_attribute(make, "__module__")))
+    by = _name_of_code(make, "") if is_compiled and home == other else None
+    return "reduced", own, by or encoder(make), encoder(made_of)
 
 
 def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
@@ -347,8 +347,6 @@ def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
             held = value.array
         freq = encoder(getattr(value, "freq", None), ".freq")
         return "pandas.Index", type(value).__name__, encoder(list(value.names)), encoder(held), freq
-    if isinstance(value, pd.Categorical):
-        return "pandas.Categorical", encoder(value.categories), encoder(value.codes), str(value.ordered)
     if isinstance(value, ExtensionArray):
         plain = getattr(value, "asi8", None)  # of times, whose dtype has their unit and zone
         plain = value.to_numpy() if plain is None else plain
@@ -360,10 +358,8 @@ def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
         state = [(name, getattr(value, name, None)) for name in names]
         told = [encoder(one, f".{name}") for name, one in state if not type(one).__module__.startswith("pytz")]
         return "pandas.dtype", type(value).__qualname__, str(value), *told
-    if value is pd.NaT or value is pd.NA:
-        return "pandas.missing", type(value).__name__
-    if isinstance(value, pd.Timestamp | pd.Timedelta | pd.Interval | pd.Period):
-        return encoder.reduced(value)
+    if value is pd.NA:
+        return "pandas.missing", "NA"
     if isinstance(value, pd.offsets.BaseOffset):
         return "pandas.offset", value.freqstr, str(value.normalize), encoder(value.kwds)  # type: ignore[attr-defined]  # the stubs lack it
     return None

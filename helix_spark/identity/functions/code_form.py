@@ -19,6 +19,8 @@ from functools import lru_cache
 from itertools import pairwise, takewhile
 from types import CodeType
 
+from helix_spark.identity.objects.encoder import canonical
+
 _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "MAKE_CELL", "COPY_FREE_VARS"})
 """Instructions that say nothing that other ones do not say."""
 
@@ -97,16 +99,6 @@ def parameter_names(code: CodeType) -> tuple[str, ...]:
     """Return all names that the signature of a code object's function shows, ``*rest`` and ``**more`` last."""
     collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
-
-
-def constant_text(value: object) -> str:
-    """Return the type and source of a constant, the same in every process."""
-    if isinstance(value, frozenset):  # its own order is not the same in every process
-        return f"frozenset {sorted(map(constant_text, value))}"
-    if isinstance(value, tuple):
-        return f"tuple {list(map(constant_text, value))}"
-    # Integers of more than 4300 digits have no decimal text; hexadecimal has no such limit.
-    return f"{type(value).__name__} {hex(value) if type(value) is int else repr(value)}"
 
 
 _KINDS = (
@@ -318,7 +310,7 @@ class _Writer:
             self.out.append(str(value).rpartition(".")[2])
         elif bound != "__firstlineno__":
             self.texts += texts_of(value)
-            self.out.append(constant_text(value))
+            self.out.append(canonical(value).hex())
 
 
 @lru_cache(maxsize=4096)

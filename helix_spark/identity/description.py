@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from typing import Any
 
@@ -36,6 +36,7 @@ from helix_spark.identity.objects.references import (
     code_name,
     edge_to,
     is_code,
+    member_edges,
     package_edge,
     udf_of,
 )
@@ -214,7 +215,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
     edges.append(f"called {kind.__name__}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
-    edges += _members(own, id(kind), "class attribute", label)
+    edges += member_edges(own, kind, "class attribute", label)
     unseen: tuple[str, ...] = ()
     meta = type(kind)
     if issubclass(meta, abc.ABCMeta):
@@ -229,13 +230,7 @@ def _describe_module(reference: Reference) -> Described:
     """Describe a module of the project used as a whole: every name in it."""
     names, label = vars(reference.value), reference.value.__name__  # type: ignore[attr-defined]  # a module
     own = ((name, member) for name, member in names.items() if name not in MODULE_INTERNALS)
-    return Described(Group.CODE, label, encode("module"), tuple(_members(own, id(names), "global", label)))
-
-
-def _members(members: Iterable[tuple[str, object]], holder: int, role: str, label: str) -> Iterator[Edge]:
-    for name, member in members:
-        yield f"member {name}"
-        yield edge_to(member, f"{label}.{name}", role=role, owner=label, variable=(holder, name))
+    return Described(Group.CODE, label, encode("module"), tuple(member_edges(own, names, "global", label)))
 
 
 def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
@@ -245,10 +240,8 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
         base, content = builtin_content(member)  # which the `__new__` of its class may have made another than its value
         kept_by_enum = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
         beside = [one for one in attributes(member) if one[0] not in kept_by_enum]
-        for attribute, value in [(base.__name__, content), *beside] if base is not object else beside:
-            variable = (id(member), attribute)
-            yield f"attribute {attribute}"
-            yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
+        held = beside if base is object else [(base.__name__, content), *beside]
+        yield from member_edges(held, member, "attribute", f"{label}.{name}")
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
@@ -276,10 +269,8 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
     own = inspect.get_annotations(kind)
     meant = hints_of(kind) if own else {}
-    for name, hint in own.items():
-        yield f"annotation {name}"
-        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
-        yield edge_to(meant.get(name), f"{label}.{name}", role="annotation", owner=label)
+    yield from member_edges(own.items(), kind, "annotation", label)
+    yield from member_edges([(name, meant.get(name)) for name in own], kind, "meant annotation", label)
 
 
 def _is_generated(kind: type, name: str, member: object) -> bool:

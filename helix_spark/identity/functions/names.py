@@ -27,7 +27,7 @@ from helix_spark.identity.functions.code_form import Free, Imported, path_text
 from helix_spark.identity.objects.attributes import closure_of, defaults_of
 from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.origin import package_of_module
-from helix_spark.identity.objects.references import Edge, Reference, edge_to, package_edge
+from helix_spark.identity.objects.references import Edge, Reference, edge_to, member_edges, package_edge
 
 MODULE_INTERNALS = frozenset({
     "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
@@ -61,10 +61,9 @@ class Names:
         """Yield what the function holds besides the names in its body; `super()` has its class in the closure."""
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
-        for name, value in sorted(self.function.__dict__.items()):
-            if name == "__wrapped__" or not name.startswith("__"):
-                yield f"attribute {name}"
-                yield edge_to(value, f"{self.label}.{name}", role="attribute", owner=self.label)
+        own = vars(self.function)
+        told = ((name, own[name]) for name in sorted(own) if name == "__wrapped__" or not name.startswith("__"))
+        yield from member_edges(told, self.function, "attribute", self.label)
         if "__class__" in self.closure:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
 

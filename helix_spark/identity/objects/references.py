@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import sys
 import types
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from itertools import accumulate
@@ -32,7 +33,6 @@ _CODE = (
     type, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType, types.ModuleType, partial,
     partialmethod, staticmethod, classmethod, property, cached_property, _lru_cache_wrapper, *DESCRIPTORS,
 )
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
 
 
 def is_code(value: object) -> bool:
@@ -50,7 +50,7 @@ def identity(value: object) -> tuple[Package, str] | None:
     """Return the package and qualified name of code that is not the project's and holds nothing of it; None for all
     else. Code that a package imports from another module of its own may have two names: each counts as itself."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in LEAVES or kind in (tuple, list, dict, set, frozenset):
         return None
     if kind is types.FunctionType:
         return _function_identity(value)  # type: ignore[arg-type]  # the line before
@@ -242,6 +242,15 @@ def edge_to(
         return Reference(value, label, role, name or label, owner, text, variable)
     package, qualified = known
     return package_edge(package, qualified + text)
+
+
+def member_edges(members: Iterable[tuple[str, object]], holder: object, role: str, label: str) -> Iterator[Edge]:
+    """Yield the names that a function, class or module binds, in order, each followed by the edge to its value."""
+    is_variable = role in ("class attribute", "global")  # as code reads it
+    for name, value in members:
+        yield f"{role} {name}"
+        variable = id(holder), name if is_variable else f"{role} {name}"
+        yield edge_to(value, f"{label}.{name}", role=role, owner=label, variable=variable)
 
 
 def package_edge(package: Package, text: str) -> Edge:

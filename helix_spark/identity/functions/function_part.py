@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
+from typing import Literal
 
 from helix_spark.hermetic.told_times import is_only_told
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, Use, form_of, nested_code, words_of
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, nested_code, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import hints_of
-from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
+from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, member_edges
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.plan_chance import CHANCE, CHOICES, chance_in_text, choices_in_text
 from helix_spark.plans.sql_texts import MAKES_VIEW
@@ -34,16 +36,6 @@ _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|bu
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
 """Functions that look up the words of a text as variables, which are known of a constant text."""
 
-_UNSEEN = re.compile(
-    r"builtins\.(eval|exec|globals)$"
-    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
-    r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
-    r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
-)
-"""Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
-imports the author's code by its name is seen while it does."""
-
-_MODULES = "sys.modules"
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*|$)")
 """Nothing follows where the text is put together at run time."""
 
@@ -53,7 +45,7 @@ _LOOK_UP = frozenset({"query", "eval"})
 
 _OF_SPARK = re.compile(r"pyspark\.sql\.(?:connect\.)?functions\.(?:builtin\.)?(\w+)$")
 _PANDAS = r"pandas\.(\w+\.)*"
-_RANDOM = re.compile(
+_CLOCK = re.compile(
     r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
     rf"|datetime\.(datetime|date)\.(now|utcnow|today)$|{_PANDAS}(Timestamp|Period)\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
@@ -68,6 +60,26 @@ _DATES = re.compile(
 _MACHINE = re.compile(
     r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
 )
+_UNSEEN = re.compile(
+    r"builtins\.(eval|exec|globals)$"
+    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
+    r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
+    r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
+)
+"""Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
+imports the author's code by its name is seen while it does."""
+
+_Kind = Literal["random", "choices", "unfollowed", "module"]
+"""A field of `Findings`, or ``module``: the phrase is a module that is imported by a constant name."""
+
+_NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
+    ("random", _CLOCK, "calls {}"),
+    ("random", _MACHINE, "reads the environment ({})"),
+    ("unfollowed", re.compile(r"sys\.modules(\.|$)"), "reads sys.modules"),
+    ("unfollowed", _UNSEEN, "calls {}"),
+)
+"""Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
+
 _SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
 _METADATA = "_metadata"
 _PLACE = re.compile(
@@ -90,117 +102,92 @@ def describe_function(reference: Reference, home: str) -> Described:
     names = Names(function, label, home)
     form = form_of(function.__code__)
     edges = [*map(names.resolve, form.free)]
-    modules, unfollowed = _dynamic_lookups(function, form, edges)
-    by_name = [*map(names.resolve, modules)]
-    # A class that gives its objects a hash orders sets by it, and no more.
-    chance = _random_uses(function, form, edges) if function.__name__ != "__hash__" else ()
+    texts = (*form.texts, *_texts_held(edges))
+    facts: defaultdict[_Kind, dict[str, int]] = defaultdict(dict)
+    for kind, phrase, line in (*_facts_of_names(function, form, edges, texts), *_facts_of_texts(function, form, texts)):
+        # A class that gives its objects a hash orders sets by it, and no more.
+        if kind != "random" or function.__name__ != "__hash__":
+            facts[kind].setdefault(phrase, line)
+
+    def sentences(kind: _Kind) -> tuple[str, ...]:
+        return tuple(f"`{label}` {phrase} ({names.place(line)})" for phrase, line in facts[kind].items())
+
+    by_name = [names.resolve(Free(Imported(module))) for module in facts["module"]]
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & {"register", "registerFunction"} else frozenset()
     makes_view = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
     signature: list[Edge] = []
     if not reference.top:  # what others may see of it: its names, by which pandas calls columns, and its parameters
         signature.append(f"called {function.__name__} {function.__qualname__} {form.parameters}")
-        for name, hint in hints_of(function).items():
-            variable = (id(function), f":{name}")
-            hint_edge = edge_to(hint, f"{label}.{name}", role="annotation", owner=label, variable=variable)
-            signature += [f"annotation {name}", hint_edge]
+        signature += member_edges(hints_of(function).items(), function, "annotation", label)
     return Described(
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
-        random=tuple(dict.fromkeys(_sentence(names, *use) for use in chance)),
-        choices=tuple(dict.fromkeys(_sentence(names, *use) for use in _choices(form, edges))),
-        unfollowed=tuple(_sentence(names, *one) for one in unfollowed),
+        random=sentences("random"), choices=sentences("choices"), unfollowed=sentences("unfollowed"),
         calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
     )
 
 
-def _sentence(names: Names, what: str, line: int) -> str:
-    return f"`{names.label}` {what} ({names.place(line)})"
-
-
-def _dynamic_lookups(
-    function: FunctionType, form: CodeForm, edges: Sequence[Edge]
-) -> tuple[list[Free], list[tuple[str, int]]]:
-    """Return the modules that a function imports by a constant name; and other lookups, as phrases with lines."""
-    modules: list[Free] = []
-    first = min((use.line for use in form.uses), default=0)
-    unfollowed = [(f"names {text}", first) for text in form.texts if text in UNFOLLOWED]
-    for use in form.uses:
-        path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
-        unfollowed += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
-    for name, use in _names_read(form, edges):
-        if _IMPORTS.match(name):
-            if use.text and not use.text.startswith("."):
-                modules.append(Free(Imported(use.text)))
-            else:
-                unfollowed.append(("imports a module by a name", use.line))
-        elif name == _MODULES or name.startswith(f"{_MODULES}."):
-            unfollowed.append((f"reads {_MODULES}", use.line))
-        elif _UNSEEN.match(name) or (_EVALUATES_TEXT.match(name) and not use.text):
-            unfollowed.append((f"calls {name.removeprefix('builtins.')}", use.line))
-    if not form.mentioned.isdisjoint(_LOOK_UP):
-        code = function.__code__
-        known = {*function.__globals__, *code.co_freevars}
-        known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
-        if not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
-            unfollowed.append(("has names looked up in a text that is made at run time", code.co_firstlineno))
-    return list(dict.fromkeys(modules)), list(dict.fromkeys(unfollowed))
-
-
 def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:
     return tuple(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)
 
 
-def _names_read(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, Use]]:
-    """Yield the full names outside the project that a function reads, also by `getattr` and a text; each with where."""
-    texts = (*form.texts, *_texts_held(edges))
+def _facts_of_names(
+    function: FunctionType, form: CodeForm, edges: Sequence[Edge], texts: Sequence[str]
+) -> Iterator[tuple[_Kind, str, int]]:
+    """Yield findings for the names that a function reads, also by `getattr` and a text: kind, phrase and line."""
     asked = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
-    for use in form.uses:
-        if use.slot is not None and (name := dotted_name(edges[use.slot])):
-            yield from ((one, use) for one in (name, *(f"{name}.{text}" for text in asked)))
-
-
-def _random_uses(function: FunctionType, form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
-    """Yield what is random in a function: phrases with the line each was seen at."""
-    first = min((use.line for use in form.uses), default=0)
-    texts = (*form.texts, *_texts_held(edges))
     now = next((text for text in texts if text.strip().lower() in ("now", "today")), None)
-    lines: dict[str, int] = {}
-    for name, one in _names_read(form, edges):
-        if _RANDOM.match(name) and is_only_told(function.__code__, one.line, function.__globals__):
-            continue
-        lines.setdefault(name, one.line)
-        if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
-            yield f"calls {name}", one.line
-        elif name.endswith(".unix_timestamp") and _OF_SPARK.match(name) and one.text is None:
-            yield f"calls {name} without saying when", one.line
+    for use in form.uses:
+        attributes = form.free[use.slot].attributes if use.slot is not None else ()
+        yield from (
+            ("unfollowed", f"reads {name}", use.line) for name in (*attributes, *use.names) if name in UNFOLLOWED
+        )
+        full = dotted_name(edges[use.slot]) if use.slot is not None else None
+        for name in (full, *(f"{full}.{text}" for text in asked)) if full else ():
+            fact = fact_of(name)
+            if _IMPORTS.match(name):
+                is_constant = use.text is not None and bool(use.text) and not use.text.startswith(".")
+                fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
+            elif _EVALUATES_TEXT.match(name) and not use.text:
+                fact = "unfollowed", f"calls {name}"
+            elif _CLOCK.match(name) and is_only_told(function.__code__, use.line, function.__globals__):
+                fact = None
+            elif _BOUND.match(name) and not attributes:
+                fact = "random", f"calls {name}"
+            elif _DATES.match(name) and now is not None:
+                fact = "random", f"calls {name} with {now!r}"
+            elif name.endswith(".unix_timestamp") and _OF_SPARK.match(name) and use.text is None:
+                fact = "random", f"calls {name} without saying when"
+            if fact is not None:
+                yield *fact, use.line
+
+
+def _facts_of_texts(
+    function: FunctionType, form: CodeForm, texts: Sequence[str]
+) -> Iterator[tuple[_Kind, str, int]]:
+    """Yield findings for the texts of a function, and for the methods that it names: kind, phrase and line."""
+    first = min((use.line for use in form.uses), default=0)
+    yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
-        yield f"reads the command line (.{method}())", first
-    for name, line in lines.items():
-        if (phrase := random_name(name)) is not None:
-            yield phrase, line
-        elif now is not None and _DATES.match(name):
-            yield f"calls {name} with {now!r}", line
+        yield "random", f"reads the command line (.{method}())", first
     for text in texts if not form.mentioned.isdisjoint(_SQL) else ():
         opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]  # which may begin inside a string
         why = next(filter(None, (chance_in_text(one, user_known=True) for one in opened)), _OF_FILES)
         if why != _OF_FILES:
-            yield why, first
-    paths = [".".join(one.names) for one in form.uses if one.slot is None]
-    if any(_PLACE.search(text) is not None for text in (*texts, *paths)):
-        yield _OF_FILES, first
-
-
-def _choices(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
-    """Yield what Spark may answer a function in several right ways: phrases with the line each was seen at."""
-    first = min((use.line for use in form.uses), default=0)
-    for name, one in _names_read(form, edges):
-        if (why := _choice_of_spark(name)) is not None:
-            yield f"calls {name}, which {why}", one.line
-    if not form.mentioned.isdisjoint(_SQL):
-        yield from ((why, first) for text in (*form.texts, *_texts_held(edges)) for why in choices_in_text(text))
+            yield "random", why, first
+        yield from (("choices", why, first) for why in choices_in_text(text))
+    paths = (".".join(one.names) for one in form.uses if one.slot is None)
+    if any(map(_PLACE.search, (*texts, *paths))):
+        yield "random", _OF_FILES, first
+    if not form.mentioned.isdisjoint(_LOOK_UP):
+        code = function.__code__
+        bound = {name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars)}
+        known = bound | {*function.__globals__, *code.co_freevars}
+        if not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
+            yield "unfollowed", "has names looked up in a text that is made at run time", code.co_firstlineno
 
 
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
@@ -231,17 +218,16 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
             yield f"local {own.index(word)} {word}"
 
 
-def random_name(name: str) -> str | None:
-    """Return what is random about a dotted name; None if nothing is."""
-    if _RANDOM.match(name):
-        return f"calls {name}"
-    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[1])) is not None:
-        return f"calls {name}, which {why}"
-    if _MACHINE.match(name):
-        return f"reads the environment ({name})"
+def fact_of(name: str) -> tuple[_Kind, str] | None:
+    """Return the finding for a dotted name, its kind and phrase; None for most names."""
+    if (of_spark := _OF_SPARK.match(name)) is not None:
+        tables: tuple[tuple[_Kind, dict[str, str]], ...] = (("random", CHANCE), ("choices", CHOICES))
+        why = ((kind, f"calls {name}, which {table[of_spark[1]]}") for kind, table in tables if of_spark[1] in table)
+        return next(why, None)
     if name == "builtins.hash" and not hash_seed():
-        return "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
-    return None
+        return "random", "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
+    said = ((kind, text.format(name.removeprefix("builtins."))) for kind, names, text in _NAMES if names.match(name))
+    return next(said, None)
 
 
 def hash_seed() -> str:
@@ -253,10 +239,5 @@ def hash_seed() -> str:
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """Return, in sentences, what a thing holds that is random: a clock as a default, `F.rand` in a dict."""
     names = filter(None, map(dotted_name, edges))
-    return tuple(f"{place} is or holds {name}" for name in names if random_name(name) or _choice_of_spark(name))
-
-
-def _choice_of_spark(name: str) -> str | None:
-    """Return why a function of Spark's, by its dotted name, has several right results; None for any other."""
-    of_spark = _OF_SPARK.match(name)
-    return None if of_spark is None else CHOICES.get(of_spark[1])
+    facts = ((name, fact_of(name)) for name in names)
+    return tuple(f"{place} is or holds {name}" for name, fact in facts if fact and fact[0] != "unfollowed")

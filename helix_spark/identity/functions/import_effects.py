@@ -41,6 +41,8 @@ CALL = "call at import"
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Names = Mapping[str, object]
+_Import = tuple[str, object, tuple[str, ...]]
+"""A name that an import binds, its value if that is loaded, and the modules that it may come from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +69,25 @@ class _Module:
 
     @cached_property
     def scope(self) -> _Scope:
-        return _Scope(self.names, _from_libraries(self.statements), self.names.get("__name__") == "__main__")
+        is_program = self.names.get("__name__") == "__main__"
+        return _Scope(self.names, _of_libraries(self.imports(self.statements)), is_program)
+
+    def imports(self, statements: Iterable[ast.stmt]) -> list[_Import]:
+        """Return what imports among statements of the module bind, outside of functions."""
+        found: list[_Import] = []
+        package = str(self.names.get("__package__") or "")
+        for one in _outside_functions(statements):
+            if isinstance(one, ast.Import):
+                for alias in one.names:
+                    bound = alias.asname or alias.name.partition(".")[0]
+                    found.append((bound, sys.modules.get(alias.name if alias.asname else bound), (alias.name,)))
+            elif isinstance(one, ast.ImportFrom):
+                start = "." * one.level + (one.module or "")
+                base = resolve_name(start, package) if package or not one.level else start
+                held = getattr(sys.modules.get(base), "__dict__", {})
+                names = ((alias.asname or alias.name, alias.name) for alias in one.names)
+                found += ((bound, held.get(name), (base, f"{base}.{name}")) for bound, name in names)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +128,13 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
 def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
     """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
-    imports: list[str] = []
-    scope = module.scope
     for statement in module.statements:
         inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
-        if any(_is_effect(one, scope, frozenset()) for one in inside):
+        if any(_is_effect(one, module.scope, frozenset()) for one in inside):
             effects.append(ImportEffect(_function(module, [statement]), module.doubt))
         for one in inside:
-            if isinstance(one, ast.Import):
-                imports += (alias.name for alias in one.names)
-            elif isinstance(one, ast.ImportFrom):
-                package = str(module.names.get("__package__") or "")
-                start = "." * one.level + (one.module or "")
-                base = resolve_name(start, package) if package or not one.level else start
-                imports += (base, *(f"{base}.{alias.name}" for alias in one.names))
-            elif isinstance(one, _Definition):
-                effects += _decorations(one, module, scope)
-    return effects, imports
+            effects += _decorations(one, module) if isinstance(one, _Definition) else ()
+    return effects, [name for _, _, modules in module.imports(module.statements) for name in modules]
 
 
 def _module(name: str) -> _Module | None:
@@ -211,37 +221,21 @@ def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType])
         return module is not None
     texts = [one for one in module.statements if isinstance(one, _Definition) and one.name == function.__name__]
     inside = [*_outside_functions(one for text in texts for one in text.body)]
-    names = dict(function.__globals__)
-    for one in inside:
-        if isinstance(one, ast.Import):
-            for alias in one.names:
-                name = alias.name if alias.asname else alias.name.partition(".")[0]
-                names[alias.asname or name] = sys.modules.get(name)
-        elif isinstance(one, ast.ImportFrom) and one.module:
-            held = getattr(sys.modules.get(one.module), "__dict__", {})
-            names |= {alias.asname or alias.name: held.get(alias.name) for alias in one.names}
-    around = _Scope(names, module.scope.imported | _from_libraries(inside), scope.is_program)
+    imports = module.imports(inside)
+    names = {**function.__globals__, **{name: value for name, value, _ in imports if value is not None}}
+    around = _Scope(names, module.scope.imported | _of_libraries(imports), scope.is_program)
     return any(_is_effect(one, around, callers | {function.__code__}) for one in inside)
 
 
-def _from_libraries(statements: Iterable[ast.stmt]) -> frozenset[str]:
-    """Return the names that imports of libraries bind, outside of functions."""
-    found = set[str]()
-
-    def is_library(module: str | None) -> bool:
-        package = package_of_module(module)
-        return package is not None and package.name != "helix_spark"
-
-    for one in _outside_functions(statements):
-        if isinstance(one, ast.Import):
-            found.update(a.asname or a.name.partition(".")[0] for a in one.names if is_library(a.name))
-        elif isinstance(one, ast.ImportFrom) and not one.level and is_library(one.module):
-            found.update(alias.asname or alias.name for alias in one.names)
-    return frozenset(found)
+def _of_libraries(imports: Iterable[_Import]) -> frozenset[str]:
+    """Return the names that imports take from libraries."""
+    found = ((name, package_of_module(modules[0])) for name, _, modules in imports)
+    return frozenset(name for name, package in found if package is not None and package.name != "helix_spark")
 
 
-def _decorations(definition: _Definition, module: _Module, scope: _Scope) -> Iterator[ImportEffect]:
+def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
     """Yield what the decorators of a definition do besides."""
+    scope = module.scope
     live = module.names.get(definition.name)
     is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
     is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself

@@ -147,9 +147,8 @@ def pin_versions(dag: Dag) -> Dag:
     nodes = []
     for node in dag.nodes:
         if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource):
-            table = _delta_table(source, node.where)
-            pinned = replace(source, version=table.version(), commit=_commit(table, source, node.where))
-            node = replace(node, operator=Read(pinned))
+            table, commit = _delta_table(source, node.where)
+            node = replace(node, operator=Read(replace(source, version=table.version(), commit=commit)))
         nodes.append(node)
     return replace(dag, nodes=tuple(nodes))
 
@@ -299,54 +298,45 @@ def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bo
     """Identify a table by its id, version and the commit of that version: two diverged copies may share the others."""
     states: tuple[FileState, ...] = ()
     if "://" not in source.path and source.version is not None:
-        commit = Path(source.path, _COMMIT.format(source.version))
-        states = states_of([commit]) if commit.is_file() else ()
+        file = Path(source.path, _COMMIT.format(source.version))
+        states = states_of([file]) if file.is_file() else ()
     if not contents:
         return DataIdentity("", states=states)
-    table = _delta_table(source, where)
-    identity = digest("delta", str(table.metadata().id), str(table.version()), _commit(table, source, where))
+    table, commit = _delta_table(source, where)
+    identity = digest("delta", str(table.metadata().id), str(table.version()), commit)
     return DataIdentity(identity, f"version {table.version()}", states=states)
 
 
 _COMMIT = "_delta_log/{:020}.json"
 
 
-def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
-    """Return a digest of the commit of a table's version: of its bytes, or of the files, where the log was tidied."""
-    from deltalake.fs import DeltaStorageHandler
-
-    name = _COMMIT.format(table.version())
-    try:
-        with DeltaStorageHandler.from_table(table._table).open_input_file(name) as stream:
-            return hashlib.sha256(stream.read()).hexdigest()
-    except FileNotFoundError:
-        return digest("files", *sorted(map(str, table.get_add_actions(flatten=True)["path"].to_pylist())))
-    except OSError as error:
-        raise _unreadable(source, error, where) from error
-
-
-def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
+def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTable, str]:
+    """Return a table at its version, and a digest of the commit of that version: of its bytes, or of the files, where
+    the log was tidied. Raises SourceError."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
+    from deltalake.fs import DeltaStorageHandler
 
     try:
-        return DeltaTable(source.path, version=source.version)
+        table = DeltaTable(source.path, version=source.version)
+        log = DeltaStorageHandler.from_table(table._table)
+        try:
+            with log.open_input_file(_COMMIT.format(table.version())) as stream:
+                return table, hashlib.sha256(stream.read()).hexdigest()
+        except FileNotFoundError:
+            return table, digest("files", *sorted(map(str, table.get_add_actions(flatten=True)["path"].to_pylist())))
     except TableNotFoundError:
         raise SourceError(f"there is no Delta table at {source.path!r}", where=where, remedy="check the path") from None
     except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
-        raise _unreadable(source, error, where) from error
-
-
-def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -> SourceError:
-    newest = source.version is None
-    which = "the Delta table" if newest else f"version {source.version} of the Delta table"
-    # What deltalake says comes in many lines and colours.
-    lines = (line.strip(" \u21b3->") for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines())
-    why = ": ".join(line for line in lines if line)[:300]
-    return SourceError(
-        f"{which} {source.path!r} cannot be read: {why}", where=where,
-        remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
-    )
+        newest = source.version is None
+        which = "the Delta table" if newest else f"version {source.version} of the Delta table"
+        # What deltalake says comes in many lines and colours.
+        lines = (line.strip(" \u21b3->") for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines())
+        why = ": ".join(line for line in lines if line)[:300]
+        raise SourceError(
+            f"{which} {source.path!r} cannot be read: {why}", where=where,
+            remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
+        ) from error
 
 
 def _memory_identity(data: Any) -> DataIdentity:

@@ -129,13 +129,13 @@ def value_trace(
     stages: dict[str, int] | None = None,
 ) -> Description:
     """Return one part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
-    Arguments and errors are those of `trace`.
+    Its digest covers the label, as two parameters may have one value. Arguments and errors are those of `trace`.
 
     >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model").parts[0].shown
     '0.1'
     """
     found = _Walk(node, where, home_of(value), stages).reach([edge_to(value, label, role="parameter")])
-    return replace(found, parts=(Part(group, label, found.digest, shown(value)),))
+    return replace(found, parts=(Part(group, label, digest(label, found.digest), shown(value)),))
 
 
 def _name(value: object) -> str:

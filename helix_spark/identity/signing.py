@@ -37,13 +37,7 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
-    found: dict[str, Description] = {}
-    for node in dag.nodes:
-        found[node.name] = own = _describe(node, settings)
-        if node.wishes.fresh:
-            asked = f"you asked for a new draw of `{node.name}` in each run (fresh=True)"
-            found[node.name] = replace(own, random=(*own.random, asked))
-    return found
+    return {node.name: _describe(node, settings) for node in dag.nodes}
 
 
 def change_since(node: Node, own: Description, settings: Mapping[str, str]) -> str:
@@ -182,6 +176,7 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
     # An author who declares what else counts is taken at their word.
     lost = [] if further else [f"{one}: what it reaches cannot be followed ({advice})" for one in found.unfollowed]
+    fresh = [f"you asked for a new draw of `{node.name}` in each run (fresh=True)"] if node.wishes.fresh else []
     exclude = node.wishes.exclude
     fields = tuple(f"{label}{step}" for label in exclude for step in ".[")  # with `CFG` goes `CFG.alpha`
     kept = (
@@ -191,7 +186,7 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
     reads = (one for one in declared.reads if one.shown not in exclude)
     return _with_replaced(replace(
         found, parts=(kind, *_around(operator, surroundings(settings)), *kept), reads=(*own.reads, *reads),
-        random=(*found.random, *lost), unfollowed=(),
+        random=(*found.random, *lost, *fresh), unfollowed=(),
     ))
 
 
@@ -222,7 +217,7 @@ def _describe_read(node: Node, source: Source) -> Description:
     match source:
         case FileSource(format=format, schema=schema, options=options):
             found += [_parameter(node, "format", format), _parameter(node, "schema", schema)]
-            found += [_parameter(node, name, value, by_name=True) for name, value in options]
+            found += [_parameter(node, name, value) for name, value in options]
         case ReaderSource(read=function):
             found.append(trace(function, node=node.name, where=node.where))
     return merged(found)
@@ -258,7 +253,7 @@ def _describe_ready_made(node: Node) -> Description:
         else:
             found.append(trace(value.make, node=node.name, where=node.where, stages=stages))
         for name, one in sorted(value.parameters, key=itemgetter(0)):
-            found.append(_parameter(node, name, one, stages, by_name=True))
+            found.append(_parameter(node, name, one, stages))
             texts += [one] if name == "statement" else []  # of an SQLTransformer
     written = [text for text in texts if isinstance(text, str)]
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
@@ -267,11 +262,5 @@ def _describe_ready_made(node: Node) -> Description:
     return merged([*found, Description(random=random, choices=choices, calls=functions_called(written))])
 
 
-def _parameter(
-    node: Node, label: str, value: object, stages: dict[str, int] | None = None, *, by_name: bool = False
-) -> Description:
-    found = value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
-    if not by_name:
-        return found
-    # Of two keywords that are given the same value, the name says which one it is.
-    return replace(found, parts=tuple(replace(part, digest=digest(label, part.digest)) for part in found.parts))
+def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:
+    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)

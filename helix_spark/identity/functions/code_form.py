@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -353,13 +353,14 @@ def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:
 
 def _imports(all_code: Sequence[CodeType]) -> dict[str, Imported]:
     """Return the variables of a function and those inside it that are bound by one import and by nothing else."""
-    stored = Counter(name for code in all_code for name in parameter_names(code))
-    names: dict[str, list[Imported]] = {}
-    for steps in map(instructions, all_code):
+    bound = defaultdict[str, set[Imported | None]](set)
+    for code in all_code:
+        for name in parameter_names(code):
+            bound[name].add(None)
+        steps = instructions(code)
         bindings = _bindings(steps)
         for at, one in enumerate(steps):
             if one.name.startswith(("STORE_", "DELETE_")):
-                stored[str(one.value)] += 1
-            if at in bindings and one.name in ("STORE_FAST", "STORE_DEREF"):
-                names.setdefault(str(one.value), []).append(bindings[at])
-    return {name: found[0] for name, found in names.items() if len(found) == stored[name] and len({*found}) == 1}
+                is_local = one.name in ("STORE_FAST", "STORE_DEREF")
+                bound[str(one.value)].add(bindings.get(at) if is_local else None)
+    return {name: one for name, (one, *others) in bound.items() if one is not None and not others}

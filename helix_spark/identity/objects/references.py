@@ -149,10 +149,9 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
 
 def _keeps(module: str | None, name: str, value: object) -> bool:
     """Return whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
-    first, _, rest = name.partition(".")
-    found = vars(sys.modules[module]).get(first) if module in sys.modules else None
-    for attribute in rest.split(".") if rest and isinstance(found, type) else ():
-        found = vars(found).get(attribute) if isinstance(found, type) else None
+    found: object = sys.modules.get(str(module))
+    for attribute in name.split("."):
+        found = vars(found).get(attribute) if isinstance(found, type | types.ModuleType) else None
     return found is value
 
 

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType
 
 from helix_spark.identity.functions.code_form import nested_code
-from helix_spark.identity.functions.names import is_plain
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name
-from helix_spark.identity.parts import Group
 
 _PURE = re.compile(
     r"builtins\.(?!(open|input|eval|exec|compile|globals|locals|vars|dir|getattr|id|hash|set|frozenset|help|breakpoint)$"
     r"|__)\w+"
     r"|(abc|base64|bisect|cmath|collections|copy|dataclasses|enum|fractions|functools|heapq|itertools|json|math|numbers"
-    r"|operator|re|statistics|string|textwrap|typing|unicodedata|zlib)(\.|$)|time\.sleep$"
+    r"|operator|re|statistics|string|textwrap|typing|unicodedata|zlib|helix_spark)(\.|$)|time\.sleep$"
+    r"|types\.(UnionType|GenericAlias|NoneType)$"
     r"|datetime\.(date|timedelta)(?!\.(fromtimestamp|today))(\.|$)"
     r"|numpy(?!\.(.+\.)?(random|load\w*|genfromtxt|from(file|regex)|memmap|save\w*|DataSource|lib|ctypeslib|testing)"
     r"(\.|$))(\.|$)"
@@ -34,8 +33,6 @@ _MAKE_SETS = frozenset(dis.opmap[name] for name in ("BUILD_SET", "SET_ADD", "SET
 def doubtful_names(value: object, described: Described) -> Iterator[str]:
     """Yield what a thing consists of, or reaches beyond the project, that is not known to be pure; a thing of the
     project that it reaches is asked by itself."""
-    if described.group is Group.VALUE and not is_plain(value) and not type(value).__module__.startswith("pyspark.ml."):
-        yield described.label
     checked = described.edges[: described.checked]
     yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
     if isinstance(value, FunctionType):

@@ -19,7 +19,8 @@ def armed(text: str) -> dict[str, str]:
     Args:
         text: NAME:ACTION, or NAME@N:ACTION, which acts at the N-th time only; several are divided by commas. An action
             is ``kill`` (as SIGKILL does: nothing is cleaned up), ``pause`` (as SIGSTOP does: all threads stand still
-            until somebody sends SIGCONT), ``raise`` (an OSError, as a disk gives) or ``sleep=SECONDS``.
+            until somebody sends SIGCONT), ``raise`` (an OSError, as a disk gives), ``sleep=SECONDS`` or ``hold=FILE``
+            (write the file, and go on once it is deleted).
     """
     parsed(text)
     paths = filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")))
@@ -38,8 +39,8 @@ def parsed(text: str) -> dict[str, tuple[int, str]]:
         name, _, nth = place.partition("@")
         if name not in POINTS:
             raise ValueError(f"{name!r} is no failpoint; there are: {', '.join(POINTS)}")
-        if action not in ("kill", "pause", "raise") and not action.startswith("sleep="):
-            raise ValueError(f"{action!r} is none of kill, pause, raise, sleep=SECONDS")
+        if action not in ("kill", "pause", "raise") and not action.startswith(("sleep=", "hold=")):
+            raise ValueError(f"{action!r} is none of kill, pause, raise, sleep=SECONDS, hold=FILE")
         actions[name] = (int(nth or 0), action)
     return actions
 
@@ -66,5 +67,10 @@ def act(name: str, action: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "raise":
         raise OSError(errno.EIO, f"the failpoint {name} was reached")
+    elif action.startswith("hold="):
+        file = Path(action.removeprefix("hold="))
+        file.touch()
+        while file.exists():
+            time.sleep(0.02)
     else:
         time.sleep(float(action.removeprefix("sleep=")))

@@ -34,6 +34,9 @@ os.environ["HELIX_SERVER"] = "off"
 # Nor is a test's result computed again behind its back.
 os.environ["HELIX_AUDIT"] = "off"
 
+# None of the many sessions that tests start has an archive of its classes built behind it.
+os.environ.setdefault("HELIX_CDS", "off")
+
 # Indexes of the catalogs that tests make go with them; each process of tests has a folder for them.
 os.environ["HELIX_INDEX"] = mkdtemp(prefix="helix-index-")
 atexit.register(shutil.rmtree, os.environ["HELIX_INDEX"], ignore_errors=True)

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from quick_java import JAVA_OPTIONS, SUBMIT_ARGUMENTS
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
-UNOPTIMISED = "-XX:TieredStopAtLevel=1"
 JOB = """
 import pandas as pd
 from pyspark.ml.classification import LogisticRegression
@@ -98,10 +98,7 @@ class Folder:
         self.environ = {
             **os.environ, "PYTHONPATH": str(ROOT), "HELIX_CDS": "off", "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
-            # Each JVM runs much code a few times: without the optimising compiler it takes a sixth less. A few rows do
-            # without compiled stages.
-            "PYSPARK_SUBMIT_ARGS": f"--conf spark.driver.extraJavaOptions={UNOPTIMISED} "
-            "--conf spark.sql.codegen.wholeStage=false pyspark-shell",
+            "PYSPARK_SUBMIT_ARGS": SUBMIT_ARGUMENTS,
         }
         self.environ.pop("HELIX_CATALOG", None)
 
@@ -238,7 +235,7 @@ def test_doctor(first: Folder) -> None:
 def test_a_job_runs_under_spark_submit(folder: Folder) -> None:
     submit = Path(sys.executable).with_name("spark-submit")
     done = folder.command(
-        str(submit), "--master", "local[2]", "--conf", "spark.ui.enabled=false", "--driver-java-options", UNOPTIMISED,
+        str(submit), "--master", "local[2]", "--conf", "spark.ui.enabled=false", "--driver-java-options", JAVA_OPTIONS,
         "people.py", "--catalog", "other", "--set", "reg=0.5", "--json",
     )
     assert done.returncode == 0, done.stderr[-3000:]

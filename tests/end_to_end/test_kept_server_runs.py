@@ -11,6 +11,7 @@ from pathlib import Path
 from select import select
 
 import pytest
+from quick_java import SUBMIT_ARGUMENTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -53,6 +54,7 @@ def job(reg: float = 0.1) -> hx.Workflow:
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
     with runs_in(Path(tmp_path)) as found:
+        found.environment["PYSPARK_SUBMIT_ARGS"] = SUBMIT_ARGUMENTS
         yield found
 
 

@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
-QUICK = (
-    "--conf spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 --conf spark.sql.codegen.wholeStage=false "
-    "pyspark-shell"
-)
-"""Much code runs a few times, on a few rows: it takes less without the optimising compiler and compiled stages."""
-
 PROGRAM = '''
 import sys
 import zipfile
@@ -90,7 +85,7 @@ def run(folder: Path, *command: str, **environ: str) -> tuple[str, str]:
 
 
 def under_helix(folder: Path) -> Ran:
-    printed, said = run(folder, HELIX, "run", "train.py", "an argument", PYSPARK_SUBMIT_ARGS=QUICK)
+    printed, said = run(folder, HELIX, "run", "train.py", "an argument", PYSPARK_SUBMIT_ARGS=SUBMIT_ARGUMENTS)
     told = re.search(r"iteration (\d+): of (\d+) questions to Spark (\d+) w", said)
     assert told, said
     fits = re.search(r"; (\d+) fit", said)

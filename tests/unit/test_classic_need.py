@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 PROGRAM = """
@@ -34,7 +35,7 @@ def look(frame):
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_SUBMIT_ARGS": SUBMIT_ARGUMENTS}
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=environment
     )

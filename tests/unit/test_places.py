@@ -284,7 +284,7 @@ def test_a_heartbeat_goes_on_and_never_steals(place: Place) -> None:
     leases.heartbeat = 0.2
     assert leases.take("lease") is None
     seen = leases.find("lease")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while leases.find("lease") == seen and time.monotonic() < deadline:
         time.sleep(0.1)
     assert leases.find("lease") != seen

@@ -15,10 +15,11 @@ from helix_spark.program.plain_program import spread_searches
 
 
 class Busy(FakeServer):
-    """Tells how many fits there were at a time."""
+    """Tells how many fits there were at a time: each waits for a second one, for so many seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
         super().__init__()
+        self.patience = patience
         self.now, self.most, self.changed = 0, 0, threading.Condition()
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
@@ -27,7 +28,7 @@ class Busy(FakeServer):
                 self.now += 1
                 self.most = max(self.most, self.now)
                 self.changed.notify_all()
-                self.changed.wait_for(lambda: self.now > 1, timeout=0.3)
+                self.changed.wait_for(lambda: self.most > 1, self.patience)
                 self.now -= 1
         return super().ExecutePlan(request, metadata)
 
@@ -65,14 +66,14 @@ def searching(learner: Callable[[Any], Any] = lambda spark_s: spark_s, **given: 
     return program
 
 
-def most_at_a_time(runs: Runs, program: Callable[[Any], None]) -> int:
-    server = Busy()
+def most_at_a_time(runs: Runs, program: Callable[[Any], None], patience: float = 0.1) -> int:
+    server = Busy(patience)
     runs.run(program, server=server)
     return server.most
 
 
 def test_fits_of_sparks_own_stages_run_side_by_side(runs: Runs) -> None:
-    assert most_at_a_time(runs, searching()) == 2
+    assert most_at_a_time(runs, searching(), patience=60) == 2
 
 
 def test_what_the_author_says_of_it_holds(runs: Runs) -> None:
@@ -106,4 +107,4 @@ def test_a_search_and_its_model_keep_what_their_author_gave(runs: Runs) -> None:
         assert model.getEvaluator() is evaluator
         assert not model.hasParam("parallelism")
 
-    assert most_at_a_time(runs, program) == 2
+    assert most_at_a_time(runs, program, patience=60) == 2

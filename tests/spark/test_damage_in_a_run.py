@@ -5,22 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from doubled import workflow
-from test_loading import Gladly
-from warned import Warned
+from pyspark.sql import SparkSession
+from workflows import Heard, loading
 
 import helix_spark as hx
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.stored_results import DamagedResultError
 from helix_spark.planner.problem import State
 
+pytestmark = pytest.mark.spark
 
-def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(tmp_path: Path) -> None:
-    heard = Warned()
-    with hx.Helix(tmp_path, policy="always") as helix:
+
+def workflow(weight: int) -> hx.Workflow:
+    wf = hx.Workflow("damaged")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) * weight
+
+    return wf
+
+
+def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    heard = Heard()
+    with hx.Helix(tmp_path, policy="always", spark=spark) as helix:
         helix.run(workflow(1))
-    with hx.Helix(tmp_path, policy=Gladly(), observer=heard) as helix:
+    with hx.Helix(tmp_path, policy=loading("always"), observer=heard, spark=spark) as helix:
         first = helix.run(workflow(2))
         first.wait()
         rows = first.plan["rows"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from faked_command import start
 from quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
@@ -63,11 +64,13 @@ def test_a_program_starts_over_where_a_library_turns_out_to_need_rdds(folder: Pa
 
 def test_a_program_that_wrote_something_says_so_and_begins_in_a_classic_session_next_time(folder: Path) -> None:
     (folder / "train.py").write_text(PROGRAM.format(before="open('out.txt', 'w').close()"))
-    first = run(folder, HELIX, "run", "train.py")
-    assert (first.returncode, first.stdout) == (1, "connect\ncaught HelixError\n"), first.stderr
-    assert "does not start it over: it wrote out.txt (train.py:11) before" in first.stderr
-    assert "run it again" in first.stderr
-    assert run(folder, HELIX, "run", "train.py").stdout == "classic []\n"
+    process = start(folder, "run", "train.py", stderr=subprocess.PIPE)
+    printed, complaints = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (1, "connect\ncaught HelixError\n"), complaints
+    assert "does not start it over: it wrote out.txt (train.py:11) before" in complaints
+    assert "run it again" in complaints
+    again, complaints = start(folder, "run", "train.py", stderr=subprocess.PIPE).communicate(timeout=120)
+    assert again == "classic []\n", complaints
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -44,9 +45,19 @@ def workflow(name: str = FIRST, *, secret: str = SECRET, times: int = 1) -> hx.W
     return wf
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog with three iterations; not to be changed."""
+    root = tmp_path_factory.mktemp("ran")
+    run_all(root)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    run_all(tmp_path)
+def root(ran: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, with indexes of its own."""
+    monkeypatch.setenv("HELIX_INDEX", str(tmp_path_factory.mktemp("indexes")))
+    shutil.copytree(ran, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -51,9 +51,10 @@ def job(reg: float = 0.1) -> hx.Workflow:
 """
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
-    with runs_in(Path(tmp_path)) as found:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Runs in one folder. A test attaches to the server that the test before it left, or starts one."""
+    with runs_in(tmp_path_factory.mktemp("runs")) as found:
         found.environment["PYSPARK_SUBMIT_ARGS"] = SUBMIT_ARGUMENTS
         yield found
 
@@ -65,9 +66,23 @@ def command(runs: Runs, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def tables_in_memory(runs: Runs) -> int:
+    """Return how many tables of earlier runs the server has in memory."""
+    found = runs.point.status()
+    return 0 if found is None else int(found["rows"])
+
+
+def await_tables(runs: Runs, count: int) -> None:
+    until = time.monotonic() + 60
+    while tables_in_memory(runs) != count:
+        assert time.monotonic() < until, f"{tables_in_memory(runs)} tables, not {count}"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(runs: Runs) -> None:
     tally = Tally()
+    runs.point.stop()
     runs.check(tally, said="a Spark server stays for the next runs")
     jvm = jvm_of(runs.point)
     runs.edit("second")
@@ -80,9 +95,62 @@ def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(ru
     computed = [node["name"] for node in again["nodes"] if node["state"] == "compute"]
     assert "model" in computed
     assert jvm_of(runs.point) == jvm
-    assert "idle for" in command(runs, "server", "status").stdout
-    assert command(runs, "server", "stop").stdout == "1 ended\n"
-    assert command(runs, "server", "status").stdout == "no server stays\n"
+
+
+CACHED = """
+import sys
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+
+def weighed(groups):
+    for rows in groups:
+        yield rows.assign(weight=rows.id * 3 % 7)
+
+rows = spark.read.csv("ids.csv", schema="id long").mapInPandas(weighed, "id long, weight long").sort("weight").cache()
+print(rows.where(F.col("weight") > int(sys.argv[1])).count())
+print([row.id for row in rows.randomSplit([0.5, 0.5], 3)[0].collect()])
+print(rows.alias("a").join(rows.alias("b"), "id").count())
+"""
+
+
+@pytest.mark.slow
+def test_a_script_finds_in_memory_what_its_last_run_persisted(runs: Runs) -> None:
+    def printed(told: str) -> list[str]:
+        return [line for line in told.splitlines() if line[:1].isdigit() or line[:1] == "["]
+
+    write_cached(runs, 60)
+    before = tables_in_memory(runs)
+    first, _ = run_cached(runs, 1)
+    assert first == ["compute"]
+    await_tables(runs, before + 1)
+    second, told = run_cached(runs, 2)
+    assert second == ["load"]
+    _, scratch = run_cached(runs, 2, "--catalog", "other")
+    assert printed(told) == printed(scratch) != []
+    write_cached(runs, 70)
+    assert run_cached(runs, 2)[0] == ["compute"]
+
+
+@pytest.mark.long
+def test_what_a_script_persisted_is_computed_again_behind_the_servers_end(runs: Runs) -> None:
+    write_cached(runs, 80)
+    assert run_cached(runs, 4)[0] == ["compute"]
+    assert run_cached(runs, 5)[0] == ["load"]
+    runs.point.stop()
+    assert run_cached(runs, 6)[0] == ["compute"]
+
+
+def write_cached(runs: Runs, rows: int) -> None:
+    (runs.folder / "cached.py").write_text(CACHED)
+    (runs.folder / "ids.csv").write_text("".join(f"{number}\n" for number in range(rows)))
+
+
+def run_cached(runs: Runs, least: int, *words: str) -> tuple[list[str], str]:
+    """Return the states of the tables of a run that stores nothing, and what it says."""
+    done = command(runs, "run", "cached.py", "--json", "--policy", "never", *words, str(least))
+    nodes = json.loads(done.stdout)["nodes"]
+    return [node["state"] for node in nodes if node["kind"] == "table"], done.stderr
 
 
 LEARNER = """
@@ -113,75 +181,51 @@ def job(reg: float = 0.1) -> hx.Workflow:
 
 @pytest.mark.slow
 def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -> None:
-    (runs.folder / "job.py").write_text(LEARNER)
-    (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(60)))
-
-    def run(reg: float) -> tuple[dict[str, str], list[float]]:
-        words = ("run", "job.py", "--json", "--policy", "never", "--set", f"reg={reg}")
-        found = json.loads(command(runs, *words).stdout)
-        assert not [node for node in found["nodes"] if node["stored"]]
-        return {node["name"]: node["state"] for node in found["nodes"]}, found["outputs"]["scores"]
-
-    def from_scratch(reg: float) -> list[float]:
-        words = ("run", "job.py", "--json", "--catalog", f"other{reg}", "--set", f"reg={reg}")
-        scores: list[float] = json.loads(command(runs, *words).stdout)["outputs"]["scores"]
-        return scores
-
-    first, _ = run(0.1)
+    write_learner(runs)
+    before = tables_in_memory(runs)
+    first, _ = learned(runs, 0.1)
     assert first["examples"] == "compute"
-    assert "2 tables of it" in command(runs, "server", "status").stdout
-    second, scores = run(0.2)
+    await_tables(runs, before + 2)
+    second, scores = learned(runs, 0.2)
     assert (second["examples"], second["rows"], second["model"]) == ("load", "prune", "compute")
-    assert scores == from_scratch(0.2)
-    again, _ = run(0.3)
-    assert again["examples"] == "load"
-    command(runs, "server", "stop")
-    lost, scores = run(0.4)
+    assert scores == learned_from_scratch(runs, 0.2)
+    assert f"{tables_in_memory(runs)} tables of it" in command(runs, "server", "status").stdout
+    assert "idle for" in command(runs, "server", "status").stdout
+    assert command(runs, "server", "stop").stdout == "1 ended\n"
+    assert command(runs, "server", "status").stdout == "no server stays\n"
+    lost, _ = learned(runs, 0.4)
     assert lost["examples"] == "compute"
-    assert scores == from_scratch(0.4)
 
 
-CACHED = """
-import sys
-from pyspark.sql import SparkSession, functions as F
-
-spark = SparkSession.builder.getOrCreate()
-
-def weighed(groups):
-    for rows in groups:
-        yield rows.assign(weight=rows.id * 3 % 7)
-
-rows = spark.read.csv("rows.csv", schema="id long").mapInPandas(weighed, "id long, weight long").sort("weight").cache()
-print(rows.where(F.col("weight") > int(sys.argv[1])).count())
-print([row.id for row in rows.randomSplit([0.5, 0.5], 3)[0].collect()])
-print(rows.alias("a").join(rows.alias("b"), "id").count())
-"""
+@pytest.mark.long
+def test_later_runs_find_them_too_and_a_run_behind_the_servers_end_answers_alike(runs: Runs) -> None:
+    write_learner(runs)
+    for reg in (0.5, 0.6, 0.7):
+        states, _ = learned(runs, reg)
+    assert states["examples"] == "load"
+    runs.point.stop()
+    lost, scores = learned(runs, 0.8)
+    assert lost["examples"] == "compute"
+    assert scores == learned_from_scratch(runs, 0.8)
 
 
-@pytest.mark.slow
-def test_a_script_finds_in_memory_what_its_last_run_persisted(runs: Runs) -> None:
-    (runs.folder / "cached.py").write_text(CACHED)
+def write_learner(runs: Runs) -> None:
+    (runs.folder / "learner.py").write_text(LEARNER)
     (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(60)))
 
-    def run(least: int, *words: str) -> tuple[list[str], str]:
-        done = command(runs, "run", "cached.py", "--json", "--policy", "never", *words, str(least))
-        nodes = json.loads(done.stdout)["nodes"]
-        return [node["state"] for node in nodes if node["kind"] == "table"], done.stderr
 
-    def printed(told: str) -> list[str]:
-        return [line for line in told.splitlines() if line[:1].isdigit() or line[:1] == "["]
+def learned(runs: Runs, reg: float) -> tuple[dict[str, str], list[float]]:
+    """Return the states of the nodes and the scores, of a run that stores nothing."""
+    words = ("run", "learner.py", "--json", "--policy", "never", "--set", f"reg={reg}")
+    found = json.loads(command(runs, *words).stdout)
+    assert not [node for node in found["nodes"] if node["stored"]]
+    return {node["name"]: node["state"] for node in found["nodes"]}, found["outputs"]["scores"]
 
-    first, _ = run(1)
-    assert first == ["compute"]
-    assert "1 tables of it" in command(runs, "server", "status").stdout
-    second, told = run(2)
-    assert second == ["load"]
-    _, scratch = run(2, "--catalog", "other")
-    assert printed(told) == printed(scratch) != []
-    (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(70)))
-    assert run(2)[0] == ["compute"]
-    command(runs, "server", "stop")
-    assert run(3)[0] == ["compute"]
+
+def learned_from_scratch(runs: Runs, reg: float) -> list[float]:
+    words = ("run", "learner.py", "--json", "--catalog", f"other{reg}", "--set", f"reg={reg}")
+    scores: list[float] = json.loads(command(runs, *words).stdout)["outputs"]["scores"]
+    return scores
 
 
 @pytest.mark.long
@@ -218,7 +262,7 @@ print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().s
 @pytest.mark.slow
 def test_a_short_run_beside_a_long_one_has_its_share_of_the_cores(runs: Runs) -> None:
     (runs.folder / "naps.py").write_text(NAPS)
-    command(runs, "run", "naps.py", "1", str(runs.folder / "first"))  # starts the server
+    command(runs, "run", "naps.py", "1", str(runs.folder / "first"))  # starts a server if there is none
     begun = runs.folder / "begun"
     long = subprocess.Popen(
         [sys.executable, "-m", "helix_spark", "run", "naps.py", "2000", str(begun)], cwd=runs.folder,

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
+from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import EndedError, HelixError
 from helix_spark.run.admission import Admission, Task
@@ -139,19 +140,25 @@ class Ends(Silent):
         self.thread.start()
 
 
-def test_a_run_that_another_thread_closes_says_so_and_is_on_record_as_failed(tmp_path: Path) -> None:
-    wf = hx.Workflow("w")
+def test_a_run_that_another_thread_closes_says_so_and_is_on_record_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_GRACE", 0.1)
+    wf, told = hx.Workflow("w"), Path(tmp_path) / "told"
     wf.source("data", hx.table(pd.DataFrame({"n": [1]})))
 
     @wf.reducer(output=True)
     def count(data: pd.DataFrame) -> int:
-        time.sleep(4)
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not told.exists():
+            time.sleep(0.01)
         return len(data)
 
     observer = Ends()
     observer.helix = hx.Helix(tmp_path / "catalog", observer=observer)
     with pytest.raises(EndedError, match="was closed while the run went on"):
         observer.helix.run(wf)
+    told.touch()
     observer.thread.join()
     with hx.Helix(tmp_path / "catalog") as helix:
         (record,) = helix.iterations()

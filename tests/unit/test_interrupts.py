@@ -24,6 +24,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
 from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated, hush
+from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing
 
@@ -87,7 +88,8 @@ def interrupts_soon() -> None:
 
 
 @pytest.mark.usefixtures("heard_by_python")
-def test_an_interrupt_that_wakes_nobody_is_heard_in_a_run(tmp_path: Path) -> None:
+def test_an_interrupt_that_wakes_nobody_is_heard_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_GRACE", 0.1)
     over, ended = tmp_path / "over", tmp_path / "ended"
     wf = hx.Workflow("slow")
     wf.source("one", hx.table(pd.DataFrame({"a": [1]})))

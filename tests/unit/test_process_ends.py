@@ -37,7 +37,7 @@ print("counted", spark.range(20).count(), flush=True)
 
 def test_a_forked_child_ends_and_records_nothing_of_its_parent(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(FORKS)
-    printed, _ = (process := start(tmp_path, "run", "forks.py")).communicate(timeout=60)
+    printed, _ = (process := start(tmp_path, "run", "forks.py")).communicate(timeout=120)
     assert process.returncode == 0, printed
     assert [line for line in printed.splitlines() if line.startswith(("counted", "a child", "atexit"))] == [
         "counted 3", *(word for code in (0, 3, 1, 1, 1) for word in ("atexit of child", f"a child ended with {code}")),
@@ -59,7 +59,7 @@ spark.range(10).count()
 
 
 def wait_until(happened: Path, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not happened.exists():
         assert process.poll() is None
         assert time.monotonic() < until, "it has not come so far"
@@ -82,7 +82,7 @@ def test_a_run_that_is_interrupted_says_so_and_is_recorded(
     process = start(tmp_path, "run", "waits.py", behaviour="slow")
     wait_until(tmp_path / "asked", process)
     process.send_signal(sent)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=120)
     assert process.returncode == code, printed
     assert "helix: interrupted at waits.py:5\n" in printed
     assert "helix: waits, iteration 1: interrupted after" in printed
@@ -96,7 +96,7 @@ def test_a_run_whose_results_are_being_stored_is_on_record_when_it_is_interrupte
     process = start(tmp_path, "run", "waits.py", behaviour="keeping")
     wait_until(tmp_path / "keeping", process)
     process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=120)
     assert process.returncode == 143, printed
     assert "Traceback" not in printed
     assert statuses(tmp_path) == [("done", "")]
@@ -108,7 +108,7 @@ def test_a_watch_ends_with_its_run_by_sigterm(tmp_path: Path) -> None:
     watch = start(tmp_path, "watch", "waits.py", behaviour="slow", background=True)
     wait_until(tmp_path / "asked", watch)
     watch.terminate()
-    printed, _ = watch.communicate(timeout=30)
+    printed, _ = watch.communicate(timeout=120)
     assert watch.returncode == 143, printed
     assert (tmp_path / "stopped").exists()
     assert "Traceback" not in printed

@@ -28,15 +28,22 @@ from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
 
-SOON_FOUND = (
-    "an append takes a number that is taken", "what was decided is appended though others appended meanwhile",
-    "an append whose answer was lost is made again", "an append of a number that was folded counts",
-    "an append that was folded meanwhile is made again", "upkeep deletes what it folds before the fold is written",
-    "a fold leaves out what is damaged", "a fold goes over what is missing", "what is lost is not said",
-    "a result is published though its signature is live", "gc takes every lease for dead",
-    "the loser of two publications keeps its data",
-    "an iteration takes the number that was free when it was planned",
-)
+SOON_FOUND = {
+    "an append takes a number that is taken": 5,
+    "what was decided is appended though others appended meanwhile": 31,
+    "an append whose answer was lost is made again": 6,
+    "an append of a number that was folded counts": 18,
+    "an append that was folded meanwhile is made again": 1,
+    "upkeep deletes what it folds before the fold is written": 33,
+    "a fold leaves out what is damaged": 48,
+    "a fold goes over what is missing": 145,
+    "what is lost is not said": 28,
+    "a result is published though its signature is live": 1,
+    "gc takes every lease for dead": 6,
+    "the loser of two publications keeps its data": 2,
+    "an iteration takes the number that was free when it was planned": 1,
+}
+"""Mistakes that are found within 300 seeds, with the first seed that found each: the others are tried after it."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +65,8 @@ def test_a_seed_is_one_history() -> None:
 
 @pytest.mark.parametrize("name", SOON_FOUND)
 def test_planted_mistakes_are_found(name: str) -> None:
-    assert any(history(seed, planted=planted(name)).wrong for seed in range(1, 301))
+    seeds = (SOON_FOUND[name], *range(1, 301))
+    assert any(history(seed, planted=planted(name)).wrong for seed in seeds)
 
 
 @pytest.mark.long

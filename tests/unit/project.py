@@ -16,6 +16,7 @@ def forget_packages() -> None:
     """Has the versions of installed packages read as in a process that begins."""
     origin._package_of_path.cache_clear()
     origin._installation.cache_clear()
+    origin._files_of_modules.cache_clear()
     for known in (origin._first_read, origin._replaced, origin._looked_at):
         known.clear()
 

@@ -176,10 +176,15 @@ def waiting() -> subprocess.Popen[str]:
     return process
 
 
-def test_what_may_have_had_a_say_in_modules_must_be_the_same(point: MeetingPoint) -> None:
-    assert not forked(point, **seen(env={**os.environ, "OMP_NUM_THREADS": "1"}))
-    assert not forked(point, **seen(env={**os.environ, "PYTHONHASHSEED": "5"}))
-    assert not forked(point, **seen(preexec_fn=lambda: os.nice(1)))
+@pytest.mark.parametrize("run", [
+    lambda: seen(env={**os.environ, "OMP_NUM_THREADS": "1"}),
+    pytest.param(lambda: seen(env={**os.environ, "PYTHONHASHSEED": "5"}), marks=pytest.mark.long),
+    pytest.param(lambda: seen(preexec_fn=lambda: os.nice(1)), marks=pytest.mark.long),
+], ids=["a variable", "a seed", "a priority"])
+def test_what_may_have_had_a_say_in_modules_must_be_the_same(
+    point: MeetingPoint, run: Callable[[], dict[str, Any]]
+) -> None:
+    assert not forked(point, **run())
     assert forked(point, **seen())
 
 

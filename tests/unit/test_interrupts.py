@@ -140,7 +140,8 @@ def test_storing_goes_on_unless_a_person_says_so_twice(
     held = tmp_path / "held"
     environment = {**armed(f"store.begun@1:hold={held}"), "HELIX_SERVER": "off"}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs have none
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -53,7 +53,8 @@ def _within() -> Iterator[None]:
 
 
 def test_histories_end_well() -> None:
-    outcomes = [history(seed) for seed in range(1, 121)]
+    once_wrong = 708_138  # a store wrote a segment late, behind a fold that was damaged meanwhile
+    outcomes = [history(seed) for seed in (*range(1, 121), once_wrong)]
     assert {outcome.seed: outcome.wrong for outcome in outcomes if outcome.wrong} == {}
     assert {outcome.drivers for outcome in outcomes} == {2, 3, 4, 5}
 

@@ -237,6 +237,22 @@ class TestAppends:
         assert len(names(fresh)) == 6 - len(lost)
         assert fresh.rejections == (f"segments 3 to {lost[-1]} of the records are gone",)
 
+    def test_a_segment_that_a_store_wrote_late_is_found_behind_a_damaged_fold(self, folder: LocalPath) -> None:
+        filled(folder, AT_ONCE)
+        assert fold(log_of(folder)) == AT_ONCE
+        number = AT_ONCE
+        after = log_of(folder).append([Seen("after")])
+        file_of(folder, number).unlink()
+        before = SegmentFile(number - 1, number - 1, LocalPath(file_of(folder, number - 1))).last_id()
+        late = Segment(number, "1" * 32, (("seen", {"name": "late"}),), before)
+        file_of(folder, number).write_bytes(pack([late.lines()]))
+        (damaged,) = (one for one in SegmentFolder(folder).files() if one.is_fold)
+        Path(str(damaged.place)).write_bytes(b"garbage")
+        assert after == number + 1
+        assert {one.place.name for one in SegmentFolder(folder).damaged()} == {
+            damaged.place.name, f"{number:010}.segment"
+        }
+
     @pytest.mark.long
     def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
         script = """

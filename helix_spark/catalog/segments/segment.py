@@ -292,7 +292,7 @@ class SegmentFolder:
                 found[file] = str(error)
             except FileNotFoundError:
                 continue  # upkeep has deleted it meanwhile
-        sound = [one for one in covering(self.files(), 0) if one not in found]
+        sound = covering([one for one in self.files() if one not in found], 0)
         return found | dict.fromkeys(fillers(sound), "it is not what was there before")
 
     def fold_file(self, first: int, last: int) -> SegmentFile:

@@ -1,10 +1,4 @@
-"""One node's Python while it runs. Actions take turns, as the generators that they share are one for all threads.
-
-In another thread than the author's it runs in the author's context: context variables, and settings that libraries keep
-for each thread. `decimal`, numpy's error state and print options, and many others are context variables; scikit-learn's
-and joblib's configurations are thread-local. A new thread has the defaults of all of them, so code that a file
-configured at its top would run as if that line were missing.
-"""
+"""One node's Python while it runs. Actions take turns, as the generators that they share are one for all threads."""
 
 from __future__ import annotations
 
@@ -13,15 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import copy_context
-from copy import deepcopy
 from functools import _lru_cache_wrapper
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
-from helix_spark.hermetic.asking import CodeOwner, callers, direct, is_for_spark, kind_of
+from helix_spark.hermetic.asking import CodeOwner, asker, callers, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
@@ -152,7 +144,7 @@ def current() -> Action | None:
 def asks(what: str, frame: FrameType | None) -> None:
     """Note something that is another one in the next session (a phrase), if it is the author's own code that asks."""
     watch = _watch(frame)
-    if watch is not None and (who := direct(frame)) is not None and who.kind is CodeOwner.AUTHOR:
+    if watch is not None and (who := asker(frame)) is not None and who.kind is CodeOwner.AUTHOR:
         watch.differs(who.at(what))
 
 
@@ -285,43 +277,3 @@ def actions_to_come() -> Iterator[None]:
             if _under_way == 0:
                 _wrapped.remove()
                 _given.remove()
-
-
-class ThreadContext:
-    """What the thread that makes it has set, for calls in other threads. What a call changes stays its own."""
-
-    def __init__(self) -> None:
-        self._variables = copy_context()
-        self._settings: list[tuple[threading.local, dict[str, Any]]] = []
-        for module in list(sys.modules.values()):  # of libraries and of the author's
-            names = vars(module) if isinstance(module, ModuleType) else {}
-            if names.get("threading") is threading or names.get("local") is threading.local:  # else it makes none
-                file = names.get("__file__")
-                if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
-                    locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
-                    self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)
-
-    def call(self, function: Callable[..., _R], *arguments: Any) -> _R:
-        """Call a function in the calling thread, as if it were the one that made this."""
-        for local, values in self._settings:
-            own = vars(local)
-            for name in _settings_of(local).keys() - values.keys():
-                del own[name]
-            own.update(deepcopy(values))
-        variables = self._variables.copy()
-        if (decimal := sys.modules.get("decimal")) is not None:  # its context is shared by copies, and changed in place
-            variables.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
-        return variables.run(function, *arguments)
-
-
-def _settings_of(local: threading.local) -> dict[str, Any]:
-    """Return a thread-local object's plain data; a connection to a database, say, is for its own thread alone."""
-    return {name: value for name, value in vars(local).items() if _is_plain(value)}
-
-
-def _is_plain(value: object, depth: int = 4) -> bool:
-    if isinstance(value, dict):
-        return depth > 0 and all(_is_plain(one, depth - 1) for pair in value.items() for one in pair)
-    if isinstance(value, list | tuple | set | frozenset):
-        return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
-    return type(value) in (type(None), bool, int, float, complex, str, bytes)

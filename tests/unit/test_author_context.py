@@ -18,7 +18,7 @@ import pytest
 import sklearn
 
 import helix_spark as hx
-from helix_spark.hermetic.action import ThreadContext
+from helix_spark.engine.execution.executor import ThreadContext
 from helix_spark.hermetic.generators import AuthorSeeds
 from helix_spark.run.iteration import Iteration
 

@@ -8,25 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _HELIX = f"{Path(__file__).resolve().parents[1]}/"
-_PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
-_SITES = ("/site-packages/", "/dist-packages/")
+_PYTHON = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")})
+OF_MACHINE = ("/proc/", "/sys/", "/dev/")
+SITES = ("/site-packages/", "/dist-packages/")
 _SPARK = (
-    *(f"{site}{package}/" for site in _SITES for package in ("pyspark", "py4j")),
+    *(f"{site}{package}/" for site in SITES for package in ("pyspark", "py4j")),
     "/python/pyspark/", "/pyspark.zip/", "-src.zip/py4j/",  # of a distribution of Spark
 )
-_SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py", "logging/handlers.py")
-"""Of Python's library: what these read and ask is for people to see."""
-
-_PASSING_ON = (
-    "/os.py", "/_collections_abc.py", "/genericpath.py", "/glob.py", "/posixpath.py", "/pathlib.py",
-    "/pathlib/_local.py", "/shutil.py",
-    "<frozen os>", "<frozen _collections_abc>", "<frozen genericpath>", "<frozen posixpath>",
-)
-"""Of Python's library: what these ask for, who calls them asks for."""
+METADATA = "/importlib/metadata/__init__.py"
+_SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py", "logging/handlers.py", METADATA)
+"""Of Python's library: what these read and ask is for people to see, or is noted apart."""
 
 
 class CodeOwner(Enum):
@@ -56,6 +54,13 @@ class Asker:
 _instructions = cache(lambda code: tuple(dis.get_instructions(code)))
 
 
+def is_code(path: str) -> bool:
+    """Return whether a file holds code that counts by its version; what a package brings or fetches besides counts."""
+    is_module = path.endswith((*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES, "/"))
+    inside = any(folder in path for folder in SITES)
+    return (inside and is_module) or "/__pycache__/" in path or path.startswith((_HELIX, *_PYTHON))
+
+
 @cache
 def kind_of(file: str) -> CodeOwner:
     """Return whose code a file holds.
@@ -67,7 +72,7 @@ def kind_of(file: str) -> CodeOwner:
         return CodeOwner.SPARK
     if file.startswith(_HELIX):  # which may be installed among libraries
         return CodeOwner.HELIX
-    if any(part in file for part in _SITES):
+    if any(part in file for part in SITES):
         return CodeOwner.LIBRARY
     # What is made of a text at run time, as a dataclass's methods, is whoever's calls it; a notebook's cells are not.
     made = file.startswith("<") and not file.startswith("<ipython")
@@ -79,6 +84,11 @@ def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:
     while frame is not None:
         yield frame, kind_of(frame.f_code.co_filename)
         frame = frame.f_back
+
+
+def library_of(file: str) -> str:
+    """Return the top-level name of the library that a file is of; empty for other files."""
+    return next((file.partition(part)[2] for part in SITES if part in file), "").partition("/")[0].partition(".")[0]
 
 
 def asker(frame: FrameType | None) -> Asker | None:
@@ -96,8 +106,7 @@ def asker(frame: FrameType | None) -> Asker | None:
         if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None
         if first is None and kind is not CodeOwner.PYTHON:
-            package = next((file.partition(part)[2] for part in _SITES if part in file), "").partition("/")[0]
-            first = kind, package.removesuffix(".py")
+            first = kind, library_of(file)
         if kind is CodeOwner.AUTHOR:
             return Asker(*(first or (kind, "")), f"{Path(file).name}:{one.f_lineno}")
     return None if first is None else Asker(*first, "")
@@ -126,22 +135,22 @@ def _serves_spark(frame: FrameType) -> bool:
     return False
 
 
-def direct(frame: FrameType | None) -> Asker | None:
-    """Return the asker, as `asker` does; None where code of Python's own library asks for itself."""
-    for one, kind in callers(frame):
-        if not one.f_code.co_filename.endswith(_PASSING_ON):
-            return asker(one) if kind in (CodeOwner.AUTHOR, CodeOwner.LIBRARY) else None
-    return None
-
-
 def pattern_asked(frame: FrameType) -> str:
     """Return the pattern of the names for which a folder is looked through, and of no others; empty where all count."""
-    for one, kind in callers(frame):
-        if kind is not CodeOwner.PYTHON:
-            break
-        if one.f_code.co_name in ("glob", "_glob1") and isinstance(pattern := one.f_locals.get("pattern"), str):
-            return pattern if not any(sign in pattern for sign in ("/", "**", " of ")) else ""
-    return ""
+    pattern = _local(frame, "pattern", "glob", "_glob1")
+    return pattern if isinstance(pattern, str) and not any(sign in pattern for sign in ("/", "**", " of ")) else ""
+
+
+def group_asked(frame: FrameType) -> str | None:
+    """Return the group of entry points for which installed packages are looked through; empty for all groups."""
+    asked = _local(frame, "params", "entry_points")
+    return None if asked is None else str(asked.get("group", ""))
+
+
+def _local(frame: FrameType, name: str, *functions: str) -> Any:
+    """Return what a local holds in the innermost of some functions of Python's library that ask; None if none does."""
+    library = takewhile(lambda one: one[1] is CodeOwner.PYTHON, callers(frame))
+    return next((one.f_locals.get(name) for one, _ in library if one.f_code.co_name in functions), None)
 
 
 def field_taken(frame: FrameType) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fnmatch
 import hashlib
+import importlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,13 +57,13 @@ class Seen:
         return Seen(
             self.drew or other.drew, chance=tuple(dict.fromkeys((*self.chance, *other.chance))),
             outside=tuple(dict.fromkeys((*self.outside, *other.outside))),
-            **{kind: {**getattr(self, kind), **getattr(other, kind)} for kind in _LOOKS},
+            **{kind: {**getattr(self, kind), **getattr(other, kind)} for kind in LOOKS},
         )
 
     @property
     def reads(self) -> bool:
         """Whether it read anything that counts."""
-        return any(getattr(self, kind) for kind in _LOOKS)
+        return any(getattr(self, kind) for kind in LOOKS)
 
     @property
     def seeded(self) -> Mapping[str, str]:
@@ -76,23 +78,23 @@ class Seen:
 
     def agrees(self, other: Seen) -> bool:
         """Return whether all that the other one read is known to be the same here."""
-        return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in _LOOKS)
+        return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in LOOKS)
 
     def only(self, other: Seen) -> Seen:
         """Return this, as far as the other one read it."""
         reads: dict[str, Any] = {
-            kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in _LOOKS
+            kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in LOOKS
         }
         return Seen(self.drew, **reads)
 
     def now(self) -> Seen:
         """Return the same of what is there now."""
-        reads: dict[str, Any] = {kind: {name: _LOOKS[kind](name) for name in getattr(self, kind)} for kind in _LOOKS}
+        reads: dict[str, Any] = {kind: {name: LOOKS[kind](name) for name in getattr(self, kind)} for kind in LOOKS}
         return Seen(self.drew, **reads)
 
     def to_json(self) -> str:
         """Return the text for a record, without why a result differs; empty if there is nothing to say."""
-        said: dict[str, Any] = {kind: dict(sorted(known.items())) for kind in _LOOKS if (known := getattr(self, kind))}
+        said: dict[str, Any] = {kind: dict(sorted(known.items())) for kind in LOOKS if (known := getattr(self, kind))}
         said |= {"drew": True, "generators": dict(sorted(self.generators.items()))} if self.drew else {}
         return json.dumps(said, sort_keys=True) if said else ""
 
@@ -105,7 +107,7 @@ def seen_from_json(text: str) -> Seen:
     had seeded. A stranger may have written it: a path that no file can have is cut, and its content is unknown. So is
     what a later version notes of more kinds."""
     told: dict[str, Any] = json.loads(text) if text else {}
-    strange = [*(told.keys() - {"drew", *_LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
+    strange = [*(told.keys() - {"drew", *LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
     for kind in told.keys() & {"files", "listed"}:
         told[kind] = dict(
             (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
@@ -155,10 +157,20 @@ def names_in(folder: str) -> str:
     return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
 
 
+ALL_VARIABLES = "names of variables besides "
+"""What `value_of` is asked where code looks through the names; those that it has set itself follow."""
+
+FOR_SPARK = ("SPARK_", "PYSPARK_", "PYTHON", "OMP_NUM_THREADS")
+"""How variables begin that Spark may set for its workers."""
+
+
 def value_of(variable: str) -> str:
-    """Return what stands for the value of an environment variable."""
+    """Return what stands for the value of an environment variable, or for the names of all."""
     try:
         value = os.environ.get(variable)
+        if variable.startswith(ALL_VARIABLES):
+            own, apart = variable.removeprefix(ALL_VARIABLES).split(), (*FOR_SPARK, "HELIX")
+            value = " ".join(sorted(one for one in os.environ if one not in own and not one.startswith(apart)))
     except UnicodeEncodeError:  # no variable has such a name
         value = None
     if value is None:
@@ -170,6 +182,12 @@ WORKING_FOLDER = "working folder of the process"
 """What `system_digest` is asked where code names a file from there, or asks where it is."""
 
 _SAYS: Mapping[str, Callable[[str], object]] = {
+    "entry points": lambda group: sorted(
+        (point.group, point.name, point.value, one.version)
+        for one in _metadata().distributions() for point in one.entry_points if group in ("", point.group)
+    ),
+    "packages": lambda _: sorted((one.metadata["Name"], one.version) for one in _metadata().distributions()),
+    "package": lambda name: _metadata().distribution(name).read_text("METADATA"),
     "working folder": lambda _: Path.cwd(),
     "access": lambda path: [os.access(path, how) for how in (os.R_OK, os.W_OK, os.X_OK)],
     "link": os.readlink,
@@ -183,42 +201,46 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return sorted(islice(entries, _MOST_NAMES), key=lambda one: one.name)
 
 
+def _metadata() -> Any:
+    return importlib.import_module("importlib.metadata")  # which takes long, and few ask
+
+
 def _status(path: Path | os.DirEntry[str]) -> tuple[object, ...]:
     told = path.stat()
     return path.name, told.st_mode, told.st_size, told.st_mtime_ns
 
 
-_NAMES_LIKE = "names like "
-
-
-def names_like(pattern: str) -> str:
-    """Return what `system_digest` is asked for the names in a folder that a pattern has."""
-    return f"{_NAMES_LIKE}{pattern}"
+NAMES_LIKE = "names like "
+"""What `system_digest` is asked for the names in a folder that a pattern has, which follows."""
 
 
 def system_digest(asked: str) -> str:
     """Return what stands for what the system says of a path: a word of `_SAYS`, or a field of its status, " of ", and
-    the path, which may come from a record: nothing is opened.
+    the path, which may come from a record: nothing is opened. Likewise of installed packages.
 
     >>> system_digest("mtime of /no/such/file"), system_digest("mode of /") == system_digest("mode of /.")
     ('absent', True)
     """
     word, _, path = asked.partition(" of ")
     try:
-        if word.startswith(_NAMES_LIKE):
-            said: object = fnmatch.filter([one.name for one in _entries(path)], word.removeprefix(_NAMES_LIKE))
+        if word.startswith(NAMES_LIKE):
+            said: object = fnmatch.filter([one.name for one in _entries(path)], word.removeprefix(NAMES_LIKE))
         else:
             said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
         return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()
-    except (OSError, ValueError):
+    except (ImportError, OSError, ValueError):
         return ABSENT
 
 
-_LOOKS: Mapping[str, Callable[[str], str]] = {
+LOOKS: Mapping[str, Callable[[str], str]] = {
     "files": content_of, "listed": names_in, "told": system_digest, "environment": value_of,
     "generators": AUTHOR_SEEDS.digest,
 }
 """By field of `Seen`, what tells the present state of something that code read."""
+
+
+_ATTACHED = re.compile(r"\battach\b(?:\s+database)?\s+['\"]([^'\"]+)", re.IGNORECASE)
+"""A file in a statement, which sqlite opens unseen."""
 
 
 def files_named(function: Callable[..., Any]) -> Iterator[str]:
@@ -237,6 +259,7 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
                         waiting.append(cell.cell_contents)
         elif isinstance(one, str | os.PathLike) and isinstance(text := os.fspath(one), str):
             # A name alone is that of a file if it has an ending; a path is no longer than 1,000 characters.
+            waiting += _ATTACHED.findall(text)
             is_path = 2 < len(text) < 1000 and ("/" in text or "." in text) and not {"\n", "\0"}.intersection(text)
             if is_path and Path(text).is_file():
                 found[str(Path(text).absolute())] = None

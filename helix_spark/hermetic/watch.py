@@ -8,29 +8,23 @@ import importlib
 import os
 import pathlib
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, field_taken, kind_of, pattern_asked
+from helix_spark.hermetic import asking, seen
+from helix_spark.hermetic.asking import OF_MACHINE, Asker, CodeOwner, asker, is_code, kind_of
 from helix_spark.hermetic.generators import WhenImported
-from helix_spark.hermetic.seen import WORKING_FOLDER, Seen, content_of, names_in, names_like, system_digest, value_of
+from helix_spark.hermetic.seen import Seen, content_of, system_digest, value_of
 from helix_spark.hermetic.told_times import is_only_told
 
 State = tuple[int, ...]
 _stat, _now = os.stat, time.time_ns
-
-_UNCOUNTED = (
-    *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
-)
-_OF_MACHINE = ("/proc/", "/sys/", "/dev/")
 
 _TIMED = frozenset({
     "pandas", "joblib", "tqdm", "sklearn", "matplotlib", "torch", "lightgbm", "xgboost", "catboost", "numba", "dask",
@@ -39,7 +33,6 @@ _TIMED = frozenset({
 """Libraries that take the time of what they do, for people to see."""
 
 _CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
-
 
 Event = tuple[str, str, Any]
 """A sort, what it is about, and what else is known of it: plain data, which a worker can send."""
@@ -85,11 +78,11 @@ class Watch:
             self.read(path, who)
 
     def read(self, path: str, who: Asker) -> None:
-        if not self._met.isdisjoint({("read", path), ("written", path)}) or _is_uncounted(path):
+        if not self._met.isdisjoint({("read", path), ("written", path)}) or is_code(path):
             return
         if path in ("/dev/urandom", "/dev/random", "/dev/hwrng"):
             self.differs(who.at(f"reads {path}"))
-        elif path.startswith(_OF_MACHINE):
+        elif path.startswith(OF_MACHINE):
             if who.kind is CodeOwner.AUTHOR and path != os.devnull:
                 self.differs(who.at(f"reads the state of the machine, {path}"))
         else:
@@ -104,7 +97,7 @@ class Watch:
         """Note that the action asked whether a path exists, or what the system says of it."""
         if not self._met.isdisjoint({("read", path), ("looked", path), ("written", path)}):
             return
-        if not (_is_uncounted(path) or path.startswith(_OF_MACHINE)):
+        if not (is_code(path) or path.startswith(OF_MACHINE)):
             state = _state(path)
             if state is None or state[-1] < self._began:
                 self._note("looked", path, state is not None)
@@ -115,29 +108,32 @@ class Watch:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
 
+    def told(self, what: str) -> None:
+        """Note that the system was asked for something: see `system_digest`."""
+        self._note("told", what)
+
     def note_system(self, what: str, path: str) -> None:
         """Note that the system was asked for more of a path than whether it exists: see `system_digest`."""
         self.looked_at(path)
         if not self._met.isdisjoint({("read", path), ("looked", path)}):
-            self._note("told", f"{what} of {path}")
+            self.told(f"{what} of {path}")
 
     def full(self, path: Any) -> str:
         """Return an absolute path. Where it begins in the working folder, that counts."""
         text = os.fsdecode(path)
         if not text.startswith("/"):
-            self._note("told", WORKING_FOLDER, str(Path.cwd()))
+            self._note("told", seen.WORKING_FOLDER, str(Path.cwd()))
         return os.path.abspath(text)  # noqa: PTH100  # a path's own `absolute` keeps `..`
 
     def listed(self, folder: str, pattern: str = "") -> None:
         """The names in a folder were looked through, for those that have a pattern where there is one."""
-        if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
-            if pattern:
-                self._note("told", f"{names_like(pattern)} of {folder}")
-            else:
-                self._note("listed", folder)
+        if not is_code(f"{folder}/") and not f"{folder}/".startswith(OF_MACHINE):
+            self._note(*(("told", f"{seen.NAMES_LIKE}{pattern} of {folder}") if pattern else ("listed", folder)))
 
     def asked(self, variable: object, who: Asker) -> None:
-        """An environment variable was asked for."""
+        """An environment variable was asked for, or the names of all."""
+        if variable == seen.ALL_VARIABLES:
+            variable += " ".join(sorted(self._own))
         if isinstance(variable, str) and variable not in self._own:
             self._note("asked", variable, (value_of(variable), who.at(f"asks for the variable {variable}")))
 
@@ -164,7 +160,7 @@ def seen_in(events: Sequence[Event]) -> Seen:
     said = {name: system_digest(name) for sort, name, more in events if sort == "told" and more in (None, here)}
     told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
-    listed = {folder: names_in(folder) for folder in told["listed"]}
+    listed = {folder: seen.names_in(folder) for folder in told["listed"]}
     chance = (*told["chance"], *dict.fromkeys(changed))
     return Seen(files=files, listed=listed, environment=asked, told=said, chance=chance, outside=told["outside"])
 
@@ -175,13 +171,6 @@ def _state(path: str) -> State | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _is_uncounted(path: str) -> bool:
-    """Return whether a file holds code that counts by its version; what a package brings or fetches besides counts."""
-    is_code = path.endswith((*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES, "/"))
-    inside = any(folder in path for folder in ("/site-packages/", "/dist-packages/"))
-    return (inside and is_code) or "/__pycache__/" in path or path.startswith(_UNCOUNTED)
 
 
 _installed: list[Wrapped] = []
@@ -225,7 +214,7 @@ def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], frame: FrameType) -
     folder = "." if given[0] is None else given[0]
     if isinstance(folder, _PATH):
         path = watch.full(folder)
-        watch.listed(path, pattern_asked(frame))
+        watch.listed(path, asking.pattern_asked(frame))
         if "scandir" in frame.f_code.co_names and kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR:
             watch.note_system("entries", path)
 
@@ -247,7 +236,7 @@ def _asks_others(what: str, place: int | None = None) -> Tell:
     def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
         # These start a process to find out how many processors there are, say.
         for_itself = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
-        if not any(one.f_code.co_filename.endswith(for_itself) for one, _ in callers(frame)):
+        if not any(one.f_code.co_filename.endswith(for_itself) for one, _ in asking.callers(frame)):
             watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
 
     return tell
@@ -319,11 +308,14 @@ class Wrapped:
         yield from ((os, name, ask) for name, ask in asking.items())
         if sys.version_info < (3, 11):  # where paths hold what `os` has
             yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(asking["stat"])
-        yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."), direct)
+        yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."))
         environ = type(os.environ)
         get, put = environ.__getitem__, environ.__setitem__
-        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.asked(key, who), direct)
-        yield environ, "__setitem__", self._telling(put, lambda watch, _who, _, key, _value: watch.sets(key), direct)
+        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.asked(key, who))
+        yield environ, "__setitem__", self._telling(put, lambda watch, _who, _, key, _value: watch.sets(key))
+        every = environ.__iter__
+        yield environ, "__iter__", self._telling(every, lambda watch, who, _: watch.asked(seen.ALL_VARIABLES, who))
+        yield tempfile, "gettempdir", self._telling(tempfile.gettempdir, _asks_for_temporary)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
@@ -335,20 +327,22 @@ class Wrapped:
                     if type(told).__name__ == "builtin_function_or_method" and told in clocks:
                         yield module, name, clocks[told]
         for name in _IN_C:
-            if (library := sys.modules.get(name)) is not None:
-                yield from self._readers_of(library)
+            yield from self._readers_of(sys.modules[name]) if name in sys.modules else ()
 
-    def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Any]]:
         tell: Callable[..., None] = _reads_paths
         if library.__name__ in _CLIENTS:
             tell = lambda watch, who, /, *_given, **_named: watch.asks_others(who.at(_NETWORK))  # noqa: E731
+        if library.__name__ == _PACKAGES:
+            found = library.Distribution
+            yield found, "discover", classmethod(self._discovering(found.discover.__func__))
         for reader in _IN_C[library.__name__]:
             told = vars(library).get(reader)
             if isinstance(told, type):
                 if "__init__" in vars(told):
-                    yield told, "__init__", self._telling(vars(told)["__init__"], tell, asker)
+                    yield told, "__init__", self._telling(vars(told)["__init__"], tell)
             elif callable(told):
-                yield library, reader, self._telling(told, tell, asker)
+                yield library, reader, self._telling(told, tell)
 
     def _by_name(self, told: Any) -> Callable[..., Any]:
         """A library that imports a module of the author's by its name: what it does with that is in no signature."""
@@ -364,16 +358,29 @@ class Wrapped:
 
         return import_module
 
+    def _discovering(self, told: Any) -> Callable[..., Any]:
+        """Wrap what all functions look up installed packages by."""
+
+        def discover(kind: Any, **given: Any) -> Any:
+            group = asking.group_asked(frame := sys._getframe(1))
+            outer = (one for one, _ in asking.callers(frame) if not one.f_code.co_filename.endswith(asking.METADATA))
+            if (watch := self.finder(frame)) is not None and asker(next(outer, None)) is not None:
+                of_all = "packages of path" if group is None else f"entry points of {group}"
+                watch.told(f"package of {given['name']}" if given.get("name") else of_all)
+            return told(kind, **given)
+
+        return discover
+
     def _telling(
-        self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
+        self, told: Callable[..., Any], tell: Callable[..., None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made, where `counts`; `find` returns the asker."""
+        """Return a function that tells of its calls before they are made, where `counts`."""
 
         def ask(*given: Any, **named: Any) -> Any:
             if counts(*given, **named):
                 watch = self.finder(frame := sys._getframe(1))
-                if watch is not None and (who := find(frame)) is not None:
+                if watch is not None and (who := asker(frame)) is not None:
                     tell(watch, who, *given, **named)
             return told(*given, **named)
 
@@ -384,14 +391,14 @@ class Wrapped:
 
         def tell(watch: Watch, who: Asker, path: Any = ".", *_given: Any, **_named: Any) -> None:
             full = watch.full(path)
-            asked = what or (field_taken(sys._getframe(2)) if who.kind is CodeOwner.AUTHOR else "")
+            asked = what or (asking.field_taken(sys._getframe(2)) if who.kind is CodeOwner.AUTHOR else "")
             if asked:
                 watch.note_system(asked, full)
             else:
                 watch.looked_at(full)
 
         ask = self._telling(
-            told, tell, direct,
+            told, tell,
             lambda path=".", *_given, **_named: isinstance(path, _PATH) and not getattr(_busy, "is_so", False),
         )
         self._known.append(ask)
@@ -404,7 +411,7 @@ class Wrapped:
         needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
 
         return self._telling(
-            told, _asks_clock(f"time.{told.__name__}"), direct,
+            told, _asks_clock(f"time.{told.__name__}"),
             lambda *given: len(given) <= needs or given[needs] is None,
         )
 
@@ -414,12 +421,20 @@ class Wrapped:
         def call(kind: Any, *given: Any, **named: Any) -> Any:
             return told.__get__(None, kind)(*given, **named)
 
-        return classmethod(self._telling(call, _asks_clock(f"datetime.{told.__name__}"), direct))
+        return classmethod(self._telling(call, _asks_clock(f"datetime.{told.__name__}")))
+
+
+def _asks_for_temporary(watch: Watch, who: Asker) -> None:
+    if not sys._getframe(2).f_code.co_filename.endswith("/tempfile.py"):  # the names of whose files nobody reads
+        for variable in ("TMPDIR", "TEMP", "TMP"):  # which Python has asked for long before
+            watch.asked(variable, who)
 
 
 def _asks_clock(what: str) -> Callable[..., None]:
     def tell(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
         asked = sys._getframe(2)
+        if kind_of(asked.f_code.co_filename) is CodeOwner.PYTHON:  # which asks for itself
+            return
         told = who.kind is CodeOwner.AUTHOR and is_only_told(asked.f_code, asked.f_lineno, asked.f_globals)
         if who.package not in _TIMED and not told:
             watch.differs(who.at(f"asks the clock, {what}"))
@@ -438,6 +453,8 @@ _BOUND = frozenset({"time", "time_ns", "now", "_time", "localtime", "strftime", 
 _CLIENTS = ("psycopg2", "psycopg", "pyodbc", "oracledb", "MySQLdb", "pymssql")
 """Of databases, whose sockets are opened in C."""
 
+_PACKAGES = "importlib.metadata"
+
 _IN_C: Mapping[str, tuple[str, ...]] = {
     "pyarrow.parquet": ("read_table", "read_pandas", "read_metadata", "read_schema"),
     "pyarrow.parquet.core": ("read_table",), "pyarrow.csv": ("read_csv", "open_csv"), "pyarrow.json": ("read_json",),
@@ -446,7 +463,7 @@ _IN_C: Mapping[str, tuple[str, ...]] = {
     "polars": ("read_csv", "read_parquet", "read_ipc", "read_json", "scan_csv", "scan_parquet", "scan_ipc"),
     "duckdb": ("read_csv", "read_parquet", "read_json", "from_parquet", "from_csv_auto"),
     "cv2": ("imread",), "lxml.etree": ("parse", "iterparse"), "soundfile": ("read", "info"), "h5py": ("File",),
-    "deltalake": ("DeltaTable",), **dict.fromkeys(_CLIENTS, ("connect",)),
+    "deltalake": ("DeltaTable",), _PACKAGES: (), **dict.fromkeys(_CLIENTS, ("connect",)),
 }
 """Functions and classes that are given paths; of `_CLIENTS` what asks the network."""
 

@@ -23,7 +23,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, callers
-from helix_spark.hermetic.seen import Seen, value_of
+from helix_spark.hermetic.seen import FOR_SPARK, Seen, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
 
@@ -84,10 +84,9 @@ def _seen(events: list[Event]) -> Seen:
     others = {name: more[1] for sort, name, more in events if sort == "asked" and value_of(name) != more[0]}
     own = [one for one in events if one[0] != "asked" or one[1] not in others]
     seen = seen_in(own)
-    sparks = ("SPARK_", "PYSPARK_", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "OMP_NUM_THREADS")
     told = dict.fromkeys(
         f"{asks}, which Spark's workers have another value of than the driver"
-        for name, asks in others.items() if not name.startswith(sparks)  # which Spark itself may set for them
+        for name, asks in others.items() if not name.startswith(FOR_SPARK)  # which Spark itself may set for them
     )
     return replace(seen, chance=(*seen.chance, *told))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
+from helix_spark import import_reads
 from helix_spark.identity.code import Description, trace
 from helix_spark.identity.objects import origin
 
@@ -15,8 +16,11 @@ from helix_spark.identity.objects import origin
 def forget_packages() -> None:
     """Has the versions of installed packages read as in a process that begins."""
     origin._package_of_path.cache_clear()
-    origin._installation.cache_clear()
-    origin._files_of_modules.cache_clear()
+    for cached in (
+        origin._installation, origin._imported, import_reads.imported_by, import_reads.reads_of,
+        import_reads.files_of_modules, import_reads._by_library,
+    ):
+        cached.cache_clear()
     for known in (origin._first_read, origin._replaced, origin._looked_at):
         known.clear()
 

@@ -15,8 +15,8 @@ import networkx as nx
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
-    "drawing", "hermetic", "workflow", "dag", "plans", "identity", "catalog", "costs", "planner", "history", "views",
-    "answers", "engine", "run", "program", "helix", "tracking", "ui", "cli",
+    "drawing", "hermetic", "import_reads", "workflow", "dag", "plans", "identity", "catalog", "costs", "planner",
+    "history", "views", "answers", "engine", "run", "program", "helix", "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {

@@ -9,14 +9,17 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 from project import forget_packages
 
+from helix_spark import import_reads
 from helix_spark.identity.environment import package_part
-from helix_spark.identity.objects.origin import Package, package_of_file, replaced_packages
+from helix_spark.identity.objects.origin import PYTHON, Package, package_of_file, replaced_packages, startup_version
 
 
 @pytest.fixture
@@ -133,6 +136,87 @@ def test_what_a_package_requires_counts_however_far(site: Path) -> None:
     assert versions("1", "1", "2") == first
     assert versions("2", "1", "1") != first
     assert versions("1", "2", "1") != first
+
+
+@pytest.fixture
+def steps(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Install a package with a text, import it as in a process that begins, and return what is known of its content."""
+    monkeypatch.chdir(site.parent)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def known(text: str) -> str:
+        forget_packages()
+        for name in ("steps", "deeper", "faster"):
+            sys.modules.pop(name, None)
+        import_reads._reads.clear()
+        monkeypatch.setattr(import_reads, "_BEGAN", dict(os.environ))
+        (site / "steps.py").write_text(text)
+        install(site, "steps", "1.0", "steps", RECORD="steps.py,,\n")
+        importlib.invalidate_caches()
+        importlib.import_module("steps")
+        found = package_of(site / "steps.py")
+        assert found is not None
+        return f"{found.version} {found.content}"
+
+    return known
+
+
+def test_what_a_package_imports_counts_though_it_does_not_require_it(site: Path, steps: Callable[[str], str]) -> None:
+    text = "try:\n  from faster import clean\nexcept ImportError:\n  clean = None\n"
+    alone = steps(text)
+    (site / "faster.py").write_text("def clean(): return 1\n")
+    bare = steps(text)
+    install(site, "faster", "1.0", "faster", RECORD="faster.py,sha256=a,\n")
+    first = steps(text)
+    install(site, "faster", "1.1", "faster", RECORD="faster.py,sha256=a,\n")
+    assert len({alone, bare, first, steps(text)}) == 4
+    install(site, "other", "1.0", "other")
+    install(site, "faster", "1.0", "faster", RECORD="faster.py,sha256=a,\n")
+    assert steps(text) == first
+
+
+def test_what_a_library_reads_as_it_is_imported_counts(
+    site: Path, steps: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+        import os
+        from pathlib import Path
+        OWN = Path(__file__).with_name("steps.txt").read_text()
+        if (file := Path("steps.ini")).exists():
+            FILE = file.read_text()
+        DEPTH = os.environ.get("STEPS_DEPTH")
+        ALL = {name: value for name, value in os.environ.items() if name.startswith("STEPS_")}
+        os.environ["STEPS_OWN"] = str(os.getpid())
+        THEIRS = os.environ["STEPS_OWN"]
+    """
+    (site / "steps.txt").write_text("words")
+
+    def read() -> str:
+        monkeypatch.delenv("STEPS_OWN", raising=False)
+        return steps(dedent(text))
+
+    first = read()
+    assert first.startswith("1.0 ")
+    monkeypatch.setenv("ANOTHER", "1")
+    assert read() == first
+    monkeypatch.setenv("STEPS_DEPTH", "4")
+    deep = read()
+    assert deep.startswith("1.0, which read STEPS_DEPTH ")
+    Path("steps.ini").write_text("3")
+    filed = read()
+    monkeypatch.setenv("STEPS_WIDTH", "4")
+    assert len({first, deep, filed, read()}) == 4
+
+
+def test_what_python_begins_with_counts(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PYTHON.version == startup_version()
+    monkeypatch.setattr(sys, "warnoptions", ["ignore", "error::ImportWarning"])
+    assert startup_version().endswith(", warnings error::ImportWarning")
+    (site / "custom.py").write_text("import statistics")
+    monkeypatch.setitem(sys.modules, "sitecustomize", SimpleNamespace(__file__=str(site / "custom.py")))
+    first = startup_version()
+    (site / "custom.py").write_text("import statistics as s")
+    assert len({PYTHON.version, first, startup_version()}) == 3
 
 
 def test_what_is_replaced_under_a_process_is_told_and_stays_so(site: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import ctypes
 import glob
 import gzip
+import importlib
 import json
 import os
 import pkgutil
@@ -20,7 +22,7 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime, timezone
 from functools import partial
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -152,6 +154,94 @@ def test_folders_and_variables_are_seen(folder: Path, monkeypatch: pytest.Monkey
     assert not seen.now().agrees(seen)
     monkeypatch.setenv("LEAST", "3")
     assert seen.now().agrees(seen)
+
+
+VARIABLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "names by a prefix": (lambda: [name for name in os.environ if name.startswith("STEP_")], "STEP_ONE"),
+    "the folder for temporary files": (lambda: tempfile.gettempdir(), "TMPDIR"),
+    "a variable that Python's library asks for": (shutil.get_terminal_size, "COLUMNS"),
+}
+
+
+@pytest.mark.parametrize("what", VARIABLES)
+def test_variables_that_are_asked_for_indirectly_count(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    call, variable = VARIABLES[what]
+    seen = watched(call)
+    assert not seen.chance
+    assert seen.now() == seen == seen_from_json(seen.to_json())
+    monkeypatch.setenv("HELIX_OF_ITS_OWN", "1")
+    assert seen.now() == seen
+    monkeypatch.setenv(variable, "41")
+    assert seen.now() != seen
+
+
+def test_names_that_the_code_has_set_itself_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call() -> None:
+        os.environ["STEP_TWO"] = "2"
+        list(os.environ)
+
+    seen = watched(call)
+    monkeypatch.delenv("STEP_TWO")
+    assert seen.now() == seen
+
+
+def _describe(site: Path, name: str, points: str = "", version: str = "1.0") -> None:
+    folder = site / f"{name}-1.0.dist-info"
+    folder.mkdir(exist_ok=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "entry_points.txt").write_text(points)
+
+
+def _tried_version(name: str) -> None:
+    with pytest.raises(metadata.PackageNotFoundError):
+        metadata.version(name)
+
+
+INSTALLED: dict[str, tuple[Callable[[], Any], Callable[[Path], None], Callable[[Path], None]]] = {
+    "a version": (
+        lambda: metadata.version("steps"), lambda site: _describe(site, "more", version="1.1"),
+        lambda site: _describe(site, "steps", version="1.1"),
+    ),
+    "whether a package is installed": (
+        lambda: _tried_version("absent"),
+        lambda site: _describe(site, "steps", version="1.1"), lambda site: _describe(site, "absent"),
+    ),
+    "entry points": (
+        lambda: metadata.entry_points(group="steps"), lambda site: _describe(site, "more", "[others]\na = b:c\n"),
+        lambda site: _describe(site, "more", "[steps]\na = b:c\n"),
+    ),
+    "all packages": (
+        lambda: list(metadata.distributions()), lambda site: None, lambda site: _describe(site, "more"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", INSTALLED)
+def test_what_is_said_of_installed_packages_counts(folder: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    site = folder / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    _describe(site, "steps")
+    call, other, change = INSTALLED[what]
+    seen = watched(call)
+    assert not seen.chance
+    assert not [file for file in seen.files if "-info" in file]
+    assert seen.now() == seen == seen_from_json(seen.to_json())
+    for alter, counts in ((other, False), (change, True)):
+        alter(site)
+        importlib.invalidate_caches()
+        assert (seen.now() != seen) is counts
+
+
+def test_what_a_library_reads_as_a_function_imports_it_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = folder / "site-packages"
+    site.mkdir()
+    lines = "open('words.txt').read()", "os.environ.get('LATE_DEPTH')", "list(os.environ.items())"
+    (site / "late_steps.py").write_text("\n".join(["import os", *lines]))
+    monkeypatch.syspath_prepend(str(site))
+    seen = watched(lambda: importlib.import_module("late_steps"))
+    assert (list(seen.files), list(seen.environment)) == ([str(folder / "words.txt")], ["LATE_DEPTH"])
+    monkeypatch.delitem(sys.modules, "late_steps")
 
 
 def _in_a_thread() -> None:
@@ -451,6 +541,26 @@ def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:
     run(folder, counting(depends_on=[len]))
     (folder / "words.txt").write_text("one two three")
     assert run(folder, counting(depends_on=[len])).plan["words"].state is not State.COMPUTE
+
+
+@pytest.mark.parametrize("statement", ["attach 'base.db' as other", 'ATTACH DATABASE "base.db" AS other'])
+def test_a_database_that_a_statement_attaches_counts(folder: Path, statement: str) -> None:
+    def attaching() -> hx.Workflow:
+        wf = hx.Workflow("attaching")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def count(data: pd.DataFrame) -> int:
+            with contextlib.closing(sqlite3.connect(":memory:")) as base:
+                base.execute(statement)
+                return int(base.execute("select count(*) from other.t").fetchone()[0])
+
+        return wf
+
+    first = run(folder, attaching())
+    with sqlite3.connect(folder / "base.db") as base:
+        base.execute("insert into t values (1)")
+    assert (first["count"], run(folder, attaching())["count"]) == (0, 1)
 
 
 def test_a_file_that_is_named_counts_though_nobody_sees_it_read(folder: Path) -> None:

@@ -13,16 +13,7 @@ from pathlib import Path
 from helix_spark.engine.spark.driver_client import OF_WORKERS, for_workers
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.identity.environment import package_version
-
-_OF_A_TERMINAL = frozenset({
-    "_", "CLICOLOR", "COLORTERM", "COLUMNS", "DISPLAY", "FORCE_COLOR", "LINES", "LS_COLORS", "NO_COLOR", "OLDPWD",
-    "PS1", "PWD", "SHLVL", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID",
-})
-_OF_A_SHELL = (
-    "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
-    "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
-)
-"""Variables that differ between terminals and say nothing to a worker; and Helix's own, for a run alone."""
+from helix_spark.import_reads import is_of_a_terminal
 
 _HELD_BY_SERVER = frozenset({
     "spark.app.name",  # a name for people
@@ -73,7 +64,7 @@ def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that count, without those that are set for Python workers."""
     return {
         name: value for name, value in environ.items()
-        if name not in _OF_A_TERMINAL and name not in OF_WORKERS and not name.startswith(_OF_A_SHELL)
+        if name not in OF_WORKERS and not is_of_a_terminal(name)
     }
 
 

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
+import site
 import sys
 import sysconfig
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import islice
 from math import inf
 from pathlib import Path
 from types import FunctionType
 
 from helix_spark.identity.parts import FORMAT, digest
+from helix_spark.import_reads import files_of_modules, imported_by, reads_of
 from helix_spark.regular_files import content_fields
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
@@ -45,7 +49,25 @@ class Package:
     file: str = ""
 
 
-PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
+def startup_version() -> str:
+    """Return Python's version with what else all processes begin with: code that it runs by itself as it starts, and
+    warnings that are turned into errors."""
+    started = [str(getattr(sys.modules.get(name), "__file__", "")) for name in ("sitecustomize", "usercustomize")]
+    code = [Path(file).read_text() for file in started if Path(file).is_file()]
+    sites = {*site.getsitepackages(), site.getusersitepackages()}
+    for file in sorted(file for folder in sites for file in Path(folder).glob("*.pth")):
+        lines = (line for line in file.read_text(errors="replace").splitlines() if line.startswith("import"))
+        code += (line for line in lines if not any(name in line for name in _OF_INSTALLERS))
+    errors = [one for one in sys.warnoptions if one.startswith("error")]
+    started = [f"startup code {digest(*code)[:7]}"] if code else []
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return ", ".join([version, *started, *(f"warnings {one}" for one in errors)])
+
+
+_OF_INSTALLERS = ("__editable__", "SETUPTOOLS_USE_DISTUTILS")
+"""In lines of .pth files that change where modules are found, and no module."""
+
+PYTHON = Package("python", startup_version())
 
 
 _first_read: dict[tuple[Callable[..., Package], tuple[object, ...]], Package] = {}
@@ -165,6 +187,19 @@ def _site_folder(path: Path) -> Path | None:
 
 def _distribution(site: Path, top: str) -> Package:
     """Return the package of a top-level name. Several may share a folder, as those of ``google`` do."""
+    names = _distributions(site, top)
+    if not names:  # put there without metadata
+        return _with_required(_bare(site, top))
+    found = sorted(installed_package(name) for name in names)
+    if len(found) == 1:
+        return found[0]
+    # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
+    said = ", ".join(f"{one.name} {one.version}" for one in found)
+    contents = [one.content for one in found]
+    return Package(top, said, digest(*contents) if any(contents) else "")
+
+
+def _distributions(site: Path, top: str) -> list[str]:
     try:
         named = metadata.distribution(top)
     except metadata.PackageNotFoundError:
@@ -175,29 +210,20 @@ def _distribution(site: Path, top: str) -> Package:
     is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
     if is_shared or not names:
         names = sorted({name for name in (*names, *metadata.packages_distributions().get(top, ())) if name})
-    if not names:  # put there without metadata
-        files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
-        total = hashlib.sha256()
-        for path in files:
-            if path.is_file():
-                total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
-        return Package(top, total.hexdigest()[:12])
-    found = sorted(installed_package(name) for name in names)
-    if len(found) == 1:
-        return found[0]
-    # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
-    said = ", ".join(f"{one.name} {one.version}" for one in found)
-    contents = [one.content for one in found]
-    return Package(top, said, digest(*contents) if any(contents) else "")
+    return names
 
 
 def installed_package(name: str) -> Package:
     """Return an installed distribution, by minor version where that is what counts; "absent" if there is none."""
     try:
-        own = _installation(name)
+        return _with_required(_installation(name))
     except metadata.PackageNotFoundError:
         return Package(name, "absent")
-    found: dict[str, _Installation] = {}  # what it requires, and what that does; what is absent is not needed here
+
+
+def _with_required(own: _Installation) -> Package:
+    """Return a package with all that it requires or imports, and what that read as it was imported."""
+    found: dict[str, _Installation] = {}  # what is absent is not needed here
     asked = {(own.name, "")}
     waiting = [(own, "")]
     while waiting:
@@ -206,16 +232,41 @@ def installed_package(name: str) -> Package:
             more = {(needed, ""), *((needed, wanted) for wanted in extras)} - asked if of == extra else set()
             asked |= more
             for key in more:
-                try:
-                    there = _installation(needed)
-                except metadata.PackageNotFoundError:
-                    continue
-                found[needed] = there
-                waiting.append((there, key[1]))
+                with suppress(metadata.PackageNotFoundError):
+                    found[needed] = _installation(needed)
+                    waiting.append((found[needed], key[1]))
+        if not waiting:  # else what is imported may be required
+            known = frozenset(top for there in (own, *found.values()) for top in there.tops)
+            for name in sorted(name for top in known for name in _imported(top, known) if (name, "") not in asked):
+                asked.add((name, ""))
+                found[name] = _installation(name)
+                waiting.append((found[name], ""))
     found.pop(own.name, None)
     required = [found[name] for name in sorted(found)]
-    told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
-    return Package(own.name, own.version, digest(*told) if required or own.record else "")
+    told = [field for one in (own, *required) for field in (one.name, one.version, one.record)]
+    read = reads_of(frozenset(top for one in (own, *required) for top in one.tops))
+    told += [field for name, state in sorted(read.items()) for field in (Path(name).name, state)]
+    said = ", ".join(f"{Path(name).name} {state[:7]}" for name, state in islice(read.items(), 3))
+    version = f"{own.version}, which read {said}" if read else own.version
+    return Package(own.name, version, digest(*told) if required or own.record or read else "")
+
+
+@cache
+def _imported(top: str, known: frozenset[str]) -> frozenset[str]:
+    """Return the distributions of what a package was seen to import, but for packages that are known."""
+    others = ((other, _site_folder(Path(file))) for other, file in imported_by(top).items() if other not in known)
+    named = {other: [*map(_normal, _distributions(site, other))] for other, site in others if site is not None}
+    return frozenset(name for other, names in named.items() for name in names or [other])
+
+
+def _bare(site: Path, top: str) -> _Installation:
+    """Return what is installed under a name without metadata."""
+    files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
+    total = hashlib.sha256()
+    for path in files:
+        if path.is_file():
+            total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
+    return _Installation(top, total.hexdigest()[:12], "", (), (top,))
 
 
 def metadata_field(found: metadata.Distribution, key: str) -> str:
@@ -227,17 +278,25 @@ def metadata_field(found: metadata.Distribution, key: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Installation:
     """One installed distribution: with a digest of what its RECORD says of its code, unless its version says all; what
-    it requires, with the extras of that, and the extra of its own for which it is required, if any."""
+    it requires, with the extras of that, and the extra of its own for which it is required, if any; the top-level
+    names of its modules, unless Helix itself chooses which of them are imported."""
 
     name: str
     version: str
     record: str
     requires: tuple[tuple[str, tuple[str, ...], str], ...]
+    tops: tuple[str, ...]
 
 
 @cache
 def _installation(name: str) -> _Installation:
-    found = metadata.distribution(name)
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        site = _site_folder(Path(files_of_modules(len(sys.modules)).get(name, "")))
+        if site is None:
+            raise
+        return _bare(site, name)
     called = _normal(name)
     minor_only = called in MINOR_ONLY
     full = metadata_field(found, "Version")
@@ -250,7 +309,14 @@ def _installation(name: str) -> _Installation:
              _normal(extra[1]) if (extra := of_extra.search(line[3])) is not None else "")
             for line in requires.finditer(found.read_text("METADATA") or "")
         ),
+        () if minor_only or called == "helix-spark" else _tops(found),
     )
+
+
+def _tops(found: metadata.Distribution) -> tuple[str, ...]:
+    modules = re.compile(r"^([A-Za-z_]\w*)(?:/|\.)", re.MULTILINE)
+    said = (found.read_text("top_level.txt") or "").split()
+    return tuple(said or dict.fromkeys(modules.findall(found.read_text("RECORD") or "")))
 
 
 def _normal(name: str) -> str:
@@ -263,7 +329,7 @@ def _recorded(found: metadata.Distribution) -> str:
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
     site = str(found.locate_file("")).rstrip("/")
-    loaded = _files_of_modules(len(sys.modules))
+    loaded = set(files_of_modules(len(sys.modules)).values())
     lines = {f"{site}/{line.partition(',')[0]}": line for line in code}
     installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # it is written last
     edited: list[str] = []
@@ -275,13 +341,7 @@ def _recorded(found: metadata.Distribution) -> str:
     return hashlib.sha256("\n".join([*sorted(code), *sorted(edited)]).encode()).hexdigest() if code else ""
 
 
-@lru_cache(maxsize=1)
-def _files_of_modules(_count: int) -> frozenset[str]:
-    files = (getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values()))
-    return frozenset(file for file in files if isinstance(file, str))
-
-
 def _changed(path: str) -> float:
     with suppress(OSError):
-        return Path(path).stat().st_mtime
+        return os.stat(path).st_mtime  # noqa: PTH116  # a path takes longer, and there are hundreds
     return 0.0

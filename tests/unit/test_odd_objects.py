@@ -89,6 +89,32 @@ def test_what_a_module_makes_when_it_is_asked_counts(project: Project, makes: st
     assert project.digest(lazy_=f"K = 1\n{makes}") != project.digest(lazy_=f"K = 2\n{makes}")
 
 
+def test_a_part_that_a_package_imports_when_it_is_asked_for_stays_its_own_to_give(project: Project) -> None:
+    project.write(**{
+        "lazy_pack/__init__": "def __getattr__(n):\n  from lazy_pack.clean import run\n  return run",
+        "job": "import lazy_pack\ndef f(x): return lazy_pack.clean(x)",
+    })
+    one, two = (project.digest(**{"lazy_pack/clean": f"def run(x): return x + {k}"}) for k in (1, 2))
+    assert one != two
+    module = project.load()
+    trace(module.f, node="n")
+    assert module.f(1) == 3
+
+
+@pytest.mark.parametrize("asks", [
+    "return Thing.__module__", "return type(x).__module__", "return getattr(Thing, '__module__')",
+    "return Thing.__qualname__",
+])
+def test_where_a_class_is_counts_where_code_asks_for_it(project: Project, asks: str) -> None:
+    project.write(old_place="class Thing: pass\nclass Other: pass", new_place="class Thing: pass")
+    project.write(job=f"from places import Thing\ndef f(x): {asks}")
+    one, two = (project.digest(places=f"from {place} import Thing") for place in ("old_place", "new_place"))
+    assert one != two
+    project.write(job="from places import Thing\ndef f(x): return Thing()")
+    one, two = (project.digest(places=f"from {place} import Thing") for place in ("old_place", "new_place"))
+    assert one == two
+
+
 def test_a_node_may_be_an_object_that_fails_when_it_is_looked_at(project: Project) -> None:
     text = FAILS + "  def __call__(s, x): return s.k\nf = A()"
     one, two = (trace(project.write(job=text.format(k=k)).load().f, node="n").digest for k in (1, 2))

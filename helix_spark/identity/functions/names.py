@@ -109,6 +109,9 @@ class Names:
                 start = self._global(vars(module), attribute)
             # Where a module is no package, importing from it calls its `__getattr__`.
             elif ("__path__" in vars(module) or name in sys.modules) and (submodule := _module(name)) is not None:
+                if (getter := vars(module).get("__getattr__")) is not None:  # which makes it, where nothing is bound
+                    vars(module).pop(attribute, None)
+                    return edge_to((getter, submodule), name, role="global", owner=self.label, text=path_text(rest))
                 start = Reference(submodule, name, "module", name)
             else:
                 # Its `__getattr__` may make the attribute, or the class that the module was given.

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -155,17 +156,16 @@ def reads_of(packages: frozenset[str]) -> dict[str, str]:
 
 @cache
 def imported_by(package: str) -> dict[str, str]:
-    """Return the other packages of which loaded modules of a package have modules, functions or classes, when this
-    process first asks; each with a file of it."""
-    files = files_of_modules(len(sys.modules))
+    """Return the other packages of which the module that a package is called as has modules, functions or classes, each
+    with a file of it. Which of its other modules are loaded differs from process to process."""
+    files = files_of_modules()
     homes: set[object] = set()
-    for name in _by_library(len(sys.modules)).get(package, ()):
-        for value in list(vars(sys.modules[name]).values()):
-            kind = type(value)
-            if kind in _CODE or issubclass(kind, type):
-                homes.add(value.__module__ if isinstance(value.__module__, str) else "")
-            elif kind is ModuleType:
-                homes.add(value.__name__)
+    for value in list(vars(sys.modules[package]).values()) if package in files else ():
+        kind = type(value)
+        if kind in _CODE or issubclass(kind, type):
+            homes.add(value.__module__ if isinstance(value.__module__, str) else "")
+        elif kind is ModuleType:
+            homes.add(value.__name__)
     known = sorted(home for home in files.keys() & homes)
     return {other: files[home] for home in known if (other := library_of(files[home])) not in ("", package)}
 
@@ -173,16 +173,12 @@ def imported_by(package: str) -> dict[str, str]:
 _CODE = (FunctionType, BuiltinFunctionType)
 
 
+def files_of_modules() -> Mapping[str, str]:
+    """Return the files of all modules that are loaded, by their names."""
+    return _files_of(tuple(sys.modules))
+
+
 @lru_cache(maxsize=1)
-def files_of_modules(_count: int) -> dict[str, str]:
-    """Return the files of all modules that are loaded, which are so many, by their names."""
-    files = ((name, getattr(module, "__dict__", {}).get("__file__")) for name, module in list(sys.modules.items()))
+def _files_of(names: Sequence[str]) -> dict[str, str]:
+    files = ((name, getattr(sys.modules.get(name), "__dict__", {}).get("__file__")) for name in names)
     return {name: file for name, file in files if isinstance(file, str)}
-
-
-@lru_cache(maxsize=1)
-def _by_library(count: int) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, file in files_of_modules(count).items():
-        found.setdefault(library_of(file), []).append(name)
-    return found

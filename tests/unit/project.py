@@ -18,7 +18,7 @@ def forget_packages() -> None:
     origin._package_of_path.cache_clear()
     for cached in (
         origin._installation, origin._imported, import_reads.imported_by, import_reads.reads_of,
-        import_reads.files_of_modules, import_reads._by_library,
+        import_reads._files_of,
     ):
         cached.cache_clear()
     for known in (origin._first_read, origin._replaced, origin._looked_at):

@@ -256,3 +256,17 @@ def test_packages_whose_objects_functions_are_handed_are_looked_at_again(
     install(site, "pandas", "99.0", "pandas")  # before the other one on the path
     assert replaced_packages() == {("pandas", part.shown): "99.0"}
     assert package_part("pandas") == part
+
+
+def test_which_modules_of_a_package_are_loaded_makes_no_other_version(site: Path) -> None:
+    (site / "whole").mkdir()
+    (site / "whole" / "__init__.py").write_text("")
+    (site / "whole" / "lazy.py").write_text("import drawn\n")
+    (site / "drawn.py").write_text("")
+    install(site, "whole", "1.0", "whole", RECORD="whole/__init__.py,sha256=a,1\n")
+    importlib.import_module("whole")
+    before = content(site / "whole" / "__init__.py")
+    importlib.import_module("whole.lazy")
+    assert content(site / "whole" / "__init__.py") == before
+    for name in ("whole", "whole.lazy", "drawn"):
+        del sys.modules[name]

@@ -293,7 +293,7 @@ def _installation(name: str) -> _Installation:
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        site = _site_folder(Path(files_of_modules(len(sys.modules)).get(name, "")))
+        site = _site_folder(Path(files_of_modules().get(name, "")))
         if site is None:
             raise
         return _bare(site, name)
@@ -329,7 +329,7 @@ def _recorded(found: metadata.Distribution) -> str:
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
     site = str(found.locate_file("")).rstrip("/")
-    loaded = set(files_of_modules(len(sys.modules)).values())
+    loaded = set(files_of_modules().values())
     lines = {f"{site}/{line.partition(',')[0]}": line for line in code}
     installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # it is written last
     edited: list[str] = []

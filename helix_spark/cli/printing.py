@@ -176,7 +176,7 @@ def print_log(
     verbose: bool = False,
 ) -> None:
     """Print a line for each iteration; with what else is known of it where `verbose`. `pinned` are workflow and number
-    of those that are; `unproven` counts what each reused and nobody has proven, by its id."""
+    of those that are; `unproven` counts the unproven results that each reused, by its id."""
     out = console()
     if not iterations:
         out.print("no iterations yet")

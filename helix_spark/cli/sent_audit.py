@@ -50,7 +50,7 @@ def _end_with_parent() -> None:
 
 
 def _stay_behind(seconds: float) -> None:
-    """Begin once nobody has asked for anything for a while, and end in time."""
+    """Wait until the catalog is idle, then return; end the process when its time is over."""
     from helix_spark.run.auditor import IDLE_SECONDS, OVERTIME
 
     atexit.register(rmtree, os.environ["TMPDIR"], ignore_errors=True)

@@ -48,7 +48,7 @@ def saved_seconds(record: IterationRecord) -> float | None:
 
 
 def unproven_in(nodes: Sequence[NodeRecord], known: CatalogReader) -> dict[str, str]:
-    """Return signatures, by name, of the results that an iteration with these nodes reused and nobody has proven."""
+    """Return signatures, by name, of the unproven results that an iteration with these nodes reused."""
     loaded = [node for node in nodes if node.state == "load" and not node.pure]
     return {node.name: node.signature for node in loaded if proofs_of(loaded, known)[node.name] == "unproven"}
 

@@ -124,7 +124,7 @@ class IterationView:
 
     @property
     def unproven(self) -> str:
-        """What it reused and nobody has proven, in a sentence; empty where there is nothing."""
+        """The unproven results that it reused, in a sentence; empty where there are none."""
         found = [row.title for row in self.rows if row.state == "load" and row.proof == "unproven"]
         return names_text("unproven", found)
 

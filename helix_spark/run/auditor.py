@@ -88,7 +88,7 @@ def circumstances(code: Iterable[str]) -> str:
     """Return a digest of what surrounds an audit: digests of code and data, the host, the folder, and the variables
     that count. Where it is another, what was verified is looked at again."""
     told = ((name, value) for name, value in counting_variables(os.environ).items() if name not in _OF_AN_AUDIT)
-    variables = (encode(*one) for one in sorted(told) if not one[0].startswith("HELIX_"))
+    variables = (encode(*one) for one in sorted(told))
     return digest("circumstances", socket.gethostname(), os.getcwd(), *sorted(code), *variables)  # noqa: PTH109 - text
 
 
@@ -135,7 +135,7 @@ def leave_behind(job: Job, catalog: CatalogReader) -> None:
 
 
 def _lock_of(catalog: CatalogReader) -> Path:
-    return cache_folder() / "audits" / (catalog.id or "none")
+    return cache_folder() / "audits" / digest("audits", catalog.id)[:32]  # of the id whoever made the catalog decides
 
 
 def end_left_behind(catalog: CatalogReader) -> None:
@@ -249,7 +249,10 @@ class Auditor:
         self.stop()
         may_stay = os.environ.get("HELIX_SERVER", "").lower() != "off"
         if last is not None and may_stay and (job := self._job(*last)) is not None:
-            leave_behind(job, self._catalog)
+            try:
+                leave_behind(job, self._catalog)
+            except OSError as error:
+                self._warn_once(f"results of {last[0]!r} cannot be audited by themselves: {error}")
 
     def _job(self, name: str, wanted: Collection[str], begin: Begin) -> Job | None:
         left = self._seconds if self.when == "all" else seconds_left(self._catalog, name)

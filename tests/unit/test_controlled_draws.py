@@ -55,14 +55,22 @@ def test_a_draw_follows_from_the_seed_and_all_is_put_back(draw: Callable[[], Any
     assert os.urandom.__module__ == "posix"
 
 
-def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone() -> None:
+    # In a process of its own, as a worker is: threads that other tests left behind would draw meanwhile.
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    run = "import test_controlled_draws; test_controlled_draws.draw_in_one_task()"
+    done = subprocess.run([sys.executable, "-c", run], env=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def draw_in_one_task() -> None:
     before = random.getstate()
 
     def arrived(number: int, key: str, function: Callable[..., float] | None = None) -> Callable[..., float]:
         """A function, by itself one that draws, as a worker has it in a task."""
         context = SimpleNamespace(taskAttemptId=lambda: number, partitionId=lambda: 0)
         known = SimpleNamespace(TaskContext=SimpleNamespace(get=lambda: context))
-        monkeypatch.setitem(sys.modules, "pyspark.taskcontext", known)
+        sys.modules["pyspark.taskcontext"] = known  # type: ignore[assignment]  # stands for the module
         with written_for(Purpose(key)):
             draws = function or (lambda: random.random() + np.random.default_rng().random())
             rebuild, given = guarded(draws).__reduce__()

@@ -31,8 +31,7 @@ class Selection:
     Attributes:
         workflow, number, runs: only of these iterations; None for all.
         before: Unix seconds; only iterations that started earlier. None for all.
-        node: only what this node made, and not the iterations themselves; None for all of them.
-        downstream: also what was made of it.
+        node: only what this node made (`downstream`: and what was made of it), not iterations; None for all.
         source: only what was made of the data at this path, or in this table, and not the iterations themselves.
     """
 
@@ -68,10 +67,9 @@ class Forgetting:
         runs: the iterations that it is about, by run.
         whole: whether these go themselves, and not only what some nodes made in them.
         names: by run, the nodes whose results go.
-        signatures: of results that go.
+        signatures, attempts: of results that go.
         shared: of results that stay, as another iteration has them.
         texts: digests of those that nothing names any more.
-        attempts: those of the results that go.
         places: where data of the source was read that is forgotten, also as the same data from elsewhere.
         sources: all places that the selected iterations read.
         untold: iterations of which something stays although it is not known what that reads.

@@ -24,13 +24,11 @@ from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
-_FIGURES = (
-    "compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified", "pure", "verified_at",
-    "audit_seconds",
-)
+_FIGURES = tuple(one.name for one in fields(ResultRecord) if one.default is None)
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there."""
 
-_TEXTS = ("random", "observed", "trained", "choice", "verified_in")
+_TEXTS = tuple(one.name for one in fields(ResultRecord) if one.default == "")
+
 
 @dataclass(frozen=True, slots=True)
 class KnownResults:

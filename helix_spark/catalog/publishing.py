@@ -37,7 +37,6 @@ class Publication:
         number: of the iteration in the catalog that it was copied to.
         copied, there, missing: names of nodes whose results were copied, were there already, or are not stored.
         damaged: why stored results were not copied, by name.
-        answers: how many recorded answers were copied.
     """
 
     number: int

@@ -22,15 +22,11 @@ Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
 Proof = Literal["unproven", "pure", "verified", "aged", "chance", "instance"]
-"""What is known of whether a result is the same when it is computed again: nothing yet; that all code in it is known to
-be pure; that an audit found it so, lately or in other circumstances; that it may not be, or is one of several right."""
+"""What is known of whether a result is the same when it is computed again; see `drawing.graph.PROOFS`."""
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 LARGEST_VALUE = 4 << 20
 """Bytes of a value, as JSON, that are recorded at most: records are read whole and never evicted."""
-
-DAY = 86_400.0
-"""Seconds for which a verification counts as a late one."""
 
 GREATEST_NUMBER = 10**9
 """Of iterations."""
@@ -153,15 +149,12 @@ class ArtifactRecord:
         attempt: names the folder, so that no two writers ever share one.
         kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
         bytes: physical, logs included; 0 for a value.
-        rows: of a table; None otherwise.
-        schema: a table's Spark schema as JSON; not in the record of an end, nor is `value`.
-        value: a value as JSON text.
+        schema, value: a table's Spark schema, or a value, as JSON; not in the record of an end.
         write_seconds: 0 where it cannot be told from computing.
         recompute_seconds: C, an estimate of what it would take to have it again with everything it is made from.
         why: of an eviction or quarantine.
         digest: of its files, see `digest_of_table` and `checked_digest`; None for a value, and in older records.
-        insisted: whether the author of `workflow` insists that it is kept.
-        insisted_by: other workflows whose authors insist on it as well, sorted.
+        insisted, insisted_by: whether the author of `workflow` insists that it is kept; other workflows whose do.
         fixed: whether an author does because computing it again would give another result (`hx.fixed`).
     """
 
@@ -210,16 +203,13 @@ class ResultRecord:
     Attributes:
         declared: the signature as signed from code and parameters alone.
         signature: the signature it stands for: the same, or that of one run alone, whose result may differ each time.
-        compute_seconds: measured, given the node's inputs; None if it was not measured.
-        load_seconds: measured when it was last loaded in a step of its own; None if never.
-        read_seconds: measured when it was last read by itself, apart from what it was read for; None if it never was.
+        compute_seconds: measured, given the node's inputs.
+        load_seconds, read_seconds: of the last load in a step of its own, and of the last read by itself.
         bytes: physical bytes when stored, else an estimate; None if unknown.
-        random: why the result may differ each time it is computed; empty if it does not.
-        choice: why the result is one of several right ones, an instance; empty if it is not.
-        pure: whether all code in it is known to be pure; None where that was not asked.
-        verified: whether an audit computed it once more and it came out the same; None where none did.
-        verified_at, verified_in: when, and in which circumstances (`run.audit.circumstances`).
-        audit_seconds: its share of what the audit took.
+        random, choice: why the result may differ each time, or is one of several right ones; else empty.
+        pure: whether all code in it is known to be pure.
+        verified, verified_at, verified_in, audit_seconds: whether an audit computed it once more and it came out the
+            same, when, in which circumstances (`run.auditor.circumstances`), and its share of what that took.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
         observed: what the author's code was seen to do: JSON of `hermetic.seen.Seen`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
@@ -247,38 +237,21 @@ class ResultRecord:
     trained: SignatureOrNone = ""
     choice: Prose = ""
 
-    @property
-    def proof(self) -> Proof:
-        """Whether it comes out the same when it is computed again."""
-        if self.random:
-            return "chance"
-        if self.choice:
-            return "instance"
-        return "verified" if self.verified else "pure" if self.pure else "unproven"
-
-    def proof_in(self, circumstances: str, now: float) -> Proof:
-        """The same; what was verified in other circumstances, or more than a day ago, has aged."""
-        has_aged = abs(now - (self.verified_at or 0.0)) > DAY or self.verified_in != circumstances
-        return "aged" if self.proof == "verified" and has_aged else self.proof
-
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
     """What happened to one node in one iteration.
 
     Attributes:
-        run: the iteration's id.
-        declared, signature: see `ResultRecord`.
+        declared, signature, pure: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
         code: the source text of the author's function, for people; empty if there is none.
         seconds: measured or attributed; None if it was not run.
         bytes: of the result as stored, of this version or else of the newest earlier one whose size was measured; None
             if none was.
         stored: whether a stored result was there when the run was planned.
-        output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run.
         reads: the places of the data that it reads by itself; None in records from before there was this field.
-        pure: whether all code in it is known to be pure; None in older records.
     """
 
     run: Id
@@ -316,12 +289,10 @@ class IterationRecord:
         number: counts from 1 within a workflow.
         status: "died" is never recorded: it is what readers conclude of a running one whose process is gone.
         seconds: time to answer; None while running.
-        message: what the author said of it.
         outputs: JSON object, name to value; tables and models as a short description.
         plan: JSON object, see `recording.plan_summary`: what the plan expected, and, in `merged`, the name under which
             a node is on record that was merged into an equal one.
-        versions: JSON object: helix_spark, python, pyspark, delta.
-        writer: JSON object: host, pid, user.
+        versions, writer: JSON objects: of helix_spark, python, pyspark, delta; host, pid, user.
         error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
         file: path of the file that declares the workflow; empty if it is no file (a notebook). Its text is the
             `FileRecord` of `file_digest`.

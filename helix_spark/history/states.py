@@ -9,12 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.history.metrics import number
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.records import Proof
+
+
+DAY = 86_400.0
+"""Seconds for which a verification counts as a late one."""
 
 
 def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, str]:
@@ -64,7 +68,7 @@ def still_unproven(records: Sequence[IterationRecord], known: CatalogReader) -> 
     noted = {one.run: noted_unproven(one).values() for one in records}
     signatures = {one for each in noted.values() for one in each}
     measured = known.results((), signatures).measured if signatures else {}
-    return {run: sum(one not in measured or measured[one].proof == "unproven" for one in each)
+    return {run: sum(one not in measured or proof_of(measured[one]) == "unproven" for one in each)
             for run, each in noted.items()}
 
 
@@ -78,6 +82,21 @@ def proofs_of(nodes: Sequence[NodeRecord], known: CatalogReader, here: str | Non
     now, found = time.time(), {}
     for node in nodes:
         record = measured.get(node.signature)
-        proof = "unproven" if record is None else record.proof if here is None else record.proof_in(here, now)
+        proof = proof_of(record, here, now)
         found[node.name] = "pure" if node.pure and proof in ("unproven", "aged") else proof
     return found
+
+
+def proof_of(record: ResultRecord | None, here: str | None = None, now: float = 0.0) -> Proof:
+    """Return what a record tells of whether its result comes out the same when it is computed again. What was verified
+    more than a day before `now`, or in other circumstances than `here`, where these are given, has aged.
+
+    >>> proof_of(ResultRecord("", "", "w", "n", "scanner", 1, verified=True)), proof_of(None)
+    ('verified', 'unproven')
+    """
+    if record is None or record.random or record.choice:
+        return "unproven" if record is None else "chance" if record.random else "instance"
+    if record.verified:
+        is_late = abs(now - (record.verified_at or 0.0)) > DAY or record.verified_in != here
+        return "aged" if here is not None and is_late else "verified"
+    return "pure" if record.pure else "unproven"

@@ -29,6 +29,7 @@ from helix_spark.costs.model import (
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
+from helix_spark.history.states import proof_of
 from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.difference import parts_from_json
@@ -287,9 +288,6 @@ def calibrated_loads(
     return loads_from_reads(samples)
 
 
-_UNKNOWN = ResultRecord("", "", "", "", "", 0)
-
-
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
     records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
@@ -316,7 +314,7 @@ def known_nodes(
             description = replace(description, random=(why,))
         if (why := lookup.known_choices.get(own.declared)) and not description.choices:
             description = replace(description, choices=(why,))
-        proof = (record or _UNKNOWN).proof_in(here, now)
+        proof = proof_of(record, here, now)
         if not description.doubtful and proof in ("unproven", "aged"):
             proof = "pure"
         return KnownNode(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.history.metrics import number
+from helix_spark.history.states import proof_of
 from helix_spark.planner.storage import ResultCosts, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
@@ -120,7 +121,7 @@ def storage_of(
         again = None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
         stored.append(StorageRow(
             record, again, own.load_seconds if own else None, by[0] if by else 0, by[1:] if by else None,
-            signature in current, own.proof if own else "unproven",
+            signature in current, proof_of(own),
         ))
     stored.sort(key=lambda each: (each.artifact.bytes == 0, -each.per_megabyte, -(each.saves or 0.0)))
     gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)

@@ -17,8 +17,8 @@ from test_audit import HIDDEN, PROGRAM
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.catalog_reader import CatalogReader
-from helix_spark.catalog.records import DAY
 from helix_spark.errors import ParameterError
+from helix_spark.history.states import DAY
 from helix_spark.planner.plan import Plan
 from helix_spark.run import auditor
 from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left

@@ -21,6 +21,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.stored_results import load
+from helix_spark.errors import HelixError
 from helix_spark.run.auditor import circumstances
 from helix_spark.run.executing import compute_alone, plan_alone, release_results
 from helix_spark.run.run import Run
@@ -119,13 +120,11 @@ def judge(
         frozenset[str]().union(*(above[name] for name in names)) for names in (verified, different)
     )
     verified |= above_verified.intersection(hidden) - above_different
-    found = [row for row in rows if row.name in why or row.name in verified]
+    found = [row for row in rows if row.name in compared or row.name in verified]
     now, seconds = time.time(), (time.perf_counter() - since) / max(len(found), 1)
     catalog.append_results([
-        replace(
-            row.record, audit_seconds=seconds, random=why.get(row.name, ""), verified=True, verified_at=now,
-            verified_in=circumstances,
-        ) if row.name in verified else replace(row.record, audit_seconds=seconds, random=why[row.name])
+        replace(row.record, audit_seconds=seconds, verified=True, verified_at=now, verified_in=circumstances)
+        if row.name in verified else replace(row.record, audit_seconds=seconds, random=why.get(row.name, ""))
         for row in found
     ])
     of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
@@ -164,25 +163,28 @@ def audit(
         chosen = _affordable_alone(asked, run, seconds)
     results: tuple[Audited, ...] = ()
     if chosen:
-        outcome = compute_alone(run, tuple(chosen), again=None if wanted is None else chosen).outcome
+        since, catalog = begun if since is None else since, run.tools.catalog
+        rows = [
+            AuditRow(ResultRecord(
+                one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration,
+            ), one.node.inputs, one.signature in run.view.artifacts)
+            for one in run.situation.nodes
+        ]
         try:
-            rows = [
-                AuditRow(ResultRecord(
-                    one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind,
-                    run.situation.iteration,
-                ), one.node.inputs, one.signature in run.view.artifacts)
-                for one in run.situation.nodes
-            ]
+            outcome = compute_alone(run, tuple(chosen), again=None if wanted is None else chosen).outcome
+        except HelixError:  # what it took counts, or it would be tried for ever
+            first = next(row.record for row in rows if row.name in chosen)
+            catalog.append_results([replace(first, audit_seconds=time.perf_counter() - since)])
+            raise
+        try:
             here = circumstances(run.described[one.name].digest for one in run.situation.nodes)
-            results, unusable = judge(
-                rows, partial(_compare, run, outcome, chosen), run.tools.catalog, circumstances=here,
-                since=begun if since is None else since,
-            )
+            compare = partial(_compare, run, outcome, chosen)
+            results, unusable = judge(rows, compare, catalog, circumstances=here, since=since)
         finally:
             release_results(outcome)
         for name, why in unusable.items():
             signature = run.situation[name].signature
-            run.tools.catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
+            catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
             run.tools.memory.drop(signature)
     left = tuple(name for name in asked if name not in chosen)
     return Audit(

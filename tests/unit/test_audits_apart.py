@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -17,10 +18,11 @@ from test_audit import HIDDEN, PROGRAM
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.catalog_reader import CatalogReader
-from helix_spark.errors import ParameterError
+from helix_spark.engine.results.agreement import NotComparedError
+from helix_spark.errors import NodeError, ParameterError
 from helix_spark.history.states import DAY
 from helix_spark.planner.plan import Plan
-from helix_spark.run import auditor
+from helix_spark.run import audit, auditor
 from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left
 
 
@@ -97,6 +99,25 @@ def test_audits_take_a_small_share_of_what_reuse_saved(
         assert seconds_left(helix.catalog, "study") == pytest.approx(1000.0 * SHARE)
         helix.audit(study())
         assert 0.0 < seconds_left(helix.catalog, "study") < 1000.0 * SHARE
+
+
+@pytest.mark.parametrize("ends", ["not compared", "failed"])
+def test_an_audit_that_proves_nothing_takes_of_the_share_too(
+    ends: str, study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotComparedError("it says nothing of itself")
+
+    def fail(*_: object, **__: object) -> None:
+        raise NodeError("noisy", "it failed")
+
+    with hx.Helix(tmp_path / "catalog", audit="off") as helix:
+        helix.run(study())
+        monkeypatch.setattr(audit, *(("difference", refuse) if ends == "not compared" else ("compute_alone", fail)))
+        with suppress(NodeError):
+            helix.audit(study())
+        assert helix.catalog.audit_seconds("study", 1) > 0.0
+        assert helix.plan(study())["noisy"].proof == "unproven"
 
 
 @pytest.mark.parametrize("change", ["a variable", "a day", "an edit"])

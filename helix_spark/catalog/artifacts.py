@@ -162,7 +162,6 @@ class Leftover:
 
     Attributes:
         attempt: its `path` is the folder.
-        why: in words: no record, evicted, quarantined.
         certain: True if its end is on record or its writer's process is gone; else it was only untouched for long.
     """
 

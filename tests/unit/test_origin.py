@@ -102,12 +102,12 @@ def test_other_code_under_the_same_version_counts(site: Path) -> None:
 
 
 def test_installed_code_that_was_edited_counts(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, first = site / "held.py", "k = 1\n"
+    file, first = site / "edited_by_hand.py", "k = 1\n"
     file.write_text(first)
     digest = base64.urlsafe_b64encode(hashlib.sha256(first.encode()).digest()).decode().rstrip("=")
-    install(site, "held", "1.0", "held", RECORD=f"held.py,sha256={digest},6\n")
+    install(site, "edited-by-hand", "1.0", "edited_by_hand", RECORD=f"edited_by_hand.py,sha256={digest},6\n")
     monkeypatch.syspath_prepend(str(site))
-    importlib.import_module("held")
+    importlib.import_module("edited_by_hand")
     installed = content(file)
 
     def edited(text: str) -> str:
@@ -117,7 +117,7 @@ def test_installed_code_that_was_edited_counts(site: Path, monkeypatch: pytest.M
 
     assert edited(first) == installed  # as tools leave it that copy their RECORD first
     assert len({installed, edited("k = 2\n"), edited("k = 3\n")}) == 3
-    del sys.modules["held"]
+    del sys.modules["edited_by_hand"]
 
 
 def test_what_a_package_requires_counts_however_far(site: Path) -> None:

@@ -121,17 +121,18 @@ def unpack(file: bytes) -> Iterator[bytes]:
     """Yield the lines of a file, in pieces of any length. Raises SegmentError."""
     if not file.startswith(_FORMAT):
         raise SegmentError("it does not begin as a segment does")
-    packed = file[_HEADER:]
+    packed = memoryview(file)[_HEADER:]
     if file[len(_FORMAT) : _HEADER] != hashlib.sha256(packed).hexdigest().encode() + b"\n":
         raise SegmentError("it does not match its checksum")
-    unpacking, letters = zlib.decompressobj(), 0
+    unpacking, letters, left = zlib.decompressobj(), 0, b""
     try:
         while not unpacking.eof:
-            piece = unpacking.decompress(packed, _PIECE)
-            packed, letters = unpacking.unconsumed_tail, letters + len(piece)
+            given, packed = (left, packed) if left else (packed[:_PIECE], packed[_PIECE:])
+            piece = unpacking.decompress(given, _PIECE)
+            left, letters = unpacking.unconsumed_tail, letters + len(piece)
             if letters > _MOST_LETTERS:
                 raise SegmentError(f"it has more than {_MOST_LETTERS:,} letters")
-            if not piece and not packed and not unpacking.eof:
+            if not (piece or left or packed or unpacking.eof):
                 raise SegmentError("it is cut")
             yield piece
     except zlib.error as error:

@@ -22,7 +22,6 @@ from benchmarks.armed_failpoints import armed
 from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
-from benchmarks.faults.shared_catalogs import write_rows
 from benchmarks.faults.stored_tables import flip
 from benchmarks.faults.usable import (
     USABLE,
@@ -36,7 +35,7 @@ from benchmarks.faults.usable import (
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.segments.segment import segments_in
+from helix_spark.catalog.segments.segment import pack, segments_in
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 
@@ -269,13 +268,15 @@ def several(folder: LocalPath, count: int, tally: Tally) -> None:
 
 def _retype(file: LocalPath, chosen: random.Random) -> str:
     """Gives a field of a record in a segment, of many or of one, a value of another type; returns its name."""
-    rows = [(kind, dict(row)) for one in segments_in(file.read_bytes()) for kind, row in one.rows]
+    ((segment, rows),) = [
+        (one, [(kind, dict(row)) for kind, row in one.rows]) for one in segments_in(file.read_bytes())
+    ]
     at = chosen.randrange(len(rows))
     kind, fields = rows[at]
     name = chosen.choice(sorted(fields))
     value = {"none": 1} if isinstance(fields[name], list | str) else [str(fields[name])]
     rows[at] = (kind, {**fields, name: value})
-    write_rows(file, rows)
+    file.write_bytes(pack([segment._replace(rows=rows).lines()]))  # else another's segment seems to be in its place
     return f"{kind}.{name}"
 
 

@@ -128,7 +128,10 @@ class Watch:
     def listed(self, folder: str, pattern: str = "") -> None:
         """The names in a folder were looked through, for those that have a pattern where there is one."""
         if not is_code(f"{folder}/") and not f"{folder}/".startswith(OF_MACHINE):
-            self._note(*(("told", f"{seen.NAMES_LIKE}{pattern} of {folder}") if pattern else ("listed", folder)))
+            if pattern:
+                self.told(f"{seen.NAMES_LIKE}{pattern} of {folder}")
+            else:
+                self._note("listed", folder)
 
     def asked(self, variable: object, who: Asker) -> None:
         """An environment variable was asked for, or the names of all."""

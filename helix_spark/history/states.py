@@ -54,7 +54,8 @@ def saved_seconds(record: IterationRecord) -> float | None:
 def unproven_in(nodes: Sequence[NodeRecord], known: CatalogReader) -> dict[str, str]:
     """Return signatures, by name, of the unproven results that an iteration with these nodes reused."""
     loaded = [node for node in nodes if node.state == "load" and not node.pure]
-    return {node.name: node.signature for node in loaded if proofs_of(loaded, known)[node.name] == "unproven"}
+    proofs = proofs_of(loaded, known)
+    return {node.name: node.signature for node in loaded if proofs[node.name] == "unproven"}
 
 
 def noted_unproven(record: IterationRecord) -> dict[str, str]:

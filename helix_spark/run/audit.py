@@ -156,11 +156,8 @@ def audit(
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].proof == "verified"]
     asked = [name for name in stored if name not in verified]
-    if wanted is None:
-        # With the stored results that they are made of: else what is made of a different one would take the blame.
-        chosen = _affordable(asked, run, seconds).intersection(auditable)
-    else:
-        chosen = _affordable_alone(asked, run, seconds)
+    # From scratch with the stored results that they are made of: else what is made of a different one takes the blame.
+    chosen = _affordable(asked, run, seconds, from_scratch=wanted is None).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
         since, catalog = begun if since is None else since, run.tools.catalog
@@ -192,37 +189,27 @@ def audit(
     )
 
 
-def _affordable(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
-    """Return as many of these as are expected to be computed in time, with all that they are made of: first those with
-    the most seconds of work at risk per second of audit."""
+def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_scratch: bool) -> frozenset[str]:
+    """Return as many of these as are expected to be computed in time: from scratch with all that they are made of, else
+    alone, from what is stored of their inputs. First come those with the most seconds of work at risk per second."""
     costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
 
     def took(names: Collection[str]) -> float:
         return sum(costs[one] for one in names)
 
-    def harm(name: str) -> float:
-        return took(run.dag.descendants([name]) | {name}) / max(took(run.dag.ancestors(name) | {name}), 1e-3)
+    def needed(name: str) -> frozenset[str]:
+        return run.dag.ancestors(name) | {name} if from_scratch else frozenset({name})
 
-    needed = frozenset[str]()
-    for name in sorted(names, key=harm, reverse=True):
-        more = needed | {name} | run.dag.ancestors(name)
-        if seconds is None or took(more) <= seconds:
-            needed = more
-    return needed
-
-
-def _affordable_alone(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
-    """Return as many of these as are expected to be computed in time from what is stored of their inputs: first those
-    with the most seconds of work at risk per second of audit."""
-    costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
+    def expected(names: frozenset[str]) -> float:
+        return took(names) if from_scratch else plan_alone(run, names, again=names).plan.predicted_seconds
 
     def harm(name: str) -> float:
-        return sum(costs[one] for one in run.dag.descendants([name]) | {name}) / max(costs[name], 1e-3)
+        return took(run.dag.descendants([name]) | {name}) / max(took(needed(name)), 1e-3)
 
     chosen = frozenset[str]()
     for name in sorted(names, key=harm, reverse=True):
-        more = chosen | {name}
-        if seconds is None or plan_alone(run, more, again=more).plan.predicted_seconds <= seconds:
+        more = chosen | needed(name)
+        if seconds is None or expected(more) <= seconds:
             chosen = more
     return chosen
 

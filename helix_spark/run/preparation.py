@@ -305,7 +305,9 @@ def known_nodes(
         if last.event != "published"
     }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
-    here, now = circumstances(described[node.name].digest for node in dag.nodes), time.time()
+    is_any_verified = any(one.verified for one in measured.values())
+    here = circumstances(described[node.name].digest for node in dag.nodes) if is_any_verified else ""
+    now = time.time()
 
     def known_node(node: Node) -> KnownNode:
         own, description = signed[node.name], described[node.name]

@@ -14,7 +14,7 @@ from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.history.edit_message import edit_message
-from helix_spark.history.states import unproven_in
+from helix_spark.planner.problem import State
 from helix_spark.run import node_records, recording
 from helix_spark.run.executing import (
     begin,
@@ -53,7 +53,9 @@ def record(run: Run) -> Run:
         notes={
             "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
             "tables": {name: one.digest for name, one in previews.items()}, **measured(run),
-            "unproven": unproven_in(nodes, catalog),
+            "unproven": {
+                own.name: own.signature for own in run.plan.nodes if own.state is State.LOAD and own.proof == "unproven"
+            },
         },
         changes=run.results.changes, texts=(*previews.values(), *cards.values()),
     )

@@ -168,7 +168,7 @@ def _facts_of_names(
         for name in (full, *(f"{full}.{text}" for text in asked)) if full else ():
             fact = fact_of(name)
             if _IMPORTS.match(name):
-                is_constant = use.text is not None and bool(use.text) and not use.text.startswith(".")
+                is_constant = not (use.text or ".").startswith(".")
                 fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
             elif _EVALUATES_TEXT.match(name) and not use.text:
                 fact = "unfollowed", f"calls {name}"

@@ -18,8 +18,8 @@ import pytest
 import sklearn
 
 import helix_spark as hx
-from helix_spark.engine.execution.executor import ThreadContext
 from helix_spark.hermetic.generators import AuthorSeeds
+from helix_spark.hermetic.thread_context import ThreadContext
 from helix_spark.run.iteration import Iteration
 
 CHOSEN: ContextVar[int] = ContextVar("CHOSEN", default=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
+from doubled import workflow
 from pyspark.sql import SparkSession
 from workflows import Heard, loading
 
@@ -16,21 +16,6 @@ from helix_spark.engine.results.stored_results import DamagedResultError
 from helix_spark.planner.problem import State
 
 pytestmark = pytest.mark.spark
-
-
-def workflow(weight: int) -> hx.Workflow:
-    wf = hx.Workflow("damaged")
-    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
-
-    @wf.scanner
-    def rows(data: pd.DataFrame) -> pd.DataFrame:
-        return data * 2
-
-    @wf.reducer(output=True)
-    def total(rows: pd.DataFrame) -> int:
-        return int(rows.a.sum()) * weight
-
-    return wf
 
 
 def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(

@@ -59,6 +59,7 @@ DOUBTFUL: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another library": (imports, "sklearn.linear_model.LinearRegression"),
     "an object of a class that may do anything": (lambda data: (data, FINISHED), "threading.Event"),
     "the module's name": (lambda data: __name__, "__name__"),
+    "a builtin's own method": (lambda data: getattr.__call__(pd, data)("rows.csv"), "builtins.getattr.__call__"),
     "an attribute by its name": (lambda data: getattr(pd, data)("rows.csv"), "builtins.getattr"),
 }
 

@@ -15,8 +15,8 @@ from helix_spark.identity.functions.code_form import nested_code
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name
 
 _PURE = re.compile(
-    r"builtins\.(?!(open|input|eval|exec|compile|globals|locals|vars|dir|getattr|id|hash|set|frozenset|help|breakpoint)$"
-    r"|__)\w+"
+    r"builtins\.(?!(open|input|eval|exec|compile|globals|locals|vars|dir|getattr|id|hash|set|frozenset|help|breakpoint)"
+    r"(\.|$)|__)\w+"
     r"|(abc|base64|bisect|cmath|collections|copy|dataclasses|enum|fractions|functools|heapq|itertools|json|math|numbers"
     r"|operator|re|statistics|string|textwrap|typing|unicodedata|zlib|helix_spark)(\.|$)|time\.sleep$"
     r"|types\.(UnionType|GenericAlias|NoneType)$"

@@ -16,7 +16,7 @@ from helix_spark.hermetic.asking import OF_MACHINE, SITES, Asker, CodeOwner, cal
 from helix_spark.loaded_sources import is_loading
 
 _KINDS = {"open": "files", "os.listdir": "listed", "os.scandir": "listed"}
-"""By audit event, the field of `Seen` for what it tells."""
+"""By audit event, the field of `ObservedInputs` for what it tells."""
 
 _OF_MACHINE = (*OF_MACHINE, "/usr/share/", "/usr/lib/", "/.cache/")
 """In paths of what a system brings, or a library has computed for itself."""
@@ -43,7 +43,7 @@ _BEGAN = dict(os.environ)
 """Variables before this process may have set any."""
 
 _reads: dict[tuple[str, str], set[str]] = {}
-"""Which packages read something, by its field of `Seen`, in order."""
+"""Which packages read something, by its field of `ObservedInputs`, in order."""
 
 
 @cache
@@ -102,13 +102,13 @@ def _note_in_action(kind: str, name: str, who: Asker) -> None:
     if action is None or action.watch is None:
         return
     if kind == "environment":
-        action.watch.asked(name, who)
+        action.watch.note_variable(name, who)
     elif kind == "files":
         action.watch.read(name, who)
     elif kind == "listed":
         action.watch.listed(name)
     else:
-        action.watch.told(name)
+        action.watch.note_answer(name)
 
 
 def _importers(frame: FrameType | None) -> list[str]:
@@ -145,7 +145,7 @@ def reads_of(packages: frozenset[str]) -> dict[str, str]:
     """Return what packages have read as they were imported and what was there when this process first asked, each with
     what identifies it."""
     from helix_spark.hermetic.generators import ABSENT
-    from helix_spark.hermetic.seen import LOOKS
+    from helix_spark.hermetic.observed_inputs import LOOKS
 
     read = [
         (kind, name) for (kind, name), by in list(_reads.items())

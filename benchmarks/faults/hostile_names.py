@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, edited_log, hostile, try_all
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.observed_inputs import ObservedInputs
 
 GROUP = "names and metadata"
 
@@ -48,7 +48,7 @@ def _add_names() -> None:
     for title, name_in in _NAMES.items():
         def read(shared: Shared, name_in: Callable[[Shared], str] = name_in) -> None:
             name = name_in(shared)
-            seen = Seen(files={name: "0" * 64}, listed={name: "0" * 64})
+            seen = ObservedInputs(files={name: "0" * 64}, listed={name: "0" * 64})
             shared.change("results", observed=seen.to_json())
 
         hostile(GROUP, f"a node that read {title}", short=title in ("the kernel's log", "a pipe"))(read)

@@ -15,7 +15,7 @@ from helix_spark.dag.compilation import with_known_columns
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
 from helix_spark.hermetic.action import Action, actions_to_come
-from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, files_named
+from helix_spark.hermetic.observed_inputs import NOTHING_OBSERVED, ObservedInputs, files_named
 from helix_spark.plans.captured_function import (
     CallInputs,
     CapturedFunction,
@@ -53,13 +53,13 @@ class CapturedDag:
     while they were called."""
 
     dag: Dag
-    seen: Seen = NOTHING_SEEN
+    seen: ObservedInputs = NOTHING_OBSERVED
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
     """Call the functions of tables and columns on placeholders. A function that cannot be identified by what it builds
     stays as it is."""
-    called = list[Seen]()
+    called = list[ObservedInputs]()
 
     def call(node: Node, operator: Function, known: Mapping[str, Columns | None]) -> Node:
         if (inputs := inputs_of(operator, node, dag)) is None:
@@ -71,7 +71,7 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
         found = capture(operator.call, given, action)
         assert action.watch is not None
         action.watch.named(files_named(operator.call))
-        called.append(action.seen())
+        called.append(action.observed_inputs())
         by_code = found.why if isinstance(found, NotCaptured) else ""
         may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
         if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
@@ -83,7 +83,7 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
 
     with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
         whole = fill_functions(dag, settings, call)
-    return CapturedDag(whole, reduce(or_, called, Seen()))
+    return CapturedDag(whole, reduce(or_, called, ObservedInputs()))
 
 
 def fill_functions(

@@ -23,7 +23,7 @@ from helix_spark.answers.capture_nodes import (
 from helix_spark.catalog.records import LONGEST_BUILDS, AnswerRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SignatureError
-from helix_spark.hermetic.seen import seen_from_json
+from helix_spark.hermetic.observed_inputs import observed_from_json
 from helix_spark.identity.code import Description, trace
 from helix_spark.identity.environment import context_parts, package_part, place_parts, surroundings
 from helix_spark.identity.parts import FORMAT, Group, Part, digest
@@ -72,7 +72,7 @@ def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord |
     if record is None or not record.builds:
         return None
     found = json.loads(record.builds)
-    seen = seen_from_json(json.dumps(found["seen"]) if found["seen"] else "")
+    seen = observed_from_json(json.dumps(found["seen"]) if found["seen"] else "")
     called = {node.name for node in dag.nodes if may_be_captured(node)}
     if found["nodes"].keys() != called or (seen.reads and not seen.now().agrees(seen)):
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from helix_spark.catalog.places.json_text import parsed_as
-from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, reads_unknown, seen_from_json
+from helix_spark.hermetic.observed_inputs import NOTHING_OBSERVED, ObservedInputs, observed_from_json, reads_unknown
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.identity.parts import digest
@@ -31,7 +31,7 @@ class WatchedFunctions:
     watched: bool = True
     home: str = ""
     _reports: WorkerReports = field(default_factory=WorkerReports)
-    _known: dict[str, Seen] = field(default_factory=dict)
+    _known: dict[str, ObservedInputs] = field(default_factory=dict)
     _learned: set[str] = field(default_factory=set)
     _doubts: dict[str, str] = field(default_factory=dict)
     _unknown: dict[str, str] = field(default_factory=dict)
@@ -94,14 +94,14 @@ class WatchedFunctions:
     def close(self) -> None:
         self._reports.close()
 
-    def _reads(self, code: str) -> Seen:
+    def _reads(self, code: str) -> ObservedInputs:
         if code not in self._known:
             text = self.recorded(code)
             try:
                 parsed_as(text or "{}", dict[str, dict[str, str]])
-                self._known[code] = seen_from_json(text)
+                self._known[code] = observed_from_json(text)
             except (ValueError, TypeError):  # no text of ours: then nothing is known
-                self._known[code] = NOTHING_SEEN
+                self._known[code] = NOTHING_OBSERVED
         return self._known[code]
 
 

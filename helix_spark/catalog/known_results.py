@@ -38,8 +38,8 @@ class KnownResults:
         standing: declared signature to the signature it stands for.
         stood_for: declared signature to all that it ever stood for, the oldest first.
         measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
-        observed: declared signature to what its code was seen to do (JSON of `hermetic.seen.Seen`), by what it then
-            stood for, the newest last; of what did nothing nothing is told.
+        observed: declared signature to what its code was seen to do (JSON of `ObservedInputs`), by what it then stood
+            for, the newest last; of what did nothing nothing is told.
     """
 
     standing: Mapping[str, str]

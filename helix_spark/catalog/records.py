@@ -211,7 +211,7 @@ class ResultRecord:
         verified, verified_at, verified_in, audit_seconds: whether an audit computed it once more and it came out the
             same, when, in which circumstances (`run.auditor.circumstances`), and its share of what that took.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
-        observed: what the author's code was seen to do: JSON of `hermetic.seen.Seen`; else empty.
+        observed: what the author's code was seen to do: JSON of `ObservedInputs`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
     """
 
@@ -361,7 +361,7 @@ class AnswerRecord:
         answer: see `plans.answer_gate.text_of_answer`.
         left: the identity of what an effect left at its place.
         doubt: why no answer to the question is reused, as an audit found.
-        reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
+        reads: what a Python function was seen to read in workers: JSON of `ObservedInputs`.
         needs_classic: where a program needs a classic session, and why.
         builds: what the functions of a workflow built: JSON of `answers.recorded_calls`.
         digest: SHA-256 of all other fields: a changed bit is seen, and an answer under another question.

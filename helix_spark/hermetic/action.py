@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, asker, callers, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
-from helix_spark.hermetic.seen import Seen
-from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
+from helix_spark.hermetic.observed_inputs import ObservedInputs
+from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
 
 _R = TypeVar("_R")
 
@@ -43,10 +43,10 @@ class Action:
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
 
-    def seen(self) -> Seen:
+    def observed_inputs(self) -> ObservedInputs:
         chance = ("drew numbers while another function may have drawn from the same generators",)
-        drawn = Seen(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
-        return drawn if self.watch is None else drawn | seen_in(self.watch.events)
+        drawn = ObservedInputs(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
+        return drawn if self.watch is None else drawn | observed_in(self.watch.events)
 
 
 Memo: TypeAlias = "_lru_cache_wrapper[Any]"

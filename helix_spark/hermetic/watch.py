@@ -17,10 +17,19 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic import asking, seen
+from helix_spark.hermetic import asking
 from helix_spark.hermetic.asking import OF_MACHINE, Asker, CodeOwner, asker, is_code, kind_of
 from helix_spark.hermetic.generators import WhenImported
-from helix_spark.hermetic.seen import Seen, content_of, system_digest, value_of
+from helix_spark.hermetic.observed_inputs import (
+    ALL_VARIABLES,
+    NAMES_LIKE,
+    WORKING_FOLDER,
+    ObservedInputs,
+    content_of,
+    names_in,
+    system_digest,
+    value_of,
+)
 from helix_spark.hermetic.told_times import is_only_told
 
 State = tuple[int, ...]
@@ -108,7 +117,7 @@ class Watch:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
 
-    def told(self, what: str) -> None:
+    def note_answer(self, what: str) -> None:
         """Note that the system was asked for something: see `system_digest`."""
         self._note("told", what)
 
@@ -116,26 +125,26 @@ class Watch:
         """Note that the system was asked for more of a path than whether it exists: see `system_digest`."""
         self.looked_at(path)
         if not self._met.isdisjoint({("read", path), ("looked", path)}):
-            self.told(f"{what} of {path}")
+            self.note_answer(f"{what} of {path}")
 
     def full(self, path: Any) -> str:
         """Return an absolute path. Where it begins in the working folder, that counts."""
         text = os.fsdecode(path)
         if not text.startswith("/"):
-            self._note("told", seen.WORKING_FOLDER, str(Path.cwd()))
+            self._note("told", WORKING_FOLDER, str(Path.cwd()))
         return os.path.abspath(text)  # noqa: PTH100  # a path's own `absolute` keeps `..`
 
     def listed(self, folder: str, pattern: str = "") -> None:
         """The names in a folder were looked through, for those that have a pattern where there is one."""
         if not is_code(f"{folder}/") and not f"{folder}/".startswith(OF_MACHINE):
             if pattern:
-                self.told(f"{seen.NAMES_LIKE}{pattern} of {folder}")
+                self.note_answer(f"{NAMES_LIKE}{pattern} of {folder}")
             else:
                 self._note("listed", folder)
 
-    def asked(self, variable: object, who: Asker) -> None:
+    def note_variable(self, variable: object, who: Asker) -> None:
         """An environment variable was asked for, or the names of all."""
-        if variable == seen.ALL_VARIABLES:
+        if variable == ALL_VARIABLES:
             variable += " ".join(sorted(self._own))
         if isinstance(variable, str) and variable not in self._own:
             self._note("asked", variable, (value_of(variable), who.at(f"asks for the variable {variable}")))
@@ -147,7 +156,7 @@ class Watch:
             self._note("set", variable)
 
 
-def seen_in(events: Sequence[Event]) -> Seen:
+def observed_in(events: Sequence[Event]) -> ObservedInputs:
     """Return what events say, with the present state of the files that they name."""
     files: dict[str, str] = {}
     changed: list[str] = []
@@ -163,9 +172,10 @@ def seen_in(events: Sequence[Event]) -> Seen:
     said = {name: system_digest(name) for sort, name, more in events if sort == "told" and more in (None, here)}
     told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
-    listed = {folder: seen.names_in(folder) for folder in told["listed"]}
-    chance = (*told["chance"], *dict.fromkeys(changed))
-    return Seen(files=files, listed=listed, environment=asked, told=said, chance=chance, outside=told["outside"])
+    chance, listed = (*told["chance"], *dict.fromkeys(changed)), {one: names_in(one) for one in told["listed"]}
+    return ObservedInputs(
+        files=files, listed=listed, environment=asked, told=said, chance=chance, outside=told["outside"]
+    )
 
 
 def _state(path: str) -> State | None:
@@ -314,10 +324,10 @@ class Wrapped:
         yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."))
         environ = type(os.environ)
         get, put = environ.__getitem__, environ.__setitem__
-        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.asked(key, who))
+        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.note_variable(key, who))
         yield environ, "__setitem__", self._telling(put, lambda watch, _who, _, key, _value: watch.sets(key))
         every = environ.__iter__
-        yield environ, "__iter__", self._telling(every, lambda watch, who, _: watch.asked(seen.ALL_VARIABLES, who))
+        yield environ, "__iter__", self._telling(every, lambda watch, who, _: watch.note_variable(ALL_VARIABLES, who))
         yield tempfile, "gettempdir", self._telling(tempfile.gettempdir, _asks_for_temporary)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
@@ -369,7 +379,7 @@ class Wrapped:
             outer = (one for one, _ in asking.callers(frame) if not one.f_code.co_filename.endswith(asking.METADATA))
             if (watch := self.finder(frame)) is not None and asker(next(outer, None)) is not None:
                 of_all = "packages of path" if group is None else f"entry points of {group}"
-                watch.told(f"package of {given['name']}" if given.get("name") else of_all)
+                watch.note_answer(f"package of {given['name']}" if given.get("name") else of_all)
             return told(kind, **given)
 
         return discover
@@ -430,7 +440,7 @@ class Wrapped:
 def _asks_for_temporary(watch: Watch, who: Asker) -> None:
     if not sys._getframe(2).f_code.co_filename.endswith("/tempfile.py"):  # the names of whose files nobody reads
         for variable in ("TMPDIR", "TEMP", "TMP"):  # which Python has asked for long before
-            watch.asked(variable, who)
+            watch.note_variable(variable, who)
 
 
 def _asks_clock(what: str) -> Callable[..., None]:

@@ -23,9 +23,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, callers
-from helix_spark.hermetic.seen import FOR_SPARK, Seen, value_of
+from helix_spark.hermetic.observed_inputs import FOR_SPARK, ObservedInputs, value_of
 from helix_spark.hermetic.task import tell
-from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
+from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
 
 _MOST_FILES = 10_000
 """Files that one node's code may read by itself and still be reused: each is read once more, for its content."""
@@ -54,7 +54,7 @@ class WorkerReports:
                     self._folder.chmod(shared.stat().st_mode & 0o777)
             return str(self._folder)
 
-    def take(self, keys: Collection[str]) -> dict[str, Seen]:
+    def take(self, keys: Collection[str]) -> dict[str, ObservedInputs]:
         """Return what was newly seen, by the keys of functions (see `task.Purpose`); what others did is kept."""
         with self._lock:
             for file in sorted(self._folder.iterdir()) if self._folder is not None else ():
@@ -65,7 +65,7 @@ class WorkerReports:
                 for key, sort, name, more in map(json.loads, whole.splitlines()):
                     self._events.setdefault(key, []).append((sort, name, more))
             found = {key: self._events.pop(key) for key in keys if key in self._events}
-        return {key: _seen(events) for key, events in found.items()}
+        return {key: _observed(events) for key, events in found.items()}
 
     def close(self) -> None:
         """Remove the folder; workers that still run report nothing any more."""
@@ -74,16 +74,16 @@ class WorkerReports:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _seen(events: list[Event]) -> Seen:
+def _observed(events: list[Event]) -> ObservedInputs:
     """Return what workers told of one node, with files and variables that they asked for as the driver sees them."""
     read = {name for sort, name, _ in events if sort == "read"}
     if len(read) > _MOST_FILES:
         kept = [one for one in events if one[0] in ("chance", "outside")]
         many = f"reads {len(read):,} files by itself, more than are looked at (name their folder in depends_on=)"
-        return seen_in([*kept, ("chance", many, None)])
+        return observed_in([*kept, ("chance", many, None)])
     others = {name: more[1] for sort, name, more in events if sort == "asked" and value_of(name) != more[0]}
     own = [one for one in events if one[0] != "asked" or one[1] not in others]
-    seen = seen_in(own)
+    seen = observed_in(own)
     told = dict.fromkeys(
         f"{asks}, which Spark's workers have another value of than the driver"
         for name, asks in others.items() if not name.startswith(FOR_SPARK)  # which Spark itself may set for them

@@ -12,7 +12,7 @@ from typing import Literal
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SignatureError, SourceError
-from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
+from helix_spark.hermetic.observed_inputs import NOTHING_OBSERVED, ObservedInputs
 from helix_spark.identity.code import Description, merged, trace, trace_path, value_trace
 from helix_spark.identity.data_version import SignedData, identify
 from helix_spark.identity.difference import own_changes
@@ -79,7 +79,7 @@ class Signed:
     parts: tuple[Part, ...]
     random: tuple[str, ...] = ()
     instance: Literal["", "earlier", "new"] = ""
-    seen: Seen = NOTHING_SEEN
+    seen: ObservedInputs = NOTHING_OBSERVED
     by_plan: str = ""
 
 
@@ -87,7 +87,7 @@ def resolve(
     dag: Dag, described: Mapping[str, Description], *, run: str,
     equivalent: Mapping[str, str], known_random: Mapping[str, str], known_choices: Mapping[str, str] = NOTHING,
     renewed: Collection[str] = (),
-    seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = NOTHING,
+    seen: Mapping[str, ObservedInputs] = MappingProxyType({}), by_plan: Mapping[str, str] = NOTHING,
 ) -> dict[str, Signed]:
     """Chain signatures from sources to outputs.
 
@@ -110,7 +110,7 @@ def resolve(
         is_random = bool(own.random) or not known_random.keys().isdisjoint((declared, built))
         is_chosen = bool(own.choices) or not known_choices.keys().isdisjoint((declared, built))
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
-        did = seen.get(declared, Seen()) | Seen(own.drew)
+        did = seen.get(declared, ObservedInputs()) | ObservedInputs(own.drew)
         signature = equivalent.get(declared) or equivalent.get(built, declared)
         one = Signed(declared, signature, (*parts, *parts_read(did)), blamed, seen=did)
         new = digest(declared, run, node.name)  # two draws, even if declared alike, are two
@@ -126,7 +126,7 @@ def resolve(
     return signed
 
 
-def parts_read(seen: Seen) -> tuple[Part, ...]:
+def parts_read(seen: ObservedInputs) -> tuple[Part, ...]:
     """Return what code read while it ran, as parts. Known only afterwards, they are in no declared signature."""
     files = (*seen.files.items(), *seen.listed.items(), *seen.told.items())
     read = [(Group.FILE, path, content) for path, content in files]

@@ -18,7 +18,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
@@ -109,8 +109,8 @@ def _by_plan(run: Run, name: str) -> str:
 
 def _observed(node: Node, outcome: Outcome) -> str:
     """Return what a node's code was seen to do. Files that its author declares are taken for all that it reads."""
-    seen = outcome.seen.get(node.name, Seen())
-    declared = Seen(seen.drew, environment=seen.environment, generators=seen.generators)
+    seen = outcome.seen.get(node.name, ObservedInputs())
+    declared = ObservedInputs(seen.drew, environment=seen.environment, generators=seen.generators)
     return (declared if node.wishes.depends_on else seen).to_json()
 
 
@@ -125,7 +125,7 @@ def _parts(run: Run, name: str) -> tuple[Part, ...]:
 def _reads(run: Run, name: str) -> tuple[str, ...]:
     """Return the places that a node, and those equal to it, read by themselves: as declared, by the plans that their
     functions build, and as their code was seen to read."""
-    node, seen = run.dag[name], run.situation[name].signed.seen | run.outcome.seen.get(name, Seen())
+    node, seen = run.dag[name], run.situation[name].signed.seen | run.outcome.seen.get(name, ObservedInputs())
     data = (read for one in (name, *node.aliases) for read in run.described[one].reads)
     functions = [one.operator for one in (run.outcome.built.get(name, node), node)]
     built = [one.built for one in functions if isinstance(one, SparkFunction)]

@@ -28,7 +28,7 @@ from helix_spark.costs.model import (
 )
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node, computes_with_spark
-from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
+from helix_spark.hermetic.observed_inputs import ObservedInputs, observed_from_json, reads_unknown
 from helix_spark.history.states import proof_of
 from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
@@ -191,7 +191,7 @@ class Lookup:
     def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
         self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
         self.known_choices = dict[str, str]()
-        self._stands, self._seen = dict(run.equal), dict[str, Seen]()
+        self._stands, self._seen = dict(run.equal), dict[str, ObservedInputs]()
         self._run, self._also, self._had, self._asked = run, set(also), had, set[str]()
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
@@ -227,7 +227,7 @@ class Lookup:
     def _learn(self, found: KnownResults) -> None:
         """Note what stands for what: of instances the first one that is stored or in memory, else the newest."""
         for declared, signature in found.standing.items():
-            seen = {one: seen_from_json(text) for one, text in found.observed.get(declared, {}).items()}
+            seen = {one: observed_from_json(text) for one, text in found.observed.get(declared, {}).items()}
             unknown = next(filter(None, (one.unknown for one in seen.values())), "")
             record = self.measured.get(signature)
             why = (record.random if record else "") or (reads_unknown(unknown) if unknown else "")
@@ -240,14 +240,14 @@ class Lookup:
             if stands is not None:
                 self._stands.setdefault(declared, stands)
 
-    def _of_what_is_there(self, declared: str, seen: Mapping[str, Seen]) -> str | None:
+    def _of_what_is_there(self, declared: str, seen: Mapping[str, ObservedInputs]) -> str | None:
         """Return the signature of what code makes of the files and variables that it reads, as they are now.
 
         It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
         nothing is known to be read.
         """
         if any(one.drew for one in seen.values()):
-            self._seen[declared] = Seen(drew=True)
+            self._seen[declared] = ObservedInputs(drew=True)
         reading = {signature: one for signature, one in seen.items() if one.reads}
         if not reading:
             return None
@@ -259,7 +259,7 @@ class Lookup:
         self._seen[declared] = now
         return digest(declared, replace(now, drew=False).to_json())
 
-    def _instance(self, signatures: Sequence[str], seen: Mapping[str, Seen]) -> str | None:
+    def _instance(self, signatures: Sequence[str], seen: Mapping[str, ObservedInputs]) -> str | None:
         """Return the instance that stands, of code that reads what it read then; None if there is none."""
         found = [
             one for one in signatures

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from helix_spark.engine.spark.author_requests import AuthorRequests
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.plans.connect_session import prepare
 from helix_spark.plans.program_client import session_of, showing_requests
 from helix_spark.plans.recorded_call import as_before, work_in
@@ -65,7 +65,7 @@ def spark() -> Iterator[Any]:
 Call = Callable[[Any], object]
 
 
-def requests(call: Call, spark: Any, **how: bool) -> tuple[Seen, str]:
+def requests(call: Call, spark: Any, **how: bool) -> tuple[ObservedInputs, str]:
     """What was seen of a call that is given a session, and the setting that it left."""
     action = Action("a")
     assert action.watch is not None
@@ -73,10 +73,10 @@ def requests(call: Call, spark: Any, **how: bool) -> tuple[Seen, str]:
     action.note_request = noted.note
     with in_action(action), contextlib.suppress(Exception):
         call(spark)
-    return action.seen(), noted.settings_left()
+    return action.observed_inputs(), noted.settings_left()
 
 
-def seen(call: Call, spark: Any, **how: bool) -> Seen:
+def seen(call: Call, spark: Any, **how: bool) -> ObservedInputs:
     return requests(call, spark, **how)[0]
 
 
@@ -187,7 +187,7 @@ def test_a_table_that_is_returned_says_what_no_request_did(spark: Any) -> None:
     with in_action(action):
         noted.note_table(spark.read.csv("a.csv").sample(0.1, seed=1))
     assert "takes a sample" in noted.choices[0]
-    assert action.seen().chance == action.seen().outside == ()
+    assert action.observed_inputs().chance == action.observed_inputs().outside == ()
 
 
 DRAWS: dict[str, Call] = {
@@ -207,7 +207,7 @@ def test_a_sample_depends_on_partitions_even_with_a_seed(spark: Any, call: Call)
         call(spark)
     assert "takes a sample, which depends on how rows are partitioned even with a seed" in noted.choices[0]
     assert "(test_author_requests.py:" in noted.choices[0]
-    assert action.seen().chance == ()
+    assert action.observed_inputs().chance == ()
 
 
 def test_what_asks_the_clock_on_the_server_is_chance(spark: Any) -> None:

@@ -486,7 +486,7 @@ READING = frozenset({
     "DeltaTable", "FromString", "MergeFromString", "ParquetFile", "ParseFromString", "b64decode", "decompressobj",
     "loads", "mapping", "open_binary", "open_regular", "open_stream", "parsed", "parsed_as", "parsed_schema",
     "parts_from_json", "read_at_most", "read_message", "read_regular", "read_schema", "read_table", "readable",
-    "record_of", "scan_folder", "seen_from_json", "segments_in", "text_in",
+    "record_of", "scan_folder", "observed_from_json", "segments_in", "text_in",
 })
 """What a reader of a catalog calls: it takes bytes from a file, or makes values of bytes and texts."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.hermetic.seen import Seen, content_of, names_in, seen_from_json, value_of
+from helix_spark.hermetic.observed_inputs import ObservedInputs, content_of, names_in, observed_from_json, value_of
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import read_lines
 from helix_spark.regular_files import OddFileError, open_regular, read_regular, scan_folder
@@ -76,16 +76,16 @@ def test_what_a_record_says_was_read_is_no_answer_where_it_cannot_be_known(odd: 
     assert names_in(odd) in ("no file", "absent")
     assert value_of(odd) == "absent"
     assert read_lines(odd) == []
-    recorded = Seen(files={odd: "0" * 64}, listed={odd: "0" * 64})
+    recorded = ObservedInputs(files={odd: "0" * 64}, listed={odd: "0" * 64})
     assert not recorded.now().agrees(recorded)
-    assert not Seen(files={odd: "no file"}).now().agrees(Seen(files={odd: "no file"}))
+    assert not ObservedInputs(files={odd: "no file"}).now().agrees(ObservedInputs(files={odd: "no file"}))
 
 
 @pytest.mark.parametrize("name", ["a null byte", "half a character", "a long name", "a deep name"])
 def test_a_recorded_path_that_no_file_has_is_cut_and_its_content_unknown(name: str, tmp_path: Path) -> None:
     path = ODD[name](tmp_path)
-    recorded = Seen(files={path: "0" * 64, "/etc/passwd": "1" * 64}, listed={path: "0" * 64})
-    read = seen_from_json(recorded.to_json())
+    recorded = ObservedInputs(files={path: "0" * 64, "/etc/passwd": "1" * 64}, listed={path: "0" * 64})
+    read = observed_from_json(recorded.to_json())
     assert read.files["/etc/passwd"] == "1" * 64
     for paths in (read.files, read.listed):
         assert "0" * 64 not in paths.values()
@@ -97,14 +97,14 @@ def test_a_recorded_path_that_no_file_has_is_cut_and_its_content_unknown(name: s
 
 @pytest.mark.parametrize("name", ["a null byte", "half a character", "a long name", "a deep name"])
 def test_what_a_stranger_asks_the_system_of_no_file_is_unknown(name: str, tmp_path: Path) -> None:
-    read = seen_from_json(json.dumps({"told": {f"mode of {ODD[name](tmp_path)}": "0" * 64}}))
+    read = observed_from_json(json.dumps({"told": {f"mode of {ODD[name](tmp_path)}": "0" * 64}}))
     assert read.unknown
     assert not read.told
     assert not read.now().agrees(read)
 
 
 def test_what_a_later_version_notes_besides_is_unknown() -> None:
-    read = seen_from_json('{"colours": {"/etc/passwd": "red"}}')
+    read = observed_from_json('{"colours": {"/etc/passwd": "red"}}')
     assert read.unknown
     assert read.to_json()
 
@@ -115,7 +115,7 @@ def test_a_text_with_half_a_character_has_a_digest() -> None:
 
 def test_a_function_that_reads_a_pipe_is_never_reused_and_says_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    text = Seen(files={str(tmp_path / "pipe"): "no file"}).to_json()
+    text = ObservedInputs(files={str(tmp_path / "pipe"): "no file"}).to_json()
     watched = WatchedFunctions(lambda _: text)
     signed = ((CODE, watched.identity(CODE)),)
     said = f"reads {tmp_path / 'pipe'}, which is no regular file on a disk"

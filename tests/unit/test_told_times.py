@@ -8,7 +8,7 @@ import pytest
 from project import Project
 
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.observed_inputs import ObservedInputs
 
 TOLD = {
     "printed": "a = time.perf_counter()\nfound = x + 1\nprint(f'{time.perf_counter() - a:.1f} s')\nreturn found",
@@ -59,12 +59,12 @@ def f(x):
 """
 
 
-def seen_of(project: Project, body: str) -> Seen:
+def seen_of(project: Project, body: str) -> ObservedInputs:
     function = project.write(job=HEAD + indent(body, "    ")).load().f
     action = Action("a")
     with in_action(action):
         function(1)
-    return action.seen()
+    return action.observed_inputs()
 
 
 @pytest.mark.parametrize("how", TOLD)
@@ -85,4 +85,4 @@ def test_a_time_in_an_edited_file_is_chance(project: Project) -> None:
     action = Action("a")
     with in_action(action):
         function(1)
-    assert action.seen().chance
+    assert action.observed_inputs().chance

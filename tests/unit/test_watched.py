@@ -37,18 +37,18 @@ from deltalake import DeltaTable, write_deltalake
 
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.hermetic.observed_inputs import ObservedInputs, observed_from_json
 from helix_spark.hermetic.watch import Wrapped
 from helix_spark.planner.problem import State
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0]})
 
 
-def watched(call: Callable[[], Any]) -> Seen:
+def watched(call: Callable[[], Any]) -> ObservedInputs:
     action = Action("a")
     with in_action(action):
         call()
-    return action.seen()
+    return action.observed_inputs()
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_file_that_is_read_is_seen(folder: Path, call: Callable[[], Any], file
     seen = watched(call)
     assert str(folder / file) in seen.files
     assert seen.chance == seen.outside == ()
-    assert seen_from_json(seen.to_json()) == seen
+    assert observed_from_json(seen.to_json()) == seen
 
 
 CHANCE: dict[str, tuple[Callable[[], Any], str]] = {
@@ -168,7 +168,7 @@ def test_variables_that_are_asked_for_indirectly_count(monkeypatch: pytest.Monke
     call, variable = VARIABLES[what]
     seen = watched(call)
     assert not seen.chance
-    assert seen.now() == seen == seen_from_json(seen.to_json())
+    assert seen.now() == seen == observed_from_json(seen.to_json())
     monkeypatch.setenv("HELIX_OF_ITS_OWN", "1")
     assert seen.now() == seen
     monkeypatch.setenv(variable, "41")
@@ -226,7 +226,7 @@ def test_what_is_said_of_installed_packages_counts(folder: Path, monkeypatch: py
     seen = watched(call)
     assert not seen.chance
     assert not [file for file in seen.files if "-info" in file]
-    assert seen.now() == seen == seen_from_json(seen.to_json())
+    assert seen.now() == seen == observed_from_json(seen.to_json())
     for alter, counts in ((other, False), (change, True)):
         alter(site)
         importlib.invalidate_caches()
@@ -274,7 +274,7 @@ PATTERNS: dict[str, Callable[[], Any]] = {
 def test_only_names_that_a_pattern_has_count(folder: Path, what: str) -> None:
     seen = watched(PATTERNS[what])
     (folder / "README.md").write_text("not a table")
-    assert seen.now() == seen == seen_from_json(seen.to_json())
+    assert seen.now() == seen == observed_from_json(seen.to_json())
     (folder / "rows2.csv").write_text("a")
     assert seen.now() != seen
 
@@ -322,7 +322,7 @@ def test_what_the_system_says_of_a_file_counts(folder: Path, what: str) -> None:
     call, change = TOLD[what]
     seen = watched(call)
     assert not seen.chance
-    assert seen.now() == seen == seen_from_json(seen.to_json())
+    assert seen.now() == seen == observed_from_json(seen.to_json())
     change(folder)
     assert seen.now() != seen
 

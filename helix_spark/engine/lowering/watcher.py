@@ -18,9 +18,9 @@ from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.hermetic.seen import Seen, files_named
+from helix_spark.hermetic.observed_inputs import ObservedInputs, files_named
 from helix_spark.hermetic.task import Purpose, written_for
-from helix_spark.hermetic.watch import Watch, seen_in
+from helix_spark.hermetic.watch import Watch, observed_in
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
@@ -71,7 +71,7 @@ class Notes:
     """
 
     opened: dict[str, DataIdentity] = field(default_factory=dict)
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, ObservedInputs] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -80,10 +80,10 @@ class Notes:
     called: dict[str, frozenset[str]] = field(default_factory=dict)
     purposes: dict[str, str] = field(default_factory=dict)
 
-    def note(self, node: Node, seen: Seen) -> bool:
+    def note(self, node: Node, seen: ObservedInputs) -> bool:
         """Note what a node's code was seen to do, and return whether that is anything new."""
         with _noting:
-            before = self.seen.get(node.name, Seen())
+            before = self.seen.get(node.name, ObservedInputs())
             now = self.seen[node.name] = before | seen
         if why := self.seen_to_differ(node):
             self.differs[node.name] = why
@@ -91,7 +91,7 @@ class Notes:
 
     def seen_to_differ(self, node: Node) -> str:
         """Return why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
-        seen = self.seen.get(node.name, Seen())
+        seen = self.seen.get(node.name, ObservedInputs())
         return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
     def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
@@ -133,7 +133,7 @@ class Watcher:
                 self.notes.choices[node.name] = requests.choices[0]
         if isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
-        self.notes.note(node, action.seen())
+        self.notes.note(node, action.observed_inputs())
 
     def _look_again(self, node: Node) -> None:
         """Note what other nodes have changed of a function since it was signed: values that it reads, options."""
@@ -172,7 +172,7 @@ class Watcher:
         watch = Watch()
         for function in found.code:
             watch.named(files_named(function))
-        self.notes.note(node, seen_in(watch.events))
+        self.notes.note(node, observed_in(watch.events))
         if planned is None and isinstance(node.operator, SparkFunction) and not found.unsigned:
             # It is known by that next time.
             self.notes.built[node.name] = as_built(node, found)

@@ -126,7 +126,7 @@ def describe_function(reference: Reference, home: str) -> Described:
         signature.append(f"called {function.__name__} {function.__qualname__} {form.parameters}")
         signature += member_edges(hints_of(function).items(), function, "annotation", label)
     return Described(
-        Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held(), *signature),
+        Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held_edges(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
         random=sentences("random"), choices=sentences("choices"), unfollowed=sentences("unfollowed"),
         calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),

@@ -57,7 +57,7 @@ class Names:
         path = Path(self.function.__code__.co_filename)
         return Location(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), line)
 
-    def held(self) -> Iterator[Edge]:
+    def held_edges(self) -> Iterator[Edge]:
         """Yield what the function holds besides the names in its body; `super()` has its class in the closure."""
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)

@@ -30,7 +30,7 @@ _MOST_NAMES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedInputs:
     """What one node's code did besides computing.
 
     Attributes:
@@ -53,8 +53,8 @@ class Seen:
     generators: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
 
-    def __or__(self, other: Seen) -> Seen:
-        return Seen(
+    def __or__(self, other: ObservedInputs) -> ObservedInputs:
+        return ObservedInputs(
             self.drew or other.drew, chance=tuple(dict.fromkeys((*self.chance, *other.chance))),
             outside=tuple(dict.fromkeys((*self.outside, *other.outside))),
             **{kind: {**getattr(self, kind), **getattr(other, kind)} for kind in LOOKS},
@@ -76,21 +76,21 @@ class Seen:
         named = (*self.files.items(), *self.listed.items())
         return next((path for path, content in named if content == NO_FILE), "")
 
-    def agrees(self, other: Seen) -> bool:
+    def agrees(self, other: ObservedInputs) -> bool:
         """Return whether all that the other one read is known to be the same here."""
         return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in LOOKS)
 
-    def only(self, other: Seen) -> Seen:
+    def only(self, other: ObservedInputs) -> ObservedInputs:
         """Return this, as far as the other one read it."""
         reads: dict[str, Any] = {
             kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in LOOKS
         }
-        return Seen(self.drew, **reads)
+        return ObservedInputs(self.drew, **reads)
 
-    def now(self) -> Seen:
+    def now(self) -> ObservedInputs:
         """Return the same of what is there now."""
         reads: dict[str, Any] = {kind: {name: LOOKS[kind](name) for name in getattr(self, kind)} for kind in LOOKS}
-        return Seen(self.drew, **reads)
+        return ObservedInputs(self.drew, **reads)
 
     def to_json(self) -> str:
         """Return the text for a record, without why a result differs; empty if there is nothing to say."""
@@ -99,13 +99,13 @@ class Seen:
         return json.dumps(said, sort_keys=True) if said else ""
 
 
-NOTHING_SEEN = Seen()
+NOTHING_OBSERVED = ObservedInputs()
 
 
-def seen_from_json(text: str) -> Seen:
-    """Return what `Seen.to_json` wrote. Older records do not say which generators were drawn from, all of which Helix
-    had seeded. A stranger may have written it: a path that no file can have is cut, and its content is unknown. So is
-    what a later version notes of more kinds."""
+def observed_from_json(text: str) -> ObservedInputs:
+    """Return what `ObservedInputs.to_json` wrote. Older records do not say which generators were drawn from, all of
+    which Helix had seeded. A stranger may have written it: a path that no file can have is cut, and its content is
+    unknown. So is what a later version notes of more kinds."""
     told: dict[str, Any] = json.loads(text) if text else {}
     strange = [*(told.keys() - {"drew", *LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
     for kind in told.keys() & {"files", "listed"}:
@@ -119,7 +119,7 @@ def seen_from_json(text: str) -> Seen:
         told.get("told", {}).pop(name, None)
     if told.get("drew"):
         told.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
-    return Seen(**told)
+    return ObservedInputs(**told)
 
 
 def reads_unknown(path: str) -> str:
@@ -236,7 +236,7 @@ LOOKS: Mapping[str, Callable[[str], str]] = {
     "files": content_of, "listed": names_in, "told": system_digest, "environment": value_of,
     "generators": AUTHOR_SEEDS.digest,
 }
-"""By field of `Seen`, what tells the present state of something that code read."""
+"""By field of `ObservedInputs`, what tells the present state of something that code read."""
 
 
 _ATTACHED = re.compile(r"\battach\b(?:\s+database)?\s+['\"]([^'\"]+)", re.IGNORECASE)
@@ -253,7 +253,7 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
         if isinstance(one, FunctionType):
             if id(one) not in met and kind_of(one.__code__.co_filename) is CodeOwner.AUTHOR:
                 met.add(id(one))
-                waiting += [*(one.__defaults__ or ()), *_held(one.__code__, one.__globals__)]
+                waiting += [*(one.__defaults__ or ()), *_values_named(one.__code__, one.__globals__)]
                 for cell in one.__closure__ or ():
                     with suppress(ValueError):  # it is empty as yet
                         waiting.append(cell.cell_contents)
@@ -266,11 +266,11 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
     yield from found
 
 
-def _held(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
+def _values_named(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
     """Yield the constants of code, and what its names hold."""
     # Where its own file lies, code asks for the sake of others beside it; what it reads of it is seen.
     yield from (names[name] for name in code.co_names if name in names and name != "__file__")
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _held(constant, names)
+            yield from _values_named(constant, names)
         yield from constant if isinstance(constant, tuple) else (constant,)

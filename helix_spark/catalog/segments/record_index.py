@@ -55,12 +55,12 @@ class Position(NamedTuple):
 
 
 class RecordIndex:
-    """An index of records in a database file, or in memory. Several threads and processes may use one at once."""
+    """An index of records in a file (None: its own) or in memory. Several threads and processes may use one at once."""
 
-    def __init__(self, kinds: Sequence[RecordKind], file: Path | None) -> None:
+    def __init__(self, kinds: Sequence[RecordKind], file: Path | Literal[":memory:"] | None) -> None:
         self._kinds = {one.name: one for one in kinds}
         self._lock = threading.RLock()
-        if file is not None:
+        if isinstance(file, Path):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if file.exists():
                 os.utime(file)
@@ -70,7 +70,7 @@ class RecordIndex:
                         if time.time() - other.stat().st_mtime > 30 * 24 * 3600:
                             other.unlink()
         # The timeout is for another process that writes to the same database.
-        self._database = sqlite3.connect(file or ":memory:", 60.0, isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(file or "", 60.0, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         if self._note("form") != self._form():

@@ -50,7 +50,7 @@ class RecordLog:
 
     Args:
         folder: of the segments; made by the first append.
-        index_file: where the index of the folder is, or goes; None for one in memory.
+        index_file: where the index of the folder is, or goes; None for one of this process alone.
         older: gives records that are kept in another way, as long as these are all; None once they are not.
 
     Attributes:
@@ -241,7 +241,7 @@ class RecordLog:
                     file = self._index_file()
                     if self._index_used is None or self._file != file:
                         self._file, self._checked = file, None
-                        self._index_used = RecordIndex(self._kinds, None if attempt == 2 else file)
+                        self._index_used = RecordIndex(self._kinds, ":memory:" if attempt == 2 else file)
                     if (is_fresh and not self._is_held) or self._checked is None:
                         self._refresh(self._index_used)
                     return look(self._index_used)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -87,7 +86,7 @@ class Holder:
 
 
 def this_process() -> Holder:
-    return Holder(socket.gethostname(), _machine(), os.getpid(), _state_and_start(os.getpid())[1])
+    return Holder(os.uname().nodename, _machine(), os.getpid(), _state_and_start(os.getpid())[1])
 
 
 def writer() -> str:
@@ -95,16 +94,16 @@ def writer() -> str:
     user = ""
     with contextlib.suppress(KeyError, OSError, ImportError):  # where the system has no name, as in some containers
         user = getuser()
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "user": user})
+    return json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "user": user})
 
 
 @cache
 def _machine() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{os.uname().nodename} {boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return socket.gethostname()
+        return os.uname().nodename
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:

@@ -15,8 +15,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _PIECE = 8 << 20
 """Bytes that one request fetches of a large part of an object; several at a time are faster than one."""
@@ -247,10 +247,17 @@ class _ObjectFile(io.RawIOBase):
         if end - start <= _PIECE:
             content = piece(start) if start < end else b""
         else:
-            with ThreadPoolExecutor(8, thread_name_prefix="helix-store") as threads:
-                content = b"".join(threads.map(piece, range(start, end, _PIECE)))
+            content = b"".join(at_once(piece, range(start, end, _PIECE)))
         self._at += len(content)
         return content
+
+
+def at_once(work: Callable[[T], R], items: Iterable[T], threads: int = 8) -> Iterator[R]:
+    """Yield what `work` gives for each item, in order; several are worked on at once."""
+    from concurrent.futures import ThreadPoolExecutor  # brings `logging`, which most lookups do without
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="helix-store") as pool:
+        yield from pool.map(work, items)
 
 
 def _status(found: ObjectMeta, name: str) -> ObjectStatus:

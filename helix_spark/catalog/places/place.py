@@ -11,16 +11,12 @@ import stat
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PosixPath
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import Any, BinaryIO, TypeAlias
 
-from helix_spark.catalog.places.object_store import ObjectPath, ObjectStatus
+from helix_spark.catalog.places.object_store import ObjectPath, ObjectStatus, R, T, at_once
 from helix_spark.regular_files import OddFileError, open_regular, read_regular
 from helix_spark.store_access import StoreError
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 Entry: TypeAlias = os.DirEntry[str] | ObjectStatus
 """What a listing says of a file in a folder."""
@@ -74,9 +70,8 @@ class LocalPath(PosixPath):
         # A folder keeps the names in it, so each on the way is synced as well. A file system serves all who wait at
         # once by one flush: of 30 small files on ext4 each by itself takes 60, 8 at a time take 18, and 32 take 6.
         above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
-        with ThreadPoolExecutor(32, thread_name_prefix="helix-sync") as threads:
-            list(threads.map(sync_path, files))
-            list(threads.map(sync_path, above))
+        for paths in (files, above):
+            list(at_once(sync_path, paths, threads=32))
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Make a folder and those above it, unless they are there."""
@@ -250,11 +245,7 @@ def is_out_of_reach(error: BaseException) -> bool:
 
 def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield what `work` gives for each item, in order; in an object store several are worked on at once."""
-    if isinstance(here, Path):
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(8, thread_name_prefix="helix-store") as threads:
-        yield from threads.map(work, items)
+    return map(work, items) if isinstance(here, Path) else at_once(work, items)
 
 
 def is_remote(root: Any) -> bool:

@@ -17,6 +17,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.forgetting import Selection
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.segments import folding
+from helix_spark.catalog.segments.segment import SegmentFolder
 from helix_spark.cli.config import settings_for
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError, ParameterError
@@ -187,6 +188,32 @@ def test_what_others_append_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.
         assert {one.number for one in reader.iterations("late")} == {20, 21}
         assert reader.rejections == ()
     assert len(numbers(tmp_path)) == 4
+
+
+def test_whoever_was_stopped_while_others_took_over_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(tmp_path, 1, 2, 4, 5)
+    catalog, other = (Catalog.open(tmp_path, create=False) for _ in range(2))
+    listing = SegmentFolder.files
+
+    def folded_meanwhile(folder: SegmentFolder) -> object:
+        monkeypatch.setattr(SegmentFolder, "files", listing)
+        other.append_iteration(IterationRecord("20" * 16, "late", 20, "done", time.time()))
+        folding.fold(other._records)
+        return listing(folder)
+
+    def stopped(*given: object) -> None:
+        monkeypatch.setattr(SegmentFolder, "files", folded_meanwhile)
+        folding.rewrite(*given)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(folding, "AT_ONCE", 1)
+    monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
+    monkeypatch.setattr("helix_spark.catalog.catalog.rewrite", stopped)
+    with pytest.raises(CatalogError, match="others have changed them meanwhile") as caught:
+        Expiry(iterations=1).expire(catalog)
+    assert caught.value.remedy == "try again"
+    monkeypatch.undo()
+    assert len(numbers(tmp_path)) == 5
+    assert Expiry(iterations=1).expire(Catalog.open(tmp_path, create=False))
 
 
 @pytest.mark.parametrize("given", [{"iterations": 0}, {"days": 0.5}, {"days": float("nan")}], ids=str)

@@ -89,7 +89,10 @@ def rewrite(log: RecordLog, changed: Changed) -> None:
     folder, remedy = SegmentFolder(log.folder), "`helix repair` moves aside what is damaged"
     try:
         end, made, group = log.append(()), set[str](), list[SegmentFile]()
-        old = [one for one in folder.files() if one.last <= end]
+        files = folder.files()
+        if any(one.first <= end < one.last for one in files):
+            raise FileNotFoundError  # this process was stopped, and another one has taken over and folded them
+        old = [one for one in files if one.last <= end]
         whole = covering(old, 0)
         if lost := next((one for before, one in pairwise(whole) if one.first > before.last + 1), None):
             raise SegmentError(f"segments before {lost.place.name} are gone")

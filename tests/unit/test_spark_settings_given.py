@@ -74,6 +74,13 @@ def test_what_changes_results_counts_in_runs_plans_and_explanations() -> None:
     assert signatures(again) == signatures(ran), "memory changes no result"
 
 
+def test_how_many_rows_a_python_function_is_given_at_once_counts() -> None:
+    def planned(*more: str) -> dict[str, str]:
+        return signatures(json.loads(CliRunner().invoke(helix, ["plan", "prices_job.py", "--json", *more]).stdout))
+
+    assert planned() != planned("--conf", "spark.sql.execution.arrow.maxRecordsPerBatch=100")
+
+
 def test_a_watch_and_a_file_that_runs_itself_take_them_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,7 +114,9 @@ WHERE_SET = frozenset({
     "spark.sql.parquet.int96AsTimestamp", "spark.sql.parquet.int96RebaseModeInRead",
     "spark.sql.parquet.int96TimestampConversion", "spark.sql.parquet.reader.respectUnknownTypeAnnotation.enabled",
     "spark.sql.parquet.respectSummaryFiles", "spark.sql.sources.default", "spark.sql.sources.validatePartitionColumns",
-    # What passes between Spark and Python.
+    # What passes between Spark and Python, and in how large batches, which functions see.
+    "spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.execution.arrow.maxBytesPerBatch",
+    "spark.sql.execution.arrow.maxRecordsPerOutputBatch", "spark.sql.execution.arrow.maxBytesPerOutputBatch",
     "spark.sql.execution.pyspark.binaryAsBytes", "spark.sql.pyspark.inferNestedDictAsStruct.enabled",
     "spark.sql.pyspark.toJSON.returnDataFrame",
 })

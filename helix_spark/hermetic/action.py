@@ -187,7 +187,7 @@ def in_action(action: Action) -> Iterator[None]:
         action.outer, turn.action = outer, action
         _working[thread], action.under_way = action, True
         uses = _memos.begin()
-        with actions_to_come(), AUTHOR_SEEDS.held_by(action):
+        with actions_to_come(), AUTHOR_SEEDS.holding(action):
             action.draws.begin()
             try:
                 with ending_children():

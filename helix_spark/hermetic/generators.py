@@ -274,7 +274,7 @@ class AuthorSeeds:
         self._seeded.clear()
 
     @contextmanager
-    def held_by(self, holder: object) -> Iterator[None]:
+    def holding(self, holder: object) -> Iterator[None]:
         self.hold(holder)
         try:
             yield
@@ -284,7 +284,7 @@ class AuthorSeeds:
     @contextmanager
     def untouched(self) -> Iterator[None]:
         """Keep the states while Helix works, and put them back: what it draws itself is not the author's draw."""
-        with self.held_by(object()):
+        with self.holding(object()):
             held = dict(self._seeded)
             try:
                 yield

@@ -22,8 +22,8 @@ seconds alone (FAT, some disks on a network). Two changes within a tick have one
 _SECOND = 10**9
 
 
-class Met(StrEnum):
-    """As what a file, folder or link was met. What is done in a folder that was passed on the way does not matter."""
+class PathKind(StrEnum):
+    """What a path led to. What is done in a folder that was passed on the way does not matter."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -37,7 +37,7 @@ class FileState:
     and inode, bytes, and times in nanoseconds since 1970; of a file that was read a digest of its content."""
 
     path: str
-    met: Met
+    kind: PathKind
     place: str
     number: tuple[int, int]
     size: int
@@ -51,7 +51,7 @@ def states_of(files: Iterable[Path], folders: Iterable[Path] = ()) -> tuple[File
     passed: dict[str, FileState] = {}
     real: dict[str, str] = {}
 
-    def end(path: Path, met: Met) -> FileState:
+    def end(path: Path, kind: PathKind) -> FileState:
         text = str(path.absolute())
         above, _, name = text.rpartition("/")
         if above not in real:
@@ -63,9 +63,9 @@ def states_of(files: Iterable[Path], folders: Iterable[Path] = ()) -> tuple[File
             _note_way(text, passed)
             place = os.path.realpath(text, strict=True)
             status = os.lstat(place)
-        return _state(text, met, place, status)
+        return _state(text, kind, place, status)
 
-    read = [*(end(path, Met.FILE) for path in files), *(end(path, Met.FOLDER) for path in folders)]
+    read = [*(end(path, PathKind.FILE) for path in files), *(end(path, PathKind.FOLDER) for path in folders)]
     return (*read, *passed.values())
 
 
@@ -76,23 +76,24 @@ def _note_way(path: str, passed: dict[str, FileState]) -> None:
             continue
         status = os.lstat(place)
         if stat.S_ISLNK(status.st_mode):
-            passed[place] = _state(place, Met.LINK, place, status)
+            passed[place] = _state(place, PathKind.LINK, place, status)
             _note_way(os.path.join(os.path.dirname(place), os.readlink(place)), passed)  # noqa: PTH115, PTH118, PTH120
         elif stat.S_ISDIR(status.st_mode):
-            passed[place] = _state(place, Met.PASSED, place, status)
+            passed[place] = _state(place, PathKind.PASSED, place, status)
 
 
 def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | None:
     """Return how files differ from what they were, in words; None where nothing can have been done to them.
 
-    >>> old = FileState("/a/n.csv", Met.FILE, "/a/n.csv", (1, 2), 10, 5, 5, "3f")
+    >>> old = FileState("/a/n.csv", PathKind.FILE, "/a/n.csv", (1, 2), 10, 5, 5, "3f")
     >>> difference([old], []), difference([], [old])
     ('n.csv is gone', 'n.csv is new')
     """
-    was, seen = ({(state.met, state.path): state for state in states} for states in (before, now))
+    was, seen = ({(state.kind, state.path): state for state in states} for states in (before, now))
     for key, old in was.items():
         new = seen.get(key)
-        how = _change(old, new) if new is not None else "{} is gone" if old.met in (Met.FILE, Met.FOLDER) else None
+        was_read = old.kind in (PathKind.FILE, PathKind.FOLDER)
+        how = _change(old, new) if new is not None else "{} is gone" if was_read else None
         if how is not None:
             return how.format(_name(old))
     added = next((state for key, state in seen.items() if key not in was), None)
@@ -102,7 +103,7 @@ def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | N
 def seconds_to_settle(states: Iterable[FileState], now: int) -> float:
     """Return how long to wait after `now`, in ns since 1970, until a further change shows in a time of its own."""
     # A time of change is never set back, so the newest says when the last change was; without one, the last write does.
-    newest = max((one.changed or one.modified for one in states if one.met is not Met.PASSED), default=0)
+    newest = max((one.changed or one.modified for one in states if one.kind is not PathKind.PASSED), default=0)
     tick = TICK if newest % _SECOND else COARSE_TICK
     return min(tick, max(0, newest + tick - now)) / _SECOND
 
@@ -111,13 +112,13 @@ def _change(old: FileState, new: FileState) -> str | None:
     """Return how one differs, as a sentence with a place for its name."""
     if old == new:
         return None
-    if old.met is Met.LINK:
+    if old.kind is PathKind.LINK:
         return "the link {} was turned"
     if (old.place, old.number) != (new.place, new.number):
-        return "{} is another " + ("file" if old.met is Met.FILE else "folder")
-    if old.met is Met.FOLDER:
+        return "{} is another " + ("file" if old.kind is PathKind.FILE else "folder")
+    if old.kind is PathKind.FOLDER:
         return "something came into the folder {}, or went"
-    if old.met is Met.PASSED:
+    if old.kind is PathKind.PASSED:
         # What is made or removed in it changes both times; that it was elsewhere, and is back, shows in one.
         moved = old.modified == new.modified and old.changed != new.changed
         return "the folder {} was moved, or its rights changed" if moved else None
@@ -129,9 +130,9 @@ def _name(state: FileState) -> str:
     return os.path.basename(state.path) or state.path  # noqa: PTH119 - a hundred thousand of them
 
 
-def _state(path: str, met: Met, place: str, status: os.stat_result) -> FileState:
+def _state(path: str, kind: PathKind, place: str, status: os.stat_result) -> FileState:
     number = status.st_dev, status.st_ino
-    return FileState(path, met, place, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileState(path, kind, place, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def files_below(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.identity.file_states import COARSE_TICK, TICK, Met, difference, seconds_to_settle, states_of
+from helix_spark.identity.file_states import COARSE_TICK, TICK, PathKind, difference, seconds_to_settle, states_of
 
 
 def look(*files: Path) -> Callable[[], str | None]:
@@ -91,7 +91,7 @@ def test_a_folder_that_is_read_as_such_shows_what_came_and_went(tmp_path: Path) 
 
 def test_paths_are_followed_as_the_system_follows_them(file: Path, tmp_path: Path) -> None:
     for path in (file, tmp_path / "linked" / ".." / "real" / "." / "n.csv", tmp_path / "real" / "n.csv"):
-        (state,) = (one for one in states_of([path]) if one.met is Met.FILE)
+        (state,) = (one for one in states_of([path]) if one.kind is PathKind.FILE)
         assert state.place == os.path.realpath(path)
 
 

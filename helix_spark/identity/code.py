@@ -96,7 +96,7 @@ def trace(
     if type(value) is FunctionType and udf_of(value) is None:
         package = package_of_function(value)
         if package is None or package.name == "helix_spark":
-            root = Reference(value, label, name=label, top=True)
+            root = Reference(value, label, name=label, use="top")
     more = [_declared(one, node, where) for one in depends_on if not isinstance(one, Path)]
     reads = tuple(SignedData(one, _identity(one, node, where)) for one in depends_on if isinstance(one, Path))
     found = _Walk(node, where, home_of(value), stages).reach([root, *more])
@@ -273,7 +273,7 @@ class _Walk:
             return "method", id(value.__self__), id(value.__func__)
         if is_immutable(value):
             return reference.variable or len(self._numbers)
-        return "top" if reference.top else "object", id(value)
+        return reference.use, id(value)
 
 
 def _home_module(value: object) -> str:

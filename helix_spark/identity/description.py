@@ -77,7 +77,7 @@ def describe(reference: Reference, home: str) -> Described:
         return Described(Group.PACKAGE, value.name, form, _visible_in(value), shown=value.version)
     if type(value) is types.FunctionType and udf_of(value) is None:
         package = package_of_function(value)
-        if package is None or reference.top:
+        if package is None or reference.use == "top":
             return describe_function(reference, home)
         return _describe_library_function(reference, value, package)
     if is_class(value):

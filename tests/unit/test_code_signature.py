@@ -67,6 +67,42 @@ def test_the_way_of_importing_does_not_count(project: Project, way: str) -> None
     assert project.digest(job=IMPORTS["import"]) == project.digest(job=IMPORTS[way])
 
 
+HELPER = "def clean(x, y=2): return x + y"
+USES = {
+    "calls it": "from helpers import clean\ndef f(x): return clean(x)",
+    "calls it by its module": "import helpers\ndef f(x): return helpers.clean(x, y=3)",
+    "calls it with many": "from helpers import clean\ndef f(x): return clean(*x)",
+}
+LOOKS = {
+    "passes it on": "from helpers import clean\ndef f(x): return x.apply(clean)",
+    "returns it by its module": "import helpers\ndef f(x): return helpers.clean",
+    "calls it and passes it on": "from helpers import clean\ndef f(x): return clean(x.apply(clean))",
+    "decorates by it": "from helpers import clean\ndef f(x):\n  @clean\n  def g(): ...\n  return g",
+    "keeps it as it is called": "from helpers import clean\ndef f(x): return (a := clean)(x), a.__name__",
+    "asks its name": "from helpers import clean\ndef f(x): return clean(x), clean.__name__",
+}
+needs_calls = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not say of a load what it is for")
+
+
+@needs_calls
+@pytest.mark.parametrize("use", USES)
+def test_of_a_helper_that_is_only_called_name_and_hints_do_not_count(project: Project, use: str) -> None:
+    before = project.digest(job=USES[use], helpers=HELPER)
+    assert project.digest(helpers="def clean(x: int, y: int = 2) -> int: return x + y") == before
+    renamed = HELPER.replace("clean", "tidy")
+    assert project.digest(job=USES[use].replace("clean", "tidy"), helpers=renamed) == before
+    assert project.digest(job=USES[use], helpers="def clean(y, x=2): return y + x") != before
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_of_a_helper_that_somebody_may_look_at_they_do(project: Project, look: str) -> None:
+    before = project.digest(job=LOOKS[look], helpers=HELPER)
+    if look != "asks its name":
+        assert project.digest(helpers="def clean(x: int, y: int = 2) -> int: return x + y") != before
+    renamed = HELPER.replace("clean", "tidy")
+    assert project.digest(job=LOOKS[look].replace("clean", "tidy"), helpers=renamed) != before
+
+
 def test_only_what_is_used_of_a_module_counts(project: Project) -> None:
     project.write(job=IMPORTS["import"])
     before = project.digest(helpers="def g(x): return 1\ndef other(): return 1")

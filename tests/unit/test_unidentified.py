@@ -26,7 +26,7 @@ def test_it_is_never_reused_and_hinders_nobody(project: Project, held: str) -> N
 
 
 def test_annotations_without_identity_hinder_nobody(project: Project) -> None:
-    text = "import queue\ndef g(x: queue.SimpleQueue()) -> int: return x\ndef f(x): return g(x)"
+    text = "import queue\ndef g(x: queue.SimpleQueue()) -> int: return x\ndef f(x): return map(g, x)"
     found = project.write(job=text).trace()
     assert "annotation `g.x` of `g` cannot be identified" in found.random[0]
 

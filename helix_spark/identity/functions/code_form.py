@@ -39,11 +39,17 @@ _SAME = {
 
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
+_TELL_OF_CALLS = frozenset({"LOAD_METHOD", "LOAD_GLOBAL"} if sys.version_info >= (3, 11) else ()) | (
+    frozenset({"LOAD_ATTR"} if sys.version_info >= (3, 12) else ())
+)
+"""Instructions that say, by their name or by their argument's lowest bit, that a call follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One step of compiled code: the operation's name, and the name or constant that it reads, assigns or loads; of a
-    jump the offset that it leads to. The line is 0 where none is known; a jump may lead to a target."""
+    jump the offset that it leads to. The line is 0 where none is known; a jump may lead to a target; what is loaded may
+    be for a call, if this Python tells."""
 
     name: str
     value: object
@@ -51,6 +57,7 @@ class Instruction:
     line: int = 0
     is_target: bool = False
     is_jump: bool = False
+    is_called: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -58,10 +65,13 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
     """Return the steps of a code object, without the code inside it."""
     found: list[Instruction] = []
     lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, 2)}  # two bytes a step
-    is_target = False
+    is_target = is_called = False
     for one in dis.get_instructions(code):
         is_target |= one.is_jump_target
+        if one.opname == "PUSH_NULL" and sys.version_info >= (3, 13):  # behind what is called, which it was before
+            found[-1] = replace(found[-1], is_called=True)
         if one.opname in _SILENT:
+            is_called |= one.opname == "PUSH_NULL" and sys.version_info < (3, 13)
             continue
         line, value = lines.get(one.offset, 0), one.argval
         steps = [(_SAME.get(one.opname, one.opname), value)]
@@ -73,9 +83,10 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
             steps = [("KW_NAMES", code.co_consts[one.arg or 0])]
         elif one.opname == "MAKE_FUNCTION" and sys.version_info < (3, 11):
             found.pop()  # the function's qualified name
+        is_called |= one.opname in _TELL_OF_CALLS and (one.opname == "LOAD_METHOD" or bool((one.arg or 0) & 1))
         for name, told in steps:
-            found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS))
-            is_target = False
+            found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS, is_called))
+            is_target = is_called = False
     return tuple(found)
 
 
@@ -137,10 +148,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name the function does not bind, with the attributes and constant keys (`key_step`) that are read from it."""
+    """A name the function does not bind, with the attributes and constant keys (`key_step`) that are read from it; and
+    whether this is only called."""
 
     base: str | Imported
     attributes: tuple[str, ...] = ()
+    is_called: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +310,10 @@ class _Writer:
         if path and path[-1] == "get" and text is not None:
             path = (*path, key_step(text))  # ``CFG.get("reg")`` depends on that key
         self.texts += [text for step in steps[at:after] if step.name == "LOAD_CONST" for text in texts_of(step.value)]
-        self.out.append(f"Slot {self.slot(replace(free, attributes=path), steps[at].line, text)}")
+        # What is called is loaded first or last. What `:=` keeps may be looked at, too.
+        is_called = (steps[at].is_called or steps[after - 1].is_called) and steps[after].name != "COPY"
+        read = replace(free, attributes=path, is_called=is_called)
+        self.out.append(f"Slot {self.slot(read, steps[at].line, text)}")
         return after
 
     def constant(self, value: object, after: Instruction | None) -> None:

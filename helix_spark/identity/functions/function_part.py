@@ -122,8 +122,10 @@ def describe_function(reference: Reference, home: str) -> Described:
     registers = words if form.mentioned & {"register", "registerFunction"} else frozenset()
     makes_view = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
     signature: list[Edge] = [*_full_names(form, edges)]
-    if not reference.top:  # what others may see of it: its names, by which pandas calls columns, and its parameters
-        signature.append(f"called {function.__name__} {function.__qualname__} {form.parameters}")
+    if reference.use != "top":  # a call may name them
+        signature.append(f"parameters {form.parameters}")
+    if reference.use == "value":  # what others may see of it: its names, by which pandas calls columns, too
+        signature.append(f"called {function.__name__} {function.__qualname__}")
         signature += member_edges(hints_of(function).items(), function, "annotation", label)
     return Described(
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held_edges(), *signature),

@@ -16,7 +16,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -69,6 +69,12 @@ class Names:
 
     def resolve(self, free: Free) -> Edge:
         """Return the edge a slot stands for."""
+        edge = self._resolve(free)
+        if free.is_called and isinstance(edge, Reference) and type(edge.value) is FunctionType and not edge.text:
+            return replace(edge, use="called")
+        return edge
+
+    def _resolve(self, free: Free) -> Edge:
         name, namespace = free.base, self.function.__globals__
         if isinstance(name, Imported):
             # What an import inside the function binds, imported now if it is the project's.

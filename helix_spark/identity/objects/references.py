@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.identity.objects.attributes import declares_itself, held_values, is_class, own_attribute, wrapped_code
 from helix_spark.identity.objects.encoder import LEAVES
@@ -165,7 +165,8 @@ class Reference:
         text: what the referring code says about it besides: attributes it reads, the name within a package.
         variable: the variable it was read from; two variables are two parts, even if their values are equal. A value
             without identity makes its node "never reused"; where it was read from none it is an error.
-        top: True for the function that a node runs, whose name, parameters and annotations count nothing.
+        use: what is done with it. Of a function that is only called the name and annotations count nothing; of the one
+            that a node runs, at the top, neither do parameters.
     """
 
     value: object
@@ -175,7 +176,7 @@ class Reference:
     owner: str = ""
     text: str = ""
     variable: tuple[int, str] | None = None
-    top: bool = False
+    use: Literal["value", "called", "top"] = "value"
 
     def place(self, path: str = "") -> str:
         return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")

@@ -45,7 +45,8 @@ class Action:
 
     def observed_inputs(self) -> ObservedInputs:
         chance = ("drew numbers while another function may have drawn from the same generators",)
-        drawn = ObservedInputs(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
+        has_drawn = self.drew or self.draws.drew_held
+        drawn = ObservedInputs(self.drew, generators=self.seeds, chance=chance if has_drawn and self.disturbed else ())
         return drawn if self.watch is None else drawn | observed_in(self.watch.events)
 
 

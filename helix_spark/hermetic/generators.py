@@ -77,6 +77,53 @@ SHARED: Mapping[str, Shared] = {one.name: one for one in (
 """By module; what is not loaded draws nothing."""
 
 
+class HeldGenerators:
+    """Generators that are objects of the author's, as ``RNG = np.random.default_rng(1)``. To an action all that are
+    known as it begins are one generator: it begins with the states in which the author's code has left them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Any] = {}
+
+    def note(self, value: object) -> Any:
+        """Return the state of such a generator, which no action changes for others from now on; None for any other
+        object."""
+        numpy_random = sys.modules.get("numpy.random")
+        kinds = [getattr(numpy_random, name, None) for name in ("Generator", "RandomState", "BitGenerator")]
+        if type(value) is not random.Random and not any(one in type(value).__mro__ for one in kinds):
+            return None
+        self._known[id(value)] = value
+        seeds = getattr(getattr(value, "bit_generator", value), "seed_seq", None)
+        return plain_state(_state_of(value)), getattr(seeds, "state", None)  # of which others may be spawned
+
+    @property
+    def state(self) -> dict[int, Any]:
+        return {key: _state_of(one) for key, one in self._known.items()}
+
+    def restore(self, state: Mapping[int, Any]) -> None:
+        for key, one in state.items():
+            held = self._known[key]
+            if hasattr(held, "setstate"):
+                held.setstate(one)
+            elif hasattr(held, "set_state"):
+                held.set_state(one)
+            else:
+                getattr(held, "bit_generator", held).state = one
+
+
+def _state_of(generator: Any) -> Any:
+    if hasattr(generator, "getstate"):
+        return generator.getstate()
+    if hasattr(generator, "get_state"):
+        return generator.get_state(legacy=False)
+    return getattr(generator, "bit_generator", generator).state
+
+
+HELD = HeldGenerators()
+"""Of this process."""
+
+_GENERATORS: Mapping[str, Shared | HeldGenerators] = {**SHARED, "held": HELD}
+
+
 class WhenImported:
     """A finder of modules, for `sys.meta_path`, that has something done with some of them once they are imported."""
 
@@ -119,11 +166,13 @@ def default_seed(name: str) -> int:
 
 class Draws:
     """The shared generators while code runs whose draws follow from a seed, any text. `start` gives a generator's first
-    state, by its module; None for one that is seeded. `drawn` names those that were drawn from, once it is over."""
+    state, by its module; None for one that is seeded. `drawn` names those that were drawn from, once it is over, and
+    `drew_held` says whether one of `HELD` was."""
 
     def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)
         self.drawn: tuple[str, ...] = ()
+        self.drew_held = False
         self._seed, self._start = seed, start
         self._before: dict[str, Any] = {}
         self._began: dict[str, Any] = {}
@@ -138,18 +187,19 @@ class Draws:
         """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
         if self._imports in sys.meta_path:
             sys.meta_path.remove(self._imports)
-        self.drawn = tuple(name for name, began in self._began.items() if plain_state(SHARED[name].state) != began)
+        drawn = [name for name, began in self._began.items() if plain_state(_GENERATORS[name].state) != began]
+        self.drawn, self.drew_held = tuple(name for name in drawn if name in SHARED), "held" in drawn
         self.put_back()
         return bool(self.drawn) or self.entropy.requests > 0
 
     def put_back(self) -> None:
         """Give the generators the process's own states again."""
         for name, state in self._before.items():
-            SHARED[name].restore(state)
+            _GENERATORS[name].restore(state)
 
     def away(self) -> dict[str, Any]:
         """Put the process's own states back for a while; return those that `back` needs."""
-        ours = {name: SHARED[name].state for name in self._began}
+        ours = {name: _GENERATORS[name].state for name in self._began}
         self.put_back()
         sys.meta_path.remove(self._imports)
         return ours
@@ -157,21 +207,21 @@ class Draws:
     def back(self, ours: Mapping[str, Any]) -> None:
         """Go on from there."""
         for name, state in ours.items():
-            self._before[name] = SHARED[name].state
-            SHARED[name].restore(state)
-        for name in SHARED:
-            if name not in self._began and is_loaded(name):
+            self._before[name] = _GENERATORS[name].state
+            _GENERATORS[name].restore(state)
+        for name in _GENERATORS:
+            if name not in self._began and (name == "held" or is_loaded(name)):
                 self._take_over(name)
         sys.meta_path.insert(0, self._imports)
 
     def _take_over(self, name: str) -> None:
-        shared = SHARED[name]
-        self._before[name] = shared.state
-        if (start := self._start(name)) is None:
-            shared.seed(shared.module, Entropy(f"{name} {self._seed}").number(32))
-        else:
-            shared.restore(start)
-        self._began[name] = plain_state(shared.state)
+        generator, start = _GENERATORS[name], self._start(name)
+        self._before[name] = generator.state
+        if start is not None:
+            generator.restore(start)
+        elif isinstance(generator, Shared):
+            generator.seed(generator.module, Entropy(f"{name} {self._seed}").number(32))
+        self._began[name] = plain_state(generator.state)
 
 
 def is_loaded(name: str) -> bool:

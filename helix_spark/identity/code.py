@@ -74,7 +74,7 @@ def merged(found: Sequence[Description], also: Sequence[Findings] = ()) -> Descr
 
 def trace(
     value: object, *, node: str, where: Location | None = None, depends_on: Sequence[object] = (),
-    stages: dict[str, int] | None = None,
+    stages: dict[str, int] | None = None, on_driver: bool = False,
 ) -> Description:
     """Return everything a value depends on.
 
@@ -84,6 +84,8 @@ def trace(
         depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
         stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
             takes up those that are new.
+        on_driver: whether it is a function that runs in one action on the driver, so that generators which variables
+            hold count by their states (`hermetic.generators.HeldGenerators`); else they have no identity.
 
     Raises:
         SignatureError: something it reaches cannot be identified.
@@ -99,7 +101,7 @@ def trace(
             root = Reference(value, label, name=label, use="top")
     more = [_declared(one, node, where) for one in depends_on if not isinstance(one, Path)]
     reads = tuple(SignedData(one, _identity(one, node, where)) for one in depends_on if isinstance(one, Path))
-    found = _Walk(node, where, home_of(value), stages).reach([root, *more])
+    found = _Walk(node, where, home_of(value), stages, on_driver=on_driver).reach([root, *more])
     files = (Part(Group.FILE, one.shown, one.identity.digest, one.identity.digest[:7]) for one in reads)
     return replace(found, parts=(*found.parts, *files), reads=reads)
 
@@ -170,8 +172,10 @@ def _identity(path: Path, node: str, where: Location | None) -> DataIdentity:
 class _Walk:
     """A walk over everything that something reaches. Parameters as for `trace`; names of `home` need no prefix."""
 
-    def __init__(self, node: str, where: Location | None, home: str, stages: dict[str, int] | None) -> None:
-        self._node, self._where, self._home = node, where, home
+    def __init__(
+        self, node: str, where: Location | None, home: str, stages: dict[str, int] | None, *, on_driver: bool = False
+    ) -> None:
+        self._node, self._where, self._home, self._on_driver = node, where, home, on_driver
         self._stages: dict[str, int] = {} if stages is None else stages
         self._queue: deque[Reference] = deque()
         self._described: list[tuple[object, Described]] = []  # also keeps objects alive, whose ids stay their own
@@ -213,7 +217,7 @@ class _Walk:
         where, exists = self._where, None
         remedy: str | None = PLAIN_DATA
         try:
-            return describe(reference, self._home)
+            return describe(reference, self._home, on_driver=self._on_driver)
         except UnidentifiedError as error:
             if reference.owner == CALL:  # a handler that a logger is given, say
                 return Described(Group.CODE, reference.label, encode(str(type(reference.value))))

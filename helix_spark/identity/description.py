@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from typing import Any
 
+from helix_spark.hermetic.generators import HELD
 from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
 from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
@@ -26,7 +27,7 @@ from helix_spark.identity.objects.attributes import (
     is_compiled_in,
     wrapped_code,
 )
-from helix_spark.identity.objects.encoder import Encoder, is_identifiable, shown
+from helix_spark.identity.objects.encoder import Encoder, canonical, is_identifiable, shown
 from helix_spark.identity.objects.origin import PYTHON, Package, module_of, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     DESCRIPTORS,
@@ -65,8 +66,8 @@ _ENUM_INTERNALS = frozenset({
 """What Python keeps in a class of an enum besides its members."""
 
 
-def describe(reference: Reference, home: str) -> Described:
-    """Describe one thing, as a part of a signature. `home` as for `describe_function`.
+def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Described:
+    """Describe one thing, as a part of a signature. `home` as for `describe_function`; `on_driver` as for `trace`.
 
     Raises:
         UnidentifiedError, SignatureError: it cannot be told apart from others, or a module it needs not be imported.
@@ -87,7 +88,7 @@ def describe(reference: Reference, home: str) -> Described:
     if isinstance(value, types.ModuleType):
         return _describe_module(reference)
     inner = _inner(value) if not declares_itself(value) else None
-    return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
+    return _describe_value(reference, on_driver=on_driver) if inner is None else _describe_composed(reference, inner)
 
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
@@ -172,13 +173,14 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     return Described(Group.CODE, label, encode("composed"), tuple(edges), random=random)
 
 
-def _describe_value(reference: Reference) -> Described:
+def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
     edges: list[Edge] = []
     slots: dict[int, int] = {}
 
     def refer(value: object, path: str) -> bytes | None:
         if not is_code(value):
-            return None
+            state = HELD.note(value) if on_driver else None
+            return None if state is None else encode("generator", type(value).__name__, canonical(state))
         if id(value) not in slots:
             slots[id(value)] = len(edges)
             edges.append(edge_to(

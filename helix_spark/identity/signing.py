@@ -168,7 +168,8 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
             shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
             asks = frozenset({f"what `{node.name}` asks Spark"} if operator.by_code else ())
             own = Description((shape,), doubtful=asks)
-            own = merged([own, trace(operator.call, node=node.name, where=node.where)])
+            called = trace(operator.call, node=node.name, where=node.where, on_driver=not operator.by_code)
+            own = merged([own, called])
         case _:
             own = _describe_ready_made(node)
     declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else Description()

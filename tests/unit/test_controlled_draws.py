@@ -218,6 +218,65 @@ def test_a_draw_is_the_same_from_scratch_and_stands_after_an_edit(tmp_path: Path
     assert "Helix gives the seed" in planned.reason
 
 
+HELD: dict[str, Callable[[int], Any]] = {
+    "Generator": np.random.default_rng, "RandomState": np.random.RandomState, "Random": random.Random,
+    "Philox": lambda seed: np.random.Generator(np.random.Philox(seed)), "in a dict": lambda seed: random.Random(seed),
+}
+
+
+def held(kind: str, seed: int = 1, weight: int = 1) -> hx.Workflow:
+    """Two nodes that draw from one generator, of which the edit of a weight computes one."""
+    made = HELD[kind](seed)
+    known = {"generator": made} if kind == "in a dict" else made
+    wf = hx.Workflow("held")
+    wf.source("data", hx.table(ROWS))
+
+    @wf.reducer(output=True, keep="always")
+    def one(data: pd.DataFrame) -> list[float]:
+        generator: Any = known["generator"] if isinstance(known, dict) else known
+        return [float(generator.random()) for _ in range(2)]
+
+    @wf.reducer(output=True, keep="always")
+    def two(data: pd.DataFrame) -> list[float]:
+        generator: Any = known["generator"] if isinstance(known, dict) else known
+        return [weight * float(generator.random()) for _ in range(3)]
+
+    return wf
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_each_node_begins_with_a_generator_as_its_file_has_left_it(tmp_path: Path, kind: str) -> None:
+    expected: Any = HELD[kind](1)
+    drawn = [float(expected.random()) for _ in range(3)]
+    workflow = held(kind)
+    for _ in range(2):
+        first = run(tmp_path / "a", workflow)
+        assert (first["one"], first["two"]) == (drawn[:2], drawn)
+    assert first.plan["one"].state is State.LOAD
+    edited = run(tmp_path / "a", held(kind, weight=2))
+    assert (edited["one"], edited["two"]) == (drawn[:2], [2 * one for one in drawn])
+    assert [edited.plan[name].state for name in ("one", "two")] == [State.LOAD, State.COMPUTE]
+    seeded = run(tmp_path / "a", held(kind, seed=2))
+    assert seeded["one"] != drawn[:2]
+    assert "made" in seeded.plan["one"].reason or "known" in seeded.plan["one"].reason
+
+
+def test_what_a_node_spawns_from_a_generator_is_spawned_by_no_other(tmp_path: Path) -> None:
+    generator: Any = np.random.default_rng(1)
+    if not hasattr(generator, "spawn"):
+        pytest.skip("numpy before 1.25 spawns by seed sequences alone")
+    wf = hx.Workflow("spawned")
+    wf.source("data", hx.table(ROWS))
+
+    def spawned() -> float:
+        return float(generator.spawn(1)[0].random())
+
+    wf.reducer(lambda data: spawned(), name="one", output=True)
+    wf.reducer(lambda one: one - spawned(), name="two", output=True)
+    run(tmp_path, wf)
+    assert run(tmp_path, wf).plan["two"].state is State.COMPUTE
+
+
 def test_a_fresh_draw_is_another_one_in_each_run(tmp_path: Path) -> None:
     first, second = (run(tmp_path, drawing(fresh=True)) for _ in range(2))
     assert first["total"] != second["total"]

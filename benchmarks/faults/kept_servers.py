@@ -337,7 +337,7 @@ def package_replaced(folder: Path, count: int, tally: Tally) -> None:
         for index in tally.rounds(count):
             runs.check(Tally())
             (copied / "helix_spark" / "sizes.py").open("a").write(f"# {index}\n")
-            runs.check(tally, said="helix_spark was replaced")
+            runs.check(tally, said="helix_spark is another")
 
 
 @fault("the folder of Delta's jars is deleted while a server stays", "the answer", short=0, full=20, spark=True)

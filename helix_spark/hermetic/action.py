@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 from functools import _lru_cache_wrapper
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, TypeAlias, TypeVar
@@ -14,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, asker, callers, is_for_spark, kind_of
-from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
+from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven, is_generator
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
 
@@ -57,7 +60,8 @@ Uses = Mapping[Memo, tuple[int, int]]
 
 class Memos:
     """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
-    One that was filled where nothing was watched, as while its module was imported, is emptied."""
+    One that was filled where nothing was watched, as while its module was imported, is emptied; and so is one behind
+    the action that filled it, if it keeps what actions may change for each other."""
 
     def __init__(self) -> None:
         self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
@@ -84,7 +88,10 @@ class Memos:
                 continue
             if info.hits > hits:
                 watch.adopt(self._filled_by.get(memo, {}).values())
-            if info.misses > misses:
+            if info.misses > misses and any(map(_may_change, _kept_in(memo))):
+                self._filled_by.pop(memo, None)
+                memo.cache_clear()
+            elif info.misses > misses:
                 self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
 
     def _memos(self) -> frozenset[Memo]:
@@ -108,6 +115,35 @@ def _memos_in(value: object, module: str) -> Iterator[Memo]:
     elif isinstance(value, type) and value.__module__ == module:
         for member in list(vars(value).values()):
             yield from _memos_in(getattr(member, "__func__", member), "")
+
+
+def _kept_in(memo: Memo) -> Iterator[object]:
+    """Yield what a memo keeps, results and perhaps arguments, as Python's collector sees them. Nothing else does."""
+    for one in gc.get_referents(memo):
+        if one is vars(memo):
+            continue
+        values = list(one.values()) if type(one) is dict else []
+        # The memo's own table: of results, or of places in order, where their number has a limit.
+        is_table = memo.cache_parameters()["maxsize"] is None or type(next(iter(values), None)).__name__ == _PLACE
+        yield from values if values and is_table else [one]
+
+
+_PLACE = "_lru_list_elem"
+_CHANGING = (dict, list, set, deque, bytearray, Iterator)
+
+
+def _may_change(value: object) -> bool:
+    """Return whether a function may change an object of Python's or the author's for others; what libraries make is
+    taken to stay as it is, but for generators."""
+    kind = type(value)
+    if kind in (tuple, frozenset):
+        return any(map(_may_change, value))  # type: ignore[call-overload]  # the line before
+    if issubclass(kind, _CHANGING) or is_generator(value):
+        return True
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    is_authors = kind.__module__ == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
+    is_frozen = issubclass(kind, tuple | Enum) or getattr(getattr(kind, "__dataclass_params__", 0), "frozen", False)
+    return is_authors and not is_frozen
 
 
 class _Turn:

@@ -87,9 +87,7 @@ class HeldGenerators:
     def note(self, value: object) -> Any:
         """Return the state of such a generator, which no action changes for others from now on; None for any other
         object."""
-        numpy_random = sys.modules.get("numpy.random")
-        kinds = [getattr(numpy_random, name, None) for name in ("Generator", "RandomState", "BitGenerator")]
-        if type(value) is not random.Random and not any(one in type(value).__mro__ for one in kinds):
+        if not is_generator(value):
             return None
         self._known[id(value)] = value
         seeds = getattr(getattr(value, "bit_generator", value), "seed_seq", None)
@@ -108,6 +106,13 @@ class HeldGenerators:
                 held.set_state(one)
             else:
                 getattr(held, "bit_generator", held).state = one
+
+
+def is_generator(value: object) -> bool:
+    """Return whether something is a generator of Python's or numpy's."""
+    numpy_random = sys.modules.get("numpy.random")
+    kinds = [getattr(numpy_random, name, None) for name in ("Generator", "RandomState", "BitGenerator")]
+    return type(value) is random.Random or any(one in type(value).__mro__ for one in kinds)
 
 
 def _state_of(generator: Any) -> Any:

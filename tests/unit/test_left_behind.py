@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +146,49 @@ def test_what_filled_a_memo_counts_for_all_that_it_answers(tmp_path: Path) -> No
     words.cache_clear()  # as another process begins
     again, _ = run(tmp_path / "catalog", counting(file))
     assert (again["first"], again["second"]) == (2, 20)
+
+
+class Counter:
+    calls = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    most: int = 5
+
+
+KEPT: dict[str, Callable[[], Any]] = {
+    "generator": lambda: random.Random(1), "list": list, "dict": dict, "object": Counter, "in a tuple": lambda: ([],),
+    "iterator": lambda: iter(range(9)),
+}
+"""What a function may change for others."""
+
+
+@pytest.mark.parametrize("decorate", [functools.cache, functools.lru_cache(maxsize=8)], ids=["cache", "lru_cache"])
+@pytest.mark.parametrize("kind", KEPT)
+def test_what_one_function_does_to_what_a_memo_keeps_reaches_no_other(
+    monkeypatch: pytest.MonkeyPatch, kind: str, decorate: Callable[..., Any]
+) -> None:
+    def kept(_number: int = 0) -> Any:
+        return KEPT[kind]()
+
+    monkeypatch.setitem(globals(), "memo", memo := decorate(kept))
+    for number in range(2):
+        with in_action(Action(f"{number}")):
+            first = memo(number)
+            assert memo(number) is first
+    with in_action(Action("another")):
+        assert memo(1) is not first
+
+
+@pytest.mark.parametrize("value", ["text", (1, 2.0), frozenset({3}), Limits(), pd.DataFrame({"a": [1]})], ids=type)
+def test_what_nobody_changes_a_memo_keeps_for_all(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    calls = []
+    monkeypatch.setitem(globals(), "memo", memo := functools.cache(lambda: calls.append(value) or copy(value)))
+    for number in range(3):
+        with in_action(Action(f"{number}")):
+            memo()
+    assert len(calls) == 1
 
 
 def test_where_its_own_file_lies_does_not_make_code_depend_on_all_of_that_file(tmp_path: Path) -> None:

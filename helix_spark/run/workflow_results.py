@@ -26,6 +26,7 @@ from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.foresight import starts_of
 from helix_spark.run.retention import Retention
 from helix_spark.run.run import Run
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
@@ -138,12 +139,15 @@ class WorkflowResults(Retention):
             self._warn(f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
         under_others = (node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
         changed = self.run.outcome.changed
-        for name, what in changed.items():
+        for name, (what, by) in changed.items():
+            who = named([one.name for one in self.run.dag.nodes if one.name in by], 3) or "another function"
             self._warn(
-                f"`{name}` is not kept, nor what is made of it: before it was computed, another function of this "
-                f"process had changed what it reads ({what}); return that from there, as an input"
+                f"`{name}` is not kept, nor {who}, nor what is made of these: before it was computed, one of them had "
+                f"changed what it reads ({what}); return that from there, as an input"
             )
-        return self._data.void.union(under_others, changed, self.run.dag.descendants(changed))
+        # Where what changed it was reused, it would be computed with what was there before.
+        leaving = {*changed}.union(*(by for _, by in changed.values()))
+        return self._data.void.union(under_others, leaving, self.run.dag.descendants(leaving))
 
     def _warn(self, sentence: str) -> None:
         self.changes.append(sentence)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from helix_spark.answers.capture_nodes import as_built
@@ -29,7 +29,6 @@ from helix_spark.plans.connect_session import expression_of, is_column
 from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
-from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -54,6 +53,14 @@ _noting = Lock()
 """Several threads may tell of one node."""
 
 
+class Change(NamedTuple):
+    """What had changed of a node between its being signed and its being computed, in words; and the nodes that had been
+    computed by then, of which one has done it."""
+
+    what: str
+    by: frozenset[str]
+
+
 @dataclass(slots=True)
 class Notes:
     """What was noted of nodes while they were computed, by name.
@@ -62,7 +69,7 @@ class Notes:
         opened: the files of each source when Spark had just listed them; no states where they were gone.
         seen: what the code of each node that is a function did while it ran.
         built: nodes of functions that ask Spark something, with what they built once that was answered.
-        changed: what had changed of a node between its being signed and its being computed, in words.
+        changed: what had changed of a node between its being signed and its being computed.
         left: settings that change results, and that a node's code left other than it found them, in words.
         differs: why a result may be another one each time, or from what its signature covers.
         choices: why a result is one of several right ones.
@@ -73,7 +80,7 @@ class Notes:
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     seen: dict[str, ObservedInputs] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)
-    changed: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, Change] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     differs: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
@@ -138,8 +145,7 @@ class Watcher:
     def _look_again(self, node: Node) -> None:
         """Note what other nodes have changed of a function since it was signed: values that it reads, options."""
         if isinstance(node.operator, Function) and (change := self.change_of(node)):
-            ran = named([name for name in self.notes.seen if name != node.name], 3)
-            self.notes.changed[node.name] = change + (f", perhaps by {ran}" if ran else "")
+            self.notes.changed[node.name] = Change(change, frozenset(self.notes.seen) - {node.name})
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
         """Make functions that are written for Spark's workers meanwhile be a node's."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -257,7 +257,8 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
                 for cell in one.__closure__ or ():
                     with suppress(ValueError):  # it is empty as yet
                         waiting.append(cell.cell_contents)
-        elif isinstance(one, str | os.PathLike) and isinstance(text := os.fspath(one), str):
+        elif issubclass(type(one), str | PurePath):  # a proxy says of itself that it is one
+            text = str(one)
             # A name alone is that of a file if it has an ending; a path is no longer than 1,000 characters.
             waiting += _ATTACHED.findall(text)
             is_path = 2 < len(text) < 1000 and ("/" in text or "." in text) and not {"\n", "\0"}.intersection(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import CodeType
@@ -33,6 +35,8 @@ def is_only_told(code: CodeType, line: int, names: Mapping[str, object]) -> bool
     Args:
         names: the globals of the function.
     """
+    if isinstance(sys.stdout, io.StringIO) or "redirect_stdout" in code.co_names:  # what is printed is read
+        return False
     told = _tellers(code, code.co_filename, line)
     own = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
     return told is not None and told.isdisjoint(own) and all(_is_teller(one, names) for one in told)

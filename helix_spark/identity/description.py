@@ -47,7 +47,7 @@ from helix_spark.since_python_311 import is_of_dataclass
 
 _FIELD_TABLES = (
     "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
-    "__struct_defaults__",
+    "__struct_defaults__", "__struct_encode_fields__",
 )
 """Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
 

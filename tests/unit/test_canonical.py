@@ -125,6 +125,10 @@ def noted(frame: pd.DataFrame | pd.Series, **notes: int) -> pd.DataFrame | pd.Se
 
 
 DIFFERENT: list[list[object]] = [
+    [[[]] * 2, [[], []]],
+    [[[], []] * 2, [[], [], [], []], [inner := [], [], [], inner]],
+    [[Scale(2.0, [])] * 2, [Scale(2.0, []), Scale(2.0, [])]],
+    [np.array([[1, 2], [3, 4]]), np.asfortranarray(np.array([[1, 2], [3, 4]]))],
     [True, 1, 1.0, 1 + 0j, "1", b"1", bytearray(b"1"), Decimal(1), Fraction(1), None, ..., NotImplemented],
     [0.0, -0.0, math.nan, math.inf, -math.inf],
     [[1], (1,), {1}, frozenset({1}), {1: None}, deque([1]), range(1, 2), [1, 1], [[1]]],
@@ -224,7 +228,7 @@ SAME: list[tuple[object, object]] = [
     ({1, 2, 3, "a"}, {"a", 3, 2, 1}),
     ({Colour.RED, Colour.BLUE}, {Colour.BLUE, Colour.RED}),
     (Scale(2.0, ["a"]), Scale(2.0, ["a"])),
-    (np.array([[1, 2], [3, 4]]), np.asfortranarray(np.array([[1, 2], [3, 4]]))),
+    (np.arange(12).reshape(3, 4)[:, ::2], np.array([[0, 2], [4, 6], [8, 10]])),
     (np.arange(6)[::2], np.array([0, 2, 4])),
     (array("d", [1.0]), array("d", [1])),
     (
@@ -236,7 +240,7 @@ SAME: list[tuple[object, object]] = [
     (pa.table({"a": [0, 1, 2]}).slice(1), pa.table({"a": [1, 2]})),
     (pa.chunked_array([[1], [2]]), pa.chunked_array([[1, 2]])),
     (logging.getLogger("a"), logging.getLogger("b")),
-    ([[]] * 2, [[], []]),
+    ([(1, "a")] * 2, [(1, "a"), (1, "a")]),
     (defaultdict(list, a=[1]), defaultdict(list, a=[1])),
 ]
 

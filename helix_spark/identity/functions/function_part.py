@@ -20,7 +20,7 @@ from typing import Literal
 from helix_spark.hermetic.told_times import is_only_told
 from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, nested_code, words_of
 from helix_spark.identity.functions.names import Names, is_plain
-from helix_spark.identity.objects.attributes import hints_of
+from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.origin import is_project_file, package_of_module
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, member_edges
 from helix_spark.identity.parts import Group, encode
@@ -30,7 +30,7 @@ from helix_spark.since_python_311 import own_name
 
 UNFOLLOWED = frozenset({
     "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
-    "tb_lineno", "f_lineno", "co_firstlineno",
+    "tb_lineno", "f_lineno", "co_firstlineno", "lineno",
 })
 """Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
@@ -63,12 +63,12 @@ _DATES = re.compile(
     r"|numpy\.datetime64$"
 )
 _MACHINE = re.compile(
-    r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
+    r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$|psutil\."
 )
 _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
     r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
-    r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
+    r"|traceback\.(format_\w+|extract_\w+|walk_\w+|TracebackException|StackSummary)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
 )
 """Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
@@ -86,6 +86,9 @@ _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
 """Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
 
 _SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
+_SQL_ELSEWHERE = frozenset({"execute", "executescript", "read_sql", "read_sql_query"})
+"""Methods and functions that are given the SQL of a database."""
+
 _METADATA = "_metadata"
 _PLACE = re.compile(
     rf"\b{_METADATA}\b(?!`?\s*\.\s*`?(file_name|file_size|file_block_start|file_block_length|row_index)\b)"
@@ -107,7 +110,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     names = Names(function, label, home)
     form = form_of(function.__code__)
     edges = [*map(names.resolve, form.free)]
-    texts = (*form.texts, *_texts_held(edges))
+    texts = (*form.texts, *_texts_held(edges), *(one for one in defaults_of(function).values() if type(one) is str))
     facts: defaultdict[_Kind, dict[str, int]] = defaultdict(dict)
     for kind, phrase, line in (*_facts_of_names(function, form, edges, texts), *_facts_of_texts(function, form, texts)):
         # A class that gives its objects a hash orders sets by it, and no more.
@@ -194,6 +197,8 @@ def _facts_of_texts(
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield "random", f"reads the command line (.{method}())", first
+    for text in texts if not form.mentioned.isdisjoint(_SQL_ELSEWHERE) else ():
+        yield from (("random", why, first) for why in (chance_in_text(text),) if why is not None)
     for text in texts if not form.mentioned.isdisjoint(_SQL) else ():
         opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]  # which may begin inside a string
         why = next(filter(None, (chance_in_text(one, user_known=True) for one in opened)), _OF_FILES)

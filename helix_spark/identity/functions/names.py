@@ -13,6 +13,7 @@ import builtins
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -91,13 +92,22 @@ class Names:
         if name in self.closure:
             start = Reference(self.closure[name], f"closure value `{name}`", "closure value", name)
         elif name in MODULE_INTERNALS - {"__doc__"}:
-            return f"{name}{path_text(free.attributes)}"
+            return f"{name}{path_text(free.attributes)}{self._place(name)}"
         elif name in namespace:
             start = self._global(namespace, name)
         else:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
             return f"{kind}.{name}{path_text(free.attributes)}"
         return self._along(start, free.attributes)
+
+    def _place(self, name: str) -> str:
+        """Return what a name of a module says of where it lies, which for the module of the node's own function is
+        nothing: of a file from there, as a project may be moved."""
+        namespace = self.function.__globals__
+        said, home = namespace.get(name), getattr(sys.modules.get(self.home), "__file__", None)
+        if not isinstance(said, str) or namespace.get("__name__") == self.home:
+            return ""
+        return f" {os.path.relpath(said, Path(home).parent)}" if name == "__file__" and home else f" {said}"
 
     def _global(self, namespace: dict[str, object], name: str) -> Reference:
         module = str(namespace.get("__name__", ""))

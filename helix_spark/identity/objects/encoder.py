@@ -1,5 +1,5 @@
-"""Canonical bytes of values: two values have the same bytes if and only if they are of the same type and equal. And a
-short text of a value, for people.
+"""Canonical bytes of values: two values have the same bytes if and only if they are of the same type and equal, and so
+are those that a change of one of their parts makes of them. And a short text of a value, for people.
 
 Never `repr` or pickle of an unknown object, `hash` or an id: what cannot be told apart for certain is an error. Code in
 a value (a function, a class) is handed to a `Refer`, which stands for it by a slot; without one it is an error too.
@@ -90,7 +90,7 @@ class Encoder:
         self.texts: dict[str, None] = {}
         self.statements: list[str] = []
         self._open: dict[int, int] = {}
-        self._done: dict[int, tuple[object, bytes]] = {}
+        self._done: dict[int, tuple[object, bytes, int]] = {}
         self._outermost = 0
         self._path: list[str] = []
 
@@ -112,8 +112,10 @@ class Encoder:
         if key in self._open:  # it holds itself: say how far up
             self._outermost = min(self._outermost, self._open[key])
             return encode("cycle", str(depth - self._open[key]))
-        if key in self._done:
-            return self._done[key][1]
+        if key in self._done:  # two names of one object: a change by one shows by the other
+            _, result, place = self._done[key]
+            may_change = type(value) in _CHANGING or package_of_module(module_of(type(value))) is None
+            return encode("again", str(place)) if may_change else result
         around, self._outermost = self._outermost, depth
         self._open[key] = depth
         self._path.append(step)
@@ -126,7 +128,7 @@ class Encoder:
             del self._open[key]
             self._path.pop()
         if self._outermost >= depth:  # what depends on where it stands is not the same elsewhere
-            self._done[key] = (value, result)
+            self._done[key] = value, result, len(self._done)
         self._outermost = min(around, self._outermost)
         return result
 
@@ -192,6 +194,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }
 
+_CHANGING = (list, dict, set, OrderedDict)
 _IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
 
 
@@ -313,7 +316,9 @@ def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
         return None if value.dtype.hasobject else ("numpy.scalar", _dtype(value.dtype), value.tobytes())
     if type(value) is np.ndarray:
         content = encoder(value.ravel().tolist()) if value.dtype.hasobject else value.tobytes()
-        return "numpy.array", _dtype(value.dtype), str(value.shape), content
+        order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))  # in memory: `ravel("K")` sees it
+        seen = () if order == [*range(value.ndim)] else (str(order),)
+        return "numpy.array", _dtype(value.dtype), str(value.shape), content, *seen
     if isinstance(value, np.busdaycalendar):
         return "numpy.busdaycalendar", encoder(value.weekmask), encoder(value.holidays)
     if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
@@ -462,14 +467,17 @@ def _has_own_type(value: Any) -> bool:
     return any(one is not None and _has_own_type(one) for one in (*inner, *getattr(value, "fields", ())))
 
 
+_OF_EXECUTORS = ("_max_workers", "_initializer", "_initargs")
+
 _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
     "numpy": _numpy_fields,
     "pandas": _pandas_fields,
     "pyarrow": _pyarrow_fields,
     "pyspark": _spark_fields,
     "py4j": _spark_fields,
-    "concurrent": lambda _, value: (
-        ("executor", str(getattr(value, "_max_workers", ""))) if isinstance(value, futures.Executor) else None
+    "concurrent": lambda encoder, value: (
+        ("executor", *(encoder(getattr(value, name, None)) for name in _OF_EXECUTORS))
+        if isinstance(value, futures.Executor) else None
     ),
 }
 """By top-level module of the value's type. Each returns None for objects of its library that have no such fields. A
@@ -480,6 +488,8 @@ def shown(value: object, limit: int = 60) -> str:
     """Return a short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else its type."""
     short = (NoneType, bool, int, float, complex, str, bytes, Decimal, Fraction, dt.date, dt.datetime, dt.timedelta)
     text = ""
+    if type(value) is int and value.bit_length() > 10_000:  # Python writes no more than 4,300 digits
+        return f"int of {value.bit_length():,} bits"
     items: Any = value if type(value) in (list, tuple, dict, set, frozenset) else None
     values = [*items, *items.values()] if type(value) is dict else items
     if type(value) in short or (items is not None and len(items) <= 20 and all(type(one) in short for one in values)):

@@ -51,21 +51,26 @@ class Package:
 
 def startup_version() -> str:
     """Return Python's version with what else all processes begin with: code that it runs by itself as it starts, and
-    warnings that are turned into errors."""
+    what it is told to take for an error: some warnings, long numbers."""
     started = [str(getattr(sys.modules.get(name), "__file__", "")) for name in ("sitecustomize", "usercustomize")]
     code = [Path(file).read_text() for file in started if Path(file).is_file()]
     sites = {*site.getsitepackages(), site.getusersitepackages()}
     for file in sorted(file for folder in sites for file in Path(folder).glob("*.pth")):
         lines = (line for line in file.read_text(errors="replace").splitlines() if line.startswith("import"))
         code += (line for line in lines if not any(name in line for name in _OF_INSTALLERS))
-    errors = [one for one in sys.warnoptions if one.startswith("error")]
+    digits = getattr(sys, "get_int_max_str_digits", lambda: _DIGITS)()
+    errors = [f"warnings {one}" for one in sys.warnoptions if one.startswith("error")]
+    errors += [f"numbers of {digits} digits"] if digits != _DIGITS else []
     started = [f"startup code {digest(*code)[:7]}"] if code else []
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return ", ".join([version, *started, *(f"warnings {one}" for one in errors)])
+    return ", ".join([version, *started, *errors])
 
 
 _OF_INSTALLERS = ("__editable__", "SETUPTOOLS_USE_DISTUTILS")
 """In lines of .pth files that change where modules are found, and no module."""
+
+_DIGITS = 4300
+"""Of a whole number that Python reads or writes as text, where nobody says otherwise."""
 
 PYTHON = Package("python", startup_version())
 

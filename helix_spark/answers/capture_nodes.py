@@ -32,7 +32,7 @@ from helix_spark.workflow.operators import (
     FitStage,
     Form,
     Function,
-    Kept,
+    KeptColumn,
     Kind,
     Read,
     Result,
@@ -158,7 +158,7 @@ def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str,
                 return None
             sides = [one for one in table or () if one.lower() == "split"] if split is None else ["split"]
             made = ["features", *["label"] * (label is not None), *sides]
-            made += [one.name for one in keep if isinstance(one, Kept)]
+            made += [one.name for one in keep if isinstance(one, KeptColumn)]
             return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
         case SparkFunction(built=RecordedFunction(columns=columns)):
             return columns

@@ -370,7 +370,7 @@ def print_comparison(view: ComparisonView) -> None:
         shown = table("  node", "what changed", grow="what changed")
         for state, (sign, style) in _SIGNS.items():
             for node in view.in_state(state):
-                shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
+                shown.add_row(Text(f"{sign} {node.name}", style=style), node.summary)
         if affected := view.in_state("affected"):
             shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
         out.print(shown)

@@ -62,8 +62,8 @@ class NodeDifference:
         return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
 
     @property
-    def what(self) -> str:
-        """What differs, in a line."""
+    def summary(self) -> str:
+        """The differences, in one line."""
         if self.before is not None and self.after is not None:
             return "; ".join(self.sentences) or _WITHOUT_CHANGES.get(self.state, "")
         node = self.record

@@ -80,13 +80,13 @@ def build(
     constant = view.certain_seconds + sum(candidate.worth for candidate in chosen.values())
     constant += sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
     constant += 0.0 if problem.done is None else total_seconds(problem.done.chosen.values())
-    program.costs[program.one] += constant
+    program.costs[program.constant] += constant
     for demand, names in whole:
         add_demand(program, view.results, demand, names, keep)
     for demand in rest:  # the least that it costs: each result's last step, or its load if that is less and it is kept
         for name in sorted(demand.results):
             result = view.results[name]
-            program.costs[program.one] += demand.probability * result.compute_seconds
+            program.costs[program.constant] += demand.probability * result.compute_seconds
             if name in keep:
                 program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
     if not is_roomy:
@@ -146,8 +146,8 @@ def add_demand(
     made_into: dict[str, dict[int, None]] = {}
     for name in reversed(names):
         result, readers = results[name], made_into.get(name, {})
-        if name in demand.results or program.one in readers:
-            had = program.one
+        if name in demand.results or program.constant in readers:
+            had = program.constant
         elif len(readers) == 1:
             (had,) = readers
         else:

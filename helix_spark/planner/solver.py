@@ -42,8 +42,8 @@ class LinearProgram:
         return len(self.costs) - 1
 
     @cached_property
-    def one(self) -> int:
-        """The variable that is always 1, for constants."""
+    def constant(self) -> int:
+        """The variable that is always 1; its cost is the constant of the objective."""
         index = self.variable(0.0, integer=False)
         self.equal({index: 1.0}, 1.0)
         return index

@@ -15,24 +15,24 @@ class Links:
         self._places, self.live = places, places is None
 
     def iterations(self, workflow: str, **state: Any) -> str:
-        return self._to("/", workflow=workflow, **state)
+        return self._address("/", workflow=workflow, **state)
 
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
-        return self._to("/iteration", workflow=workflow, number=number, **state)
+        return self._address("/iteration", workflow=workflow, number=number, **state)
 
     def node(self, workflow: str, number: int, name: str) -> str:
-        return self._to("/node", workflow=workflow, number=number, node=name)
+        return self._address("/node", workflow=workflow, number=number, node=name)
 
     def compare(self, workflow: str, before: int, after: int, **state: Any) -> str:
-        return self._to("/compare", workflow=workflow, a=before, b=after, **state)
+        return self._address("/compare", workflow=workflow, a=before, b=after, **state)
 
     def metrics(self, workflow: str) -> str:
-        return self._to("/metrics", workflow=workflow)
+        return self._address("/metrics", workflow=workflow)
 
     def storage(self, workflow: str) -> str:
-        return self._to("/storage", workflow=workflow)
+        return self._address("/storage", workflow=workflow)
 
-    def _to(self, page: str, /, **state: Any) -> str:
+    def _address(self, page: str, /, **state: Any) -> str:
         address = page + query(**state)
         return address if self._places is None else self._places.get(address, "")
 

@@ -293,7 +293,7 @@ Split = HashSplit | ColumnSplit | TimeSplit
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptColumn:
     """An extractor's column that examples keep, and what it is called there."""
 
     name: str
@@ -313,7 +313,7 @@ class Assemble:
     features: tuple[Input, ...]
     label: str | Input | None
     split: Split | None
-    keep: tuple[str | Kept, ...] = ()
+    keep: tuple[str | KeptColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def examples(
     wanted: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
     inputs, sources = _inputs(base, wanted, naming)
     place: dict[Any, Any] = dict(zip(wanted, sources, strict=True))
-    named = tuple(operators.Kept(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
+    named = tuple(operators.KeptColumn(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
     target = place[label] if isinstance(label, NodeRef) else label
     operator = operators.Assemble(tuple(place[one] for one in features), target, split, named)
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)

@@ -33,7 +33,7 @@ from helix_spark.workflow.operators import (
     FitStage,
     Function,
     Interact,
-    Kept,
+    KeptColumn,
     Kind,
     Result,
     Select,
@@ -255,7 +255,7 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     learned = result(node.name)
     assert isinstance(learned, ModelResult)
     model = learned.copy()
-    kept = [one.name for one in operator.keep if isinstance(one, Kept)]
+    kept = [one.name for one in operator.keep if isinstance(one, KeptColumn)]
     named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
     if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
         raise OperatorError(

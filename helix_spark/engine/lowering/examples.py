@@ -26,7 +26,7 @@ from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.fitted_cards import note_slots
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
-from helix_spark.workflow.operators import Assemble, ColumnSplit, HashSplit, Kept, Kind, Rows, Split, TimeSplit
+from helix_spark.workflow.operators import Assemble, ColumnSplit, HashSplit, KeptColumn, Kind, Rows, Split, TimeSplit
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -55,7 +55,7 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
         extra["label"], classes = _numbered(node, frame, column)
     if split is not None:
         extra["split"] = side_of(split, base.columns)
-    extra |= {one.name: frame[name_of(one.column, results)] for one in operator.keep if isinstance(one, Kept)}
+    extra |= {one.name: frame[name_of(one.column, results)] for one in operator.keep if isinstance(one, KeptColumn)}
     own = own_split(table) if split is None else None  # it goes on as it is
     kept = [name for name in (own, *operator.keep) if isinstance(name, str)]
     wanted = list(dict.fromkeys(["features", *extra, *kept]))

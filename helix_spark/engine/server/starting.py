@@ -291,7 +291,7 @@ class ProgramServer:
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Have the folder's keeper start the process that its next commands are forked from. Where there is no keeper, and
+    """Start the process that the folder's next commands are forked from: its keeper does. Where there is no keeper, and
     no other has to end for it, leave one that starts Spark on demand. For a process that servers are kept for."""
     with suppress(SetupError, OSError):
         point, folder = MeetingPoint.for_folder(str(Path.cwd())), Path.cwd()

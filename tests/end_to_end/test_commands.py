@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from quick_java import JAVA_OPTIONS, SUBMIT_ARGUMENTS
+from fakes.quick_java import JAVA_OPTIONS, SUBMIT_ARGUMENTS
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix

@@ -12,7 +12,7 @@ from pathlib import Path
 from select import select
 
 import pytest
-from quick_java import SUBMIT_ARGUMENTS
+from fakes.quick_java import SUBMIT_ARGUMENTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

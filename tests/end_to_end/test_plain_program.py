@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from quick_java import SUBMIT_ARGUMENTS
+from fakes.quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 PROGRAM = '''

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from quick_java import JAVA_OPTIONS, WHOLE_STAGE
+from fakes.quick_java import JAVA_OPTIONS, WHOLE_STAGE
 
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import Heard
 
 import helix_spark as hx
 from helix_spark.catalog.records import ArtifactRecord
@@ -545,7 +545,7 @@ def test_a_defect_behind_a_failure_is_told(
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(workflow_results, "store", defect)
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(catalog, spark=spark, policy="always", observer=heard) as helix:
         with pytest.raises(NodeError):
             helix.run(divided(0))

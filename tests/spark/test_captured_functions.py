@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.policy import loading
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, loading
+from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import NodeError

@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import Heard, computed, loading
+from workflows import computed
 
 import helix_spark as hx
 
@@ -76,7 +78,7 @@ def leaving_a_zone(people: DataFrame) -> DataFrame:
 
 
 def test_settings_that_one_leaves_are_told_and_nothing_is_kept(spark: SparkSession, tmp_path: Path) -> None:
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=heard) as helix:
         try:
             helix.run(workflow(leaving_a_zone, depends_on=[])).wait()

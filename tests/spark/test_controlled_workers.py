@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
-from workflows import Heard
 
 import helix_spark as hx
 
@@ -61,7 +61,7 @@ def drawing() -> hx.Workflow:
 
 
 def run(folder: Path, spark: SparkSession) -> dict[str, Any]:
-    with hx.Helix(folder, spark=spark, observer=Heard()) as helix:
+    with hx.Helix(folder, spark=spark, observer=Warned()) as helix:
         iteration = helix.run(drawing())
         return {name: iteration.table(name).toPandas() for name in ("by_row", "by_row_again", "by_batch", "by_group")}
 

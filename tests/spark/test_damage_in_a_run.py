@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.sql import SparkSession
-from workflows import Heard, loading
 
 import helix_spark as hx
 from helix_spark.engine.execution.outcome import Outcome
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.spark
 def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(tmp_path, policy="always", spark=spark) as helix:
         helix.run(workflow(1))
     with hx.Helix(tmp_path, policy=loading("always"), observer=heard, spark=spark) as helix:

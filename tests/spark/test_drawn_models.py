@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml import Model
 from pyspark.sql import DataFrame, SparkSession
-from workflows import Heard, loading
 
 import helix_spark as hx
 from helix_spark.hermetic.action import current
@@ -19,7 +20,7 @@ from helix_spark.planner.problem import State
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
-from doubled import workflow
+from fakes.doubled import workflow
 
 pytestmark = pytest.mark.spark
 
@@ -63,7 +64,7 @@ def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(spark: Spar
     with hx.Helix(tmp_path, spark=spark, policy="always") as helix:
         helix.run(workflow(1))
     cut_short(tmp_path)
-    with hx.Helix(tmp_path, spark=spark, policy=loading("always"), observer=Heard()) as helix:
+    with hx.Helix(tmp_path, spark=spark, policy=loading("always"), observer=Warned()) as helix:
         assert helix.plan(modelled(1))["model"].random == (), "its code does not tell"
         first = helix.run(modelled(1))
         assert first["total"] == 12
@@ -76,14 +77,14 @@ def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(spark: Spar
 
 def test_a_draw_that_stood_does_not_stand_for_who_fixes_it_no_more(spark: SparkSession, tmp_path: Path) -> None:
     """That it is a draw is found out by the run alone, and is on record as of any other."""
-    with hx.Helix(tmp_path, spark=spark, policy="never", observer=Heard()) as helix:
+    with hx.Helix(tmp_path, spark=spark, policy="never", observer=Warned()) as helix:
         first = helix.run(modelled(1, fixed=True))
         assert helix.plan(modelled(2, fixed=True))["model"].held
         assert helix.plan(modelled(2, fixed=True))["model"].signature == first.plan["model"].signature
         again = helix.plan(modelled(2))["model"]
         assert again.state is State.COMPUTE
         assert "drew numbers while another" in again.reason
-    with hx.Helix(tmp_path, spark=spark, policy="never", observer=Heard()) as helix:
+    with hx.Helix(tmp_path, spark=spark, policy="never", observer=Warned()) as helix:
         anew = helix.plan(modelled(1, fixed=True))["model"]
         assert anew.signature != first.plan["model"].signature, "another draw is another result"
         assert anew.random == ()

@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml.classification import RandomForestClassifier
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, Heard, computed, loading
+from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.planner.problem import State
@@ -35,7 +37,7 @@ def choosing(weight: int, **wishes: Any) -> hx.Workflow:
 
 def run(folder: Path, spark: SparkSession, workflow: hx.Workflow) -> Any:
     """As a process of its own."""
-    with hx.Helix(folder, policy=loading("always"), spark=spark, observer=Heard()) as helix:
+    with hx.Helix(folder, policy=loading("always"), spark=spark, observer=Warned()) as helix:
         iteration = helix.run(workflow)
         iteration.wait()
         return iteration
@@ -79,7 +81,7 @@ def test_an_instance_that_was_lost_is_another_one_when_it_is_made_again(
     tmp_path: Path, spark: SparkSession, wishes: dict[str, Any]
 ) -> None:
     first = run(tmp_path, spark, choosing(1, **wishes))
-    with hx.Helix(tmp_path, spark=spark, observer=Heard()) as helix:
+    with hx.Helix(tmp_path, spark=spark, observer=Warned()) as helix:
         helix.catalog.evict_all({first.plan["chosen"].signature: "its room is needed"})
     kept = run(tmp_path, spark, choosing(1, **wishes))
     assert kept.plan["chosen"].signature == first.plan["chosen"].signature
@@ -98,7 +100,7 @@ def test_what_was_not_kept_of_an_instance_is_not_computed_for_who_asks_for_it(
     wf = choosing(1)
     wf.output(hx.NodeRef(wf, "chosen"))
     first = run(tmp_path, spark, wf)
-    with hx.Helix(tmp_path, spark=spark, observer=Heard()) as helix:
+    with hx.Helix(tmp_path, spark=spark, observer=Warned()) as helix:
         helix.catalog.evict_all({first.plan["chosen"].signature: "its room is needed"})
         again = helix.run(wf)
         assert again.plan["chosen"].state is not State.COMPUTE or (

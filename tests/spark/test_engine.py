@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml import Model, Pipeline
 from pyspark.ml.classification import OneVsRest, RandomForestClassifier
 from pyspark.ml.clustering import KMeans, KMeansModel
@@ -20,7 +22,7 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.tuning import TrainValidationSplit
 from pyspark.sql import Column, DataFrame, SparkSession
-from workflows import PEOPLE, Census, Heard, computed, loading
+from workflows import PEOPLE, Census, computed
 
 import helix_spark as hx
 from helix_spark.engine.spark.driver_client import driver_client
@@ -33,10 +35,10 @@ class Catalog:
     """Opens the same catalog again and again, as processes that follow each other do: nothing is held in memory."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
-        self.folder, self.spark, self.heard = folder, spark, Heard()
+        self.folder, self.spark, self.heard = folder, spark, Warned()
 
     def open(self, policy: str = "always", **options: Any) -> hx.Helix:
-        self.heard = Heard()
+        self.heard = Warned()
         return hx.Helix(self.folder, policy=loading(policy), spark=self.spark, observer=self.heard, **options)
 
     def run(self, workflow: hx.Workflow, policy: str = "always", **options: Any) -> Any:

@@ -14,12 +14,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml import Estimator, Model
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, Heard, computed, loading, physical_bytes
+from workflows import PEOPLE, computed, physical_bytes
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -41,12 +43,12 @@ def catalog(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def heard() -> Warned:
+    return Warned()
 
 
 @pytest.fixture
-def run(catalog: Path, spark: SparkSession, heard: Heard) -> Callable[..., Iteration]:
+def run(catalog: Path, spark: SparkSession, heard: Warned) -> Callable[..., Iteration]:
     def once(workflow: hx.Workflow, policy: str = "always", **options: Any) -> Iteration:
         with hx.Helix(catalog, policy=loading(policy), spark=spark, observer=heard, **options) as helix:
             iteration = helix.run(workflow)
@@ -235,7 +237,7 @@ class Either:
         return replace(decision, keep=frozenset({kept}), evict=frozenset(stored - {kept}))
 
 
-class Stores(Heard):
+class Stores(Warned):
     """Remembers what was being stored."""
 
     def __init__(self) -> None:
@@ -293,7 +295,7 @@ def twice(data: DataFrame) -> DataFrame:
 
 @pytest.mark.parametrize("make", [tabbed, *(pytest.param(one, marks=pytest.mark.long) for one in (intervals, twice))])
 def test_a_schema_that_cannot_be_stored_is_told_and_the_run_goes_on(
-    run: Callable[..., Iteration], heard: Heard, make: Callable[..., DataFrame]
+    run: Callable[..., Iteration], heard: Warned, make: Callable[..., DataFrame]
 ) -> None:
     for _ in range(2):
         made = run(table_of(make))
@@ -304,7 +306,7 @@ def test_a_schema_that_cannot_be_stored_is_told_and_the_run_goes_on(
 
 
 def test_a_write_that_fails_does_not_fail_the_run(
-    run: Callable[..., Iteration], heard: Heard, catalog: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Iteration], heard: Warned, catalog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
@@ -354,7 +356,7 @@ def data_files(catalog: Path, folder: str) -> list[Path]:
 def undamaged(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple[Path, float, list[float]]:
     """A catalog in which it was run, the mean and what the model says; tests damage copies of it."""
     folder = tmp_path_factory.mktemp("undamaged") / "catalog"
-    with hx.Helix(folder, policy=loading("never"), spark=spark, observer=Heard()) as helix:
+    with hx.Helix(folder, policy=loading("never"), spark=spark, observer=Warned()) as helix:
         made = helix.run(model_and_table())
         made.wait()
         return folder, made["mean"], list(made.model("scaler").std)
@@ -366,7 +368,7 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> 
 ])
 @pytest.mark.parametrize("folder", ["tables", "models"])
 def test_a_damaged_result_is_told_computed_again_and_the_answer_is_right(
-    run: Callable[..., Iteration], heard: Heard, catalog: Path, undamaged: tuple[Path, float, list[float]],
+    run: Callable[..., Iteration], heard: Warned, catalog: Path, undamaged: tuple[Path, float, list[float]],
     folder: str, harm: Callable[[Path], object],
 ) -> None:
     sound, mean, std = undamaged
@@ -403,7 +405,7 @@ def test_nothing_is_stored_of_a_source_that_changed_while_it_ran(spark: SparkSes
 
         return wf
 
-    class Editor(Heard):
+    class Editor(Warned):
         """Writes the file anew once the run reads it."""
 
         def node_started(self, name: str) -> None:
@@ -455,7 +457,7 @@ def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
             file.write_text("10\n20\n")
 
     file.write_text("1\n2\n")
-    editor, options = Heard(), {"policy": "always", "spark": spark}
+    editor, options = Warned(), {"policy": "always", "spark": spark}
     with monkeypatch.context() as patched:
         patched.setattr(stored_results, "reach", edited)
         with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
@@ -512,7 +514,7 @@ def test_a_model_of_somebodys_own_is_not_stored_and_all_else_is(
 
         return wf
 
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(tmp_path / "own", policy="always", spark=spark, observer=heard) as helix:
         first = helix.run(build())
         stored = first.wait()

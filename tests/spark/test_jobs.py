@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.policy import loading
 from pyspark.sql import SparkSession
-from workflows import computed, loading
+from workflows import computed
 
 import helix_spark as hx
 from helix_spark.errors import SourceError

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 from pyspark.worker_util import read_command
-from workflows import Heard
 
 import helix_spark as hx
 from helix_spark.hermetic.task import Purpose, written_for
@@ -84,7 +84,7 @@ def test_each_sort_of_function_may_hold_much_data(tmp_path: Path, spark: SparkSe
 
         return data.groupBy("part").applyInPandas(summed, "found double")
 
-    with hx.Helix(tmp_path / "catalog", spark=spark, observer=Heard()) as helix:
+    with hx.Helix(tmp_path / "catalog", spark=spark, observer=Warned()) as helix:
         run = helix.run(wf)
         found = {name: sorted(run.table(name).toPandas()["found"]) for name in ("by_row", "by_batch", "by_group")}
     assert found == {"by_row": [1, 2, 3, 4], "by_batch": [1, 2, 3, 4], "by_group": [3, 7]}

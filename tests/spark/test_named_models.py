@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from fakes.policy import loading
 from pyspark.ml.feature import IDF, CountVectorizer, NGram, Tokenizer
 from pyspark.sql import SparkSession
-from workflows import computed, loading
+from workflows import computed
 
 import helix_spark as hx
 from helix_spark.cli.main import helix

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 from pyspark.ml.classification import LinearSVC, LogisticRegression, RandomForestClassifier
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import VectorAssembler, Word2Vec, Word2VecModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import Census, Heard, partitions_of
+from workflows import Census, partitions_of
 
 import helix_spark as hx
 from helix_spark.engine.lowering.lowering import in_few_partitions
@@ -51,7 +52,7 @@ def test_somebody_elses_class_of_that_name_is_left_alone(spark: SparkSession) ->
 
 
 def test_the_examples_are_computed_in_a_step_of_their_own_before_the_fit(spark: SparkSession, tmp_path: Path) -> None:
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(tmp_path / "catalog", policy="never", spark=spark, observer=heard) as helix:
         iteration = helix.run(Census().workflow())
     assert heard.started.index("examples") < heard.started.index("model")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes.quick_java import SUBMIT_ARGUMENTS
 from pyspark.sql import DataFrame, SparkSession
-from quick_java import SUBMIT_ARGUMENTS
 
 import helix_spark as hx
 from helix_spark.run import preparation

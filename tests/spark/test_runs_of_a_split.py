@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fakes.policy import loading
 from pyspark.ml.feature import StringIndexer, StringIndexerModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, loading
+from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import ColumnNotFoundError

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fakes.policy import loading
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, loading
+from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import OperatorError

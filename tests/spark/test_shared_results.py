@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.sql import SparkSession
-from workflows import Census, Heard, computed, loading
+from workflows import Census, computed
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -24,7 +26,7 @@ def files(root: Path) -> dict[Path, tuple[int, bytes]]:
 
 
 def test_a_published_iteration_is_reused_by_the_team(spark: SparkSession, tmp_path: Path) -> None:
-    team, heard = tmp_path / "team", Heard()
+    team, heard = tmp_path / "team", Warned()
 
     def run(catalog: str, census: Census, **options: Any) -> Iteration:
         with hx.Helix(

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
 from pyspark.sql.types import DoubleType
-from workflows import Heard, loading
 
 import helix_spark as hx
 from helix_spark.engine.lowering import watcher
@@ -125,7 +126,7 @@ def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypat
         (tmp_path / f"{name}.txt").write_text("1")
 
     def run() -> Any:
-        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Heard()) as helix:
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Warned()) as helix:
             iteration = helix.run(reading())
             iteration.wait()
             return iteration
@@ -191,7 +192,7 @@ def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
     states = []
     for text in ("1", "1", "2"):
         (tmp_path / "batch.txt").write_text(text)
-        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Heard()) as helix:
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Warned()) as helix:
             iteration = helix.run(small())
             iteration.wait()
             states.append(iteration.plan["batch"].state)

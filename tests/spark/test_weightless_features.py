@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
+from fakes.policy import loading
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
 from pyspark.ml.clustering import KMeans
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, Heard, computed, loading
+from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
@@ -66,10 +68,10 @@ class Runs:
     """Runs versions one after the other, each as a process of its own would: nothing is held in memory."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
-        self.folder, self.spark, self.heard = folder, spark, Heard()
+        self.folder, self.spark, self.heard = folder, spark, Warned()
 
     def helix(self, policy: str = "always") -> hx.Helix:
-        self.heard = Heard()
+        self.heard = Warned()
         return hx.Helix(self.folder, policy=loading(policy), spark=self.spark, observer=self.heard)
 
     def __call__(self, policy: str = "always", **edits: Any) -> Iteration:

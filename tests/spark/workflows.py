@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 import helix_spark as hx
 from helix_spark.answers.answering import Answerer
 from helix_spark.answers.questions import AnsweredQuestion
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 from helix_spark.plans.recorded_call import classic
 from helix_spark.run.iteration import Iteration
 
@@ -74,41 +71,6 @@ class Census:
             return [float(weight) for weight in model.coefficients]
 
         return wf
-
-
-@dataclass(frozen=True)
-class LoadsGladly:
-    """Stores as another policy does, and takes loading to cost nothing: small tables are computed sooner than loaded,
-    and how much sooner depends on the machine that the tests run on."""
-
-    stores: Policy
-
-    @property
-    def name(self) -> str:
-        return self.stores.name
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
-        return self.stores.decide(replace(problem, nodes=nodes))
-
-
-def loading(policy: str) -> Policy:
-    """The named policy, loading whatever is stored."""
-    return LoadsGladly(policy_named(policy))
-
-
-class Heard(Silent):
-    """An observer that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.warnings: list[str] = []
-
-    def node_started(self, name: str) -> None:
-        self.started.append(name)
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def computed(iteration: Iteration) -> set[str]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from project import Project
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.plans import program_client, recorded_call
 from helix_spark.plans.recorded_call import own_session, own_session_is
+
+if TYPE_CHECKING:
+    from fakes.programs import Runs
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +52,18 @@ def control_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     monkeypatch.setattr(Identifiable, "_randomUID", vars(Identifiable)["_randomUID"])
     return program_client.control_draws
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A new catalog."""
+    return Catalog.open(tmp_path / "catalog", create=True)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    """Runs of plain programs in a folder with `rows.csv`."""
+    from fakes.programs import Runs
+
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return Runs(tmp_path)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from doubled import workflow
-from warned import Warned
+from fakes.doubled import workflow
+from fakes.observer import Warned
+from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
@@ -31,10 +32,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 def answered(heard: Warned, ended: bool) -> Run:
     """As much of a run as asks Spark."""
-    sessions = SimpleNamespace(started=True, ended=ended)
-    tools: Any = SimpleNamespace(sessions=sessions, observer=heard)
-    leased: Any = None
-    return Run(workflow(1), tools, "run", 0.0, leased)
+    return make_run(make_tools(sessions=SimpleNamespace(started=True, ended=ended), observer=heard))
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {

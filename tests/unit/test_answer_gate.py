@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 import pytest
+from fakes.programs import Runs, rows
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from program_fakes import Runs, rows
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.conversion import ArrowTableToRowsConversion
 from pyspark.sql.types import (
@@ -370,12 +370,6 @@ def raw_text(responses: Sequence[Any]) -> str:
     """An answer as a stranger writes it."""
     chunks = [b"execute", *(one.SerializeToString() for one in responses)]
     return base64.b64encode(b"".join(len(chunk).to_bytes(4, "big") + chunk for chunk in chunks)).decode()
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def identity_of_rows(runs: Runs) -> str:

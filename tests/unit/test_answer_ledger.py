@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -32,11 +31,6 @@ def record(number: int, **changes: Any) -> AnswerRecord:
     answer = rows_answered(COLUMNS, pa.table({"a": [number]}))
     text = text_of_answer(AnswerForm("execute", "arrow_batch"), answer)
     return replace(AnswerRecord(question(number), "job", 1, 10.0, 0.5, text), **changes)
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
 
 
 def written(catalog: Catalog, one: AnswerRecord) -> None:

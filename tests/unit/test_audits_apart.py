@@ -12,8 +12,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from fakes.observer import Warned
+from fakes.study import HIDDEN, PROGRAM
 from project import Project
-from test_audit import HIDDEN, PROGRAM
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -24,14 +25,6 @@ from helix_spark.history.states import DAY
 from helix_spark.planner.plan import Plan
 from helix_spark.run import audit, auditor
 from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left
-
-
-class Told(hx.Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture
@@ -53,11 +46,11 @@ def test_what_is_not_known_to_be_pure_is_verified_behind_the_answer(
     study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
-    with hx.Helix(tmp_path / "catalog", observer=Told(), audit="all") as helix:
+    with hx.Helix(tmp_path / "catalog", observer=Warned(), audit="all") as helix:
         helix.run(study())
         wait_until(lambda: helix.plan(study())["noisy"].proof == "verified")
         assert helix.plan(study())["total"].proof == "pure"
-        assert not helix.observer.warnings  # type: ignore[attr-defined]  # it is `Told`
+        assert not helix.observer.warnings  # type: ignore[attr-defined]  # it is `Warned`
 
 
 @pytest.mark.long

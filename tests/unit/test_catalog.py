@@ -57,11 +57,6 @@ def node(of: IterationRecord, name: str, declared: str = A) -> NodeRecord:
                       declared, "[]", seconds=0.5, stored=True)
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
-
-
 class TestOpening:
     def test_planning_on_a_fresh_folder_writes_nothing(self, tmp_path: Path) -> None:
         catalog = Catalog.open(tmp_path / "new" / "catalog", create=True)

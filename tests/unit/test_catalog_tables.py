@@ -48,11 +48,6 @@ VECTOR_ARROW = pa.struct([
 ])
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
-
-
 def stored(catalog: Catalog, table: pa.Table) -> ArtifactRecord:
     attempt = catalog.begin_attempt(A, "table")
     stats = catalog.write_arrow(attempt, table)

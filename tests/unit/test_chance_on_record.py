@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
+from fakes.node_work import Frame, lazy
+from fakes.plan import FakePlan
+from fakes.run import make_run
+from fakes.situation import situation
 from pyspark.sql import DataFrame
-from test_planning import situation
-from test_retention import Frame, lazy
-from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.outcome import Chance, Outcome, Step, found_random
+from helix_spark.engine.execution.outcome import Outcome, Step, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.identity.code import Description
 from helix_spark.planner.joint import policy_named
@@ -86,12 +87,9 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
     outcome = Outcome(results=results, pinned=frozenset(pinned))
-    run: Any = SimpleNamespace(
-        dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
-        chance=Chance({}, {}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),
-        record=SimpleNamespace(number=1), records=None, situation=now,
-    )
-    return WorkflowResults(run)
+    return WorkflowResults(make_run(
+        number=1, plan=plan, outcome=outcome, situation=now,
+    ))
 
 
 def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_held() -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from faked_command import start
-from quick_java import SUBMIT_ARGUMENTS
+from fakes.command import start
+from fakes.quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 PROGRAM = """

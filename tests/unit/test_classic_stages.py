@@ -6,22 +6,15 @@ import inspect
 import pickle
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import Program, Runs, rows
+from fakes.programs import Program, Runs, rows
 from pyspark.ml.feature import Binarizer, MinHashLSH
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.types import FloatType
 
 from helix_spark.plans import recorded_call
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def arguments(table: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import Runs
+from fakes.programs import Runs
 from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions import connect
 from pyspark.sql import functions as F

@@ -12,9 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -24,7 +22,6 @@ from pyspark.ml.util import Identifiable
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, abandon, in_action, others_first
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.hermetic.task import Purpose, guarded, written_for
 from helix_spark.planner.problem import State
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]})
@@ -57,48 +54,10 @@ def test_a_draw_follows_from_the_seed_and_all_is_put_back(draw: Callable[[], Any
 
 def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone() -> None:
     # In a process of its own, as a worker is: threads that other tests left behind would draw meanwhile.
-    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    run = "import test_controlled_draws; test_controlled_draws.draw_in_one_task()"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    run = "from fakes.task_context import draw_in_one_task; draw_in_one_task()"
     done = subprocess.run([sys.executable, "-c", run], env=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def draw_in_one_task() -> None:
-    before = random.getstate()
-
-    def arrived(number: int, key: str, function: Callable[..., float] | None = None) -> Callable[..., float]:
-        """A function, by itself one that draws, as a worker has it in a task."""
-        context = SimpleNamespace(taskAttemptId=lambda: number, partitionId=lambda: 0)
-        known = SimpleNamespace(TaskContext=SimpleNamespace(get=lambda: context))
-        sys.modules["pyspark.taskcontext"] = known  # type: ignore[assignment]  # stands for the module
-        with written_for(Purpose(key)):
-            draws = function or (lambda: random.random() + np.random.default_rng().random())
-            rebuild, given = guarded(draws).__reduce__()
-        found: Callable[..., float] = rebuild(*given)
-        return found
-
-    one = arrived(1, "one")
-    alone = [one() for _ in range(3)]
-    two = arrived(2, "two")
-    other = [two() for _ in range(3)]
-    one, two, again = arrived(3, "one"), arrived(3, "two"), arrived(3, "one")
-    together = [(one(), two()) for _ in range(2)]
-    assert [*together, (again(), two())] == list(zip(alone, other, strict=True))
-    assert len({*alone, *other}) == 6
-
-    def sized(a: float, /, b: float = 2.0, *, c: float = 0.0) -> float:
-        return a + b + c + 0 * random.random()
-
-    def named(a: float, b: float = 2.0) -> float:
-        return a + 10 * b + 0 * random.random()
-
-    for turn in range(2):  # whichever function's turn it is
-        assert (two(), arrived(3, "one", sized)(1.0, c=turn), arrived(3, "one", named)(b=1.0, a=turn)) == (
-            ANY, 3.0 + turn, 10.0 + turn
-        )
-        assert arrived(3, "one", named)(1.0) == 21.0
-    vars(sys).pop("_helix_task").end()
-    assert random.getstate() == before
 
 
 def test_what_is_seeded_by_the_author_is_what_it_would_be() -> None:

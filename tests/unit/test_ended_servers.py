@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Program, Runs, rows
+from fakes.connect_server import FakeServer, commands
+from fakes.programs import Program, Runs, rows
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
-from test_server_objects import commands
 
 from helix_spark.answers.sent_requests import server_ended
 from helix_spark.errors import ServerEndedError
 
 KILLED = "was killed by signal 9"
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def killed_between(before: Program, after: Any) -> tuple[Program, FakeServer]:

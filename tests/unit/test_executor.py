@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.node_work import Frame, node_work, table
+from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
-from test_filling import Frame, node_work, table
-from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from doubled import workflow as shared
+from fakes.doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog

@@ -3,67 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.node_work import Frame, node_work, table
+from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
-from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.node_work import NodeWork
-from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.engine.server.session import Sessions
-
-
-class Frame:
-    """Counts how often it is computed, and takes a moment for it."""
-
-    def __init__(self) -> None:
-        self.computed = 0
-
-    def count(self) -> int:
-        threading.Event().wait(0.02)
-        self.computed += 1
-        return 1
-
-
-def table(frame: Any) -> TableResult:
-    return TableResult(lambda: frame)
-
-
-class UntaggedWork(NodeWork):
-    """Tells of jobs that are to be cancelled; there are none to name."""
-
-    told: Callable[[], None] = staticmethod(lambda: None)
-
-    def tag(self, names: Iterable[str]) -> None:
-        pass
-
-    def cancel(self, *, late: bool = False) -> None:
-        if not late:
-            self.told()
-
-
-def node_work(
-    pinned: Collection[str] = (), dag: Any = None, plan: Any = None, lazy: Collection[str] = (),
-    cancel: Callable[[], None] = lambda: None,
-) -> NodeWork:
-    """Work on nodes, without what it takes to compute them."""
-    nothing: Any = None
-    watcher: Any = SimpleNamespace(sessions=Sessions())
-    made = UntaggedWork(
-        nothing, nothing, dag, plan, {}, Outcome(pinned=frozenset(pinned)), watcher, Silent(), "run",
-        lazy=frozenset(lazy),
-    )
-    made.told = cancel
-    return made
 
 
 def read_by_both() -> Dag:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.plan import FakePlan
+from fakes.situation import situation
 from pyspark.ml import Estimator
 from pyspark.ml.feature import StringIndexer, TargetEncoder, Tokenizer
 from pyspark.ml.param.shared import HasLabelCol
 from pyspark.sql import DataFrame
-from test_planning import situation
-from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.answers.capture_nodes import capture_nodes

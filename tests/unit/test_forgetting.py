@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from catalog_bytes import holds
 from click.testing import CliRunner
-from warned import Warned
+from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog import failpoints

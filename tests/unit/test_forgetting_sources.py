@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from catalog_bytes import holds
 from click.testing import CliRunner, Result
-from warned import Warned
+from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog

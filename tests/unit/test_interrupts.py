@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed

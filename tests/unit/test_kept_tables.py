@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Runs, rows
+from fakes.connect_server import FakeServer
+from fakes.programs import Runs, rows
 from pyspark import StorageLevel
 
 from helix_spark.answers.stored_tables import PLACE, with_partitions
@@ -23,12 +23,6 @@ from helix_spark.program.program_nodes import rows_of
 SCHEMA = json.dumps({"type": "struct", "fields": [
     {"name": name, "type": "integer", "nullable": True, "metadata": {}} for name in ("a", "b")
 ]})
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def store_tables(runs: Runs, schema: str = SCHEMA) -> None:

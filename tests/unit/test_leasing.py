@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 
 import helix_spark as hx
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.planner.problem import State
 
@@ -38,18 +38,10 @@ def as_imported() -> Iterator[None]:
     words.cache_clear()
 
 
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-
 def run(folder: Path, wf: hx.Workflow) -> tuple[Any, list[str]]:
     """Run as another process would, with all values as they are imported."""
     LIMITS["low"], Settings.factor = 1, 2
-    heard = Heard()
+    heard = Warned()
     with hx.Helix(folder, observer=heard) as helix:
         last = helix.run(wf)
         last.wait()

@@ -13,7 +13,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
+from fakes.observer import Warned
+from fakes.policy import LoadsGladly
+from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -22,18 +25,13 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.run.executing import prepare_catalog
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
+from helix_spark.run.foresight import RecordsRead
 
 
 def stored_table(catalog: Catalog) -> ArtifactRecord:
@@ -200,7 +198,7 @@ def test_a_run_that_a_worker_fails_keeps_what_is_sound(tmp_path: Path) -> None:
 
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         assert helix.run(failing(tmp_path / "elsewhere"))["total"] == 12
-    with hx.Helix(tmp_path / "catalog", policy=Gladly()) as helix:
+    with hx.Helix(tmp_path / "catalog", policy=LoadsGladly()) as helix:
         with pytest.raises(CatalogError, match="'rows' is sound here"):
             helix.run(failing(tmp_path / "catalog"))
         helix.wait()
@@ -208,20 +206,6 @@ def test_a_run_that_a_worker_fails_keeps_what_is_sound(tmp_path: Path) -> None:
         (last, _) = helix.catalog.iterations("shared")
         assert last.status == "failed"
         assert "sound here" in last.error
-
-
-class Gladly:
-    """Keeps everything, and takes loading to cost nothing."""
-
-    name = "gladly"
-
-    def decide(self, problem: Any) -> Any:
-        from helix_spark.planner.joint import policy_named
-
-        nodes = tuple(
-            dataclasses.replace(node, load_seconds=0.0, compute_seconds=9.0) for node in problem.nodes
-        )
-        return policy_named("always").decide(dataclasses.replace(problem, nodes=nodes))
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.ESTALE])
@@ -280,15 +264,12 @@ def test_one_that_was_evicted_since_is_not_stored_any_more(catalog: Catalog) -> 
 def test_a_folder_that_is_back_by_now_is_not_put_aside(catalog: Catalog) -> None:
     record, gone = stored_table(catalog), stored_model(catalog)
     shutil.rmtree(folder(catalog, gone))
-    told: list[str] = []
-    observer = Silent()
-    observer.warning = told.append  # type: ignore[method-assign]
-    run: Any = SimpleNamespace(
-        view=SimpleNamespace(missing=(record, gone)), tools=SimpleNamespace(catalog=catalog, observer=observer)
-    )
+    observer = Warned()
+    view = dataclasses.replace(catalog.snapshot("w"), missing=(record, gone))
+    run = make_run(make_tools(catalog=catalog, observer=observer), records=RecordsRead(view, {}))
     prepare_catalog(run)
     assert catalog.live() == (record,)
-    assert told == [
+    assert observer.warnings == [
         "the stored result of 'model' cannot be loaded: its folder is gone; it is computed again when needed"
     ]
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
-from warned import Warned
+from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
 
 import helix_spark as hx
 from helix_spark.cli.workflow_runs import run_and_print

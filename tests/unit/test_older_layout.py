@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from doubled import workflow
-from warned import Warned
+from fakes.doubled import workflow
+from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import hook

@@ -10,18 +10,14 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
+from fakes.answer_record import FakeRecord
+from fakes.connect_server import FakeServer
+from fakes.programs import Program, Runs, answerer_of, rows
 
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.plans.answer_gate import SERVER_SESSION
 from helix_spark.plans.program_client import open_session
 from helix_spark.program.program_text import is_plain_program, needs_classic
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def counted(spark: Any) -> list[Any]:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from doubled import workflow
-from warned import Warned
+from fakes.doubled import workflow
+from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.cli.main import helix
 
 SAID = "`total` calls what cannot be followed; use depends_on="
 JOB = """
-from doubled import workflow as shared
+from fakes.doubled import workflow as shared
 import helix_spark as hx
 
 def prices(weight: int = 1) -> hx.Workflow:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import pytest
+from fakes.situation import situation, with_nodes
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import Column, DataFrame
@@ -16,15 +16,11 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
-from helix_spark.costs.model import estimate, session_seconds
-from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import ParameterError, WorkflowError
-from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import KnownNode, Situation, make_plan
+from helix_spark.planner.planning import Situation, make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html
@@ -61,31 +57,6 @@ def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:
         return 0.0
 
     return wf
-
-
-def situation(
-    wf: hx.Workflow, *, budget: int | None = None, session_runs: bool = True, session_worked: bool = True,
-    recorded: Mapping[str, int] = MappingProxyType({}),
-) -> Situation:
-    dag = compile_workflow(wf)
-    described = describe(dag, {})
-    signed = resolve(dag, described, run="run", equivalent={}, known_random={})
-    names = {name: own.signature for name, own in signed.items()}
-    merged = merge_equal(dag, names)
-    costs = estimate(merged, names, {}, {}, {}, {})
-    nodes = tuple(
-        KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
-    )
-    ahead = PlanningProblem(
-        (), frozenset(), budget, horizon=2.0, start_price=session_seconds(()),
-        session_seconds=session_seconds((), runs=session_runs, worked=session_worked),
-    )
-    return Situation(merged, nodes, 4, ahead, session_runs, recorded=recorded)
-
-
-def with_nodes(now: Situation, *names: str, **known: Any) -> Situation:
-    """The same, where something else is known of these nodes."""
-    return replace(now, nodes=tuple(replace(one, **known) if one.name in names else one for one in now.nodes))
 
 
 def storing(now: Situation, *names: str, **fields: Any) -> Situation:

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fakes.situation import situation
 from pyspark.sql import Column, DataFrame
-from test_planning import situation
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow, merge_equal

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from faked_command import start
+from fakes.command import start
 
 from helix_spark.catalog.catalog import Catalog
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer
+from fakes.connect_server import FakeServer
 
 from helix_spark.answers.answering import Mode, NotAuditedError
 from helix_spark.catalog.catalog import Catalog

@@ -10,7 +10,7 @@ import grpc
 import pyspark
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import rows
+from fakes.programs import rows
 from pyspark.sql.connect.proto.base_pb2_grpc import (
     SparkConnectServiceServicer,
     add_SparkConnectServiceServicer_to_server,

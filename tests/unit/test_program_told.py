@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import FakeServer, Regressing
+from fakes.connect_server import FakeServer, Regressing
+from fakes.tracker import Remembering
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.functions import udf
-from remembering import Remembering
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord

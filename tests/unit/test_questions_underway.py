@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import FakeServer
+from fakes.connect_server import FakeServer
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress, RunningNode

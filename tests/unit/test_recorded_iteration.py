@@ -9,7 +9,7 @@ from typing import cast
 
 import pandas as pd
 import pytest
-from doubled import workflow as shared
+from fakes.doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.errors import HelixError, ParameterError, WorkflowError

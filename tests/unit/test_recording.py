@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from doubled import workflow
-from test_planning import plan, situation, with_nodes
+from fakes.doubled import workflow
+from fakes.run import make_run
+from fakes.situation import situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.execution.outcome import Chance, NodeTime, Outcome, Step, times_by_node
+from helix_spark.engine.execution.outcome import Outcome, Step, times_by_node
 from helix_spark.engine.results.node_results import ValueResult
+from helix_spark.planner.joint import policy_named
+from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.run.node_records import result_records
+from helix_spark.run.workflow_results import WorkflowResults
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
 """`rows` has no step of its own."""
@@ -32,7 +34,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     """
     now = situation(workflow())
     states: Mapping[str, State] = {"rows": rows, "total": State.COMPUTE}
-    made = plan(now, "never")
+    made = make_plan(now, policy_named("never"))
     made = replace(made, nodes=tuple(
         replace(
             node, state=states.get(node.name, State.PRUNE), held=held and node.name == "rows",
@@ -42,13 +44,10 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     ))
     outcome = Outcome(results={name: ValueResult(0) for name in states}, steps=list(steps))
     now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
-    run: Any = SimpleNamespace(
-        dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
-        outcome=outcome, chance=Chance({}, {}, {}), record=SimpleNamespace(number=7),
-        results=SimpleNamespace(uncertain=frozenset()),
+    run = make_run(
+        number=7, situation=now, plan=made, outcome=outcome, times=times_by_node(now.dag, made, outcome),
     )
-    times = times_by_node(run.dag, made, outcome)
-    run.time = lambda name: times.get(name, NodeTime())
+    run = replace(run, results=WorkflowResults(run))
     found = result_records(run, {})
     return {record.node: record for record in found}
 

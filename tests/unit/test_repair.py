@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from doubled import workflow
-from test_loading import Gladly
-from warned import Warned
+from fakes.doubled import workflow
+from fakes.observer import Warned
+from fakes.policy import LoadsGladly
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -129,7 +129,7 @@ class TestResultsTakenUpAgain:
         assert not Catalog.open(tmp_path, create=False).gc(dry_run=True, grace_seconds=0.0)
         done = Catalog.open(tmp_path, create=False).repair()
         assert done.lost_history
-        with hx.Helix(tmp_path, policy=Gladly(), observer=Warned()) as helix:
+        with hx.Helix(tmp_path, policy=LoadsGladly(), observer=Warned()) as helix:
             plan = helix.plan(workflow(2))
             assert plan["rows"].state is State.LOAD
             assert helix.run(workflow(2))["total"] == 24

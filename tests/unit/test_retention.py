@@ -6,24 +6,25 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from doubled import workflow
+from fakes.doubled import workflow
+from fakes.node_work import Frame, lazy
+from fakes.observer import Warned
+from fakes.run import make_run, make_tools
+from fakes.situation import situation, with_nodes
 from pyspark.sql import DataFrame
-from test_planning import situation, with_nodes
-from warned import Warned
 
 import helix_spark as hx
 from benchmarks.simulation.rule import RULE_PURGE, Rule
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.engine.execution.outcome import Chance, NodeTime, Outcome
+from helix_spark.engine.execution.outcome import NodeTime, Outcome
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.errors import CatalogError, NodeError
@@ -134,14 +135,6 @@ def test_what_was_stored_since_the_plan_was_made_is_reckoned_with(
 # Of tables that only Spark could have: no session is needed to decide on them
 
 
-class Frame:
-    """Stands for a DataFrame."""
-
-
-def lazy() -> TableResult:
-    return TableResult(lambda: Frame())  # type: ignore[arg-type, return-value]  # stands for one
-
-
 def build() -> hx.Workflow:
     """data -> rows -> wide -> size; `rows` is loaded, `wide` is to be stored, whole."""
     wf = hx.Workflow("w")
@@ -202,15 +195,10 @@ class Answered:
         outcome = Outcome(results={"rows": self.rows, "wide": lazy(), "size": ValueResult(1)})
         if over is not None:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
-        tools: Any = SimpleNamespace(
-            catalog=self.catalog, policy=self.policy, observer=self.heard, memory=MemoryTier()
-        )
-        return retention_of(Run(
-            hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
-            described={one.name: one.described for one in now.nodes},
-            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan,
-            outcome=outcome,
-            record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}, {}),
+        tools = make_tools(catalog=self.catalog, policy=self.policy, observer=self.heard, memory=MemoryTier())
+        return retention_of(make_run(
+            tools, leased=RunLeases(self.catalog.leases), records=RecordsRead(self.catalog.snapshot("w"), {}),
+            situation=now, plan=plan, outcome=outcome,
             times={one.name: NodeTime(warm_seconds=WARM.get(one.name)) for one in now.nodes},
         ))
 
@@ -236,11 +224,6 @@ class Writes:
         return published(
             catalog, maker.signature, maker.node, self.size, maker.iteration, insisted=maker.insisted, fixed=maker.fixed
         )
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from doubled import workflow
-from warned import Warned
+from fakes.doubled import workflow
+from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -17,7 +18,6 @@ from helix_spark.catalog.places.place import text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.segments.folding import AT_ONCE
 from helix_spark.catalog.tables.attempts import Attempt
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
@@ -194,14 +194,6 @@ def test_two_who_make_it_at_once_make_one(tmp_path: Path) -> None:
     second.check()
 
 
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.said.append(text)
-
-
 def workflow(key: int, during: Callable[[], object] = lambda: None) -> hx.Workflow:
     wf = hx.Workflow("w")
     wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
@@ -244,15 +236,15 @@ def test_a_run_ends_with_a_sentence_and_the_next_one_goes_by_what_is_there(
         assert {name: held for name, held in content(elsewhere).items() if "running" not in name} == {
             name: held for name, held in before.items() if "running" not in name
         }
-        assert any("is not what it was" in text for text in observer.said)
-        observer.said.clear()
+        assert any("is not what it was" in text for text in observer.warnings)
+        observer.warnings.clear()
         again = helix.run(workflow(1))
         again.wait()
         assert again.outputs == {"total": 9}
-        assert sum("this run goes by what is there now" in text for text in observer.said) == 1
-        observer.said.clear()
+        assert sum("this run goes by what is there now" in text for text in observer.warnings) == 1
+        observer.warnings.clear()
         helix.run(workflow(1)).wait()
-        assert observer.said == []
+        assert observer.warnings == []
     assert Catalog.open(folder / "catalog", create=False).iterations("w")[0].status == "done"
 
 

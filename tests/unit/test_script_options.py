@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from faked_command import start
+from fakes.command import start
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli import watching
@@ -150,7 +150,7 @@ def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
 
 AUDITS = """
 import json
-from program_fakes import FakeServer
+from fakes.connect_server import FakeServer
 from helix_spark.cli.sent_audit import parts_of
 from helix_spark.run.auditor import Job
 from helix_spark.engine.server.starting import ProgramServer

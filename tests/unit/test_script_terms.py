@@ -9,7 +9,7 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import Runs
+from fakes.programs import Runs
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import LinearRegression, RandomForestRegressor

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import FakeServer, Runs, rows
+from fakes.connect_server import FakeServer
+from fakes.programs import Runs, rows
 from pyspark.ml.base import Estimator
 
 from helix_spark.program.plain_program import spread_searches

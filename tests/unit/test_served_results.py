@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql.connect.proto as pb
-import pytest
-from program_fakes import FakeServer, Runs, rows
+from fakes.connect_server import FakeServer
+from fakes.programs import Runs, rows
 
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.catalog.catalog import Catalog
@@ -63,17 +63,6 @@ def stored(runs: Runs, catalog: Catalog, server: FakeServer, said: list[str]) ->
     runs.run(program, server=server)
     record: ArtifactRecord | None = runs.returned
     return record
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
 
 
 def test_a_table_is_stored_with_the_places_of_its_rows(runs: Runs, catalog: Catalog) -> None:

@@ -4,30 +4,14 @@ from the record and the server of that run has ended."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
-import pytest
-from program_fakes import FakeServer, Program, Runs, rows
+from fakes.connect_server import commands
+from fakes.programs import Program, Runs, rows
 from pyspark.ml.connect.serialize import deserialize_param
 
 from helix_spark.plans.plan_messages import messages
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
-
-
-def commands(server: FakeServer) -> list[str]:
-    """The commands of Spark ML that a server was sent, what is fetched by its method; `evaluate` asks `numClasses` by
-    itself."""
-    sent = [one.ml_command for one in server.asked if isinstance(one, pb.Command) and one.HasField("ml_command")]
-    kinds = [one.WhichOneof("command") for one in sent]
-    named = [one.fetch.methods[-1].method if kind == "fetch" else kind for one, kind in zip(sent, kinds, strict=True)]
-    return [one for one in named if one != "numClasses"]
 
 
 def evaluation(model: Any, spark: Any) -> Any:

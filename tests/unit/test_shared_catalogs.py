@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from faked_command import start
-from warned import Warned
+from fakes.command import start
+from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed

@@ -5,21 +5,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Program, Runs, rows
+from fakes.connect_server import FakeServer
+from fakes.programs import Program, Runs, rows
 
 from helix_spark.answers import served_models
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def searched(steps: Sequence[float], *, kept: bool = True, by_sql: bool = False, evaluated: bool = False) -> Program:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from doubled import workflow
+from fakes.doubled import workflow
 
 from helix_spark.cli import watching
 from helix_spark.cli.main import helix, main
@@ -20,7 +20,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.helix import Helix
 
 JOB = """
-from doubled import workflow as shared
+from fakes.doubled import workflow as shared
 import helix_spark as hx
 
 def prices() -> hx.Workflow:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from warned import Warned
+from fakes.observer import Warned
+from fakes.policy import LoadsGladly
 
 import helix_spark as hx
-from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem
-
-
-@dataclass(frozen=True)
-class LoadsGladly:
-    """Stores everything, and takes loading to cost nothing: so small a table is computed sooner than loaded."""
-
-    name: str = "always"
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
-        return policy_named("always").decide(replace(problem, nodes=nodes))
 
 
 @contextmanager

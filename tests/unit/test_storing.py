@@ -22,11 +22,6 @@ from helix_spark.identity.parts import digest
 ROWS = digest("rows")
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(tmp_path / "catalog", create=True)
-
-
 def column(name: str, kind: Any) -> dict[str, Any]:
     return {"name": name, "type": kind, "nullable": True, "metadata": {}}
 

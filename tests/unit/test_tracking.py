@@ -18,8 +18,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from remembering import Remembering
-from warned import Warned
+from fakes.observer import Warned
+from fakes.tracker import Remembering
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog

@@ -3,20 +3,13 @@ session, whether a server runs by then or starts later."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import FakeServer, Program, Runs, rows
+from fakes.connect_server import FakeServer
+from fakes.programs import Program, Runs, rows
 
 from helix_spark.plans.plan_messages import messages, sort_of
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
-    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    return Runs(tmp_path)
 
 
 def kind(asked: Any) -> str:

@@ -1,4 +1,4 @@
-"""An observer for tests that ask what a run warned of."""
+"""An observer that remembers what a run reported."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from helix_spark.engine.execution.observer import Silent
 
 
 class Warned(Silent):
-    """Remembers warnings and notes."""
+    """Remembers warnings, notes, and the nodes that started."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.notes: list[str] = []
+        self.started: list[str] = []
+
+    def node_started(self, name: str) -> None:
+        self.started.append(name)
 
     def warning(self, text: str) -> None:
         self.warnings.append(text)

@@ -1,12 +1,11 @@
-"""A server of Spark Connect that counts what it is asked, and a record in memory: fakes for plain programs."""
+"""A server of Spark Connect in memory, which counts its requests."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,19 +14,9 @@ from grpc import RpcError
 from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 
-from helix_spark.answers.answering import Answerer, Mode
-from helix_spark.answers.model_saves import save_models_as_one
-from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import Signer, code_of
 from helix_spark.answers.sent_requests import HELPER
-from helix_spark.answers.session_state import SessionState
-from helix_spark.catalog.tables.table_reading import CheckedTable
-from helix_spark.hermetic.task import written_for
-from helix_spark.plans import recorded_call
-from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.program_client import DEFAULT_SETTINGS, open_session
-from helix_spark.plans.replaced_in_pyspark import take_over
+from helix_spark.plans.program_client import DEFAULT_SETTINGS
 
 
 class EvictedError(RpcError):
@@ -182,117 +171,10 @@ def _batch(number: int) -> Any:
     return pb.ExecutePlanResponse.ArrowBatch(row_count=1, data=sink.getvalue().to_pybytes(), start_offset=0)
 
 
-@dataclass
-class FakeRecord:
-    """What earlier runs were answered, in memory.
-
-    Attributes:
-        answers, effects: by identity.
-        models, tables: by identity, class and folder, or where the rows are.
-        refused: by identity, why an answer did not fit.
-    """
-
-    answers: dict[str, str] = field(default_factory=dict)
-    effects: dict[str, str] = field(default_factory=dict)
-    models: dict[str, tuple[str, str]] = field(default_factory=dict)
-    tables: dict[str, CheckedTable] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def equate(self, identity: str, other: str) -> None:
-        if other in self.answers:
-            self.answers[identity] = with_identity(self.answers[other], other, identity)
-
-    def answer(self, identity: str) -> str | None:
-        return None if self.doubt(identity) else self.answers.get(identity)
-
-    def reads(self, code: str) -> str:
-        """Nothing: no function was watched before."""
-        return ""
-
-    def doubt(self, identity: str) -> str:
-        """Nothing: no audit was made."""
-        return ""
-
-    def refuse(self, identity: str, why: str) -> None:
-        self.refused[identity] = why
-        del self.answers[identity]
-
-    def left(self, identity: str) -> str | None:
-        return self.effects.get(identity)
-
-    def model(self, identity: str) -> tuple[str, str] | None:
-        return self.models.get(identity)
-
-    def table(self, identity: str) -> CheckedTable | None:
-        return self.tables.get(identity)
-
-    def rows_key(self, identity: str) -> str:
-        return identity
-
-    def remember(self, answerer: Answerer) -> None:
-        """Takes over what a run was answered, as the catalog does at its end."""
-        self.answers |= {one.question.identity: one.answer for one in answerer.asked if one.answer}
-        self.answers |= {one.question.identity: one.answer or "" for one in answerer.analyses.take()}
-        self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
-
-
-def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, mode: Mode = "run") -> Answerer:
-    """What answers one run of a program whose relative paths begin in a folder."""
-    signer = Signer("around", SessionState(), DataVersions(folder))
-    return Answerer(signer, record, server, {}, mode=mode)
-
-
-Program = Callable[[Any], Any]
-
-
-class Runs:
-    """Runs functions of a session as programs, one after the other, against one record."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.record = folder, FakeRecord()
-        self.said: list[str] = []
-
-    def run(self, program: Program, *, mode: Mode = "run", server: FakeServer | None = None) -> FakeServer:
-        """One run, or a plan; returns the server that it asked."""
-        server = FakeServer() if server is None else server
-        answerer = answerer_of(self.record, server, self.folder, mode=mode)
-        answerer.served.tell = self.said.append
-        session = open_session(answerer, {})
-
-        class Taken:
-            def session(self, options: dict[str, str]) -> Any:
-                return session
-
-            def settle(self, frame: Any) -> None:
-                answerer.settle(frame)
-
-            def columns(self, frame: Any) -> Any:
-                return None
-
-            def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-                code = code_of(value[0] if isinstance(value, tuple) else value)
-                with written_for(answerer.signer.watched.purpose(code.digest)):
-                    pickled = pickle()
-                answerer.signer.functions[pickled] = code
-                return pickled
-
-            def save(self, path: str, write: Callable[[], None]) -> None:
-                answerer.save(path, write)
-
-            def need_classic(self, what: str) -> None:
-                """Nothing: pyspark refuses it."""
-
-        take_over(Taken())
-        save_models_as_one()
-        try:
-            self.returned = program(session)
-        finally:
-            recorded_call.PROGRAMS.clear()
-            session.stop()
-        self.record.remember(answerer)
-        self.answerer = answerer
-        return server
-
-
-def rows(spark: Any) -> Any:
-    return spark.read.csv("rows.csv", header=True)
+def commands(server: FakeServer) -> list[str]:
+    """The commands of Spark ML that a server was sent, what is fetched by its method; `evaluate` asks `numClasses` by
+    itself."""
+    sent = [one.ml_command for one in server.asked if isinstance(one, pb.Command) and one.HasField("ml_command")]
+    kinds = [one.WhichOneof("command") for one in sent]
+    named = [one.fetch.methods[-1].method if kind == "fetch" else kind for one, kind in zip(sent, kinds, strict=True)]
+    return [one for one in named if one != "numClasses"]

@@ -1,4 +1,4 @@
-"""The command `helix` with a server of Spark Connect in its own process: `faked_command.py WORDS`.
+"""The command `helix` with a server of Spark Connect in its own process.
 
 What happens is in the variable FAKED: ``slow`` has each query wait for a minute, ``keeping`` has what a run computed
 take as long to be stored.
@@ -11,19 +11,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
-from program_fakes import FakeServer
 
+from fakes.connect_server import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.cli.programs import ScriptFile
 from helix_spark.engine.server import starting
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.program import program_record
+
+_COMMAND = (
+    sys.executable, "-c",
+    f"import sys; sys.path[0] = {str(Path(__file__).parents[1])!r}; from fakes.command import faked; faked()",
+)
 
 
 def start(
@@ -37,7 +42,7 @@ def start(
     """
     environ = {**os.environ, "FAKED": behaviour, "PYTHONHASHSEED": "0", "HELIX_CATALOG": "catalog"}
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), *words], cwd=folder, text=True, env=environ,
+        [*_COMMAND, *words], cwd=folder, text=True, env=environ,
         stdout=subprocess.PIPE, stderr=stderr,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler),
     )
@@ -76,10 +81,10 @@ def keep_slowly(*_: Any, **__: Any) -> None:
 
 def run_command(script: ScriptFile, place: Any) -> list[str]:
     """The command of a run of `helix watch`."""
-    return [sys.executable, str(Path(__file__).resolve()), "run", str(script.path)]
+    return [*_COMMAND, "run", str(script.path)]
 
 
-def faked(words: Sequence[str]) -> None:
+def faked() -> None:
     server = SlowServer() if os.environ["FAKED"] == "slow" else FakeServer()
     # For this process:
     ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
@@ -87,9 +92,5 @@ def faked(words: Sequence[str]) -> None:
     watching._command = run_command
     if os.environ["FAKED"] == "keeping":
         program_record.keep_results = keep_slowly
-    sys.argv = ["helix", *words]
+    sys.argv[0] = "helix"
     main()
-
-
-if __name__ == "__main__":
-    faked(sys.argv[1:])

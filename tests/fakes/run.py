@@ -1,0 +1,25 @@
+"""Runs that only part of the steps have filled in."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import helix_spark as hx
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.engine.execution.outcome import Chance
+from helix_spark.run.run import Run, Tools
+
+
+def make_tools(**given: Any) -> Tools:
+    """Return an observer that is silent, and the given tools; all others are None."""
+    return Tools(**{**dict.fromkeys(one.name for one in fields(Tools)), "observer": hx.Silent(), **given})
+
+
+def make_run(tools: Tools | None = None, *, number: int = 4, **given: Any) -> Run:
+    """Return a run that has the given attributes, a record and nothing nondeterministic."""
+    record = IterationRecord("run", "w", number, "running", 0.0)
+    known: dict[str, Any] = {"record": record, "chance": Chance({}, {}, {}), "leased": None}
+    if "situation" in given:
+        known["described"] = {one.name: one.described for one in given["situation"].nodes}
+    return Run(hx.Workflow("w"), tools or make_tools(), "run", 0.0, **{**known, **given})

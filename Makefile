@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Without bytecode files each command that a test starts would compile all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-long test-stores versions docs doctests setup constraints figures faults histories lint types clean
+.PHONY: run test test-long test-stores versions wheel docs doctests setup constraints figures faults histories lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -34,6 +34,10 @@ test-stores: $(VENV)/.dev
 # are in the PATH or with pyenv, makes an environment for each below .versions.
 versions: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.versions
+
+# The wheel of this tree, in `dist`.
+wheel: | $(BIN)/uv
+	$(BIN)/uv build --quiet --wheel --out-dir dist
 
 # The documentation site, in `site`: a link that leads nowhere is an error.
 docs: $(VENV)/.docs

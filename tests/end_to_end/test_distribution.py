@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -67,7 +69,33 @@ def test_a_wheel_has_all_that_is_no_python(built: Path) -> None:
     package = PROJECT / "helix_spark"
     wanted = {
         path.relative_to(PROJECT).as_posix() for path in package.rglob("*")
-        if path.is_file() and path.suffix in (".html", ".css", ".js", ".svg", ".properties", ".typed")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".md")
     }
     assert wanted <= names
     assert not [name for name in names if not name.startswith(("helix_spark/", "helix_spark-"))]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("extras", ["", "[ui]"])
+def test_a_wheel_installs_into_a_fresh_environment(built: Path, extras: str, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    bin_folder = tmp_path / "fresh" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bin_folder.parent)], check=True)
+    subprocess.run(
+        [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", str(bin_folder / "python"),
+         "--constraint", str(PROJECT / "constraints.txt"), f"{wheel}{extras}"],
+        check=True,
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def helix(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(bin_folder / "helix"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+
+    assert helix("--version").stdout == f"helix, version {version('helix-spark')}\n"
+    checks = {check["name"]: check for check in json.loads(helix("doctor", "--json").stdout)}
+    assert checks["solver"]["ok"]
+    (tmp_path / "doubled.py").write_text(JOB)
+    assert "total  6" in helix("run", "doubled.py", "-q").stdout
+    if not extras:
+        assert "install the extra `ui`" in helix("ui").stderr

@@ -72,6 +72,7 @@ doctests: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs helix_spark benchmarks/README.md
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

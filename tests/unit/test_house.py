@@ -196,3 +196,10 @@ def test_no_room_but_the_engine_loads_spark() -> None:
     ]
     statement = "\n".join(f"import {module}" for module in modules)
     assert loaded_after(statement) & {"pyspark", "mlflow", "pulp", "pandas", "highspy", "obstore"} == set()
+
+
+def test_no_test_module_imports_another() -> None:
+    imports = re.compile(r"\b(?:from|import) (?:tests\.\w+\.)?test_\w+")
+    found = [f"{file}: {line.strip()}" for file in (PACKAGE.parent / "tests").rglob("*.py")
+             for line in file.read_text().splitlines() if imports.search(line)]
+    assert found == [], "what several test modules share is in tests/fakes"

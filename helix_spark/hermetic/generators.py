@@ -14,26 +14,37 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 
 class Entropy:
-    """Bytes that follow from a seed, without end: each request gets others."""
+    """Bytes that follow from a seed, without end: each request gets others. What is asked for `at_import` of something,
+    as numpy does for its generators, is counted apart: in another process that was imported before."""
 
     def __init__(self, seed: str) -> None:
         self._seed = hashlib.sha256(seed.encode()).digest()
-        self.requests = 0
+        self.requests = self._of_imports = 0
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int, *, at_import: bool = False) -> bytes:
         if size < 0:
             raise ValueError("negative argument not allowed")
-        self.requests += 1
-        return hashlib.shake_256(self._seed + self.requests.to_bytes(8, "big")).digest(size)
+        if at_import:
+            number = self._of_imports = self._of_imports - 1
+        else:
+            number = self.requests = self.requests + 1
+        return hashlib.shake_256(self._seed + number.to_bytes(8, "big", signed=True)).digest(size)
 
-    def number(self, bits: int) -> int:
+    def number(self, bits: int, *, at_import: bool = False) -> int:
         """Return a number of so many bits; `bits` is a multiple of 8."""
-        return int.from_bytes(self.take(bits // 8), "big")
+        return int.from_bytes(self.take(bits // 8, at_import=at_import), "big")
+
+
+def _is_importing() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,11 +284,11 @@ class EntropyGiven:
 
         def take(size: int) -> bytes:
             found = source()
-            return urandom(size) if found is None else found.take(size)
+            return urandom(size) if found is None else found.take(size, at_import=_is_importing())
 
         def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
             found = source() if a is None else None
-            seed(self, a if found is None else found.number(256), version)
+            seed(self, a if found is None else found.number(256, at_import=_is_importing()), version)
 
         yield os, "urandom", take
         yield random, "_urandom", take  # what SystemRandom and secrets ask
@@ -287,7 +298,7 @@ class EntropyGiven:
 
             def take_some(size: int, flags: int = 0) -> bytes:
                 found = source()
-                return bytes(getrandom(size, flags)) if found is None else found.take(size)
+                return bytes(getrandom(size, flags)) if found is None else found.take(size, at_import=_is_importing())
 
             yield os, "getrandom", take_some
 

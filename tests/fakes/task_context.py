@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from unittest.mock import ANY
 
 import numpy as np
-import numpy.random  # numpy loads it lazily, and its import draws
 
 from helix_spark.hermetic.task import Purpose, guarded, written_for
 

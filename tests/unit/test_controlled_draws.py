@@ -76,6 +76,25 @@ def test_what_draws_nothing_is_told_so() -> None:
     assert not action.drew
 
 
+DRAWN = """
+import sys
+from helix_spark.hermetic.action import Action, in_action
+if {first}:
+    import numpy.random
+with in_action(Action("a")):
+    import numpy as np
+    print(np.random.default_rng().random(), np.random.rand())
+"""
+
+
+def test_a_draw_is_the_same_where_its_library_was_imported_before() -> None:
+    drawn = [
+        subprocess.run([sys.executable, "-c", DRAWN.format(first=first)], capture_output=True, text=True, check=True)
+        for first in (True, False)
+    ]
+    assert drawn[0].stdout == drawn[1].stdout != ""
+
+
 def test_identifiers_of_stages_are_no_draws() -> None:
     identifiers = []
     for _ in range(2):

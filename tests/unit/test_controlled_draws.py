@@ -246,11 +246,14 @@ def test_what_a_node_spawns_from_a_generator_is_spawned_by_no_other(tmp_path: Pa
     wf = hx.Workflow("spawned")
     wf.source("data", hx.table(ROWS))
 
-    def spawned() -> float:
+    @wf.reducer(output=True)
+    def one(data: pd.DataFrame) -> float:
         return float(generator.spawn(1)[0].random())
 
-    wf.reducer(lambda data: spawned(), name="one", output=True)
-    wf.reducer(lambda one: one - spawned(), name="two", output=True)
+    @wf.reducer(output=True)
+    def two(one: float) -> float:
+        return one - float(generator.spawn(1)[0].random())
+
     run(tmp_path, wf)
     assert run(tmp_path, wf).plan["two"].state is State.COMPUTE
 

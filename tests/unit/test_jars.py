@@ -350,7 +350,7 @@ def test_what_changes_answers_counts_where_somebody_sets_it(name: str) -> None:
 def test_how_fast_an_answer_comes_counts_nowhere() -> None:
     swift = {
         "spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "7", "spark.sql.catalog.x": "y",
-        "spark.sql.warehouse.dir": "/tmp/w", "spark.sql.execution.arrow.maxRecordsPerBatch": "10",
+        "spark.sql.warehouse.dir": "/tmp/w", "spark.sql.execution.python.udf.buffer.size": "10",
         "spark.sql.parquet.compression.codec": "zstd", "spark.sql.autoBroadcastJoinThreshold": "-1",
     }
     assert results_settings(swift) == results_settings({})

@@ -98,13 +98,18 @@ class Memos:
         """Return the memos that modules of the author's, and their classes, hold by their names."""
         for name in {*list(sys.modules)} - self._looked_at:  # there are thousands, and an action begins every moment
             self._looked_at.add(name)
-            file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
-            if name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR):
+            if _is_authors(name):
                 self._modules[name] = None
         loaded = [(name, sys.modules[name]) for name in self._modules if name in sys.modules]
         return frozenset(
             memo for name, module in loaded for value in list(vars(module).values()) for memo in _memos_in(value, name)
         )
+
+
+def _is_authors(name: str) -> bool:
+    """Return whether a module that is loaded under a name is the author's."""
+    file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
+    return name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
 
 
 def _memos_in(value: object, module: str) -> Iterator[Memo]:
@@ -140,10 +145,8 @@ def _may_change(value: object) -> bool:
         return any(map(_may_change, value))  # type: ignore[call-overload]  # the line before
     if issubclass(kind, _CHANGING) or is_generator(value):
         return True
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    is_authors = kind.__module__ == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
     is_frozen = issubclass(kind, tuple | Enum) or getattr(getattr(kind, "__dataclass_params__", 0), "frozen", False)
-    return is_authors and not is_frozen
+    return _is_authors(kind.__module__) and not is_frozen
 
 
 class _Turn:

@@ -19,32 +19,36 @@ from typing import Any
 
 
 class Entropy:
-    """Bytes that follow from a seed, without end: each request gets others. What is asked for `at_import` of something,
-    as numpy does for its generators, is counted apart: in another process that was imported before."""
+    """Bytes that follow from a seed, without end: each request gets others. What is asked for while something is
+    imported, as numpy does for its generators, is counted apart: in another process that was imported before."""
 
     def __init__(self, seed: str) -> None:
         self._seed = hashlib.sha256(seed.encode()).digest()
         self.requests = self._of_imports = 0
+        self._around = _imports_under_way()  # the author's program may be imported itself
 
-    def take(self, size: int, *, at_import: bool = False) -> bytes:
+    def take(self, size: int) -> bytes:
         if size < 0:
             raise ValueError("negative argument not allowed")
-        if at_import:
+        if _imports_under_way() > self._around:
             number = self._of_imports = self._of_imports - 1
         else:
             number = self.requests = self.requests + 1
         return hashlib.shake_256(self._seed + number.to_bytes(8, "big", signed=True)).digest(size)
 
-    def number(self, bits: int, *, at_import: bool = False) -> int:
+    def number(self, bits: int) -> int:
         """Return a number of so many bits; `bits` is a multiple of 8."""
-        return int.from_bytes(self.take(bits // 8, at_import=at_import), "big")
+        return int.from_bytes(self.take(bits // 8), "big")
 
 
-def _is_importing() -> bool:
+def _imports_under_way() -> int:
+    """Return how many frames of the import system the calling thread is below."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+    found = 0
+    while frame is not None:
+        found += frame.f_code.co_filename.startswith("<frozen importlib")
         frame = frame.f_back
-    return frame is not None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +288,11 @@ class EntropyGiven:
 
         def take(size: int) -> bytes:
             found = source()
-            return urandom(size) if found is None else found.take(size, at_import=_is_importing())
+            return urandom(size) if found is None else found.take(size)
 
         def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
             found = source() if a is None else None
-            seed(self, a if found is None else found.number(256, at_import=_is_importing()), version)
+            seed(self, a if found is None else found.number(256), version)
 
         yield os, "urandom", take
         yield random, "_urandom", take  # what SystemRandom and secrets ask
@@ -298,7 +302,7 @@ class EntropyGiven:
 
             def take_some(size: int, flags: int = 0) -> bytes:
                 found = source()
-                return bytes(getrandom(size, flags)) if found is None else found.take(size, at_import=_is_importing())
+                return bytes(getrandom(size, flags)) if found is None else found.take(size)
 
             yield os, "getrandom", take_some
 

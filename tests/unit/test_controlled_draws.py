@@ -95,6 +95,27 @@ def test_a_draw_is_the_same_where_its_library_was_imported_before() -> None:
     assert drawn[0].stdout == drawn[1].stdout != ""
 
 
+PROGRAM = """
+import os
+from helix_spark.hermetic.action import Action, in_action
+made = Action("a")
+with in_action(made):
+    print(os.urandom(4))
+print(made.drew)
+"""
+
+
+def test_a_draw_is_the_same_where_the_program_is_imported_itself(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    drawn = [
+        subprocess.run([sys.executable, "-c", run], env=here, capture_output=True, text=True, check=True).stdout
+        for run in (PROGRAM, "import program")
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[0].endswith("True\n")
+
+
 def test_identifiers_of_stages_are_no_draws() -> None:
     identifiers = []
     for _ in range(2):

@@ -53,9 +53,9 @@ _noting = Lock()
 """Several threads may tell of one node."""
 
 
-class Change(NamedTuple):
-    """What had changed of a node between its being signed and its being computed, in words; and the nodes that had been
-    computed by then, of which one has done it."""
+class ChangedReads(NamedTuple):
+    """What had changed of what a node reads between its being signed and its being computed, in words; and the nodes
+    that had been computed by then, of which one has done it."""
 
     what: str
     by: frozenset[str]
@@ -80,7 +80,7 @@ class Notes:
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     seen: dict[str, ObservedInputs] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)
-    changed: dict[str, Change] = field(default_factory=dict)
+    changed: dict[str, ChangedReads] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     differs: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Watcher:
     def _look_again(self, node: Node) -> None:
         """Note what other nodes have changed of a function since it was signed: values that it reads, options."""
         if isinstance(node.operator, Function) and (change := self.change_of(node)):
-            self.notes.changed[node.name] = Change(change, frozenset(self.notes.seen) - {node.name})
+            self.notes.changed[node.name] = ChangedReads(change, frozenset(self.notes.seen) - {node.name})
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
         """Make functions that are written for Spark's workers meanwhile be a node's."""

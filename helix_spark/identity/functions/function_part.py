@@ -197,8 +197,8 @@ def _facts_of_texts(
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield "random", f"reads the command line (.{method}())", first
-    for text in texts if not form.mentioned.isdisjoint(_SQL_ELSEWHERE) else ():
-        yield from (("random", why, first) for why in (chance_in_text(text),) if why is not None)
+    if not form.mentioned.isdisjoint(_SQL_ELSEWHERE):
+        yield from (("random", why, first) for why in filter(None, map(chance_in_text, texts)))
     for text in texts if not form.mentioned.isdisjoint(_SQL) else ():
         opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]  # which may begin inside a string
         why = next(filter(None, (chance_in_text(one, user_known=True) for one in opened)), _OF_FILES)

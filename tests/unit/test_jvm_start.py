@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,23 @@ def test_another_thread_gives_a_start_up(pids: Callable[[], list[int]]) -> None:
         start.give_up()
         with pytest.raises(EndedError):
             launched.result(20)
+    assert have_ended(begun)
+
+
+def test_what_is_given_up_while_its_process_is_made_ends(
+    pids: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, begun = gateway.JvmStart(), list[int]()
+
+    class Slow(gateway._Launched):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            begun.extend(pids())
+            start.give_up()
+
+    monkeypatch.setattr(gateway, "_Launched", Slow)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(EndedError):
+        pool.submit(gateway.launch, {}, start).result(20)
     assert have_ended(begun)
 
 

@@ -121,7 +121,7 @@ class JvmStart:
         self._process: subprocess.Popen[bytes] | None = None
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start the JVM's process, as `subprocess.Popen` does. Raises EndedError if the start was given up before.
+        """Start the JVM's process, as `subprocess.Popen` does. Raises EndedError if the start was given up meanwhile.
 
         It leads a session of its own: a terminal's signals are for this process, which ends the JVM. Also where this
         process is killed, the JVM ends, for its standard input ends then. So pyspark's `preexec_fn`, which has the JVM
@@ -131,6 +131,9 @@ class JvmStart:
             raise EndedError("the start of Spark was given up")
         options.pop("preexec_fn", None)
         self._process = _Launched(command, start_new_session=True, **options)
+        if self.given_up:  # by a thread that did not find it yet
+            self.give_up()
+            raise EndedError("the start of Spark was given up")
         return self._process
 
     def give_up(self) -> None:

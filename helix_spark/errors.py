@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from helix_spark.visible_text import visible
 
@@ -157,6 +156,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     >>> nearest("x", [])
     'there are none'
     """
+    from difflib import get_close_matches  # not for who has made no mistake
+
     known = sorted(names)
     if not known:
         return "there are none"

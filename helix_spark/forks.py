@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from shutil import rmtree
 
 from helix_spark.errors import HelixError
 
@@ -77,7 +76,9 @@ def ending_children(print_error: Callable[[BaseException], None] = traceback.pri
 def remove_own(folder: Path, home: Birthplace) -> None:
     """Remove a temporary folder, unless a forked child ends or releases what it took over from its parent."""
     if home.is_here:
-        rmtree(folder, ignore_errors=True)
+        import shutil  # no lookup needs it
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _first_catalog = cache(Birthplace)

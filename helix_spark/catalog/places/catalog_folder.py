@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -245,6 +244,8 @@ def check_writable(layout: Layout) -> None:
                                    remedy=remedy)
         if marker.exists():
             return
+        import tempfile  # no lookup needs it
+
         # A file is created only where there is none by a hard link: exFAT, FAT and some shared folders have none.
         with tempfile.NamedTemporaryFile(dir=above, prefix=TRIED) as file:
             other = Path(f"{file.name}.link")

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import stat
 import sys
 import uuid
@@ -136,6 +135,8 @@ class LocalPath(PosixPath):
         if self.is_symlink():
             self.unlink()
         elif self.exists():
+            import shutil  # no lookup needs it
+
             try:
                 shutil.rmtree(self, onerror=unless_gone)
             except RecursionError as error:
@@ -211,6 +212,8 @@ def room(place: Place) -> str | None:
     """Return how much room a disk has left, in words for an error; None for a store."""
     if not isinstance(place, Path):
         return None
+    import shutil
+
     return f"free on that disk: {shutil.disk_usage(what_is_there(place)).free:,} bytes"
 
 

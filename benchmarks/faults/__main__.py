@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=math.inf, help="of a slow row, at most")
     arguments.add_argument("--save", type=Path, help="write faults.md and faults.json into this folder, too")
     given = arguments.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's script ignores it in what runs behind it
     earlier = _earlier(given.save) if given.add or given.missing else []
     there = {row["fault"] for row in earlier} if given.missing else set()
     chosen = [

@@ -98,6 +98,20 @@ def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(ru
     assert jvm_of(runs.point) == jvm
 
 
+SETTINGS = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+print(sorted(name for name in spark.conf.getAll if "authenticate" in name), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_does_not_see_what_the_server_asks_of_its_clients(runs: Runs) -> None:
+    (runs.folder / "settings.py").write_text(SETTINGS)
+    for _ in range(2):  # the first may start the server
+        assert command(runs, "run", "settings.py").stdout.splitlines()[0] == "[]"
+
+
 CACHED = """
 import sys
 from pyspark.sql import SparkSession, functions as F

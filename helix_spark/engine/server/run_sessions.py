@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helix_spark.engine.spark.driver_client import (
+    TOKEN,
     ServicePlanner,
     accessible_field,
     never_expiring_holder,
@@ -33,6 +34,7 @@ class RunSessions:
         context = driver.sparkContext._jsc.sc()
         # Global views, tables, what is persisted: a session that is made in this way shares them with its own alone.
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
+        self._first.sharedState().conf().remove(TOKEN)  # its copy of the context's settings, which a program may read
         # A gateway of py4j's for the run alone: what it refers to goes with it.
         self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
         self._gateway.start()

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 USER = "helix"
 
+TOKEN = "spark.connect.authenticate.token"
+"""The setting without which a client is refused."""
+
+_PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
+
 
 def serve(spark: Any) -> tuple[str, bool]:
     """Start the service in the JVM of a session, or take the one that runs there. Return its address, which no other
@@ -40,15 +45,15 @@ def serve(spark: Any) -> tuple[str, bool]:
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
     runs = service.server() is not None and not service.server().isShutdown()
-    if runs and not settings.contains(_TOKEN) and _PLUGIN not in settings.get("spark.plugins", ""):
+    if runs and not settings.contains(TOKEN) and _PLUGIN not in settings.get("spark.plugins", ""):
         end_service(spark)  # it is of a session that was stopped without us, and knows another token
         runs = False
     if not runs:
         settings.set("spark.connect.grpc.binding.address", "127.0.0.1")
         settings.set("spark.connect.grpc.binding.port", "0")
-        settings.set(_TOKEN, secrets.token_hex(16))
+        settings.set(TOKEN, secrets.token_hex(16))
         service.start(spark.sparkContext._jsc.sc())
-    token = settings.get(_TOKEN, "")
+    token = settings.get(TOKEN, "")
     return f"sc://localhost:{service.server().getPort()}/" + (f";token={token}" if token else ""), not runs
 
 
@@ -118,7 +123,6 @@ def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) ->
     return holder
 
 
-_TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.connect.SparkConnectPlugin"
 
 
 class ServicePlanner:

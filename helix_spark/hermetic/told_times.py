@@ -1,4 +1,5 @@
-"""Times that code only prints or logs: `print(f"{time.time() - begun:.1f} s")`. They are no part of its result."""
+"""Times and tracebacks that code only prints or logs: `print(f"{time.time() - begun:.1f} s")`. They are no part of its
+result."""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import CodeType
 
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.loaded_sources import is_edited, read_lines
 
 _CLOCKS = frozenset({
     *(f"{clock}{unit}" for clock in ("time", "perf_counter", "monotonic", "process_time") for unit in ("", "_ns")),
-    "now", "utcnow", "today",
+    "now", "utcnow", "today", "format_exc",
 })
 _FORMATS = frozenset({
     "round", "str", "int", "float", "abs", "format", "timedelta", "strftime", "isoformat", "total_seconds",
@@ -45,7 +47,21 @@ def is_only_told(code: CodeType, line: int, names: Mapping[str, object]) -> bool
 def _is_teller(name: str, names: Mapping[str, object]) -> bool:
     if name == _PRINT:
         return name not in names
-    return names.get(name) is logging or isinstance(names.get(name), logging.Logger | logging.LoggerAdapter)
+    named = names.get(name)
+    logger = named.logger if isinstance(named, logging.LoggerAdapter) else named
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()] if logger is logging else []
+    while isinstance(logger, logging.Logger):
+        loggers.append(logger)
+        logger = logger.parent
+    handlers = [handler for one in loggers for handler in getattr(one, "handlers", ())]
+    return bool(loggers) and all(map(_writes_to_people, handlers))
+
+
+def _writes_to_people(handler: logging.Handler) -> bool:
+    """Return whether what a handler is given goes to a stream, a file or a library, and is not kept for the author."""
+    is_kept = type(handler) is logging.StreamHandler and isinstance(handler.stream, io.StringIO)
+    emit = getattr(type(handler).emit, "__code__", None)
+    return not is_kept and emit is not None and kind_of(emit.co_filename) is not CodeOwner.AUTHOR
 
 
 @lru_cache(maxsize=1024)

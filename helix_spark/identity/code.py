@@ -9,8 +9,8 @@ changed. No JVM, no session.
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Hashable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -30,6 +30,7 @@ from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import Described, Edge, Findings, Reference, edge_to, home_of, udf_of
 from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
+from helix_spark.loaded_sources import read_lines
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class _Walk:
         self._node, self._where, self._home, self._on_driver = node, where, home, on_driver
         self._stages: dict[str, int] = {} if stages is None else stages
         self._queue: deque[Reference] = deque()
-        self._described: list[tuple[object, Described]] = []  # also keeps objects alive, whose ids stay their own
+        self._described: list[tuple[Reference, Described]] = []  # also keeps objects alive, whose ids stay their own
         self._parts: list[Part] = []
         self._findings: list[Findings] = []
         self._numbers: dict[Hashable, int] = {}
@@ -202,7 +203,7 @@ class _Walk:
             stages = (f"stage {self._stages.setdefault(one, len(self._stages))}" for one in described.stages)
             digested = digest(described.form, *map(self._token, described.edges), *stages)
             self._parts.append(Part(described.group, described.label, digested, described.shown))
-            self._described.append((reference.value, described))
+            self._described.append((reference, described))
             held = held_uses(reference.place(), described.edges[described.checked :])
             doubtful = frozenset(doubtful_names(reference.value, described))
             self._findings += [described, Findings(random=held, doubtful=doubtful)]
@@ -211,7 +212,31 @@ class _Walk:
         if self._lookups:
             looked_up = digest(*self._lookups.values())
             self._parts.append(Part(Group.CODE, "names that texts are searched for", looked_up))
+        if any(one.reads_lines for _, one in self._described):
+            self._parts.append(Part(Group.CODE, "lines of files", digest(sys.prefix, *self._lines())))
+        if shared := [*self._shared()]:
+            self._parts.append(Part(Group.CODE, "objects of several names", digest(*shared)))
         return merged([Description(tuple(self._parts))], self._findings)
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the files of all functions met, and their texts, as tracebacks show them."""
+        for file in sorted({one.__code__.co_filename for one in self._functions()}):
+            yield from (file, *read_lines(file))
+
+    def _shared(self) -> Iterator[str]:
+        """Yield the places of each object that is met in several: a change by one of its names shows by the others."""
+        places = defaultdict[int, list[str]](list)
+        for number, (_, described) in enumerate(self._described):
+            for place, one in enumerate(described.objects):
+                places[id(one)].append(f"{number} {place}")
+        for number, (reference, _) in enumerate(self._described):
+            holder, step = reference.variable or (0, "")
+            if holder in places:
+                places[holder].append(f"{number} {step}")
+        yield from (", ".join(found) for found in places.values() if len(found) > 1)
+
+    def _functions(self) -> Iterator[FunctionType]:
+        return (one.value for one, _ in self._described if type(one.value) is FunctionType)
 
     def _describe(self, reference: Reference) -> Described:
         where, exists = self._where, None
@@ -249,19 +274,19 @@ class _Walk:
     def _look_again(self) -> None:
         """Queue what counts of the things met so far because of other things that were met, which may lead to more."""
         texts = dict.fromkeys(text for _, described in self._described for text in described.texts)
-        for value, described in tuple(self._described):
+        for reference, described in tuple(self._described):
+            value = reference.value
             if type(value) is FunctionType and package_of_function(value) is None:
                 for edge in text_lookups(value, described, texts, self._home):
                     name = edge if isinstance(edge, str) else f"{edge.text} {edge.name}"
                     if (id(value), name) not in self._lookups:
                         self._lookups[id(value), name] = self._token(edge)
-        homes = {name: None for value, _ in self._described if (name := _home_module(value))}
+        homes = {name: None for one, _ in self._described if (name := _home_module(one.value))}
         file = self._where.file if self._where is not None else ""
         loaded = (name for name, one in [*sys.modules.items()] if getattr(one, "__dict__", {}).get("__file__") == file)
         for name in (*homes, next(loaded, "")) if homes else ():
             self._effects += effects_with(name, self._modules)
-        code = (value.__code__ for value, _ in self._described if type(value) is FunctionType)
-        mentioned = frozenset(texts).union(*(form_of(one).mentioned for one in code))
+        mentioned = frozenset(texts).union(*(form_of(one.__code__).mentioned for one in self._functions()))
         for effect in [one for one in self._effects if not one.names or one.names & mentioned]:
             self._effects.remove(effect)
             self._takes_effects = True

@@ -198,7 +198,7 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
         random=tuple(f"{reference.place()} {why}" for why in chance), texts=texts,
         choices=tuple(f"{reference.place()} {why}" for text in encoder.statements for why in choices_in_text(text)),
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
-        calls=functions_called(texts), stages=tuple(encoder.stages),
+        calls=functions_called(texts), stages=tuple(encoder.stages), objects=tuple(encoder.objects),
     )
 
 
@@ -259,6 +259,8 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
                 # Of the default, that is, unless the class was given another value since.
                 variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
+    if "__pydantic_fields__" in vars(kind):  # its schema says it
+        yield f"docstring {kind.__doc__}"
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)

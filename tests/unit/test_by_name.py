@@ -67,7 +67,7 @@ LOST = [
     ("def g(x): 'one'\ndef f(x): return g.__doc__", "`f` reads __doc__ (job.py:2)"),
     ("def f(x):\n  def g(a): 'one'\n  return g.__doc__", "`f` reads __doc__ (job.py:3)"),
     ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getsource(g)", "`f` calls inspect.getsource"),
-    ("def f(x):\n  try: 1 / 0\n  except Exception as e: return e.__traceback__.tb_lineno", "`f` reads tb_lineno"),
+    ("import traceback\ndef f(x): return traceback.format_stack()", "`f` calls traceback.format_stack (job.py:2)"),
     ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getdoc(g)", "`f` calls inspect.getdoc (job.py:3)"),
     ("from inspect import getdoc as told\ndef f(x):\n  def g(a): 'one'\n  return told(g)", "`f` calls inspect.getdoc"),
     ("WHAT = '__doc__'\ndef g(x): 'one'\ndef f(x): return getattr(g, WHAT)", "global `WHAT` of `f` names __doc__"),
@@ -102,6 +102,34 @@ def test_a_route_that_cannot_be_followed_is_told(
 def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
     traced = project.write(job=text).trace()
     assert (traced.unfollowed, traced.warnings, traced.random) == ((), (), ())
+
+
+LINES = {
+    "the line of a traceback": "def f(x):\n  try: g(x)\n  except ValueError as e: return e.__traceback__.tb_lineno",
+    "the text of one": "import traceback\ndef f(x):\n  try: g(x)\n  except ValueError: return traceback.format_exc()",
+    "the line of a warning": "import warnings\ndef f(x):\n  with warnings.catch_warnings(record=True) as c:\n    g(x)\n"
+    "  return c[0].lineno",
+    "a logger's format": "import logging\ndef f(x, h):\n  h.setFormatter(logging.Formatter('%(lineno)d %(message)s'))\n"
+    "  g(x)",
+    "the line of a function": "def f(x): return g.__code__.co_firstlineno",
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_where_lines_are_read_the_texts_of_files_count(project: Project, what: str) -> None:
+    text, helpers = f"from helpers import g\n{LINES[what]}", "def g(x): return x"
+    before = project.write(job=text, helpers=helpers, other="").trace()
+    assert (before.unfollowed, before.random, before.warnings) == ((), (), ())
+    assert before.digest == project.digest(job=text, helpers=helpers, other="# a note\n")
+    assert before.digest != project.digest(job=text, helpers=f"# a note\n{helpers}")
+    assert before.digest != project.digest(job=f"# a note\n{text}", helpers=helpers)
+
+
+@pytest.mark.parametrize("told", ["print(traceback.format_exc())", "log.error('failed: ' + traceback.format_exc())"])
+def test_tracebacks_that_are_only_told_read_no_lines(project: Project, told: str) -> None:
+    body = f"def f(x):\n  try: return 1 / x\n  except: {told}\n"
+    text = f"import logging, traceback\nlog = logging.getLogger('a')\n{body}"
+    assert project.digest(job=text) == project.digest(job=f"# a note\n{text}")
 
 
 FOUND = [

@@ -27,6 +27,13 @@ TOLD = {
             def known(cls, value): return value if isinstance(value, int) else 7
         def f(x): return Config(a=x)
     """, "before", "after"),
+    "text of a model, which its schema has": ("""
+        from pydantic import BaseModel
+        class Config(BaseModel):
+            "One."
+            a: int = 1
+        def f(x): return Config.model_json_schema()
+    """, "One.", "Two."),
     "field of a serializer": ("""
         from pydantic import BaseModel, field_serializer
         class Config(BaseModel):

@@ -36,6 +36,8 @@ USED = {
     "told to what is no logger": "NOTES.info(time.time())\nreturn x",
     "kept as it is told": "print(kept := time.time())\nreturn kept",
     "told to what has a logger's name": "LOG = NOTES\nLOG.info(time.time())\nreturn x",
+    "to a handler of one's own": "KEEPING.warning(time.time())\nreturn KEPT[-1]",
+    "to a logger that writes into a text": "TEXT.warning(time.time())\nreturn OUT.getvalue()",
     "a loop": "a = time.time()\nwhile time.time() < a:\n  x += 1\nreturn x",
 }
 
@@ -51,6 +53,15 @@ class Notes:
     info = staticmethod(lambda told: KEPT.append(told))
 
 NOTES = Notes()
+
+class Keeps(logging.Handler):
+    def emit(self, told):
+        KEPT.append(told)
+
+KEEPING = logging.Logger("kept")
+KEEPING.addHandler(Keeps())
+TEXT = logging.Logger("text")
+TEXT.addHandler(logging.StreamHandler(OUT))
 
 def note(told):
     KEPT.append(told)

@@ -479,6 +479,23 @@ def test_a_file_decides_which_other_file_is_read(folder: Path) -> None:
         assert answer(which, one) == ("none" if which == "none" else one)
 
 
+def test_a_text_that_tells_where_an_object_is_in_memory_is_never_reused(folder: Path) -> None:
+    def told() -> hx.Workflow:
+        wf = hx.Workflow("told")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def texts(data: pd.DataFrame) -> list[str]:
+            return [repr(object())]
+
+        return wf
+
+    run(folder, told())
+    again = run(folder, told())
+    assert again.plan["texts"].state is State.COMPUTE
+    assert "address" in again.plan["texts"].reason
+
+
 @pytest.mark.long
 def test_what_asks_the_clock_through_a_library_is_never_reused(
     folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -190,12 +191,19 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
     return _column(node, results, named_alone(made, frame.sparkSession))
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
+"""In what `object.__repr__` says of an object."""
+
+
 def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
     """Return what a function returned as the result its node declares; raises ResultTypeError if it is something else.
     Of a pandas DataFrame the index is columns, too, where it tells something (see `with_index`)."""
     package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
     if node.result is Result.VALUE:
-        return ValueResult(plain(as_plot(returned), node.name))
+        value = plain(as_plot(returned), node.name)
+        if _ADDRESS.search(str(value)):
+            watcher.notes.differs[node.name] = "returns the address of an object in memory"
+        return ValueResult(value)
     if node.result is Result.MODEL and hasattr(returned, "transform") and not hasattr(returned, "fit"):
         return ModelResult(returned)
     if node.result is Result.TABLE and kind in ("DataFrame", "Table"):

@@ -30,12 +30,17 @@ from helix_spark.since_python_311 import own_name
 
 UNFOLLOWED = frozenset({
     "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
-    "tb_lineno", "f_lineno", "co_firstlineno", "lineno",
 })
 """Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
+_LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b")
+"""In texts, too: loggers have formats."""
+
 _FULL_NAMES = frozenset({"__module__", "__qualname__"})
 """Attributes that say where a class or a function is."""
+
+_PICKLES = frozenset({"pickle", "cloudpickle", "dill"})
+"""Modules whose texts of objects say that, too."""
 
 _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
@@ -68,20 +73,24 @@ _MACHINE = re.compile(
 _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
     r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
-    r"|traceback\.(format_\w+|extract_\w+|walk_\w+|TracebackException|StackSummary)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
+    r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
 )
 """Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
 imports the author's code by its name is seen while it does."""
 
-_Kind = Literal["random", "choices", "unfollowed", "module"]
-"""A field of `Findings`, or ``module``: the phrase is a module that is imported by a constant name."""
+_TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")
+
+_Kind = Literal["random", "choices", "unfollowed", "module", "lines"]
+"""A field of `Findings`; or ``module``, where the phrase is a module that is imported by a constant name; or ``lines``,
+where it names what reads the numbers of lines."""
 
 _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
     ("random", _CLOCK, "calls {}"),
     ("random", _MACHINE, "reads the environment ({})"),
     ("unfollowed", re.compile(r"sys\.modules(\.|$)"), "reads sys.modules"),
     ("unfollowed", _UNSEEN, "calls {}"),
+    ("lines", _TRACEBACKS, "calls {}"),
 )
 """Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
 
@@ -137,16 +146,18 @@ def describe_function(reference: Reference, home: str) -> Described:
         calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
+        objects=function.__closure__ or (), reads_lines=bool(facts["lines"]),
     )
 
 
 def _full_names(form: CodeForm, edges: Iterable[Edge]) -> list[str]:
     """Return the full names of classes and functions whose module or qualified name code asks for: of those that it
     reaches by name, or of all in the project's modules where that cannot be told."""
-    if form.mentioned.isdisjoint(_FULL_NAMES):
+    if form.mentioned.isdisjoint(_FULL_NAMES | _PICKLES):
         return []
     held = [one.value for one in edges if isinstance(one, Reference)]
-    if "getattr" in form.mentioned or any(one.slot is None and _FULL_NAMES & {*one.names} for one in form.uses):
+    of_any = any(one.slot is None and _FULL_NAMES & {*one.names} for one in form.uses)
+    if of_any or form.mentioned & {"getattr", *_PICKLES}:
         names = (getattr(module, "__dict__", {}) for module in list(sys.modules.values()))
         own = (one for one in names if isinstance(one.get("__file__"), str) and is_project_file(one["__file__"]))
         held = [value for one in own for value in list(one.values())]
@@ -169,6 +180,7 @@ def _facts_of_names(
         yield from (
             ("unfollowed", f"reads {name}", use.line) for name in (*attributes, *use.names) if name in UNFOLLOWED
         )
+        yield from (("lines", name, use.line) for name in (*attributes, *use.names) if _LINES.match(name))
         full = dotted_name(edges[use.slot]) if use.slot is not None else None
         for name in (full, *(f"{full}.{text}" for text in asked)) if full else ():
             fact = fact_of(name)
@@ -177,7 +189,9 @@ def _facts_of_names(
                 fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
             elif _EVALUATES_TEXT.match(name) and not use.text:
                 fact = "unfollowed", f"calls {name}"
-            elif _CLOCK.match(name) and is_only_told(function.__code__, use.line, function.__globals__):
+            elif any(asks.match(name) for asks in (_CLOCK, _TRACEBACKS)) and is_only_told(
+                function.__code__, use.line, function.__globals__
+            ):
                 fact = None
             elif _BOUND.match(name) and not attributes:
                 fact = "random", f"calls {name}"
@@ -195,6 +209,7 @@ def _facts_of_texts(
     """Yield findings for the texts of a function, and for the methods that it names: kind, phrase and line."""
     first = min((use.line for use in form.uses), default=0)
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
+    yield from (("lines", text, first) for text in texts if _LINES.search(text))
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield "random", f"reads the command line (.{method}())", first
     if not form.mentioned.isdisjoint(_SQL_ELSEWHERE):
@@ -265,5 +280,5 @@ def hash_seed() -> str:
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """Return, in sentences, what a thing holds that is random: a clock as a default, `F.rand` in a dict."""
     names = filter(None, map(dotted_name, edges))
-    facts = ((name, fact_of(name)) for name in names)
-    return tuple(f"{place} is or holds {name}" for name, fact in facts if fact and fact[0] != "unfollowed")
+    facts = ((name, fact[0]) for name in names if (fact := fact_of(name)) is not None)
+    return tuple(f"{place} is or holds {name}" for name, kind in facts if kind not in ("unfollowed", "lines"))

@@ -82,13 +82,15 @@ def _refuse(value: object, path: str) -> bytes | None:
 
 class Encoder:
     """Canonical bytes of one value and all that is in it. One encoder per value: it remembers stages of Spark ML that
-    the value holds or names, numbered by identifier, its texts, and the SQL of transformers."""
+    the value holds or names, numbered by identifier, its texts, the SQL of transformers, and the objects in it that may
+    change, in order, which other values may hold as well."""
 
     def __init__(self, refer: Refer) -> None:
         self.refer = refer
         self.stages: dict[str, int] = {}
         self.texts: dict[str, None] = {}
         self.statements: list[str] = []
+        self.objects: list[object] = []
         self._open: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes, int]] = {}
         self._outermost = 0
@@ -139,6 +141,8 @@ class Encoder:
     def _fields(self, value: object) -> Iterable[bytes | str]:
         container = _CONTAINERS.get(type(value))
         if container is not None:
+            if type(value) in _CHANGING:
+                self.objects.append(value)
             return container(self, value)
         if declares_itself(value) and not is_class(value):
             return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
@@ -195,6 +199,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
 }
 
 _CHANGING = (list, dict, set, OrderedDict)
+_NUMBERS = (int, float, bool)
 _IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
 
 
@@ -228,14 +233,16 @@ def _name_of_code(value: object, path: str) -> bytes | None:
 
 def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
-    if all(type(item) in LEAVES for item in value):
+    if all(type(item) in _NUMBERS for item in value):
+        yield from map(encoder, value)  # in its own order, which is the same in each process, and a program can see
+    elif all(type(item) in LEAVES for item in value):
         yield from sorted(LEAVES[type(item)](item) if len(value) >= _LONG else encoder(item) for item in value)
-        return
-    keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
-    if len({key for key, _ in keyed}) < len(keyed):
-        raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
-    for _, item in keyed:
-        yield encoder(item, " element")
+    else:
+        keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
+        if len({key for key, _ in keyed}) < len(keyed):
+            raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
+        for _, item in keyed:
+            yield encoder(item, " element")
 
 
 _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
@@ -270,6 +277,7 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     kind = type(value)
     if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
         return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")
+    encoder.objects.append(value)
     base, content = builtin_content(value)
     if isinstance(value, threading.local):
         return "local", encoder(kind), encoder(vars(value))
@@ -315,6 +323,7 @@ def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     if isinstance(value, np.generic):
         return None if value.dtype.hasobject else ("numpy.scalar", _dtype(value.dtype), value.tobytes())
     if type(value) is np.ndarray:
+        encoder.objects.append(value if value.base is None else value.base)
         content = encoder(value.ravel().tolist()) if value.dtype.hasobject else value.tobytes()
         order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))  # in memory: `ravel("K")` sees it
         seen = () if order == [*range(value.ndim)] else (str(order),)

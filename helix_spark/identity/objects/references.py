@@ -220,6 +220,8 @@ class Described(Findings):
         checked: how many edges, the first ones, were checked for chance together with how they are called.
         texts: what it says, which others may look names up in.
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
+        objects: what it holds that may change, and that others may hold as well, in order.
+        reads_lines: whether it reads at which lines of files code is, as in tracebacks.
     """
 
     group: Group
@@ -230,6 +232,8 @@ class Described(Findings):
     checked: int = 0
     texts: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    objects: tuple[object, ...] = ()
+    reads_lines: bool = False
 
 
 def edge_to(

@@ -1,5 +1,5 @@
 """What libraries read while they are imported, besides their own files, and which others they import: it counts for all
-code that reaches them."""
+code that reaches them. And what the statements of the author's modules read."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ _BEGAN = dict(os.environ)
 _reads: dict[tuple[str, str], set[str]] = {}
 """Which packages read something, by its field of `ObservedInputs`, in order."""
 
+_read_by_lines: dict[tuple[str, int], dict[str, None]] = {}
+"""The files that lines of the author's modules read as these were imported, by file and line."""
+
 
 @cache
 def note_import_reads() -> None:
@@ -71,7 +74,12 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
 
 
 def _note(frame: FrameType, kind: str, name: str) -> None:
-    if getattr(_busy, "is_so", False) or not (packages := _importers(frame)):
+    if getattr(_busy, "is_so", False):
+        return
+    if kind == "files" and (by := _statement(frame)) is not None:
+        read = _read_by_lines.setdefault((by.f_code.co_filename, by.f_lineno), {})
+        read[os.path.abspath(name)] = None  # noqa: PTH100  # as below
+    if not (packages := _importers(frame)):
         return
     if kind == "environment":
         if name in _OF_PEOPLE or name.startswith("LC_") or is_of_a_terminal(name):
@@ -109,6 +117,21 @@ def _note_in_action(kind: str, name: str, who: Asker) -> None:
         action.watch.listed(name)
     else:
         action.watch.note_answer(name)
+
+
+def _statement(frame: FrameType) -> FrameType | None:
+    """Return the author's module for one of whose statements a file is read, unless that imports another module."""
+    for one, kind in callers(frame):
+        if one.f_code.co_filename.startswith("<frozen importlib"):
+            return None
+        if one.f_code.co_name == "<module>":
+            return one if kind is CodeOwner.AUTHOR else None
+    return None
+
+
+def files_read_at(file: str, first: int, last: int) -> list[str]:
+    """Return the files that lines of a module have read as it was imported."""
+    return [path for line in range(first, last + 1) for path in _read_by_lines.get((file, line), ())]
 
 
 def _importers(frame: FrameType | None) -> list[str]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
-from functools import _lru_cache_wrapper
+from functools import _lru_cache_wrapper, cached_property
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
@@ -61,7 +61,8 @@ Uses = Mapping[Memo, tuple[int, int]]
 class Memos:
     """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
     One that was filled where nothing was watched, as while its module was imported, is emptied; and so is one behind
-    the action that filled it, if it keeps what actions may change for each other."""
+    the action that filled it, if it keeps what actions may change for each other. So are the cached properties of
+    objects that modules hold: nobody says who asks for them."""
 
     def __init__(self) -> None:
         self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
@@ -70,6 +71,8 @@ class Memos:
 
     def begin(self) -> Uses:
         """Return the uses before an action, without memos that were filled unwatched."""
+        for kept, name in [*self._cached_properties()]:
+            kept.pop(name, None)
         uses = {}
         for memo in self._memos():
             info = memo.cache_info()
@@ -100,10 +103,19 @@ class Memos:
             self._looked_at.add(name)
             if _is_authors(name):
                 self._modules[name] = None
+        return frozenset(memo for value, name in self._values() for memo in _memos_in(value, name))
+
+    def _cached_properties(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """Yield the attributes of each object of the author's that a module holds, with one that its class caches."""
+        for value, _ in self._values():
+            for kind in type(value).__mro__ if type(value).__module__ in self._modules else ():
+                cached = (name for name, member in vars(kind).items() if isinstance(member, cached_property))
+                yield from ((vars(value), name) for name in cached)
+
+    def _values(self) -> list[tuple[object, str]]:
+        """Return what the modules hold, each with the name of its module."""
         loaded = [(name, sys.modules[name]) for name in self._modules if name in sys.modules]
-        return frozenset(
-            memo for name, module in loaded for value in list(vars(module).values()) for memo in _memos_in(value, name)
-        )
+        return [(value, name) for name, module in loaded for value in list(vars(module).values())]
 
 
 def _is_authors(name: str) -> bool:

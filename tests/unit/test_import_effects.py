@@ -271,6 +271,24 @@ def test_what_a_library_was_told_counts(project: Project, way: str) -> None:
     assert one == again
 
 
+READ = {
+    "by itself": "import json, keyword\nkeyword.softkwlist[0] = json.load(open('words.json'))",
+    "by a function": "import keyword\ndef set(at): keyword.softkwlist[0] = open(at).read()\nset('words.json')",
+}
+
+
+@pytest.mark.parametrize("way", READ)
+def test_the_files_that_a_library_is_told_of_count(
+    project: Project, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.chdir(project.folder)
+    found = []
+    for word in ("1", "2", "1"):
+        (project.folder / "words.json").write_text(word)
+        found.append(project.digest(job="import other\ndef f(x): return str(x)", other=READ[way]))
+    assert found[0] == found[2] != found[1]
+
+
 HARMLESS = [
     "h = logging.StreamHandler(sys.__stderr__)\nlogging.getLogger('hung').addHandler(h)",
     "logging.basicConfig(handlers=[logging.StreamHandler(sys.__stderr__)])",

@@ -141,6 +141,26 @@ def test_what_filled_a_memo_counts_for_all_that_it_answers(tmp_path: Path) -> No
     assert (again["first"], again["second"]) == (2, 20)
 
 
+class Kept:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @functools.cached_property
+    def words(self) -> int:
+        return len(self.path.read_text(encoding="utf-8").split())
+
+
+def test_what_an_object_caches_counts_for_all_that_ask_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("a b c", encoding="utf-8")
+    monkeypatch.setitem(globals(), "kept", kept := Kept(file))
+    for number in range(2):
+        action = Action(f"{number}")
+        with in_action(action):
+            assert kept.words == 3
+        assert str(file) in action.observed_inputs().files
+
+
 class Counter:
     calls = 0
 

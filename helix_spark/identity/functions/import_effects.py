@@ -28,9 +28,11 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from helix_spark.hermetic.observed_inputs import content_of
 from helix_spark.hermetic.told_times import MESSAGES
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
+from helix_spark.import_reads import files_read_at
 from helix_spark.loaded_sources import is_edited, read_lines
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
@@ -303,4 +305,7 @@ def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
     except SyntaxError:  # `await`, or an asterisk, which no function may have
         text = "\n".join(map(ast.unparse, statements))
         code = compile(f"def f(): return {text!r}", module.file, "exec", dont_inherit=True)
-    return FunctionType(next(one for one in code.co_consts if isinstance(one, CodeType)), module.names)
+    made = FunctionType(next(one for one in code.co_consts if isinstance(one, CodeType)), module.names)
+    lines = [(one.lineno, one.end_lineno or 0) for one in statements if hasattr(one, "lineno")]
+    vars(made)["files_read"] = [content_of(path) for one in lines for path in files_read_at(module.file, *one)]
+    return made

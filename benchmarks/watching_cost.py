@@ -93,7 +93,7 @@ def without() -> Iterator[None]:
         patch("helix_spark.engine.lowering.watcher.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.execution.executor.actions_to_come", nullcontext),
         patch("helix_spark.engine.lowering.watcher.files_named", lambda function: ()),
-        patch("helix_spark.plans.captured_function.in_action", lambda action: nullcontext()),
+        patch("helix_spark.answers.function_calls.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),
         patch("helix_spark.plans.replaced_in_pyspark.guarded", as_it_is),
     ):

@@ -79,6 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _generators_without_a_seed() -> Iterator[None]:
     """Put generators back that a test seeds: they would count as seeded by the author of another test's workflow."""
+    AUTHOR_SEEDS.look()  # hypothesis seeds them, too
     yield
     AUTHOR_SEEDS.release(WorkflowFile)
     AUTHOR_SEEDS.look()

@@ -99,8 +99,10 @@ def _drawn(key: int) -> Callable[[DataFrame], DataFrame]:
 
 
 @fault("SIGKILL of an executor above rows that are divided by chance", "every row once, or a failure that says so; "
-       "nothing of it stored", short=0, full=4, spark=True)
+       "of what is stored, too", short=0, full=4, spark=True)
 def drawn_again(folder: Path, count: int, tally: Tally) -> None:
+    from deltalake import DeltaTable
+
     answered = 0
     with Sessions(settings=CLUSTER) as sessions:
         spark, catalog = sessions.get(), folder / "catalog"
@@ -115,8 +117,12 @@ def drawn_again(folder: Path, count: int, tally: Tally) -> None:
             except HelixError as error:
                 what = "" if "rows" in str(error) or "total" in str(error) else str(error)
             stop.join()
-            of_it = [record.node for record in Catalog.open(catalog, create=False).live() if record.workflow == "drawn"]
-            what = what or ("" if not set(of_it) & {"rows", "total", "count"} else f"stored {of_it}")
+            stored = Catalog.open(catalog, create=False)
+            tables = [stored.path_of(one) for one in stored.live() if (one.workflow, one.node) == ("drawn", "rows")]
+            people = [sorted(DeltaTable(str(one)).to_pyarrow_table()["a"].to_pylist()) for one in tables]
+            what = what or ("" if all(one == sorted(PEOPLE.a) for one in people) else "stored other rows")
+            again = spark_job.run(catalog, _workflow(_drawn(key), "drawn"), spark=spark)
+            what = what or ("" if again == _RIGHT else f"answered {again} the next time")
             tally.expect(not what, f"round {key}: {what}")
             until = time.monotonic() + 30
             while len(executors(os.getpid())) < 2 and time.monotonic() < until:

@@ -109,17 +109,20 @@ def begin(number: int) -> Any:
 
 
 def in_turn(function: Any, task: Any, seed: str) -> Any:
-    """Return a function that draws from a seed when it is called in a task; a table function's class as it is."""
-    seed = sys.intern(seed)  # told apart by where it is: it is asked for each row
+    """Return a function that draws from a seed when it is called in a task. The first one, and others that draw from
+    that seed, are as they are, for they are called for each row; so is a table function's class."""
     if task.seed is None or isinstance(function, type):
         task.turn(seed)
-    if isinstance(function, type):
+    if task.seed == seed:
         return function
+    first = task.seed
 
     def called(*given: Any, **named: Any) -> Any:
-        if task.seed is not seed:
-            task.turn(seed)
-        return function(*given, **named)
+        task.turn(seed)
+        try:
+            return function(*given, **named)
+        finally:
+            task.turn(first)
 
     with suppress(AttributeError, TypeError, ValueError):  # what is called may have neither names nor a signature
         update_wrapper(called, function)

@@ -30,6 +30,7 @@ from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import Described, Edge, Findings, Reference, edge_to, home_of, udf_of
 from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
+from helix_spark.import_reads import files_of_modules
 from helix_spark.loaded_sources import read_lines
 
 
@@ -283,7 +284,7 @@ class _Walk:
                         self._lookups[id(value), name] = self._token(edge)
         homes = {name: None for one, _ in self._described if (name := _home_module(one.value))}
         file = self._where.file if self._where is not None else ""
-        loaded = (name for name, one in [*sys.modules.items()] if getattr(one, "__dict__", {}).get("__file__") == file)
+        loaded = (name for name, one in files_of_modules().items() if one == file)
         for name in (*homes, next(loaded, "")) if homes else ():
             self._effects += effects_with(name, self._modules)
         mentioned = frozenset(texts).union(*(form_of(one.__code__).mentioned for one in self._functions()))

@@ -164,6 +164,8 @@ DIFFERENT: list[list[object]] = [
     [np.dtype("i4"), np.dtype("i8"), np.dtype(">i4"), np.dtype([("a", "i4")]), np.dtype([("b", "i4")])],
     [np.array([]), np.array([], dtype="i4"), np.zeros((0, 2))],
     [array("d", [1.0]), array("f", [1.0]), array("d", [2.0]), array("d")],
+    [["a"] * 2000, ["a"] * 2001, [b"a"] * 2000, ["a", ""] * 1000, ["a", None] * 1000, ["a", "None"] * 1000],
+    [["ab", "c"] * 1000, ["a", "bc"] * 1000, [["ab", "c"]] * 1000, [1] * 1000, [1.0] * 1000, [True] * 1000],
     [
         pd.DataFrame({"a": [1, 2]}),
         pd.DataFrame({"a": [1, 3]}),

@@ -165,6 +165,10 @@ def _leaf(name: str, text: Callable[..., bytes | str]) -> Callable[[object], byt
     return lambda value: encode(name, text(value))
 
 
+def _text(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+
 def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
@@ -177,7 +181,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     int: _leaf("int", hex),
     float: _leaf("float", _float),
     complex: _leaf("complex", lambda value: encode(_float(value.real), _float(value.imag))),
-    str: _leaf("str", lambda value: value.encode("utf-8", "surrogatepass")),
+    str: _leaf("str", _text),
     bytes: _leaf("bytes", bytes),
     bytearray: _leaf("bytearray", bytes),
     array: _leaf("array", lambda value: encode(value.typecode, value.tobytes())),
@@ -210,9 +214,14 @@ def is_immutable(value: object) -> bool:
 
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
-    is_long = len(value) >= _LONG  # its texts are data
+    if len(value) >= _LONG and all(type(item) in LEAVES for item in value):  # its texts are data
+        parts = [_text(item) if type(item) is str else LEAVES[type(item)](item) for item in value]
+        # One list of sizes is much faster than `encode`: tables of pandas have their texts in such lists.
+        sizes = (len(part) if type(item) is str else -len(part) for item, part in zip(value, parts, strict=True))
+        yield from ("leaves", array("q", sizes).tobytes(), b"".join(parts))
+        return
     for position, item in enumerate(value):
-        yield LEAVES[type(item)](item) if is_long and type(item) in LEAVES else encoder(item, f"[{position}]")
+        yield encoder(item, f"[{position}]")
 
 
 def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:

@@ -103,7 +103,8 @@ class Memos:
             self._looked_at.add(name)
             if _is_authors(name):
                 self._modules[name] = None
-        return frozenset(memo for value, name in self._values() for memo in _memos_in(value, name))
+        holding = (one for one in self._values() if issubclass(type(one[0]), (_lru_cache_wrapper, type)))
+        return frozenset(memo for value, name in holding for memo in _memos_in(value, name))
 
     def _cached_properties(self) -> Iterator[tuple[dict[str, Any], str]]:
         """Yield the attributes of each object of the author's that a module holds, with one that its class caches."""

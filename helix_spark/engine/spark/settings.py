@@ -11,7 +11,8 @@ import os
 import re
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -213,7 +214,7 @@ def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[st
     """Return the settings of spark-defaults.conf, then those of PYSPARK_SUBMIT_ARGS (`parse_submit_arguments`)."""
     defaults = Path(environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
     settings, _ = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
-    return (parse_defaults(defaults.read_text()) if defaults.is_file() else {}) | settings
+    return {**(parse_defaults(defaults.read_text()) if defaults.is_file() else {}), **settings}
 
 
 def parse_defaults(text: str) -> dict[str, str]:
@@ -226,7 +227,8 @@ def parse_defaults(text: str) -> dict[str, str]:
     return {line[1]: line[2] for line in lines if line is not None}
 
 
-def parse_submit_arguments(text: str) -> tuple[dict[str, str], list[str]]:
+@lru_cache(maxsize=8)
+def parse_submit_arguments(text: str) -> tuple[Mapping[str, str], Sequence[str]]:
     """Return the settings in arguments of spark-submit, and all other words. Settings reach the JVM by a file, for they
     may hold secrets. Raises SetupError where a file of properties is named.
 

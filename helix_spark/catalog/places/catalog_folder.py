@@ -245,7 +245,6 @@ def check_writable(layout: Layout) -> None:
         if marker.exists():
             return
         import tempfile  # no lookup needs it
-
         # A file is created only where there is none by a hard link: exFAT, FAT and some shared folders have none.
         with tempfile.NamedTemporaryFile(dir=above, prefix=TRIED) as file:
             other = Path(f"{file.name}.link")

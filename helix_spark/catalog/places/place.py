@@ -135,10 +135,9 @@ class LocalPath(PosixPath):
         if self.is_symlink():
             self.unlink()
         elif self.exists():
-            import shutil  # no lookup needs it
-
+            from shutil import rmtree  # no lookup needs it
             try:
-                shutil.rmtree(self, onerror=unless_gone)
+                rmtree(self, onerror=unless_gone)
             except RecursionError as error:
                 raise OddFileError(errno.ELOOP, "its folders are nested beyond all measure", str(self)) from error
         # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
@@ -210,11 +209,8 @@ def what_is_there(path: Path) -> Path:
 
 def room(place: Place) -> str | None:
     """Return how much room a disk has left, in words for an error; None for a store."""
-    if not isinstance(place, Path):
-        return None
-    import shutil
-
-    return f"free on that disk: {shutil.disk_usage(what_is_there(place)).free:,} bytes"
+    disk = os.statvfs(what_is_there(place)) if isinstance(place, Path) else None
+    return None if disk is None else f"free on that disk: {disk.f_bavail * disk.f_frsize:,} bytes"
 
 
 def _names(folder: Path) -> list[str]:

@@ -7,17 +7,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import _lru_cache_wrapper, cached_property
 from types import FrameType, FunctionType, ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, asker, callers, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven, is_generator
+from helix_spark.hermetic.lazy_variables import is_lazy
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
 
@@ -54,15 +55,21 @@ class Action:
 
 
 Memo: TypeAlias = "_lru_cache_wrapper[Any]"
-Uses = Mapping[Memo, tuple[int, int]]
-"""How often each memo has answered, and was filled."""
+
+
+class Uses(NamedTuple):
+    """Memos as an action begins: how often each has answered, and was filled; and variables of modules that are None,
+    each with the names of its module."""
+
+    memos: Mapping[Memo, tuple[int, int]]
+    unset: Sequence[tuple[str, dict[str, Any]]]
 
 
 class Memos:
     """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
     One that was filled where nothing was watched, as while its module was imported, is emptied; and so is one behind
     the action that filled it, if it keeps what actions may change for each other. So are the cached properties of
-    objects that modules hold: nobody says who asks for them."""
+    objects that modules hold, and variables that are made once (`is_lazy`): nobody says who asks for them."""
 
     def __init__(self) -> None:
         self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
@@ -79,12 +86,16 @@ class Memos:
             if info.currsize and memo not in self._filled_by:
                 memo.cache_clear()
             uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
-        return uses
+        names = (vars(sys.modules[module]) for module in self._modules if module in sys.modules)
+        return Uses(uses, [(name, held) for held in names for name, value in [*held.items()] if value is None])
 
     def end(self, before: Uses, watch: Watch | None) -> None:
         """Note what filled the memos that answered an action, and what it filled; None if nothing was watched."""
+        for name, held in before.unset:
+            if held.get(name) is not None and is_lazy(name, str(held.get("__file__")), self._files()):
+                held[name] = None
         for memo in self._memos():
-            info, (hits, misses) = memo.cache_info(), before.get(memo, (0, 0))
+            info, (hits, misses) = memo.cache_info(), before.memos.get(memo, (0, 0))
             if watch is None:
                 if info.misses > misses:
                     self._filled_by.pop(memo, None)
@@ -112,6 +123,10 @@ class Memos:
             for kind in type(value).__mro__ if type(value).__module__ in self._modules else ():
                 cached = (name for name, member in vars(kind).items() if isinstance(member, cached_property))
                 yield from ((vars(value), name) for name in cached)
+
+    def _files(self) -> Iterator[str]:
+        modules = (vars(sys.modules[name]) for name in self._modules if name in sys.modules)
+        return (file for module in modules if isinstance(file := module.get("__file__"), str))
 
     def _values(self) -> list[tuple[object, str]]:
         """Return what the modules hold, each with the name of its module."""

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from fakes.observer import Warned
+from project import Project
 
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, in_action
@@ -159,6 +160,47 @@ def test_what_an_object_caches_counts_for_all_that_ask_it(tmp_path: Path, monkey
         with in_action(action):
             assert kept.words == 3
         assert str(file) in action.observed_inputs().files
+
+
+NAME = "_".join(("", "one", "model"))
+"""Of a variable that no other file mentions, this one included."""
+
+LAZY = """
+ONE = None
+
+def one():
+    global ONE
+    if ONE is None:
+        ONE = [1]
+    return ONE
+"""
+
+STATEFUL = {
+    "set by another function": f"{LAZY}\ndef put():\n    global ONE\n    ONE = [2]\n",
+    "read by another function": f"{LAZY}\ndef look():\n    return ONE\n",
+    "set in any case": LAZY.replace("    return ONE", "    ONE = [*ONE]\n    return ONE"),
+    "set where it is something": LAZY.replace("is None", "is None or True"),
+    "used as the module is loaded": f"{LAZY}\nprint(ONE)\n",
+    "mentioned by another module": f"import other\n{LAZY}",
+}
+
+
+def left_by(project: Project, text: str) -> object:
+    """Return what a function has left in the variable behind an action."""
+    other = f"import sys\ndef look(): return sys.modules['job'].{NAME}"
+    job = project.write(job=text.replace("ONE", NAME), other=other).load()
+    with in_action(Action("a")):
+        assert job.one() == [1]
+    return getattr(job, NAME)
+
+
+def test_a_variable_that_is_made_once_is_made_anew_for_each_node(project: Project) -> None:
+    assert left_by(project, LAZY) is None
+
+
+@pytest.mark.parametrize("how", STATEFUL)
+def test_any_other_variable_stays_as_it_was_left(project: Project, how: str) -> None:
+    assert left_by(project, STATEFUL[how]) == [1]
 
 
 class Counter:

@@ -58,11 +58,11 @@ Memo: TypeAlias = "_lru_cache_wrapper[Any]"
 
 
 class Uses(NamedTuple):
-    """Memos as an action begins: how often each has answered, and was filled; and variables of modules that are None,
-    each with the names of its module."""
+    """Memos as an action begins: how often each has answered, and was filled; and variables that are None, each with
+    the module or class that has it."""
 
     memos: Mapping[Memo, tuple[int, int]]
-    unset: Sequence[tuple[str, dict[str, Any]]]
+    unset: Sequence[tuple[str, ModuleType | type]]
 
 
 class Memos:
@@ -86,14 +86,18 @@ class Memos:
             if info.currsize and memo not in self._filled_by:
                 memo.cache_clear()
             uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
-        names = (vars(sys.modules[module]) for module in self._modules if module in sys.modules)
-        return Uses(uses, [(name, held) for held in names for name, value in [*held.items()] if value is None])
+        holders: list[Any] = [sys.modules[name] for name in self._modules if name in sys.modules]
+        # A metaclass may have a say in what is set.
+        holders += (one for one, module in self._values() if type(one) is type and one.__module__ == module)
+        return Uses(uses, [(name, one) for one in holders for name, value in [*vars(one).items()] if value is None])
 
     def end(self, before: Uses, watch: Watch | None) -> None:
         """Note what filled the memos that answered an action, and what it filled; None if nothing was watched."""
-        for name, held in before.unset:
-            if held.get(name) is not None and is_lazy(name, str(held.get("__file__")), self._files()):
-                held[name] = None
+        for name, holder in before.unset:
+            module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
+            file = str(getattr(module, "__dict__", {}).get("__file__"))
+            if vars(holder).get(name) is not None and is_lazy(name, file, self._files()):
+                setattr(holder, name, None)
         for memo in self._memos():
             info, (hits, misses) = memo.cache_info(), before.memos.get(memo, (0, 0))
             if watch is None:

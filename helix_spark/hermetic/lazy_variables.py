@@ -1,4 +1,5 @@
-"""Variables of a module in which its functions keep what they make once: ``if _model is None: _model = load()``."""
+"""Variables of a module, or of its classes, in which functions keep what they make once: ``if _model is None: _model =
+load()``."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from helix_spark.loaded_sources import is_edited, read_lines
 
 def is_lazy(name: str, file: str, others: Iterable[str]) -> bool:
     """Return whether functions of a module keep in a variable what they make once: whether no other code of the file
-    mentions it but for a statement that sets it to None, as far as that can be told by name; nor do other files."""
+    mentions its name but for a statement that sets it to None; nor do other files."""
     try:
         module = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
     except (SyntaxError, ValueError):
         return False
-    functions = [one for one in module.body if isinstance(one, ast.FunctionDef) and [*_mentions(one, name)]]
+    functions = [one for one in ast.walk(module) if isinstance(one, ast.FunctionDef) and [*_mentions(one, name)]]
     known = [mention for one in functions for mention in _mentions(one, name)]
     word = re.compile(rf"\b{name}\b")
     return (
@@ -26,8 +27,10 @@ def is_lazy(name: str, file: str, others: Iterable[str]) -> bool:
     )
 
 
-def _mentions(inside: ast.AST, name: str) -> Iterator[ast.Name]:
-    return (one for one in ast.walk(inside) if isinstance(one, ast.Name) and one.id == name)
+def _mentions(inside: ast.AST, name: str) -> Iterator[ast.Name | ast.Attribute]:
+    for one in ast.walk(inside):
+        if (isinstance(one, ast.Name) and one.id == name) or (isinstance(one, ast.Attribute) and one.attr == name):
+            yield one
 
 
 def _makes(function: ast.FunctionDef, name: str) -> bool:
@@ -41,4 +44,4 @@ def _makes(function: ast.FunctionDef, name: str) -> bool:
 
 
 def _is_none(test: ast.expr, name: str) -> bool:
-    return ast.unparse(test) in (f"{name} is None", f"not {name}")
+    return re.fullmatch(rf"(\w+\.)?{name} is None|not (\w+\.)?{name}", ast.unparse(test)) is not None

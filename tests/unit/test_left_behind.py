@@ -175,6 +175,19 @@ def one():
     return ONE
 """
 
+LAZY_CLASS = """
+class Model:
+    ONE = None
+
+    @classmethod
+    def one(cls):
+        if not cls.ONE:
+            cls.ONE = [1]
+        return cls.ONE
+
+one = Model.one
+"""
+
 STATEFUL = {
     "set by another function": f"{LAZY}\ndef put():\n    global ONE\n    ONE = [2]\n",
     "read by another function": f"{LAZY}\ndef look():\n    return ONE\n",
@@ -182,6 +195,7 @@ STATEFUL = {
     "set where it is something": LAZY.replace("is None", "is None or True"),
     "used as the module is loaded": f"{LAZY}\nprint(ONE)\n",
     "mentioned by another module": f"import other\n{LAZY}",
+    "of a class, read by a function": f"{LAZY_CLASS}\ndef look(): return Model.ONE\n",
 }
 
 
@@ -191,11 +205,12 @@ def left_by(project: Project, text: str) -> object:
     job = project.write(job=text.replace("ONE", NAME), other=other).load()
     with in_action(Action("a")):
         assert job.one() == [1]
-    return getattr(job, NAME)
+    return getattr(getattr(job, "Model", job), NAME)
 
 
-def test_a_variable_that_is_made_once_is_made_anew_for_each_node(project: Project) -> None:
-    assert left_by(project, LAZY) is None
+@pytest.mark.parametrize("text", [LAZY, LAZY_CLASS], ids=["of a module", "of a class"])
+def test_a_variable_that_is_made_once_is_made_anew_for_each_node(project: Project, text: str) -> None:
+    assert left_by(project, text) is None
 
 
 @pytest.mark.parametrize("how", STATEFUL)

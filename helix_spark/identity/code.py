@@ -9,7 +9,7 @@ changed. No JVM, no session.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -226,15 +226,20 @@ class _Walk:
 
     def _shared(self) -> Iterator[str]:
         """Yield the places of each object that is met in several: a change by one of its names shows by the others."""
-        places = defaultdict[int, list[str]](list)
-        for number, (_, described) in enumerate(self._described):
-            for place, one in enumerate(described.objects):
-                places[id(one)].append(f"{number} {place}")
-        for number, (reference, _) in enumerate(self._described):
-            holder, step = reference.variable or (0, "")
-            if holder in places:
-                places[holder].append(f"{number} {step}")
-        yield from (", ".join(found) for found in places.values() if len(found) > 1)
+        met: list[tuple[int, int, int | str]] = [
+            (id(one), number, place)
+            for number, (_, described) in enumerate(self._described) for place, one in enumerate(described.objects)
+        ]
+        variables = ((number, one.variable) for number, (one, _) in enumerate(self._described) if one.variable)
+        known = {key for key, _, _ in met}
+        met += ((holder, number, step) for number, (holder, step) in variables if holder in known)
+        if len(met) > len(known):
+            often = Counter(key for key, _, _ in met)
+            places = defaultdict[int, list[str]](list)
+            for key, number, place in met:
+                if often[key] > 1:
+                    places[key].append(f"{number} {place}")
+            yield from map(", ".join, places.values())
 
     def _functions(self) -> Iterator[FunctionType]:
         return (one.value for one, _ in self._described if type(one.value) is FunctionType)

@@ -25,9 +25,9 @@ class Location:
 
 
 class HelixError(Exception):
-    """Base of all errors raised on purpose.
+    """The base of all errors that are raised on purpose.
 
-    Args:
+    Attributes:
         what: one sentence that says what is wrong.
         where: the user's file and line, where there is one.
         exists: what there is instead (names, columns, versions).
@@ -78,7 +78,7 @@ class ResultTypeError(HelixError):
 
 
 class ParameterError(HelixError):
-    """A parameter that the workflow does not take, or a value of the wrong type."""
+    """A parameter that the workflow does not take, or an argument or setting of a wrong value."""
 
 
 class SetupError(HelixError):
@@ -90,7 +90,7 @@ class ServerEndedError(SetupError):
 
 
 class EndedError(HelixError):
-    """A Helix was closed, or the session that it works with was stopped, before or while something was asked of it."""
+    """A Helix was closed, or the session that it works with was stopped, before a call or during it."""
 
 
 class StartedOverError(EndedError):
@@ -110,7 +110,7 @@ class DamagedRecordsError(CatalogError):
 
 
 class NotStoredError(HelixError):
-    """A result of an iteration is asked for that is neither held in memory nor stored any more."""
+    """A result of an iteration is neither held in memory nor stored any more."""
 
 
 class NodeError(HelixError):

@@ -52,19 +52,19 @@ if TYPE_CHECKING:
 
 
 class Helix:
-    """Runs workflows against a catalog of prior results.
+    """A runner of workflows, with a catalog of earlier results.
 
     Args:
         catalog: its folder, or its place in an object store (``s3a://BUCKET/PATH``); made by the first run.
         budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
-        policy: what decides what to keep: its name, or a `Policy`.
+        policy: what decides what to keep: "joint", "always", "never", or a `Policy`.
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be
             computed, and stopped by `close`.
         settings: Spark settings for a session of Helix's own.
-        observer: is told what happens; else warnings go to stderr, which a notebook shows below the cell, where a bar
-            with what is left stands until the answer is there. `hx.Silent()` hears nothing.
+        observer: an `Observer`, which hears what happens; else warnings go to stderr, which a notebook shows below the
+            cell, where a bar with what is left stands until the answer is there. `hx.Silent()` prints nothing.
         progress: has what is computed, loaded and stored printed to stderr as well.
-        tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
+        tracker: hears of each iteration behind its answer, such as `MlflowTracker`; closed with this.
         one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
             start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
             record.
@@ -74,7 +74,7 @@ class Helix:
         audit: when results of code that is not known to be pure are computed again by themselves, in a process of their
             own, and compared: "idle", behind an answer, until the next run begins, for 3 % of the time that reuse has
             saved; "all", for as long as it takes; "off", never.
-        audit_seconds: how long one audit behind an answer may take.
+        audit_seconds: how many seconds one audit behind an answer may take.
         expiry: which iterations are forgotten for their age or number, such as ``hx.Expiry(iterations=200)``; None for
             none.
         shared: catalogs below this one, of a team: what they have is loaded from there, and nothing is written there.
@@ -127,7 +127,7 @@ class Helix:
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog. Raises HelixError in a forked child."""
+        """The catalog that this has open. Raises HelixError in a forked child."""
         self._admission.home.check(f"the catalog {self._catalog.root} as it is open here")
         return self._catalog
 
@@ -144,6 +144,9 @@ class Helix:
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
         """Run one iteration; return when its outputs are known. What is to be stored is stored behind that.
+
+        Args:
+            message: a text on what the iteration is about, for the log.
 
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
@@ -181,9 +184,10 @@ class Helix:
         self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None,
         wanted: Collection[str] | None = None, since: float | None = None,
     ) -> Audit:
-        """Compute the stored results of a workflow once more, with nothing reused, and compare: what comes out the
-        same is verified for a day, or until code or environment change. What does not is never reused again, nor what
-        is made of it.
+        """Compute the stored results of a workflow once more, with nothing reused, and compare.
+
+        What comes out the same is verified for a day, or until code or environment change. What does not is never
+        reused again, nor what is made of it.
 
         Give it a process of its own, as ``helix audit`` does: what this one holds in memory, and the modules that it
         has imported, may be what a result rests on.
@@ -217,6 +221,9 @@ class Helix:
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> RecordedIterations:
         """Return the recorded iterations of a workflow, or of all, newest first; `to_pandas` has them as a table.
 
+        Args:
+            limit: how many at most; None for all.
+
         Raises:
             ParameterError: the catalog has no such workflow.
             CatalogError: the records cannot be read.
@@ -231,7 +238,7 @@ class Helix:
     @overload
     def iteration(self, workflow: str, number: int, /) -> RecordedIteration: ...
     def iteration(self, first: int | str, second: int | None = None, /) -> RecordedIteration:
-        """Return an iteration that is on record: ``helix.iteration(3)``; where the catalog has several workflows,
+        """Return a recorded iteration: ``helix.iteration(3)``; where the catalog has several workflows,
         ``helix.iteration("census", 3)``. Its values are there without Spark, and so are tables as pandas or pyarrow.
 
         Raises:
@@ -271,12 +278,12 @@ class Helix:
         return compare(self.catalog, *(find_iteration(self.catalog, next(iter(workflows), None), n) for n in numbers))
 
     def wait(self) -> None:
-        """Wait until everything that was to be stored is."""
+        """Wait until everything is stored. Raises HelixError where an observer, a tracker or a run's function waits."""
         self._wait_for(self._behind, Task.RECORD, Task.STORE)
 
     def close(self) -> None:
-        """Wait for what is being stored, lets go of memory, and stops a session of Helix's own. A run that another
-        thread has under way ends with an EndedError. In a forked child nothing happens: all of it is the parent's.
+        """Wait for what is being stored, release memory, and stop a session of Helix's own. A run that another thread
+        has under way ends with an EndedError. In a forked child nothing happens: all of it is the parent's.
 
         Raises:
             HelixError: an observer, a tracker or a function of a run calls this.

@@ -26,7 +26,7 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
 
     Args:
         kind: bar, line, point, area, histogram (of `x`), heatmap (`color` over `x` and `y`).
-        data: a pandas DataFrame, a pyarrow Table, rows as dicts, or columns by name.
+        data: a pandas DataFrame, a pyarrow Table, rows as dicts, or columns by name; 5,000 rows at most.
         x, y, color: names of columns.
         title: above it.
 

@@ -68,15 +68,17 @@ def load_extension(shell: Any) -> None:
 
 
 def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None) -> SparkSession:
-    """Return a notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
-    ``SparkSession.builder...getOrCreate()`` gives from now on, what was asked before are answered from there.
+    """Return a notebook's session of Spark, whose answers are recorded in a catalog.
+
+    Requests that were answered before are answered from there, also those of sessions that
+    ``SparkSession.builder...getOrCreate()`` returns from now on.
 
     Args:
         catalog: its folder; else the project's, as for the commands.
         shared: catalogs below it, which are read only; else the project's.
 
     Raises:
-        SetupError: a session was made before, or this is no notebook.
+        SetupError: there is a session already, this is no notebook, or it records in another catalog.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:

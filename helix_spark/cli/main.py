@@ -240,11 +240,15 @@ for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, 
 
 
 def main(factory: Factory | Workflow | None = None) -> None:
-    """The `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself. No-op where
-    a command loads that file: then the command has it run, or plans it.
+    """Run the `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself.
+
+    No-op where a command loads that file: then the command has it run, or plans it.
 
     Args:
         factory: a function that returns a workflow, a `functools.partial` of one, or a workflow (no `--set` then).
+
+    Raises:
+        SystemExit: at the end, with the exit code.
     """
     if is_loading():
         return

@@ -64,22 +64,22 @@ class PlannedNode:
 
 @dataclass(frozen=True)
 class Plan(Displayed):
-    """What is to happen in one iteration.
+    """The decision on one iteration. ``plan["model"]`` is the plan of a node.
 
     Attributes:
-        workflow, iteration: the iteration's number is the next one of its workflow.
+        workflow, iteration: the workflow's name, and the number that the iteration gets.
         nodes: inputs first.
         outputs: names, as the author gave them.
         dropped: declared nodes that no output needs.
         certificate: how good the plan is known to be; once storage was decided again, how good that decision is.
         policy: who decided what to keep.
-        budget: bytes, or None; `used` is what is stored before the run.
+        budget: bytes, or None; `used` are the bytes that are stored before the run.
         evict: signature -> why, of stored results that are to go.
-        run_all_seconds: what computing every node is expected to take, a session for it included; the saving is
-            measured against it.
+        run_all_seconds: seconds that computing every node is expected to take, a session for it included; the saving
+            is measured against them.
         warnings: in words.
         parameters: of the workflow.
-        session_seconds: what the chosen states are expected to take beside their own seconds because they need Spark:
+        session_seconds: seconds that the chosen states are expected to take beside their own because they need Spark:
             its start, and what the first work of a session takes longer.
         session_runs: whether Spark is started, so that it is the first work alone.
     """
@@ -106,17 +106,18 @@ class Plan(Displayed):
         return {name: node for node in self.nodes for name in (node.name, *node.aliases)}
 
     def __getitem__(self, name: str) -> PlannedNode:
+        """Return the plan of a node. Raises WorkflowError if the plan has no such node."""
         if name not in self.by_name:
             raise WorkflowError(f"the plan has no node {name!r}", remedy=nearest(name, self.by_name))
         return self.by_name[name]
 
     def in_state(self, state: State) -> tuple[str, ...]:
-        """Return names of the nodes in a state, inputs first."""
+        """Return names of the nodes in a state ("load", "compute" or "prune"), inputs first."""
         return tuple(node.name for node in self.nodes if node.state == state)
 
     @property
     def guess(self) -> str:
-        """How much of what it is expected to take is guessed, as the end of a sentence; empty where nothing is."""
+        """The number of nodes with guessed seconds, as the end of a sentence; empty if there are none."""
         from helix_spark.costs.model import EstimateSource  # with graphs, which pages that show a plan do without
 
         computed = [node for node in self.nodes if node.state is State.COMPUTE]
@@ -125,17 +126,17 @@ class Plan(Displayed):
 
     @property
     def predicted_seconds(self) -> float:
-        """What the chosen states are expected to take in all."""
+        """Expected seconds of the whole run, Spark's start included."""
         return self.session_seconds + sum(node.predicted_seconds for node in self.nodes)
 
     @property
     def saved_seconds(self) -> float:
-        """What reuse is expected to save of computing everything."""
+        """Expected seconds that reuse saves over computing every node."""
         return max(0.0, self.run_all_seconds - self.predicted_seconds)
 
     @property
     def figures(self) -> dict[str, Any]:
-        """How good the plan is known to be, and what it expects, as JSON's types: for records and for `--json`."""
+        """The certificate, the policy and the expected seconds, as JSON's types: for records and for ``--json``."""
         return {
             **asdict(self.certificate), "policy": self.policy, "predicted_seconds": self.predicted_seconds,
             "run_all_seconds": self.run_all_seconds, "session_seconds": self.session_seconds,

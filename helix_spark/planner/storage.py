@@ -163,15 +163,18 @@ class Decision:
 
 
 class Policy(Protocol):
-    """Decides states and storage. Equal problems get equal answers."""
+    """A rule that decides states and storage. Any object with these two will do; equal problems get equal answers."""
 
     @property
     def name(self) -> str:
-        """As it is called on the command line."""
+        """The policy's name, as plans show it."""
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """Plan one iteration, or only its storage where `problem.done` gives the states. Raises HelixError if an output
-        cannot be had."""
+        """Return the plan of one iteration, or only of its storage where `problem.done` gives the states.
+
+        Raises:
+            HelixError: an output cannot be had.
+        """
 
 
 SESSION = "(Spark session)"

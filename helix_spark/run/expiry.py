@@ -20,13 +20,16 @@ DAY = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """What stays of each workflow. Its newest iteration, its best and what is pinned stay in any case.
+    """A rule for the iterations of each workflow that stay. The newest, the best and pinned ones stay in any case.
+
+    Others are forgotten, with their results, once a tenth more than these are there.
 
     Attributes:
         iterations: how many of the newest; None for all.
-        days: those that began in so many days; None for all.
+        days: those that began in the last so many days; None for all.
 
-    Raises ParameterError for less than one.
+    Raises:
+        ParameterError: a number is less than one.
     """
 
     iterations: int | None = None
@@ -38,7 +41,7 @@ class Expiry:
                 raise ParameterError(f"retention of {value:g} {name}", remedy="keep at least one, or say nothing of it")
 
     def expire(self, catalog: Catalog) -> str:
-        """Forget what is due; return what that was, in a sentence, empty if it was nothing. Raises CatalogError."""
+        """Forget the iterations that are due; return a sentence on them, empty for none. Raises CatalogError."""
         first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
         most = math.inf if self.iterations is None else max(self.iterations * (1 + SLACK), self.iterations + 1)
         if self == Expiry() or not any(

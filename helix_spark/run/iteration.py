@@ -58,7 +58,7 @@ class NamedResults(ABC):
         self._home = Birthplace()
 
     def __getitem__(self, name: str) -> Any:
-        """An output's value; tables and models as a short description.
+        """Return an output's value; of tables and models a short description.
 
         Raises:
             WorkflowError: no output is named so.
@@ -69,11 +69,11 @@ class NamedResults(ABC):
         return Plot(value) if is_plot(value) else value
 
     def table(self, name: str) -> DataFrame:
-        """A table, as a Spark DataFrame.
+        """Return a node's table as a Spark DataFrame; the first one starts Spark where no session runs.
 
-        Raises, as all that follow:
+        Raises:
             WorkflowError: no node is named so.
-            HelixError: it is no table.
+            HelixError: its result is no table, or this is a forked child.
             NotStoredError: it is neither at hand, nor held in memory, nor stored.
             CatalogError: what is stored is damaged.
             EndedError: the session that had it was stopped, and it is not stored.
@@ -83,23 +83,23 @@ class NamedResults(ABC):
             return found
 
     def pandas(self, name: str) -> pd.DataFrame:
-        """A table, as a pandas DataFrame."""
+        """Return a node's table as a pandas DataFrame. Raises what `table` raises."""
         with as_before():
             return self._rows(name).pandas()
 
     def arrow(self, name: str) -> pa.Table:
-        """A table, as a pyarrow Table."""
+        """Return a node's table as a pyarrow Table. Raises what `table` raises."""
         with as_before():
             return self._rows(name).arrow()
 
     def model(self, name: str) -> Any:
-        """A fitted Spark ML model."""
+        """Return a learner's fitted Spark ML model. Raises what `table` raises."""
         with as_before():
             model: ModelResult = self._result(name, Result.MODEL)
             return in_author_session(model.copy())
 
     def value(self, name: str) -> Any:
-        """A value, output or not."""
+        """Return a node's value, output or not: numbers, texts, lists, dicts. Raises what `table` raises."""
         with as_before():
             value: ValueResult = self._result(name, Result.VALUE)
             return value.copy()
@@ -150,19 +150,19 @@ class NamedResults(ABC):
 
 
 class Iteration(NamedResults):
-    """The outputs of one run, and how they came about.
+    """The outputs of one run, and how they came about. ``it["accuracy"]`` is an output.
 
-    Its tables, models and values are those that the run had. What it did not need is loaded when somebody asks for it,
-    if it is held in memory or stored.
+    Its tables, models and values are those that the run had. What it did not need is loaded at the first request for
+    it, if it is held in memory or stored.
 
     Attributes:
         workflow, number: its name; numbers count from 1 within it.
         plan: what was decided, and why.
-        seconds: time to answer, since somebody waited for it: with ``helix run`` Python's start is part of it, with
+        seconds: seconds to answer, since somebody waited for it: with ``helix run`` Python's start is part of it, with
             ``helix watch`` it counts from the save.
-        waited: how much of that was before the run began.
-        node_seconds: measured or attributed, by name.
-        session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
+        waited: how many of these were before the run began.
+        node_seconds: seconds of each node, measured or attributed, by name.
+        session_seconds: seconds that starting Spark took in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
         metrics: the numbers among them, and what is said of these.
         tables: the first rows of those output tables that are in this process by the answer.
@@ -182,8 +182,8 @@ class Iteration(NamedResults):
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
 
     def pipeline(self, name: str) -> PipelineModel:
-        """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it
-        takes rows of the table that the synthesizer extends, and adds the prediction (and the columns in between).
+        """Return a learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or
+        serve. It takes rows of the table that the synthesizer extends, and adds the prediction and columns in between.
 
         Raises:
             OperatorError: a function makes one of the features, or fits the model; the error names it.
@@ -206,7 +206,7 @@ class Iteration(NamedResults):
 
     @property
     def stored(self) -> bool:
-        """Whether storing has ended."""
+        """True once storing has ended."""
         return self._behind.done()
 
     def __repr__(self) -> str:
@@ -249,7 +249,7 @@ class RecordedIteration(NamedResults):
 
     Attributes:
         workflow, number: which iteration.
-        record: of the iteration, as it is in the catalog.
+        record: its row in the catalog: ``message``, ``status``, ``started`` (Unix seconds), ``seconds``, ...
         nodes: what happened to each of its nodes, inputs first; none before it has ended.
         outputs: values as they are; tables, models and huge values as a short description.
     """
@@ -268,7 +268,7 @@ class RecordedIteration(NamedResults):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that it ran with, by name."""
+        """The parameters that the iteration ran with, by name."""
         return mapping(self.record.parameters)
 
     def __repr__(self) -> str:

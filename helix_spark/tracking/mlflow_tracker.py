@@ -34,9 +34,10 @@ Warn = Callable[[str], None]
 
 
 class MlflowTracker:
-    """Makes one MLflow run of each iteration, behind its answer; an iteration never waits or fails for it.
+    """A tracker that makes one MLflow run of each iteration, behind its answer; no iteration waits or fails for it.
 
-    Parameters, metrics (numeric outputs, dicts of numbers flattened), tags, the plan and the graph as artifacts.
+    The run has parameters, metrics (numeric outputs, dicts of numbers flattened), tags, and the plan and the graph as
+    artifacts.
 
     Args:
         uri: of the tracking server, or a store such as "sqlite:///mlflow.db".
@@ -66,7 +67,7 @@ class MlflowTracker:
         self._is_given_up = False
 
     def track(self, finished: Finished, warning: Warn) -> None:
-        """Note an iteration; saves its models if they are wanted, for the session may end before they are sent."""
+        """Queue an iteration; save its models if they are wanted, for the session may end before they are sent."""
         folder, models = "", dict[str, dict[str, str]]()
         if self._log_models and finished.models:
             folder = tempfile.mkdtemp(prefix="helix-mlflow-")
@@ -82,14 +83,14 @@ class MlflowTracker:
         self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
 
     def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
-        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards; what the server does not take
-        is given up, and `warning` called."""
+        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards. An entry that the server does
+        not take is given up, and `warning` called with a text."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put((entry, warning))
 
     def close(self) -> None:
-        """Wait until everything is sent, or could not be; never for longer than starting and one entry may take."""
+        """Wait until everything is sent or given up, 90 seconds and the time of one entry at most."""
         if self._thread.ident is None:
             return
         self._inbox.put(None)

@@ -18,8 +18,7 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that a reducer returns: which way is better, and whether iterations are compared by it:
-    ``@wf.reducer(output=True, metrics=[hx.metric("macro_f1", better="higher", primary=True)])``.
+    """A number that a reducer returns: which way is better, and whether iterations are compared by it.
 
     Attributes:
         name: that of the reducer, or of a number in the dict that it returns, as in ``by_sex.female``.
@@ -176,7 +175,15 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
 
 
 class NodeRef:
-    """A node of a workflow, to be given to other declarations. Calling it calls the function it was made from."""
+    """A node of a workflow, as a declaration returns it and others take it. Calling it calls the node's function.
+
+    Attributes:
+        name: the node's name, a text.
+        workflow: the `hx.Workflow` that has it.
+
+    Raises:
+        OperatorError: a node without a function is called.
+    """
 
     __slots__ = ("__wrapped__", "name", "workflow")
 

@@ -203,7 +203,7 @@ class ApplyStage:
 
 @dataclass(frozen=True, slots=True)
 class HashSplit:
-    """Divides examples into train and test by a hash of the row, so that a row stays on its side however it is read.
+    """A split of examples by a hash of the row, so that a row stays on its side however it is read.
 
     A synthesizer hashes the columns of the table that it is made of, and so does an extractor that is given a split:
     what extractors add counts in neither. One split is therefore the same rows for both, wherever both stand on one
@@ -213,6 +213,9 @@ class HashSplit:
         test: share of test rows, between 0 and 1.
         seed: another seed, another division.
         key: the columns that identify an example; all columns of the table if empty. Equal rows go together.
+
+    Raises:
+        OperatorError: `test` is no such share, or `seed` no whole number.
 
     >>> HashSplit(test=0.2, seed=1).key
     ()
@@ -249,12 +252,15 @@ class ColumnSplit:
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Divides examples by time: rows before a moment are training rows, rows from then on are test rows.
+    """A split of examples by time: rows before a moment are training rows, rows from then on are test rows.
 
     Attributes:
         column: a date or a timestamp, text that Spark casts to one, or a number such as a year.
         before: the moment: a `date`, a `datetime`, text in ISO format, or a number. A date begins at midnight in
             Spark's session time zone.
+
+    Raises:
+        OperatorError: `column` is no name, or `before` none of these.
 
     >>> TimeSplit("day", before="2013-10-01").before
     '2013-10-01'

@@ -22,6 +22,9 @@ Column: TypeAlias = str | NodeRef
 class Fields:
     """Columns as they are: as a scanner, a narrower table; as an extractor, a feature (a vector where several).
 
+    Raises:
+        OperatorError: no column is named, or one by something else than a text.
+
     >>> Fields("age", "hours_per_week").columns
     ('age', 'hours_per_week')
     """
@@ -38,11 +41,13 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class OneHot:
-    """One-hot vector of a text column, or of another extractor. Its categories are learned once and kept apart.
+    """A one-hot vector of a column: a slot for each category, most frequent first, and a last one for all others.
+
+    The categories are a node of their own, ``NAME.fit``.
 
     Attributes:
         column: a column of the table, or an extractor of it.
-        drop_last: leave out the last place, which the others determine (Spark ML's default).
+        drop_last: leave out the last slot, which the others determine (Spark ML's default).
     """
 
     column: Column
@@ -51,14 +56,17 @@ class OneHot:
 
 @dataclass(frozen=True, slots=True)
 class Bucketizer:
-    """The bucket that a number falls into, counted from 0.
+    """The bucket that a number falls into, counted from 0, or a one-hot vector of it.
 
     Attributes:
         column: a numeric column of the table, or an extractor of it.
         bins: learn this many buckets that hold about equally many rows; or
         splits: use these boundaries (ascending; the first and last buckets are open).
         one_hot: make it a one-hot vector.
-        relative_error: of the learned quantiles.
+        relative_error: of the learned quantiles, as a share of the rows.
+
+    Raises:
+        OperatorError: both or neither of `bins` and `splits`, fewer than 2 bins, or splits that do not ascend.
     """
 
     column: Column
@@ -81,7 +89,11 @@ class Bucketizer:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Interaction:
-    """All products of two or more features (columns or extractors), as a vector."""
+    """All products of two or more features (columns or extractors), as a vector.
+
+    Raises:
+        OperatorError: there are fewer than two.
+    """
 
     columns: tuple[Column, ...]
 

@@ -85,7 +85,17 @@ def csv(
     path: Paths, schema: str | StructType | None = None, *, header: bool = False, version: str | None = None,
     **options: object,
 ) -> FileSource:
-    """CSV files. Without a schema Spark reads them twice, to infer one. `options` are Spark's.
+    """Read CSV files.
+
+    Args:
+        path: a file, a folder or a pattern, or a list of these.
+        schema: DDL text such as "age double", or a StructType; without one Spark reads the files twice, to infer it.
+        header: True if the first line of each file has names of columns.
+        version: your word for data in an object store, which cannot be listed; change it when the data changes.
+        options: of Spark's reader, by name.
+
+    Raises:
+        OperatorError: there is no path. A plan or a run raises SourceError if there are no such files.
 
     >>> csv("adult.data", "age double", sep=", ").options
     (('header', 'false'), ('sep', ', '))
@@ -98,27 +108,37 @@ def csv(
 def json(
     path: Paths, schema: str | StructType | None = None, *, version: str | None = None, **options: object
 ) -> FileSource:
-    """JSON files, one object a line unless ``multiLine=True``."""
+    """Read JSON files, one object a line unless ``multiLine=True``. The rest is as of `hx.csv`."""
     return _files("json", path, schema, options, version)
 
 
 def parquet(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
-    """Parquet files."""
+    """Read Parquet files. Arguments and errors are those of `hx.csv`."""
     return _files("parquet", path, None, options, version)
 
 
 def text(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
-    """Return text files: one column ``value``, one row a line unless ``wholetext=True``."""
+    """Read text files: a column ``value``, a row a line unless ``wholetext=True``. The rest is as of `hx.csv`."""
     return _files("text", path, None, options, version)
 
 
 def delta(path: str | Path, *, version: int | None = None) -> DeltaSource:
-    """Return a Delta table, by its version; the newest one if none is given."""
+    """Read a Delta table.
+
+    Args:
+        path: its folder, or its place in a store.
+        version: a number from 0; None for the newest at the time of the run. A plan or a run raises SourceError if
+            there is no such table or version.
+    """
     return DeltaSource(str(path), version)
 
 
 def table(data: pd.DataFrame | pa.Table) -> MemorySource:
-    """Return a table in memory: a pandas DataFrame (its index is not read) or a pyarrow Table."""
+    """Read a table in memory: a pandas DataFrame (without its index) or a pyarrow Table.
+
+    Raises:
+        OperatorError: `data` is neither.
+    """
     if type(data).__module__.split(".")[0] not in ("pandas", "pyarrow"):
         raise OperatorError(
             f"table() was given a {type(data).__name__}", where=caller(),
@@ -128,7 +148,11 @@ def table(data: pd.DataFrame | pa.Table) -> MemorySource:
 
 
 def reader(read: Callable[[SparkSession], DataFrame], *, version: str) -> ReaderSource:
-    """Whatever a function of the session returns. `version` must change when the data does: only you can know.
+    """Read what a function of Spark's session returns.
+
+    Args:
+        read: takes the session, returns a DataFrame.
+        version: your word for what it reads; change it when the data changes.
 
     >>> reader(lambda spark: spark.read.format("jdbc").load(), version="2026-11-01").version
     '2026-11-01'

@@ -42,17 +42,23 @@ _READY_MADE = {
 
 
 class Workflow:
-    """A declarative workflow.
+    """A workflow: a graph of nodes, which its methods declare, and its outputs.
 
     A function that is declared reads the nodes that its parameters are named after. ``reads={"parameter": node}``
     points a parameter at another one, so that a loop may declare one function several times, each time with another
-    ``name=``.
+    ``name=``. Every declaration returns the node as a `hx.NodeRef`.
 
     Args:
-        name: names the workflow in the catalog; its iterations are counted by it.
+        name: a line of text; the catalog counts iterations by it.
 
     Attributes:
-        parameters: the plain arguments of the function that builds the workflow, for people.
+        parameters: the plain arguments of the function that builds the workflow, by name.
+        declarations: the nodes, in the order of the file.
+        outputs: names of the nodes that each run gives.
+
+    Raises:
+        OperatorError: an argument or an option does not fit a declaration; so of each method.
+        WorkflowError: two nodes have one name; so of each method.
 
     >>> wf = Workflow("demo")
     >>> @wf.reducer(output=True)
@@ -71,7 +77,7 @@ class Workflow:
         self.parameters, self.where = builder(sys._getframe(1))
 
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
-        """Declare where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
+        """Declare a table from outside, which `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)` and the like name."""
         where = caller()
         if not isinstance(source, FileSource | DeltaSource | MemorySource | ReaderSource):
             raise OperatorError(
@@ -91,10 +97,10 @@ class Workflow:
     @overload
     def scanner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def scanner(self, /, *args: Any, **options: Any) -> Any:
-        """Read tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
+        """Declare a table made row by row: by a function, or as ``scanner(name, hx.Fields(...), on=table)``.
 
-        A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
-        something: see `reducer`.
+        The function takes and returns tables: Spark's, pandas' or pyarrow's, as its annotations say. A pandas DataFrame
+        becomes a table of its columns, and of its index where that tells something: see `reducer`.
         """
         return self._dispatch(Kind.SCANNER, args, options, self._select)
 
@@ -107,7 +113,7 @@ class Workflow:
     @overload
     def extractor(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def extractor(self, /, *args: Any, **options: Any) -> Any:
-        """Derives a column from a table.
+        """Declare a column of a table, such as a feature.
 
         A function whose first parameter is the table and that returns a Column (or, by annotation, a table); or
         ``extractor(name, what, on=table)`` where `what` is `hx.Fields`, `hx.OneHot`, `hx.Bucketizer`,
@@ -131,13 +137,13 @@ class Workflow:
     @overload
     def synthesizer(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def synthesizer(self, /, *args: Any, **options: Any) -> Any:
-        """Make examples or joins tables.
+        """Declare examples, or a table made of several.
 
         A function of tables that returns a table; or ``synthesizer(name, table, features=[...], label=..., split=...,
-        keep=[...])``, which assembles extractors of that table into a vector `features`, with `label` as SQL text.
-        Kept are columns of the table by name, and extractors (each as a column of its name): a weight, say. Instead of
-        such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
-        they are to be stored, or not.
+        keep=[...])``, which assembles extractors of that table into a vector `features`, with `label` as SQL text or an
+        extractor, and `split`. Kept are columns of the table by name, and extractors (each as a column of its name): a
+        weight, say. Instead of such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of
+        any other node: that they are to be stored, or not.
         """
         return self._dispatch(Kind.SYNTHESIZER, args, options, self._assemble)
 
@@ -151,7 +157,7 @@ class Workflow:
     @overload
     def learner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def learner(self, /, *args: Any, **options: Any) -> Any:
-        """Learn a model.
+        """Declare a model, fitted to examples.
 
         ``learner(name, what, on=examples, **parameters)``, where `what` is a Spark ML estimator's class, its dotted
         path, a function that returns one, or one; fitted on the training rows where the examples are split. Or a
@@ -167,11 +173,15 @@ class Workflow:
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
         keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto",
     ) -> NodeRef:
-        """Apply a model to examples: to the test rows where they are split, else to all, unless `rows` says.
+        """Declare a model's predictions: of the test rows where the examples are split, else of all.
 
         The predictions have the columns of the examples and those that the model adds, but for `features` and
         `rawPrediction`, large vectors that few look at. Those that do, as Spark ML's BinaryClassificationEvaluator
         (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
+
+        Args:
+            model, examples: a learner and a synthesizer, or their names.
+            rows: "train", "test" or "all"; None lets the split decide.
         """
         where = caller()
         asked = several("keep_columns", keep_columns, where, ordered=False)
@@ -192,7 +202,9 @@ class Workflow:
     @overload
     def reducer(self, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def reducer(self, *args: Any, **options: Any) -> Any:
-        """Turn tables, models and values into a value (or, by annotation, a table): metrics, checks, reports.
+        """Declare a value (or, by annotation, a table) made of tables, models and values, such as a metric.
+
+        A value is a number, a text, a truth value, None, or lists and dicts of these.
 
         Of a pandas DataFrame that is returned as a table, an index that has a name, several levels, or other than whole
         numbers becomes columns, as by ``reset_index()``: the groups of a ``groupby("sex").mean()`` are a column `sex`.
@@ -204,7 +216,7 @@ class Workflow:
         return self._dispatch(Kind.REDUCER, args, options)
 
     def output(self, *nodes: NodeRef | str) -> None:
-        """Ask for these nodes' results."""
+        """Add nodes, or their names, to the outputs. A run refuses a name that no node has."""
         where = caller()
         for node in nodes:
             name = name_in(self, node, where)
@@ -379,9 +391,12 @@ def _rows(rows: Rows | None, where: Location) -> Rows | None:
 
 
 def fixed(node: NodeRef) -> NodeRef:
-    """Say that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
-    own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix. Of an
-    extractor that learns, what it learns is fixed, as by ``fixed=True``."""
+    """Keep one result of a node that may differ each time, and return the node.
+
+    Fix the node whose own code asks the clock, the network or chance. Fixing a node that only reads its result changes
+    nothing, and the plan says which one to fix. Of an extractor that learns, what it learns is fixed.
+    ``fixed=True`` in a declaration does the same.
+    """
     declared, learned = node.workflow.declarations, f"{node.name}.fit"
     name = learned if any(one.name == learned for one in declared) else node.name
     node.workflow.declarations = [

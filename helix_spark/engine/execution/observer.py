@@ -21,44 +21,44 @@ from helix_spark.visible_text import visible
 
 
 class Observer:
-    """Is told what happens, from whichever thread it happens in, and does nothing about it. Override what you want to
+    """A listener to runs: its methods are called from the threads of a run, and do nothing. Override what you want to
     hear; methods must be quick and must not raise."""
 
     def planned(self, plan: Plan) -> None:
-        """A plan was made and is about to run; again when a run has to plan anew."""
+        """Handle a plan that is about to run; called again when a run plans anew."""
 
     def session_starting(self) -> None:
-        """Spark is being started."""
+        """Handle the start of Spark."""
 
     def waiting(self, name: str, holder: str) -> None:
-        """A node is being computed by another process, and its result is waited for."""
+        """Handle a wait for a node that another process, `holder`, computes."""
 
     def node_started(self, name: str) -> None:
-        """A node is being loaded or computed."""
+        """Handle the start of loading or computing a node."""
 
     def node_finished(self, name: str, seconds: float) -> None:
-        """A node was loaded or computed."""
+        """Handle a node that was loaded or computed in so many seconds."""
 
     def answered(self, seconds: float) -> None:
-        """All outputs are known."""
+        """Handle the answer: all outputs are known, after so many seconds."""
 
     def storing(self, name: str) -> None:
-        """A result is being written to the catalog."""
+        """Handle the start of writing a result to the catalog."""
 
     def stored(self, name: str, size: int) -> None:
-        """A result was published, with its physical bytes, and survives a loss of power."""
+        """Handle a stored result of `size` physical bytes, which survives a loss of power from now on."""
 
     def warning(self, text: str) -> None:
-        """Something that people should know did not go as planned."""
+        """Handle a message on something that did not go as planned."""
 
     def note(self, text: str) -> None:
-        """Something that people should know is as planned."""
+        """Handle a message on something that people should know."""
 
     def shows(self, progress: Progress) -> None:
-        """A run is that far."""
+        """Handle the progress of a run: its nodes, with their starts and ends."""
 
     def close(self) -> None:
-        """No run goes on any more."""
+        """Handle the end of a run, however it ends."""
 
 
 class Silent(Observer):

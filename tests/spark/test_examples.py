@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +17,15 @@ from helix_spark.cli.author_file import build, find_factory, load_file
 
 pytestmark = pytest.mark.spark
 
-PAGE = Path(__file__).parents[2] / "docs" / "examples.md"
-EXAMPLES = dict(re.findall(r'```python title="(\w+)\.py"\n(.*?)```', PAGE.read_text(), re.DOTALL))
+DOCS = Path(__file__).parents[2] / "docs"
+REFERENCE = (DOCS / "reference.md").read_text()
+
+
+def files_of(text: str) -> dict[str, str]:
+    return dict(re.findall(r'```python title="(\w+)\.py"\n(.*?)```', text, re.DOTALL))
+
+
+EXAMPLES = files_of((DOCS / "examples.md").read_text())
 LEARNT: dict[str, Callable[[hx.Iteration], bool]] = {
     "churn": lambda it: it["scores"]["accuracy"] > 0.8, "species": lambda it: it["accuracy"] > 0.8,
     "prices": lambda it: it["rmse"] < 40, "groups": lambda it: it["silhouette"] > 0.7,
@@ -44,3 +53,18 @@ def test_an_example_learns_and_reuses(
 
 def test_there_is_an_example_for_each_task() -> None:
     assert LEARNT.keys() == EXAMPLES.keys()
+
+
+@pytest.mark.long
+def test_the_reference_has_results_of_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("grades", "exam"):
+        (tmp_path / f"{name}.py").write_text(files_of(REFERENCE)[name])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (shown,) = re.findall(r"#### Results of Spark\n.*?```pycon\n(.*?)```", REFERENCE, re.DOTALL)
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        test = doctest.DocTestParser().get_doctest(shown, {"helix": helix}, "reference.md", None, None)
+        failed, _ = doctest.DocTestRunner().run(test)
+    assert not failed, capsys.readouterr().out

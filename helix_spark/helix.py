@@ -82,7 +82,7 @@ class Helix:
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written; a shared one is no catalog.
         ParameterError: the budget is no size, or negative; or both an observer and progress are asked for.
-        SetupError: the session is one by Spark Connect, or a setting leaves Delta out.
+        SetupError: a setting leaves Delta out.
 
     Use it as a context manager, or call `close`: it waits until everything is stored.
     """

@@ -46,6 +46,14 @@ def loaded_modules() -> dict[str, str]:
     return dict(_files)
 
 
+def read_program(file: str) -> bytes:
+    """Read a program that is to run as `__main__`, and note which version of it that is."""
+    status = Path(file).stat()
+    _loaded[file] = (status.st_mtime, status.st_size)
+    with io.open_code(file) as opened:
+        return opened.read()
+
+
 _recorded: dict[str, str] = {}
 """By file, the text that was loaded in place of the one that is there."""
 

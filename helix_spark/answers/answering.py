@@ -325,9 +325,9 @@ class Answerer:
                 self.served.models.know(question, known)
                 self.following("recorded", question, who := caller())
                 self._note(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+                self._keep(question, known)
             else:
                 known = self._asked_live(question, request)
-            self._keep(question, known)
             return known
 
     def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
@@ -366,7 +366,13 @@ class Answerer:
             self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         found, started, seconds = self._waited_for(question, request, who)
+        is_kept = not why and question.sort != "effect"
+        if not why:
+            question = question.reading(self.signer.watched.as_read(question.code))
+        self.served.models.name(found, question.handle)
         self.served.models.know(question, found)
+        if is_kept:
+            self._keep(question, found)
         why = (
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
@@ -374,7 +380,7 @@ class Answerer:
         if why:
             self.signer.doubtful.add(question.handle)
         answer = None
-        if not why and question.sort != "effect":
+        if is_kept and not why:
             try:
                 answer = text_of_answer(form_of(question), found)
                 self._check_room(answer)

@@ -6,7 +6,7 @@ models and checkpoints that it refers to (by ids that are their own identities),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -31,7 +31,7 @@ from helix_spark.plans.plan_reads import functions_called, tables_named, view_na
 from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_texts import asks_tables, spark_functions
 
-PROGRAM_FORMAT = 7
+PROGRAM_FORMAT = 8
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 
@@ -50,6 +50,7 @@ class Question:
         handles: ids of models and checkpoints in it, in order.
         reads: the data that it reads.
         code: the Python functions in it by their code, each with the identity of what it is known to read.
+        asked: identity of what is asked, whatever these functions read; empty where it has none.
     """
 
     identity: str
@@ -59,6 +60,11 @@ class Question:
     handles: tuple[str, ...] = ()
     reads: tuple[SignedData, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
+    asked: str = ""
+
+    def reading(self, code: tuple[tuple[str, str], ...]) -> Question:
+        """Return the same question where its functions, as in `code`, read something else."""
+        return self if code == self.code else replace(self, code=code, identity=_identity(self.asked, code))
 
     @property
     def handle(self) -> str:
@@ -159,16 +165,16 @@ class Signer:
         others = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
         if {self.state.now.settings_identity(of_analysis=True)}.issuperset(others):
             others = []
-        own = digest(
+        asked = digest(digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code),
             self.state.now.settings_identity(), *others,
             *found.meanings(), *(one.identity.digest for one in found.reads),
-            *(reads for _, reads in found.sent if reads),
             *((self.user,) if may_ask_user(every) else ()),
-        )
+        ), *numbers)
+        code = tuple(dict.fromkeys(found.sent))
         return Question(
-            digest(own, *numbers), sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
-            tuple(found.reads), tuple(dict.fromkeys(found.sent)),
+            _identity(asked, code), sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
+            tuple(found.reads), code, asked,
         )
 
     def _send(self, code: str, found: _Parts) -> None:
@@ -189,7 +195,7 @@ class Signer:
     def _view(self, name: str, binding: Binding, found: _Parts) -> None:
         view = binding.views[name]
         shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
-        found.means.append((name, shown.identity))
+        found.means.append((name, shown.asked))
         found.chance += shown.chance
         found.reads += shown.reads
         found.sent += shown.code
@@ -276,6 +282,12 @@ class Signer:
                 show(view)
             elif view.removesuffix("()") not in binding.functions or not view.endswith("()"):
                 yield self.data.of_table(name)
+
+
+def _identity(asked: str, code: Iterable[tuple[str, str]]) -> str:
+    """Return the identity of a question by what it asks and what its functions read, each once."""
+    reads = [one for _, one in code if one]
+    return digest(asked, *reads) if reads else asked
 
 
 def read_key(one: Any) -> bytes:

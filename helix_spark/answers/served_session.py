@@ -127,25 +127,22 @@ class ServedSession:
         self.models.lose_all()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
-        """Return the server's answers to a question, in which each object that stays on the server has the id by which
-        the program is to know it."""
+        """Return the server's answers to a question, in which each object that stays there has the server's own id."""
         request = self.tables.sharing(question, request) if is_run(request) else request
         try:
-            found = self.send(request)
+            return self.send(request)
         except ServerEndedError:
             if question.sort == "effect":  # it may have been carried out
                 raise
             self.stub()  # of another server, if one helps
-            found = self.send(request)
-        self.models.name(found, question.handle)
-        return found
+            return self.send(request)
 
     def _ask_again(self, question: Question) -> None:
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is made again of other data than before: {changed}")
         request = ours(pb.ExecutePlanRequest, self.like)
         request.plan.command.CopyFrom(question.what)
-        self.ask(question, request)
+        self.models.name(self.ask(question, request), question.handle)
 
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""

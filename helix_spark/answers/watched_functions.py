@@ -1,7 +1,7 @@
 """What a program's Python functions read in Spark's workers: it counts by content, as what its plans read does.
 
 A function is known by its code. What it read is on record under that, so that later runs look at the same files before
-they ask anything; what is read for the first time is asked once more, under the identity that it then has.
+they ask anything. What it was first seen to read while it answered a question counts in that question's identity, too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class WatchedFunctions:
     _learned: set[str] = field(default_factory=set)
     _doubts: dict[str, str] = field(default_factory=dict)
     _unknown: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, ObservedInputs] = field(default_factory=dict)
+    _signed: dict[tuple[str, str], ObservedInputs] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def purpose(self, code: str) -> Purpose:
@@ -53,24 +55,41 @@ class WatchedFunctions:
             return ""
         now = seen.now()
         self._unknown[code] = seen.unknown or now.unknown
-        return digest(now.to_json())
+        identity = digest(now.to_json())
+        self._signed[code, identity] = now
+        return identity
 
     def unknown(self, code: str) -> tuple[str, ...]:
         """Return why what a function reads cannot be known, as a phrase, once it has an identity; nothing if it can."""
         path = self._unknown.get(code, "")
         return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
-    def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Return why what some functions gave just now is no answer for another run, as a phrase; else empty. They are
-        signed by code, each with the identity of what it was known to read then."""
+    def as_read(self, signed: Collection[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return functions with the identities of what they were seen to read just now, for the first time, too. They
+        are `signed` by code, each with the identity of what it was known to read then; so is what was changed since."""
+        self._take(signed)
+        return tuple((code, before if self._changed(code, before) else self.identity(code)) for code, before in signed)
+
+    def _changed(self, code: str, before: str) -> bool:
+        """Return whether what a function reads is not any more as it was signed, or as it was seen."""
+        now = self._reads(code).now()
+        known = (self._signed.get((code, before)), self._seen.get(code))
+        return any(one is not None and not now.agrees(one) for one in known)
+
+    def _take(self, signed: Collection[tuple[str, str]]) -> None:
         with self._lock:
             for code, seen in self._reports.take([code for code, _ in signed]).items():
                 if seen.chance or seen.outside:
                     self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-                known = self._reads(code)
+                known, self._seen[code] = self._reads(code), self._seen.get(code, NOTHING_OBSERVED) | seen
                 if seen.reads and not known.agrees(seen):
                     self._known[code] = known | seen
                     self._learned.add(code)
+
+    def doubt(self, signed: Collection[tuple[str, str]]) -> str:
+        """Return why what some functions gave just now is no answer for another run, as a phrase; else empty. They are
+        signed by code, each with the identity of what it was known to read then."""
+        self._take(signed)
         for code, before in signed:
             if code in self._doubts:
                 return self._doubts[code]

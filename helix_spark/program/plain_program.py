@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import threading
@@ -31,7 +30,7 @@ from helix_spark.errors import Location
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import written_for
 from helix_spark.identity.parts import digest
-from helix_spark.loaded_sources import cache_no_fresh_bytecode
+from helix_spark.loaded_sources import cache_no_fresh_bytecode, read_program
 from helix_spark.plans.program_client import caller, control_draws, end_listeners, open_session, settings_request
 from helix_spark.plans.recorded_call import replaces
 from helix_spark.plans.replaced_in_pyspark import take_over
@@ -233,8 +232,7 @@ class PlainProgram:
         before = set(threading.enumerate())
         with as_main(self.path, self.arguments) as names:
             try:
-                with io.open_code(str(self.path.absolute())) as opened:
-                    code = compile(opened.read(), names["__file__"], "exec", dont_inherit=True)
+                code = compile(read_program(names["__file__"]), names["__file__"], "exec", dont_inherit=True)
                 with ending_children(ended_by):
                     exec(code, names)
             except BaseException as error:

@@ -167,6 +167,7 @@ def test_a_program_ends_as_by_itself(tmp_path: Path, way: str) -> None:
 
 READING = """
 from pathlib import Path
+from pyspark.ml.feature import Imputer
 from pyspark.sql import SparkSession, functions as F
 
 spark = SparkSession.builder.getOrCreate()
@@ -175,6 +176,13 @@ spark = SparkSession.builder.getOrCreate()
 def first_word(number):
     return Path("words.txt").absolute().read_text().split()[0]
 
+@F.udf("double")
+def words(number):
+    return float(len(Path("words.txt").absolute().read_text().split()) + number)
+
+rows = spark.range(4).select(words("id").alias("n"))
+model = Imputer(inputCol="n", outputCol="filled").fit(rows)
+print(model.surrogateDF.collect(), model.transform(rows).count())
 print(spark.range(2).select(first_word("id")).collect())
 """
 
@@ -183,14 +191,19 @@ print(spark.range(2).select(first_word("id")).collect())
 def test_a_file_that_a_function_reads_in_a_worker_counts(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(READING)
     (tmp_path / "words.txt").write_text("one two")
-    under_helix(tmp_path)
-    again, known = under_helix(tmp_path), under_helix(tmp_path)
-    assert again.asked - again.reused == 1  # as what it reads was not known before
-    assert known.asked == known.reused
-    (tmp_path / "words.txt").write_text("two one")
+    first = under_helix(tmp_path)
+    again = under_helix(tmp_path)
+    assert (again.printed, again.asked) == (first.printed, again.reused)
+    (tmp_path / "words.txt").write_text("two one zero")
     edited = under_helix(tmp_path)
-    assert edited.asked - edited.reused == 1
+    assert edited.reused == 0
     assert "two" in edited.printed
+    assert "4.5" in edited.printed
+    (tmp_path / "train.py").write_text(READING.replace("split()[0]", "split()[1]"))
+    other_word = under_helix(tmp_path)
+    assert other_word.asked - other_word.reused == 1
+    known = under_helix(tmp_path)
+    assert (known.printed, known.asked) == (other_word.printed, known.reused)
 
 
 SUBMITTED = """

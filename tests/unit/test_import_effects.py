@@ -10,6 +10,7 @@ import statistics
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType
 from xml.sax import saxutils
 
@@ -22,6 +23,8 @@ from sklearn.preprocessing import StandardScaler
 
 from helix_spark.errors import Location
 from helix_spark.identity.code import trace
+from helix_spark.loaded_sources import read_program
+from helix_spark.program.main_module import as_main
 
 SPARK = "from pyspark.sql import DataFrame\ndef clean(x): return {0}\n"
 PANDAS = "import pandas as pd\ndef helper(): return {0}\ndef clean(x): return helper()\n"
@@ -384,6 +387,18 @@ def test_an_effect_of_a_file_that_was_edited_since_its_import_is_never_reused(pr
     doubt = "job.py changes a library as it is imported, and was edited since"
     assert trace(job.f, node="n").unfollowed == (doubt,)
     assert project.trace().unfollowed == ()
+
+
+@pytest.mark.parametrize("edit", ["before it is read", "as it runs"])
+def test_a_program_that_calls_its_own_function_counts_as_it_was_read(tmp_path: Path, edit: str) -> None:
+    file = tmp_path / "job.py"
+    file.write_text("def main(): ...\nmain()\ndef f(x): return x")
+    with as_main(file, []) as names:
+        exec(compile(read_program(names["__file__"]), names["__file__"], "exec"), names)
+        if edit == "as it runs":
+            file.write_text("import pandas as pd\npd.DataFrame.hung = 20\ndef main(): ...\nmain()\ndef f(x): return x")
+        doubts = trace(names["f"], node="n").unfollowed
+    assert bool(doubts) == (edit == "as it runs")
 
 
 def test_a_call_of_what_was_edited_since_its_import_counts_in_doubt(project: Project) -> None:

@@ -61,6 +61,34 @@ def test_a_file_that_is_read_for_the_first_time_is_no_answer_yet_and_counts_from
     assert second.identity(CODE) != again[0][1]
 
 
+def test_what_was_first_read_for_an_answer_counts_for_it(words: Path) -> None:
+    functions = Functions()
+    first = functions.begin()
+    signed = ((CODE, first.identity(CODE)),)
+    tell_read(first, words)
+    read = first.as_read(signed)
+    assert read != signed
+    assert first.doubt(read) == ""
+    functions.end(first)
+    assert functions.begin().identity(CODE) == read[0][1]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_changed_since_it_was_read_or_signed_counts_for_no_answer(words: Path, known: bool) -> None:
+    run = Functions().begin()
+    if known:
+        tell_read(run, words)
+        run.doubt(((CODE, ""),))
+    signed = ((CODE, run.identity(CODE)),)
+    tell_read(run, words)
+    if not known:
+        run.doubt(signed)  # of another question at the same time
+    words.write_text("two")
+    tell(run, "asked", "HOME", [None, "asks for HOME"])
+    assert run.as_read(signed) == signed
+    assert run.doubt(signed)
+
+
 def test_a_file_that_changes_while_it_is_read_is_no_answer(words: Path) -> None:
     run = Functions().begin()
     tell_read(run, words)

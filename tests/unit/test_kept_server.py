@@ -400,3 +400,9 @@ def test_no_value_of_a_variable_is_told() -> None:
 ])
 def test_where_none_stays_is_said(environ: dict[str, str], why: str) -> None:
     assert why_none_is_kept(environ) == why
+
+
+def test_none_stays_for_the_process_that_a_container_ends_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_none_is_kept({}) == ""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert why_none_is_kept({}) == "the container ends with this process"

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from helix_spark.cli.options import CommandSettings, fix_hash_seed, read_setting
 from helix_spark.cli.process_state import process_start
 from helix_spark.cli.programs import check_settings, end_program, tell
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
+from helix_spark.waits import before_pools_end
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,8 +51,7 @@ def begin() -> None:
         before(kind, error, trace)
 
     sys.excepthook = note_error
-    # Not by `atexit`: pools of threads, by which a catalog is written, have ended by then.
-    threading._register_atexit(  # type: ignore[attr-defined]  # there is no other way
+    before_pools_end(
         lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given))
     )
 
@@ -141,9 +140,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
 
     shell.events.register("post_run_cell", after_cell)
     shell.register_magic_function(helix, "line", "helix")
-    threading._register_atexit(  # type: ignore[attr-defined]  # as above
-        lambda: end_program(program, None, quiet=True, tracker=tracker_of(given))
-    )
+    before_pools_end(lambda: end_program(program, None, quiet=True, tracker=tracker_of(given)))
 
 
 def run_notebook_verb(

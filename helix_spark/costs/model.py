@@ -10,7 +10,7 @@ from statistics import fmean, median
 from types import MappingProxyType
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.since_python_311 import StrEnum
 from helix_spark.workflow.functions import names_used
 from helix_spark.workflow.operators import Function, Kind, Result
@@ -81,6 +81,8 @@ _PYTHON_WORKERS = frozenset({
 })
 _IN_PYTHON = Throughput(1.0, 1 / 1.5e6)
 """Of functions that send rows to Python workers: between a simple function (50 MB/s) and a parser of text (50 kB/s)."""
+_IN_MEMORY = Throughput(0.0, 0.0)
+"""Of data that the author's process holds."""
 _MODEL_BYTES = 20_000
 _UNKNOWN_SOURCE_BYTES = 10_000_000
 _UNMEASURED = ResultRecord("", "", "", "", "", 0)
@@ -117,6 +119,8 @@ def estimate(
         data[node.name] = size if node.result is Result.TABLE else 0.0
         is_fit = node.kind is Kind.EXTRACTOR and kind != "table"
         first = _IN_PYTHON if in_python_workers(node) else _FIT if is_fit else _FIRST_COMPUTE[node.kind]
+        if not node.inputs and not computes_with_spark(node, dag):
+            first = _IN_MEMORY
         compute, origin = _pick(own.compute_seconds, before.compute_seconds, first.seconds(reads))
         usual = elsewhere.get(signatures[node.name], load)[kind].seconds(size)
         loading = usual if own.load_seconds is None else min(own.load_seconds, _MOST_TIMES_USUAL * usual)

@@ -29,6 +29,7 @@ from helix_spark.run.preparation import call_functions, decide, declare, look_up
 from helix_spark.run.run import Run, RunStep, through
 from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
 from helix_spark.run.tracker import finished_on_record, tell
+from helix_spark.waits import awaited_at_exit
 from helix_spark.workflow.operators import Kind
 
 
@@ -159,7 +160,7 @@ def answered(run: Run) -> Run:
     try:
         run = through(ANSWERING, run)
         on_record = run.tools.recording.submit(_recorded, replace(run, outputs=deepcopy(run.outputs)))
-        return replace(run, behind=run.tools.behind.submit(_finished, run, on_record))
+        return replace(run, behind=awaited_at_exit(run.tools.behind.submit(_finished, run, on_record)))
     except BaseException:
         run.leased.release_all()
         raise

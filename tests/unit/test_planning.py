@@ -359,7 +359,9 @@ def test_a_plan_knows_its_nodes_by_each_of_their_names() -> None:
 
 
 def test_a_plan_says_what_is_to_change_of_what_is_stored() -> None:
-    made = plan(storing(situation(build(keep="never")), "rows"))
+    now = situation(build(keep="never"))
+    dear = replace(next(one.costs for one in now.nodes if one.name == "rows"), compute_seconds=9.0)
+    made = plan(storing(with_nodes(now, "rows", costs=dear), "rows"))
     assert "stored by iteration 3; unproven; to be evicted" in " ".join(str(made).split())
     assert "to be evicted" in plan_html(made)
     total = planned_row(replace(made["mean"], keep=True, bytes=14_000_000), made)

@@ -55,8 +55,8 @@ class Metrics:
     outputs: Mapping[str, Any]
     better: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
-    measured_by: Mapping[str, str] = field(default_factory=dict)
-    tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measured_by: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     doubts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -110,7 +110,8 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     """Sign, look up in the catalog and estimate all that a plan starts from."""
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view, in_memory = catalog.snapshot(whole.workflow), tools.memory.signatures
-    served = _served(run) if run.takes_from_server else frozenset[str]()
+    server = tools.sessions.kept_server()
+    served = _served(server.rows, catalog.id) if run.takes_from_server else frozenset[str]()
     also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
@@ -132,7 +133,9 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
         view.next_iteration, PlanningProblem(
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
-            session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
+            session_seconds=session_seconds(
+                starts, runs=session.started or server.runs, worked=session.worked or server.runs
+            ),
         ), session.started,
         notices=(*_notices(catalog.rejections), *catalog.shared.problems),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
@@ -142,11 +145,9 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     return replace(run, records=read, situation=replace(situation, ahead=ahead))
 
 
-def _served(run: Run) -> frozenset[str]:
-    """Return signatures of the results of this catalog whose rows a server has in memory."""
-    own = run.tools.catalog.id
-    keys = run.tools.sessions.rows_in_server() if own else ()
-    return frozenset(key.removeprefix(own) for key in keys if key.startswith(own))
+def _served(keys: Iterable[str], own: str) -> frozenset[str]:
+    """Return signatures of the results of a catalog, by its id, whose rows a server has in memory under these keys."""
+    return frozenset(key.removeprefix(own) for key in keys if own and key.startswith(own))
 
 
 def decide(run: Run, had: Collection[str] = ()) -> Run:

@@ -17,10 +17,12 @@ from helix_spark.engine.server.fit import Requirements, environment_digests, why
 from helix_spark.engine.server.keeper import Keeper
 from helix_spark.engine.server.kept_servers import (
     FOLDER_VARIABLE,
+    NO_SERVER,
+    KeptServer,
     MeetingPoint,
     has_room,
+    kept_server,
     make_room,
-    rows_in_server,
     runtime_folder,
     why_none_is_kept,
 )
@@ -293,21 +295,21 @@ def test_a_run_starts_spark_for_itself_where_two_servers_are_in_use(keep: Kept) 
         one.stop()
 
 
-def test_a_plan_learns_which_rows_a_server_has_in_memory(
+def test_a_plan_learns_whether_a_server_runs_and_which_rows_it_has_in_memory(
     keep: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HELIX_SERVER", "on")
     monkeypatch.chdir(tmp_path)
-    assert rows_in_server() == {}
+    assert kept_server() == NO_SERVER
     keep(str(Path.cwd()))
-    assert rows_in_server() == {}
+    until(lambda: kept_server() == KeptServer(runs=True))
     run(wanted(str(Path.cwd()))).stop()
-    until(lambda: rows_in_server() == {"5" * 64: 1000})
+    until(lambda: kept_server() == KeptServer({"5" * 64: 1000}, runs=True))
     found = MeetingPoint.for_folder(str(Path.cwd())).status()
     assert found is not None
     assert (found["rows"], found["rows_bytes"]) == (1, 1000)
     monkeypatch.setenv("HELIX_SERVER", "off")
-    assert rows_in_server() == {}
+    assert kept_server() == NO_SERVER
 
 
 def test_rows_in_memory_go_before_the_server_where_memory_is_short(

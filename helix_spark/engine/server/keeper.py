@@ -268,7 +268,7 @@ class Keeper:
                 self.forks.start()
                 return {}
             case "rows":
-                return {"rows": self._rows}
+                return {"rows": self._rows, "runs": self.server is not None}
             case "status":
                 with self._lock:
                     runs = [one.pid for one in self._leases if one.sessions]

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, recv_fds, send_fds, socket
@@ -250,14 +251,29 @@ def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
     return ""
 
 
-def rows_in_server() -> Mapping[str, int]:
-    """Return bytes of the rows in memory of this folder's server, by key; none if it does not answer at once."""
-    if why_none_is_kept():
-        return {}
-    with suppress(SetupError, OSError):
-        answer = MeetingPoint.for_folder(str(Path.cwd())).ask({"ask": "rows"}, patience=0.3) or {}
-        return answer.get("rows", {})  # type: ignore[no-any-return]  # a message of JSON
-    return {}
+@dataclass(frozen=True, slots=True)
+class KeptServer:
+    """What a plan may expect of a folder's server.
+
+    Attributes:
+        rows: bytes of the tables that runs have left in its memory, by their keys.
+        runs: whether its Spark is started, so that a run waits for none.
+    """
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    runs: bool = False
+
+
+NO_SERVER = KeptServer()
+
+
+def kept_server() -> KeptServer:
+    """Return what this folder's server has; nothing if it does not answer at once."""
+    if not why_none_is_kept():
+        with suppress(SetupError, OSError):
+            answer = MeetingPoint.for_folder(str(Path.cwd())).ask({"ask": "rows"}, patience=0.3) or {}
+            return KeptServer(answer.get("rows", {}), answer.get("runs", False))  # one of an earlier version says less
+    return NO_SERVER
 
 
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:

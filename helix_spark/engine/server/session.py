@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.server.kept_servers import rows_in_server
+from helix_spark.engine.server.kept_servers import NO_SERVER, KeptServer, kept_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,
@@ -108,11 +108,11 @@ class Sessions:
         is_there = own is not None and own.take_rows(spark.session_id, key, name)
         return relation_given(spark, name, None) if is_there else None
 
-    def rows_in_server(self) -> Mapping[str, int]:
-        """Return bytes of rows that earlier runs have left in memory, by their keys. Starts nothing."""
+    def kept_server(self) -> KeptServer:
+        """Return what the folder's server has for this. Starts nothing."""
         with self._lock:
             is_elsewhere = self._own_server is None and (self._theirs is not None or self._closed)
-        return {} if is_elsewhere else rows_in_server()
+        return NO_SERVER if is_elsewhere else kept_server()
 
     def activate(self) -> None:
         """Make the calling thread build plans for the session, if one runs."""

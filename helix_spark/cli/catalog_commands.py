@@ -22,7 +22,9 @@ from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.forgetting import Forgetting
+    from helix_spark.catalog.records import IterationRecord
     from helix_spark.catalog.verification import Repair, Verification
     from helix_spark.views.storage_view import StorageShare, StorageView
 
@@ -58,22 +60,24 @@ def log(
 
 
 @options.command(
-    click.argument("number", type=int), click.argument("workflow", required=False),
+    click.argument("number", type=int, required=False), click.argument("workflow", required=False),
     click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave."),
     options.named_workflow, options.place, options.json_wanted,
 )
-def show(number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any) -> None:
-    """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
+def show(
+    number: int | None, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
+) -> None:
+    """Show one iteration, the newest if no other is named: outputs, what ran and why, seconds; or one node of it."""
     from helix_spark.cli.printing import print_iteration, print_node_view
     from helix_spark.cli.schema import node_view_json, show_json
-    from helix_spark.history.iteration_lookup import find_iteration, newest_recorded
+    from helix_spark.history.iteration_lookup import newest_recorded
     from helix_spark.views.iteration_view import recorded_view
     from helix_spark.views.node_view import node_view
 
     known = records(with_shared=True, **given)
-    iteration = find_iteration(known, _workflow_from(workflow, named), number)
+    iteration = _iteration(known, _workflow_from(workflow, named), number)
     if node is not None:
-        before = newest_recorded(known.iterations(iteration.workflow), number)
+        before = newest_recorded(known.iterations(iteration.workflow), iteration.number)
         view = node_view(known, iteration, node, before)
         print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
@@ -84,20 +88,27 @@ def show(number: int, workflow: str | None, node: str | None, named: str | None,
 
 
 @options.command(
-    click.argument("before", type=int), click.argument("after", type=int), click.argument("workflow", required=False),
-    options.named_workflow, options.place, options.json_wanted,
+    click.argument("before", type=int, required=False), click.argument("after", type=int, required=False),
+    click.argument("workflow", required=False), options.named_workflow, options.place, options.json_wanted,
 )
-def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
-    """Say how two iterations differ, in code and in results."""
+def diff(
+    before: int | None, after: int | None, workflow: str | None, named: str | None, as_json: bool, **given: Any
+) -> None:
+    """Say how two iterations differ, in code and in results: the newest and the one before it, if none are named."""
     from helix_spark.cli.printing import print_comparison
     from helix_spark.cli.schema import diff_json
     from helix_spark.history.comparison import compare
-    from helix_spark.history.iteration_lookup import find_iteration
+    from helix_spark.history.iteration_lookup import newest_iteration
     from helix_spark.history.table_preview import table_differences, tables_of
     from helix_spark.views.comparison_view import ComparisonView
 
     known = records(**given)
-    one, other = (find_iteration(known, _workflow_from(workflow, named), number) for number in (before, after))
+    chosen = _workflow_from(workflow, named)
+    other = _iteration(known, chosen, after)
+    one = (
+        newest_iteration(known, other.workflow, other.number) if before is None
+        else _iteration(known, other.workflow, before)
+    )
     compared = compare(known, one, other)
     tables = table_differences(tables_of(one, known), tables_of(other, known))
     print_found(
@@ -166,6 +177,13 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
     out.print(shown)
     if len(view.stored) > limit:
         out.print(f"... {len(view.stored) - limit} more; --limit shows them")
+
+
+def _iteration(known: CatalogReader, workflow: str | None, number: int | None) -> IterationRecord:
+    """Return the iteration of a number; the newest without one."""
+    from helix_spark.history.iteration_lookup import find_iteration, newest_iteration
+
+    return newest_iteration(known, workflow) if number is None else find_iteration(known, workflow, number)
 
 
 def _workflow_from(argument: str | None, option: str | None) -> str | None:

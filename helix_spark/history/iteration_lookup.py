@@ -65,6 +65,17 @@ def find_iteration(records: Recorded, workflow: str | None, number: int) -> Iter
     return found
 
 
+def newest_iteration(records: CatalogReader, workflow: str | None, before: int | None = None) -> IterationRecord:
+    """Return the newest iteration of a workflow, or of all; the newest `before` another. Raises ParameterError where
+    there is none."""
+    check_workflow(records, workflow)
+    found = (one for one in records.iterations(workflow) if before is None or one.number < before)
+    if (newest := next(found, None)) is None:
+        which = "yet" if before is None else f"before {before}"
+        raise ParameterError(f"there is no iteration {which}", remedy="`helix run FILE` makes one")
+    return newest
+
+
 def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
     """Return the last run of a workflow, or of a program, that has ended: others may run side by side. None if none of
     the newest has."""

@@ -167,6 +167,16 @@ def test_an_iteration_without_a_recorded_file_says_so(job: Path, run: Callable[.
     assert "is not recorded" in done.stderr
 
 
+def test_the_newest_iteration_is_shown_and_compared_if_none_is_named(job: Path, run: Callable[..., Result]) -> None:
+    run("run", job.name, "--set", "size=1", "-q")
+    assert "there is no iteration before 1" in run("diff").stderr
+    for size in (2, 3):
+        run("run", job.name, "--set", f"size={size}", "-q")
+    assert run("show").stdout == run("show", "3").stdout
+    assert run("diff").stdout == run("diff", "2", "3").stdout
+    assert run("diff", "1").stdout == run("diff", "1", "3").stdout
+
+
 # Who ran it
 
 

@@ -54,17 +54,17 @@ figures: $(VENV)/.dev
 	mkdir -p figures
 	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures
 	$(BIN)/python -m benchmarks.matrix --scripts 0 --mode script --save figures
-	$(BIN)/python -m benchmarks.faults --save figures
+	$(BIN)/python -m tests.faults --save figures
 
 setup: $(VENV)/.dev
 
 # About an hour and a half on two cores; `--only WORDS` injects some of them.
 faults: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.faults --save benchmarks/results
+	$(BIN)/python -m tests.faults --save benchmarks/results
 
 # 50,000 short histories of two to five drivers on a simulated catalog, about an hour on two cores.
 histories: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.interleavings --save benchmarks/results
+	$(BIN)/python -m tests.interleavings --save benchmarks/results
 
 # The examples in pyspark's own docstrings, by plain PySpark and twice under Helix: some hours on two cores.
 doctests: $(VENV)/.dev

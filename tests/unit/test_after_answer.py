@@ -9,15 +9,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.run import node_records, steps
 from helix_spark.run.run import Run
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.run import make_run, make_tools
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""

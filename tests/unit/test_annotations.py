@@ -4,9 +4,9 @@ that is loaded anew does not tell of them."""
 from __future__ import annotations
 
 import pytest
-from project import Project
 
 from helix_spark.identity.code import trace
+from tests.unit.project import Project
 
 HEAD = """
 import pandas as pd

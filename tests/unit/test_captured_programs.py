@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captured_programs import different, equal, plans, programs
-from captured_programs.drawn import PROGRAMS, Program
-from captured_programs.identities import captured, identity
 from hypothesis import assume, given
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from helix_spark.answers.function_calls import capture
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from tests.unit.captured_programs import different, equal, plans, programs
+from tests.unit.captured_programs.drawn import PROGRAMS, Program
+from tests.unit.captured_programs.identities import captured, identity
 
 PLANS = plans.on_record()
 NOT_CAPTURED = {
@@ -51,11 +51,9 @@ def test_another_meaning_is_another_identity(pair: different.Pair) -> None:
 
 def told_elsewhere(which: str, seed: str) -> dict[str, str]:
     """The identities that a process with this seed of hashes tells, by the program's name."""
-    unit = Path(__file__).parent
-    folders = os.pathsep.join([str(unit), str(unit.parents[1])])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "captured_programs.identities", which], capture_output=True, text=True,
-        check=True, env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": folders}, cwd=unit,
+        [sys.executable, "-W", "ignore", "-m", "tests.unit.captured_programs.identities", which], capture_output=True,
+        text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, cwd=Path(__file__).parents[2],
     )
     return dict(line.split("\t") for line in done.stdout.splitlines())
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.command import start
-from fakes.quick_java import SUBMIT_ARGUMENTS
+
+from tests.fakes.command import start
+from tests.fakes.quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 PROGRAM = """

@@ -11,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.node_work import Frame, node_work, table
-from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
@@ -28,6 +26,8 @@ from helix_spark.planner.problem import State
 from helix_spark.run.executing import registering
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
+from tests.fakes.node_work import Frame, node_work, table
+from tests.fakes.plan import FakePlan
 
 # How threads end
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.node_work import Frame, node_work, table
-from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
@@ -18,6 +16,8 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.results.node_results import TableResult
+from tests.fakes.node_work import Frame, node_work, table
+from tests.fakes.plan import FakePlan
 
 
 def read_by_both() -> Dag:

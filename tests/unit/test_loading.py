@@ -13,10 +13,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.policy import LoadsGladly
-from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -32,6 +28,10 @@ from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.run.executing import prepare_catalog
 from helix_spark.run.foresight import RecordsRead
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.policy import LoadsGladly
+from tests.fakes.run import make_run, make_tools
 
 
 def stored_table(catalog: Catalog) -> ArtifactRecord:

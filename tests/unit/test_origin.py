@@ -15,11 +15,11 @@ from textwrap import dedent
 from types import SimpleNamespace
 
 import pytest
-from project import forget_packages
 
 from helix_spark import import_reads
 from helix_spark.identity.environment import package_part
 from helix_spark.identity.objects.origin import PYTHON, Package, package_of_file, replaced_packages, startup_version
+from tests.unit.project import forget_packages
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.command import start
 
 from helix_spark.catalog.catalog import Catalog
+from tests.fakes.command import start
 
 FORKS = """
 import atexit, os, sys

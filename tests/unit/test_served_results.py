@@ -9,8 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql.connect.proto as pb
-from fakes.connect_server import FakeServer
-from fakes.programs import Runs, rows
 
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.catalog.catalog import Catalog
@@ -18,6 +16,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.served_results import store_served
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Runs, rows
 
 
 class Writing(FakeServer):

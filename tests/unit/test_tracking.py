@@ -18,8 +18,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.tracker import Remembering
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -29,6 +27,8 @@ from helix_spark.run.tracker import Finished
 from helix_spark.tracking.entry import entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import SENDER, MlflowTracker
 from helix_spark.tracking.sender import URI_VARIABLE, describe_failure, send
+from tests.fakes.observer import Warned
+from tests.fakes.tracker import Remembering
 
 WITH_MLFLOW = pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
 """For tests whose senders import it; that takes seconds."""

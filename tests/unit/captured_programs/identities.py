@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from captured_programs import OTHERS, ROWS, inputs_of
 from helix_spark.answers.function_calls import capture
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.plans.plan_columns import names_of_text
+from tests.unit.captured_programs import OTHERS, ROWS, inputs_of
 
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 _SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHERS}
@@ -33,7 +33,7 @@ def identity(program: Callable[..., Any]) -> str:
 def _main(which: str) -> None:
     """Prints the identities of programs, for another process to compare: of those whose plans are on record, or of
     `all`."""
-    from captured_programs import different, equal, programs
+    from tests.unit.captured_programs import different, equal, programs
 
     named = dict(programs())
     if which == "all":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -30,9 +30,17 @@ def raising(error: Exception) -> Callable[..., Any]:
     return asked
 
 
+@dataclass(frozen=True)
+class StartedSessions:
+    """A session that was started."""
+
+    ended: bool
+    started: bool = True
+
+
 def answered(heard: Warned, ended: bool) -> Run:
     """As much of a run as asks Spark."""
-    return make_run(make_tools(sessions=SimpleNamespace(started=True, ended=ended), observer=heard))
+    return make_run(make_tools(sessions=StartedSessions(ended), observer=heard))
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
@@ -73,7 +73,7 @@ def test_what_is_not_pinned_is_not_computed_apart() -> None:
 class Fetched(Frame):
     """Can be fetched as well, which computes it."""
 
-    schema = SimpleNamespace(fields=[])
+    schema = StructType()
 
     def toArrow(self) -> object:  # noqa: N802 - as pyspark calls it
         self.count()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -213,7 +213,9 @@ def test_what_python_begins_with_counts(site: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "warnoptions", ["ignore", "error::ImportWarning"])
     assert startup_version().endswith(", warnings error::ImportWarning")
     (site / "custom.py").write_text("import statistics")
-    monkeypatch.setitem(sys.modules, "sitecustomize", SimpleNamespace(__file__=str(site / "custom.py")))
+    custom = ModuleType("sitecustomize")
+    custom.__file__ = str(site / "custom.py")
+    monkeypatch.setitem(sys.modules, "sitecustomize", custom)
     first = startup_version()
     (site / "custom.py").write_text("import statistics as s")
     assert len({PYTHON.version, first, startup_version()}) == 3

@@ -23,7 +23,13 @@ from pathlib import Path
 from tests.mutants.sites import Mutant, mutants_of
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ROOMS = ("identity", "planner", "catalog", "answers")
+_ROOMS = {
+    "identity": ("test_code_signature", "test_values_and_classes", "test_annotations"),
+    "planner": ("test_joint", "test_planning", "test_policies"),
+    "catalog": ("test_record_log", "test_catalog_properties", "test_verification"),
+    "answers": ("test_plain_programs", "test_recorded_calls", "test_answer_gate"),
+}
+"""Rooms, and the unit tests of each as a whole, which are run for every mutant that its nearest tests let live."""
 _SECONDS = 60.0
 """What one file of tests may take: a mutant that has it wait for longer counts as killed."""
 
@@ -134,7 +140,8 @@ def _passes(test: Path, copy: Path) -> bool:
 
 
 def _judge(room: str, mutant: Mutant, most: int, free: queue.Queue[Path]) -> Verdict:
-    tests = tests_of(mutant.file, most)
+    ours = (Path("tests/unit", f"{name}.py") for name in _ROOMS.get(room, ()))
+    tests = list(dict.fromkeys([*tests_of(mutant.file, most), *ours]))
     copy = free.get()
     try:
         verdict = Verdict(room, mutant, tried(mutant, tests, copy) if tests else "untested", tests)
@@ -158,17 +165,17 @@ def table(verdicts: Sequence[Verdict], command: str) -> str:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description="plants mutants and counts which of them the unit tests find")
-    parser.add_argument("--rooms", nargs="+", default=_ROOMS, help="rooms that mutants are planted into")
+    parser.add_argument("--rooms", nargs="+", default=[*_ROOMS], help="rooms that mutants are planted into")
     parser.add_argument("--count", type=int, default=15, help="mutants of each room")
     parser.add_argument("--seed", type=int, default=1, help="what the sample is drawn with")
     parser.add_argument("--jobs", type=int, default=2, help="mutants that are tried at a time")
-    parser.add_argument("--files", type=int, default=6, help="test files that are run for a mutant, at most")
+    parser.add_argument("--files", type=int, default=4, help="nearest test files that are run, at most")
     parser.add_argument("--save", type=Path, help="write mutants.md into this folder")
     options = parser.parse_args()
     samples = {room: drawn(room, options.count, options.seed) for room in options.rooms}
     work = [(room, mutant) for room, mutants in samples.items() for mutant in mutants]
     with copies(options.jobs) as free, ThreadPoolExecutor(options.jobs) as pool:
-        verdicts = list(pool.map(lambda one: _judge(*one, options.files, free), work))
+        verdicts = list(pool.map(lambda one: _judge(one[0], one[1], options.files, free), work))
     command = f"python -m tests.mutants --count {options.count} --seed {options.seed} --files {options.files}"
     print(found := table(verdicts, command))
     if options.save:

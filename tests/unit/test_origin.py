@@ -272,3 +272,8 @@ def test_which_modules_of_a_package_are_loaded_makes_no_other_version(site: Path
     assert content(site / "whole" / "__init__.py") == before
     for name in ("whole", "whole.lazy", "drawn"):
         del sys.modules[name]
+
+
+def test_a_folder_of_packages_that_is_gone_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "nowhere" / "site-packages"))
+    assert replaced_packages() == {}

@@ -20,6 +20,8 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
+from helix_spark.catalog.verification import check_stored
 from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark import gateway
@@ -64,6 +66,16 @@ def flip(file: Path, at: int = 30) -> None:
     data = bytearray(file.read_bytes())
     data[at] ^= 1
     file.write_bytes(data)
+
+
+def test_a_model_whose_bytes_changed_is_damaged_though_its_size_is_the_same(catalog: Catalog) -> None:
+    record = stored_model(catalog)
+    path = catalog.path_of(record)
+    assert check_stored(path, record, deep=False) == ()
+    file = folder(catalog, record) / "metadata" / "part-00000"
+    file.write_text(file.read_text().replace(" ", "\t"))
+    with pytest.raises(DamagedArtifactError, match="not those that were written"):
+        check_stored(path, record, deep=False)
 
 
 # Models that Spark does not load

@@ -5,7 +5,7 @@ what its 13 iterations take, loads, computations and writes; regret is that over
 script beforehand. Every policy is replayed through the same scripts, by true costs, under a hard budget.
 
 Nobody can know a script beforehand, so part of that regret is luck. How much, a second figure tells: a lower bound on
-what any policy must take in the mean that knows frequencies only (see `benchmarks.simulation.limit`).
+what any policy must take in the mean that knows frequencies only (see `tests.simulation.limit`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.simulation.standings import (
+from tests.simulation.standings import (
     BUDGETS,
     ENTRANTS,
     Outcome,

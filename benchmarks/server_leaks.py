@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.faults.kept_servers import Runs, jvm_of, runs_in
-from benchmarks.faults.row import Tally
 from helix_spark.engine.server.kept_servers import family, resident_bytes
+from tests.faults.kept_servers import Runs, jvm_of, runs_in
+from tests.faults.row import Tally
 
 _EVERY = 50
 """Runs between two looks."""

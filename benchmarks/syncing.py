@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import helix_spark as hx  # noqa: E402
-from benchmarks.faults.job import Heard, workflow  # noqa: E402
 from helix_spark.catalog.places.place import LocalPath  # noqa: E402
 from helix_spark.engine.server.session import Sessions  # noqa: E402
 from jobs.census import census  # noqa: E402
+from tests.faults.job import Heard, workflow  # noqa: E402
 
 MOST = 0.03
 """Share of the seconds until all is stored that syncing may take."""

@@ -16,12 +16,12 @@ from pathlib import Path
 import helix_spark as hx
 from benchmarks.iterating.systems import workflow_of, write_texts
 from benchmarks.scripts.edit import Version
-from benchmarks.simulation.oracle import Foresight, foresee
-from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.planner.joint import NEVER
 from helix_spark.planner.problem import plan_execution
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
+from tests.simulation.oracle import Foresight, foresee
+from tests.simulation.oracle import Version as PlannedVersion
 
 
 @dataclass(frozen=True, slots=True)

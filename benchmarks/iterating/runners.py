@@ -13,7 +13,7 @@ from benchmarks.iterating.measured import Measured
 from benchmarks.iterating.oracle import foreseen
 from benchmarks.iterating.systems import HAMILTON, ORACLE, PLAIN, POLICIES, keeper, run_ours, run_plain, write_texts
 from benchmarks.scripts.edit import Version
-from benchmarks.simulation.rule import RULES
+from tests.simulation.rule import RULES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ports import free_port
-
 from helix_spark.engine.spark.jars import delta_jars
 from helix_spark.engine.spark.settings import DELTA
+from tests.end_to_end.ports import free_port
 
 
 @contextmanager

@@ -97,7 +97,7 @@ from pyspark.sql import SparkSession
 import helix_spark as hx
 from helix_spark.engine.spark.jars import delta_jars, get_jars, store_jars
 from helix_spark.engine.spark.settings import DELTA
-from people_job import people
+from tests.end_to_end.people_job import people
 
 s3a = store_jars("org.apache.hadoop.fs.s3a.S3AFileSystem")
 jars = [*delta_jars(), *(get_jars(s3a) if sys.argv[2] == "with" else ())]

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fakes.quick_java import JAVA_OPTIONS, SUBMIT_ARGUMENTS
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
+from tests.fakes.quick_java import JAVA_OPTIONS, SUBMIT_ARGUMENTS
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connect_servers import serving
+
+from tests.end_to_end.connect_servers import serving
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]

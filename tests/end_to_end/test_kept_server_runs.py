@@ -12,13 +12,11 @@ from pathlib import Path
 from select import select
 
 import pytest
-from fakes.quick_java import SUBMIT_ARGUMENTS
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.faults import kept_servers
-from benchmarks.faults.kept_servers import Runs, jvm_of, runs_in
-from benchmarks.faults.row import FAULTS, Fault, Tally
+from tests.fakes.quick_java import SUBMIT_ARGUMENTS
+from tests.faults import kept_servers
+from tests.faults.kept_servers import Runs, jvm_of, runs_in
+from tests.faults.row import FAULTS, Fault, Tally
 
 WORKFLOW = """
 import helix_spark as hx

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
+
+from tests.end_to_end.ports import free_port
 
 # Imported in processes of their own alone: it takes seconds, and each process of tests looks at this file.
 pytestmark = [

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fakes.quick_java import SUBMIT_ARGUMENTS
+
+from tests.fakes.quick_java import SUBMIT_ARGUMENTS
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 PROGRAM = '''

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connect_servers import serving
 
 from helix_spark.engine.spark.jars import get_jars, store_jars
+from tests.end_to_end.connect_servers import serving
 
 S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.faults.seen_secrets import PROGRAMS, Program, seen_secrets
+from tests.faults.seen_secrets import PROGRAMS, Program, seen_secrets
 
 
 @pytest.mark.slow

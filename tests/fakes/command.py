@@ -17,17 +17,17 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 
-from fakes.connect_server import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.cli.programs import ScriptFile
 from helix_spark.engine.server import starting
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.program import program_record
+from tests.fakes.connect_server import FakeServer
 
 _COMMAND = (
     sys.executable, "-c",
-    f"import sys; sys.path[0] = {str(Path(__file__).parents[1])!r}; from fakes.command import faked; faked()",
+    f"import sys; sys.path[0] = {str(Path(__file__).parents[2])!r}; from tests.fakes.command import faked; faked()",
 )
 
 

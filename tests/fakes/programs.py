@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakes.answer_record import FakeRecord
-from fakes.connect_server import FakeServer
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.model_saves import save_models_as_one
 from helix_spark.answers.plan_data import DataVersions
@@ -17,6 +15,8 @@ from helix_spark.hermetic.task import written_for
 from helix_spark.plans import recorded_call
 from helix_spark.plans.program_client import open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
+from tests.fakes.answer_record import FakeRecord
+from tests.fakes.connect_server import FakeServer
 
 
 def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, mode: Mode = "run") -> Answerer:

@@ -7,7 +7,10 @@ from typing import Any
 
 import helix_spark as hx
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Chance
+from helix_spark.planner.planning import Situation
+from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.run import Run, Tools
 
 
@@ -16,10 +19,16 @@ def make_tools(**given: Any) -> Tools:
     return Tools(**{**dict.fromkeys(one.name for one in fields(Tools)), "observer": hx.Silent(), **given})
 
 
-def make_run(tools: Tools | None = None, *, number: int = 4, **given: Any) -> Run:
-    """Return a run that has the given attributes, a record and nothing nondeterministic."""
+def make_run(tools: Tools | None = None, *, number: int = 4, dag: Dag | None = None, **given: Any) -> Run:
+    """Return a run that has the given attributes, a record and nothing nondeterministic.
+
+    Args:
+        dag: the graph of a run of whose situation nothing else is known.
+    """
     record = IterationRecord("run", "w", number, "running", 0.0)
     known: dict[str, Any] = {"record": record, "chance": Chance({}, {}, {}), "leased": None}
+    if dag is not None:
+        known["situation"] = Situation(dag, (), number, PlanningProblem((), frozenset(), None))
     if "situation" in given:
         known["described"] = {one.name: one.described for one in given["situation"].nodes}
     return Run(hx.Workflow("w"), tools or make_tools(), "run", 0.0, **{**known, **given})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
+from dataclasses import dataclass
+from types import ModuleType
 from unittest.mock import ANY
 
 import numpy as np
@@ -13,14 +14,30 @@ import numpy as np
 from helix_spark.hermetic.task import Purpose, guarded, written_for
 
 
+@dataclass(frozen=True)
+class TaskContext:
+    """The task that goes on, in the first partition."""
+
+    number: int
+
+    def get(self) -> TaskContext:
+        return self
+
+    def taskAttemptId(self) -> int:  # noqa: N802 - as pyspark calls it
+        return self.number
+
+    def partitionId(self) -> int:  # noqa: N802 - as above
+        return 0
+
+
 def draw_in_one_task() -> None:
     before = random.getstate()
 
     def arrived(number: int, key: str, function: Callable[..., float] | None = None) -> Callable[..., float]:
         """A function, by itself one that draws, as a worker has it in a task."""
-        context = SimpleNamespace(taskAttemptId=lambda: number, partitionId=lambda: 0)
-        known = SimpleNamespace(TaskContext=SimpleNamespace(get=lambda: context))
-        sys.modules["pyspark.taskcontext"] = known  # type: ignore[assignment]  # stands for the module
+        module = ModuleType("pyspark.taskcontext")
+        module.TaskContext = TaskContext(number)  # type: ignore[attr-defined]  # a class there, which gives its object
+        sys.modules["pyspark.taskcontext"] = module
         with written_for(Purpose(key)):
             draws = function or (lambda: random.random() + np.random.default_rng().random())
             rebuild, given = guarded(draws).__reduce__()

@@ -1,16 +1,14 @@
-"""Every fault of `benchmarks.faults` that takes no JVM, a few times each: once where that takes seconds."""
+"""Every fault of `tests.faults` that takes no JVM, a few times each: once where that takes seconds."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.faults.row import Fault
-from benchmarks.faults.rows import FAULTS
+from helix_spark.catalog.places.place import LocalPath
+from tests.faults.row import Fault
+from tests.faults.rows import FAULTS
 
 _SECONDS = 1.0
 """After that a fault is not injected once more. `make faults` has the time for all."""
@@ -35,7 +33,7 @@ SHOWN_BELOW = {
         "a stored table, another table", "a stored table, log",
     ),
 }
-"""Faults that a test of one room injects, by the module in tests/unit: whole runs that meet them take seconds each, and
+"""Faults that a test of one room injects, by the module of that test: whole runs that meet them take seconds each, and
 the suite has others of their kind."""
 
 SECONDS_LONG = (
@@ -50,14 +48,14 @@ _LATER = (*SECONDS_LONG, *(name for names in SHOWN_BELOW.values() for name in na
 
 def test_the_names_of_faults_that_are_shown_below_are_right() -> None:
     assert [name for name in _LATER if not any(each.name.startswith(name) for each in QUICK)] == []
-    unit = Path(__file__).parents[1] / "unit"
-    assert [module for module in SHOWN_BELOW if not (unit / f"{module}.py").exists()] == []
+    modules = {file.stem for file in Path(__file__).parents[1].rglob("test_*.py")}
+    assert SHOWN_BELOW.keys() <= modules
 
 
 @pytest.mark.parametrize("fault", [
     pytest.param(each, id=each.name, marks=[pytest.mark.long] if each.name.startswith(_LATER) else []) for each in QUICK
 ])
-def test_what_must_happen_happens(fault: Fault, tmp_path: Path) -> None:
+def test_what_must_happen_happens(fault: Fault, tmp_path: LocalPath) -> None:
     tally = fault.run(tmp_path / "fault", short=True, seconds=_SECONDS)
     if tally.not_here:
         pytest.skip(tally.not_here)

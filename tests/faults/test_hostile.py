@@ -1,20 +1,16 @@
 """Catalogs that came from somebody else and are hostile, looked at by commands, each a process of its own; all commands
-on all of them: `python -m benchmarks.faults --only hostile`."""
+on all of them: `python -m tests.faults --only hostile`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import benchmarks.faults.rows  # noqa: F401  # which adds the hostile catalogs
-from benchmarks.faults.shared_catalogs import HOSTILES, LOOKS, RUN, Home, Hostile, tried
-from benchmarks.faults.verbs import Verbs
+import tests.faults.rows  # noqa: F401  # which adds the hostile catalogs
 from helix_spark.catalog.places.place import LocalPath
+from tests.faults.shared_catalogs import HOSTILES, LOOKS, RUN, Home, Hostile, tried
+from tests.faults.verbs import Verbs
 
 ALL = [each for group in HOSTILES.values() for each in group]
 QUICK = ("a class of ours", "a file that leads elsewhere, by a link as long as the file")

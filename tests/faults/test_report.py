@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.faults.report import as_data
-from benchmarks.faults.row import Tally
-from benchmarks.faults.rows import FAULTS
+from tests.faults.report import as_data
+from tests.faults.row import Tally
+from tests.faults.rows import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.quick_java import JAVA_OPTIONS, WHOLE_STAGE
 
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client
+from tests.fakes.quick_java import JAVA_OPTIONS, WHOLE_STAGE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

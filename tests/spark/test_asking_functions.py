@@ -8,20 +8,20 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.policy import loading
 from pyspark.errors import AnalysisException
 from pyspark.ml import Model
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
-from workflows import PEOPLE, computed, sent_questions
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.run.iteration import Iteration
 from helix_spark.run.recorded_answers import RecordedAnswers
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed, sent_questions
 
 pytestmark = pytest.mark.spark
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -32,6 +31,7 @@ from helix_spark.errors import (
     WorkflowError,
 )
 from helix_spark.run import workflow_results
+from tests.fakes.observer import Warned
 
 pytestmark = pytest.mark.spark
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})

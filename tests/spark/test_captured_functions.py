@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.policy import loading
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import NodeError
 from helix_spark.run.iteration import Iteration
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,10 +21,9 @@ from helix_spark.plans.recorded_call import classic
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
-from captured_programs import OTHERS, ROWS, inputs_of, programs
-from captured_programs.identities import SETTINGS, captured
+from tests.unit.captured_programs import OTHERS, ROWS, inputs_of, programs
+from tests.unit.captured_programs.identities import SETTINGS, captured
 
 pytestmark = pytest.mark.spark
 PROGRAMS = programs()

@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import computed
 
 import helix_spark as hx
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import computed
 
 pytestmark = pytest.mark.spark
 PEOPLE = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "rich": [0, 1, 0, 1]})

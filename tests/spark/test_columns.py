@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
 from helix_spark.dag.node import Node
@@ -23,6 +22,7 @@ from helix_spark.engine.results.node_results import ColumnResult, NodeResult, Ta
 from helix_spark.errors import NodeError
 from helix_spark.plans.connect_session import named_alone
 from helix_spark.workflow.operators import Function
+from tests.spark.workflows import PEOPLE, sent_questions
 
 pytestmark = pytest.mark.spark
 

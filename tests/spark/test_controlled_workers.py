@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fakes.observer import Warned
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 import helix_spark as hx
+from tests.fakes.observer import Warned
 
 pytestmark = pytest.mark.spark
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.sql import SparkSession
 
 import helix_spark as hx
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.stored_results import DamagedResultError
 from helix_spark.planner.problem import State
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
 
 pytestmark = pytest.mark.spark
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml import Model
 from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
 from helix_spark.hermetic.action import current
 from helix_spark.planner.problem import State
-
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
-
-from fakes.doubled import workflow
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
 
 pytestmark = pytest.mark.spark
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml.classification import RandomForestClassifier
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.planner.problem import State
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

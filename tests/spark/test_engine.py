@@ -13,8 +13,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml import Model, Pipeline
 from pyspark.ml.classification import OneVsRest, RandomForestClassifier
 from pyspark.ml.clustering import KMeans, KMeansModel
@@ -22,11 +20,13 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.tuning import TrainValidationSplit
 from pyspark.sql import Column, DataFrame, SparkSession
-from workflows import PEOPLE, Census, computed
 
 import helix_spark as hx
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.planner.problem import State
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, Census, computed
 
 pytestmark = pytest.mark.spark
 

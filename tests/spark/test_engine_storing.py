@@ -14,14 +14,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml import Estimator, Model
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, physical_bytes
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -33,6 +30,9 @@ from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.run.iteration import Iteration
 from helix_spark.run.preparation import calibrated_loads
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed, physical_bytes
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from workflows import computed
 
 import helix_spark as hx
 from helix_spark.cli.author_file import build, find_factory, load_file
+from tests.spark.workflows import computed
 
 pytestmark = pytest.mark.spark
 

@@ -10,10 +10,10 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import SparkSession
-from workflows import PEOPLE
 
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.history.model_card import card_from
+from tests.spark.workflows import PEOPLE
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.policy import loading
 from pyspark.sql import SparkSession
-from workflows import computed
 
 import helix_spark as hx
 from helix_spark.errors import SourceError
+from tests.fakes.policy import loading
+from tests.spark.workflows import computed
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
 

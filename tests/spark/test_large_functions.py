@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fakes.observer import Warned
 from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -22,6 +21,7 @@ from pyspark.worker_util import read_command
 import helix_spark as hx
 from helix_spark.hermetic.task import Purpose, written_for
 from helix_spark.plans.replaced_in_pyspark import pickled
+from tests.fakes.observer import Warned
 
 WEIGHTS = np.arange(100_000, dtype=float)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes.policy import loading
 from pyspark.ml.feature import StringIndexer, StringIndexerModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

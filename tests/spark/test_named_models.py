@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fakes.policy import loading
 from pyspark.ml.feature import IDF, CountVectorizer, NGram, Tokenizer
 from pyspark.sql import SparkSession
-from workflows import computed
 
 import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
+from tests.fakes.policy import loading
+from tests.spark.workflows import computed
 
 pytestmark = pytest.mark.spark
 

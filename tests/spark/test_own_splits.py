@@ -10,16 +10,16 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fakes.policy import loading
 from pyspark.ml.classification import DecisionTreeClassifier
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import computed
 
 import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.errors import HelixError, OperatorError
+from tests.fakes.policy import loading
+from tests.spark.workflows import computed
 
 pytestmark = pytest.mark.spark
 

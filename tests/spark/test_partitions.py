@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
 from pyspark.ml.classification import LinearSVC, LogisticRegression, RandomForestClassifier
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import VectorAssembler, Word2Vec, Word2VecModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import Census, partitions_of
 
 import helix_spark as hx
 from helix_spark.engine.lowering.lowering import in_few_partitions
 from helix_spark.engine.results.node_results import nullable
+from tests.fakes.observer import Warned
+from tests.spark.workflows import Census, partitions_of
 
 pytestmark = pytest.mark.spark
 

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,9 +24,8 @@ from helix_spark.plans.recorded_call import classic
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
-from captured_programs.drawn import COLUMNS, PROGRAMS, Program, said_otherwise
+from tests.unit.captured_programs.drawn import COLUMNS, PROGRAMS, Program, said_otherwise
 
 pytestmark = pytest.mark.spark
 EXAMPLES = int(os.environ.get("HELIX_PROGRAMS", "12"))

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
-from workflows import physical_bytes
 
 import helix_spark as hx
 from helix_spark.planner.joint import POLICIES
+from tests.spark.workflows import physical_bytes
 
 pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "2"))

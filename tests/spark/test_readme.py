@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from workflows import computed
 
 import helix_spark as hx
 from helix_spark.history.model_card import card_of
+from tests.spark.workflows import computed
 
 pytestmark = pytest.mark.spark
 

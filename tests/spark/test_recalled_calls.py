@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes.quick_java import SUBMIT_ARGUMENTS
 from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
 from helix_spark.run import preparation
 from helix_spark.run.iteration import Iteration
+from tests.fakes.quick_java import SUBMIT_ARGUMENTS
 
 pytestmark = pytest.mark.spark
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes.policy import loading
 from pyspark.ml.feature import StringIndexer, StringIndexerModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import ColumnNotFoundError
 from helix_spark.workflow.operators import HashSplit
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

@@ -8,17 +8,17 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.policy import loading
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.errors import OperatorError
 from helix_spark.plans.plan_chance import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.written_plan import relation_of
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.sql import SparkSession
-from workflows import Census, computed
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.publishing import publish_iteration
 from helix_spark.catalog.verification import verify
 from helix_spark.run.iteration import Iteration
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import Census, computed
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

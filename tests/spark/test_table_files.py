@@ -14,7 +14,6 @@ from pyspark.ml.linalg import Matrices, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
-from workflows import partitions_of
 
 from helix_spark.answers.stored_tables import can_be_files, frame_over_files
 from helix_spark.catalog.catalog import Catalog
@@ -25,6 +24,7 @@ from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import stored_results
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
 from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
+from tests.spark.workflows import partitions_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import jobs_of_their_own
 
 import helix_spark as hx
 from helix_spark.errors import NodeError
+from tests.spark.workflows import jobs_of_their_own
 
 pytestmark = pytest.mark.spark
 NUMBERS = pd.DataFrame({"n": [1, 2, 3]})

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.policy import loading
 from pyspark.ml.feature import CountVectorizer, Word2Vec, Word2VecModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

@@ -11,8 +11,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
@@ -22,6 +20,8 @@ import helix_spark as hx
 from helix_spark.engine.lowering import watcher
 from helix_spark.engine.spark import worker_code
 from helix_spark.planner.problem import State
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
 
 pytestmark = pytest.mark.spark
 

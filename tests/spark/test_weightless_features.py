@@ -8,18 +8,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.policy import loading
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
 from pyspark.ml.clustering import KMeans
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.history.feature_weights import feature_weights
 from helix_spark.run.iteration import Iteration
+from tests.fakes.observer import Warned
+from tests.fakes.policy import loading
+from tests.spark.workflows import PEOPLE, computed
 
 pytestmark = pytest.mark.spark
 

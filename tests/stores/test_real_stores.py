@@ -14,11 +14,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.faults.job import Heard, answers, run, workflow
-from benchmarks.faults.kills import killed_at_failpoints, killed_at_random, two_drivers
-from benchmarks.faults.lossy_front import HOW, lossy_front
-from benchmarks.faults.lost_answers import run_with_losses
-from benchmarks.faults.row import Tally
 from benchmarks.real_stores import SERVERS
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
@@ -26,6 +21,11 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.errors import CatalogError
+from tests.faults.job import Heard, answers, run, workflow
+from tests.faults.kills import killed_at_failpoints, killed_at_random, two_drivers
+from tests.faults.lossy_front import HOW, lossy_front
+from tests.faults.lost_answers import run_with_losses
+from tests.faults.row import Tally
 
 pytestmark = [pytest.mark.stores, pytest.mark.slow]
 ROUNDS = int(os.environ.get("HELIX_STORE_ROUNDS", "3"))

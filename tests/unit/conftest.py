@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from project import Project
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.plans import program_client, recorded_call
 from helix_spark.plans.recorded_call import own_session, own_session_is
+from tests.unit.project import Project
 
 if TYPE_CHECKING:
-    from fakes.programs import Runs
+    from tests.fakes.programs import Runs
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def catalog(tmp_path: Path) -> Catalog:
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     """Runs of plain programs in a folder with `rows.csv`."""
-    from fakes.programs import Runs
+    from tests.fakes.programs import Runs
 
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     return Runs(tmp_path)

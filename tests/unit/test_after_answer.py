@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.run import node_records, steps
 from helix_spark.run.run import Run
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.run import make_run, make_tools
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""
@@ -30,9 +30,17 @@ def raising(error: Exception) -> Callable[..., Any]:
     return asked
 
 
+@dataclass(frozen=True)
+class StartedSessions:
+    """A session that was started."""
+
+    ended: bool
+    started: bool = True
+
+
 def answered(heard: Warned, ended: bool) -> Run:
     """As much of a run as asks Spark."""
-    return make_run(make_tools(sessions=SimpleNamespace(started=True, ended=ended), observer=heard))
+    return make_run(make_tools(sessions=StartedSessions(ended), observer=heard))
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {

@@ -4,9 +4,10 @@ that is loaded anew does not tell of them."""
 from __future__ import annotations
 
 import pytest
-from project import Project
 
 from helix_spark.identity.code import trace
+from helix_spark.identity.objects.attributes import hints_of
+from tests.unit.project import Project
 
 HEAD = """
 import pandas as pd
@@ -67,3 +68,10 @@ def test_what_an_annotation_is_called_does_not_count(project: Project) -> None:
     assert before == project.digest(job="from __future__ import annotations" + text)
     assert before != project.digest(job=text.replace("-> pd.Series", "-> Out").replace("def g", "Out = float\ndef g"))
 
+
+
+def test_an_annotation_that_names_nothing_counts_as_text() -> None:
+    def clean(rows: Nowhere) -> int:  # type: ignore[name-defined]  # noqa: F821 - as an author may write it
+        return len(rows)
+
+    assert hints_of(clean) == {"rows": "Nowhere", "return": "int"}

@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.programs import Runs, rows
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.conversion import ArrowTableToRowsConversion
@@ -33,6 +32,7 @@ from pyspark.sql.types import (
 
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, check_text, rebuild, rows_answered, text_of_answer
+from tests.fakes.programs import Runs, rows
 
 ROWS, SCHEMA = AnswerForm("execute", "arrow_batch"), AnswerForm("analyze", "schema")
 HANDLE = "helix-" + "0" * 64

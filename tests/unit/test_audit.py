@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from fakes.study import HIDDEN, PROGRAM
-from project import Project
 
 import helix_spark as hx
 from benchmarks import audits
@@ -24,6 +22,8 @@ from helix_spark.engine.results.node_results import ModelResult, TableResult, Va
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.run.audit import Audit
+from tests.fakes.study import HIDDEN, PROGRAM
+from tests.unit.project import Project
 
 STORED = {"rows", "noisy", "total", "answer", "count"}
 

@@ -12,9 +12,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-from fakes.observer import Warned
-from fakes.study import HIDDEN, PROGRAM
-from project import Project
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -25,6 +22,9 @@ from helix_spark.history.states import DAY
 from helix_spark.planner.plan import Plan
 from helix_spark.run import audit, auditor
 from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left
+from tests.fakes.observer import Warned
+from tests.fakes.study import HIDDEN, PROGRAM
+from tests.unit.project import Project
 
 
 @pytest.fixture

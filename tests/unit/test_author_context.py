@@ -55,6 +55,9 @@ CONTEXTS: dict[str, tuple[Callable[[int], Any], Callable[[], Any]]] = {
     "a variable of the author's": (lambda turn: chosen(7 + turn), lambda: CHOSEN.get()),
 }
 
+SHORT = ("decimal", "options of pandas", "numpy", "random")
+"""A context variable, and what a library keeps in a module of its own; a generator of each library's own."""
+
 
 def run(folder: Path, function: Callable[[], Any]) -> Iteration:
     workflow = hx.Workflow("w")
@@ -67,7 +70,9 @@ def run(folder: Path, function: Callable[[], Any]) -> Iteration:
         return helix.run(workflow)
 
 
-@pytest.mark.parametrize(("enter", "function"), CONTEXTS.values(), ids=CONTEXTS)
+@pytest.mark.parametrize(("enter", "function"), [
+    pytest.param(*case, id=name, marks=[] if name in SHORT else pytest.mark.long) for name, case in CONTEXTS.items()
+])
 def test_what_the_author_set_holds_in_the_first_run_and_counts(
     tmp_path: Path, enter: Callable[[int], Any], function: Callable[[], Any]
 ) -> None:
@@ -128,7 +133,9 @@ DRAWS: dict[str, tuple[Callable[[int], Any], Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("seed", "draw"), DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize(("seed", "draw"), [
+    pytest.param(*case, id=name, marks=[] if name in SHORT else pytest.mark.long) for name, case in DRAWS.items()
+])
 def test_a_generator_that_the_author_seeded_is_an_input(
     tmp_path: Path, seed: Callable[[int], Any], draw: Callable[[], Any]
 ) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from project import Project
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.identity.signing import describe
+from tests.unit.project import Project
 
 FOLLOWED = {
     "a constant name": "import importlib\ndef f(x): return importlib.import_module('helpers').g(x)",

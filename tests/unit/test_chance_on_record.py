@@ -7,10 +7,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
-from fakes.node_work import Frame, lazy
-from fakes.plan import FakePlan
-from fakes.run import make_run
-from fakes.situation import situation
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
@@ -23,6 +19,10 @@ from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.run.workflow_results import WorkflowResults
+from tests.fakes.node_work import Frame, lazy
+from tests.fakes.plan import FakePlan
+from tests.fakes.run import make_run
+from tests.fakes.situation import situation
 
 
 def drawing(*fixed: str) -> hx.Workflow:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes.programs import Program, Runs, rows
 from pyspark.ml.feature import Binarizer, MinHashLSH
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.types import FloatType
 
 from helix_spark.plans import recorded_call
+from tests.fakes.programs import Program, Runs, rows
 
 
 def arguments(table: Any) -> list[Any]:

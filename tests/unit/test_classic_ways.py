@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.programs import Runs
 from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions import connect
 from pyspark.sql import functions as F
 
 from helix_spark.plans.classic_ways import SessionContext
 from helix_spark.plans.plan_messages import sort_of
+from tests.fakes.programs import Runs
 
 
 def aggregates(frame: Any) -> list[str]:

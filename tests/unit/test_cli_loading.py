@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -370,6 +371,14 @@ def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path
     assert answers == [1, 2]
 
 
+@dataclass(frozen=True)
+class Clock:
+    """The module `time`, as a watch uses it."""
+
+    perf_counter: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
 @pytest.mark.parametrize(("took", "pause"), [(0.001, 0.05), (0.01, 0.2), (1.0, 1.0)])
 def test_a_watch_looks_more_rarely_where_a_look_takes_long(
     monkeypatch: pytest.MonkeyPatch, took: float, pause: float
@@ -377,7 +386,7 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
     monkeypatch.setattr(watching, "stamps", lambda _: next(looks))
-    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
+    monkeypatch.setattr(watching, "time", Clock(lambda: next(clock), pauses.append))
     watching.await_change([], {})
     assert pauses[:3] == pytest.approx([watching.POLL_SECONDS, pause, pause])
 
@@ -400,7 +409,7 @@ def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
         now[0] += seconds
 
     monkeypatch.setattr(watching, "stamps", look)
-    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(watching, "time", Clock(lambda: now[0], sleep))
     watching.await_change([job], {job: (4, 8)})
     assert len(seen) == pytest.approx(looked, abs=1)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from edit_matrix import DIFFERENT, SAME
-from project import Project, forget_packages
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.code import Description, trace, trace_path
 from helix_spark.identity.objects import origin
 from helix_spark.identity.parts import Group
+from tests.unit.edit_matrix import DIFFERENT, SAME
+from tests.unit.project import Project, forget_packages
 
 _counter = itertools.count()
 

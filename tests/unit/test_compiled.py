@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from project import Project
+
+from tests.unit.project import Project
 
 USES = {
     "function": "import fast\ndef f(x): return fast.clean(x)",

@@ -54,8 +54,8 @@ def test_a_draw_follows_from_the_seed_and_all_is_put_back(draw: Callable[[], Any
 
 def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone() -> None:
     # In a process of its own, as a worker is: threads that other tests left behind would draw meanwhile.
-    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    run = "from fakes.task_context import draw_in_one_task; draw_in_one_task()"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    run = "from tests.fakes.task_context import draw_in_one_task; draw_in_one_task()"
     done = subprocess.run([sys.executable, "-c", run], env=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

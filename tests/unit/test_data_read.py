@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -26,6 +25,7 @@ from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.run import workflow_results
 from helix_spark.run.workflow_results import DataRead
+from tests.fakes.run import make_run
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         plan = Plan("w", 1, nodes, ("both",), (), Certificate("optimal", 1, 1, 0, "x", 0), "rule", None, 0)
         had = {node.name: table() for node in self.dag.nodes if plan[node.name].state is not State.PRUNE}
         outcome = Outcome(results={**had, **(results or {})}, opened=dict(opened or {}))
-        run: Any = SimpleNamespace(dag=self.dag, plan=plan, described=self.described, outcome=outcome)
+        run = make_run(dag=self.dag, plan=plan, described=self.described, outcome=outcome)
         return DataRead(run)
 
 

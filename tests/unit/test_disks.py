@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.checks import doctor
 from helix_spark.errors import CatalogError
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
 
 
 def test_a_disk_with_links_is_left_as_it_was(tmp_path: Path) -> None:

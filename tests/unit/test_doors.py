@@ -36,7 +36,6 @@ pytest.importorskip("httpx2", reason="requests in-process need httpx2")
 
 from starlette.testclient import TestClient
 
-from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
 from helix_spark.answers.stored_tables import PLACE, partitions_of
@@ -74,6 +73,7 @@ from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.ui.app import make_app
+from tests.faults.model_digests import digest_of_model
 
 WORKFLOW, RUNNING = "w", 3
 MOST_SECONDS = 60

@@ -7,12 +7,12 @@ from typing import Any
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.connect_server import FakeServer, commands
-from fakes.programs import Program, Runs, rows
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from helix_spark.answers.sent_requests import server_ended
 from helix_spark.errors import ServerEndedError
+from tests.fakes.connect_server import FakeServer, commands
+from tests.fakes.programs import Program, Runs, rows
 
 KILLED = "was killed by signal 9"
 

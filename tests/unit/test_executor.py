@@ -6,18 +6,15 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.node_work import Frame, node_work, table
-from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.node import Node
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.executor import Dispatch
 from helix_spark.engine.execution.observer import Silent
@@ -28,6 +25,9 @@ from helix_spark.planner.problem import State
 from helix_spark.run.executing import registering
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
+from tests.fakes.node_work import Frame, node_work, table
+from tests.fakes.plan import FakePlan
+from tests.fakes.run import make_run
 
 # How threads end
 
@@ -203,9 +203,8 @@ def node_of(operator: Operator, result: Result = Result.VALUE) -> Node:
     ids=["function", "reader", "reader that registers"],
 )
 def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Findings, registers: bool) -> None:
-    run: Any = SimpleNamespace(
-        dag=SimpleNamespace(nodes=[node_of(operator)]), described={"node": said}
-    )
+    described: Any = {"node": said}
+    run = make_run(dag=Dag("w", (node_of(operator),), ("node",)), described=described)
     assert registering(run) == ({"node"} if registers else set())
 
 

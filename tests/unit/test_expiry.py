@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -25,6 +24,7 @@ from helix_spark.planner.joint import policy_named
 from helix_spark.run.expiry import DAY, Expiry
 from helix_spark.run.foresight import shown_results
 from helix_spark.run.retention import OVERFLOWED
+from tests.fakes.observer import Warned
 
 BEST = 3
 

@@ -12,7 +12,6 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from fakes.doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -20,6 +19,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
 from helix_spark.identity.parts import digest
+from tests.fakes.doubled import workflow as shared
 
 
 def results() -> hx.Workflow:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow.csv as pa_csv
 import pytest
 from click.testing import CliRunner, Result
-from project import Project
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
 from helix_spark.identity.parts import digest
+from tests.unit.project import Project
 
 JOB = """
 import time

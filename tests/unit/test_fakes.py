@@ -8,10 +8,6 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pytest
-from fakes.answer_record import FakeRecord
-from fakes.doubled import workflow
-from fakes.policy import LoadsGladly
-from fakes.situation import situation
 from pyspark.sql.types import LongType, StructType
 
 from helix_spark.answers.served_models import Record
@@ -22,6 +18,10 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.planner.storage import Policy
 from helix_spark.plans.answer_gate import AnswerForm, rows_answered, text_of_answer
 from helix_spark.run.recorded_answers import RecordedAnswers
+from tests.fakes.answer_record import FakeRecord
+from tests.fakes.doubled import workflow
+from tests.fakes.policy import LoadsGladly
+from tests.fakes.situation import situation
 
 ASKED, OTHER, EFFECT, LEFT, MISSING = (hashlib.sha256(name.encode()).hexdigest() for name in "abcde")
 ROWS = rows_answered(StructType().add("a", LongType()), pa.table({"a": [1]}))

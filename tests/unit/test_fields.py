@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from project import Project
 
 from helix_spark.identity.functions.code_form import key_step
 from helix_spark.identity.functions.names import field_of
+from tests.unit.project import Project
 
 NAMES = "abcd"
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.node_work import Frame, node_work, table
-from fakes.plan import FakePlan
 from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.results.node_results import TableResult
+from tests.fakes.node_work import Frame, node_work, table
+from tests.fakes.plan import FakePlan
 
 
 def read_by_both() -> Dag:
@@ -73,7 +73,7 @@ def test_what_is_not_pinned_is_not_computed_apart() -> None:
 class Fetched(Frame):
     """Can be fetched as well, which computes it."""
 
-    schema = SimpleNamespace(fields=[])
+    schema = StructType()
 
     def toArrow(self) -> object:  # noqa: N802 - as pyspark calls it
         self.count()

@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.plan import FakePlan
-from fakes.situation import situation
 from pyspark.ml import Estimator
 from pyspark.ml.feature import StringIndexer, TargetEncoder, Tokenizer
 from pyspark.ml.param.shared import HasLabelCol
@@ -36,6 +34,8 @@ from helix_spark.workflow.operators import (
     split_of_fit,
 )
 from helix_spark.workflow.parameters import LABELLED_FEATURES, takes_label
+from tests.fakes.plan import FakePlan
+from tests.fakes.situation import situation
 
 SPLIT = hx.HashSplit(test=0.2, seed=1)
 COLUMNS = ("key", "age", "sex", "y")

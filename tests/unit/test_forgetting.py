@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from catalog_bytes import holds
 from click.testing import CliRunner
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog import failpoints
@@ -21,6 +19,8 @@ from helix_spark.catalog.records import KINDS, NodeRecord
 from helix_spark.catalog.segments import folding
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError
+from tests.fakes.observer import Warned
+from tests.unit.catalog_bytes import holds
 
 SECRET, OTHER, FIRST = ("Of whom?"[::-1], "Somebody else"[::-1], "once more"[::-1].replace(" ", "_"))
 """Two people and a workflow whose names are in no file, not this one either, which is recorded as well."""

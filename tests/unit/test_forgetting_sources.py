@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from catalog_bytes import holds
 from click.testing import CliRunner, Result
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.cli.main import helix as command
 from helix_spark.identity.parts import digest
+from tests.fakes.observer import Warned
+from tests.unit.catalog_bytes import holds
 
 SECRET, OTHER = "Of whom?"[::-1], "Somebody else"[::-1]
 """In no file of this project, which is recorded as well."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from project import Project
+
+from tests.unit.project import Project
 
 FOREST = "from sklearn.ensemble import RandomForestClassifier as R\n"
 FOREST_OF = FOREST + "from functools import partial\nM = partial(R, {})\ndef f(x): return M({})"

@@ -203,3 +203,13 @@ def test_no_test_module_imports_another() -> None:
     found = [f"{file}: {line.strip()}" for file in (PACKAGE.parent / "tests").rglob("*.py")
              for line in file.read_text().splitlines() if imports.search(line)]
     assert found == [], "what several test modules share is in tests/fakes"
+
+
+def test_no_test_has_a_namespace_in_place_of_a_class() -> None:
+    """What stands for something else has a name, and fields that are checked: a dataclass, or a fake in tests/fakes."""
+    # Some are programs of authors, in texts.
+    uses = re.compile(r"(?m)^(?:from types import .*\bSimpleNamespace\b|[^\"'#\n]*\bSimpleNamespace\()")
+    texts = {"edit_matrix.py", "test_house.py"}
+    found = [str(file) for file in (PACKAGE.parent / "tests").rglob("*.py")
+             if file.name not in texts and uses.search(file.read_text())]
+    assert found == []

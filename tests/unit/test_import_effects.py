@@ -16,7 +16,6 @@ from xml.sax import saxutils
 
 import pandas as pd
 import pytest
-from project import Project
 from pyspark.sql import DataFrame
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
@@ -25,6 +24,7 @@ from helix_spark.errors import Location
 from helix_spark.identity.code import trace
 from helix_spark.loaded_sources import read_program
 from helix_spark.program.main_module import as_main
+from tests.unit.project import Project
 
 SPARK = "from pyspark.sql import DataFrame\ndef clean(x): return {0}\n"
 PANDAS = "import pandas as pd\ndef helper(): return {0}\ndef clean(x): return helper()\n"

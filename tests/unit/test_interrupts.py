@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.doubled import workflow
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed
@@ -27,6 +26,7 @@ from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated, hush
 from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing
+from tests.fakes.doubled import workflow
 
 
 def interrupted(*given: Any) -> Any:

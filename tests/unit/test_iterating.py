@@ -28,9 +28,9 @@ from benchmarks.iterating.systems import ROOT, write_texts
 from benchmarks.matrix import measure
 from benchmarks.scripts import NAMES, workload_named
 from benchmarks.scripts.edit import Version, versions
-from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+from tests.simulation.oracle import Version as PlannedVersion
 
 
 def report() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,10 +19,35 @@ from helix_spark.run.foresight import RecordsRead
 RELEASED = "it is not kept any more"
 
 
+@dataclass(frozen=True)
+class KeptProgram:
+    """A program without a budget, and its record, which says of each question that it took seven seconds."""
+
+    budget: int | None = None
+    refused: frozenset[str] = frozenset()
+
+    @property
+    def record(self) -> KeptProgram:
+        return self
+
+    def seconds(self, identity: str) -> float:
+        return 7.0
+
+
+@dataclass(frozen=True)
+class LiveResults:
+    """A catalog of which only what is live is asked."""
+
+    records: Sequence[ArtifactRecord]
+
+    def live(self) -> Sequence[ArtifactRecord]:
+        return self.records
+
+
 def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> ServedResults:
-    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None, refused=set())
+    program: Any = KeptProgram()
     nothing: Any = None
-    catalog: Any = SimpleNamespace(live=lambda: live)
+    catalog: Any = LiveResults(live)
     view = CatalogView("train", {one.signature: one for one in live}, (), None, (), (), 1, 0)
     return ServedResults(
         1, RecordsRead(view, {}), catalog, nothing, nothing, rows=rows, program=program,
@@ -30,7 +55,7 @@ def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> 
 
 
 def table(*, fresh: bool, why: str = "") -> AnsweredQuestion:
-    made = Question("a" * 64, "table", SimpleNamespace())
+    made = Question("a" * 64, "table", object())
     return AnsweredQuestion(made, Caller("cache"), 2.0, 0.0, fresh, why=why, name="rows")
 
 

@@ -10,8 +10,6 @@ from typing import Any
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.connect_server import FakeServer
-from fakes.programs import Runs, rows
 from pyspark import StorageLevel
 
 from helix_spark.answers.stored_tables import PLACE, with_partitions
@@ -19,6 +17,8 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.program_nodes import rows_of
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Runs, rows
 
 SCHEMA = json.dumps({"type": "struct", "fields": [
     {"name": name, "type": "integer", "nullable": True, "metadata": {}} for name in ("a", "b")

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -23,6 +22,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.run import executing
 from helix_spark.run.executing import WORTH_WAITING, expensive
+from tests.fakes.doubled import workflow
 
 HOLDS = """
 import sys

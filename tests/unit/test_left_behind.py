@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from project import Project
 
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.planner.problem import State
+from tests.fakes.observer import Warned
+from tests.unit.project import Project
 
 LIMITS = {"low": 1}
 

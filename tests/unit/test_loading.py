@@ -7,16 +7,11 @@ import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.policy import LoadsGladly
-from fakes.run import make_run, make_tools
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -25,13 +20,20 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError
+from helix_spark.catalog.verification import check_stored
 from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
+from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.run.executing import prepare_catalog
 from helix_spark.run.foresight import RecordsRead
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.policy import LoadsGladly
+from tests.fakes.run import make_run, make_tools
 
 
 def stored_table(catalog: Catalog) -> ArtifactRecord:
@@ -66,6 +68,16 @@ def flip(file: Path, at: int = 30) -> None:
     file.write_bytes(data)
 
 
+def test_a_model_whose_bytes_changed_is_damaged_though_its_size_is_the_same(catalog: Catalog) -> None:
+    record = stored_model(catalog)
+    path = catalog.path_of(record)
+    assert check_stored(path, record, deep=False) == ()
+    file = folder(catalog, record) / "metadata" / "part-00000"
+    file.write_text(file.read_text().replace(" ", "\t"))
+    with pytest.raises(DamagedArtifactError, match="not those that were written"):
+        check_stored(path, record, deep=False)
+
+
 # Models that Spark does not load
 
 
@@ -80,14 +92,24 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Any]:
             raise error
 
         monkeypatch.setattr(DefaultParamsReader, "loadParamsInstance", fails)
-        return SimpleNamespace(get=no_session)
+        return LocalSessions()
 
     return sessions
 
 
-def no_session() -> Any:
-    local = SimpleNamespace(get=lambda *given: "local[2]")
-    return SimpleNamespace(client=SimpleNamespace(host="localhost"), conf=local)
+class LocalSessions:
+    """Sessions of Spark on this machine; a session is its own client and its own settings."""
+
+    host = "localhost"
+
+    def get(self, *setting: str) -> Any:
+        return "local[2]" if setting else self
+
+    @property
+    def client(self) -> LocalSessions:
+        return self
+
+    conf = client
 
 
 def spark_error(text: str) -> Exception:
@@ -110,7 +132,7 @@ def test_a_model_that_is_evicted_while_spark_loads_it_is_gone(catalog: Catalog, 
 
     def evicted() -> Any:
         shutil.rmtree(folder(catalog, record))
-        return no_session()
+        return LocalSessions().get()
 
     sessions.get = evicted
     with pytest.raises(DamagedResultError):
@@ -218,7 +240,7 @@ def test_a_table_that_cannot_be_opened_now_is_not_damaged(
         raise OSError(code, "refused")
 
     monkeypatch.setattr(table_reading, "_opened", refused)
-    table: Any = load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+    table: Any = load(record, catalog, Sessions())
     with pytest.raises(CatalogError, match="cannot be read now") as caught:
         table.arrow()
     assert not isinstance(caught.value, DamagedResultError)
@@ -232,7 +254,7 @@ def test_a_model_that_may_not_be_read_is_not_damaged(catalog: Catalog, monkeypat
 
     monkeypatch.setattr(LocalPath, "read_at_most", refused)
     with pytest.raises(CatalogError, match="cannot be read now") as caught:
-        load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+        load(record, catalog, Sessions())
     assert not isinstance(caught.value, DamagedResultError)
 
 
@@ -245,7 +267,7 @@ def test_a_record_that_a_plan_had_without_its_schema_is_looked_up(catalog: Catal
     assert known.schema is None
     log = folder(catalog, record) / "_delta_log" / f"{0:020}.json"
     log.write_text(log.read_text().replace('\\"double\\"', '\\"long\\"'))
-    table: Any = load(known, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+    table: Any = load(known, catalog, Sessions())
     with pytest.raises(DamagedResultError, match="its columns are not the recorded ones"):
         table.arrow()
 
@@ -255,7 +277,7 @@ def test_one_that_was_evicted_since_is_not_stored_any_more(catalog: Catalog) -> 
     known = catalog.snapshot("census").artifacts[record.signature]
     catalog.evict_all({record.signature: "room is needed"})
     with pytest.raises(DamagedResultError, match="not stored any more"):
-        load(known, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+        load(known, catalog, Sessions())
 
 
 # What surrounds a run

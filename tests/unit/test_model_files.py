@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.tables import model_files
 from helix_spark.catalog.tables.model_files import TRUSTED, StrangeModelError, checked_digest
+from tests.faults.model_digests import digest_of_model
 
 ID = "0123abcd-0123-4567-89ab-0123456789ab"
 TEXT, TABLE = f"part-00000-{ID}-c000.txt", f"part-00000-{ID}-c000.snappy.parquet"

@@ -21,7 +21,6 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
-from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed
@@ -40,6 +39,7 @@ from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
 from helix_spark.store_access import azure_access, delta_options, is_plain, parse_address, s3_access
+from tests.fakes.observer import Warned
 
 Objects = Callable[[], dict[str, int]]
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.doubled import workflow
 
 import helix_spark as hx
 from helix_spark.cli.workflow_runs import run_and_print
 from helix_spark.engine.execution.observer import Lines, Quiet
 from helix_spark.errors import ParameterError
+from tests.fakes.doubled import workflow
 
 
 def test_who_asks_for_nothing_hears_of_what_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

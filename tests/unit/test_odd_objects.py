@@ -6,10 +6,10 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from project import Project
 
 from helix_spark.errors import SignatureError
 from helix_spark.identity.code import trace
+from tests.unit.project import Project
 
 META = "class M(type):\n  def __getattr__(c, n): return {answer}\n"
 ANY = META + "class A(metaclass=M):\n  def __init__(s): s.k = {{k}}\na = A()"

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import hook
@@ -21,6 +19,8 @@ from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.segments.segment import Segment
 from helix_spark.errors import CatalogError
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
 
 MADE = Path(__file__).parent / "older_catalogs" / "layout_1.tar.xz"
 """Made by the version before the log came, from two runs of `doubled` with the policy `always`."""

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
+from types import ModuleType
 
 import pytest
-from project import forget_packages
 
 from helix_spark import import_reads
 from helix_spark.identity.environment import package_part
 from helix_spark.identity.objects.origin import PYTHON, Package, package_of_file, replaced_packages, startup_version
+from tests.unit.project import forget_packages
 
 
 @pytest.fixture
@@ -213,7 +213,9 @@ def test_what_python_begins_with_counts(site: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "warnoptions", ["ignore", "error::ImportWarning"])
     assert startup_version().endswith(", warnings error::ImportWarning")
     (site / "custom.py").write_text("import statistics")
-    monkeypatch.setitem(sys.modules, "sitecustomize", SimpleNamespace(__file__=str(site / "custom.py")))
+    custom = ModuleType("sitecustomize")
+    custom.__file__ = str(site / "custom.py")
+    monkeypatch.setitem(sys.modules, "sitecustomize", custom)
     first = startup_version()
     (site / "custom.py").write_text("import statistics as s")
     assert len({PYTHON.version, first, startup_version()}) == 3
@@ -270,3 +272,8 @@ def test_which_modules_of_a_package_are_loaded_makes_no_other_version(site: Path
     assert content(site / "whole" / "__init__.py") == before
     for name in ("whole", "whole.lazy", "drawn"):
         del sys.modules[name]
+
+
+def test_a_folder_of_packages_that_is_gone_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "nowhere" / "site-packages"))
+    assert replaced_packages() == {}

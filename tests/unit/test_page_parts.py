@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -281,14 +280,28 @@ def test_what_names_no_node_selects_none(wanted: str) -> None:
 # Storage
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Records of what is stored: nodes by the number of their iteration, and what results took."""
+
+    newest: Sequence[Sequence[NodeRecord]]
+    measured: Mapping[str, ResultRecord]
+
+    def nodes(self, one: IterationRecord) -> Sequence[NodeRecord]:
+        return self.newest[one.number]
+
+    def results(self, names: object, wanted: object) -> Measured:
+        return self
+
+    def bytes_used(self) -> int:
+        return 0
+
+
 def stored(
     artifacts: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord], *newest: Sequence[NodeRecord]
 ) -> StorageView:
     """What is stored of a catalog whose workflows have ended with these nodes."""
-    records = SimpleNamespace(
-        nodes=lambda one: newest[one.number], results=lambda names, wanted: SimpleNamespace(measured=measured),
-        bytes_used=lambda: 0,
-    )
+    records = Measured(newest, measured)
     iterations = [[iteration(number, "done")] for number in range(len(newest))]
     return storage_of(records, artifacts, {}, iterations)  # type: ignore[arg-type]  # no more of it is asked
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +19,23 @@ from helix_spark.errors import HelixError, OperatorError
 LEARNER = "pyspark.ml.classification.LogisticRegression"
 
 
+@dataclass(frozen=True)
+class FeaturesModel:
+    """A model of Spark ML that reads one column, or names none."""
+
+    features: str
+
+    def hasParam(self, name: str) -> bool:  # noqa: N802 - as pyspark calls it
+        return bool(self.features)
+
+    def getOrDefault(self, name: str) -> str:  # noqa: N802 - as above
+        return self.features
+
+
 def refused(wf: hx.Workflow, learner: str = "model", features: str = "features") -> str:
     """What is said of a learner whose model reads this column."""
     dag = compile_workflow(wf)
-    model = SimpleNamespace(hasParam=lambda name: bool(features), getOrDefault=lambda name: features)
+    model = FeaturesModel(features)
 
     def result(name: str) -> NodeResult:
         return ModelResult(model) if name == learner else ValueResult(["a"])

@@ -10,14 +10,14 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.answer_record import FakeRecord
-from fakes.connect_server import FakeServer
-from fakes.programs import Program, Runs, answerer_of, rows
 
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.plans.answer_gate import SERVER_SESSION
 from helix_spark.plans.program_client import open_session
 from helix_spark.program.program_text import is_plain_program, needs_classic
+from tests.fakes.answer_record import FakeRecord
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Program, Runs, answerer_of, rows
 
 
 def counted(spark: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from captured_programs.identities import captured
 from pyspark.ml.feature import Binarizer, SQLTransformer
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -15,6 +14,7 @@ from pyspark.sql import functions as F
 from helix_spark.plans.captured_function import CapturedFunction, NotCaptured
 from helix_spark.plans.plan_chance import BY_ORDER, CHANCE, CHOICES
 from helix_spark.plans.sql_texts import spark_functions
+from tests.unit.captured_programs.identities import captured
 
 Program = Callable[[DataFrame], Any]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fakes.doubled import workflow
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.cli.main import helix
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
 
 SAID = "`total` calls what cannot be followed; use depends_on="
 JOB = """
-from fakes.doubled import workflow as shared
+from tests.fakes.doubled import workflow as shared
 import helix_spark as hx
 
 def prices(weight: int = 1) -> hx.Workflow:

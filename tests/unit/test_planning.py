@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.situation import situation, with_nodes
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import Column, DataFrame
@@ -24,6 +23,7 @@ from helix_spark.planner.problem import State
 from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html
+from tests.fakes.situation import situation, with_nodes
 
 
 @dataclass(frozen=True)

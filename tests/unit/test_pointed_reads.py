@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.situation import situation
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
@@ -19,6 +18,7 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.declaration import WISHES, FunctionOptions, Node, NodeOptions
 from helix_spark.workflow.operators import Form, Function
+from tests.fakes.situation import situation
 
 TABLE = pd.DataFrame({"a": [1.0, 2.0]})
 

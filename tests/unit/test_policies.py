@@ -7,10 +7,10 @@ from typing import Literal
 
 import pytest
 
-from benchmarks.simulation.rule import RULE, RULE_PURGE
 from helix_spark.planner.joint import ALWAYS, NEVER, Joint
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
+from tests.simulation.rule import RULE, RULE_PURGE
 
 ROWS = NodeCosts("rows", "scanner", "s-rows", (), 40.0, 2.0, 3.0, 100)
 COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0, 50)

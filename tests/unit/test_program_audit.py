@@ -9,7 +9,6 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.connect_server import FakeServer
 
 from helix_spark.answers.answering import Mode, NotAuditedError
 from helix_spark.catalog.catalog import Catalog
@@ -18,6 +17,7 @@ from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_audit import compare_answers
 from helix_spark.program.program_record import record_run, tally_of
 from helix_spark.run.recorded_answers import RecordedAnswers
+from tests.fakes.connect_server import FakeServer
 
 COUNTS = """
 from pyspark.sql import SparkSession

@@ -10,7 +10,6 @@ import grpc
 import pyspark
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.programs import rows
 from pyspark.sql.connect.proto.base_pb2_grpc import (
     SparkConnectServiceServicer,
     add_SparkConnectServiceServicer_to_server,
@@ -25,6 +24,7 @@ from helix_spark.plans import recorded_call
 from helix_spark.plans.program_client import open_session
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.recorded_answers import RecordedAnswers
+from tests.fakes.programs import rows
 
 
 class Spark(SparkConnectServiceServicer):  # type: ignore[misc]  # generated without types

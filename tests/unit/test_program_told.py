@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.connect_server import FakeServer, Regressing
-from fakes.tracker import Remembering
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
@@ -34,6 +32,8 @@ from helix_spark.program.program_record import keep_answers
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.retention import OVERFLOWED
 from helix_spark.tracking.entry import entry_of
+from tests.fakes.connect_server import FakeServer, Regressing
+from tests.fakes.tracker import Remembering
 
 HERE = Path(__file__).name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-from project import Project
+
+from tests.unit.project import Project
 
 TOLD = {
     "field of a validator": ("""

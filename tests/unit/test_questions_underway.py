@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.connect_server import FakeServer
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress, RunningNode
@@ -19,6 +18,7 @@ from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions_underway import QuestionsUnderway, expected_nodes
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
+from tests.fakes.connect_server import FakeServer
 
 
 def asked_before(name: str, began: float, seconds: float) -> NodeRecord:

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable, QueryBuilder
-from fakes.doubled import workflow
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import KINDS
 from helix_spark.cli.main import helix as command
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
 
 MANUAL = Path(__file__).parents[2] / "docs" / "operating.md"
 

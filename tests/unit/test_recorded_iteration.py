@@ -9,10 +9,10 @@ from typing import cast
 
 import pandas as pd
 import pytest
-from fakes.doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.errors import HelixError, ParameterError, WorkflowError
+from tests.fakes.doubled import workflow as shared
 
 
 def chain(times: int = 2) -> hx.Workflow:

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from fakes.doubled import workflow
-from fakes.run import make_run
-from fakes.situation import situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome, Step, times_by_node
@@ -18,6 +15,9 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.run.node_records import result_records
 from helix_spark.run.workflow_results import WorkflowResults
+from tests.fakes.doubled import workflow
+from tests.fakes.run import make_run
+from tests.fakes.situation import situation, with_nodes
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
 """`rows` has no step of its own."""

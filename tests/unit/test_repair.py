@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fakes.doubled import workflow
-from fakes.observer import Warned
-from fakes.policy import LoadsGladly
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -24,6 +21,9 @@ from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError, DamagedRecordsError
 from helix_spark.planner.problem import State
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
+from tests.fakes.policy import LoadsGladly
 
 
 def has_run(catalog: Path, *weights: int, heard: Warned | None = None) -> None:

@@ -11,15 +11,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fakes.doubled import workflow
-from fakes.node_work import Frame, lazy
-from fakes.observer import Warned
-from fakes.run import make_run, make_tools
-from fakes.situation import situation, with_nodes
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
-from benchmarks.simulation.rule import RULE_PURGE, Rule
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord
@@ -38,6 +32,12 @@ from helix_spark.run.retention import OVERFLOWED, Retention
 from helix_spark.run.run import Run
 from helix_spark.run.workflow_results import WorkflowResults
 from helix_spark.workflow.declaration import Wishes
+from tests.fakes.doubled import workflow
+from tests.fakes.node_work import Frame, lazy
+from tests.fakes.observer import Warned
+from tests.fakes.run import make_run, make_tools
+from tests.fakes.situation import situation, with_nodes
+from tests.simulation.rule import RULE_PURGE, Rule
 
 
 @dataclass

@@ -10,8 +10,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.doubled import workflow
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -19,6 +17,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.run import workflow_results
+from tests.fakes.doubled import workflow
+from tests.fakes.observer import Warned
 
 _LONGEST = 60.0
 

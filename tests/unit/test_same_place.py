@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -21,6 +20,7 @@ from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
+from tests.fakes.observer import Warned
 
 A, B, C = (digest(letter) for letter in "abc")
 RUN = digest("run")[:32]

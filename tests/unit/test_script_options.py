@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fakes.command import start
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli import watching
@@ -23,6 +22,7 @@ from helix_spark.cli.programs import ScriptFile
 from helix_spark.cli.watching import audit_when_idle
 from helix_spark.run import auditor
 from helix_spark.run.auditor import Auditor, Job
+from tests.fakes.command import start
 
 COUNTS = """
 import os, sys
@@ -150,7 +150,7 @@ def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
 
 AUDITS = """
 import json
-from fakes.connect_server import FakeServer
+from tests.fakes.connect_server import FakeServer
 from helix_spark.cli.sent_audit import parts_of
 from helix_spark.run.auditor import Job
 from helix_spark.engine.server.starting import ProgramServer

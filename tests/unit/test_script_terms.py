@@ -9,7 +9,6 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.programs import Runs
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import LinearRegression, RandomForestRegressor
@@ -26,6 +25,7 @@ from helix_spark.plans.captured_function import CallInputs, CapturedFunction, No
 from helix_spark.plans.program_client import Caller
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.workflow.sources import FileSource
+from tests.fakes.programs import Runs
 
 SOURCE = FileSource("csv", ("rows.csv",), "a double, label double", (("header", "true"),))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.connect_server import FakeServer
-from fakes.programs import Runs, rows
 from pyspark.ml.base import Estimator
 
 from helix_spark.program.plain_program import spread_searches
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Runs, rows
 
 
 class Busy(FakeServer):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from captured_programs import inputs_of, programs
-from captured_programs.identities import SETTINGS
 
 from helix_spark.answers.function_calls import begin, capture
 from helix_spark.engine.spark.function_inputs import serving
@@ -15,6 +13,8 @@ from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import UDF
 from helix_spark.plans.written_plan import relation_of
+from tests.unit.captured_programs import inputs_of, programs
+from tests.unit.captured_programs.identities import SETTINGS
 
 CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 

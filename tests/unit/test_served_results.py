@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql.connect.proto as pb
-from fakes.connect_server import FakeServer
-from fakes.programs import Runs, rows
 
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.catalog.catalog import Catalog
@@ -18,6 +17,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.served_results import store_served
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Runs, rows
 
 
 class Writing(FakeServer):
@@ -47,6 +48,16 @@ class Writing(FakeServer):
         return iter([answer])
 
 
+@dataclass(frozen=True)
+class Keeper:
+    """What keeps the results of a program, as far as its server's tables ask it."""
+
+    catalog: Catalog
+    tell: Callable[[str], None]
+    answerer: Any
+    refused: set[str] = field(default_factory=set)
+
+
 def stored(runs: Runs, catalog: Catalog, server: FakeServer, said: list[str]) -> ArtifactRecord | None:
     """The record of the table that a program persists, once its server has stored it."""
     def program(spark: Any) -> ArtifactRecord | None:
@@ -54,9 +65,7 @@ def stored(runs: Runs, catalog: Catalog, server: FakeServer, said: list[str]) ->
         served = spark.client._internal_stub.service.served
         (table,) = served.tables
         origin = Origin(table.question.identity, "train", "kept", 1)
-        keeper: Any = SimpleNamespace(
-            catalog=catalog, tell=said.append, answerer=SimpleNamespace(served=served), refused=set()
-        )
+        keeper: Any = Keeper(catalog, said.append, spark.client._internal_stub.service)
         (record,) = store_served([(origin, table.question)], keeper)
         return record
 

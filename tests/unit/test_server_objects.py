@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
-from fakes.connect_server import commands
-from fakes.programs import Program, Runs, rows
 from pyspark.ml.connect.serialize import deserialize_param
 
 from helix_spark.plans.plan_messages import messages
+from tests.fakes.connect_server import commands
+from tests.fakes.programs import Program, Runs, rows
 
 
 def evaluation(model: Any, spark: Any) -> Any:

@@ -15,8 +15,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fakes.command import start
-from fakes.observer import Warned
 
 import helix_spark as hx
 from benchmarks.armed_failpoints import armed
@@ -32,6 +30,8 @@ from helix_spark.errors import CatalogError, NotACatalogError, ParameterError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.run.iteration import Iteration
+from tests.fakes.command import start
+from tests.fakes.observer import Warned
 
 SCRIPT = """
 from pyspark.sql import SparkSession

@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
-from fakes.connect_server import FakeServer
-from fakes.programs import Program, Runs, rows
 
 from helix_spark.answers import served_models
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Program, Runs, rows
 
 
 def searched(steps: Sequence[float], *, kept: bool = True, by_sql: bool = False, evaluated: bool = False) -> Program:

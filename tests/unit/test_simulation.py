@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.simulation import forecasters
-from benchmarks.simulation.limit import expected_seconds, limit
-from benchmarks.simulation.oracle import Oracle, Version, foresee
-from benchmarks.simulation.recreation import Recreation
-from benchmarks.simulation.replay import replay
-from benchmarks.simulation.rule import RULE_PURGE
-from benchmarks.simulation.work import draw
 from helix_spark.planner.joint import ALWAYS, NEVER, Joint
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
+from tests.simulation import forecasters
+from tests.simulation.limit import expected_seconds, limit
+from tests.simulation.oracle import Oracle, Version, foresee
+from tests.simulation.recreation import Recreation
+from tests.simulation.replay import replay
+from tests.simulation.rule import RULE_PURGE
+from tests.simulation.work import draw
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])

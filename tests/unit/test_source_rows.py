@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fakes.connect_server import Regressing
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import MaxAbsScaler
@@ -25,6 +24,7 @@ from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.sizes import format_seconds
+from tests.fakes.connect_server import Regressing
 
 HERE = Path(__file__).name
 

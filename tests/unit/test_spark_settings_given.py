@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fakes.doubled import workflow
 
 from helix_spark.cli import watching
 from helix_spark.cli.main import helix, main
@@ -18,9 +17,10 @@ from helix_spark.cli.options import spark_settings
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import ParameterError
 from helix_spark.helix import Helix
+from tests.fakes.doubled import workflow
 
 JOB = """
-from fakes.doubled import workflow as shared
+from tests.fakes.doubled import workflow as shared
 import helix_spark as hx
 
 def prices() -> hx.Workflow:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from project import Project
-
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.identity.signing import describe, resolve
+from tests.unit.project import Project
 
 GRID = """
     from pyspark.ml import Pipeline, Transformer

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from project import Project
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import StringIndexer
 
@@ -16,6 +15,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import Location, NodeError, OperatorError
+from tests.unit.project import Project
 
 PATH = "pyspark.ml.classification.LogisticRegression"
 TABLE = pd.DataFrame({"a": [1.0]})
@@ -53,8 +53,8 @@ def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        (Classifier, "learner 'model' was given test_stages_before_a_run.Classifier, which is no estimator or"),
-        (Classifier(), "was given an object of test_stages_before_a_run.Classifier"),
+        (Classifier, "learner 'model' was given tests.unit.test_stages_before_a_run.Classifier, which is no estimator"),
+        (Classifier(), "was given an object of tests.unit.test_stages_before_a_run.Classifier"),
         (BinaryClassificationEvaluator, "no estimator or transformer of Spark ML"),
         (hx.OneHot("a"), "inside a function, such as a @wf.reducer"),
         ("LogisticRegression", "'LogisticRegression', which is no dotted path of a class"),

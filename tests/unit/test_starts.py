@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +17,27 @@ from helix_spark.engine.server import session
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import ServerEndedError, SetupError
 from helix_spark.planner.problem import State
+from tests.fakes.plan import Planned
+
+
+@dataclass
+class Alive:
+    """A session that lives until a test ends it."""
+
+    alive: bool = True
+
+
+@dataclass
+class Server:
+    """A server of Spark Connect that starts at once, and remembers whether it was to keep its classes."""
+
+    spark: Any
+    start_seconds: float = 1.0
+    open: Callable[[], None] = lambda: None
+    kept_classes: list[bool] = field(default_factory=list)
+
+    def stop(self, *, keep_classes: bool) -> None:
+        self.kept_classes.append(keep_classes)
 
 
 @pytest.fixture
@@ -22,11 +45,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     """One whose sessions start at once, say to have taken 5, 4, 3 ... seconds, and are alive until they are stopped."""
     left = iter((5.0, 4.0, 3.0))
 
-    def start(*given: object, **named: object) -> SimpleNamespace:
-        return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), open=lambda: None,
-            stop=lambda keep_classes: None,
-        )
+    def start(*given: object, **named: object) -> Server:
+        return Server(Alive(), next(left))
 
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
@@ -84,8 +104,7 @@ def test_a_shared_server_that_ends_as_a_session_is_opened_gives_way_to_another(m
     def fail() -> None:
         raise ServerEndedError("this folder's server was killed by signal 9")
 
-    whole = SimpleNamespace(spark="whole", start_seconds=1.0, open=lambda: None, stop=lambda **_: None)
-    servers = iter((SimpleNamespace(spark="dying", start_seconds=1.0, open=fail), whole))
+    servers = iter((Server("dying", open=fail), Server("whole")))
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: next(servers))
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions(say=said.append)
@@ -97,7 +116,7 @@ def test_another_error_as_a_session_is_opened_is_raised(monkeypatch: pytest.Monk
     def fail() -> None:
         raise SetupError("Java is not there")
 
-    dying = SimpleNamespace(spark="dying", start_seconds=1.0, open=fail)
+    dying = Server("dying", open=fail)
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: dying)
     monkeypatch.setattr(session, "running_session", lambda: None)
     with pytest.raises(SetupError, match="Java is not there"):
@@ -108,10 +127,7 @@ def test_another_error_as_a_session_is_opened_is_raised(monkeypatch: pytest.Monk
 def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_plans(
     monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
-    built: list[bool] = []
-    own = SimpleNamespace(
-        spark=SimpleNamespace(), start_seconds=1.0, open=lambda: None, stop=lambda **given: built.extend(given.values())
-    )
+    own = Server(Alive())
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: own)
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions()
@@ -119,12 +135,12 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     if works:
         provider.note_work()
     provider.close()
-    assert built == [works]
+    assert own.kept_classes == [works]
 
 
 def test_a_session_of_the_users_is_taken_to_have_worked(provider: Sessions) -> None:
     assert not provider.worked
-    assert Sessions(SimpleNamespace(alive=True)).worked  # type: ignore[arg-type]  # stands for a session
+    assert Sessions(Alive()).worked  # type: ignore[arg-type]  # stands for a session
 
 
 def test_what_spark_had_no_part_in_is_no_work_of_the_session() -> None:
@@ -142,7 +158,7 @@ def test_what_spark_had_no_part_in_is_no_work_of_the_session() -> None:
     dag = compile_workflow(wf)
 
     def worked(name: str, state: State, held: bool = False) -> bool:
-        return ran_in_spark(name, dag, {name: SimpleNamespace(state=state, held=held)})  # type: ignore[arg-type]  # a plan
+        return ran_in_spark(name, dag, {name: Planned(state, held=held)})  # type: ignore[arg-type]  # a plan
 
     for name in ("data", "c_is.fit", "examples", "model"):
         assert worked(name, State.COMPUTE), name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.watcher import Notes, Watcher
 from helix_spark.planner.problem import State
 from helix_spark.plans.recorded_call import CLIENT
 from helix_spark.workflow.operators import Result
@@ -26,12 +27,30 @@ class Client:
         return self._seconds
 
 
+class TaggedSession:
+    """A session whose jobs are tagged."""
+
+    def clearTags(self) -> None:  # noqa: N802 - as pyspark calls it
+        """Nothing: no job runs."""
+
+    def addTag(self, tag: str) -> None:  # noqa: N802 - as above
+        """Nothing, as above."""
+
+
+@dataclass(frozen=True)
+class LoadedNode:
+    """A table that is loaded, as far as the clock of its step asks."""
+
+    state: State = State.LOAD
+    result: Result = Result.TABLE
+
+
 class Sessions:
     """A session in a JVM of this process, or of a server elsewhere."""
 
     def __init__(self, client: Client | None, *, started: bool = True) -> None:
-        tags = {"clearTags": lambda: None, "addTag": lambda tag: None}
-        self._spark, self.started = SimpleNamespace(**{CLIENT: client}, **tags), started
+        self._spark, self.started = TaggedSession(), started
+        setattr(self._spark, CLIENT, client)
 
     def get(self) -> Any:
         assert self.started, "nothing may start Spark only to look at the clock"
@@ -40,9 +59,10 @@ class Sessions:
 
 def work_of(sessions: Sessions, observer: Silent) -> NodeWork:
     """Steps of nodes that take no session."""
-    nodes: Any = {name: SimpleNamespace(state=State.LOAD, result=Result.TABLE) for name in "ab"}
+    nodes: Any = dict.fromkeys("ab", LoadedNode())
     nothing: Any = None
-    watcher: Any = SimpleNamespace(sessions=sessions)
+    provider: Any = sessions
+    watcher = Watcher(provider, nothing, Notes(), nothing)
     return NodeWork(nothing, nothing, nodes, nodes, {}, Outcome(), watcher, observer, "run")
 
 

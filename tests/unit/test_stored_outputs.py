@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.policy import LoadsGladly
 
 import helix_spark as hx
 from helix_spark.planner.problem import State
+from tests.fakes.observer import Warned
+from tests.fakes.policy import LoadsGladly
 
 
 @contextmanager

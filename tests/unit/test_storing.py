@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from helix_spark.catalog.tables.spark_types import VECTOR
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.node_results import TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
+from helix_spark.engine.server.session import Sessions
 from helix_spark.identity.parts import digest
 
 ROWS = digest("rows")
@@ -56,7 +56,7 @@ def stored_by_spark(catalog: Catalog) -> ArtifactRecord:
 
 def loaded(catalog: Catalog, record: ArtifactRecord) -> TableResult:
     """The table with its rows in this process."""
-    table: Any = load(record, catalog, SimpleNamespace(kept_table=lambda key: None))  # type: ignore[arg-type]  # no session is asked for
+    table: Any = load(record, catalog, Sessions())
     assert isinstance(table, TableResult)
     table.arrow()
     return table

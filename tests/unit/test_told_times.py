@@ -5,10 +5,10 @@ from __future__ import annotations
 from textwrap import indent
 
 import pytest
-from project import Project
 
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs
+from tests.unit.project import Project
 
 TOLD = {
     "printed": "a = time.perf_counter()\nfound = x + 1\nprint(f'{time.perf_counter() - a:.1f} s')\nreturn found",

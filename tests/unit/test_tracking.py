@@ -9,17 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from fakes.observer import Warned
-from fakes.tracker import Remembering
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -29,6 +26,8 @@ from helix_spark.run.tracker import Finished
 from helix_spark.tracking.entry import entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import SENDER, MlflowTracker
 from helix_spark.tracking.sender import URI_VARIABLE, describe_failure, send
+from tests.fakes.observer import Warned
+from tests.fakes.tracker import Remembering
 
 WITH_MLFLOW = pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
 """For tests whose senders import it; that takes seconds."""
@@ -140,21 +139,44 @@ def test_a_tracker_that_raises_is_a_warning(tmp_path: Path) -> None:
 # The sender, with a client that remembers
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """As much of MLflow's experiment as is read."""
+
+    experiment_id: str = "1"
+    lifecycle_stage: str = "active"
+
+
+@dataclass
+class RunInfo:
+    """As much of what MLflow says of a run as is read."""
+
+    run_id: str
+    status: str = "RUNNING"
+
+
+@dataclass(frozen=True)
+class MlflowRun:
+    """A run of MLflow's."""
+
+    info: RunInfo
+
+
 class FakeClient:
     """As much of MlflowClient as is used."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, SimpleNamespace] = {}
+        self.runs: dict[str, MlflowRun] = {}
         self.logged: list[Any] = []
 
     def get_experiment_by_name(self, name: str) -> Any:
-        return SimpleNamespace(experiment_id="1", lifecycle_stage="active")
+        return Experiment()
 
     def search_runs(self, experiments: list[str], filter_string: str, max_results: int) -> list[Any]:
         return [run for name, run in self.runs.items() if f"'{name}'" in filter_string]
 
     def create_run(self, experiment: str, start_time: int, tags: Mapping[str, str], run_name: str) -> Any:
-        run = SimpleNamespace(info=SimpleNamespace(run_id=f"id {len(self.runs)}", status="RUNNING"))
+        run = MlflowRun(RunInfo(f"id {len(self.runs)}"))
         self.runs[tags["helix.run"]] = run
         return run
 

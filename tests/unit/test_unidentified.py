@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from project import Project
 
 from helix_spark.identity.code import trace
+from tests.unit.project import Project
 
 HELD = [
     "import queue\nHELD = queue.SimpleQueue()", "import random\nHELD = random.Random(7)",

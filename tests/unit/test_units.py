@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from fakes.plan import FakePlan
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
@@ -13,6 +12,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import Unit, pins, units
 from helix_spark.planner.problem import State
+from tests.fakes.plan import FakePlan
 
 
 def made(dag: Dag, states: dict[str, State] | None = None, keep: set[str] | None = None) -> tuple[

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from edit_matrix import edits
-from project import Project
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.identity.signing import describe
+from tests.unit.edit_matrix import edits
+from tests.unit.project import Project
 
 DIFFERENT = edits(
     r"""

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.identity.parts import digest
+from tests.faults.model_digests import digest_of_model
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.connect_server import FakeServer
-from fakes.programs import Program, Runs, rows
 
 from helix_spark.plans.plan_messages import messages, sort_of
+from tests.fakes.connect_server import FakeServer
+from tests.fakes.programs import Program, Runs, rows
 
 
 def kind(asked: Any) -> str:

@@ -16,7 +16,7 @@ OTHERS = "id long, k string, w double"
 
 def programs() -> Mapping[str, Callable[..., Any]]:
     """All programs by the name of their module and their own."""
-    from captured_programs import (
+    from tests.unit.captured_programs import (
         expressions,
         literals,
         ml_stages,

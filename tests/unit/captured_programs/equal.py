@@ -14,8 +14,8 @@ from pyspark.ml.feature import Binarizer
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from captured_programs import settings_of_a_job
-from captured_programs.settings_of_a_job import ADULT, is_adult
+from tests.unit.captured_programs import settings_of_a_job
+from tests.unit.captured_programs.settings_of_a_job import ADULT, is_adult
 
 Program = Callable[..., Any]
 Pair = tuple[Program, Program]

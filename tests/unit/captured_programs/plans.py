@@ -1,6 +1,6 @@
 """The plans on record in `plans.txt`: canonical, as text, by the names of their programs.
 
-    PYTHONPATH=tests/unit python -m captured_programs.plans        # writes them anew
+    python -m tests.unit.captured_programs.plans        # writes them anew
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from captured_programs import programs
-from captured_programs.identities import captured
-from captured_programs.plan_text import text_of
 from helix_spark.plans.captured_function import CapturedFunction
 from helix_spark.plans.plan_identity import canonical
 from helix_spark.plans.recorded_call import UDF
+from tests.unit.captured_programs import programs
+from tests.unit.captured_programs.identities import captured
+from tests.unit.captured_programs.plan_text import text_of
 
 _PYTHON = ".".join(map(str, sys.version_info[:2]))
 """Plans on record are of no Python: they differ in nothing else."""

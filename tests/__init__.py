@@ -1,0 +1,1 @@
+"""Tests. `python -m tests.faults` and `python -m tests.interleavings` are commands of their own."""

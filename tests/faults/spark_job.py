@@ -1,0 +1,91 @@
+"""A small workflow that takes Spark: a table that Spark writes, two fitted stages, values.
+
+    python -m tests.faults.spark_job CATALOG KEY
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+from helix_spark.planner.joint import policy_named
+from tests.faults.job import PEOPLE, Heard, LoadsGladly
+
+SETTINGS = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+
+
+def workflow(key: int, weight: int = 1, *, learn: bool = True) -> hx.Workflow:
+    """data -> rows -> total; with `learn`, rows -> examples -> model -> width, too."""
+    wf = hx.Workflow("spark job")
+    data = PEOPLE
+    wf.source("data", hx.table(data))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.selectExpr(f"a * {key} as a", "s", "cast(a % 2 as double) as odd")
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) * weight
+
+    if not learn:
+        return wf
+    person = wf.extractor("person", hx.OneHot("s"), on=rows)
+    examples = wf.synthesizer("examples", rows, features=[person], label="odd = 1")
+    wf.learner("model", LogisticRegression, on=examples, maxIter=2)
+
+    @wf.reducer(output=True)
+    def width(model: Any) -> int:
+        return len(model.coefficients) * weight
+
+    return wf
+
+
+def slow_workflow(key: int) -> hx.Workflow:
+    """data -> rows -> total, where each of eight tasks takes a second."""
+    wf = hx.Workflow("slow spark job")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        def slow(value: int) -> int:
+            time.sleep(0.0016)
+            return value * key
+
+        return data.repartition(8, "a").withColumn("a", F.udf(slow, "long")(data.a))
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum())
+
+    return wf
+
+
+def answers(key: int, weight: int = 1, *, learn: bool = True) -> dict[str, int]:
+    """What the workflow must answer."""
+    # 97 names and a place for those never seen, of which the last is left out.
+    learned = {"width": 97 * weight} if learn else {}
+    return {"total": int(PEOPLE.a.sum()) * key * weight, **learned}
+
+
+def run(catalog: Path, made: hx.Workflow, heard: Heard | None = None, **options: Any) -> dict[str, Any]:
+    """Runs a workflow, and waits until everything is stored. Returns the outputs."""
+    policy, options = LoadsGladly(policy_named("always")), {"settings": SETTINGS, **options}
+    with hx.Helix(catalog, policy=policy, observer=heard or Heard(), **options) as helix:
+        iteration = helix.run(made)
+        iteration.wait()
+        return dict(iteration.outputs)
+
+
+if __name__ == "__main__":
+    outputs = run(Path(sys.argv[1]), workflow(int(sys.argv[2])), Heard(loud=True))
+    print(f"done {outputs == answers(int(sys.argv[2]))}", flush=True)

@@ -39,9 +39,9 @@ def rpc_error() -> type[Exception]:
 
 
 def server_message(error: BaseException) -> str:
-    """Return the first line of what a server says of a failure."""
+    """Return the first line of what a server says of a failure, or of any other error."""
     details = getattr(error, "details", None)
-    return (str(details() if callable(details) else error).splitlines() or [""])[0]
+    return str(details() if callable(details) else error).strip().partition("\n")[0]
 
 
 def server_ended(how: str) -> ServerEndedError:

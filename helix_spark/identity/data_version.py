@@ -83,10 +83,10 @@ class SignedData:
         """Where it is."""
         return place_of(self.source)
 
-    def changed(self) -> str | None:
-        """Return what was done to it since, in words."""
+    def changed(self, *, contents: bool = False) -> str | None:
+        """Return what was done to it since, in words; `contents` says whether files are read for it."""
         # Of a Delta table the version is what is known, and that is in its log alone.
-        contents = isinstance(self.source, DeltaSource)
+        contents = contents or isinstance(self.source, DeltaSource)
         try:
             return self.identity.change(identify(self.source, contents=contents))
         except (HelixError, OSError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
-from helix_spark.run.audit import Audit, Audited, AuditRow, judge
+from helix_spark.run.audit import Audit, Audited, judge
 from helix_spark.run.auditor import circumstances
 from helix_spark.visible_text import cut
 
@@ -58,10 +58,11 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
     Fits and tables are judged by what was made from them.
     """
     questions = {row.name: row for row in rows_of_program(program)}
-    rows = [
-        AuditRow(ResultRecord(row.identity, row.identity, program.name, row.name, row.kind, 0), row.inputs)
-        for row in questions.values()
-    ]
+    records = {
+        name: ResultRecord(row.identity, row.identity, program.name, name, row.kind, 0)
+        for name, row in questions.items()
+    }
+    above = ancestors_of(questions.values())
 
     def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
         row, again = questions[name], questions[name].answer
@@ -80,17 +81,19 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
 
     hidden = [name for name, row in questions.items() if row.kind in ("learner", "table")]
     here = circumstances([program.provenance.digest, *program.arguments])
-    results, reasons = judge(rows, compare, program.catalog, hidden, circumstances=here, since=program.began)
-    _doubt(reasons, rows, questions, program)
+    results, reasons = judge(
+        records, above, compare, program.catalog, hidden=hidden, circumstances=here, since=program.began
+    )
+    _doubt(reasons, records, above, questions, program)
     return results
 
 
 def _doubt(
-    reasons: Mapping[str, str], rows: Sequence[AuditRow], questions: Mapping[str, AnsweredQuestion],
-    program: PlainProgram,
+    reasons: Mapping[str, str], records: Mapping[str, ResultRecord], above: Mapping[str, Collection[str]],
+    questions: Mapping[str, AnsweredQuestion], program: PlainProgram,
 ) -> None:
     """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
-    doubts, above = dict[str, str](), ancestors_of(rows)
+    doubts = dict[str, str]()
     for name, why in reasons.items():
         tables = (one.identity for one in map(questions.__getitem__, above[name]) if one.kind == "table")
         handles = questions[name].question.handles
@@ -98,8 +101,8 @@ def _doubt(
         doubts |= dict.fromkeys((questions[name].identity, *fits, *tables), why)
     program.record.append(0, doubts=doubts.items())
     program.catalog.append_results([
-        replace(row.record, random=doubts[row.record.signature])
-        for row in rows if row.record.signature in doubts and row.name not in reasons
+        replace(record, random=doubts[record.signature])
+        for name, record in records.items() if record.signature in doubts and name not in reasons
     ])
 
 

@@ -72,60 +72,48 @@ class Audit:
         return all(one.verdict != "different" for one in self.results)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """A node of what is audited; `stored` where its result may go with one that it is made of."""
-
-    record: ResultRecord
-    inputs: tuple[str, ...]
-    stored: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.record.node
-
-
 Compare = Callable[[str, Mapping[str, Audited]], Audited | None]
 """Compares a node's result with what is recorded, given the nodes compared so far that it is made of; None if it was
 not computed again."""
 
 
 def judge(
-    rows: Sequence[AuditRow], compare: Compare, catalog: Catalog, hidden: Collection[str] = (), *,
-    circumstances: str, since: float,
+    records: Mapping[str, ResultRecord], above: Mapping[str, Collection[str]], compare: Compare, catalog: Catalog, *,
+    stored: Collection[str] = (), hidden: Collection[str] = (), circumstances: str, since: float,
 ) -> tuple[tuple[Audited, ...], dict[str, str]]:
     """Compare results with those that are recorded, name those to blame (whose inputs do not differ), and record what
     was found. Return it, and why results are not to be reused any more, by name.
 
     Args:
-        hidden: names of rows that cannot be compared: they are verified where what was made of them is.
+        records: of each node, by name, inputs first; `above` has the names of all that it is made of.
+        stored: names of those whose results go with one that they are made of.
+        hidden: names of those that cannot be compared: they are verified where what was made of them is.
         circumstances: see `run.auditor.circumstances`.
         since: when the audit began, by `time.perf_counter`.
     """
-    above = ancestors_of(rows)
     compared: dict[str, Audited] = {}
-    for row in rows:
-        one = compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
+    for name in records:
+        one = compare(name, {source: compared[source] for source in compared.keys() & above[name]})
         if one is not None:
-            compared[row.name] = one
+            compared[name] = one
     different = {name for name, one in compared.items() if one.verdict == "different"}
     verified = {name for name, one in compared.items() if one.verdict == "verified"}
     why = dict[str, str]()
     for name, one in compared.items():
         if name in different and different.isdisjoint(above[name]):
-            heirs = tuple(row.name for row in rows if row.stored and name in above[row.name])
+            heirs = tuple(heir for heir in records if heir in stored and name in above[heir])
             compared[name] = replace(one, to_blame=True, heirs=heirs)
             why[name] = f"an audit computed `{name}` again and it came out different: {one.why}"[:_LONGEST]
     above_verified, above_different = (
         frozenset[str]().union(*(above[name] for name in names)) for names in (verified, different)
     )
     verified |= above_verified.intersection(hidden) - above_different
-    found = [row for row in rows if row.name in compared or row.name in verified]
+    found = [name for name in records if name in compared or name in verified]
     now, seconds = time.time(), (time.perf_counter() - since) / max(len(found), 1)
     catalog.append_results([
-        replace(row.record, audit_seconds=seconds, verified=True, verified_at=now, verified_in=circumstances)
-        if row.name in verified else replace(row.record, audit_seconds=seconds, random=why.get(row.name, ""))
-        for row in found
+        replace(records[name], audit_seconds=seconds, verified=True, verified_at=now, verified_in=circumstances)
+        if name in verified else replace(records[name], audit_seconds=seconds, random=why.get(name, ""))
+        for name in found
     ])
     of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
     return tuple(compared.values()), of_heirs | why
@@ -161,22 +149,25 @@ def audit(
     results: tuple[Audited, ...] = ()
     if chosen:
         since, catalog = begun if since is None else since, run.tools.catalog
-        rows = [
-            AuditRow(ResultRecord(
+        records = {
+            one.name: ResultRecord(
                 one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration,
-            ), one.node.inputs, one.signature in run.view.artifacts)
+            )
             for one in run.situation.nodes
-        ]
+        }
         try:
             outcome = compute_alone(run, tuple(chosen), again=None if wanted is None else chosen).outcome
         except HelixError:  # what it took counts, or it would be tried for ever
-            first = next(row.record for row in rows if row.name in chosen)
+            first = next(record for name, record in records.items() if name in chosen)
             catalog.append_results([replace(first, audit_seconds=time.perf_counter() - since)])
             raise
         try:
             here = circumstances(run.described[one.name].digest for one in run.situation.nodes)
-            compare = partial(_compare, run, outcome, chosen)
-            results, unusable = judge(rows, compare, catalog, circumstances=here, since=since)
+            results, unusable = judge(
+                records, ancestors_of(run.dag.nodes), partial(_compare, run, outcome, chosen), catalog,
+                stored=[one.name for one in run.situation.nodes if one.signature in run.view.artifacts],
+                circumstances=here, since=since,
+            )
         finally:
             release_results(outcome)
         for name, why in unusable.items():

@@ -10,7 +10,6 @@ it is then signed as before, found again, and the rest of the plan is made anew 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -274,14 +273,12 @@ def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
     return plan_again(run)
 
 
-def worth_comparing(run: Run) -> frozenset[str] | None:
-    """Return the nodes to compare with earlier results as soon as they are computed; None if nothing is ever compared.
+def worth_comparing(run: Run) -> frozenset[str]:
+    """Return the nodes to compare with earlier results as soon as they are computed.
 
     Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
     those below which less work is expected than `--cut-off` says: a match costs planning once more.
     """
-    if run.tools.cut_off == math.inf:
-        return None
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
     contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
     comparable = {node.name for past in run.view.past for node in past.nodes if node.signature in contents}

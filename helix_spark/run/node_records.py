@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -77,7 +78,7 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
         content = None  # of a result that may be reused, as it was compared, else taken now
-        if computed and not doubt and outcome.contents is not None:
+        if computed and not doubt and run.tools.cut_off < math.inf:
             content = outcome.contents.get(name) or content_here(result)
         record = replace(
             _learnt(run, own), signature=signature,

@@ -19,8 +19,8 @@ from helix_spark.engine.execution.outcome import lasting, unsettled_nodes
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin, StoringError, store
-from helix_spark.errors import CatalogError, SourceError
-from helix_spark.identity.data_version import Readable, SignedData, identify
+from helix_spark.errors import CatalogError
+from helix_spark.identity.data_version import Readable, SignedData
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.foresight import starts_of
@@ -240,13 +240,11 @@ class DataRead:
         return frozenset(found)
 
     def _change(self, name: str, one: SignedData) -> str | None:
-        try:
-            now = identify(one.source, contents=one.source not in self._looked_into)
-        except (SourceError, OSError):
-            return "it is not there any more, or cannot be read"
+        how, opened = one.changed(contents=one.source not in self._looked_into), self._outcome.opened.get(name)
         self._looked_into.add(one.source)
-        opened = self._outcome.opened.get(name) if not isinstance(one.source, Path) else None
-        return (one.identity.change(opened) if opened is not None else None) or one.identity.change(now)
+        if opened is None or isinstance(one.source, Path):
+            return how
+        return one.identity.change(opened) or how
 
     def _reads(self, name: str) -> tuple[SignedData, ...]:
         """Return what a node read in this run that may change under it."""

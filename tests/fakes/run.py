@@ -15,8 +15,9 @@ from helix_spark.run.run import Run, Tools
 
 
 def make_tools(**given: Any) -> Tools:
-    """Return an observer that is silent, and the given tools; all others are None."""
-    return Tools(**{**dict.fromkeys(one.name for one in fields(Tools)), "observer": hx.Silent(), **given})
+    """Return an observer that is silent, a cut-off of half a second, and the given tools; all others are None."""
+    none = dict.fromkeys(one.name for one in fields(Tools))
+    return Tools(**{**none, "observer": hx.Silent(), "cut_off": 0.5, **given})
 
 
 def make_run(tools: Tools | None = None, *, number: int = 4, dag: Dag | None = None, **given: Any) -> Run:

@@ -10,8 +10,9 @@ import pytest
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from helix_spark.answers.sent_requests import server_ended
+from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import ServerEndedError
-from tests.fakes.connect_server import FakeServer, commands
+from tests.fakes.connect_server import EvictedError, FakeServer, commands
 from tests.fakes.programs import Program, Runs, rows
 
 KILLED = "was killed by signal 9"
@@ -160,3 +161,8 @@ def test_a_request_that_fails_is_not_sent_again(runs: Runs) -> None:
     with pytest.raises(SparkConnectGrpcException):
         runs.run(lambda spark: rows(spark).count(), server=server)
     assert sum(isinstance(one, pb.ExecutePlanRequest) for one in server.asked) == 1
+
+
+def test_what_a_server_refuses_is_told_in_its_own_words() -> None:
+    assert first_line(EvictedError()) == EvictedError().details()
+    assert first_line(ValueError("\nno rows\nat line 3")) == "no rows"

@@ -66,7 +66,7 @@ class Executor:
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
-        compared: Collection[str] | None = None, so_far: Outcome | None = None,
+        compared: Collection[str] = (), so_far: Outcome | None = None,
         begin_call: BeginCall = begin_anew, change_of: Callable[[Node], str] = lambda _: "",
     ) -> Outcome:
         """Run a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
@@ -75,12 +75,12 @@ class Executor:
         Args:
             run: begins the tag of the run's Spark jobs, so that they can be cancelled.
             registering: names of nodes whose code may register names with the session: no two of them run at once.
-            compared: names of nodes that are compared with earlier results; None if no digests are to be taken at all.
+            compared: names of nodes that are compared with earlier results.
             so_far: what was done by a plan that this one goes on from; it is added to.
             change_of: returns what has changed of a node since it was signed, in words.
         """
         sessions = self._sessions
-        outcome = so_far or Outcome(contents=None if compared is None else {})
+        outcome = so_far or Outcome()
         left = units(dag, plan, outcome.results)
         if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
             send_project_code()
@@ -90,7 +90,7 @@ class Executor:
         work = NodeWork(
             # What is cancelled late of one execution must not be of the next, which the same run may begin.
             self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,
-            f"{run}_{next(_EXECUTIONS)}", registering, compared or (),
+            f"{run}_{next(_EXECUTIONS)}", registering, compared,
             {node.name for node in dag.nodes if plan[node.name].state is State.COMPUTE and is_lazy(node)},
         )
         dispatch = Dispatch(work, self._pool, self._end)

@@ -183,7 +183,7 @@ class NodeWork:
 
     def _compare(self, name: str) -> None:
         """Look up, once, whether an earlier result holds what was computed, unless it or an input may be random."""
-        if name not in self.compared or name in self.looked_up or self.outcome.contents is None:
+        if name not in self.compared or name in self.looked_up:
             return
         self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
         made = (one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE)

@@ -95,7 +95,7 @@ class Outcome(Notes):
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
-        contents: digests of what results hold (see `agreement`), by name; None if none are to be taken.
+        contents: digests of what results hold (see `agreement`), by name, as far as they were compared.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
             before all was done: what is left is to be planned anew.
     """
@@ -106,7 +106,7 @@ class Outcome(Notes):
     pinned: frozenset[str] = frozenset()
     filled: set[str] = field(default_factory=set)
     failure: BaseException | None = None
-    contents: dict[str, str] | None = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     equal: dict[str, str] = field(default_factory=dict)
 
 

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from helix_spark.answers.sent_requests import server_message
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import parse_submit_arguments, properties_text
 from helix_spark.errors import CatalogError, EndedError, HelixError, SetupError
@@ -256,8 +257,8 @@ def spark_errors() -> tuple[type[Exception], ...]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the stack traces below it."""
-    return str(error).strip().split("\n")[0][:300]
+    """Return what an error says, or a server by it, without the stack traces below it."""
+    return server_message(error)[:300]
 
 
 def forget_ended() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import linecache
 import time
 import tokenize
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -97,6 +98,13 @@ def read_lines(filename: str) -> list[str]:
     except OSError:
         kept = filename in linecache.cache or (filename.startswith("<") and filename.endswith(">"))
         return linecache.getlines(filename) if kept else []
+
+
+def syntax_of(file: str) -> ast.Module:
+    """Return the syntax of a file as it was loaded; an empty module where it was edited, or is no Python."""
+    with suppress(SyntaxError, ValueError):
+        return ast.parse("" if is_edited(file) else "".join(read_lines(file)))
+    return ast.Module([], [])
 
 
 @cache

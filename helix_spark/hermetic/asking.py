@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,9 +48,6 @@ class Asker:
         """Return a phrase with the author's line."""
         by = f" through {self.package}" if self.kind is CodeOwner.LIBRARY else ""
         return f"{what}{by}" + (f" ({self.place})" if self.place else "")
-
-
-_instructions = cache(lambda code: tuple(dis.get_instructions(code)))
 
 
 def is_code(path: str) -> bool:
@@ -153,19 +149,11 @@ def _local(frame: FrameType, name: str, *functions: str) -> Any:
     return next((one.f_locals.get(name) for one, _ in library if one.f_code.co_name in functions), None)
 
 
-def field_taken(frame: FrameType) -> str:
-    """Return what code takes of the status of a file that a call in a frame is about to return: a field that the
-    content does not tell, "status" where that is kept, empty where the asker looks only whether the file exists."""
-    one: FrameType | None = frame
-    while one is not None:
-        following = next((later for later in _instructions(one.f_code) if later.offset > one.f_lasti), None)
-        name = following.opname if following is not None else ""
-        if name != "RETURN_VALUE":  # else whoever called it takes something
-            break
-        one = one.f_back
-    field = str(following.argval) if following is not None and name in ("LOAD_ATTR", "LOAD_METHOD") else ""
-    is_authors = one is not None and kind_of(one.f_code.co_filename) is CodeOwner.AUTHOR
-    if not field.startswith("st_"):
-        return "status" if is_authors and name != "POP_TOP" else ""
-    # The content tells the size; Python's own code takes the mode for whether it is a file or a folder.
-    return "" if field == "st_size" or (field == "st_mode" and not is_authors) else field.removeprefix("st_")
+_OF_STATUS = frozenset({"stat", "lstat", "getmtime", "getctime", "getatime", "owner", "group"})
+
+
+def takes_status(frame: FrameType) -> bool:
+    """Return whether the author's code asks for the status of a file, such as its times, by a call of the system or of
+    Python's library that a frame makes. Otherwise it asks whether the file is there, and what kind of file it is."""
+    called = [one.f_code.co_name for one, _ in takewhile(lambda one: one[1] is CodeOwner.PYTHON, callers(frame))]
+    return not called or called[-1] in _OF_STATUS

@@ -7,16 +7,13 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from helix_spark.loaded_sources import is_edited, read_lines
+from helix_spark.loaded_sources import read_lines, syntax_of
 
 
 def is_lazy(name: str, file: str, others: Iterable[str]) -> bool:
     """Return whether functions of a module keep in a variable what they make once: whether no other code of the file
     mentions its name but for a statement that sets it to None; nor do other files."""
-    try:
-        module = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
-    except (SyntaxError, ValueError):
-        return False
+    module = syntax_of(file)
     functions = [one for one in ast.walk(module) if isinstance(one, ast.FunctionDef) and [*_mentions(one, name)]]
     known = [mention for one in functions for mention in _mentions(one, name)]
     word = re.compile(rf"\b{name}\b")

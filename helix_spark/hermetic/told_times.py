@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import CodeType
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
-from helix_spark.loaded_sources import is_edited, read_lines
+from helix_spark.loaded_sources import syntax_of
 
 _CLOCKS = frozenset({
     *(f"{clock}{unit}" for clock in ("time", "perf_counter", "monotonic", "process_time") for unit in ("", "_ns")),
@@ -68,11 +68,7 @@ def _writes_to_people(handler: logging.Handler) -> bool:
 def _tellers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
     """Return the names of what tells the times that a line asks for; None if they may go elsewhere. The file, since to
     Python code of two files may be equal."""
-    try:
-        tree = ast.parse("" if is_edited(file) else "".join(read_lines(file)))
-    except (SyntaxError, ValueError):
-        return None
-    functions = [one for one in ast.walk(tree) if isinstance(one, _Function) and _spans(one, line)]
+    functions = [one for one in ast.walk(syntax_of(file)) if isinstance(one, _Function) and _spans(one, line)]
     function = max(functions, key=lambda one: one.lineno, default=None)
     asked = [one for one in ast.walk(function) if isinstance(one, ast.Call) and _asks(one)] if function else []
     return _message_names(function) if function and any(_spans(one, line) for one in asked) else None

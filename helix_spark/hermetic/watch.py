@@ -404,9 +404,8 @@ class Wrapped:
 
         def tell(watch: Watch, who: Asker, path: Any = ".", *_given: Any, **_named: Any) -> None:
             full = watch.full(path)
-            asked = what or (asking.field_taken(sys._getframe(2)) if who.kind is CodeOwner.AUTHOR else "")
-            if asked:
-                watch.note_system(asked, full)
+            if what or (who.kind is CodeOwner.AUTHOR and asking.takes_status(sys._getframe(2))):
+                watch.note_system(what or "status", full)
             else:
                 watch.looked_at(full)
 

@@ -36,6 +36,7 @@ from helix_spark.identity.objects.references import (
     Reference,
     code_name,
     edge_to,
+    full_name,
     is_code,
     member_edges,
     package_edge,
@@ -203,8 +204,8 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
 
 
 def _describe_class(reference: Reference, home: str) -> Described:
-    """Describe a class of the project: bases, metaclass, fields, members. Its docstring and module do not count, nor do
-    the methods that a decorator generated from its fields."""
+    """Describe a class of the project: bases, metaclass, fields, members, and where it is. Its docstring does not
+    count, nor do the methods that a decorator generated from its fields."""
     kind: type = reference.value  # type: ignore[assignment]  # a value of any type
     label = kind.__qualname__.rpartition("<locals>.")[2]
     label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
@@ -214,7 +215,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
     if issubclass(kind, enum.Enum):
         edges += _enum_members(kind, label)
     edges += _fields(kind, label)
-    edges.append(f"called {kind.__name__}")
+    edges.append(f"called {kind.__name__} {full_name(kind, home)}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
     edges += member_edges(own, kind, "class attribute", label)

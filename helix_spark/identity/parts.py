@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helix_spark.since_python_311 import StrEnum
 
-FORMAT = 10
+FORMAT = 11
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 

@@ -103,15 +103,19 @@ def test_a_part_that_a_package_imports_when_it_is_asked_for_stays_its_own_to_giv
 
 @pytest.mark.parametrize("asks", [
     "return Thing.__module__", "return type(x).__module__", "return getattr(Thing, '__module__')",
-    "return Thing.__qualname__",
+    "return Thing.__qualname__", "return f'{Thing}'", "return pickle.dumps(Thing())",
 ])
-def test_where_a_class_is_counts_where_code_asks_for_it(project: Project, asks: str) -> None:
+def test_where_a_class_is_counts(project: Project, asks: str) -> None:
     project.write(old_place="class Thing: pass\nclass Other: pass", new_place="class Thing: pass")
-    project.write(job=f"from places import Thing\ndef f(x): {asks}")
+    project.write(job=f"import pickle\nfrom places import Thing\ndef f(x): {asks}\nf.kind = Thing")
     one, two = (project.digest(places=f"from {place} import Thing") for place in ("old_place", "new_place"))
     assert one != two
-    project.write(job="from places import Thing\ndef f(x): return Thing()")
-    one, two = (project.digest(places=f"from {place} import Thing") for place in ("old_place", "new_place"))
+
+
+def test_where_a_helper_is_does_not_count_where_it_is_only_called(project: Project) -> None:
+    project.write(old_place="def help(x): return x", new_place="def help(x): return x")
+    project.write(job="from places import help\ndef f(x): return help(x)")
+    one, two = (project.digest(places=f"from {place} import help") for place in ("old_place", "new_place"))
     assert one == two
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
@@ -21,8 +20,7 @@ from helix_spark.hermetic.told_times import is_only_told
 from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, nested_code, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
-from helix_spark.identity.objects.origin import is_project_file, package_of_module
-from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, member_edges
+from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.plan_chance import CHANCE, CHOICES, chance_in_text, choices_in_text
 from helix_spark.plans.sql_texts import MAKES_VIEW
@@ -35,12 +33,6 @@ UNFOLLOWED = frozenset({
 
 _LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b")
 """In texts, too: loggers have formats."""
-
-_FULL_NAMES = frozenset({"__module__", "__qualname__"})
-"""Attributes that say where a class or a function is."""
-
-_PICKLES = frozenset({"pickle", "cloudpickle", "dill"})
-"""Modules whose texts of objects say that, too."""
 
 _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
@@ -133,11 +125,11 @@ def describe_function(reference: Reference, home: str) -> Described:
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & {"register", "registerFunction"} else frozenset()
     makes_view = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
-    signature: list[Edge] = [*_full_names(form, edges)]
+    signature: list[Edge] = []
     if reference.use != "top":  # a call may name them
         signature.append(f"parameters {form.parameters}")
     if reference.use == "value":  # what others may see of it: its names, by which pandas calls columns, too
-        signature.append(f"called {function.__name__} {function.__qualname__}")
+        signature.append(f"called {function.__name__} {full_name(function, home)}")
         signature += member_edges(hints_of(function).items(), function, "annotation", label)
     return Described(
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held_edges(), *signature),
@@ -148,21 +140,6 @@ def describe_function(reference: Reference, home: str) -> Described:
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
         objects=function.__closure__ or (), reads_lines=bool(facts["lines"]),
     )
-
-
-def _full_names(form: CodeForm, edges: Iterable[Edge]) -> list[str]:
-    """Return the full names of classes and functions whose module or qualified name code asks for: of those that it
-    reaches by name, or of all in the project's modules where that cannot be told."""
-    if form.mentioned.isdisjoint(_FULL_NAMES | _PICKLES):
-        return []
-    held = [one.value for one in edges if isinstance(one, Reference)]
-    of_any = any(one.slot is None and _FULL_NAMES & {*one.names} for one in form.uses)
-    if of_any or form.mentioned & {"getattr", *_PICKLES}:
-        names = (getattr(module, "__dict__", {}) for module in list(sys.modules.values()))
-        own = (one for one in names if isinstance(one.get("__file__"), str) and is_project_file(one["__file__"]))
-        held = [value for one in own for value in list(one.values())]
-    code = (one for one in held if isinstance(one, type | FunctionType) and package_of_module(one.__module__) is None)
-    return sorted({f"at {one.__module__}.{one.__qualname__}" for one in code})
 
 
 def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:

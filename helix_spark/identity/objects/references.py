@@ -271,6 +271,12 @@ def dotted_name(edge: Edge) -> str | None:
     return edge.text.partition("[")[0] if edge.role == "package" else None
 
 
+def full_name(value: type | types.FunctionType, home: str) -> str:
+    """Return where a class or function is, which it says of itself, as do pickles of it: in `home` without its module,
+    which is another one in `__main__`."""
+    return value.__qualname__ if value.__module__ == home else f"{value.__module__}.{value.__qualname__}"
+
+
 def home_of(value: object) -> str:
     """Return the module a value is at home in; names of that module need no prefix."""
     if type(value) in LEAVES:  # most are, and to look at one takes longer than to encode it

@@ -319,7 +319,7 @@ def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     # What its own library compiled is known by its name; other code may hold some of the project's.
     is_compiled = isinstance(make, type | BuiltinFunctionType) or module_of(type(make)).startswith(CYTHON)
     home, other = (str(name).partition(".")[0] for name in (module_of(kind), own_attribute(make, "__module__")))
-    by = _name_of_code(make, "") if is_compiled and home == other else None
+    by = _name_of_code(make, "") if other == "copyreg" or (is_compiled and home == other) else None
     return "reduced", own, by or encoder(make), encoder(made_of)
 
 
@@ -351,9 +351,9 @@ def _dtype(dtype: Any) -> str:
 
 
 def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a frame, series, index, array, scalar or dtype."""
+    """Return the fields of a frame, series, index, array or offset."""
     import pandas as pd
-    from pandas.api.extensions import ExtensionArray, ExtensionDtype
+    from pandas.api.extensions import ExtensionArray
 
     if isinstance(value, pd.DataFrame):
         columns = [encoder(value.iloc[:, position]) for position in range(value.shape[1])]
@@ -374,15 +374,6 @@ def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
         plain = getattr(value, "asi8", None)  # of times, whose dtype has their unit and zone
         plain = value.to_numpy() if plain is None else plain
         return "pandas.array", encoder(value.dtype), encoder(plain if plain.dtype != object else plain.tolist())
-    if isinstance(value, ExtensionDtype):
-        # Its name leaves out categories and their order, how texts are stored, what stands for a missing one. A time
-        # zone of pytz is an object of a class that was made for it; the name of the dtype has the zone's.
-        names = value._metadata  # type: ignore[attr-defined]  # the stubs lack it
-        state = [(name, getattr(value, name, None)) for name in names]
-        told = [encoder(one, f".{name}") for name, one in state if not type(one).__module__.startswith("pytz")]
-        return "pandas.dtype", type(value).__qualname__, str(value), *told
-    if value is pd.NA:
-        return "pandas.missing", "NA"
     if isinstance(value, pd.offsets.BaseOffset):
         return "pandas.offset", value.freqstr, str(value.normalize), encoder(value.kwds)  # type: ignore[attr-defined]  # the stubs lack it
     return None

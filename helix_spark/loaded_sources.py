@@ -11,7 +11,7 @@ import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -102,8 +102,14 @@ def read_lines(filename: str) -> list[str]:
 
 def syntax_of(file: str) -> ast.Module:
     """Return the syntax of a file as it was loaded; an empty module where it was edited, or is no Python."""
+    return parsed("" if is_edited(file) else "".join(read_lines(file)))
+
+
+@lru_cache(maxsize=256)
+def parsed(text: str) -> ast.Module:
+    """Return the syntax of a text; an empty module where it is no Python."""
     with suppress(SyntaxError, ValueError):
-        return ast.parse("" if is_edited(file) else "".join(read_lines(file)))
+        return ast.parse(text)
     return ast.Module([], [])
 
 

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from pathlib import Path
@@ -33,7 +33,7 @@ from helix_spark.hermetic.told_times import MESSAGES
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
 from helix_spark.import_reads import files_read_at
-from helix_spark.loaded_sources import is_edited, read_lines
+from helix_spark.loaded_sources import is_edited, parsed, read_lines
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""
@@ -149,21 +149,13 @@ def _module(name: str) -> _Module | None:
     if isinstance(file, str) and is_project_file(file):
         if (known := _modules.get(module)) is None or known.spec is not spec:
             edited = f"{Path(file).name} changes a library as it is imported, and was edited since"
-            statements = _parsed("".join(read_lines(file)))
+            statements = tuple(parsed("".join(read_lines(file))).body)
             _modules[module] = known = _Module(spec, file, names, statements, edited if is_edited(file) else "")
         return known
     if name == "__main__" and isinstance(cells, list):
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
-        return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in _parsed(text)))
+        return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in parsed(text).body))
     return None
-
-
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> tuple[ast.stmt, ...]:
-    try:
-        return tuple(ast.parse(text).body)
-    except (SyntaxError, ValueError):
-        return ()
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

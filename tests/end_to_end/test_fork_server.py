@@ -64,6 +64,7 @@ def point(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeetingPoint]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(FOLDER_VARIABLE, str(runtime))
         patched.setenv("HELIX_SERVER", "auto")
+        patched.setenv("CI", "true")  # where no keeper takes its place
         patched.delenv("PYTHONHASHSEED", raising=False)
         patched.chdir(folder)
         found = MeetingPoint.for_folder(str(folder))

@@ -189,7 +189,7 @@ class Answered:
         """
         now = situation(build(), budget=self.budget)
         record = published(self.catalog, now["rows"].signature, "rows", 400_000)
-        now = with_nodes(now, "rows", artifact=record)
+        now = with_nodes(now, "rows", artifact=record, costs=replace(now["rows"].costs, compute_seconds=9.0))
         plan = make_plan(now, policy_named("always"))
         assert (plan["rows"].state, plan["wide"].state) == (State.LOAD, State.COMPUTE)
         outcome = Outcome(results={"rows": self.rows, "wide": lazy(), "size": ValueResult(1)})

@@ -36,7 +36,7 @@ _unended = set[Future[Any]]()
 
 
 def awaited_at_exit(future: Future[Awaited]) -> Future[Awaited]:
-    """Have this process wait for a future before it ends, while pools of threads still take what it gives them."""
+    """Return a future for which this process waits before it ends. Pools of threads still take work until then."""
     _await_unended()
     _unended.add(future)
     future.add_done_callback(_unended.discard)

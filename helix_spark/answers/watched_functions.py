@@ -51,9 +51,11 @@ class WatchedFunctions:
     def identity(self, code: str) -> str:
         """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
         seen = self._reads(code)
+        return self._identity(code, seen, seen.now())
+
+    def _identity(self, code: str, seen: ObservedInputs, now: ObservedInputs) -> str:
         if not seen.reads:
             return ""
-        now = seen.now()
         self._unknown[code] = seen.unknown or now.unknown
         identity = digest(now.to_json())
         self._signed[code, identity] = now
@@ -68,13 +70,13 @@ class WatchedFunctions:
         """Return functions with the identities of what they were seen to read just now, for the first time, too. They
         are `signed` by code, each with the identity of what it was known to read then; so is what was changed since."""
         self._take(signed)
-        return tuple((code, before if self._changed(code, before) else self.identity(code)) for code, before in signed)
+        return tuple((code, self._read_since(code, before)) for code, before in signed)
 
-    def _changed(self, code: str, before: str) -> bool:
-        """Return whether what a function reads is not any more as it was signed, or as it was seen."""
-        now = self._reads(code).now()
-        known = (self._signed.get((code, before)), self._seen.get(code))
-        return any(one is not None and not now.agrees(one) for one in known)
+    def _read_since(self, code: str, before: str) -> str:
+        seen = self._reads(code)
+        now, known = seen.now(), (self._signed.get((code, before)), self._seen.get(code))
+        is_changed = any(one is not None and not now.agrees(one) for one in known)
+        return before if is_changed else self._identity(code, seen, now)
 
     def _take(self, signed: Collection[tuple[str, str]]) -> None:
         with self._lock:

@@ -341,3 +341,13 @@ def test_one_that_cannot_begin_is_not_started_again_and_again(tmp_path: Path, po
         forks.start()
     assert begun.read_text() == "once "
     begun.unlink()
+
+
+def test_it_serves_where_no_extra_is_installed(tmp_path: Path, point: MeetingPoint) -> None:
+    extras = ("uvicorn", "starlette", "mlflow", "obstore")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n")
+    there = MeetingPoint(tmp_path / "it")
+    forks = ForksApart(there, {**os.environ, "PYTHONPATH": str(tmp_path), "PWD": str(tmp_path)})
+    forks.start()
+    await_true(there.forks.exists)
+    forks.end()

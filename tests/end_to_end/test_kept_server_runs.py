@@ -59,10 +59,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 
 def command(runs: Runs, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "helix_spark", *words], cwd=runs.folder, env=runs.environment, text=True,
-        capture_output=True, check=True,
+        capture_output=True, check=False,
     )
+    assert not ended.returncode, ended.stderr
+    return ended
 
 
 def tables_in_memory(runs: Runs) -> int:

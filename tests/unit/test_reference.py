@@ -108,7 +108,8 @@ def test_the_examples_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setitem(hx.MlflowTracker.__init__.__kwdefaults__, "command", (sys.executable, "-c", sends))
     test = doctest.DocTestParser().get_doctest(examples(WITHOUT_SPARK), {}, "reference.md", None, None)
     failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test)
-    assert not failed, capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert not failed, printed.out + printed.err
 
 
 @pytest.mark.slow

@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import _lru_cache_wrapper, cached_property
-from types import FrameType, FunctionType, ModuleType
+from importlib.machinery import ModuleSpec
+from types import BuiltinFunctionType, FrameType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -65,6 +67,48 @@ class Uses(NamedTuple):
     unset: Sequence[tuple[str, ModuleType | type]]
 
 
+@dataclass(frozen=True)
+class Holders:
+    """What modules of the author's hold by its name and may keep what code made: memos, also those of classes; objects
+    of the author's classes; variables that are None, each with the module or class that has it."""
+
+    memos: dict[Memo, None] = field(default_factory=dict)
+    objects: list[object] = field(default_factory=list)
+    unset: list[tuple[str, ModuleType | type]] = field(default_factory=list)
+
+    def look_at_module(self, module: ModuleType, authors: Container[str]) -> None:
+        """Add what a module holds; `authors` has the names of the author's modules."""
+        for name, value in [*vars(module).items()]:
+            if (kind := type(value)) in _KEEPS_NOTHING:
+                continue
+            if value is None:
+                self.unset.append((name, module))
+            elif issubclass(kind, type):
+                if value.__module__ == module.__name__:
+                    self._look_at_class(value)
+            elif _is_memo(value):
+                self.memos[value] = None
+            elif kind.__module__ in authors:
+                self.objects.append(value)
+
+    def _look_at_class(self, one: type) -> None:
+        is_plain = type(one) is type  # a metaclass may have a say in what is set
+        for name, member in [*vars(one).items()]:
+            if type(member) in _KEEPS_NOTHING:
+                continue
+            if member is None and is_plain:
+                self.unset.append((name, one))
+            elif _is_memo(function := getattr(member, "__func__", member)):
+                self.memos[function] = None
+
+
+_KEEPS_NOTHING = frozenset({
+    FunctionType, ModuleType, ModuleSpec, BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, property,
+    str, bytes, int, float, complex, bool, tuple, list, dict, set, frozenset,
+})
+"""Types of nearly all that modules and classes hold: an action that begins looks at each value."""
+
+
 class Memos:
     """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
     One that was filled where nothing was watched, as while its module was imported, is emptied; and so is one behind
@@ -78,18 +122,17 @@ class Memos:
 
     def begin(self) -> Uses:
         """Return the uses before an action, without memos that were filled unwatched."""
-        for kept, name in [*self._cached_properties()]:
-            kept.pop(name, None)
+        holders = self._holders()
+        for value in holders.objects:
+            for name in _cached_properties(value):
+                vars(value).pop(name, None)
         uses = {}
-        for memo in self._memos():
+        for memo in holders.memos:
             info = memo.cache_info()
             if info.currsize and memo not in self._filled_by:
                 memo.cache_clear()
             uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
-        holders: list[Any] = [sys.modules[name] for name in self._modules if name in sys.modules]
-        # A metaclass may have a say in what is set.
-        holders += (one for one, module in self._values() if type(one) is type and one.__module__ == module)
-        return Uses(uses, [(name, one) for one in holders for name, value in [*vars(one).items()] if value is None])
+        return Uses(uses, holders.unset)
 
     def end(self, before: Uses, watch: Watch | None) -> None:
         """Note what filled the memos that answered an action, and what it filled; None if nothing was watched."""
@@ -98,7 +141,7 @@ class Memos:
             file = str(getattr(module, "__dict__", {}).get("__file__"))
             if vars(holder).get(name) is not None and is_lazy(name, file, self._files()):
                 setattr(holder, name, None)
-        for memo in self._memos():
+        for memo in self._holders().memos:
             info, (hits, misses) = memo.cache_info(), before.memos.get(memo, (0, 0))
             if watch is None:
                 if info.misses > misses:
@@ -112,30 +155,20 @@ class Memos:
             elif info.misses > misses:
                 self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
 
-    def _memos(self) -> frozenset[Memo]:
-        """Return the memos that modules of the author's, and their classes, hold by their names."""
+    def _holders(self) -> Holders:
         for name in {*list(sys.modules)} - self._looked_at:  # there are thousands, and an action begins every moment
             self._looked_at.add(name)
             if _is_authors(name):
                 self._modules[name] = None
-        holding = (one for one in self._values() if issubclass(type(one[0]), (_lru_cache_wrapper, type)))
-        return frozenset(memo for value, name in holding for memo in _memos_in(value, name))
-
-    def _cached_properties(self) -> Iterator[tuple[dict[str, Any], str]]:
-        """Yield the attributes of each object of the author's that a module holds, with one that its class caches."""
-        for value, _ in self._values():
-            for kind in type(value).__mro__ if type(value).__module__ in self._modules else ():
-                cached = (name for name, member in vars(kind).items() if isinstance(member, cached_property))
-                yield from ((vars(value), name) for name in cached)
+        found = Holders()
+        for name in self._modules:
+            if isinstance(module := sys.modules.get(name), ModuleType):
+                found.look_at_module(module, self._modules)
+        return found
 
     def _files(self) -> Iterator[str]:
         modules = (vars(sys.modules[name]) for name in self._modules if name in sys.modules)
         return (file for module in modules if isinstance(file := module.get("__file__"), str))
-
-    def _values(self) -> list[tuple[object, str]]:
-        """Return what the modules hold, each with the name of its module."""
-        loaded = [(name, sys.modules[name]) for name in self._modules if name in sys.modules]
-        return [(value, name) for name, module in loaded for value in list(vars(module).values())]
 
 
 def _is_authors(name: str) -> bool:
@@ -144,14 +177,16 @@ def _is_authors(name: str) -> bool:
     return name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
 
 
-def _memos_in(value: object, module: str) -> Iterator[Memo]:
-    if isinstance(value, _lru_cache_wrapper):
-        function = value.__wrapped__
-        if isinstance(function, FunctionType) and kind_of(function.__code__.co_filename) is CodeOwner.AUTHOR:
-            yield value
-    elif isinstance(value, type) and value.__module__ == module:
-        for member in list(vars(value).values()):
-            yield from _memos_in(getattr(member, "__func__", member), "")
+def _is_memo(value: object) -> bool:
+    """Return whether a value is a memo of a function of the author's."""
+    function = value.__wrapped__ if isinstance(value, _lru_cache_wrapper) else None
+    return isinstance(function, FunctionType) and kind_of(function.__code__.co_filename) is CodeOwner.AUTHOR
+
+
+def _cached_properties(value: object) -> Iterator[str]:
+    """Yield the names under which the classes of an object of the author's cache what they compute of it."""
+    for kind in type(value).__mro__:
+        yield from (name for name, member in vars(kind).items() if isinstance(member, cached_property))
 
 
 def _kept_in(memo: Memo) -> Iterator[object]:

@@ -253,7 +253,12 @@ def is_loaded(name: str) -> bool:
 def _loaded(name: str) -> ModuleType | None:
     """Return a module that is loaded to its end: one that another thread imports has no generator yet."""
     module = sys.modules.get(name)
-    return None if module is None or getattr(module.__spec__, "_initializing", False) else module
+    return None if module is None or is_being_imported(module) else module
+
+
+def is_being_imported(module: object) -> bool:
+    """Return whether a thread still runs a module's code."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def plain_state(state: Any) -> Any:

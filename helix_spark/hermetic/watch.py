@@ -19,7 +19,7 @@ from typing import Any
 
 from helix_spark.hermetic import asking
 from helix_spark.hermetic.asking import OF_MACHINE, Asker, CodeOwner, asker, is_code, kind_of
-from helix_spark.hermetic.generators import WhenImported
+from helix_spark.hermetic.generators import WhenImported, is_being_imported
 from helix_spark.hermetic.observed_inputs import (
     ALL_VARIABLES,
     NAMES_LIKE,
@@ -281,6 +281,8 @@ class Wrapped:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
+        self._looked_at: dict[str, object] = {}
+        self._with_clocks: list[tuple[ModuleType, Sequence[str]]] = []
         self._imports = WhenImported(_IN_C, lambda library: self._replace(self._readers_of(library)))
 
     def install(self) -> None:
@@ -332,15 +334,25 @@ class Wrapped:
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str) and "/site-packages/" in file:  # a library may have bound them, by its own names
-                for name in vars(module).keys() & _BOUND:
-                    told = vars(module)[name]
-                    if type(told).__name__ == "builtin_function_or_method" and told in clocks:
-                        yield module, name, clocks[told]
+        for module, names in self._libraries_with_clocks():
+            for name in names:
+                told = vars(module).get(name)
+                if type(told).__name__ == "builtin_function_or_method" and told in clocks:
+                    yield module, name, clocks[told]
         for name in _IN_C:
             yield from self._readers_of(sys.modules[name]) if name in sys.modules else ()
+
+    def _libraries_with_clocks(self) -> Sequence[tuple[ModuleType, Sequence[str]]]:
+        """Return the libraries that may have bound a clock, each with its own names for it: thousands of modules are
+        looked at once they are loaded to their end, not by each action."""
+        for name, module in list(sys.modules.items()):
+            if self._looked_at.get(name) is module or is_being_imported(module):
+                continue
+            self._looked_at[name] = module
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and "/site-packages/" in file and (names := vars(module).keys() & _BOUND):
+                self._with_clocks.append((module, tuple(names)))
+        return self._with_clocks
 
     def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Any]]:
         tell: Callable[..., None] = _reads_paths

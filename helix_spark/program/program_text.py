@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def is_plain_program(path: Path) -> bool:
     """Return whether a file uses PySpark and declares nothing of Helix's; by its words if it cannot be parsed."""
     try:
         text = path.read_bytes()
-        names = {name for _, name in _imports(ast.parse(text))}
+        names = {name for _, name in _imports(ast.walk(ast.parse(text)))}
     except OSError:
         return False
     except (SyntaxError, ValueError):
@@ -86,16 +86,16 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
         except (OSError, SyntaxError, ValueError):
             continue
         yield one, tree
-        for _, name in _imports(tree):
+        for _, name in _imports(ast.walk(tree)):
             parts = name.split(".")
             for size in range(1, len(parts) + 1):
                 below = path.absolute().parent.joinpath(*parts[:size])
                 waiting += (file for file in (below.with_suffix(".py"), below / "__init__.py") if file.is_file())
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the names that a file imports, with their modules, each with its line."""
-    for node in ast.walk(tree):
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Yield the names that nodes of a file import, with their modules, each with its line."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -114,14 +114,30 @@ def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
     }
 
 
+def _runs_surely(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a file without branches that a run may not take: what they need shows as they run."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        yield (node := waiting.pop())
+        match node:
+            case ast.If(test=ast.Compare(left=ast.Name(id="__name__")), body=body):
+                waiting += body
+            case ast.If(test=test) | ast.IfExp(test=test):
+                waiting.append(test)
+            case ast.ExceptHandler() | ast.match_case():
+                pass
+            case _:
+                waiting += ast.iter_child_nodes(node)
+
+
 def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for line, name in _imports(tree):
+    sure = sorted(_runs_surely(tree), key=lambda node: getattr(node, "lineno", 0))
+    for line, name in _imports(sure):
         is_context = name.startswith("pyspark.") and name.rpartition(".")[2] in _CONTEXTS
         if is_context or name.startswith(_OF_RDDS) or name in _DELTA_TABLE:
             yield line, name
-    nodes = list(ast.walk(tree))
-    inner = _uses_of_contexts(nodes)
-    for node in nodes:
+    inner = _uses_of_contexts(list(ast.walk(tree)))
+    for node in sure:
         match node:
             case ast.Attribute(attr=name) if name in _OUTSIDE_CONNECT:
                 yield node.lineno, f".{name}"

@@ -158,7 +158,7 @@ def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Meas
 
 def workflow_of(path: Path, version: Version) -> Workflow:
     """The workflow that a job's text declares, as `helix watch` loads it."""
-    from benchmarks.forgetting import forget_jobs
+    from benchmarks.reuse.edits import forget_jobs
     from helix_spark.cli.author_file import build, find_factory, load_file
 
     forget_jobs()

@@ -432,9 +432,9 @@ class _Watched(_OfEdits):
 
 def planning(runs: int) -> dict[str, float]:
     """Signing, catalog look-up and planning of the census workflow with 1,000 iterations in the catalog."""
-    from benchmarks.history import filled_catalog
     from helix_spark.helix import Helix
     from jobs.census import census
+    from tests.fakes.filled_catalog import filled_catalog
 
     folder = Path(tempfile.mkdtemp(prefix="helix-planning-"))
     filled_catalog(folder / "catalog", census(), 1000)

@@ -23,12 +23,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 
-from benchmarks.history import filled_catalog
-from benchmarks.local_store import local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.run.expiry import Expiry
 from jobs.census import census
+from tests.fakes.filled_catalog import filled_catalog
+from tests.fakes.local_store import local_store
 
 _TIMES = 5
 """Processes of which the median counts."""

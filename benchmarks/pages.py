@@ -26,9 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.history import filled_catalog
-from benchmarks.shown_catalogs import graph_catalog
 from jobs.census import census
+from tests.fakes.filled_catalog import filled_catalog
+from tests.fakes.shown_catalogs import graph_catalog
 
 WANTED_SECONDS = 1.0
 

@@ -75,9 +75,9 @@ def measure(nodes: int, scenarios: int, seeds: range) -> dict[str, float]:
 
 def measure_history(iterations: int) -> dict[str, float]:
     """Seconds to plan the census workflow with so many iterations on record: the median of seven, after one."""
-    from benchmarks.history import filled_catalog
     from helix_spark.helix import Helix
     from jobs.census import census
+    from tests.fakes.filled_catalog import filled_catalog
 
     with tempfile.TemporaryDirectory(prefix="helix-history-") as folder:
         filled_catalog(Path(folder) / "catalog", census(), iterations)

@@ -3,7 +3,7 @@
 moto looks whether an object is there, and writes it in a second step, for several requests at once. On a busy machine
 two writers could both make what only one may make, and a record was lost that no real store loses.
 
-    python benchmarks/local_store.py PORT
+    python tests/fakes/local_store.py PORT
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Real servers of object stores on this machine: one of S3, one of Azure's, one of Google's. `make test-stores`.
 
-    python -m benchmarks.real_stores install
+    python -m tests.stores.servers install
 
 Versity's gateway is a server of S3 on a folder; Azurite is Microsoft's own emulator. No server that can be had speaks
 the XML that clients in Rust speak with Google: fake-gcs-server answers Google's JSON, so requests in XML that write or
@@ -30,8 +30,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-FOLDER = Path(__file__).resolve().parents[1] / ".venv" / "stores"
-_ROOT = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parents[2] / ".venv" / "stores"
+_ROOT = Path(__file__).resolve().parents[2]
 _AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Of the account devstoreaccount1, as Azurite's manual has it."""
 
@@ -86,7 +86,7 @@ class Server:
                     yield f"http://127.0.0.1:{port}" + ("/devstoreaccount1" if self.package == "azurite" else "")
                     return
                 front = free_port()
-                with _process([sys.executable, "-m", "benchmarks.real_stores", "translate", port, front], front):
+                with _process([sys.executable, "-m", "tests.stores.servers", "translate", port, front], front):
                     yield f"http://127.0.0.1:{front}"
 
 

@@ -23,7 +23,7 @@ def armed(text: str) -> dict[str, str]:
             (write the file, and go on once it is deleted).
     """
     parsed(text)
-    paths = filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")))
+    paths = filter(None, (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")))
     return {**os.environ, "HELIX_FAILPOINT": f"{__name__} {text}" if text else "", "PYTHONPATH": os.pathsep.join(paths)}
 
 

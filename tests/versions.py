@@ -2,8 +2,8 @@
 Python, the census job (twice: computed, then reused) on each Python with each pair. Prints a table of what each cell
 said; some environments of 1.5 GB each are made below `.versions`, and stay.
 
-    python -m benchmarks.versions                    # make versions
-    python -m benchmarks.versions --python 3.12 --no-unit
+    python -m tests.versions                    # make versions
+    python -m tests.versions --python 3.12 --no-unit
 """
 
 from __future__ import annotations

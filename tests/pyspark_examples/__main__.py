@@ -1,6 +1,6 @@
 """The examples in pyspark's own docstrings: by plain PySpark, under Helix on an empty catalog, and under Helix again.
 
-    python -m benchmarks.doctests [MODULE ...] [--only WORD] [--plain FOLDER] [--save FILE] [--keep FOLDER]
+    python -m tests.pyspark_examples [MODULE ...] [--only WORD] [--plain FOLDER] [--save FILE] [--keep FOLDER]
 
 Each module of `pyspark.sql` and `pyspark.ml` that tests itself runs as a program in a process of its own, large ones in
 parts. An example counts if it passes by plain PySpark; then it has to pass under Helix, both times. The table says of
@@ -28,7 +28,7 @@ from typing import Any
 
 import pyspark
 
-from benchmarks.program_runs import HELIX, fixed
+from benchmarks.harness import COMMAND, FIXED, environment
 
 PROGRAM = str(Path(__file__).with_name("doctest_program.py"))
 WHEEL = Path(pyspark.__file__).parent
@@ -124,7 +124,7 @@ def outcomes(name: str, part: str, only: str, folder: Path, plain: Path | None) 
     shutil.rmtree(there, ignore_errors=True)
     there.mkdir(parents=True)
     arguments = [name, "--part", part, "--only", only]
-    command = [HELIX, "run", "--catalog", str(there / "catalog"), "--quiet", PROGRAM, "--"]
+    command = [COMMAND, "run", "--catalog", str(there / "catalog"), "--quiet", PROGRAM, "--"]
     known = None if plain is None else plain.absolute() / f"{there.name}.json"
     if known is None or not known.exists():
         by_itself = _run([sys.executable, PROGRAM], arguments, there, "plain")
@@ -143,10 +143,10 @@ def _run(command: list[str], arguments: list[str], folder: Path, turn: str) -> l
     home.mkdir()
     for one in ("bin", "data", "examples", "jars", "python", "sbin"):
         (home / one).symlink_to(WHEEL / one)
-    environment = {**os.environ, **fixed(), "SPARK_HOME": str(home), "JAVA_TOOL_OPTIONS": JAVA}
+    variables = {**environment(**FIXED), "SPARK_HOME": str(home), "JAVA_TOOL_OPTIONS": JAVA}
     with (folder / f"{turn}.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, arguments[0], str(file), *arguments[1:]], cwd=home, env=environment, stdout=log,
+            [*command, arguments[0], str(file), *arguments[1:]], cwd=home, env=variables, stdout=log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         try:

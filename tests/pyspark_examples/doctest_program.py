@@ -1,6 +1,6 @@
 """The examples in the docstrings of one of pyspark's modules, run as a program: a user's, by itself or under Helix.
 
-    python benchmarks/doctest_program.py MODULE FILE [--part NUMBER/OF] [--only WORD]
+    python tests/pyspark_examples/doctest_program.py MODULE FILE [--part NUMBER/OF] [--only WORD]
 
 The session and the variables are those that the module's own tests set up. What becomes of each example is written to
 FILE as JSON. Nothing here chooses Helix: `helix run` takes the program over, as it takes over any.

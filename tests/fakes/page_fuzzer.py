@@ -1,29 +1,21 @@
-"""Asks the pages of a hostile catalog for what nobody should ask for.
-
-    python benchmarks/fuzz_pages.py [--requests 10000] [--seed 1] [--json] [--save FILE]
+"""Odd requests to the pages of a hostile catalog.
 
 No answer may be a server's error, hold a file from outside of the catalog, or show a hostile text as markup.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from starlette.testclient import TestClient
 
-from benchmarks.shown_catalogs import HOSTILE, hostile_catalog
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.app import make_app
+from tests.fakes.shown_catalogs import HOSTILE, hostile_catalog
 
 SECRET = "the-text-of-a-file-outside-7c1f"
 _PATHS = ("/", "/iteration", "/node", "/compare", "/metrics", "/storage", "/state", "/assets/style.css")
@@ -36,7 +28,7 @@ _MARKUP = ("<img src=x", "<script>alert", "<b>hostile", "<svg onload")
 
 
 def fuzz(folder: Path, requests: int, seed: int) -> dict[str, Any]:
-    """Sends requests in-process; returns how many answers had which status, and what was wrong with which."""
+    """Send requests within this process; return the number of answers by status, and those that are wrong."""
     root = folder / "catalog"
     catalog = hostile_catalog(root)
     (folder / "secret.txt").write_text(SECRET)
@@ -104,22 +96,3 @@ def _headers(chance: random.Random) -> dict[str, str]:
         {"host": "evil.example"}, {"host": "127.0.0.1:1"}, {"host": "[::1]"}, {"host": "localhost:99999"},
         {"accept": "x" * 2000}, {"range": "bytes=0-10"}, {"x-forwarded-host": "evil.example"}, {"cookie": "a=<script>"},
     ))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--save", type=Path, help="write the JSON there, too")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="helix-fuzz-") as folder:
-        found = fuzz(Path(folder), options.requests, options.seed)
-    if options.save:
-        options.save.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=2) if options.json else found)
-    sys.exit(1 if found["wrong"] else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -47,9 +47,9 @@ docs: $(VENV)/.docs
 figures: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.reuse undeclared
 	$(BIN)/python -m benchmarks.policies --works 200
-	$(BIN)/python benchmarks/answers.py
-	$(BIN)/python -m benchmarks.programs
-	$(BIN)/python -m benchmarks.plain_jobs --edits 2
+	$(BIN)/python -m benchmarks.answers
+	$(BIN)/python -m benchmarks.programs income
+	$(BIN)/python -m benchmarks.programs jobs --edits 2
 	$(BIN)/python -m benchmarks.reuse edits
 	mkdir -p figures
 	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures

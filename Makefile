@@ -52,8 +52,8 @@ figures: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.programs jobs --edits 2
 	$(BIN)/python -m benchmarks.reuse edits
 	mkdir -p figures
-	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures
-	$(BIN)/python -m benchmarks.matrix --scripts 0 --mode script --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 1 2 3 4 5 --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --mode script --save figures
 	$(BIN)/python -m tests.faults --save figures
 
 setup: $(VENV)/.dev

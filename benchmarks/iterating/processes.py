@@ -14,12 +14,19 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.harness import own_servers
-from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
-from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.spark_submit import SUBMIT, environment
-from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, records_bytes, settings_of, write_texts
+from benchmarks.iterating.measured import Begin, Measured, PeakMemory, bytes_below
+from benchmarks.iterating.systems import (
+    DVC,
+    HAMILTON,
+    POLICIES,
+    SUBMIT,
+    records_bytes,
+    settings_of,
+    spark_environment,
+    write_texts,
+)
 from benchmarks.scripts.edit import Version
 
 LONGEST_SECONDS = 600.0
@@ -74,7 +81,8 @@ class Submitted:
         """Runs a command to its end; when it answered, and the line that says so."""
         log = self.folder / "log.txt"
         with log.open("w") as errors, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env={**environment(), **more}
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder,
+            env={**spark_environment(), **more},
         ) as process:
             self.memory.of(process.pid)
             found: tuple[float, str] | None = None
@@ -153,7 +161,7 @@ class Watched:
                    *_options(self._system, self.catalog, self._budget, version)]
         with (self.folder / "log.txt").open("w") as errors:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=spark_environment()
             )
         self.memory.of(process.pid)
         return process

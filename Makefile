@@ -51,9 +51,11 @@ figures: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.programs income
 	$(BIN)/python -m benchmarks.programs jobs --edits 2
 	$(BIN)/python -m benchmarks.reuse edits
-	mkdir -p figures
-	$(BIN)/python -m benchmarks.iterations --scripts 0 1 2 3 4 5 --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --systems helix plain checkpoints --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 1 2 3 4 5 --save figures
 	$(BIN)/python -m benchmarks.iterations --scripts 0 --mode script --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --mode kept --workloads census extraction --save figures
+	$(BIN)/python -m benchmarks.iterations --report --save figures
 	$(BIN)/python -m tests.faults --save figures
 
 setup: $(VENV)/.dev

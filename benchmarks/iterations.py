@@ -63,15 +63,18 @@ def measure(workload: str, experiments: Sequence[Experiment], folder: Path, *, v
 
 
 def write_report(folder: Path) -> int:
-    """Write the summary and the picture of all experiments that are saved; return the exit code."""
+    """Write the summary of all saved experiments, and a picture of script 0 in a session; return the exit code."""
     files = sorted(folder.glob("iterations-*.json"))
     if not files:
         say(f"{folder} has no results")
         return 2
     reports = [json.loads(file.read_text()) for file in files]
     (folder / "iterations.md").write_text(summary(reports) + "\n")
-    thought_out = [report for report in reports if report["script"] == 0 and not report.get("other_settings")]
-    draw(folder / "iterations.svg", [partial(picture, report) for report in thought_out])
+    main = [
+        report for report in reports if report["script"] == 0 and report["mode"] == "session"
+        and report.get("budget") is None and not report.get("other_settings")
+    ]
+    draw(folder / "iterations.svg", [partial(picture, report) for report in main])
     return 0
 
 

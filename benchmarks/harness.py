@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import re
 import shutil
@@ -21,10 +22,12 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
@@ -199,6 +202,62 @@ def until_printed(command: Sequence[str], text: str, folder: Path, more: Mapping
     if process.returncode or not is_answered:
         raise RuntimeError(f"{' '.join(command)} gave no answer")
     return seconds
+
+
+class Worker:
+    """A process of its own that answers requests, one after the other.
+
+    Args:
+        serve: a function of a module, which is given a function that waits for the next request (None: there are no
+            more) and the arguments, and yields an answer for each.
+
+    Attributes:
+        pid: of the process.
+    """
+
+    def __init__(self, serve: Callable[..., Iterator[Any]], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, serve, arguments))
+        self._process.start()
+        theirs.close()  # so that the end of the process is noticed here
+        self.pid = self._process.pid or 0
+
+    @property
+    def is_alive(self) -> bool:
+        """True until a request failed, or the process was closed."""
+        return self._process.is_alive()
+
+    def run(self, request: Any) -> Any:
+        """Return the answer to a request. Raises RuntimeError where it failed, with the traceback."""
+        self._connection.send(request)
+        return self.receive()
+
+    def receive(self) -> Any:
+        """Return the next answer. Raises RuntimeError where there is none, with the traceback."""
+        try:
+            answer, error = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"the process ended with exit code {self._process.exitcode}") from None
+        if error:
+            self._process.join()
+            raise RuntimeError(error)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        if self.is_alive:
+            self._connection.send(None)
+        self._process.join()
+
+
+def _work(connection: Connection, serve: Callable[..., Iterator[Any]], arguments: tuple[Any, ...]) -> None:
+    try:
+        for answer in serve(connection.recv, *arguments):
+            connection.send((answer, ""))
+    except Exception:  # noqa: BLE001 - whatever it is, the process that sent the request gets it
+        connection.send((None, traceback.format_exc()))
 
 
 @contextmanager

@@ -9,19 +9,17 @@ it is worth.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import ROOT, Row, same
+from benchmarks.harness import ROOT, Row, Worker, same
 from benchmarks.reuse.cases import Case, change, changed_files, read_cases, sections
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
@@ -236,49 +234,42 @@ class Runner:
 
     def start(self) -> None:
         """Start the process, with the same catalog as the last one."""
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._project, self._catalog))
-        self._process.start()
-        theirs.close()  # so that the end of the process is noticed here
+        self._worker = Worker(_serve, self._project, self._catalog)
 
     def run(self, job: str) -> Observed:
         """Load the job's file afresh and run it."""
-        self._connection.send(job)
-        observed: Observed = self._connection.recv()
+        observed: Observed = self._worker.run(job)
         return observed
 
     def close(self) -> None:
         """End the process."""
-        self._connection.send(None)
-        self._process.join()
+        self._worker.close()
 
 
-def _serve(connection: Connection, project: Path, catalog: Path | None) -> None:
+def _serve(receive: Callable[[], Any], project: Path, catalog: Path | None) -> Iterator[Observed]:
     os.chdir(project)
     installed = str(project / "site-packages")
     sys.path.append(installed)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), installed]))
-    serve = _serve_from_scratch(connection, project) if catalog is None else _serve_warm(connection, project, catalog)
-    for observed in serve:
-        connection.send(observed)
+    jobs = iter(receive, None)
+    return _serve_from_scratch(jobs, project) if catalog is None else _serve_warm(jobs, project, catalog)
 
 
-def _serve_warm(connection: Connection, project: Path, catalog: Path) -> Iterator[Observed]:
+def _serve_warm(jobs: Iterator[str], project: Path, catalog: Path) -> Iterator[Observed]:
     from helix_spark.helix import Helix
 
     # What is asked here is what signatures tell; the edits of `cut-off` are about results that come out equal.
     with Helix(catalog, policy=ReuseAll(), settings=SETTINGS, observer=Silent(), cut_off=False) as engine:
-        for job in iter(connection.recv, None):
+        for job in jobs:
             yield _observe(engine, project / f"{job}.py", project)
 
 
-def _serve_from_scratch(connection: Connection, project: Path) -> Iterator[Observed]:
+def _serve_from_scratch(jobs: Iterator[str], project: Path) -> Iterator[Observed]:
     from helix_spark.engine.server.session import Sessions
     from helix_spark.helix import Helix
 
     with Sessions(settings={**SETTINGS, "spark.python.worker.reuse": "false"}) as sessions:
-        for job in iter(connection.recv, None):
+        for job in jobs:
             spark = sessions.get()
             with (
                 tempfile.TemporaryDirectory() as folder,

@@ -27,13 +27,13 @@ test-long: $(VENV)/.dev
 # A real server of S3, of Azure's store and of Google's, installed into the environment and started on this machine. Takes
 # Go and npm.
 test-stores: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.real_stores install
+	$(BIN)/python -m tests.stores.servers install
 	$(BIN)/python -m pytest -m stores
 
 # Unit tests on each Python, the census job on each with each pair of pyspark and delta-spark. Takes what Pythons there
 # are in the PATH or with pyenv, makes an environment for each below .versions.
 versions: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.versions
+	$(BIN)/python -m tests.versions
 
 # The wheel of this tree, in `dist`.
 wheel: | $(BIN)/uv
@@ -45,15 +45,17 @@ docs: $(VENV)/.docs
 
 # The figures of the README, one after the other on a machine with nothing else to do: most of a day on two cores.
 figures: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.undeclared
+	$(BIN)/python -m benchmarks.reuse undeclared
 	$(BIN)/python -m benchmarks.policies --works 200
-	$(BIN)/python benchmarks/answers.py
-	$(BIN)/python -m benchmarks.programs
-	$(BIN)/python -m benchmarks.plain_jobs --edits 2
-	$(BIN)/python benchmarks/edits.py
-	mkdir -p figures
-	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures
-	$(BIN)/python -m benchmarks.matrix --scripts 0 --mode script --save figures
+	$(BIN)/python -m benchmarks.answers
+	$(BIN)/python -m benchmarks.programs income
+	$(BIN)/python -m benchmarks.programs jobs --edits 2
+	$(BIN)/python -m benchmarks.reuse edits
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --systems helix plain checkpoints --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 1 2 3 4 5 --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --mode script --save figures
+	$(BIN)/python -m benchmarks.iterations --scripts 0 --mode kept --workloads census extraction --save figures
+	$(BIN)/python -m benchmarks.iterations --report --save figures
 	$(BIN)/python -m tests.faults --save figures
 
 setup: $(VENV)/.dev
@@ -72,7 +74,7 @@ mutants: $(VENV)/.dev
 
 # The examples in pyspark's own docstrings, by plain PySpark and twice under Helix: some hours on two cores.
 doctests: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.doctests --save benchmarks/results/doctests.json
+	$(BIN)/python -m tests.pyspark_examples --save benchmarks/results/doctests.json
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

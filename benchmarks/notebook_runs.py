@@ -12,7 +12,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 
-from benchmarks.program_runs import ROOT, fixed
+from benchmarks.harness import FIXED, ROOT, environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def run_all(cells: Sequence[str], folder: Path, more: Mapping[str, str]) -> Note
     new_cell, new_notebook = nbformat.v4.new_code_cell, nbformat.v4.new_notebook
     notebook = new_notebook(cells=[new_cell(cell) for cell in cells])  # type: ignore[no-untyped-call]  # nbformat types few
     before = dict(os.environ)
-    os.environ.update({**fixed(), **more})
+    os.environ.update(environment(**{**FIXED, **more}))
     try:
         client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
         began = time.perf_counter()
@@ -69,16 +69,3 @@ def without_own_lines(printed: Sequence[str]) -> list[str]:
     return [
         "".join(line for line in text.splitlines(keepends=True) if not line.startswith("helix: ")) for text in printed
     ]
-
-
-def measure_notebook(program: Path, folder: Path) -> bool:
-    """Prints seconds of "Restart and Run All"; returns whether all ways printed the same."""
-    cells = cells_of(program)
-    plain = run_all(cells, folder, {})
-    ours = ["%load_ext helix_spark", *cells]
-    catalog = {"HELIX_CATALOG": str(folder / "catalog")}
-    first, again = run_all(ours, folder, catalog), run_all(ours, folder, catalog)
-    equal = all(without_own_lines(one.printed[1:]) == list(plain.printed) for one in (first, again))
-    print(f"restart and run all: plain {plain.seconds:.1f} s, under Helix {first.seconds:.1f} s, "
-          f"again {again.seconds:.1f} s; equal: {equal}")
-    return equal

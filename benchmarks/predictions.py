@@ -1,4 +1,4 @@
-"""What plans predict of the census job, beside what was measured: `python benchmarks/predictions.py [--json] [--save]`.
+"""What plans predict of the census job, beside what was measured: `python -m benchmarks.predictions`.
 
 Eleven iterations, ten of them edits, in one warm session against one catalog. Each edited version is also run from
 scratch, against an empty catalog in the same session: that is what the plan says it saves against.
@@ -6,17 +6,13 @@ scratch, against an empty catalog in the same session: that is what the plan say
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.harness import ROOT, Row, command_line, finish, new_folder, say
 
 COUNTED_FROM = 3
 """The first two iterations are the only ones in which nothing of the workflow was measured before."""
@@ -38,42 +34,37 @@ EDITS: tuple[tuple[str, str, str], ...] = (
 """What is edited, the old text and the new."""
 
 
-def measure() -> list[dict[str, Any]]:
-    """One row an iteration."""
+def measure(folder: Path) -> Iterator[Row]:
+    """Run all versions."""
     from helix_spark.cli.author_file import find_factory, load_file
     from helix_spark.helix import Helix
 
-    folder = Path(tempfile.mkdtemp(prefix="helix-predictions-"))
     job = folder / "census.py"
-    job.write_text((ROOT / "jobs" / "census.py").read_text().replace(
-        "Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})"
-    ))
+    text = (ROOT / "jobs" / "census.py").read_text()
+    text = text.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
 
     def workflow() -> Any:
+        job.write_text(text)
         sys.modules.pop("census", None)
         return find_factory(load_file(job), job, None)()
 
-    rows = []
     with Helix(folder / "catalog") as helix:
         spark = helix.sessions.get()
         for warming in range(3):
             _from_scratch(spark, folder / f"warming{warming}", workflow)
         for number, (what, old, new) in enumerate((("everything", "", ""), *EDITS), 1):
-            text = job.read_text()
             assert old in text, old
-            job.write_text(text.replace(old, new))
+            text = text.replace(old, new)
             iteration = helix.run(workflow())
             helix.wait()
             scratch = _from_scratch(spark, folder / f"scratch{number}", workflow)
             plan = iteration.plan
-            rows.append({
-                "iteration": number, "edit": what, "predicted_seconds": plan.predicted_seconds,
-                "actual_seconds": iteration.seconds,
+            yield Row(f"{number}: {what}", {
+                "predicted": plan.predicted_seconds, "took": iteration.seconds,
                 "error": abs(plan.predicted_seconds - iteration.seconds) / iteration.seconds,
-                "predicted_saving_seconds": plan.run_all_seconds - plan.predicted_seconds,
-                "actual_saving_seconds": scratch - iteration.seconds, "from_scratch_seconds": scratch,
+                "predicted saving": plan.run_all_seconds - plan.predicted_seconds,
+                "saved": scratch - iteration.seconds,
             })
-    return rows
 
 
 def _from_scratch(spark: Any, catalog: Path, workflow: Callable[[], Any]) -> float:
@@ -83,34 +74,18 @@ def _from_scratch(spark: Any, catalog: Path, workflow: Callable[[], Any]) -> flo
         return float(helix.run(workflow()).seconds)
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median error, and the predicted saving beside the measured one, of the iterations that count."""
-    counted = [row for row in rows if row["iteration"] >= COUNTED_FROM]
-    predicted = sum(row["predicted_saving_seconds"] for row in counted)
-    actual = sum(row["actual_saving_seconds"] for row in counted)
-    return {
-        "median_error": median(row["error"] for row in counted), "predicted_saving_seconds": predicted,
-        "actual_saving_seconds": actual, "saving_ratio": predicted / actual, "rows": list(rows),
-    }
-
-
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--save", action="store_true", help="also write results/predictions.json")
-    given = parser.parse_args()
-    found = summary(measure())
-    if given.save:
-        (Path(__file__).parent / "results" / "predictions.json").write_text(json.dumps(found, indent=2) + "\n")
-    if given.json:
-        print(json.dumps(found, indent=2))
-        return
-    for row in found["rows"]:
-        print("{iteration:3}  {edit:24} predicted {predicted_seconds:6.2f} s, took {actual_seconds:6.2f} s; saves "
-              "{predicted_saving_seconds:6.2f} s, saved {actual_saving_seconds:6.2f} s".format(**row))
-    print(f"median error {found['median_error']:.2f} from iteration {COUNTED_FROM} on; predicted saving "
-          f"{found['saving_ratio']:.2f} of the measured one")
+    """Measure, and print the median error and the predicted saving beside the measured one."""
+    given = command_line(__doc__).parse_args()
+    rows = list[Row]()
+    with new_folder() as folder:
+        for row in measure(folder):
+            say(f"{row.name}: {row.cells}")
+            rows.append(row)
+    cells = [row.cells for row in rows[COUNTED_FROM - 1:]]
+    saving = sum(one["predicted saving"] for one in cells) / sum(one["saved"] for one in cells)
+    finish(given, "predictions", rows, f"From iteration {COUNTED_FROM} on, the median error is "
+           f"{median(one['error'] for one in cells):.2f}, the predicted saving {saving:.2f} of the measured one.")
 
 
 if __name__ == "__main__":

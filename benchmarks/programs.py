@@ -1,14 +1,23 @@
-"""A plain PySpark program (`jobs/plain_income.py`) by itself and under Helix: first, unchanged, and after edits.
+"""Plain PySpark programs by themselves and under Helix, whose answers have to be equal.
 
-    python -m benchmarks.programs [--fresh] [--only WORDS] [--save FILE]
-    python -m benchmarks.programs --notebook
+    python -m benchmarks.programs income [--fresh]
+    python -m benchmarks.programs jobs [--edits 2] [--set SIZE=5000]
+    python -m benchmarks.programs examples
+    python -m benchmarks.programs notebook
 
-Each version of the program is run by itself in a fresh process, under `helix run` in a fresh process, by itself in a
-process whose session is warm, and as `helix watch` runs it, beside a server that is warm. Each way has a catalog of its
-own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process, with what is
-stored behind the last answer. Of a warm session they are until the last line is printed, from the start of the text
-or of Helix's process; until all is stored stands beside that. With `--fresh` nothing is run warm. With `--notebook` the
-program is run as a notebook's cells, in a new kernel each time: by itself, after `%load_ext helix_spark`, and again.
+- income: `jobs/plain_income.py` first, unchanged and after edits. Each version runs by itself in a fresh process, under
+  `helix run` in a fresh process, by itself in a process whose session is warm, and as `helix watch` runs it, next to a
+  server that is warm; each has a catalog of its own. Seconds are of the whole process; those of a warm session until
+  the last line is printed, with those until all is stored next to them. With `--fresh` nothing runs warm.
+- jobs: edits of script 0 to the five jobs: the plain job by `python` and by `helix run`, and the declared one by
+  `helix run`.
+- examples: Spark ML's examples in pyspark's wheel by themselves, under `helix run`, and again. One that prints
+  something else the next time that it runs by itself (many split their rows without a seed) is right if it prints the
+  same twice under Helix.
+- notebook: `jobs/plain_income.py` as a notebook's cells, in a new kernel each time: by itself, after
+  `%load_ext helix_spark`, and again.
+
+The exit code is 1 if an answer differs.
 """
 
 from __future__ import annotations
@@ -16,17 +25,38 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
+import re
+import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.program_runs import HELIX, ROOT, Run, fixed, run, sound
+import pyspark
 
-PROGRAM = ROOT / "jobs" / "plain_income.py"
+from benchmarks.harness import (
+    COMMAND,
+    FIXED,
+    ROOT,
+    Row,
+    Run,
+    chosen,
+    command_line,
+    environment,
+    finish,
+    new_folder,
+    run,
+    same,
+    say,
+    sound,
+)
+from benchmarks.iterating.experiment import Experiment
+from benchmarks.iterating.systems import settings_of, write_texts
+from benchmarks.scripts import NAMES
+from benchmarks.scripts.edit import Version
+
+INCOME = ROOT / "jobs" / "plain_income.py"
+EXAMPLES = Path(pyspark.__file__).parent / "examples" / "src" / "main" / "python" / "ml"
 
 EDITS: Mapping[str, tuple[str, str]] = {
     "first": ("", ""),
@@ -35,114 +65,193 @@ EDITS: Mapping[str, tuple[str, str]] = {
     "a feature's stage": ('strategy="median"', 'strategy="mean"'),
     "the evaluator": ("areaUnderROC", "areaUnderPR"),
 }
-"""What was written, and what is written instead; each edit is of the program as it was at first."""
+"""The old text and the new; each edit is of the program as it was at first."""
 
 WARM = """
 import io, json, runpy, sys, time, contextlib
 from pyspark.sql import SparkSession
 SparkSession.stop = lambda self: None
+path = sys.argv[1]
+sys.argv = [path]
 for text in json.load(sys.stdin):
-    sys.argv = [sys.argv[0]]
-    open(sys.argv[0], "w").write(text)
-    said, began = io.StringIO(), time.perf_counter()
-    with contextlib.redirect_stdout(said):
-        runpy.run_path(sys.argv[0], run_name="__main__")
+    open(path, "w").write(text)
+    printed, began = io.StringIO(), time.perf_counter()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(path, run_name="__main__")
         SparkSession.builder.getOrCreate().catalog.clearCache()
-    print(json.dumps([time.perf_counter() - began, said.getvalue()]), flush=True)
+    print(json.dumps([time.perf_counter() - began, printed.getvalue()]), flush=True)
 """
+"""Runs texts one after the other in one session."""
+
+MAIN = '''
+
+if __name__ == "__main__":
+    import json
+
+    from pyspark.sql import SparkSession as Session
+
+    session = Session.builder.getOrCreate()
+    found = answer(session, lambda name, make, *, once=False: make() if once else make().cache())
+    print("answered " + json.dumps(found), flush=True)
+    session.stop()
+'''
+"""Makes a plain job a program."""
+
+RANDOM = re.compile(r"(?<=[A-Za-z]_)[0-9a-f]{12}\b|0x[0-9a-f]+|\d+\.\d+ s(?:econds)?\b")
+"""What differs from run to run of an example by itself: uids of stages, addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
-    """One version of the program: seconds by each way, those until all was stored, and what Helix fitted."""
-
-    version: str
-    plain: float
-    helix: float
-    plain_warm: float
-    helix_warm: float
-    helix_stored: float
-    fits: int
-    equal: bool
+def _helix(program: Path | str, folder: Path, catalog: str, *options: str) -> Run:
+    command = [COMMAND, "run", str(program), "--catalog", str(folder / catalog), *options]
+    return run(command, folder, FIXED)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fresh", action="store_true", help="in fresh processes alone")
-    parser.add_argument("--only", default="", help="versions whose names hold one of these words")
-    parser.add_argument("--save", type=Path)
-    parser.add_argument("--notebook", action="store_true", help="as a notebook's cells, in new kernels")
-    asked = parser.parse_args()
-    if asked.notebook:
-        from benchmarks.notebook_runs import measure_notebook
-
-        with tempfile.TemporaryDirectory(prefix="helix-notebook-") as folder:
-            sys.exit(0 if measure_notebook(PROGRAM, Path(folder)) else 1)
-    text = PROGRAM.read_text()
-    words = asked.only.split()
-    texts = {
-        name: text.replace(*edit) if edit[0] else text for name, edit in EDITS.items()
-        if not words or any(word in name for word in words)
-    }
-    with tempfile.TemporaryDirectory(prefix="helix-programs-") as folder:
-        rows = measured(Path(folder), texts, warm=not asked.fresh)
-    heads = ("plain", "helix", "ratio", "warm: plain", "helix", "stored", "ratio", "fits")
-    print(f"{'':24}{''.join(f'{one:>12}' for one in heads)}  equal")
-    for row in rows:
-        told = (
-            row.plain, row.helix, row.plain / row.helix, row.plain_warm, row.helix_warm, row.helix_stored,
-            row.plain_warm / row.helix_warm,
-        )
-        print(f"{row.version:24}{''.join(f'{one:12.1f}' for one in told)}{row.fits:12}  {row.equal}", flush=True)
-    if asked.save:
-        asked.save.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+def income(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Run all versions of the income program in all ways."""
+    names = chosen(list(EDITS), given.only)
+    text = INCOME.read_text()
+    texts = {name: text.replace(*EDITS[name]) if EDITS[name][0] else text for name in names}
+    path = folder / INCOME.name
+    warm_plain = dict[str, tuple[float, str]]() if given.fresh else _warm_plain(folder, texts)
+    fresh = dict[str, tuple[Run, Run]]()
+    for name, version in texts.items():
+        path.write_text(version)
+        fresh[name] = sound(run([sys.executable, str(path)], folder, FIXED)), sound(_helix(path, folder, "fresh"))
+        say(f"{name}: {fresh[name][0].seconds:.1f} s by itself, {fresh[name][1].seconds:.1f} s under Helix")
+    warm_helix = dict[str, Run]() if given.fresh else _warm_helix(path, texts)
+    for name, (plain, helix) in fresh.items():
+        seconds, printed = warm_plain.get(name, (math.nan, plain.printed))
+        warm = warm_helix.get(name)
+        yield Row(name, {
+            "plain": plain.seconds, "helix": helix.seconds, "ratio": plain.seconds / helix.seconds,
+            "warm: plain": seconds, "warm: helix": warm.answered if warm else math.nan,
+            "stored": warm.seconds if warm else math.nan, "fits": helix.fits,
+            "equal": plain.printed == helix.printed == printed == (warm or plain).printed,
+        })
 
 
-def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took]:
-    """All versions by all ways."""
-    path = folder / "plain_income.py"
-    warm_plain = _warm(folder, list(texts.values())) if warm else []
-    plain, helix = {}, {}
-    for name, text in texts.items():
-        path.write_text(text)
-        plain[name] = sound(run([sys.executable, str(path)], folder, fixed()))
-        helix[name] = sound(run([HELIX, "run", str(path), "--catalog", str(folder / "fresh")], folder, fixed()))
-        print(f"{name}: {plain[name].seconds:.1f} s by itself, {helix[name].seconds:.1f} s under Helix", flush=True)
-    warm_helix = _beside_a_server(path, texts) if warm else []
-    nothing = [(math.nan, plain[name].printed) for name in texts]
-    unmeasured = [replace(plain[name], seconds=math.nan, answered=math.nan) for name in texts]
-    rows = zip(texts, warm_plain or nothing, warm_helix or unmeasured, strict=True)
-    return [
-        Took(
-            name, plain[name].seconds, helix[name].seconds, by_itself[0], beside.answered, beside.seconds,
-            helix[name].fits, plain[name].printed == helix[name].printed == by_itself[1] == beside.printed,
-        ) for name, by_itself, beside in rows
-    ]
-
-
-def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[Run]:
-    from helix_spark.engine.server.starting import HeldServer
-
-    server, found = HeldServer({}, folder=path.parent.resolve()), []
-    try:
-        for text in texts.values():
-            path.write_text(text)
-            command = [HELIX, "run", str(path), "--catalog", str(path.parent / "beside")]
-            found.append(sound(run(command, path.parent, fixed())))
-    finally:
-        server.close()
-    return found
-
-
-def _warm(folder: Path, texts: list[str]) -> list[tuple[float, str]]:
-    path = folder / "warm" / "plain_income.py"
+def _warm_plain(folder: Path, texts: Mapping[str, str]) -> dict[str, tuple[float, str]]:
+    path = folder / "warm" / INCOME.name
     path.parent.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", WARM.replace("sys.argv = [sys.argv[0]]", f"sys.argv = [{str(path)!r}]")],
-        input=json.dumps(texts), cwd=folder, capture_output=True, text=True, check=True, env={**os.environ, **fixed()},
+        [sys.executable, "-c", WARM, str(path)], input=json.dumps(list(texts.values())), cwd=folder,
+        capture_output=True, text=True, check=True, env=environment(**FIXED),
     )
-    return [(seconds, printed) for seconds, printed in map(json.loads, done.stdout.splitlines())]
+    lines = map(json.loads, done.stdout.splitlines())
+    return {name: (seconds, printed) for name, (seconds, printed) in zip(texts, lines, strict=True)}
+
+
+def _warm_helix(path: Path, texts: Mapping[str, str]) -> dict[str, Run]:
+    from helix_spark.engine.server.starting import HeldServer
+
+    server, runs = HeldServer({}, folder=path.parent), dict[str, Run]()
+    try:
+        for name, text in texts.items():
+            path.write_text(text)
+            runs[name] = sound(_helix(path, path.parent, "beside"))
+    finally:
+        server.close()
+    return runs
+
+
+def jobs(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Run the versions of the five jobs, plain, plain under Helix, and declared; then the sums of each job."""
+    settings = dict(one.lower().split("=", 1) for one in given.set)
+    for job in chosen(NAMES, given.only):
+        (folder / job).mkdir()
+        rows = list[Row]()
+        for version in Experiment(job, 0, "process", ("helix", "plain"), given.edits, settings).versions():
+            rows.append(_job(job, version, folder / job))
+            yield rows[-1]
+        plain, helix, declared = (sum(row.cells[name] for row in rows) for name in ("plain", "helix", "declared"))
+        yield Row(f"{job}, all", {
+            "plain": plain, "helix": helix, "declared": declared, "equal": all(row.cells["equal"] for row in rows),
+            "plain / helix": plain / helix, "helix / declared": helix / declared,
+        })
+
+
+def _job(job: str, version: Version, folder: Path) -> Row:
+    declared, plain = write_texts(job, version, folder)
+    plain.write_text(plain.read_text() + MAIN)
+    sets = [word for setting in settings_of(version) for word in ("--set", setting)]
+    by_itself = sound(run([sys.executable, str(plain)], folder, FIXED))
+    captured = sound(_helix(plain, folder, "captured"))
+    ours = sound(_helix(declared, folder, "declared", "--json", *sets))
+    expected, got = _answered(by_itself), _answered(captured)
+    outputs = {name: value for name, value in ours.report["outputs"].items() if name in expected}
+    return Row(f"{job}, {version.edit}", {
+        "plain": by_itself.seconds, "helix": captured.seconds, "declared": ours.seconds,
+        "equal": same(expected, got) and same(expected, outputs),
+    })
+
+
+def _answered(done: Run) -> dict[str, object]:
+    """Return what a plain job printed as its answer."""
+    line = next(line for line in done.printed.splitlines() if line.startswith("answered "))
+    answer: dict[str, object] = json.loads(line.removeprefix("answered "))
+    return answer
+
+
+def examples(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Run the examples of Spark ML."""
+    shutil.copytree(EXAMPLES.parents[4] / "data", folder / "data")
+    for name in chosen([file.stem for file in sorted(EXAMPLES.glob("*.py"))], given.only):
+        file = EXAMPLES / f"{name}.py"
+        plain = run([sys.executable, str(file)], folder)
+        first, again = (run([COMMAND, "run", str(file), "--catalog", f"catalog-{name}"], folder) for _ in range(2))
+        is_same = _ending(plain) == _ending(first) == _ending(again)
+        if not is_same and _ending(first) == _ending(again):
+            is_same = _ending(plain) != _ending(run([sys.executable, str(file)], folder))
+        yield Row(name, {
+            "plain": plain.seconds, "first": first.seconds, "again": again.seconds, "equal": is_same,
+            "with reuse": "runs without reuse" not in first.said, "asked again": again.asked - again.reused,
+        })
+
+
+def _ending(done: Run) -> tuple[int, str]:
+    return done.code, RANDOM.sub("#", done.printed)
+
+
+def notebook(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Restart the kernel and run all cells: by itself, under Helix, and again."""
+    from benchmarks.notebook_runs import cells_of, run_all, without_own_lines
+
+    cells = cells_of(INCOME)
+    plain = run_all(cells, folder, {})
+    ours, catalog = ["%load_ext helix_spark", *cells], {"HELIX_CATALOG": str(folder / "catalog")}
+    first, again = run_all(ours, folder, catalog), run_all(ours, folder, catalog)
+    yield Row("restart and run all", {
+        "plain": plain.seconds, "first": first.seconds, "again": again.seconds,
+        "equal": all(without_own_lines(one.printed[1:]) == list(plain.printed) for one in (first, again)),
+    })
+
+
+PROGRAMS: Mapping[str, Callable[[argparse.Namespace, Path], Iterator[Row]]] = {
+    "income": income, "jobs": jobs, "examples": examples, "notebook": notebook,
+}
+
+
+def main() -> int:
+    """Run programs of a kind and print their seconds."""
+    parser = command_line(__doc__)
+    parser.add_argument("programs", choices=PROGRAMS)
+    parser.add_argument("--fresh", action="store_true", help="income: in fresh processes alone")
+    parser.add_argument("--edits", type=int, help="jobs: only the first so many edits")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="jobs: settings of the jobs")
+    given = parser.parse_args()
+    rows = list[Row]()
+    with new_folder() as folder:
+        for row in PROGRAMS[given.programs](given, folder):
+            say(f"{row.name}: {row.cells}")
+            rows.append(row)
+    finish(given, f"programs-{given.programs}", rows, *_counts(rows))
+    return 0 if all(row.cells["equal"] for row in rows) else 1
+
+
+def _counts(rows: Sequence[Row]) -> Iterator[str]:
+    equal = sum(row.cells["equal"] for row in rows)
+    yield f"{equal} of {len(rows)} print the same"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,10 @@
 """What control and watch cost: the same jobs with them and without, in turn.
 
-    python -m benchmarks.watching_cost [--rounds 5] [--jobs rows batches driver census extraction] [--share 25] [--json]
+    python -m benchmarks.watching_cost [--rounds 5] [--only rows,batches,driver,census,extraction] [--share 25]
 
-Each run computes everything, into a catalog of its own, in one warm session of two cores; each round runs a job with
-control and watch and without them, and which goes first changes from round to round. Told are the medians of the
-seconds to the answer and of their ratio within a round. The census and extraction jobs need their data (see `jobs`).
+Each run computes everything, into a catalog of its own, in one warm session of two cores. The table has the medians of
+the seconds to the answer and of their ratio within a round. The census and extraction jobs need their data (see
+`jobs`).
 
 - rows: a function of Python's for each of a million rows, in Spark's workers;
 - batches: a function of pandas' for each batch of three million rows, in Spark's workers;
@@ -13,13 +13,9 @@ seconds to the answer and of their ratio within a round. The census and extracti
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from functools import partial
 from statistics import median
 from typing import Any
 from unittest.mock import patch
@@ -30,6 +26,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 import helix_spark as hx
+from benchmarks.harness import Row, chosen, command_line, finish, in_turn, medians, new_folder, say
 from helix_spark.engine.server.session import Sessions
 from jobs.census import census
 from jobs.extraction import extraction
@@ -100,47 +97,35 @@ def without() -> Iterator[None]:
         yield
 
 
-def seconds(make: Callable[[], hx.Workflow], spark: SparkSession) -> float:
-    """To the answer of a run that computes everything."""
+def seconds(make: Callable[[], hx.Workflow], spark: SparkSession, *, watched: bool) -> float:
+    """Return the seconds to the answer of a run that computes everything."""
     with (
-        tempfile.TemporaryDirectory(prefix="helix-watching-") as folder,
-        hx.Helix(Path(folder), policy="never", spark=spark, observer=hx.Silent()) as helix,
+        nullcontext() if watched else without(), new_folder() as folder,
+        hx.Helix(folder, policy="never", spark=spark, observer=hx.Silent()) as helix,
     ):
         return helix.run(make()).seconds
 
 
-def measured(make: Callable[[], hx.Workflow], spark: SparkSession, rounds: int) -> dict[str, float]:
-    """Seconds with control and watch, and without; medians, and that of the ratios. A first round counts for none."""
-    took: dict[bool, list[float]] = {True: [], False: []}
-    for number in range(rounds + 1):
-        for watched in (True, False) if number % 2 else (False, True):
-            with nullcontext() if watched else without():
-                took[watched].append(seconds(make, spark))
-    ratios = [on / off for on, off in zip(took[True][1:], took[False][1:], strict=True)]
-    return {"with": median(took[True][1:]), "without": median(took[False][1:]), "ratio": median(ratios)}
-
-
-def main() -> int:
-    """Prints a line for each job."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="that count (%(default)s)")
+def main() -> None:
+    """Measure, and print a row for each job."""
+    parser = command_line(__doc__)
     parser.add_argument("--share", type=int, default=25, help="per cent of the passages of extraction (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args()
     jobs: Mapping[str, Callable[[], hx.Workflow]] = {
         "rows": rows, "batches": batches, "driver": driver, "census": census,
         "extraction": lambda: extraction(share=given.share),
     }
-    parser.add_argument("--jobs", nargs="+", choices=list(jobs), default=list(jobs))
-    given = parser.parse_args()
-    found = {}
-    with Sessions(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
-        for name in given.jobs:
-            one = found[name] = measured(jobs[name], provider.get(), given.rounds)
-            print(f"{name}: {one['with']:.2f} s, without {one['without']:.2f} s: {one['ratio']:.3f}", file=sys.stderr)
-    if given.json:
-        print(json.dumps({name: {key: round(value, 3) for key, value in one.items()} for name, one in found.items()}))
-    return 0
+    measured = list[Row]()
+    with Sessions(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as sessions:
+        for name in chosen(list(jobs), given.only):
+            took = in_turn({
+                way: partial(seconds, jobs[name], sessions.get(), watched=way == "with") for way in ("with", "without")
+            }, given.rounds, uncounted=1)
+            ratios = [on / off for on, off in zip(took["with"], took["without"], strict=True)]
+            measured.append(Row(name, {**medians(took), "ratio": median(ratios)}))
+            say(f"{name}: {measured[-1].cells}")
+    finish(given, "watching_cost", measured)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

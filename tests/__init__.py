@@ -1,1 +1,1 @@
-"""Tests. `python -m tests.faults` and `python -m tests.interleavings` are commands of their own."""
+"""Tests. Some packages are commands of their own: `python -m tests.faults`, `interleavings`, `mutants`, and others."""

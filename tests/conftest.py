@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from benchmarks.local_store import local_store
-from benchmarks.real_stores import SERVERS
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
+from tests.fakes.local_store import local_store
+from tests.stores.servers import SERVERS
 
 settings.register_profile("helix", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=500)

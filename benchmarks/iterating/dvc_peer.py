@@ -15,11 +15,9 @@ import textwrap
 import time
 from pathlib import Path
 
-from benchmarks.iterating.beginning import Begin
-from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.spark_submit import SUBMIT, environment
+from benchmarks.iterating.measured import Begin, Measured, PeakMemory, bytes_below
 from benchmarks.iterating.steps import ANSWER, Step, steps_of
-from benchmarks.iterating.systems import write_texts
+from benchmarks.iterating.systems import SUBMIT, spark_environment, write_texts
 from benchmarks.scripts.edit import Version
 
 _TAIL = '''
@@ -64,7 +62,7 @@ class Repro:
         command = [sys.executable, "-m", "dvc", *words]
         with log.open("w") as said, subprocess.Popen(
             command, stdout=said, stderr=subprocess.STDOUT, cwd=self.folder,
-            env={**environment(), "DVC_NO_ANALYTICS": "1", "PATH": _path()},
+            env={**spark_environment(), "DVC_NO_ANALYTICS": "1", "PATH": _path()},
         ) as process:
             self.memory.of(process.pid)
         if process.returncode:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.iterating.agreement import disagreements
-from benchmarks.iterating.beginning import Begin
-from benchmarks.iterating.measured import Measured, PeakMemory
+from benchmarks.harness import ROOT, measured_where
+from benchmarks.iterating.measured import Begin, Measured, PeakMemory
 from benchmarks.iterating.processes import driver
+from benchmarks.iterating.report import disagreements
 from benchmarks.iterating.session import HEAP, WarmDrivers
-from benchmarks.iterating.systems import DVC, HAMILTON, ONLY, ORACLE, POLICIES, ROOT, artifact_bytes
+from benchmarks.iterating.systems import DVC, HAMILTON, ONLY, ORACLE, POLICIES, artifact_bytes
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version, versions
 
@@ -166,18 +163,6 @@ def versions_of(systems: Sequence[str]) -> dict[str, str]:
     packages = {HAMILTON: "sf-hamilton", DVC: "dvc", **dict.fromkeys((*POLICIES, ORACLE), "helix-spark")}
     named = ["pyspark", *(packages[system] for system in systems if system in packages)]
     return {package: version(package) for package in dict.fromkeys(named)}
-
-
-def measured_where() -> dict[str, Any]:
-    """When, of which commit (with + where files differ from it), on how many cores."""
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    return {
-        "day": date.today().isoformat(), "cores": os.cpu_count(),
-        "commit": git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else ""),
-    }
 
 
 def _figures(runs: Sequence[Measured], memory: PeakMemory) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is recorded of one iteration of one system, and how it is observed from outside."""
+"""What a system is given when a script begins, and what is recorded of each of its iterations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.scripts.edit import Version
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A script begins.
+
+    Attributes:
+        folder: for its texts and for all that the system stores.
+        budget: bytes that Helix may store; None for no limit.
+        script: all versions, for the system that knows them beforehand.
+        records: the catalog of an earlier run of the script that stored everything, for the same.
+    """
+
+    system: str
+    folder: Path
+    budget: int | None
+    script: tuple[Version, ...]
+    records: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.iterating.beginning import Begin
+from benchmarks.harness import own_servers
 from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
-from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.spark_submit import SUBMIT, environment
-from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, records_bytes, settings_of, write_texts
-from benchmarks.program_runs import MetApart
+from benchmarks.iterating.measured import Begin, Measured, PeakMemory, bytes_below
+from benchmarks.iterating.systems import (
+    DVC,
+    HAMILTON,
+    POLICIES,
+    SUBMIT,
+    records_bytes,
+    settings_of,
+    spark_environment,
+    write_texts,
+)
 from benchmarks.scripts.edit import Version
 
 LONGEST_SECONDS = 600.0
@@ -73,7 +81,8 @@ class Submitted:
         """Runs a command to its end; when it answered, and the line that says so."""
         log = self.folder / "log.txt"
         with log.open("w") as errors, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env={**environment(), **more}
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder,
+            env={**spark_environment(), **more},
         ) as process:
             self.memory.of(process.pid)
             found: tuple[float, str] | None = None
@@ -94,7 +103,8 @@ class Kept(Submitted):
 
     def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
         super().__init__(begin, workload, memory)
-        self._servers = MetApart()
+        self._ends = ExitStack()
+        self._servers = self._ends.enter_context(own_servers())
 
     def run(self, version: Version) -> Measured:
         """Runs a version. Raises RuntimeError as above."""
@@ -102,13 +112,13 @@ class Kept(Submitted):
         command = [sys.executable, "-m", "helix_spark", "run", str(job),
                    *_options(self.system, self.catalog, self.allowed(), version)]
         begun = time.perf_counter()
-        answer_seconds, _ = self._first(command, begun, self._servers.environment)
+        answer_seconds, _ = self._first(command, begun, self._servers)
         busy = time.perf_counter() - begun
         return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
 
     def close(self) -> None:
         """Ends the server."""
-        self._servers.close()
+        self._ends.close()
 
 
 class Watched:
@@ -151,7 +161,7 @@ class Watched:
                    *_options(self._system, self.catalog, self._budget, version)]
         with (self.folder / "log.txt").open("w") as errors:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=spark_environment()
             )
         self.memory.of(process.pid)
         return process

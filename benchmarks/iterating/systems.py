@@ -12,14 +12,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.harness import ROOT
 from benchmarks.iterating.measured import Measured, bytes_below
 from benchmarks.scripts.edit import Version
 
@@ -29,13 +32,17 @@ if TYPE_CHECKING:
     from helix_spark.helix import Helix
     from helix_spark.workflow.workflow import Workflow
 
-ROOT = Path(__file__).resolve().parents[2]
 POLICIES = {"helix": "joint", "rule": "rule", "rule_purge": "rule_purge", "always": "always", "never": "never"}
 PLAIN = ("plain", "cached", "checkpoints")
 ORACLE, HAMILTON, DVC = "oracle", "hamilton", "dvc"
 SYSTEMS = (*POLICIES, ORACLE, *PLAIN, HAMILTON, DVC)
 ONLY = {**dict.fromkeys((ORACLE, "rule", "rule_purge", "cached"), ("session",)), DVC: ("process", "script")}
 """Systems that not every mode has: a cache of a session ends with it, and the unit of DVC is a process."""
+
+
+SUBMIT = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[*]", "--conf",
+          "spark.ui.enabled=false"]
+"""How a process of a job is started, the same for every system."""
 
 
 class Keeper(Protocol):
@@ -158,7 +165,7 @@ def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Meas
 
 def workflow_of(path: Path, version: Version) -> Workflow:
     """The workflow that a job's text declares, as `helix watch` loads it."""
-    from benchmarks.forgetting import forget_jobs
+    from benchmarks.reuse.edits import forget_jobs
     from helix_spark.cli.author_file import build, find_factory, load_file
 
     forget_jobs()
@@ -190,3 +197,14 @@ def load(path: Path) -> Any:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def spark_environment() -> dict[str, str]:
+    """Return variables as of an activated environment: its Spark and Python, and the project for Spark's workers."""
+    spark_home = find_spec("pyspark")
+    assert spark_home is not None
+    assert spark_home.origin is not None
+    return {
+        **os.environ, "SPARK_HOME": str(Path(spark_home.origin).parent), "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }

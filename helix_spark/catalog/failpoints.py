@@ -1,7 +1,7 @@
 """Places where tests stop a process, or make it fail: named, and listed here.
 
 ``HELIX_FAILPOINT=MODULE ARGUMENT`` arms them in a process: what ``MODULE.hook(ARGUMENT)`` gives is called with the name
-of each that is reached, as in `benchmarks/armed_failpoints.py`.
+of each that is reached, as in `tests/fakes/armed_failpoints.py`.
 """
 
 from __future__ import annotations

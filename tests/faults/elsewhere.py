@@ -25,7 +25,7 @@ class Elsewhere:
 ELSEWHERE = (
     Elsewhere(
         "edits of code, from a comment to a helper, a closure, a UDF's body and a package's version",
-        "python benchmarks/edits.py", "it counts false reuse and needless recomputation, each with its reason",
+        "python -m benchmarks.reuse edits", "it counts false reuse and needless recomputation, each with its reason",
     ),
     Elsewhere(
         "a solver that runs out of time, an infeasible program, a cost that is no number, plans against brute force",
@@ -40,8 +40,8 @@ ELSEWHERE = (
         "tests/unit/test_tracking.py", "what is told, and how often, is compared word by word",
     ),
     Elsewhere(
-        "hostile requests to the pages: paths, hosts, markup, bodies", "python benchmarks/fuzz_pages.py",
-        "10,000 random requests have a report of their own",
+        "hostile requests to the pages: paths, hosts, markup, bodies", "tests/unit/test_pages.py",
+        "10,000 random requests are one test",
     ),
     Elsewhere(
         "a disk that is full for every process", "",

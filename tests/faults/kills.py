@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import helix_spark as hx
-from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
+from tests.fakes.armed_failpoints import armed
 from tests.faults.job import answers, run, workflow
 from tests.faults.row import Tally, fault
 from tests.faults.usable import all_of

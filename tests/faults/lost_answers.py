@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases, this_process
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import KINDS, IterationRecord
 from helix_spark.errors import HelixError
+from tests.fakes.local_store import is_here, local_store
 from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.kills import ended, start, unsound
 from tests.faults.lossy_front import HOW, lossy_front

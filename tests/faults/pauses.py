@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.leases import leases
 from helix_spark.identity.parts import digest
+from tests.fakes.armed_failpoints import armed
 from tests.faults.job import run, workflow
 from tests.faults.kills import unsound
 from tests.faults.row import Tally, fault
@@ -30,7 +30,7 @@ _LONGEST = 60.0
 _DRIVER = """
 import sys
 import tests.faults.job as job
-from benchmarks import armed_failpoints
+from tests.fakes import armed_failpoints
 from helix_spark.catalog.catalog import Catalog
 (root,) = sys.argv[1:]
 act = armed_failpoints.act

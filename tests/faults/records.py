@@ -18,13 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.segments.segment import pack, segments_in
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
+from tests.fakes.armed_failpoints import armed
 from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.kills import ended, start
 from tests.faults.row import Tally, fault

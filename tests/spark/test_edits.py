@@ -1,11 +1,11 @@
-"""The short version of `benchmarks/edits.py`: one edit of each sort, with a warm session and one from scratch."""
+"""The short version of `python -m benchmarks.reuse edits`: an edit of each kind, in a warm session and from scratch."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.edit_cases.verdicts import Verdict
-from benchmarks.edits import cases, run_cases
+from benchmarks.harness import Row
+from benchmarks.reuse.edits import cases, judge_edits
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 
@@ -16,19 +16,16 @@ CHOSEN = (
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     chosen = [case for case in cases() if case.name in CHOSEN]
-    return {verdict.case.name: verdict for verdict in run_cases(chosen, tmp_path_factory.mktemp("edits"), full=False)}
+    return {row.name: row for row in judge_edits(chosen, tmp_path_factory.mktemp("edits"))}
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_reuses_what_it_may_and_runs_what_it_must(verdicts: dict[str, Verdict], name: str) -> None:
-    verdict = verdicts[name]
-    assert not verdict.error
-    assert verdict.ran == verdict.case.must_run
-    assert not verdict.wrong
-    assert not verdict.back
-    assert not verdict.suspicious
+def test_reuses_what_it_may_and_runs_what_it_must(rows: dict[str, Row], name: str) -> None:
+    row = rows[name]
+    assert row.cells["verdict"] == "right", row.cells["why"]
+    assert row.cells["ran"] == row.details["must run"]
 
 
 def test_there_are_enough_edits() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from benchmarks.instances import KINDS, run_history
+from benchmarks.histories.instances import KINDS, run_history
 from helix_spark.run.run import Run
 
 pytestmark = pytest.mark.spark

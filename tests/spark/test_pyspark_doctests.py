@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.doctests import outcomes, summary
+from tests.pyspark_examples.__main__ import outcomes, summary
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.real_stores import SERVERS
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.places.place import LocalPath
@@ -26,6 +25,7 @@ from tests.faults.kills import killed_at_failpoints, killed_at_random, two_drive
 from tests.faults.lossy_front import HOW, lossy_front
 from tests.faults.lost_answers import run_with_losses
 from tests.faults.row import Tally
+from tests.stores.servers import SERVERS
 
 pytestmark = [pytest.mark.stores, pytest.mark.slow]
 ROUNDS = int(os.environ.get("HELIX_STORE_ROUNDS", "3"))

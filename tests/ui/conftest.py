@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from benchmarks.history import filled_catalog
-from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog
+from tests.fakes.filled_catalog import filled_catalog
+from tests.fakes.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 

@@ -17,10 +17,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.ui.one_file import exported
+from tests.fakes.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from tests.ui.conftest import serving
 
 pytestmark = pytest.mark.long

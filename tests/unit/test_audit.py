@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import helix_spark as hx
-from benchmarks import audits
+from benchmarks.histories import audits
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.planner.plan import Plan

@@ -656,7 +656,7 @@ class TestFailpoints:
         assert reached == set(POINTS)
 
     def test_an_unknown_one_is_refused(self) -> None:
-        from benchmarks.armed_failpoints import armed
+        from tests.fakes.armed_failpoints import armed
 
         with pytest.raises(ValueError, match="'nowhere' is no failpoint"):
             armed("nowhere:kill")

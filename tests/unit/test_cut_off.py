@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from benchmarks.drawn_edits import run_history
+from benchmarks.histories.cut_off import run_history
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.observer import Quiet

@@ -36,8 +36,6 @@ pytest.importorskip("httpx2", reason="requests in-process need httpx2")
 
 from starlette.testclient import TestClient
 
-from benchmarks.fuzzing import VALUES, mutated, mutated_texts
-from benchmarks.shown_catalogs import run_id, signature_of_node
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
@@ -73,6 +71,8 @@ from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.ui.app import make_app
+from tests.fakes.fuzzing import VALUES, mutated, mutated_texts
+from tests.fakes.shown_catalogs import run_id, signature_of_node
 from tests.faults.model_digests import digest_of_model
 
 WORKFLOW, RUNNING = "w", 3

@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
@@ -26,6 +25,7 @@ from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated, hush
 from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing
+from tests.fakes.armed_failpoints import armed
 from tests.fakes.doubled import workflow
 
 

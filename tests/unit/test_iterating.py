@@ -6,26 +6,29 @@ import doctest
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.iterating import agreement, dvc_peer, experiment, processes, summary
-from benchmarks.iterating.agreement import disagreements
-from benchmarks.iterating.beginning import Begin
+from benchmarks import harness
+from benchmarks.harness import ROOT, draw
+from benchmarks.iterating import dvc_peer, experiment, processes
+from benchmarks.iterating import report as reporting
 from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.experiment import Experiment, Tell
 from benchmarks.iterating.hamilton_peer import answer, write_module
-from benchmarks.iterating.measured import PeakMemory, bytes_below, resident
+from benchmarks.iterating.measured import Begin, PeakMemory, bytes_below, resident
 from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.processes import FIRST_RECORDS, Submitted
-from benchmarks.iterating.report import markdown, plot, plot_all
+from benchmarks.iterating.report import disagreements, picture, summary
 from benchmarks.iterating.session import WarmDrivers
 from benchmarks.iterating.steps import steps_of
-from benchmarks.iterating.systems import ROOT, write_texts
-from benchmarks.matrix import measure
+from benchmarks.iterating.systems import write_texts
+from benchmarks.iterations import measure
+from benchmarks.reuse import cases
 from benchmarks.scripts import NAMES, workload_named
 from benchmarks.scripts.edit import Version, versions
 from helix_spark.planner.problem import State
@@ -47,37 +50,57 @@ def report() -> dict[str, Any]:
     }
 
 
-def test_the_table_has_a_row_a_system_and_says_how_much_faster() -> None:
-    text = markdown(report())
-    assert "| helix | 3.0 | 6.0 | 2.00 | 0.0 | 1.0 | 0.0 | 0.0 | 5.0 | 1000 |" in text
-    assert text.endswith("All systems gave the same answers.")
-    assert "DIFFERENT ANSWERS: stale" in markdown({**report(), "disagreements": ["stale"]})
-
-
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    plot(report(), tmp_path / "plot.svg")
-    assert "cumulative seconds" in (tmp_path / "plot.svg").read_text()
-    plot_all([report(), {**report(), "budget": 0.3}], tmp_path / "all.svg")
-    assert "budget 0.3" in (tmp_path / "all.svg").read_text()
+    reports = [report(), {**report(), "budget": 0.3}]
+    draw(tmp_path / "all.svg", [partial(picture, one) for one in reports])
+    text = (tmp_path / "all.svg").read_text()
+    assert "cumulative seconds" in text
+    assert "budget 0.3" in text
+
+
+def cells(text: str, row: str, table: int = 0) -> dict[str, str]:
+    """Return the cells of a row by the title of their column; `table` counts the tables that have such a row."""
+    lines = text.splitlines()
+    number = [number for number, line in enumerate(lines) if line.startswith(f"| {row} |")][table]
+    start = max(number for number, line in enumerate(lines[:number]) if line.startswith("|---")) - 1
+    titles, values = ([cell.strip() for cell in lines[at].split("|")[1:-1]] for at in (start, number))
+    return dict(zip(titles, values, strict=True))
 
 
 def test_the_summary_compares_with_and_without_the_first_run_and_names_what_differs() -> None:
-    text = summary.summary([report(), {**report(), "budget": 0.3, "script": 1, "disagreements": ["stale"]}])
+    text = summary([report(), {**report(), "budget": 0.3, "script": 1, "disagreements": ["stale"]}])
     assert "## session mode\n" in text
     assert "## session mode, budget 0.3 of one version's bytes" in text
-    assert "| census | 1 | 2.00 | 3.00 |  |  |  | 3.00 (plain, script 0) | 0 of 0 |" in text
+    census = cells(text, "census")
+    assert (census["plain / helix, all"], census["plain / helix, edits"]) == ("2.00", "3.00")
+    assert (census["plain / helix, learning"], census["plain / helix, preparation"]) == ("3.00", "")
+    assert census["worst of any peer / helix, edits"] == "3.00 (plain, script 0)"
+    assert census["busy above plain's from the third on"] == "0 of 0"
+    assert census["oracle / helix, edits"] == ""
     assert "- census 1 session: stale" in text
-    larger = summary.summary([report(), {**report(), "other_settings": {"times": "10"}}])
-    assert "## session mode, times=10\n" in larger, "never in one mean with what has other data"
-    assert "| census | 0 | 2.0 + 1.0 | 3.0 + 3.0 |" in larger
-    assert "| census | 0 | 1.00 | 1.00 |" in larger, "memory"
-    assert "| plain | 1 | 3.00 | 2.00 | 3.00 | 2.00 |" in text, "to the answers, until stored"
+    plain = cells(text, "plain")
+    assert [plain[name] for name in ("to the answers, edits", "to the answers, all")] == ["3.00", "2.00"]
+    assert [plain[name] for name in ("until stored, edits", "until stored, all")] == ["3.00", "2.00"]
     assert "census share=20." in text
     assert text.endswith("2 of 2 edits show in an answer.")
+
+
+def test_the_summary_has_seconds_memory_and_bytes_of_each_script() -> None:
+    text = summary([report(), {**report(), "other_settings": {"times": "10"}}])
+    assert "## session mode, times=10\n" in text, "never in one mean with what has other data"
+    rows = [cells(text, "census, 0", table) for table in range(4)]
+    assert rows[0] == {"workload, script": "census, 0", "helix": "2.0 + 1.0", "plain": "3.0 + 3.0"}, "to the answers"
+    assert rows[1] == {"workload, script": "census, 0", "helix": "4.0 + 2.0", "plain": "6.0 + 6.0"}, "until stored"
+    assert rows[2] == {"workload, script": "census, 0", "helix": "1.00", "plain": "1.00"}, "memory"
+    assert rows[3] == {"workload, script": "census, 0", "helix": "5.0", "plain": "5.0"}, "stored"
+
+
+def test_the_summary_names_edits_that_show_in_no_answer() -> None:
     silent = report()
     silent["systems"]["helix"]["outputs"][1] = {"auc": 0.9}
-    assert summary.summary([silent]).endswith("0 of 1 edits show in an answer. Those that do not: census, reg.")
+    assert summary([silent]).endswith("0 of 1 edits show in an answer. Those that do not: census, reg.")
+    assert "All systems gave the same answers." in summary([silent])
 
 
 def test_a_missing_output_is_a_disagreement() -> None:
@@ -103,7 +126,7 @@ def modules() -> list[ModuleType]:
     import jobs.extraction
     import jobs.genomics
 
-    return [agreement, experiment, summary, jobs.extraction, jobs.genomics]
+    return [harness, cases, experiment, reporting, jobs.extraction, jobs.genomics]
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: str(module.__name__))
@@ -312,7 +335,7 @@ def test_dvc_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_
     (tmp_path / "pyspark" / "sql.py").write_text(
         FAKE_SESSION + "\nclass Builder:\n    getOrCreate = SparkSession\n\nSparkSession.builder = Builder\n"
     )
-    monkeypatch.setattr(dvc_peer, "environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    monkeypatch.setattr(dvc_peer, "spark_environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
     folder = tmp_path / "dvc"
     repro = Repro(Begin("dvc", folder, None, ()), "small", PeakMemory())
 

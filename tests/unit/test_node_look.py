@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
@@ -22,6 +21,7 @@ from helix_spark.cli.printing import print_card
 from helix_spark.history.model_card import ModelCard, card_from
 from helix_spark.history.table_preview import stored_rows, vector_text
 from helix_spark.views.node_view import node_view
+from tests.fakes.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
 
 
 @pytest.fixture(scope="module")

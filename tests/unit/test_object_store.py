@@ -23,7 +23,6 @@ from click.testing import CliRunner
 from deltalake import write_deltalake
 
 import helix_spark as hx
-from benchmarks.armed_failpoints import armed
 from helix_spark import store_access
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
@@ -39,6 +38,7 @@ from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
 from helix_spark.store_access import azure_access, delta_options, is_plain, parse_address, s3_access
+from tests.fakes.armed_failpoints import armed
 from tests.fakes.observer import Warned
 
 Objects = Callable[[], dict[str, int]]

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import helix_spark as hx
-from benchmarks.armed_failpoints import hook
 from helix_spark.catalog import catalog_reader, failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.older_layout import older_segments
@@ -19,6 +18,7 @@ from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.segments.segment import Segment
 from helix_spark.errors import CatalogError
+from tests.fakes.armed_failpoints import hook
 from tests.fakes.doubled import workflow
 from tests.fakes.observer import Warned
 

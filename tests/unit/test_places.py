@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.real_stores import SERVERS
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.leases import Leases, this_process
 from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
 from tests.faults.model_digests import digest_of_model
+from tests.stores.servers import SERVERS
 
 
 @pytest.fixture(params=["disk", "store", *(pytest.param(kind, marks=pytest.mark.stores) for kind in SERVERS)])

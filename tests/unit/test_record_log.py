@@ -16,7 +16,6 @@ from typing import Annotated
 import pytest
 from msgspec import Meta
 
-from benchmarks.armed_failpoints import hook
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
@@ -37,6 +36,7 @@ from helix_spark.catalog.segments.segment import (
 )
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
+from tests.fakes.armed_failpoints import hook
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 
 import helix_spark as hx
-from benchmarks.armed_failpoints import armed
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.publishing import Publication, publish_iteration
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
@@ -30,6 +29,7 @@ from helix_spark.errors import CatalogError, NotACatalogError, ParameterError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.run.iteration import Iteration
+from tests.fakes.armed_failpoints import armed
 from tests.fakes.command import start
 from tests.fakes.observer import Warned
 

@@ -52,7 +52,7 @@ def test_each_requirement_is_pinned_for_each_python(python: str) -> None:
         assert one.specifier.contains(pinned[canonicalize_name(one.name)]), one
 
 
-@pytest.mark.parametrize("file", ["Makefile", "docker/Dockerfile", "benchmarks/versions.py"])
+@pytest.mark.parametrize("file", ["Makefile", "docker/Dockerfile", "tests/versions.py"])
 def test_whatever_installs_the_project_does_so_by_the_pins(file: str) -> None:
     text = (ROOT / file).read_text().replace("\\\n", " ")
     commands = [line for line in text.splitlines() if re.search(r"pip install|\"install\"", line)]

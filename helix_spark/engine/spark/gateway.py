@@ -47,7 +47,7 @@ STAYING_COLLECTOR = (
     "-XX:+IgnoreUnrecognizedVMOptions", "-XX:TrimNativeHeapInterval=60000",  # Java 17.0.9 and later on Linux
 )
 """Options of a JVM that stays: a minute after the last collection it collects again, and gives the system back what it
-does not use: it held 809 MB after three runs of the script of `benchmarks/server_leaks.py`, a minute later 465."""
+does not use: it held 809 MB after three runs of the script of `benchmarks.scale --only server`, a minute later 465."""
 
 OPTIMISE_LATER = (
     "-XX:Tier4InvocationThreshold=80000", "-XX:Tier4MinInvocationThreshold=9600",

@@ -1,0 +1,1 @@
+"""The examples in pyspark's own docstrings, by plain PySpark and under Helix."""

@@ -15,7 +15,7 @@ from typing import Any
 from helix_spark.hermetic.asking import OF_MACHINE, SITES, Asker, CodeOwner, callers, group_asked, is_code, library_of
 from helix_spark.loaded_sources import is_loading
 
-_KINDS = {"open": "files", "os.listdir": "listed", "os.scandir": "listed"}
+_KINDS = {"open": "files", "os.listdir": "told", "os.scandir": "told"}
 """By audit event, the field of `ObservedInputs` for what it tells."""
 
 _OF_MACHINE = (*OF_MACHINE, "/usr/share/", "/usr/lib/", "/.cache/")
@@ -88,12 +88,14 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
         if own.f_code.co_name == "__iter__":  # it looks through all values, for those that are called as itself
             packages = [one for one in packages if name.lower().startswith(one.lower())]
     else:
-        name = os.path.abspath(name)  # noqa: PTH100  # a path's own `absolute` keeps `..`
+        path = os.path.abspath(name)  # noqa: PTH100  # a path's own `absolute` keeps `..`
         if (group := group_asked(frame)) is not None:
             kind, name = "told", f"entry points of {group}"
-        elif _is_uncounted(kind, name):
+        elif _is_uncounted(kind, path):
             return
-        packages = [one for one in packages if not _is_installed_of(one, name)]
+        else:
+            packages = [one for one in packages if not _is_installed_of(one, path)]
+            name = path if kind == "files" else f"names of {path}"
     if packages:
         _reads.setdefault((kind, name), set()).update(packages)
         _busy.is_so = True
@@ -113,8 +115,6 @@ def _note_in_action(kind: str, name: str, who: Asker) -> None:
         action.watch.note_variable(name, who)
     elif kind == "files":
         action.watch.read(name, who)
-    elif kind == "listed":
-        action.watch.listed(name)
     else:
         action.watch.note_answer(name)
 

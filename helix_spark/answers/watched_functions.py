@@ -45,8 +45,7 @@ class WatchedFunctions:
 
     def places(self, code: str) -> tuple[str, ...]:
         """Return the paths that a function is known to read."""
-        seen = self._reads(code)
-        return (*seen.files, *seen.listed)
+        return self._reads(code).places
 
     def identity(self, code: str) -> str:
         """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
@@ -100,7 +99,7 @@ class WatchedFunctions:
                 return unknown[0]
             if after != before:
                 seen = self._reads(code)
-                name, *more = *seen.files, *seen.listed, *seen.environment, *seen.told
+                name, *more = *seen.files, *seen.environment, *seen.told
                 read = f"{name} and {len(more)} more" if more else name
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""

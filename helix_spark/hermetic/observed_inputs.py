@@ -35,9 +35,9 @@ class ObservedInputs:
 
     Attributes:
         drew: whether it drew numbers.
-        files, listed, environment: what it read by itself, by path or name, with what identifies it: contents of files
-            (`content_of`), names in folders (`names_in`), variables (`value_of`).
-        told: what else the system said of files, as `system_digest` is asked, with what stands for it.
+        files, environment: what it read by itself, by path or name, with what identifies it: contents of files
+            (`content_of`), variables (`value_of`).
+        told: what else the system said of files and folders, as `system_digest` is asked, with what stands for it.
         generators: by module, what stands for the state from which a shared generator was drawn that the author's code
             has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
         chance: why its result may differ each time, as phrases with the author's line.
@@ -46,7 +46,6 @@ class ObservedInputs:
 
     drew: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
-    listed: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     chance: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
@@ -71,9 +70,14 @@ class ObservedInputs:
         return {name: state for name, state in self.generators.items() if state != ABSENT}
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """The files that it read, and the folders whose names it looked through."""
+        return (*self.files, *(what.partition(" of ")[2] for what in self.told if what.startswith(NAMES)))
+
+    @property
     def unknown(self) -> str:
         """A path whose content cannot be known; empty if there is none."""
-        named = (*self.files.items(), *self.listed.items())
+        named = (*self.files.items(), *self.told.items())
         return next((path for path, content in named if content == NO_FILE), "")
 
     def agrees(self, other: ObservedInputs) -> bool:
@@ -107,14 +111,15 @@ def observed_from_json(text: str) -> ObservedInputs:
     which Helix had seeded. A stranger may have written it: a path that no file can have is cut, and its content is
     unknown. So is what a later version notes of more kinds."""
     told: dict[str, Any] = json.loads(text) if text else {}
+    for folder, content in told.pop("listed", {}).items():  # as older records call it
+        told.setdefault("told", {})[f"{NAMES} of {folder}"] = content
     strange = [*(told.keys() - {"drew", *LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
-    for kind in told.keys() & {"files", "listed"}:
-        told[kind] = dict(
-            (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
-            for path, content in told[kind].items()
-        )
+    told["files"] = dict(
+        (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
+        for path, content in told.get("files", {}).items()
+    )
     for name in strange:
-        told["files"] = {**told.get("files", {}), f"what is noted as {visible(name[:200])}": NO_FILE}
+        told["files"][f"what is noted as {visible(name[:200])}"] = NO_FILE
         told.pop(name, None)
         told.get("told", {}).pop(name, None)
     if told.get("drew"):
@@ -141,20 +146,6 @@ def content_of(path: str) -> str:
         return "folder" if error.errno == errno.EISDIR else NO_FILE
     except OSError:
         return ABSENT
-
-
-def names_in(folder: str) -> str:
-    """Return what identifies the names in a folder of a disk. The path may come from a record."""
-    try:
-        with scan_folder(folder) as entries:
-            names = sorted(entry.name for entry in islice(entries, _MOST_NAMES + 1) if entry.name != "__pycache__")
-    except OddFileError as error:
-        return ABSENT if error.errno == errno.ENOTDIR else NO_FILE
-    except OSError:
-        return ABSENT
-    if len(names) > _MOST_NAMES:
-        return NO_FILE
-    return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
 
 
 ALL_VARIABLES = "names of variables besides "
@@ -198,7 +189,10 @@ _SAYS: Mapping[str, Callable[[str], object]] = {
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     with scan_folder(folder) as entries:
-        return sorted(islice(entries, _MOST_NAMES), key=lambda one: one.name)
+        found = sorted(islice(entries, _MOST_NAMES + 1), key=lambda one: one.name)
+    if len(found) > _MOST_NAMES:
+        raise OddFileError(errno.EFBIG, "it has too many names", folder)
+    return [one for one in found if one.name != "__pycache__"]
 
 
 def _metadata() -> Any:
@@ -210,31 +204,32 @@ def _status(path: Path | os.DirEntry[str]) -> tuple[object, ...]:
     return path.name, told.st_mode, told.st_size, told.st_mtime_ns
 
 
-NAMES_LIKE = "names like "
-"""What `system_digest` is asked for the names in a folder that a pattern has, which follows."""
+NAMES = "names"
+"""What `system_digest` is asked for the names in a folder; `` like `` may follow, and a pattern that they have."""
 
 
 def system_digest(asked: str) -> str:
-    """Return what stands for what the system says of a path: a word of `_SAYS`, or a field of its status, " of ", and
-    the path, which may come from a record: nothing is opened. Likewise of installed packages.
+    """Return what stands for what the system says of a path: a word of `_SAYS`, `NAMES`, or a field of its status,
+    " of ", and the path, which may come from a record: no file is opened. Likewise of installed packages.
 
     >>> system_digest("mtime of /no/such/file"), system_digest("mode of /") == system_digest("mode of /.")
     ('absent', True)
     """
     word, _, path = asked.partition(" of ")
     try:
-        if word.startswith(NAMES_LIKE):
-            said: object = fnmatch.filter([one.name for one in _entries(path)], word.removeprefix(NAMES_LIKE))
+        if word.startswith(NAMES):
+            said: object = fnmatch.filter([one.name for one in _entries(path)], word.partition(" like ")[2] or "*")
         else:
             said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
         return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()
+    except OddFileError as error:
+        return ABSENT if error.errno == errno.ENOTDIR else NO_FILE
     except (ImportError, OSError, ValueError):
         return ABSENT
 
 
 LOOKS: Mapping[str, Callable[[str], str]] = {
-    "files": content_of, "listed": names_in, "told": system_digest, "environment": value_of,
-    "generators": AUTHOR_SEEDS.digest,
+    "files": content_of, "told": system_digest, "environment": value_of, "generators": AUTHOR_SEEDS.digest,
 }
 """By field of `ObservedInputs`, what tells the present state of something that code read."""
 

@@ -22,11 +22,10 @@ from helix_spark.hermetic.asking import OF_MACHINE, Asker, CodeOwner, asker, is_
 from helix_spark.hermetic.generators import WhenImported, is_being_imported
 from helix_spark.hermetic.observed_inputs import (
     ALL_VARIABLES,
-    NAMES_LIKE,
+    NAMES,
     WORKING_FOLDER,
     ObservedInputs,
     content_of,
-    names_in,
     system_digest,
     value_of,
 )
@@ -137,10 +136,7 @@ class Watch:
     def listed(self, folder: str, pattern: str = "") -> None:
         """The names in a folder were looked through, for those that have a pattern where there is one."""
         if not is_code(f"{folder}/") and not f"{folder}/".startswith(OF_MACHINE):
-            if pattern:
-                self.note_answer(f"{NAMES_LIKE}{pattern} of {folder}")
-            else:
-                self._note("listed", folder)
+            self.note_answer(f"{NAMES} like {pattern} of {folder}" if pattern else f"{NAMES} of {folder}")
 
     def note_variable(self, variable: object, who: Asker) -> None:
         """An environment variable was asked for, or the names of all."""
@@ -170,12 +166,10 @@ def observed_in(events: Sequence[Event]) -> ObservedInputs:
             files.setdefault(name, content_of(name))
     here = str(Path.cwd())  # a worker of Spark's is elsewhere, wherever the author is
     said = {name: system_digest(name) for sort, name, more in events if sort == "told" and more in (None, here)}
-    told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
+    chance, outside = (tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside"))
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
-    chance, listed = (*told["chance"], *dict.fromkeys(changed)), {one: names_in(one) for one in told["listed"]}
-    return ObservedInputs(
-        files=files, listed=listed, environment=asked, told=said, chance=chance, outside=told["outside"]
-    )
+    chance = (*chance, *dict.fromkeys(changed))
+    return ObservedInputs(files=files, environment=asked, told=said, chance=chance, outside=outside)
 
 
 def _state(path: str) -> State | None:

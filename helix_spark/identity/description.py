@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import collections
 import dataclasses
 import enum
 import inspect
@@ -24,7 +23,6 @@ from helix_spark.identity.objects.attributes import (
     held_values,
     hints_of,
     is_class,
-    is_compiled_in,
     wrapped_code,
 )
 from helix_spark.identity.objects.encoder import Encoder, canonical, is_identifiable, shown
@@ -288,24 +286,17 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         name == "__signature__" and _library_of(type(member)) is not None
     ):
         return True  # the signature is pydantic's, which keeps what it was asked for
-    inner = _inner(member) if isinstance(member, staticmethod | classmethod | property | cached_property) else None
-    function = inner[0][1] if inner else member
-    if isinstance(function, types.FunctionType):  # made by a dataclass, attrs or a named tuple
-        made = function.__dict__.get("__wrapped__", function)
-        code = made.__code__ if isinstance(made, types.FunctionType) else function.__code__
-        return (
-            is_of_dataclass(code)
-            or code.co_filename.startswith("<attrs generated")
-            or str(function.__globals__.get("__name__")).startswith("namedtuple_")
-            or is_compiled_in(code, collections.namedtuple)
-        )
+    if isinstance(member, types.FunctionType):
+        made = vars(member).get("__wrapped__", member)
+        code = (made if isinstance(made, types.FunctionType) else member).__code__
+        return is_of_dataclass(code) or code.co_filename.startswith("<attrs generated")
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or name in _ENUM_INTERNALS
     # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
-    return is_library and not is_identifiable(member)
+    return is_library and not is_code(member) and not is_identifiable(member)
 
 
 def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:

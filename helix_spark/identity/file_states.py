@@ -33,12 +33,11 @@ class PathKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """One file, folder or link as it was: its absolute path as it was reached and with all links followed, its device
-    and inode, bytes, and times in nanoseconds since 1970; of a file that was read a digest of its content."""
+    """One file, folder or link as it was: its absolute path as it was reached, its device and inode, bytes, and times
+    in nanoseconds since 1970; of a file that was read a digest of its content."""
 
     path: str
     kind: PathKind
-    place: str
     number: tuple[int, int]
     size: int
     modified: int
@@ -49,21 +48,16 @@ class FileState:
 def states_of(files: Iterable[Path], folders: Iterable[Path] = ()) -> tuple[FileState, ...]:
     """Return the states of files, of folders that are read as such, and of all that is passed on the way to them."""
     passed: dict[str, FileState] = {}
-    real: dict[str, str] = {}
 
     def end(path: Path, kind: PathKind) -> FileState:
         text = str(path.absolute())
-        above, _, name = text.rpartition("/")
-        if above not in real:
-            real[above] = os.path.realpath(above or "/", strict=True)
-            _note_way(above, passed)
-        place = f"{real[above].rstrip('/')}/{name}"
-        status = os.lstat(place)
-        if name in ("", ".", "..") or stat.S_ISLNK(status.st_mode):
+        status = os.lstat(text)
+        if stat.S_ISLNK(status.st_mode):
+            status = os.stat(text)  # noqa: PTH116 - a text
             _note_way(text, passed)
-            place = os.path.realpath(text, strict=True)
-            status = os.lstat(place)
-        return _state(text, kind, place, status)
+        elif (above := text.rpartition("/")[0]) not in passed:
+            _note_way(above, passed)
+        return _state(text, kind, status)
 
     read = [*(end(path, PathKind.FILE) for path in files), *(end(path, PathKind.FOLDER) for path in folders)]
     return (*read, *passed.values())
@@ -76,16 +70,16 @@ def _note_way(path: str, passed: dict[str, FileState]) -> None:
             continue
         status = os.lstat(place)
         if stat.S_ISLNK(status.st_mode):
-            passed[place] = _state(place, PathKind.LINK, place, status)
+            passed[place] = _state(place, PathKind.LINK, status)
             _note_way(os.path.join(os.path.dirname(place), os.readlink(place)), passed)  # noqa: PTH115, PTH118, PTH120
         elif stat.S_ISDIR(status.st_mode):
-            passed[place] = _state(place, PathKind.PASSED, place, status)
+            passed[place] = _state(place, PathKind.PASSED, status)
 
 
 def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | None:
     """Return how files differ from what they were, in words; None where nothing can have been done to them.
 
-    >>> old = FileState("/a/n.csv", PathKind.FILE, "/a/n.csv", (1, 2), 10, 5, 5, "3f")
+    >>> old = FileState("/a/n.csv", PathKind.FILE, (1, 2), 10, 5, 5, "3f")
     >>> difference([old], []), difference([], [old])
     ('n.csv is gone', 'n.csv is new')
     """
@@ -114,7 +108,7 @@ def _change(old: FileState, new: FileState) -> str | None:
         return None
     if old.kind is PathKind.LINK:
         return "the link {} was turned"
-    if (old.place, old.number) != (new.place, new.number):
+    if old.number != new.number:
         return "{} is another " + ("file" if old.kind is PathKind.FILE else "folder")
     if old.kind is PathKind.FOLDER:
         return "something came into the folder {}, or went"
@@ -130,9 +124,9 @@ def _name(state: FileState) -> str:
     return os.path.basename(state.path) or state.path  # noqa: PTH119 - a hundred thousand of them
 
 
-def _state(path: str, kind: PathKind, place: str, status: os.stat_result) -> FileState:
+def _state(path: str, kind: PathKind, status: os.stat_result) -> FileState:
     number = status.st_dev, status.st_ino
-    return FileState(path, kind, place, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileState(path, kind, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def files_below(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helix_spark.since_python_311 import StrEnum
 
-FORMAT = 11
+FORMAT = 12
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 

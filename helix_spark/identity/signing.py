@@ -128,8 +128,7 @@ def resolve(
 
 def parts_read(seen: ObservedInputs) -> tuple[Part, ...]:
     """Return what code read while it ran, as parts. Known only afterwards, they are in no declared signature."""
-    files = (*seen.files.items(), *seen.listed.items(), *seen.told.items())
-    read = [(Group.FILE, path, content) for path, content in files]
+    read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.told.items())]
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
     return tuple(Part(group, name, digest(name, content), content[:7]) for group, name, content in read)

@@ -131,7 +131,7 @@ def _reads(run: Run, name: str) -> tuple[str, ...]:
     functions = [one.operator for one in (run.outcome.built.get(name, node), node)]
     built = [one.built for one in functions if isinstance(one, SparkFunction)]
     plans = [one.plan for one in built if isinstance(one, CapturedFunction)]
-    in_code = (os.path.normpath(Path(one).absolute()) for one in (*seen.files, *seen.listed))
+    in_code = (os.path.normpath(Path(one).absolute()) for one in seen.places)
     elsewhere = [""] if seen.outside else []
     places = dict.fromkeys((*places_read(data, plans, Path.cwd()), *in_code, *elsewhere))
     return tuple(place[:LONGEST_PLACE] for place in places)

@@ -48,7 +48,7 @@ def _add_names() -> None:
     for title, name_in in _NAMES.items():
         def read(shared: Shared, name_in: Callable[[Shared], str] = name_in) -> None:
             name = name_in(shared)
-            seen = ObservedInputs(files={name: "0" * 64}, listed={name: "0" * 64})
+            seen = ObservedInputs(files={name: "0" * 64}, told={f"names of {name}": "0" * 64})
             shared.change("results", observed=seen.to_json())
 
         hostile(GROUP, f"a node that read {title}", short=title in ("the kernel's log", "a pipe"))(read)

@@ -48,6 +48,18 @@ def by_chance(people: DataFrame) -> DataFrame:
     return drawn
 
 
+def by_a_drawn_text(people: DataFrame) -> DataFrame:
+    drawn = people.rdd.toDF().selectExpr("uuid() AS drawn").head()
+    assert drawn is not None
+    return people.rdd.map(lambda row: (float(len(drawn[0])),)).toDF(["n"])
+
+
+def by_a_drawn_column(people: DataFrame) -> DataFrame:
+    drawn = people.rdd.toDF().select(F.current_timestamp()).head()
+    assert drawn is not None
+    return people.rdd.map(lambda row: (row.age,)).toDF(["n"])
+
+
 @pytest.mark.parametrize(("made", "total"), [(by_rdd, 280.0), (by_broadcast, 22.0)])
 def test_its_result_is_right_and_loaded_the_next_time_if_its_author_says_what_it_reads(
     spark: SparkSession, tmp_path: Path, made: Any, total: float
@@ -90,10 +102,11 @@ def test_settings_that_one_leaves_are_told_and_nothing_is_kept(spark: SparkSessi
     )
 
 
-def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [by_chance, by_a_drawn_text, by_a_drawn_column])
+def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path, made: Any) -> None:
     with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
-        helix.run(workflow(by_chance, depends_on=[])).wait()
-        again = helix.run(workflow(by_chance, depends_on=[]))
+        helix.run(workflow(made, depends_on=[])).wait()
+        again = helix.run(workflow(made, depends_on=[]))
     assert "made" in computed(again)
 
 

@@ -549,7 +549,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "plans/answer_fields.py _check_schema", "plans/answer_gate.py with_identity",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "hermetic/seen.py names_in", "loaded_sources.py read_lines",
+        "loaded_sources.py read_lines",
     ),
     "a field that the rule of its record has parsed before": (
         "cli/catalog_commands.py storage", "cli/schema.py recorded_run_json", "history/source_rows.py _parameters",

@@ -12,7 +12,6 @@ FIELD = "from dataclasses import dataclass, field\n{}\n@dataclass\nclass A:\n  t
 
 RANDOM = [
     ("import datetime as d\nD = {'a': d.datetime.now}\ndef f(x): return D['a']()", "holds datetime.datetime.now"),
-    ("from pyspark.sql import functions as F\nD = [F.rand]\ndef f(x): return D[0]()", "functions.builtin.rand"),
     (FIELD.format("import time", "time.time") + "def f(x): return A()", "holds time.time"),
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.hermetic.observed_inputs import ObservedInputs, content_of, names_in, observed_from_json, value_of
+from helix_spark.hermetic.observed_inputs import ObservedInputs, content_of, observed_from_json, system_digest, value_of
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import read_lines
 from helix_spark.regular_files import OddFileError, open_regular, read_regular, scan_folder
@@ -73,10 +73,10 @@ def test_what_a_record_says_was_read_is_no_answer_where_it_cannot_be_known(odd: 
     if not os.path.lexists("/sys/kernel/notes") and odd.startswith("/sys"):
         pytest.skip("this kernel shows no notes")
     assert content_of(odd) in ("no file", "absent")
-    assert names_in(odd) in ("no file", "absent")
+    assert system_digest(f"names of {odd}") in ("no file", "absent")
     assert value_of(odd) == "absent"
     assert read_lines(odd) == []
-    recorded = ObservedInputs(files={odd: "0" * 64}, listed={odd: "0" * 64})
+    recorded = ObservedInputs(files={odd: "0" * 64}, told={f"names of {odd}": "0" * 64})
     assert not recorded.now().agrees(recorded)
     assert not ObservedInputs(files={odd: "no file"}).now().agrees(ObservedInputs(files={odd: "no file"}))
 
@@ -84,13 +84,13 @@ def test_what_a_record_says_was_read_is_no_answer_where_it_cannot_be_known(odd: 
 @pytest.mark.parametrize("name", ["a null byte", "half a character", "a long name", "a deep name"])
 def test_a_recorded_path_that_no_file_has_is_cut_and_its_content_unknown(name: str, tmp_path: Path) -> None:
     path = ODD[name](tmp_path)
-    recorded = ObservedInputs(files={path: "0" * 64, "/etc/passwd": "1" * 64}, listed={path: "0" * 64})
+    recorded = ObservedInputs(files={path: "0" * 64, "/etc/passwd": "1" * 64}, told={f"names of {path}": "0" * 64})
     read = observed_from_json(recorded.to_json())
     assert read.files["/etc/passwd"] == "1" * 64
-    for paths in (read.files, read.listed):
-        assert "0" * 64 not in paths.values()
-        assert max(map(len, paths)) <= 300
-        "".join(paths).encode()
+    assert "0" * 64 not in read.files.values()
+    assert max(map(len, read.files)) <= 300
+    "".join(read.files).encode()
+    assert not read.told
     assert read.unknown
     assert not recorded.now().agrees(read)
 
@@ -100,6 +100,12 @@ def test_what_a_stranger_asks_the_system_of_no_file_is_unknown(name: str, tmp_pa
     read = observed_from_json(json.dumps({"told": {f"mode of {ODD[name](tmp_path)}": "0" * 64}}))
     assert read.unknown
     assert not read.told
+    assert not read.now().agrees(read)
+
+
+def test_names_in_folders_are_noted_otherwise_by_older_records(tmp_path: Path) -> None:
+    read = observed_from_json(json.dumps({"listed": {str(tmp_path): "0" * 64}}))
+    assert (read.places, read.unknown) == ((str(tmp_path),), "")
     assert not read.now().agrees(read)
 
 

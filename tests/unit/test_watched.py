@@ -148,7 +148,7 @@ def test_what_is_asked_of_others_is_seen(call: Callable[[], Any], words: str) ->
 def test_folders_and_variables_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEAST", "3")
     seen = watched(lambda: (list(Path(folder).iterdir()), os.environ["LEAST"], os.environ.get("MOST")))
-    assert set(seen.listed) == {str(folder)}
+    assert seen.places == (str(folder),)
     assert seen.environment.keys() == {"LEAST", "MOST"}
     monkeypatch.setenv("LEAST", "4")
     assert not seen.now().agrees(seen)

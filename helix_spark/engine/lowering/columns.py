@@ -229,8 +229,9 @@ class _Watched:
     watcher: Watcher
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        with self.watcher.acting(self.node):
+        with self.watcher.acting(self.node) as requests:
             added: DataFrame = self.stage.transform(frame)
+            requests.note_table(added)
             return added
 
 

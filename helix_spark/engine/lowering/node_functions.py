@@ -22,12 +22,14 @@ from helix_spark.engine.results.node_results import (
     plain,
     quoted,
 )
+from helix_spark.engine.spark.author_requests import sql_of_classic
 from helix_spark.engine.spark.borrowed import results_settings_of
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import ServingSession, serving
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
+from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.recorded_call import NeedsClassicError, classic
 from helix_spark.plots import as_plot
@@ -120,12 +122,15 @@ def _called_in_classic(
         )
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
     before = results_settings_of(spark)  # whose requests are not seen
-    with watcher.acting(node), classic():
+    with watcher.acting(node), classic(), sql_of_classic(client.classic) as texts:
         returned = operator.call(**given)
     for name, value in results_settings_of(spark).items():
         if value != before.get(name):
             watcher.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
-    why, dataset = "", getattr(returned, "_jdf", None)
+    if choice := next((choice for text in texts for choice in choices_in_text(text)), ""):
+        watcher.notes.choices[node.name] = choice
+    why = next(filter(None, (chance_in_text(text, user_known=True) for text in texts)), "")
+    dataset = getattr(returned, "_jdf", None)
     if dataset is not None and not dataset.queryExecution().analyzed().deterministic():
         why = "uses an expression that Spark calls nondeterministic (rand, uuid, ...)"
     if node.wishes.depends_on is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,36 @@ _SETS_IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
 
 def _at(what: str, place: str) -> str:
     return what + (f" ({place})" if place else "")
+
+
+@contextmanager
+def sql_of_classic(session: Any) -> Iterator[list[str]]:
+    """Yield what this process asks of a classic session meanwhile, as far as SQL has it: functions and texts."""
+    client = session.sparkContext._gateway._gateway_client
+    texts: list[str] = []
+
+    def send_command(command: str, *given: Any, **named: Any) -> Any:
+        texts.extend(_texts_in(command))
+        return type(client).send_command(client, command, *given, **named)
+
+    client.send_command = send_command
+    try:
+        yield texts
+    finally:
+        del client.send_command
+
+
+def _texts_in(command: str) -> Iterator[str]:
+    """Yield the function that a command of py4j calls, as SQL, and the texts that it gives.
+
+    >>> [*_texts_in("c\\nz:org.apache.spark.sql.functions\\nrand\\nL7\\ne\\n")]
+    ['rand(1)']
+    >>> [*_texts_in("c\\no12\\nwhere\\nsa < 1\\ne\\n")]
+    ['a < 1']
+    """
+    kind, target, *named = command.split("\n")
+    if kind == "c" and named:
+        function, *given = named[:-2]
+        if target == "z:org.apache.spark.sql.functions":
+            yield f"{function}({', '.join('1' for _ in given)})"
+        yield from (text[1:].replace("\\n", "\n") for text in given if text.startswith("s"))

@@ -3,8 +3,8 @@
 - Routes to code that are no syntax. A module that is imported by a constant name is followed like any other, and so are
   variables that texts name, as in ``rows.query("x > @LIMIT")``. What else is looked up at run time (``eval``,
   ``globals()["clean"]``, frames) is not known: such a function is never reused.
-- What makes a result another one each time, and nobody sees as it runs: what Spark draws, and Python's own clocks, as
-  a module may have bound them before anybody could watch (``from time import time``).
+- What makes a result another one each time, and nobody sees as it runs: Python's own clocks, as a module may have bound
+  them before anybody could watch (``from time import time``). What Spark draws shows in what it is asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
 from helix_spark.identity.parts import Group, encode
-from helix_spark.plans.plan_chance import CHANCE, CHOICES, chance_in_text, choices_in_text
+from helix_spark.plans.plan_chance import chance_in_text
 from helix_spark.plans.sql_texts import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 
@@ -45,7 +45,6 @@ _LOOK_UP = frozenset({"query", "eval"})
 """Methods of pandas' tables that look up what follows an @."""
 
 
-_OF_SPARK = re.compile(r"pyspark\.sql\.(?:connect\.)?functions\.(?:builtin\.)?(\w+)$")
 _PANDAS = r"pandas\.(\w+\.)*"
 _CLOCK = re.compile(
     r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
@@ -73,7 +72,7 @@ imports the author's code by its name is seen while it does."""
 
 _TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")
 
-_Kind = Literal["random", "choices", "unfollowed", "module", "lines"]
+_Kind = Literal["random", "unfollowed", "module", "lines"]
 """A field of `Findings`; or ``module``, where the phrase is a module that is imported by a constant name; or ``lines``,
 where it names what reads the numbers of lines."""
 
@@ -86,17 +85,8 @@ _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
 )
 """Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
 
-_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
 _SQL_ELSEWHERE = frozenset({"execute", "executescript", "read_sql", "read_sql_query"})
 """Methods and functions that are given the SQL of a database."""
-
-_METADATA = "_metadata"
-_PLACE = re.compile(
-    rf"\b{_METADATA}\b(?!`?\s*\.\s*`?(file_name|file_size|file_block_start|file_block_length|row_index)\b)"
-)
-"""Spark's hidden column, but for its fields that are the same wherever a file lies."""
-
-_OF_FILES = f"reads paths or times of files ({_METADATA})"
 
 
 def describe_function(reference: Reference, home: str) -> Described:
@@ -134,7 +124,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     return Described(
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held_edges(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
-        random=sentences("random"), choices=sentences("choices"), unfollowed=sentences("unfollowed"),
+        random=sentences("random"), unfollowed=sentences("unfollowed"),
         calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
@@ -174,8 +164,6 @@ def _facts_of_names(
                 fact = "random", f"calls {name}"
             elif _DATES.match(name) and now is not None:
                 fact = "random", f"calls {name} with {now!r}"
-            elif name.endswith(".unix_timestamp") and _OF_SPARK.match(name) and use.text is None:
-                fact = "random", f"calls {name} without saying when"
             if fact is not None:
                 yield *fact, use.line
 
@@ -191,15 +179,6 @@ def _facts_of_texts(
         yield "random", f"reads the command line (.{method}())", first
     if not form.mentioned.isdisjoint(_SQL_ELSEWHERE):
         yield from (("random", why, first) for why in filter(None, map(chance_in_text, texts)))
-    for text in texts if not form.mentioned.isdisjoint(_SQL) else ():
-        opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]  # which may begin inside a string
-        why = next(filter(None, (chance_in_text(one, user_known=True) for one in opened)), _OF_FILES)
-        if why != _OF_FILES:
-            yield "random", why, first
-        yield from (("choices", why, first) for why in choices_in_text(text))
-    paths = (".".join(one.names) for one in form.uses if one.slot is None)
-    if any(map(_PLACE.search, (*texts, *paths))):
-        yield "random", _OF_FILES, first
     if not form.mentioned.isdisjoint(_LOOK_UP):
         code = function.__code__
         bound = {name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars)}
@@ -238,10 +217,6 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
 
 def fact_of(name: str) -> tuple[_Kind, str] | None:
     """Return the finding for a dotted name, its kind and phrase; None for most names."""
-    if (of_spark := _OF_SPARK.match(name)) is not None:
-        tables: tuple[tuple[_Kind, dict[str, str]], ...] = (("random", CHANCE), ("choices", CHOICES))
-        why = ((kind, f"calls {name}, which {table[of_spark[1]]}") for kind, table in tables if of_spark[1] in table)
-        return next(why, None)
     if name == "builtins.hash" and not hash_seed():
         return "random", "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
     said = ((kind, text.format(name.removeprefix("builtins."))) for kind, names, text in _NAMES if names.match(name))

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property, singledispatch
-from types import BuiltinFunctionType, CodeType, FunctionType, GenericAlias, MethodType
+from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
 from typing import Any, TypeGuard
 
 from helix_spark.identity.objects.origin import PYTHON, package_of_module
@@ -137,7 +137,7 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
     registry = function.__dict__.get("registry")
     dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
     # The closure of a dispatcher has a cache besides, which fills as it is called.
-    if not dispatched or not is_compiled_in(function.__code__, singledispatch):
+    if not dispatched or function.__code__ not in singledispatch.__code__.co_consts:
         yield from closure_of(function).items()
         yield from defaults_of(function).items()
     if "__wrapped__" in function.__dict__:
@@ -145,11 +145,6 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
     for kind, implementation in dispatched.items():
         yield f"dispatch type {kind.__qualname__}", kind
         yield f"dispatch {kind.__qualname__}", implementation
-
-
-def is_compiled_in(code: CodeType, function: Any) -> bool:
-    """Return whether code is that of a function which this one defines."""
-    return any(one is code for one in function.__code__.co_consts)
 
 
 def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:

@@ -11,7 +11,7 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from helix_spark.engine.spark.author_requests import AuthorRequests
+from helix_spark.engine.lowering.watcher import AuthorRequests
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.plans.connect_session import prepare

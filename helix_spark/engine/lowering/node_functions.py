@@ -52,8 +52,9 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher:
         if is_of_spark or any(isinstance(one, ModelResult) for one in results) or _frames(operator, results):
             return _called_as_program(node, operator, results, watcher)
         given = _arguments(operator, results)
-        with watcher.acting(node):
+        with watcher.acting(node) as requests:
             returned = operator.call(**given)
+            requests.note_made(returned)
     except NeedsClassicError as needs:
         returned = _called_in_classic(node, operator, results, watcher, needs)
     return checked(node, returned, watcher)
@@ -96,12 +97,15 @@ def _called_as_program(node: Node, operator: Function, results: Sequence[NodeRes
             for place, (name, result, form) in given if inputs[name] == "other"
         }
         try:
-            with watcher.calling(node):
+            with watcher.calling(node) as requests:
                 returned = call.call(operator.call, others)
+                if requests is not None:
+                    with call.under_way():
+                        requests.note_made(returned)
             if node.result is Result.COLUMN or (node.result is Result.TABLE and call.is_own(returned)):
                 found = call.look_at(returned)
                 if isinstance(found, CapturedFunction) and found.is_column == (node.result is Result.COLUMN):
-                    watcher.built(node, found, call.answerer.signer.state.now.views)
+                    watcher.built(node, found)
                     return _result_of(node, call, found, server, frames, results)
                 # A column that other tables may not have, or none.
                 return _called_for_column(node, operator, results, watcher)
@@ -125,8 +129,9 @@ def _called_in_classic(
         )
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
     before = results_settings_of(spark)  # whose requests are not seen
-    with watcher.acting(node), classic():
+    with watcher.acting(node, gets_frames=True) as requests, classic():
         returned = operator.call(**given)
+        requests.note_made(returned)
     for name, value in results_settings_of(spark).items():
         if value != before.get(name):
             watcher.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
@@ -185,14 +190,14 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
         else frame if result is base and form not in (Form.PANDAS, Form.ARROW) else _argument(result, form)
         for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
     }
-    with watcher.acting(node):
+    with watcher.acting(node, gets_frames=True) as requests:
         made = operator.call(**given)
+        requests.note_made(made)
     if not isinstance(made, Column):
         raise ResultTypeError(
             f"extractor {node.name!r} must return a Column; it returned {described(made)}",
             where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
         )
-    watcher.look_at(node, made)
     return _column(node, results, named_alone(made, frame.sparkSession))
 
 
@@ -213,7 +218,6 @@ def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
         return ModelResult(returned)
     if node.result is Result.TABLE and kind in ("DataFrame", "Table"):
         if package == "pyspark":
-            watcher.look_at(node, returned)
             return table_of(returned)
         if package in ("pandas", "pyarrow"):
             import pyarrow as pa

@@ -35,6 +35,7 @@ from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tab
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.plans.sql_texts import is_generated, read_statement
+from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -265,7 +266,7 @@ class AuthorRequests:
     def note_made(self, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no request may have said so far."""
         if is_frame(made):
-            self._note_message(made._plan.plan(made._session.client))
+            self._note_message(relation_of(made))
         elif is_column(made):
             session: Any = client_session()
             self._note_message(expression_of(made, session.client))

@@ -34,7 +34,7 @@ from helix_spark.workflow.operators import Function
 
 _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
     "warnings": tuple, "random": tuple, "choices": tuple, "unfollowed": tuple,
-    "calls": frozenset, "registers": frozenset, "doubtful": frozenset,
+    "registers": frozenset, "doubtful": frozenset,
 }
 """Fields of a `Description` that are several texts."""
 

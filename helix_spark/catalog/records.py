@@ -119,7 +119,6 @@ class _Described(_DescribedSince):
     warnings: list[str]
     random: list[str]
     unfollowed: list[str]
-    calls: list[str]
     registers: list[str]
 
 

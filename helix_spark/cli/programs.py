@@ -129,7 +129,7 @@ def program_to_run(
     """Return a program that is about to run, with a bar. Where nothing of it is ever reused, say why; return None."""
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.questions_underway import QuestionsUnderway
-    from helix_spark.run.auditor import end_left_behind
+    from helix_spark.run.auditor import end_audit
 
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
@@ -138,7 +138,7 @@ def program_to_run(
     if found := recorded_need(catalog, path, arguments):
         tell(f"{found}, as its last run found: it runs without reuse")
         return None
-    end_left_behind(catalog)
+    end_audit(catalog)
     program = open_program(path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message)
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
     return program

@@ -30,13 +30,20 @@ its end, so that who ends the process loses little."""
 
 
 def main() -> None:
-    """Read a job from standard input, and print a line for each part of the audit."""
+    """Read the job of this process, and print a line for each part of the audit. Where the process stays, wait until
+    the catalog is idle; it ends when its time is over, or, unless it stays, with its parent."""
+    from helix_spark.run.auditor import IDLE_SECONDS, JOB_FILE, OVERTIME
+
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     os.nice(19)
-    job: Job = pickle.load(sys.stdin.buffer)
+    folder = Path(os.environ["TMPDIR"])
+    atexit.register(rmtree, folder, ignore_errors=True)
+    job: Job = pickle.loads((folder / JOB_FILE).read_bytes())
+    signal.signal(signal.SIGALRM, lambda *_: _end())
+    signal.alarm(math.ceil(IDLE_SECONDS + OVERTIME * job.seconds))
     if job.stays:
-        _stay_behind(job.seconds)
+        time.sleep(IDLE_SECONDS)
     else:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     for part in parts_of(job):
@@ -46,17 +53,12 @@ def main() -> None:
 def _end_with_parent() -> None:
     while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
         pass
+    _end()
+
+
+def _end() -> None:
+    rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
-
-
-def _stay_behind(seconds: float) -> None:
-    """Wait until the catalog is idle, then return; end the process when its time is over."""
-    from helix_spark.run.auditor import IDLE_SECONDS, OVERTIME
-
-    atexit.register(rmtree, os.environ["TMPDIR"], ignore_errors=True)
-    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
-    signal.alarm(math.ceil(IDLE_SECONDS + OVERTIME * seconds))
-    time.sleep(IDLE_SECONDS)
 
 
 def parts_of(job: Job) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,7 @@ def merged(found: Sequence[Description], also: Sequence[Findings] = ()) -> Descr
         return tuple(dict.fromkeys(item for one in (*also, *found) for item in getattr(one, name)))
 
     texts: dict[str, Any] = {name: of_all(name) for name in ("warnings", "random", "choices", "unfollowed")}
-    words: dict[str, Any] = {name: frozenset(of_all(name)) for name in ("calls", "registers", "doubtful")}
+    words: dict[str, Any] = {name: frozenset(of_all(name)) for name in ("registers", "doubtful")}
     return Description(
         tuple(part for one in found for part in one.parts), tuple(read for one in found for read in one.reads),
         any(one.drew for one in found), in_turns=any(one.in_turns for one in (*also, *found)), **texts, **words,

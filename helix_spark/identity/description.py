@@ -14,7 +14,7 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 from typing import Any
 
 from helix_spark.hermetic.generators import HELD
-from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
+from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function
 from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
     attributes,
@@ -197,7 +197,7 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
         random=tuple(f"{reference.place()} {why}" for why in chance), texts=texts,
         choices=tuple(f"{reference.place()} {why}" for text in encoder.statements for why in choices_in_text(text)),
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
-        calls=functions_called(texts), stages=tuple(encoder.stages), objects=tuple(encoder.objects),
+        stages=tuple(encoder.stages), objects=tuple(encoder.objects),
     )
 
 

@@ -17,7 +17,6 @@ from helix_spark.identity.code import Description, merged, trace, trace_path, va
 from helix_spark.identity.data_version import SignedData, identify
 from helix_spark.identity.difference import own_changes
 from helix_spark.identity.environment import context_parts, package_part, place_parts, surroundings
-from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.plans.captured_function import CapturedFunction, RecordedFunction, SparkFunction
@@ -259,7 +258,7 @@ def _describe_ready_made(node: Node) -> Description:
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
     random = tuple(f"`{node.name}` {why}" for why in chance)
     choices = tuple(f"`{node.name}` {why}" for text in written for why in choices_in_text(text))
-    return merged([*found, Description(random=random, choices=choices, calls=functions_called(written))])
+    return merged([*found, Description(random=random, choices=choices)])
 
 
 def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:

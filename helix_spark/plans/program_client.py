@@ -147,9 +147,11 @@ class _AtHome:
 
 
 def service_behind(session: Any) -> Any:
-    """Return what answers a session, for requests of Helix's own."""
+    """Return what answers a session, for requests of Helix's own, which no action is shown."""
     stub = session.client._stub
-    return stub.service if isinstance(stub, _AtHome) else stub
+    while isinstance(stub, _AtHome):
+        stub = stub.service
+    return stub
 
 
 @contextmanager

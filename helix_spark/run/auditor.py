@@ -17,13 +17,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
-from threading import Event, Lock, Thread, Timer
-from typing import IO, Any, Literal, get_args
+from threading import Event, Lock, Thread
+from typing import Any, Literal, get_args
 
 from helix_spark.cache_folder import cache_folder
 from helix_spark.catalog.catalog_reader import CatalogReader
@@ -51,15 +51,16 @@ SHARE, NEWEST = 0.03, 500
 LEAST_SECONDS = 1.0
 """What the process takes to begin: for less it is not started."""
 
-PROGRAM = "helix_spark.cli.sent_audit"
-"""What the process runs: it reads one `Job`, and prints a line of JSON for each part of the audit."""
+PROGRAM, JOB_FILE = "helix_spark.cli.sent_audit", "job"
+"""What the process runs: it reads one `Job` from a file in its folder, and prints a line of JSON for each part of the
+audit (see `cli.schema`, audit), or `error`: why it stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the process is asked, in plain values: it goes through a pipe, and is never stored. `work` is a workflow,
-    pickled, or the file of a script and its arguments; `path` is where modules are found; `cells` is the text of what
-    is in no file, as `linecache` has it; `stays` says whether the process outlives the one that starts it."""
+    """What the process is asked, in plain values: it goes through a file of this user's for a while. `work` is a
+    workflow, pickled, or the file of a script and its arguments; `path` is where modules are found; `cells` is the text
+    of what is in no file, as `linecache` has it; `stays` says whether the process outlives the one that starts it."""
 
     work: bytes | tuple[str, ...]
     path: tuple[str, ...]
@@ -102,44 +103,41 @@ def seconds_left(catalog: CatalogReader, workflow: str) -> float:
     return SHARE * saved - (catalog.audit_seconds(workflow, newest[-1].number) if newest else 0.0)
 
 
-def _start(stdin: IO[bytes] | int, stdout: int, folder: str, *inherited: int) -> subprocess.Popen[bytes]:
-    given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
-    path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    own = {
-        "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": folder, "HELIX_SERVER": "off",
-        "SPARK_LOCAL_DIRS": folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", PROGRAM], stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, start_new_session=True,
-        env={**os.environ, **own}, pass_fds=inherited,
-    )
-
-
 _FOLDER = "helix-audit-"
 
 
-def leave_behind(job: Job, catalog: CatalogReader) -> None:
-    """Start a process that audits once this one has ended, unless there is one. It inherits a lock on a file that says
-    which one it is, by its id and its folder."""
-    lock = _lock_of(catalog)
+def begin_audit(job: Job, catalog: CatalogReader) -> subprocess.Popen[bytes] | None:
+    """Start the process that audits, unless there is one for the catalog. It inherits a lock on a file that says which
+    one it is, by its id and its folder."""
+    given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
+    path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    lock, end = _lock_of(catalog), subprocess.DEVNULL if job.stays else subprocess.PIPE
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as held, suppress(BlockingIOError):
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = tempfile.mkdtemp(prefix=_FOLDER)
-        with (Path(folder) / "job").open("wb+") as file:
-            pickle.dump(replace(job, stays=True), file)
-            file.seek(0)
-            process = _start(file, subprocess.DEVNULL, folder, held.fileno())
+        folder = tempfile.mkdtemp(prefix=_FOLDER)  # a process that is killed leaves files behind
+        with (Path(folder) / JOB_FILE).open("wb") as file:
+            pickle.dump(job, file)
+        own = {
+            "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": folder, "HELIX_SERVER": "off",
+            "SPARK_LOCAL_DIRS": folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", PROGRAM], stdin=end, stdout=end, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, **own}, pass_fds=[held.fileno()],
+        )
         held.truncate(0)
         held.write(f"{process.pid} {folder}")
+        return process
+    return None
 
 
 def _lock_of(catalog: CatalogReader) -> Path:
     return cache_folder() / "audits" / digest("audits", catalog.id)[:32]  # of the id whoever made the catalog decides
 
 
-def end_left_behind(catalog: CatalogReader) -> None:
-    """End the audit that an earlier command left behind for a catalog, if there is one, at once."""
+def end_audit(catalog: CatalogReader) -> None:
+    """End the audit of a catalog at once, if one is under way, whichever process began it."""
     try:
         with _lock_of(catalog).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # nobody holds it: that process has ended
@@ -151,40 +149,6 @@ def end_left_behind(catalog: CatalogReader) -> None:
             rmtree(folder, ignore_errors=True)
     except OSError:  # there is none
         pass
-
-
-class AuditProcess:
-    """A process that audits. It ends with its parent."""
-
-    def __init__(self, job: Job) -> None:
-        self._folder = tempfile.mkdtemp(prefix=_FOLDER)  # a process that is killed leaves files behind
-        self._process = _start(subprocess.PIPE, subprocess.PIPE, self._folder)
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended: there is nothing to read then
-            pickle.dump(job, self._process.stdin)
-            self._process.stdin.flush()
-
-    def parts(self) -> Iterator[Mapping[str, Any]]:
-        """Yield each part of the audit once it is done (see `cli.schema`, audit), or `error`: why it stopped.
-
-        One thread goes through it to its end, also where the process was stopped: what it leaves behind goes then.
-        """
-        assert self._process.stdout is not None
-        try:
-            for line in self._process.stdout:
-                if line.endswith(b"\n"):  # else it was stopped in the middle of it
-                    yield json.loads(line)
-        finally:
-            self.stop()
-            with self._process:  # closes the pipes, and waits for its end
-                pass
-            rmtree(self._folder, ignore_errors=True)
-
-    def stop(self) -> None:
-        """End it, and the JVM that it started, without waiting for that. Any thread may call it, more than once."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 Begin = Callable[[Collection[str], float], Job | None]
@@ -209,19 +173,15 @@ class Auditor:
         self._seconds, self._warn, self._catalog = seconds, warn, catalog
         self._last: tuple[str, Collection[str], Begin] | None = None
         self._lock, self._is_over = Lock(), Event()
-        self._running: AuditProcess | None = None
         self._seen, self._warned = set[str](), set[str]()
 
     def stop(self) -> Event:
         """End what is under way at once, and begin another turn. Return the event of its end, for `answered`."""
         with self._lock:
-            end_left_behind(self._catalog)
+            end_audit(self._catalog)
             self._last = None
             self._is_over.set()
             self._is_over = Event()
-            if self._running is not None:
-                self._running.stop()
-            self._running = None
             return self._is_over
 
     def answered(self, is_over: Event, plan: Plan, begin: Begin) -> None:
@@ -249,10 +209,7 @@ class Auditor:
         self.stop()
         may_stay = os.environ.get("HELIX_SERVER", "").lower() != "off"
         if last is not None and may_stay and (job := self._job(*last)) is not None:
-            try:
-                leave_behind(job, self._catalog)
-            except OSError as error:
-                self._warn_once(f"results of {last[0]!r} cannot be audited by themselves: {error}")
+            self._begin(last[0], replace(job, stays=True))
 
     def _job(self, name: str, wanted: Collection[str], begin: Begin) -> Job | None:
         left = self._seconds if self.when == "all" else seconds_left(self._catalog, name)
@@ -266,30 +223,33 @@ class Auditor:
             self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
             return None
 
-    def _audit(self, is_over: Event, name: str, wanted: Collection[str], begin: Begin) -> None:
-        if is_over.wait(IDLE_SECONDS):
-            return
-        if (job := self._job(name, wanted, begin)) is None:
-            return
-        running = AuditProcess(job)
-        with self._lock:
-            if is_over.is_set():
-                running.stop()
-            else:
-                self._running = running
-        overtime = Timer(OVERTIME * job.seconds, running.stop)
-        overtime.daemon = True
-        overtime.start()
+    def _begin(self, name: str, job: Job) -> subprocess.Popen[bytes] | None:
         try:
-            for part in running.parts():
-                if part.get("error"):
-                    self._warn_once(f"an audit of {name!r} came to no end: {part['error']}")
-                for one in part.get("results", ()):
-                    self._seen.add(one["signature"])
-                    if one["verdict"] == "different" and one["to_blame"]:
-                        self._warn(_different_text(one["node"], one["why"], one["heirs"]))
-        finally:
-            overtime.cancel()
+            return begin_audit(job, self._catalog)
+        except OSError as error:
+            self._warn_once(f"results of {name!r} cannot be audited by themselves: {error}")
+            return None
+
+    def _audit(self, is_over: Event, name: str, wanted: Collection[str], begin: Begin) -> None:
+        if is_over.wait(IDLE_SECONDS) or (job := self._job(name, wanted, begin)) is None:
+            return
+        with self._lock:
+            process = None if is_over.is_set() else self._begin(name, job)
+        if process is None or process.stdout is None:
+            return
+        with process:
+            for line in process.stdout:
+                if line.endswith(b"\n"):  # else it was ended in the middle of it
+                    self._tell(name, json.loads(line))
+
+    def _tell(self, name: str, part: Mapping[str, Any]) -> None:
+        """Warn of what a part of an audit found."""
+        if part.get("error"):
+            self._warn_once(f"an audit of {name!r} came to no end: {part['error']}")
+        for one in part.get("results", ()):
+            self._seen.add(one["signature"])
+            if one["verdict"] == "different" and one["to_blame"]:
+                self._warn(_different_text(one["node"], one["why"], one["heirs"]))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:

@@ -25,7 +25,7 @@ from helix_spark.workflow.sources import FileSource
 if TYPE_CHECKING:  # where nothing is computed no function is called, and nothing is looked up for it
     from helix_spark.answers.function_calls import FunctionCall
     from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
-    from helix_spark.engine.spark.function_inputs import ServingSession
+    from helix_spark.answers.served_session import Server
     from helix_spark.run.recorded_answers import RecordedAnswers
 
 
@@ -68,7 +68,7 @@ class FunctionAnswers:
         master, given = self.sessions.master_and_given()
         return around_script({**self.settings, "spark.master": master}, given)
 
-    def begin(self, node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
+    def begin(self, node: Node, given: CallInputs, server: Server) -> FunctionCall:
         """Begin a call of a node's function."""
         from helix_spark.answers.function_calls import begin
 

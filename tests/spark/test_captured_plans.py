@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from helix_spark.answers.function_calls import begin
+from helix_spark.engine.lowering.node_functions import serving
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
-from helix_spark.engine.spark.function_inputs import serving
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of

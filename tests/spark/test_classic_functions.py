@@ -60,6 +60,10 @@ def by_a_drawn_column(people: DataFrame) -> DataFrame:
     return people.rdd.map(lambda row: (row.age,)).toDF(["n"])
 
 
+def by_a_registered_function(people: DataFrame) -> DataFrame:
+    return people.rdd.toDF().select(F.call_udf("tripled", "age").alias("n"))
+
+
 @pytest.mark.parametrize(("made", "total"), [(by_rdd, 280.0), (by_broadcast, 22.0)])
 def test_its_result_is_right_and_loaded_the_next_time_if_its_author_says_what_it_reads(
     spark: SparkSession, tmp_path: Path, made: Any, total: float
@@ -108,6 +112,15 @@ def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path, made
         helix.run(workflow(made, depends_on=[])).wait()
         again = helix.run(workflow(made, depends_on=[]))
     assert "made" in computed(again)
+
+
+def test_nor_is_what_a_function_says_that_the_session_knows(spark: SparkSession, tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        for times in (3, 4):
+            spark.udf.register("tripled", lambda age, times=times: float(age) * times, "double")
+            made = helix.run(workflow(by_a_registered_function, depends_on=[]))
+            assert made["total"] == times * 140
+            made.wait()
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from helix_spark.answers.stored_tables import can_be_files, frame_over_files
+from helix_spark.answers.stored_tables import PLACE, can_be_files, frame_over_files
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
@@ -327,3 +327,15 @@ def test_files_that_the_driver_does_not_see_are_missed(
     with pytest.raises(StoringError, match="90 rows were written, and its files have 60: the catalog's folder must"):
         stored(spark.range(0, 90, numPartitions=3), tmp_path / "catalog")
     assert not list((tmp_path / "catalog" / "tables").glob("*/*"))
+
+
+def test_a_table_of_a_script_is_not_stored_where_files_may_be_missed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster where Spark counts no rows as they are written."""
+    monkeypatch.setattr(stored_results, "may_observe", lambda _: False)
+    monkeypatch.setattr(stored_results, "is_on_this_machine", lambda _: False)
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    placed = spark.range(0, 90, numPartitions=3).withColumn(PLACE, F.monotonically_increasing_id())
+    with pytest.raises(StoringError, match="nobody tells whether files of workers elsewhere are missing"):
+        store(TableResult(lambda: placed), Origin("a" * 64, "flow", "rows", 1), catalog, partitions=lambda: 3)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pyspark.ml.feature import CountVectorizer, Word2Vec, Word2VecModel
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import CountVectorizer, SQLTransformer, Word2Vec, Word2VecModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
@@ -180,6 +181,43 @@ def test_so_is_one_that_a_label_calls(again: Any, spark: SparkSession) -> None:
     registered(spark, 3)
     second, _, why = again(labelled())
     assert second == 3 * first
+    assert "`rows` calls clean" in why
+
+
+def test_so_is_one_that_a_stage_calls_in_sql(again: Any, spark: SparkSession) -> None:
+    def staged() -> hx.Workflow:
+        wf = hx.Workflow("people")
+        data = wf.source("data", hx.table(PEOPLE))
+        cleaned = SQLTransformer(statement="SELECT *, clean(age) AS n FROM __THIS__")
+        model = wf.learner("model", Pipeline, on=data, rows="all", stages=[cleaned])
+        wf.predict("rows", model, data, rows="all")
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> float:
+            return float(rows.agg(F.sum("n")).collect()[0][0])
+
+        return wf
+
+    registered(spark, 1)
+    first, _, _ = again(staged())
+    registered(spark, 3)
+    second, _, why = again(staged())
+    assert second == 3 * first
+    assert "`rows` calls clean" in why
+
+
+def test_so_is_one_that_is_called_for_a_value(again: Any, spark: SparkSession) -> None:
+    def cleaned(data: DataFrame) -> DataFrame:
+        call, word = F.call_udf, "".join(["cl", "ean"])  # what the code alone does not show
+        most = data.agg(F.max(call(word, "age"))).first()
+        return data.select(F.lit(most[0] if most else 0).alias("n"))
+
+    registered(spark, 1)
+    first, _, _ = again(workflow(cleaned))
+    registered(spark, 3)
+    second, ran, why = again(workflow(cleaned))
+    assert second == 3 * first
+    assert "rows" in ran
     assert "`rows` calls clean" in why
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Any
+from signal import SIGKILL
+from subprocess import Popen
 
 import pytest
 
@@ -21,7 +21,7 @@ from helix_spark.errors import NodeError, ParameterError
 from helix_spark.history.states import DAY
 from helix_spark.planner.plan import Plan
 from helix_spark.run import audit, auditor
-from helix_spark.run.auditor import SHARE, Auditor, Job, leave_behind, seconds_left
+from helix_spark.run.auditor import SHARE, Auditor, Job, begin_audit, seconds_left
 from tests.fakes.observer import Warned
 from tests.fakes.study import HIDDEN, PROGRAM
 from tests.unit.project import Project
@@ -71,7 +71,7 @@ def test_the_next_run_ends_what_was_left_behind(
     monkeypatch.setenv("HELIX_CACHE", str(tmp_path / "cache"))
     with hx.Helix(tmp_path / "catalog", audit="off") as helix:
         helix.run(study())
-        leave_behind(Job(b"no workflow", (), {}, "", {}, (), 60.0), helix.catalog)
+        begin_audit(Job(b"no workflow", (), {}, "", {}, (), 60.0, stays=True), helix.catalog)
         [lock] = (tmp_path / "cache" / "audits").iterdir()
         number, folder = lock.read_text().split()
         assert Path(f"/proc/{number}").exists()
@@ -134,20 +134,6 @@ def test_what_was_verified_has_aged_after(
         assert helix.plan(study())["noisy"].proof == "verified"
 
 
-class Held:
-    """An audit that goes on until it is stopped."""
-
-    def __init__(self) -> None:
-        self.stopped = Event()
-
-    def parts(self) -> Iterator[dict[str, Any]]:
-        self.stopped.wait(10)
-        return iter(())
-
-    def stop(self) -> None:
-        self.stopped.set()
-
-
 @pytest.fixture
 def plan(study: Callable[[], hx.Workflow], tmp_path: Path) -> Plan:
     with hx.Helix(tmp_path / "catalog") as helix:
@@ -160,16 +146,19 @@ def catalog(tmp_path: Path) -> CatalogReader:
 
 
 def test_an_audit_ends_at_once_when_the_next_run_begins(
-    plan: Plan, catalog: CatalogReader, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, catalog: CatalogReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HELIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
-    begun: list[Held] = []
+    monkeypatch.setattr(auditor, "PROGRAM", "tests.fakes.long_audit")
+    begun: list[Popen[bytes]] = []
 
-    def begin(*_: object) -> Held:
-        begun.append(Held())
-        return begun[-1]
+    def begin(job: Job, catalog: CatalogReader) -> Popen[bytes] | None:
+        if (process := begin_audit(job, catalog)) is not None:
+            begun.append(process)
+        return process
 
-    monkeypatch.setattr(auditor, "AuditProcess", begin)
+    monkeypatch.setattr(auditor, "begin_audit", begin)
     job = Job(b"", (), {}, "", {}, (), 60.0)
     idle = Auditor("all", 60.0, pytest.fail, catalog)
     turn = idle.stop()
@@ -177,11 +166,30 @@ def test_an_audit_ends_at_once_when_the_next_run_begins(
     wait_until(lambda: bool(begun))
     asked = time.monotonic()
     idle.stop()
-    assert begun[0].stopped.wait(0.2)
-    assert time.monotonic() - asked < 0.2
+    wait_until(lambda: begun[0].poll() is not None, 0.5)
+    assert time.monotonic() - asked < 0.5
     idle.answered(turn, plan, lambda *_: job)  # the run before was stored late, when this one had begun
     time.sleep(0.1)
     assert len(begun) == 1
+
+
+def test_an_audit_ends_with_the_process_that_waits_for_it(
+    catalog: CatalogReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(auditor, "PROGRAM", "tests.fakes.long_audit")
+    process = begin_audit(Job(b"", (), {}, "", {}, (), 60.0), catalog)
+    assert process is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    [lock] = (tmp_path / "cache" / "audits").iterdir()
+    folder = Path(lock.read_text().split()[1])
+    assert begin_audit(Job(b"", (), {}, "", {}, (), 60.0), catalog) is None, "one at a time"
+    assert process.stdout.readline() == b"{}\n"
+    process.stdin.close()
+    assert process.wait(10) == -SIGKILL
+    process.stdout.close()
+    assert not folder.exists()
 
 
 def test_nothing_is_audited_by_itself_where_that_is_off(plan: Plan, catalog: CatalogReader) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from helix_spark.engine.spark.author_requests import AuthorRequests
+from helix_spark.engine.lowering.watcher import AuthorRequests
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.plans.connect_session import prepare
@@ -153,13 +153,40 @@ def test_what_it_is_given_and_what_it_registers_is_its_own(spark: Any, call: Cal
 
 def test_what_its_inputs_are_made_of_is_none_of_what_it_reads_or_draws(spark: Any) -> None:
     given = spark.read.csv("a.csv").sample(0.1, seed=1)
-    found = seen(lambda _: given.where("n > 1").count(), spark)
+    found = seen(lambda _: given.where("n > 1").count(), spark, gets_frames=True)
     assert (found.outside, found.chance) == ((), ())
+
+
+def test_what_a_table_is_made_of_that_a_function_holds_is_what_it_reads(spark: Any) -> None:
+    held = spark.read.csv("a.csv")
+    (found,) = seen(lambda _: held.count(), spark).outside
+    assert "reads a.csv by itself" in found
+
+
+@pytest.mark.parametrize(
+    ("call", "called"),
+    [
+        (lambda spark: rows(spark).selectExpr("Score(id)").count(), {"score"}),
+        (lambda spark: spark.sql("SELECT score(1), upper('a')").count(), {"score"}),
+        (each(lambda spark: spark.udf.register("Score", lambda n: n), sql("SELECT score(1)")), set()),
+        (lambda spark: rows(spark).selectExpr("upper('a')", "id + 1").count(), set()),
+    ],
+    ids=["in a plan", "in SQL", "registered by itself", "of Spark"],
+)
+def test_functions_of_the_session_that_it_calls_are_known(spark: Any, call: Call, called: set[str]) -> None:
+    action = Action("a")
+    assert action.watch is not None
+    noted = AuthorRequests(action.watch)
+    action.note_request = noted.note
+    with in_action(action), contextlib.suppress(Exception):
+        call(spark)
+    assert noted.called == called
 
 
 def test_what_a_step_over_an_input_reads_in_its_expression_is_seen(spark: Any) -> None:
     given = spark.read.csv("a.csv")
-    (found,) = seen(lambda _: given.where("n > (SELECT max(n) FROM prices)").count(), spark).outside
+    frames = {"gets_frames": True}
+    (found,) = seen(lambda _: given.where("n > (SELECT max(n) FROM prices)").count(), spark, **frames).outside
     assert "reads tables that its SQL names by itself" in found
 
 
@@ -185,7 +212,7 @@ def test_a_table_that_is_returned_says_what_no_request_did(spark: Any) -> None:
     assert action.watch is not None
     noted = AuthorRequests(action.watch, reads_declared=True)
     with in_action(action):
-        noted.note_table(spark.read.csv("a.csv").sample(0.1, seed=1))
+        noted.note_made(spark.read.csv("a.csv").sample(0.1, seed=1))
     assert "takes a sample" in noted.choices[0]
     assert action.observed_inputs().chance == action.observed_inputs().outside == ()
 

@@ -589,8 +589,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "engine/server/kept_servers.py receive",
     ),
     "a process that Helix started": (
-        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",
-        "tracking/mlflow_tracker.py _answers", "tracking/sender.py main",
+        "cli/sent_audit.py _audited", "cli/sent_audit.py main", "hermetic/worker_reports.py _read",
+        "run/auditor.py _audit", "tracking/mlflow_tracker.py _answers", "tracking/sender.py main",
     ),
 }
 """Readers that no door here exercises, by what they read."""

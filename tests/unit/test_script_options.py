@@ -6,10 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from queue import Queue
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -105,22 +104,12 @@ def test_the_json_of_a_run_without_reuse_is_null(script: Path) -> None:
     assert "printed" in errors
 
 
-class Begun:
-    """An audit that ends at once."""
-
-    def parts(self) -> Iterator[dict[str, Any]]:
-        return iter(())
-
-    def stop(self) -> None:
-        """Nothing is under way."""
-
-
 @pytest.mark.parametrize(("limit", "begins"), [("60", True), ("0", False)])
 def test_while_idle_unproven_answers_are_audited_within_the_time(
     limit: str, begins: bool, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(auditor, "AuditProcess", lambda _: Begun())
+    monkeypatch.setattr(auditor, "begin_audit", lambda *_: None)
     monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
     assert run("run", str(script), "0")[0] == 0
     begun = Queue[tuple[str, ...]]()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helix_spark.answers.function_calls import begin, capture
-from helix_spark.engine.spark.function_inputs import serving
+from helix_spark.engine.lowering.node_functions import serving
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of

@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from itertools import pairwise
 
 from helix_spark.dag.node import Dag
 from helix_spark.engine.lowering.watcher import Notes
 from helix_spark.engine.results.agreement import drawn_by_partition
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.identity.code import Description
-from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.plans.sql_texts import spark_functions
 
 _COMPILES_WHILE_WARM = 0.2
 _SECONDS_PER_COMPILING = 0.5
@@ -194,7 +190,6 @@ class Chance:
 
 def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str, Description]) -> Chance:
     """Return which results of a run are nondeterministic, and why."""
-    registered = cache(partial(_registered, outcome.results))
     found, drawn, choices = dict[str, str](), dict[str, str](), dict[str, str]()
     inheriting = set[str]()
     for node in dag.nodes:
@@ -204,12 +199,8 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
         result = outcome.results.get(name)
         if result is None or plan[name].state is not State.COMPUTE or plan[name].random or name in inheriting:
             continue
-        if (why := outcome.differs.get(name)) is None and not node.wishes.depends_on:
-            calls = set(outcome.called.get(name, ()))
-            # No plan tells of what was called for a value; without pyspark among its code "score (mean)" is no call.
-            words, parts = described[name].calls, described[name].parts
-            if words and any(part.group is Group.PACKAGE and part.label == "pyspark" for part in parts):
-                calls.update(word for word in words if word.lower() in registered())
+        why = outcome.differs.get(name)
+        if why is None and (calls := outcome.called.get(name)) and not node.wishes.depends_on:
             why = _unseen_call(calls, name, dag, described)
         if why is not None:
             (drawn if node.wishes.fixed else found)[name] = f"`{name}` {why}"
@@ -252,23 +243,9 @@ def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
 
 def _unseen_call(calls: Iterable[str], node: str, dag: Dag, described: Mapping[str, Description]) -> str | None:
     """Return what is wrong with calls of functions that the session knows, in words; None if signatures cover them."""
-    if not calls:
-        return None
     # Signatures cover the functions that nodes reach, and those that they register themselves.
     own = [described[one] for one in (node, *dag.ancestors(node))]
     covered = {word for one in own for word in (*one.registers, *(part.label for part in one.parts))}
     known = {word.rpartition(".")[2].lower() for word in covered}  # as SQL has it
-    unseen = next((name for name in sorted(calls) if name.lower() not in known), None)
+    unseen = next((name for name in sorted(calls) if name not in known), None)
     return f"calls {unseen}, registered with the session (name its function in depends_on=)" if unseen else None
-
-
-def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
-    """Return functions that only the session knows, in lower case; a run that made no table of Spark's called none."""
-    frame = next((one.frame() for one in results.values() if isinstance(one, TableResult) and one.framed), None)
-    if frame is None:
-        return frozenset()
-    try:
-        registered = {one.name.lower() for one in frame.sparkSession.catalog.listFunctions() if one.isTemporary}
-    except spark_errors():  # its JVM has ended, and the run with it
-        return frozenset()
-    return frozenset(registered - spark_functions())

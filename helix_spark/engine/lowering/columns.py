@@ -229,9 +229,9 @@ class _Watched:
     watcher: Watcher
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        with self.watcher.acting(self.node) as requests:
+        with self.watcher.acting(self.node, gets_frames=True) as requests:
             added: DataFrame = self.stage.transform(frame)
-            requests.note_table(added)
+            requests.note_made(added)
             return added
 
 

@@ -81,10 +81,10 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
                 model, examples = results
                 assert isinstance(model, ModelResult)
                 assert isinstance(examples, TableResult)
-                with watcher.acting(node) as requests:  # a model may be of the author's own
+                with watcher.acting(node, gets_frames=True) as requests:  # a model may be of the author's own
                     predicted = model.model.transform(rows_taken(node, rows, node.inputs[1], examples))
                     predicted = predicted.drop(*(name for name in LEFT_BY_PREDICT if name not in keep))
-                    requests.note_table(predicted)
+                    requests.note_made(predicted)
                     return table_of(predicted)
             case Select(columns=columns) if node.result is Result.TABLE:
                 return table_of(base_of(results).frame().select(*map(quoted, columns)))
@@ -113,7 +113,7 @@ def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
                 f"source {node.name!r}: the reader must return a Spark DataFrame; it returned {described(read)}"
             )
         if requests is not None:
-            requests.note_table(read)
+            requests.note_made(read)
         frame = nullable(marked(read))  # the files may be others than last time
     watcher.opened(node.name, source)
     return frame
@@ -205,7 +205,7 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
     few = in_few_partitions(frame, stage)
-    with nullcontext() if is_sparks_own(stage) else watcher.acting(node):
+    with nullcontext() if is_sparks_own(stage) else watcher.acting(node, gets_frames=True):
         return ModelResult(stage.fit(few, wired or None))
 
 

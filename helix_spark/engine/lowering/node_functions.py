@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
+from helix_spark.answers.served_session import Server
 from helix_spark.dag.node import Node, column_name
 from helix_spark.engine.lowering.authors_errors import authors_line, missing_column
 from helix_spark.engine.lowering.columns import base_of, columns_among, with_columns
@@ -22,16 +24,19 @@ from helix_spark.engine.results.node_results import (
     plain,
     quoted,
 )
-from helix_spark.engine.spark.author_requests import sql_of_classic
 from helix_spark.engine.spark.borrowed import results_settings_of
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import ServingSession, serving
 from helix_spark.errors import NodeError, ResultTypeError
+from helix_spark.hermetic.action import current
+from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
-from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
-from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
+from helix_spark.plans.connect_session import column_of, frame_of, kept_by_server, name_by_itself, named_alone
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.recorded_call import NeedsClassicError, classic
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import service_behind
+from helix_spark.plans.recorded_call import UDF, NeedsClassicError, classic
+from helix_spark.plans.replaced_in_pyspark import pickled
+from helix_spark.plans.sql_texts import spark_functions
 from helix_spark.plots import as_plot
 from helix_spark.workflow.operators import Form, Function, Result
 
@@ -49,8 +54,9 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher:
         if is_of_spark or any(isinstance(one, ModelResult) for one in results) or _frames(operator, results):
             return _called_as_program(node, operator, results, watcher)
         given = _arguments(operator, results)
-        with watcher.acting(node):
+        with watcher.acting(node) as requests:
             returned = operator.call(**given)
+            requests.note_made(returned)
     except NeedsClassicError as needs:
         returned = _called_in_classic(node, operator, results, watcher, needs)
     return checked(node, returned, watcher)
@@ -93,12 +99,15 @@ def _called_as_program(node: Node, operator: Function, results: Sequence[NodeRes
             for place, (name, result, form) in given if inputs[name] == "other"
         }
         try:
-            with watcher.calling(node):
+            with watcher.calling(node) as requests:
                 returned = call.call(operator.call, others)
+                if requests is not None:
+                    with call.under_way():
+                        requests.note_made(returned)
             if node.result is Result.COLUMN or (node.result is Result.TABLE and call.is_own(returned)):
                 found = call.look_at(returned)
                 if isinstance(found, CapturedFunction) and found.is_column == (node.result is Result.COLUMN):
-                    watcher.built(node, found, call.answerer.signer.state.now.views)
+                    watcher.built(node, found)
                     return _result_of(node, call, found, server, frames, results)
                 # A column that other tables may not have, or none.
                 return _called_for_column(node, operator, results, watcher)
@@ -122,15 +131,14 @@ def _called_in_classic(
         )
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
     before = results_settings_of(spark)  # whose requests are not seen
-    with watcher.acting(node), classic(), sql_of_classic(client.classic) as texts:
+    with watcher.acting(node, gets_frames=True) as requests, classic(), sql_of_classic(client.classic) as texts:
         returned = operator.call(**given)
+        requests.note_made(returned)
+        requests.note_sql(texts)
     for name, value in results_settings_of(spark).items():
         if value != before.get(name):
             watcher.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
-    if choice := next((choice for text in texts for choice in choices_in_text(text)), ""):
-        watcher.notes.choices[node.name] = choice
-    why = next(filter(None, (chance_in_text(text, user_known=True) for text in texts)), "")
-    dataset = getattr(returned, "_jdf", None)
+    why, dataset = "", getattr(returned, "_jdf", None)
     if dataset is not None and not dataset.queryExecution().analyzed().deterministic():
         why = "uses an expression that Spark calls nondeterministic (rand, uuid, ...)"
     if node.wishes.depends_on is None:
@@ -140,6 +148,41 @@ def _called_in_classic(
     if why:
         watcher.notes.differs[node.name] = why
     return client.as_served(returned)
+
+
+@contextmanager
+def sql_of_classic(session: Any) -> Iterator[list[str]]:
+    """Yield what actions ask of a classic session meanwhile, as far as SQL has it: functions and texts."""
+    client = session.sparkContext._gateway._gateway_client
+    texts: list[str] = []
+
+    def send_command(command: str, *given: Any, **named: Any) -> Any:
+        if current() is not None:
+            texts.extend(_texts_in(command))
+        return type(client).send_command(client, command, *given, **named)
+
+    client.send_command = send_command
+    try:
+        yield texts
+    finally:
+        del client.send_command
+
+
+def _texts_in(command: str) -> Iterator[str]:
+    """Yield the function that a command of py4j calls, as SQL if it has that, and the texts that it gives.
+
+    >>> [*_texts_in("c\\nz:org.apache.spark.sql.functions\\nrand\\nL7\\ne\\n")]
+    ['rand(1)']
+    >>> [*_texts_in("c\\no12\\nwhere\\nsa < 1\\ne\\n")]
+    ['a < 1']
+    """
+    kind, target, *named = command.split("\n")
+    if kind == "c" and named:
+        function, *given = named[:-2]
+        called = given[0][1:] if function in ("call_udf", "call_function") else function
+        if target == "z:org.apache.spark.sql.functions" and (called != function or function in spark_functions()):
+            yield f"{called}({', '.join('1' for _ in given)})"
+        yield from (text[1:].replace("\\n", "\n") for text in given if text.startswith("s"))
 
 
 def _result_of(
@@ -185,14 +228,14 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
         else frame if result is base and form not in (Form.PANDAS, Form.ARROW) else _argument(result, form)
         for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
     }
-    with watcher.acting(node):
+    with watcher.acting(node, gets_frames=True) as requests:
         made = operator.call(**given)
+        requests.note_made(made)
     if not isinstance(made, Column):
         raise ResultTypeError(
             f"extractor {node.name!r} must return a Column; it returned {described(made)}",
             where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
         )
-    watcher.look_at(node, made)
     return _column(node, results, named_alone(made, frame.sparkSession))
 
 
@@ -213,7 +256,6 @@ def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
         return ModelResult(returned)
     if node.result is Result.TABLE and kind in ("DataFrame", "Table"):
         if package == "pyspark":
-            watcher.look_at(node, returned)
             return table_of(returned)
         if package in ("pandas", "pyarrow"):
             import pyarrow as pa
@@ -294,3 +336,84 @@ def table_in_memory(table: pa.Table, watcher: Watcher, across: str = "") -> Tabl
     return result
 
 
+# What answers a call -----------------------------------------------------------------------------------------------
+
+@dataclass(slots=True)
+class ServingSession(Server):
+    """A session of the engine's as the server of a call. What stays in memory of a workflow are its nodes' rows.
+
+    Attributes:
+        inputs: relations of `frames` by placeholder: the server knows a table as long as this process refers to it.
+        values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
+            table function. They are written for what is `meant`.
+    """
+
+    spark: Any
+    inputs: Mapping[str, Any]
+    frames: Mapping[int, Any] = field(default_factory=dict)
+    values: list[Any] = field(default_factory=list)
+    meant: Purpose = field(default_factory=purpose)
+
+    @property
+    def session_id(self) -> str:
+        """By which pyspark tells whether two tables are of one session."""
+        return str(self.spark.session_id)
+
+    def stub(self) -> ServingSession:
+        return self
+
+    def drop(self) -> None:
+        """No-op: it never ends by itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        call = getattr(service_behind(self.spark), name)
+        return lambda request, metadata=None: call(self._as_of_session(request))
+
+    def _as_of_session(self, request: Any) -> Any:
+        """Return a request as one of the session's, with all that takes the places of names."""
+        like = self.spark.client._execute_plan_request_with_metadata()
+        copy = type(request)()
+        copy.CopyFrom(request)
+        copy.session_id = like.session_id
+        copy.user_context.CopyFrom(like.user_context)
+        if hasattr(copy, "plan"):
+            copy.tags.extend(like.tags)
+            self.fill(copy.plan)
+        elif type(copy).__name__ == "AnalyzePlanRequest":
+            self.fill(copy)
+        return copy
+
+    def fill(self, what: Any, columns: Mapping[str, str] | None = None) -> None:
+        """Put tables and pickles into the places of their names, in a message. `columns` are, by placeholder as it is
+        written in an expression, those that take its place."""
+        for one in messages(what):
+            match sort_of(one):
+                case "Relation" if one.read.named_table.unparsed_identifier.startswith(INPUT):
+                    number = one.common.plan_id
+                    one.CopyFrom(self.inputs[one.read.named_table.unparsed_identifier])
+                    one.common.plan_id = number
+                case "PythonUDF" | "PythonUDTF" if one.command.startswith(UDF.encode()):
+                    with written_for(self.meant):
+                        one.command = pickled(self.values[int(one.command.removeprefix(UDF.encode()))])
+                case "Expression.UnresolvedAttribute" if columns and one.unparsed_identifier in columns:
+                    one.unparsed_identifier = columns[one.unparsed_identifier]
+
+    def table(self, call: FunctionCall, relation: Any) -> DataFrame:
+        """Return the table of a relation that a call built. Its names may mean something else later: a server elsewhere
+        keeps what they mean now, and in this process's JVM it is to be settled."""
+        relation = call.as_sent(relation)
+        self.fill(relation)
+        found: Any = frame_of(self.spark, relation)
+        is_kept = call.registers and driver_client(self.spark) is None
+        return kept_by_server(found) if is_kept else found
+
+
+def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
+    """Return a session as the server of the call of a function with these input tables, by position."""
+    if driver_client(spark) is not None:
+        # They are relations that the service knows, where it notes by which id columns name one: one may be two inputs.
+        frames = {place: frame.where("true") for place, frame in frames.items()}
+    relations = {f"{INPUT}{at}": frame._plan.plan(spark.client) for at, frame in frames.items()}
+    return ServingSession(spark, relations, frames)

@@ -77,8 +77,10 @@ def build_stage(node: Node, stage: Stage) -> Any:
 
 
 def is_sparks_own(stage: Any) -> bool:
-    """Return whether no code of the author's is in a stage."""
-    return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
+    """Return whether no code of the author's is in a stage, be it SQL."""
+    return all(
+        type(one).__module__.startswith("pyspark.") and not one.hasParam("statement") for one in stages_in(stage)
+    )
 
 
 def stages_in(value: Any) -> Iterator[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,11 +13,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import uuid4
 
+import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.capture_nodes import as_built
+from helix_spark.answers.sent_requests import message_in
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.borrowed import master_of
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.engine.spark.settings import counts, is_on_this_machine
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs, files_named
@@ -25,24 +29,27 @@ from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
-from helix_spark.plans.connect_session import expression_of, is_column
-from helix_spark.plans.plan_chance import chance_in, choices_in
-from helix_spark.plans.plan_messages import messages
-from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
+from helix_spark.plans.connect_session import expression_of, is_column, is_frame
+from helix_spark.plans.plan_chance import chance_in, chance_in_text, choices_in, choices_in_text
+from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere, view_name
+from helix_spark.plans.program_client import caller
+from helix_spark.plans.recorded_call import client_session
+from helix_spark.plans.sql_texts import is_generated, read_statement
+from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
 if TYPE_CHECKING:
     from helix_spark.answers.function_calls import FunctionCall
+    from helix_spark.answers.served_session import Server
     from helix_spark.engine.server.session import Sessions
-    from helix_spark.engine.spark.author_requests import AuthorRequests
-    from helix_spark.engine.spark.function_inputs import ServingSession
 
-BeginCall: TypeAlias = "Callable[[Node, CallInputs, ServingSession], FunctionCall]"
+BeginCall: TypeAlias = "Callable[[Node, CallInputs, Server], FunctionCall]"
 """Begins a call of a node's function, answered from a record."""
 
 
-def begin_anew(_node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
+def begin_anew(_node: Node, given: CallInputs, server: Server) -> FunctionCall:
     """Begin a call whose questions are all asked of Spark."""
     from helix_spark.answers.function_calls import begin
 
@@ -96,6 +103,13 @@ class Notes:
             self.differs[node.name] = why
         return now != before
 
+    def note_requests(self, node: Node, requests: AuthorRequests) -> None:
+        """Note which right answer a node's code takes, and which functions of the session it calls."""
+        if requests.choices:
+            self.choices[node.name] = requests.choices[0]
+        if requests.called and not node.wishes.depends_on:
+            self.called[node.name] = self.called.get(node.name, frozenset()) | requests.called
+
     def seen_to_differ(self, node: Node) -> str:
         """Return why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
         seen = self.seen.get(node.name, ObservedInputs())
@@ -121,13 +135,14 @@ class Watcher:
     change_of: Callable[[Node], str] = lambda _: ""
 
     @contextmanager
-    def acting(self, node: Node) -> Iterator[AuthorRequests]:
-        """Watch what a function of the author's does, and seed it by its node; yield what notes its requests."""
-        from helix_spark.engine.spark.author_requests import AuthorRequests
-
+    def acting(self, node: Node, *, gets_frames: bool = False) -> Iterator[AuthorRequests]:
+        """Watch what a function of the author's does, and seed it by its node; yield what notes its requests. What the
+        frames are made of that it gets is not its own."""
         action = Action(node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature)
         assert action.watch is not None
-        requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read))
+        requests = AuthorRequests(
+            action.watch, reads_declared=isinstance(node.operator, Read), gets_frames=gets_frames
+        )
         action.note_request = requests.note
         action.look_again = partial(self._look_again, node)
         try:
@@ -136,8 +151,7 @@ class Watcher:
         finally:
             if left := requests.settings_left():
                 self.notes.left[node.name] = left
-            if requests.choices:
-                self.notes.choices[node.name] = requests.choices[0]
+            self.notes.note_requests(node, requests)
         if isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.notes.note(node, action.observed_inputs())
@@ -156,60 +170,48 @@ class Watcher:
             return written_for(Purpose(key, self.reports.folder, home))
         return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
 
-    def begin(self, node: Node, inputs: Mapping[str, Input], server: ServingSession) -> FunctionCall:
+    def begin(self, node: Node, inputs: Mapping[str, Input], server: Server) -> FunctionCall:
         """Begin a call of a node's function that gets something of Spark's: by parameter, these inputs."""
         is_known = _planned(node) is not None
         signatures = {} if is_known else {at: self.plan[name].signature for at, name in enumerate(node.inputs)}
         return self.begin_call(node, CallInputs(inputs, {}, signatures=signatures, is_known=is_known), server)
 
-    def calling(self, node: Node) -> AbstractContextManager[object]:
+    @contextmanager
+    def calling(self, node: Node) -> Iterator[AuthorRequests | None]:
         """Do the same for a call of a function of Spark's. What is known to be built says all that it reads, and draws
         what it drew when it was planned; one that drew nothing waits for no other function."""
         if (planned := _planned(node)) is None:
-            return self.acting(node)
+            with self.acting(node) as requests:
+                yield requests
+            return
         seed = uuid4().hex if node.wishes.fresh else node.name
-        return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
+        with in_action(Action(seed, watched=False)) if planned.drew else nullcontext():
+            yield None
 
-    def built(self, node: Node, found: CapturedFunction, views: Collection[str]) -> None:
-        """Note what a function has built: the files that it names, what its plan says, the names of its `views`."""
+    def built(self, node: Node, found: CapturedFunction) -> None:
+        """Note what a function has built, and the files that it names."""
         planned = _planned(node)
         if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
             self.notes.differs[node.name] = "built something else than it did when it was planned"
         watch = Watch()
         for function in found.code:
             watch.named(files_named(function))
+        for why in found.chance:
+            watch.differs(why)
         self.notes.note(node, observed_in(watch.events))
+        if found.choices:
+            self.notes.choices.setdefault(node.name, found.choices[0])
         if planned is None and isinstance(node.operator, SparkFunction) and not found.unsigned:
             # It is known by that next time.
             self.notes.built[node.name] = as_built(node, found)
-        parts = list(messages(found.plan)) if found.unsigned else ()
-        self._judge(node, found.chance, found.choices, parts, found.functions, views)
 
     def look_at(self, node: Node, made: Any) -> None:
-        """Note what the plan of a table, or of a column, says that no function was seen to build."""
-        client: Any = self.sessions.get().client
-        parts = list(messages(expression_of(made, client) if is_column(made) else made._plan.plan(client)))
-        self._judge(node, chance_in(parts), choices_in(parts), parts)
-
-    def _judge(
-        self, node: Node, chance: Sequence[str], choices: Sequence[str], parts: Sequence[Any],
-        registered: Collection[str] = (), views: Collection[str] = (),
-    ) -> None:
-        """Note why a node's result may differ or is one of several, and which functions of the session it calls, by the
-        parts of a plan that no signature covers; `registered` and `views` are names that it registers itself."""
-        from helix_spark.engine.spark.author_requests import DECLARE
-
-        if node.wishes.depends_on:
-            parts = ()
-        called = set(functions_elsewhere(parts)).difference(registered)
-        self.notes.called[node.name] = self.notes.called.get(node.name, frozenset()) | called
-        # A model that a function is given, fits or holds is part of its inputs or its code.
-        others = [one for one in parts if not is_of_a_model(one)]
-        reads = (f"reads {read} by itself ({DECLARE})" for read in tables_elsewhere(others, views))
-        if (why := next(iter((*chance, *reads)), None)) is not None:
-            self.notes.differs.setdefault(node.name, why)
-        if choices:
-            self.notes.choices[node.name] = choices[0]
+        """Note what the plan of a column says that no function builds."""
+        watch = Watch()
+        requests = AuthorRequests(watch)
+        requests.note_made(made)
+        self.notes.note_requests(node, requests)
+        self.notes.note(node, observed_in(watch.events))
 
     def opened(self, name: str, source: Source) -> None:
         """Note which files a source has, which Spark has just listed."""
@@ -221,3 +223,143 @@ class Watcher:
 def _planned(node: Node) -> CapturedFunction | None:
     built = node.operator.built if isinstance(node.operator, SparkFunction) else None
     return built if isinstance(built, CapturedFunction) else None
+
+
+DECLARE = "make it a source of the workflow, or name it in depends_on="
+
+
+class AuthorRequests:
+    """What the author's code has Spark do that no signature covers, as the requests of one action say.
+
+    It reads files, tables and views that are none of its inputs; it asks what has several right answers, for which
+    `choices` has phrases; it reads settings that change no result of Spark's, but may change the function's; it leaves
+    settings that do other than it found them, so that whatever is computed later in its session is computed under
+    these. `called` are functions that its session knows, and that it has not registered itself. Where it `gets_frames`
+    what these are made of was there before, and is not its own. `reads_declared` is True where the author says by a
+    version what it reads, as of a source.
+    """
+
+    def __init__(self, watch: Watch, *, reads_declared: bool = False, gets_frames: bool = False) -> None:
+        self._watch, self._reads_declared = watch, reads_declared
+        self._views, self._registered = set[str](), set[str]()
+        self._found: dict[str, tuple[Any, str | None, str]] = {}
+        self._noted: set[str] = set()
+        self.choices, self.called = list[str](), frozenset[str]()
+        plans: Any = sys.modules.get("pyspark.sql.connect.plan") if gets_frames else None
+        self._first_plan = 0 if plans is None else plans.LogicalPlan._fresh_plan_id()
+
+    def note(self, request: Any) -> None:
+        """Note what a request says that is about to be sent."""
+        who = caller()
+        place = f"{Path(who.file).name}:{who.line}" if who.file else ""
+        if type(request).__name__ != "ConfigRequest":
+            self._note_message(message_in(request), place)
+            return
+        kind = request.operation.WhichOneof("op_type")
+        operation = getattr(request.operation, kind)
+        keys = [one.key for one in getattr(operation, "pairs", ())] or list(getattr(operation, "keys", ()))
+        if kind in ("set", "unset"):
+            self._about_to_set(keys, place)
+        elif who.function in ("get", "getAll") and not (keys and all(map(counts, keys))):  # pyspark asks for others
+            shown = f"({keys[0]!r})" if keys else ""
+            self._differs(f"reads Spark's settings (.{who.function}{shown})", place)
+
+    def note_made(self, made: Any) -> None:
+        """Note what the plan of a table, or of a column, says that no request may have said so far."""
+        if is_frame(made):
+            self._note_message(relation_of(made))
+        elif is_column(made):
+            session: Any = client_session()
+            self._note_message(expression_of(made, session.client))
+
+    def note_sql(self, texts: Iterable[str]) -> None:
+        """Note what texts say, as far as they are SQL, that a classic session was given: it sends no such requests."""
+        for text in texts:
+            self.choices += choices_in_text(text)
+            if why := chance_in_text(text):
+                self._differs(why, "")
+            self.called |= frozenset(functions_elsewhere([pb.SQL(query=text)])) - self._registered
+
+    def _note_message(self, what: Any, place: str = "") -> None:
+        new = list(self._new_parts(what, place))
+        choices = choices_in(part for part, _ in new)
+        for part, its_place in new:
+            self.choices += (_at(why, its_place) for why in choices_in([part]) if why in choices)
+            for why in chance_in([part]):
+                self._differs(why, its_place)
+            if sort_of(part) == "SQL":
+                if (read := _ASKS_IN_SQL.search(part.query)) is not None:
+                    self._differs(f"reads Spark's settings ({read[0].strip()} in SQL)", its_place)
+                if (set_ := _SETS_IN_SQL.match(part.query)) is not None:
+                    self._about_to_set([set_[1]], its_place)
+            for source in () if self._reads_declared else self._reads(part):
+                self._watch.asks_others(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
+        kind = what.WhichOneof("command_type") if sort_of(what) == "Command" else None
+        if kind == "create_dataframe_view":
+            made = what.create_dataframe_view
+            self._views.add(view_name(made.name, is_global=made.is_global))
+        elif kind in ("register_function", "register_table_function"):
+            self._registered.add(getattr(what, kind).function_name.lower())
+        self.called |= frozenset(functions_elsewhere(part for part, _ in new)) - self._registered
+
+    def settings_left(self) -> str:
+        """Return the first setting that changes results and is not as it was found, in words; empty if all are."""
+        for key, (conf, before, place) in self._found.items():
+            if (now := conf.get(key, None)) != before:
+                return _at(f"{key} as {now!r}, which was {before!r}", place)
+        return ""
+
+    def _new_parts(self, what: Any, place: str) -> Iterator[tuple[Any, str]]:
+        """Yield the messages of what the action built, each with the author's line."""
+        waiting = [(what, place, True)]
+        while waiting:
+            part, place, is_new = waiting.pop()
+            if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
+                is_new = part.common.plan_id >= self._first_plan
+                built_at = part.common.origin.python_origin.call_site
+                place = Path(built_at).name if built_at else place
+            if is_new:
+                yield part, place
+            waiting.extend((one, place, is_new) for one in reversed(parts_of(part)))
+
+    def _reads(self, part: Any) -> Iterator[str]:
+        """Yield what a message reads, as what follows "reads"."""
+        match sort_of(part):
+            case "SQL":
+                if _BEFORE_TABLES.search(part.query) is None:
+                    return
+                statement = read_statement(part.query)
+                if not statement.asks and (made := _VIEW.search(part.query)) is not None:
+                    self._views.add(made[1].lower())
+                if not statement.known:
+                    yield "tables that its SQL names"
+                named = sorted(name for name in statement.tables if not is_generated(name))
+                yield from (f"the table {name}" for name in named if name.lower() not in self._views)
+            case "MlCommand.Read":
+                yield part.path
+            # What a session holds, this code has put there, or it was handed to it.
+            case "CachedRemoteRelation" | "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "Catalog":
+                pass
+            case _ if not is_of_a_model(part):
+                yield from tables_elsewhere([part], self._views)
+
+    def _about_to_set(self, keys: Iterable[str], place: str) -> None:
+        session: Any = client_session()
+        for key in keys if session is not None else ():
+            if key not in self._found and counts(key):
+                self._found[key] = session.conf, session.conf.get(key, None), place
+
+    def _differs(self, why: str, place: str) -> None:
+        if why not in self._noted:
+            self._noted.add(why)
+            self._watch.differs(_at(why, place))
+
+
+_BEFORE_TABLES = re.compile(r"\b(from|into|join|table|update|view)\b|\bidentifier\s*\(", re.IGNORECASE)
+_VIEW = re.compile(r"\bview\s+(?:if\s+(?:not\s+)?exists\s+)?`?([\w.]+)", re.IGNORECASE)
+_ASKS_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET(\s+(-v|[\w.`]+))?\s*;?\s*$", re.IGNORECASE)
+_SETS_IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
+
+
+def _at(what: str, place: str) -> str:
+    return what + (f" ({place})" if place else "")

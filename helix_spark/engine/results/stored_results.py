@@ -167,10 +167,14 @@ def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation() if may_observe(pyspark.__version__) else None
     counted = frame if seen is None else frame.observe(seen, F.count(F.lit(1)).alias("rows"))
+    is_local = isinstance(attempt.path, LocalPath)
     is_seen = seen is not None or is_on_this_machine(master_of(frame.sparkSession))
-    as_files = can_be_files(schema) and (partitions is not None or (is_seen and isinstance(attempt.path, LocalPath)))
+    as_files = can_be_files(schema) and (is_seen if is_local else partitions is not None)
     if partitions is not None and not as_files:
-        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
+        raise CatalogError(
+            "it has a column of a type, or of a name, that files by themselves do not tell" if is_seen or not is_local
+            else "with this version of pyspark nobody tells whether files of workers elsewhere are missing"
+        )
     # A server reports the progress of short writes, too, if it looks so often.
     progress = {} if partitions is None else {"spark.connect.progress.reportInterval": "10ms"}
     with holding(frame.sparkSession, WHILE_WE_WRITE | progress):

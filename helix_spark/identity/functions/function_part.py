@@ -112,8 +112,8 @@ def describe_function(reference: Reference, home: str) -> Described:
         return tuple(f"`{label}` {phrase} ({names.place(line)})" for phrase, line in facts[kind].items())
 
     by_name = [names.resolve(Free(Imported(module))) for module in facts["module"]]
-    words = frozenset(text for text in form.texts if text.isidentifier())
-    registers = words if form.mentioned & {"register", "registerFunction"} else frozenset()
+    is_registering = form.mentioned & {"register", "registerFunction"}
+    registers = frozenset(text for text in form.texts if is_registering and text.isidentifier())
     makes_view = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
     signature: list[Edge] = []
     if reference.use != "top":  # a call may name them
@@ -125,7 +125,6 @@ def describe_function(reference: Reference, home: str) -> Described:
         Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held_edges(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
         random=sentences("random"), unfollowed=sentences("unfollowed"),
-        calls=functions_called(form.texts) | (words if form.mentioned & {"call_udf", "call_function"} else frozenset()),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
         objects=function.__closure__ or (), reads_lines=bool(facts["lines"]),
@@ -185,11 +184,6 @@ def _facts_of_texts(
         known = bound | {*function.__globals__, *code.co_freevars}
         if not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
             yield "unfollowed", "has names looked up in a text that is made at run time", code.co_firstlineno
-
-
-def functions_called(texts: Iterable[str]) -> frozenset[str]:
-    """Return the words that SQL may call as functions, in texts or pieces of such."""
-    return frozenset(word for text in texts for word in re.findall(r"\b([A-Za-z_]\w*)\s*\(", text))
 
 
 def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:

@@ -194,7 +194,6 @@ class Findings:
         random: why the result may be another one each time.
         choices: why the result is one of several right ones.
         unfollowed: routes to code that could not be followed; where they lead is not covered.
-        calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
         in_turns: whether views or functions may be registered with the session.
         doubtful: what is reached that is not known to be pure (`functions.known_pure`).
@@ -204,7 +203,6 @@ class Findings:
     random: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
-    calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     in_turns: bool = False
     doubtful: frozenset[str] = frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -193,11 +194,11 @@ def sampled(*, learned: bool) -> hx.Workflow:
 
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
-        return data.where(F.unix_timestamp() > 0)
+        return data.where(F.lit(time.time()) > 0)
 
     @wf.extractor
     def noise(rows: DataFrame) -> Column:
-        return F.unix_timestamp()
+        return F.lit(time.time())
 
     examples = wf.synthesizer("examples", rows, features=[noise])
     wf.output(wf.learner("m", LinearRegression, on=examples if learned else rows))

@@ -524,7 +524,6 @@ def exercised(act: Callable[[], None]) -> set[tuple[str, str]]:
     return {(os.path.relpath(code.co_filename, PACKAGE), code.co_name) for code in ours}
 
 
-@pytest.mark.long
 def test_every_reader_is_behind_a_door(sound: Path) -> None:
     def all_doors() -> None:
         for remembers in (parsed_schema, record_index._check_json):
@@ -549,47 +548,48 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "plans/answer_fields.py _check_schema", "plans/answer_gate.py with_identity",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "loaded_sources.py read_lines",
+        "loaded_sources.py read_lines", "hermetic/observed_inputs.py _entries",
     ),
     "a field that the rule of its record has parsed before": (
-        "cli/catalog_commands.py storage", "cli/schema.py recorded_run_json", "history/source_rows.py _parameters",
+        "cli/catalog_commands.py storage", "cli/schema.py recorded_run_json",
         "run/iteration.py parameters", "run/iteration.py to_pandas", "run/preparation.py _learn",
         "engine/results/stored_results.py load",
-        "run/preparation.py known",
         "run/preparation.py known_nodes", "run/run_outputs.py _answers",
         "run/run_outputs.py _described_outputs", "run/iteration.py __init__",
         "run/recording.py record_end",
         "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
-        "tracking/entry.py _of_stages", "tracking/entry.py _texts",
+        "tracking/entry.py _texts",
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
-        "answers/recorded_calls.py recorded_calls", "run/recomputing.py _differences",
+        "answers/recorded_calls.py recorded_calls", "run/recomputing.py _differences", "run/preparation.py known_node",
+        "history/comparison.py outputs", "history/comparison.py parameters", "views/program_view.py lines",
     ),
     "what its reader has asked for with --compute, as of a catalog that is trusted": (
         "cli/output_files.py _write_computed",
     ),
     "a stored result that a check has seen before": (
-        "catalog/tables/model_files.py _unquoted",
         "answers/stored_tables.py can_be_files", "answers/stored_tables.py frame_over_files",
-        "run/recorded_answers.py _class_of", "answers/stored_tables.py is_exact",
+        "run/recorded_answers.py model", "answers/stored_tables.py is_exact",
     ),
     "damaged records in an object store, which tests/unit/test_object_store.py has moved aside": (
         "catalog/places/object_store.py move_to",
     ),
-    "a table that a workflow names as its source": ("identity/data_version.py _delta_table",),
+    "a table that a workflow names as its source": (
+        "identity/data_version.py _delta_table", "engine/lowering/lowering.py read_source",
+    ),
+    "the author's own code": ("identity/functions/import_effects.py _module", "loaded_sources.py syntax_of"),
     "what this run made itself": (
         "catalog/leases/leases.py beat",
-        "engine/lowering/lowering.py _schema",
         "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
         "answers/model_saves.py _without_time", "catalog/tables/table_writing.py commit_files",
         "answers/recorded_calls.py builds_text", "cli/fork_server.py now", "catalog/places/object_store.py try_store",
     ),
     "a process of this user, at a socket or a pipe": (
-        "cli/fork_server.py main", "engine/server/keeper.py main", "engine/server/keeper.py _answer",
+        "engine/server/run_sessions.py leave_rows", "engine/server/keeper.py main",
         "engine/server/kept_servers.py receive",
     ),
     "a process that Helix started": (
-        "cli/sent_audit.py _audited", "cli/sent_audit.py main", "hermetic/worker_reports.py _read",
+        "cli/sent_audit.py _audited", "cli/sent_audit.py main",
         "run/auditor.py _audit", "tracking/mlflow_tracker.py _answers", "tracking/sender.py main",
     ),
 }

@@ -154,7 +154,7 @@ print(json.dumps(part))
 @pytest.mark.long
 def test_the_process_of_an_audit_takes_a_script(script: Path) -> None:
     assert run("run", str(script), "0")[0] == 0
-    here = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
+    here = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", AUDITS], env=here, capture_output=True, text=True, check=True)
     part = json.loads(done.stdout.splitlines()[-1])
     assert [one["verdict"] for one in part["results"]] == ["verified"]

@@ -1,4 +1,4 @@
-"""The edits of `python -m benchmarks.reuse edits` are about texts that are there: jobs change, and their edits too."""
+"""The edits of `python -m benchmarks.reuse` are about texts that are there: jobs change, and their edits too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.reuse.adversarial import Project
 from benchmarks.reuse.cases import Case, changed_files, read_cases, sections
 from benchmarks.reuse.edits import cases, edited, make_project
 
@@ -22,6 +23,14 @@ def test_the_text_that_an_edit_is_about_is_there_and_is_there_again_afterwards(c
     with edited(project, case):
         assert [file.read_bytes() for file in files] != before
     assert [file.read_bytes() for file in files] == before
+
+
+def test_the_change_of_an_adversarial_project_is_one_of_its_files(tmp_path: Path) -> None:
+    for number, case in enumerate(read_cases("adversarial")):
+        (folder := tmp_path / str(number)).mkdir()
+        project = Project(case, folder)
+        project.apply(case.before)
+        project.apply(case.after)
 
 
 def test_edits_say_what_must_run() -> None:

@@ -1,11 +1,11 @@
 """Run files under this checkout and under another one, in turn: first, unchanged, and after an edit of each.
 
-    python -m benchmarks.against ../before jobs/census.py --edit 0.1=0.05
+    python -m benchmarks.against ../before jobs/census.py --edit "= 0.1==>= 0.05"
     python -m benchmarks.against ../before benchmarks/plain/plain_census.py jobs/plain_income.py --rounds 3
 
 Each checkout runs by its own virtual environment (`make setup`), in fresh processes without a server that stays, with a
 catalog of its own for each round. Both are given this checkout's text of each file. Seconds are those until the last
-line is printed; what both print as answers is compared.
+line is printed, or to the end where none is; what both print as answers is compared.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def run_once(checkout: Path, file: Path, edit: Edit | None) -> Round:
             (folder / file.name).write_text(version)
             command = [python, "-m", "helix_spark", "run", file.name, "-q" if is_script else "--json"]
             done = sound(run(command, folder, more))
-            seconds[what] = done.answered
+            seconds[what] = done.answered if done.printed else done.seconds
             printed[what] = done.printed if is_script else json.dumps(done.report["outputs"], sort_keys=True)
     say(f"{checkout.name}: {file.stem}")
     return Round(seconds, printed)
@@ -76,10 +76,10 @@ def main() -> int:
     parser: ArgumentParser = command_line(__doc__, rounds=3)
     parser.add_argument("other", type=Path, help="the other checkout")
     parser.add_argument("files", type=Path, nargs="+", help="workflows or scripts")
-    parser.add_argument("--edit", default="", metavar="OLD=NEW", help="an edit of their texts, where they have OLD")
+    parser.add_argument("--edit", default="", metavar="OLD==>NEW", help="an edit of their texts, where they have OLD")
     given = parser.parse_args()
     checkouts = {"this": ROOT, "other": given.other.resolve()}
-    edit = Edit(*given.edit.split("=", 1)) if "=" in given.edit else None
+    edit = Edit(*given.edit.split("==>", 1)) if "==>" in given.edit else None
     rows = [
         row for file in given.files
         for row in rows_of(file, checkouts, edit if edit and edit.old in file.read_text() else None, given.rounds)

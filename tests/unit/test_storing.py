@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import AnalysisException
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
@@ -54,9 +55,16 @@ def stored_by_spark(catalog: Catalog) -> ArtifactRecord:
     ))
 
 
+class WithoutRows(Sessions):
+    """A session that does not find what it is to read."""
+
+    def get(self) -> Any:
+        raise AnalysisException("[PATH_NOT_FOUND] it was evicted")
+
+
 def loaded(catalog: Catalog, record: ArtifactRecord) -> TableResult:
     """The table with its rows in this process."""
-    table: Any = load(record, catalog, Sessions())
+    table: Any = load(record, catalog, WithoutRows())
     assert isinstance(table, TableResult)
     table.arrow()
     return table
@@ -68,7 +76,7 @@ def test_a_table_that_was_loaded_is_never_written_from_its_rows(catalog: Catalog
     assert table.loaded
     assert not table.pinned
     catalog.evict_all({ROWS: "its room is needed"})
-    with pytest.raises(StoringError):
+    with pytest.raises(StoringError, match="PATH_NOT_FOUND"):
         store(table, Origin(ROWS, "w", "rows", 2), catalog)
     assert catalog.artifact(ROWS) is None
 

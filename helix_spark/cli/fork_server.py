@@ -14,7 +14,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
@@ -36,24 +36,18 @@ _TO_SAY = 2.0
 """Seconds that a command has to say all about itself."""
 
 
-@contextmanager
-def _skip_missing_extra() -> Iterator[None]:
-    """Leave out a module whose extra is not installed: the command that needs it says so."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("helix_spark"):
-            raise
-
-
 def load() -> None:
     """Import what commands import."""
     gc.disable()
     package = importlib.import_module("helix_spark")
     for one in pkgutil.walk_packages(package.__path__, "helix_spark."):
-        if one.name not in _NEVER_LOADED:
-            with _skip_missing_extra():
-                importlib.import_module(one.name)
+        if one.name in _NEVER_LOADED:
+            continue
+        try:
+            importlib.import_module(one.name)
+        except ModuleNotFoundError as error:  # of an extra that is not installed: the command that needs it says so
+            if (error.name or "").startswith("helix_spark"):
+                raise
     for name in _LIBRARIES:
         importlib.import_module(name)
     for module in list(sys.modules.values()):

@@ -147,6 +147,17 @@ def registered(spark: SparkSession, factor: int) -> None:
     spark.udf.register("clean", clean, "double")
 
 
+def registered_anew(again: Any, spark: SparkSession, build: Callable[[], hx.Workflow]) -> tuple[float, set[str], str]:
+    """Run a workflow that calls `clean`, then with another one, which must count; return its answer, what it
+    computed and what it said."""
+    registered(spark, 1)
+    first, _, _ = again(build())
+    registered(spark, 3)
+    second, ran, why = again(build())
+    assert second == 3 * first
+    return second, ran, why
+
+
 def by_name(data: DataFrame) -> DataFrame:
     return data.selectExpr("clean(age) AS n")
 
@@ -154,11 +165,7 @@ def by_name(data: DataFrame) -> DataFrame:
 def test_a_function_that_is_called_by_the_name_it_was_registered_under_is_called_in_every_run(
     again: Any, spark: SparkSession
 ) -> None:
-    registered(spark, 1)
-    first, _, _ = again(workflow(by_name))
-    registered(spark, 3)
-    second, ran, why = again(workflow(by_name))
-    assert second == 3 * first
+    _, ran, why = registered_anew(again, spark, lambda: workflow(by_name))
     assert "rows" in ran
     assert "`rows` calls clean, registered with the session (name its function in depends_on=)" in why
 
@@ -176,11 +183,7 @@ def test_so_is_one_that_a_label_calls(again: Any, spark: SparkSession) -> None:
 
         return wf
 
-    registered(spark, 1)
-    first, _, _ = again(labelled())
-    registered(spark, 3)
-    second, _, why = again(labelled())
-    assert second == 3 * first
+    _, _, why = registered_anew(again, spark, labelled)
     assert "`rows` calls clean" in why
 
 
@@ -198,11 +201,7 @@ def test_so_is_one_that_a_stage_calls_in_sql(again: Any, spark: SparkSession) ->
 
         return wf
 
-    registered(spark, 1)
-    first, _, _ = again(staged())
-    registered(spark, 3)
-    second, _, why = again(staged())
-    assert second == 3 * first
+    _, _, why = registered_anew(again, spark, staged)
     assert "`rows` calls clean" in why
 
 
@@ -212,11 +211,7 @@ def test_so_is_one_that_is_called_for_a_value(again: Any, spark: SparkSession) -
         most = data.agg(F.max(call(word, "age"))).first()
         return data.select(F.lit(most[0] if most else 0).alias("n"))
 
-    registered(spark, 1)
-    first, _, _ = again(workflow(cleaned))
-    registered(spark, 3)
-    second, ran, why = again(workflow(cleaned))
-    assert second == 3 * first
+    _, ran, why = registered_anew(again, spark, lambda: workflow(cleaned))
     assert "rows" in ran
     assert "`rows` calls clean" in why
 
@@ -408,12 +403,8 @@ def in_a_scanner(**wishes: Any) -> hx.Workflow:
 def test_a_registered_function_that_is_called_for_a_value_is_called_in_every_run(
     again: Any, spark: SparkSession, build: Callable[..., hx.Workflow]
 ) -> None:
-    """No plan tells of it: only the code's texts do."""
-    registered(spark, 1)
-    first, _, _ = again(build())
-    registered(spark, 3)
-    second, ran, _ = again(build())
-    assert second == 3 * first
+    """No plan tells of it: a request on the way does."""
+    second, ran, _ = registered_anew(again, spark, build)
     assert {"total", "rows"} & ran
     third, _, _ = again(build(depends_on=["2026-11-25"]))
     assert third == second

@@ -65,15 +65,15 @@ def spark() -> Iterator[Any]:
 Call = Callable[[Any], object]
 
 
-def requests(call: Call, spark: Any, **how: bool) -> tuple[ObservedInputs, str]:
-    """What was seen of a call that is given a session, and the setting that it left."""
+def requests(call: Call, spark: Any, **how: bool) -> tuple[ObservedInputs, AuthorRequests]:
+    """What was seen of a call that is given a session, and what its requests said."""
     action = Action("a")
     assert action.watch is not None
     noted = AuthorRequests(action.watch, **how)
     action.note_request = noted.note
     with in_action(action), contextlib.suppress(Exception):
         call(spark)
-    return action.observed_inputs(), noted.settings_left()
+    return action.observed_inputs(), noted
 
 
 def seen(call: Call, spark: Any, **how: bool) -> ObservedInputs:
@@ -174,12 +174,7 @@ def test_what_a_table_is_made_of_that_a_function_holds_is_what_it_reads(spark: A
     ids=["in a plan", "in SQL", "registered by itself", "of Spark"],
 )
 def test_functions_of_the_session_that_it_calls_are_known(spark: Any, call: Call, called: set[str]) -> None:
-    action = Action("a")
-    assert action.watch is not None
-    noted = AuthorRequests(action.watch)
-    action.note_request = noted.note
-    with in_action(action), contextlib.suppress(Exception):
-        call(spark)
+    _, noted = requests(call, spark)
     assert noted.called == called
 
 
@@ -226,15 +221,10 @@ DRAWS: dict[str, Call] = {
 
 @pytest.mark.parametrize("call", DRAWS.values(), ids=DRAWS)
 def test_a_sample_depends_on_partitions_even_with_a_seed(spark: Any, call: Call) -> None:
-    action = Action("a")
-    assert action.watch is not None
-    noted = AuthorRequests(action.watch)
-    action.note_request = noted.note
-    with in_action(action), contextlib.suppress(Exception):
-        call(spark)
+    found, noted = requests(call, spark)
     assert "takes a sample, which depends on how rows are partitioned even with a seed" in noted.choices[0]
     assert "(test_author_requests.py:" in noted.choices[0]
-    assert action.observed_inputs().chance == ()
+    assert found.chance == ()
 
 
 def test_what_asks_the_clock_on_the_server_is_chance(spark: Any) -> None:
@@ -294,6 +284,7 @@ def test_what_signatures_cover_is_not(spark: Any, call: Call) -> None:
     ids=["set", "by a builder", "one that changes no result", "set back", "one of two", "refused"],
 )
 def test_settings_that_change_results_and_are_left_so_are_seen(spark: Any, call: Call, words: str) -> None:
-    _, left = requests(call, spark)
+    _, noted = requests(call, spark)
+    left = noted.settings_left()
     assert left.startswith(words)
     assert bool(left) == bool(words)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
-from helix_spark.catalog.segments.record_index import record_from_cells
+from helix_spark.catalog.segments.record_index import RecordColumn, columns_of, is_filled, record_from_cells
 from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
@@ -132,20 +132,21 @@ class ResultReader(RecordReader):
         """Return the newest record with measured compute seconds of each node of a workflow, by name."""
         rest = """WHERE turn IN (
             SELECT max(turn) FROM results WHERE workflow = ? AND node IN (SELECT value FROM json_each(?))
-            AND compute_seconds IS NOT NULL GROUP BY node)"""
+            AND compute_seconds >= 0 GROUP BY node)"""
         return {row.node: row for row in self._records.rows(ResultRecord, rest, workflow, listed(names))}
 
 
-def _newest(name: str) -> str:
-    """Return the newest value of a column that tells something, of one signature's records."""
-    told = f'"{name}" IS NOT NULL' if name in _FIGURES else f"\"{name}\" <> ''" if name in _TEXTS else "true"
-    newest = f"""(SELECT "{name}" FROM results WHERE signature = one.signature AND {told} ORDER BY turn DESC LIMIT 1)"""
-    return f"coalesce({newest}, '')" if name in _TEXTS else newest
+def _newest(name: str, column: RecordColumn) -> str:
+    """Return the query of a column's newest value among the rows of a signature that fill it."""
+    rows = f"FROM results WHERE signature = one.signature AND {is_filled(name, column)}"
+    newest = f"""(SELECT "{name}" {rows} ORDER BY turn DESC LIMIT 1)"""
+    return f"coalesce({newest}, '')" if column.default == "" else newest
 
 
 _MERGED = f"""
-    SELECT {", ".join(_newest(field.name) for field in fields(ResultRecord))}
-    FROM (SELECT DISTINCT signature FROM results WHERE signature IN (SELECT value FROM json_each(?))) AS one"""
+    SELECT {", ".join(_newest(name, column) for name, column in columns_of(ResultRecord).items())}
+    FROM (SELECT DISTINCT value AS signature FROM json_each(?)) AS one
+    WHERE EXISTS (SELECT 1 FROM results WHERE signature = one.signature)"""
 """A record for each signature, in which each column has what its newest record that tells it says."""
 
 

@@ -396,7 +396,9 @@ KINDS = (
     RecordKind("iterations", IterationRecord, (("workflow", "number"),)),
     RecordKind("nodes", NodeRecord, (("workflow", "iteration"), ("state",))),
     RecordKind(
-        "results", ResultRecord, (("signature",), ("declared",), ("workflow", "node"), ("workflow", "iteration"))
+        "results", ResultRecord,
+        (("signature",), ("declared",), ("workflow", "node", "compute_seconds"), ("workflow", "iteration")),
+        sparse_by="signature",
     ),
     RecordKind("answers", AnswerRecord, (("question",),)),
     RecordKind("pins", PinRecord, ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -172,3 +173,30 @@ def test_records_of_an_older_version_are_read_before_and_after_others_are_writte
     assert ledger.results([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])
     assert ledger.results([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)
+
+
+def test_a_long_history_of_loads_costs_a_lookup_nothing(tmp_path: LocalPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that fill a column are found by an index, however many fill none: counted in steps of SQLite."""
+    steps, connect = [0], sqlite3.connect
+
+    def count() -> None:
+        steps[0] += 1
+
+    def connect_counting(*args: Any, **named: Any) -> sqlite3.Connection:
+        database = connect(*args, **named)
+        database.set_progress_handler(count, 10)
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", connect_counting)
+
+    def steps_after(loads: int) -> int:
+        log = log_in(tmp_path / str(loads))
+        log.append([record(A, A, compute_seconds=2.0), *(record(A, A, load_seconds=0.1) for _ in range(loads))])
+        reader = reader_of(log)
+        reader.results([], [A])
+        steps[0] = 0
+        assert reader.results([], [A]).measured[A].compute_seconds == 2.0
+        assert reader.measured("w", ["rows"])["rows"].compute_seconds == 2.0
+        return steps[0]
+
+    assert steps_after(3000) < 1.5 * steps_after(3) + 20

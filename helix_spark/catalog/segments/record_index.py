@@ -40,11 +40,19 @@ _AT_ONCE = 1 << 20
 
 
 class RecordKind(NamedTuple):
-    """A kind of records: its name in segments and as a table, and the columns by which rows are looked up."""
+    """A kind of records.
+
+    Attributes:
+        name: in segments and as a table.
+        looked_up_by: groups of columns, each with an index.
+        sparse_by: a column by which the newest row that fills another column is looked up, however many rows leave that
+            empty: each column that may be empty has an index of the rows that fill it. Empty for none.
+    """
 
     name: str
     record_type: type[RecordType]
     looked_up_by: tuple[tuple[str, ...], ...]
+    sparse_by: str = ""
 
 
 class Position(NamedTuple):
@@ -178,6 +186,10 @@ class RecordIndex:
             yield f"CREATE TABLE {kind.name} (turn INTEGER PRIMARY KEY, {columns})"
             for place, looked_up in enumerate(kind.looked_up_by):
                 yield f"CREATE INDEX {kind.name}_{place} ON {kind.name} ({', '.join(looked_up)})"
+            for name, column in columns_of(kind.record_type).items() if kind.sparse_by else ():
+                if column.default in (None, ""):
+                    index = f"CREATE INDEX {kind.name}_{name} ON {kind.name} ({kind.sparse_by})"
+                    yield f"{index} WHERE {is_filled(name, column)}"
 
     def _form(self) -> str:
         """Return a digest that tells databases of other versions: of their tables and the number `_FORM`."""
@@ -245,6 +257,13 @@ class RecordColumn(NamedTuple):
         if self.plain == "strs" and cell is not None:
             return tuple(json.loads(cell))
         return bool(cell) if self.plain == "bool" and cell is not None else cell
+
+
+def is_filled(name: str, column: RecordColumn) -> str:
+    """Return the condition in SQL that a row fills a column; true of one that no row leaves empty."""
+    if column.default is None:
+        return f'"{name}" IS NOT NULL'
+    return f"\"{name}\" <> ''" if column.default == "" else "true"
 
 
 @cache

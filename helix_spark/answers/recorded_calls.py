@@ -2,7 +2,7 @@
 called, and no client of Spark Connect is loaded.
 
 The record is found by the compiled identity of all these functions, and counts as long as what they were seen to read
-is the same. Before anything is computed they are called.
+is the same. Before Spark computes anything they are called.
 """
 
 from __future__ import annotations

@@ -72,9 +72,11 @@ def recall(run: Run) -> Run:
 
 
 def call_functions(run: Run) -> Run:
-    """Call the functions that are known from the record alone, where something is to be computed. Plan again if one
-    builds something else than it did."""
-    if not run.answered.recalled or not any(node.state is State.COMPUTE for node in run.plan.nodes):
+    """Call the functions that are known from the record alone, where something is to be computed and Spark's client is
+    loaded anyway. Plan again if one builds something else than it did."""
+    computed = [run.whole[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
+    loads_client = run.situation.session_runs or any(computes_with_spark(node, run.whole) for node in computed)
+    if not (run.answered.recalled and computed and loads_client):
         return run
     made = _with_calls(run, run.whole, run.answered.recalled)
     if not all(_is_equal(made.described[name], own) for name, own in run.described.items()):

@@ -1,4 +1,4 @@
-"""An unchanged run calls no function of Spark's tables and loads no client; one that computes calls them first."""
+"""A run in which Spark computes nothing calls no function of its tables and loads no client; others call them first."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def job(least: int = 3) -> hx.Workflow:
     def number(rows: DataFrame) -> int:
         return rows.count()
 
+    @wf.reducer(output=True)
+    def text(number: int) -> str:
+        return "old" * number
+
     return wf
 """
 
@@ -67,6 +71,10 @@ def test_an_unchanged_run_loads_no_client(folder: Path) -> None:
     unchanged = run_job(folder)
     assert "number  2" in unchanged
     assert unchanged.endswith("[]\n")
+    (folder / "job.py").write_text(JOB.replace("old", "new"))
+    edited = run_job(folder)
+    assert "newnew" in edited
+    assert edited.endswith("[]\n")
 
 
 @pytest.mark.long

@@ -64,3 +64,13 @@ class Project:
         first, second, third = (self.digest(job=text) for text in (before, after, before))
         assert first != second
         assert first == third
+
+
+def edits(theme: str) -> dict[str, tuple[str, str]]:
+    """Return edits of one module, by name: the text before and the text after. Each theme is a file in `edits`."""
+    cases = {}
+    for case in (Path(__file__).parent / "edits" / f"{theme}.txt").read_text().split("=== ")[1:]:
+        name, _, program = case.partition("\n")
+        before, _, after = program.partition("--- becomes\n")
+        cases[name] = (before, after)
+    return cases

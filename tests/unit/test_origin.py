@@ -56,6 +56,13 @@ def package_of(file: Path) -> Package | None:
     return package_of_file(str(file), None)
 
 
+def test_a_module_is_of_the_distribution_that_provides_it_not_of_that_with_its_name(site: Path) -> None:
+    (site / "dates.py").write_text("")
+    install(site, "dates", "1.0", "other")
+    install(site, "python-dates", "2.8", "dates")
+    assert package_of(site / "dates.py") == Package("python-dates", "2.8")
+
+
 @pytest.mark.long
 def test_all_distributions_that_share_a_folder_count(site: Path) -> None:
     (site / "shared").mkdir()

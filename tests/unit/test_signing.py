@@ -453,15 +453,30 @@ def test_the_sql_of_a_label_may_be_chance(label: str, expected: tuple[str, ...])
     assert describe(compile_workflow(wf), SETTINGS)["examples"].random == expected
 
 
-def test_what_the_reader_of_a_source_registers_is_known() -> None:
-    def read(spark: Any) -> DataFrame:
-        frame: DataFrame = spark.range(3)
-        frame.createOrReplaceTempView("numbers")
-        return frame
+def read_a_view(spark: Any) -> DataFrame:
+    frame: DataFrame = spark.range(3)
+    frame.createOrReplaceTempView("numbers")
+    return frame
 
+
+def register_a_function(spark: Any) -> DataFrame:
+    spark.udf.register("longer", len)
+    frame: DataFrame = spark.range(3)
+    return frame
+
+
+def read_a_range(spark: Any) -> DataFrame:
+    frame: DataFrame = spark.range(3)
+    return frame
+
+
+@pytest.mark.parametrize(("read", "expected"), [
+    (read_a_view, True), (register_a_function, True), (read_a_range, False),
+])
+def test_what_the_reader_of_a_source_registers_is_known(read: Callable[[Any], DataFrame], expected: bool) -> None:
     wf = hx.Workflow("w")
     wf.output(wf.source("numbers", hx.reader(read, version="1")))
-    assert describe(compile_workflow(wf), SETTINGS)["numbers"].in_turns
+    assert describe(compile_workflow(wf), SETTINGS)["numbers"].in_turns is expected
 
 
 def test_what_a_ready_made_node_depends_on_counts(tmp_path: Path) -> None:

@@ -433,3 +433,14 @@ def test_shared_catalogs_are_a_setting(project: Path, monkeypatch: pytest.Monkey
     (project / "pyproject.toml").write_text("[tool.helix_spark]\nshared = [1]\n")
     with pytest.raises(ParameterError, match="the setting 'shared'"):
         read_settings(project)
+
+
+def test_what_a_team_adds_is_seen_from_the_next_snapshot_on(team: Path, tmp_path: Path) -> None:
+    """A plan reads all catalogs as of one moment each, whatever others append while it plans."""
+    mine = Catalog.open(tmp_path / "mine", create=True, shared=[str(team)])
+    mine.snapshot("shout")
+    added = ResultRecord("a" * 64, "a" * 64, "shout", "loud", "scanner", 2, compute_seconds=7.0)
+    Catalog.open(team, create=False).append_results([added])
+    assert not mine.results([], [added.signature]).measured
+    mine.snapshot("shout")
+    assert mine.results([], [added.signature]).measured[added.signature].compute_seconds == 7.0

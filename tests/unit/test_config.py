@@ -70,7 +70,7 @@ def test_cut_off_is_on_off_or_a_number_of_seconds(said: str, meant: object, proj
 
 
 def test_cut_off_is_nothing_else(project: Path) -> None:
-    with pytest.raises(ParameterError, match="'perhaps' is no setting of cut_off"):
+    with pytest.raises(ParameterError, match="'perhaps' is not a value of cut_off"):
         assert read_settings(project, cut_off="perhaps").cut_off
 
 
@@ -109,5 +109,5 @@ def test_when_audits_are_made_is_one_of_three_words(project: Path, monkeypatch: 
     file.write_text('[tool.helix_spark]\naudit = "idle"\naudit_seconds = 20\n')
     assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("idle", 20.0)
     assert read_settings(project, audit="off").audit == "off"
-    with pytest.raises(ParameterError, match="'often' is no setting of audit"):
+    with pytest.raises(ParameterError, match="'often' is not a value of audit"):
         _ = read_settings(project, audit="often").audit

@@ -128,7 +128,7 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
     if begins:
         assert len(begun.get(timeout=30)) == 1
     else:
-        assert "no audit in the background: it takes about 0 s" in capsys.readouterr().err
+        assert "no audit in the background: it would take about 0 s" in capsys.readouterr().err
         assert begun.empty()
 
 

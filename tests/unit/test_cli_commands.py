@@ -394,7 +394,7 @@ def test_a_function_that_returns_what_is_no_result_ends_with_1(command: Command)
         (["--budget", "lots"], "'lots' is no size"), (["--policy", "alway"], "did you mean 'always'?"),
         (["--experiment", "mine"], "--experiment needs MLflow, and no MLflow server is named"),
         (["--log-models"], "--log-models needs MLflow, and no MLflow server is named"),
-        (["--rerun-effects"], "--rerun-effects is about what a script writes, and this is a workflow"),
+        (["--rerun-effects"], "--rerun-effects is for scripts, and this file declares a workflow"),
     ],
 )
 def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: list[str], words: str) -> None:

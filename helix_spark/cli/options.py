@@ -322,7 +322,8 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command that has these options, and reports its errors; `settings` are for `click.command`."""
     def decorate(function: Callable[..., None]) -> click.Command:
-        return click.command(**settings)(_together(*options)(reporting_errors(function)))
+        built: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
+        return built
 
     return decorate
 

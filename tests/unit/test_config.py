@@ -98,7 +98,7 @@ def test_a_password_is_not_shown(project: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="a budget of -5 bytes") as caught:
+    with pytest.raises(ParameterError, match="the budget is negative: -5 bytes") as caught:
         hx.Helix(tmp_path, budget=-5)
     assert "0 stores nothing" in str(caught.value)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,7 +69,7 @@ def _project_settings(file: Path) -> dict[str, str]:
         raise ParameterError(f"{file} cannot be read: {error}", remedy=remedy) from error
     if "helix-spark" in tools:  # the distribution's name, by which other tools call their tables
         raise ParameterError(f"nothing reads the table [tool.helix-spark] in {file}", remedy=f"write [tool.{TABLE}]")
-    settings, flat = {}, {}
+    settings, flat = dict[str, str](), dict[str, Any]()
     for name, value in tools.get(TABLE, {}).items():
         flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
     for name, value in flat.items():

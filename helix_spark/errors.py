@@ -1,5 +1,5 @@
-"""The errors that people see: what is wrong, where, what exists, what to do. Everything this package raises on purpose
-is a `HelixError`. Bad input is found before anything runs or is written."""
+"""The errors of this package: what is wrong, where, what exists, and what to do. Every error that Helix raises on
+purpose is a `HelixError`. Bad input is detected before anything runs or is written."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Location:
 
 
 class HelixError(Exception):
-    """The base of all errors that are raised on purpose.
+    """The base of all errors that Helix raises on purpose.
 
     Attributes:
-        what: one sentence that says what is wrong.
-        where: the user's file and line, where there is one.
-        exists: what there is instead (names, columns, versions).
-        remedy: what to do about it.
+        what: a sentence that says what is wrong.
+        where: the user's file and line, if known.
+        exists: the existing alternatives (names, columns, versions).
+        remedy: what to do.
 
     >>> print(WorkflowError("no node is named 'modle'", where=Location("a.py", 3), remedy="did you mean 'model'?"))
     no node is named 'modle'
@@ -54,31 +54,31 @@ class HelixError(Exception):
 
 
 class WorkflowError(HelixError):
-    """The workflow as declared makes no sense."""
+    """The declared workflow is invalid."""
 
 
 class OperatorError(WorkflowError):
-    """An operator was declared with arguments that do not fit it."""
+    """An operator was declared with invalid arguments."""
 
 
 class SignatureError(HelixError):
-    """Something a node depends on cannot be identified, so its results could not be told apart."""
+    """A dependency of a node has no canonical identity, so its results cannot be signed."""
 
 
 class SourceError(HelixError):
-    """Data that is missing, empty, or whose version cannot be told."""
+    """Data is missing, empty, or of an unknown version."""
 
 
 class ColumnNotFoundError(HelixError):
-    """A column that the table does not have."""
+    """A table has no such column."""
 
 
 class ResultTypeError(HelixError):
-    """A function returned something else than it declared."""
+    """A function's result is not of the declared type."""
 
 
 class ParameterError(HelixError):
-    """A parameter that the workflow does not take, or an argument or setting of a wrong value."""
+    """A parameter is unknown to the workflow, or an argument or setting has an invalid value."""
 
 
 class SetupError(HelixError):
@@ -86,15 +86,15 @@ class SetupError(HelixError):
 
 
 class ServerEndedError(SetupError):
-    """The JVM that a program's requests go to has ended without being told to."""
+    """The JVM that answers a program's requests has ended unexpectedly."""
 
 
 class EndedError(HelixError):
-    """A Helix was closed, or the session that it works with was stopped, before a call or during it."""
+    """A Helix was closed, or its Spark session was stopped, before or during a call."""
 
 
 class StartedOverError(EndedError):
-    """A script's run was ended because it starts over in a classic session."""
+    """A script's run has ended because the script starts over in a classic session."""
 
 
 class CatalogError(HelixError):
@@ -102,19 +102,19 @@ class CatalogError(HelixError):
 
 
 class NotACatalogError(CatalogError):
-    """What is named as a catalog never was one: a file, a folder with other files, no address."""
+    """A path or address names something else than a catalog: a file, a folder with other files, no store."""
 
 
 class DamagedRecordsError(CatalogError):
-    """A file of a catalog's records is missing, cut or garbage: `helix repair` saves what can be saved."""
+    """A file of a catalog's records is missing, truncated or corrupt; `helix repair` keeps the readable records."""
 
 
 class NotStoredError(HelixError):
-    """A result of an iteration is neither held in memory nor stored any more."""
+    """A result of an iteration is neither in memory nor stored."""
 
 
 class NodeError(HelixError):
-    """A user's function, or the Spark job it declared, failed; the cause is chained.
+    """A user's function or its Spark job failed; the cause is chained.
 
     Attributes:
         node: the node's name.
@@ -129,7 +129,7 @@ class NodeError(HelixError):
 
 
 def error_text(error: BaseException) -> str:
-    """Return an error as records have it.
+    """Return the text of an error for records.
 
     >>> error_text(ZeroDivisionError("division by zero")), error_text(AssertionError()), error_text(KeyboardInterrupt())
     ('ZeroDivisionError: division by zero', 'AssertionError', 'by Ctrl-C')
@@ -140,7 +140,7 @@ def error_text(error: BaseException) -> str:
 
 
 def install(extra: str) -> str:
-    """Return how to get what only one of this package's extras brings, as long as no registry has the package.
+    """Return how to install one of this package's extras, which is in no registry.
 
     >>> install("ui")
     "install the extra `ui`: `make setup`, or `pip install -e '.[ui]'` in the checkout of Helix"
@@ -156,11 +156,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     >>> nearest("x", [])
     'there are none'
     """
-    from difflib import get_close_matches  # not for who has made no mistake
+    from difflib import get_close_matches  # imported only for an error
 
-    known = sorted(names)
-    if not known:
+    choices = sorted(names)
+    if not choices:
         return "there are none"
-    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    close = get_close_matches(name, known, n=1)
+    listed = ", ".join(choices[:20]) + (", ..." if len(choices) > 20 else "")
+    close = get_close_matches(name, choices, n=1)
     return f"did you mean {close[0]!r}? (there are: {listed})" if close else f"there are: {listed}"

@@ -1,5 +1,5 @@
-"""Forked processes. A child has its parent's memory, but none of its threads, and shares its connections: whatever of
-Helix its parent had can be used there no more than once by mistake, so it says so instead."""
+"""Checks for forked processes. A child shares its parent's memory and connections but has none of its threads, so using
+the parent's Helix objects there raises an error."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from helix_spark.errors import HelixError
 
 @dataclass(frozen=True, slots=True)
 class Birthplace:
-    """The process in which something was made.
+    """The process in which an object was created.
 
     >>> Birthplace().is_here
     True
     >>> Birthplace(pid=1).check("this Helix")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    helix_spark.errors.HelixError: this Helix is of process 1, from which this one was forked
-      begin such processes by "spawn", ...
+    helix_spark.errors.HelixError: this Helix belongs to process 1, from which this process was forked
+      start such processes by "spawn", ...
     """
 
     pid: int = field(default_factory=os.getpid)
 
     @property
     def is_here(self) -> bool:
-        """Whether it is this process."""
+        """True in that process."""
         return os.getpid() == self.pid
 
     def check(self, what: str) -> None:
-        """Raise HelixError in a process that was forked from it; `what` is used there, in words."""
+        """Raise HelixError in a process that was forked from it; `what` names the object that is used there."""
         if not self.is_here:
             raise HelixError(
-                f"{what} is of process {self.pid}, from which this one was forked",
-                remedy='begin such processes by "spawn", as multiprocessing.get_context("spawn") does, and make a '
-                "Helix or a session in each; or hand them plain values",
+                f"{what} belongs to process {self.pid}, from which this process was forked",
+                remedy='start such processes by "spawn", as multiprocessing.get_context("spawn") does, and create a '
+                "Helix or a session in each; or pass them plain values",
             )
 
 
 @contextmanager
 def ending_children(print_error: Callable[[BaseException], None] = traceback.print_exception) -> Iterator[None]:
-    """Run the author's code. A child that it forks ends where that code ends, as Python ends a process; what ends it is
-    printed. Otherwise it would go on as its parent: record the parent's run, stop its server, release its leases."""
+    """Run the author's code, and end each child that it forks where that code ends, after printing its error. Otherwise
+    the child would continue as its parent: record the parent's run, stop its server, release its leases."""
     home, error = Birthplace(), None
     try:
         yield
@@ -66,7 +66,7 @@ def ending_children(print_error: Callable[[BaseException], None] = traceback.pri
                 print(error.code, file=sys.stderr)
         elif error is not None:
             print_error(error)
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and pools; there is no public name
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and pools; it has no public name
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -74,9 +74,9 @@ def ending_children(print_error: Callable[[BaseException], None] = traceback.pri
 
 
 def remove_own(folder: Path, home: Birthplace) -> None:
-    """Remove a temporary folder, unless a forked child ends or releases what it took over from its parent."""
+    """Remove a temporary folder; no-op in a forked child, as the folder is its parent's."""
     if home.is_here:
-        import shutil  # no lookup needs it
+        import shutil  # imported late, as lookups do not need it
 
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -85,5 +85,5 @@ _first_catalog = cache(Birthplace)
 
 
 def check_catalogs_work() -> None:
-    """Raise HelixError in a process that was forked from one that has read a catalog, whose libraries have threads."""
-    _first_catalog().check("what reads catalogs")
+    """Raise HelixError in a child of a process that has read a catalog, as the libraries for that have threads."""
+    _first_catalog().check("the code that reads catalogs")

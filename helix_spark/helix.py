@@ -1,4 +1,4 @@
-"""Helix: wires the rooms. Compile, sign, estimate, plan, execute, record; the logic is theirs."""
+"""`Helix`, the engine of workflows: it connects the rooms that compile, sign, estimate, plan, execute and record."""
 
 from __future__ import annotations
 
@@ -55,36 +55,37 @@ class Helix:
     """A runner of workflows, with a catalog of earlier results.
 
     Args:
-        catalog: its folder, or its place in an object store (``s3a://BUCKET/PATH``); made by the first run.
-        budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
-        policy: what decides what to keep: "joint", "always", "never", or a `Policy`.
-        spark: the session to use. Else the active one, else one of Helix's own is started when something must be
-            computed, and stopped by `close`.
-        settings: Spark settings for a session of Helix's own.
-        observer: an `Observer`, which hears what happens; else warnings go to stderr, which a notebook shows below the
-            cell, where a bar with what is left stands until the answer is there. `hx.Silent()` prints nothing.
-        progress: has what is computed, loaded and stored printed to stderr as well.
-        tracker: hears of each iteration behind its answer, such as `MlflowTracker`; closed with this.
-        one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
-            start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
+        catalog: its folder, or its address in an object store (``s3a://BUCKET/PATH``); created by the first run.
+        budget: the most that may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
+        policy: the rule for what to keep: "joint", "always", "never", or a `Policy`.
+        spark: the session to use. By default the active one; without one, Helix starts its own when something must be
+            computed, and `close` stops it.
+        settings: Spark settings for a session that Helix starts.
+        observer: an `Observer` of the run's events. By default warnings go to stderr, and a notebook shows a progress
+            bar below the cell until the answer is there. `hx.Silent()` prints nothing.
+        progress: print computed, loaded and stored results to stderr, too.
+        tracker: a tracker, such as `MlflowTracker`, that gets each iteration after its answer; closed with this.
+        one_run: True if this process runs once, as ``helix run`` does, so that the next run has to start Spark again.
+            If False or None (unknown), the first plans assume that it runs more than once, and later plans use the
             record.
-        cut_off: whether what is computed anew is compared with earlier results, so that what lies below it is found
-            again where it holds the same; or for how many seconds below it, at least, that is done (True: half a
-            second, about what planning once more takes).
-        audit: when results of code that is not known to be pure are computed again by themselves, in a process of their
-            own, and compared: "idle", behind an answer, until the next run begins, for 3 % of the time that reuse has
-            saved; "all", for as long as it takes; "off", never.
-        audit_seconds: how many seconds one audit behind an answer may take.
-        expiry: which iterations are forgotten for their age or number, such as ``hx.Expiry(iterations=200)``; None for
-            none.
-        shared: catalogs below this one, of a team: what they have is loaded from there, and nothing is written there.
+        cut_off: compare newly computed results with earlier ones, so that results computed from equal ones are reused.
+            A number is the seconds of downstream work from which on this is done (True: half a second, about what
+            planning again takes).
+        audit: when results of code that is not known to be pure are computed again in a background process, and
+            compared: "idle", after an answer until the next run begins, for 3 % of the time that reuse has saved;
+            "all", for as long as it takes; "off", never.
+        audit_seconds: the seconds that one background audit may take.
+        expiry: the age or number at which iterations are forgotten, such as ``hx.Expiry(iterations=200)``; None for
+            never.
+        shared: a team's catalogs, from which results are loaded too; they are never written.
 
     Raises:
-        CatalogError: the folder is no catalog, of a newer version, or cannot be written; a shared one is no catalog.
-        ParameterError: the budget is no size, or negative; or both an observer and progress are asked for.
+        CatalogError: the folder is not a catalog, is of a newer version, or cannot be written; or a shared one is not
+            a catalog.
+        ParameterError: the budget is not a size, or negative; or both `observer` and `progress` are set.
         SetupError: a setting leaves Delta out.
 
-    Use it as a context manager, or call `close`: it waits until everything is stored.
+    Use it as a context manager, or call `close`, which waits until everything is stored.
     """
 
     def __init__(
@@ -97,12 +98,17 @@ class Helix:
     ) -> None:
         room = parse_size(budget) if isinstance(budget, str) else budget
         if room is not None and room < 0:
-            raise ParameterError(f"a budget of {room:,} bytes", remedy="0 stores nothing, None has no limit")
+            raise ParameterError(
+                f"the budget is negative: {room:,} bytes", remedy="0 stores nothing, None has no limit"
+            )
         if observer is not None and progress:
-            raise ParameterError("an observer of your own is told of the progress", remedy="leave out one of the two")
+            raise ParameterError(
+                "observer and progress cannot be combined: your observer gets the progress",
+                remedy="leave out one of the two",
+            )
         if audit not in WHENS:
             raise ParameterError(f"there is no audit {audit!r}", remedy=nearest(str(audit), WHENS))
-        self._catalog = Catalog.open(catalog, create=True, shared=[os.fspath(one) for one in shared])
+        self._catalog = Catalog.open(catalog, create=True, shared=[os.fspath(path) for path in shared])
         self._admission = Admission(str(self._catalog.root), lambda: self.sessions.theirs())
         self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
         self._followed = Followed(self.observer, self.catalog)
@@ -127,15 +133,15 @@ class Helix:
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog that this has open. Raises HelixError in a forked child."""
-        self._admission.home.check(f"the catalog {self._catalog.root} as it is open here")
+        """The open catalog. Raises HelixError in a forked child."""
+        self._admission.home.check(f"the open catalog {self._catalog.root}")
         return self._catalog
 
     def plan(self, workflow: Workflow) -> Plan:
         """Return what a run would do now, and why. Nothing runs, nothing is written, no JVM starts.
 
         Raises:
-            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
+            WorkflowError, SignatureError, SourceError, CatalogError: the input is invalid.
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
@@ -143,17 +149,17 @@ class Helix:
             return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
-        """Run one iteration; return when its outputs are known. What is to be stored is stored behind that.
+        """Run one iteration; return once its outputs are known. Results are stored in the background.
 
         Args:
-            message: a text on what the iteration is about, for the log.
+            message: a message for the log.
 
         Raises:
-            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
-            NodeError: the author's code or a Spark job failed; what was computed before is kept.
-            SetupError: Spark could not be started, or its JVM ended; what was stored before is kept.
-            EndedError: another thread closed this, or stopped the session; what was computed before is kept.
-            HelixError: this is called by an observer, a tracker or a function of a run, or in a forked child.
+            WorkflowError, SignatureError, SourceError, CatalogError: the input is invalid; nothing was run.
+            NodeError: the author's code or a Spark job failed; results computed before that are kept.
+            SetupError: Spark could not be started, or its JVM ended; results stored before that are kept.
+            EndedError: another thread closed this, or stopped the session; results computed before that are kept.
+            HelixError: an observer, a tracker or a function of a run calls this, or a forked child.
         """
         with self._admission.run():
             turn = self._auditor.stop()
@@ -162,7 +168,7 @@ class Helix:
                 self.catalog.check_writable()
                 self._writable = True
 
-            def compute(name: str, signature: str) -> NodeResult:  # an output that was told from the record alone
+            def compute(name: str, signature: str) -> NodeResult:  # for an output that was answered from the record
                 with self._admission.run(), AUTHOR_SEEDS.untouched():
                     self._auditor.stop()
                     return compute_output(through(LOOKING, self._run(workflow)), name, signature)
@@ -184,24 +190,24 @@ class Helix:
         self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None,
         wanted: Collection[str] | None = None, since: float | None = None,
     ) -> Audit:
-        """Compute the stored results of a workflow once more, with nothing reused, and compare.
+        """Compute the stored results of a workflow again, without reuse, and compare.
 
-        What comes out the same is verified for a day, or until code or environment change. What does not is never
-        reused again, nor what is made of it.
+        Equal results are verified for a day, or until code or environment change. Different results and their
+        descendants are never reused again.
 
-        Give it a process of its own, as ``helix audit`` does: what this one holds in memory, and the modules that it
-        has imported, may be what a result rests on.
+        Audit in a process of its own, as ``helix audit`` does: a result may depend on objects in this process's memory,
+        or on modules that it has imported.
 
         Args:
-            everything: also what is verified already.
-            seconds: that it is expected to take at most; what is dearest if it is wrong comes first.
-            wanted: signatures of results; these alone are looked at, verified or not, and computed from what is stored
-                of their inputs. None: all that are stored.
-            since: by `time.perf_counter`, when the process began that is there for this audit alone.
+            everything: also compute results that are verified already.
+            seconds: the time that the audit is expected to take at most; results with the most work at risk come first.
+            wanted: signatures of the only results to audit, verified or not, from their stored inputs; None for all
+                stored results.
+            since: start of a process that only runs this audit, by `time.perf_counter`.
 
         Raises:
-            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
-            NodeError: the author's code or a Spark job failed; nothing is on record then.
+            WorkflowError, SignatureError, SourceError, CatalogError: the input is invalid; nothing was run.
+            NodeError: the author's code or a Spark job failed; nothing was recorded.
         """
         from helix_spark.run.audit import audit
 
@@ -215,14 +221,14 @@ class Helix:
                 return audit(run, everything=looks_again, seconds=seconds, wanted=wanted, since=since)
 
     def end_audits(self) -> None:
-        """End an audit behind an answer at once, as the next run does: for callers that are about to begin one."""
+        """End a background audit at once, as the next run does."""
         self._auditor.stop()
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> RecordedIterations:
         """Return the recorded iterations of a workflow, or of all, newest first; `to_pandas` has them as a table.
 
         Args:
-            limit: how many at most; None for all.
+            limit: the number of iterations at most; None for all.
 
         Raises:
             ParameterError: the catalog has no such workflow.
@@ -238,11 +244,11 @@ class Helix:
     @overload
     def iteration(self, workflow: str, number: int, /) -> RecordedIteration: ...
     def iteration(self, first: int | str, second: int | None = None, /) -> RecordedIteration:
-        """Return a recorded iteration: ``helix.iteration(3)``; where the catalog has several workflows,
-        ``helix.iteration("census", 3)``. Its values are there without Spark, and so are tables as pandas or pyarrow.
+        """Return a recorded iteration: ``helix.iteration(3)``; if the catalog has several workflows,
+        ``helix.iteration("census", 3)``. Its values, and its tables as pandas or pyarrow, need no Spark.
 
         Raises:
-            ParameterError: there is no such iteration, or a number does not say of which workflow.
+            ParameterError: there is no such iteration, or the workflow is ambiguous.
             CatalogError: the records cannot be read.
         """
         self.wait()
@@ -251,7 +257,7 @@ class Helix:
         if number is None or (workflow is None and second is not None):
             raise ParameterError(
                 "an iteration is named by its number, or by its workflow and its number",
-                remedy='such as helix.iteration(3), or helix.iteration("census", 3)',
+                remedy='write helix.iteration(3), or helix.iteration("census", 3)',
             )
         record = find_iteration(self.catalog, workflow, number)
         return RecordedIteration(record, self.catalog, self._tools.find_result)
@@ -260,30 +266,31 @@ class Helix:
         """Return how two iterations differ: parameters, nodes, code, outputs, seconds.
 
         Args:
-            before, after: iterations, just run or on record, or their numbers.
-            workflow: its name; needed for numbers where the catalog has several.
+            before, after: iterations, just run or recorded, or their numbers.
+            workflow: its name; needed for numbers if the catalog has several.
 
         Raises:
-            ParameterError: there is no such iteration, numbers do not say of which workflow, or it is not one workflow.
+            ParameterError: there is no such iteration, the workflow is ambiguous, or there are two workflows.
             CatalogError: the records cannot be read.
         """
         self.wait()
-        named = {one.workflow for one in (before, after) if isinstance(one, NamedResults)}
-        workflows = sorted(named if workflow is None else named | {workflow})
+        names = {side.workflow for side in (before, after) if isinstance(side, NamedResults)}
+        workflows = sorted(names if workflow is None else names | {workflow})
         if len(workflows) > 1:
             raise ParameterError(
-                f"iterations of one workflow are compared, not of {' and '.join(map(repr, workflows))}", where=caller()
+                f"only iterations of one workflow can be compared, not of {' and '.join(map(repr, workflows))}",
+                where=caller(),
             )
-        numbers = (one.number if isinstance(one, NamedResults) else one for one in (before, after))
+        numbers = (side.number if isinstance(side, NamedResults) else side for side in (before, after))
         return compare(self.catalog, *(find_iteration(self.catalog, next(iter(workflows), None), n) for n in numbers))
 
     def wait(self) -> None:
-        """Wait until everything is stored. Raises HelixError where an observer, a tracker or a run's function waits."""
+        """Wait until everything is stored. Raises HelixError in an observer, a tracker or a function of a run."""
         self._wait_for(self._behind, Task.RECORD, Task.STORE)
 
     def close(self) -> None:
-        """Wait for what is being stored, release memory, and stop a session of Helix's own. A run that another thread
-        has under way ends with an EndedError. In a forked child nothing happens: all of it is the parent's.
+        """Wait until everything is stored, release memory, and stop the session that Helix started. A run in another
+        thread ends with an EndedError. No-op in a forked child.
 
         Raises:
             HelixError: an observer, a tracker or a function of a run calls this.
@@ -296,8 +303,8 @@ class Helix:
         if not self._auditor.is_left:
             self._auditor.stop()
         self._executor.end(EndedError(
-            f"the Helix of {self.catalog.root} was closed while the run went on", remedy="make another one, and run it "
-            "again: what was stored before is kept",
+            f"the Helix of {self.catalog.root} was closed while the run went on",
+            remedy="create another Helix, and run again: results stored before that are kept",
         ))
         with self._admission.running:
             self._recording.shutdown()
@@ -319,7 +326,7 @@ class Helix:
         self.close()
 
     def _wait_for(self, pool: ThreadPoolExecutor, *tasks: Task) -> None:
-        """Wait until a thread has done what it was given by now. Raises HelixError where one of these tasks waits."""
+        """Wait until a thread has done its queued work. Raises HelixError within one of these tasks."""
         self._admission.check_waits(*tasks)
         try:
             done = pool.submit(lambda: None)
@@ -334,13 +341,13 @@ class Helix:
         try:
             self.catalog.check()
         except CatalogError as error:  # it was moved, or deleted, since the last run
-            self._wait_for(self._behind)  # what is still to be stored fails, and says so
+            self._wait_for(self._behind)  # pending writes fail with a warning
             if self.catalog.reopen():
-                self.observer.warning(f"{error.what}; this run goes by what is there now")
+                self.observer.warning(f"{error.what}; this run uses the one that is there now")
                 self._memory.clear()
                 self._writable = False
         if self.sessions.release_ended():
-            self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
+            self.observer.warning("the Spark session has ended; its cached results are loaded or computed again")
             self._memory.clear()
         since, self.waiting_since = self.waiting_since, None
         waited = 0.0 if since is None else max(0.0, begun - since)
@@ -351,15 +358,14 @@ class Helix:
     def recompute(
         self, workflow: Workflow, record: IterationRecord, name: str, announce: Callable[[Plan], None]
     ) -> tuple[ArtifactRecord, bool]:
-        """Compute what a node of a recorded iteration of this workflow made, and store it. Return what is stored, and
-        whether it is to be kept.
+        """Compute and store the result of a node of a recorded iteration. Return its record, and whether to keep it.
 
         Args:
             announce: called with the plan before anything runs.
 
         Raises:
-            NotStoredError: it would be another result now; says what differs.
-            NodeError, StoringError: the author's code or a Spark job failed, or it cannot be stored.
+            NotStoredError: it would be another result now; the error says what differs.
+            NodeError, StoringError: the author's code or a Spark job failed, or the result cannot be stored.
         """
         from helix_spark.run.recomputing import is_kept, recompute
 
@@ -371,7 +377,7 @@ class Helix:
 
     def _audit_job(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> Job | None:
         settings = self.sessions.settings_elsewhere()
-        if settings is None:  # a cluster, of which an audit would start another driver
+        if settings is None:  # on a cluster an audit would start another driver
             return None
         job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
         return replace(job, shared=self.catalog.shared.names)
@@ -382,6 +388,6 @@ def _check_workflow(given: object, verb: str) -> None:
         is_function = inspect.isroutine(given)
         called = getattr(given, "__name__", "the function")
         raise ParameterError(
-            f"a workflow is run, not a {'function' if is_function else type(given).__name__}", where=caller(),
-            remedy=f"call it: helix.{verb}({called}())" if is_function else "give it a hx.Workflow",
+            f"helix.{verb} takes a workflow, not a {'function' if is_function else type(given).__name__}",
+            where=caller(), remedy=f"call it: helix.{verb}({called}())" if is_function else "pass a hx.Workflow",
         )

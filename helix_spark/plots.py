@@ -1,6 +1,6 @@
-"""Plots among outputs: what a reducer returns as a specification of Vega-Lite, with its data in it. That is JSON
-(https://vega.github.io/vega-lite/docs/spec.html), so it is stored, compared and shown as any value is; pages and
-notebooks draw it."""
+"""Plots as outputs: a reducer returns a Vega-Lite specification with its data. It is JSON
+(https://vega.github.io/vega-lite/docs/spec.html), so it is stored and compared like any value; pages and notebooks draw
+it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _KNOWN = "https://vega.github.io/schema/vega-lite/v"
 
 MOST_POINTS = 5_000
-"""Rows of a plot. It is on record with its iteration, and nobody sees more than that many points."""
+"""Rows of a plot at most, as plots are recorded with their iterations; more points cannot be told apart."""
 
 Kind = Literal["bar", "line", "point", "area", "histogram", "heatmap"]
 
@@ -22,7 +22,7 @@ _NUMBER, _NAME = "quantitative", "nominal"
 
 
 def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: str = "") -> dict[str, Any]:
-    """Return a plot of rows, for a reducer to return.
+    """Return a plot of rows, as the result of a reducer.
 
     Args:
         kind: bar, line, point, area, histogram (of `x`), heatmap (`color` over `x` and `y`).
@@ -30,13 +30,13 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
         x, y, color: names of columns.
         title: above it.
 
-    Returns a specification of Vega-Lite, as a dict that may be changed before it is returned.
+    Returns a Vega-Lite specification, as a dict that the reducer may change.
 
     Raises:
         ParameterError: there is no such kind or column, or there are too many rows.
 
-    >>> made = plot("line", {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}, x="fpr", y="tpr")
-    >>> made["mark"], made["encoding"]["y"], made["data"]["values"][1]
+    >>> roc = plot("line", {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}, x="fpr", y="tpr")
+    >>> roc["mark"], roc["encoding"]["y"], roc["data"]["values"][1]
     ('line', {'field': 'tpr', 'type': 'quantitative'}, {'fpr': 1.0, 'tpr': 1.0})
     """
     if kind not in get_args(Kind):
@@ -44,20 +44,22 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
     rows = _rows(data)
     if len(rows) > MOST_POINTS:
         raise ParameterError(
-            f"a plot of {len(rows):,} rows; {MOST_POINTS:,} at most are put on record", remedy="sum them up, or sample"
+            f"a plot has at most {MOST_POINTS:,} rows, and this one has {len(rows):,}",
+            remedy="aggregate or sample them",
         )
-    wanted = {"x": x, "y": y, "color": color}
-    names = [name for name in wanted.values() if name]
-    there = list(rows[0]) if rows else names
-    if missing := [name for name in names if name not in there]:
-        raise ParameterError(f"the rows have no column {missing[0]!r}", remedy=nearest(missing[0], there))
+    channels = {"x": x, "y": y, "color": color}
+    names = [name for name in channels.values() if name]
+    columns = list(rows[0]) if rows else names
+    if missing := [name for name in names if name not in columns]:
+        raise ParameterError(f"the rows have no column {missing[0]!r}", remedy=nearest(missing[0], columns))
 
     def kind_of(name: str) -> str:
         values = [row[name] for row in rows if row[name] is not None]
-        return _NUMBER if all(isinstance(one, int | float) and not isinstance(one, bool) for one in values) else _NAME
+        is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        return _NUMBER if is_number else _NAME
 
     encoding: dict[str, Any] = {
-        channel: {"field": name, "type": kind_of(name)} for channel, name in wanted.items() if name
+        channel: {"field": name, "type": kind_of(name)} for channel, name in channels.items() if name
     }
     if kind == "histogram":
         encoding["x"]["bin"] = True
@@ -65,13 +67,13 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
     if kind == "heatmap":
         encoding |= {channel: {**encoding[channel], "type": "ordinal"} for channel in ("x", "y") if channel in encoding}
     mark = {"histogram": "bar", "heatmap": "rect"}.get(kind, kind)
-    made = {"$schema": SCHEMA, "data": {"values": [{name: row[name] for name in names} for row in rows]},
-            "mark": mark, "encoding": encoding}
-    return {**made, "title": title} if title else made
+    values = [{name: row[name] for name in names} for row in rows]
+    specification = {"$schema": SCHEMA, "data": {"values": values}, "mark": mark, "encoding": encoding}
+    return {**specification, "title": title} if title else specification
 
 
 def is_plot(value: Any) -> bool:
-    """Return whether a value is a specification of Vega-Lite.
+    """Return whether a value is a Vega-Lite specification.
 
     >>> is_plot({"$schema": SCHEMA, "mark": "bar"}), is_plot({"mark": "bar"})
     (True, False)
@@ -84,7 +86,7 @@ def plots_among(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plot_text(value: Mapping[str, Any]) -> str:
-    """Return a plot in words.
+    """Return a summary of a plot.
 
     >>> plot_text({"$schema": SCHEMA, "mark": {"type": "bar"}, "data": {"values": [{}, {}]}, "title": "Errors"})
     'plot "Errors": bar, 2 rows'
@@ -99,7 +101,7 @@ def plot_text(value: Mapping[str, Any]) -> str:
 
 
 def as_plot(value: Any) -> Any:
-    """Return the specification of a chart of Altair's; anything else as it is."""
+    """Return the specification of an Altair chart; any other value unchanged."""
     return value.to_dict() if type(value).__module__.partition(".")[0] == "altair" else value
 
 

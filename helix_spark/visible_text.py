@@ -1,5 +1,4 @@
-"""Text that people see, whoever wrote it: a terminal obeys some characters, others turn the order of letters, and some
-are none at all. They are shown as what they are."""
+"""Text for people, with control characters, direction marks and invalid characters escaped."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ _NOT_SHOWN = re.compile(
 
 
 def visible(text: str, encoding: str = "utf-8") -> str:
-    """Return a text in which every character is one that is seen, and that an encoding has; the others as Python writes
-    them.
+    """Return a text with all characters escaped that are invisible, or missing in the encoding.
 
     >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
     ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
@@ -28,7 +26,7 @@ def visible(text: str, encoding: str = "utf-8") -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text of at most so many letters, what is beyond left out.
+    """Return a text cut to at most `most` characters.
 
     >>> cut("wide", 4), cut("wider", 4)
     ('wide', 'wid…')
@@ -37,7 +35,7 @@ def cut(text: str, most: int) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most so many letters, its middle left out: what tells names apart is at their ends.
+    """Return a name of at most `most` characters, without its middle: the ends of names tell them apart.
 
     >>> shortened("marital_status_is.fit", 12)
     'marita…s.fit'
@@ -47,7 +45,7 @@ def shortened(name: str, most: int) -> str:
 
 
 def named(names: Sequence[str], most: int | None = None) -> str:
-    """Return names in a sentence, at most so many, and how many more there are.
+    """Return a list of names as text: at most `most` names, and the number of the others.
 
     >>> named(["a", "b", "c"], 3), named(["a", "b", "c", "d", "e"], 3)
     ('`a`, `b`, `c`', '`a`, `b`, `c` and 2 more')
@@ -57,14 +55,14 @@ def named(names: Sequence[str], most: int | None = None) -> str:
 
 
 LONGEST_NAME = 2_000
-"""Letters of what a workflow or a node is called; more than anybody reads."""
+"""Characters of a name of a workflow or node at most."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Letters that are none: ends of lines, and what a terminal obeys."""
+"""Control characters, including ends of lines."""
 
 
 def is_name(name: object) -> bool:
-    """Return whether something names a workflow or a node.
+    """Return whether a value is a valid name of a workflow or a node.
 
     >>> is_name("marital status"), is_name("größe"), is_name(""), is_name("a\\nb"), is_name(3)
     (True, True, False, False, False)

@@ -1,4 +1,4 @@
-"""Loads the author's file and builds its workflow with the parameters given on the command line."""
+"""Load the author's file, and build its workflow with the parameters of the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from helix_spark.workflow.workflow import Workflow
 Factory = Callable[..., Workflow]
 
 _FOLDERS_DEEP = 2
-"""How far below a folder a file is looked for that is not in it."""
+"""Depth of the folders that are searched for a file which does not exist."""
 
 
 class NeedsSessionError(HelixError):
@@ -46,27 +46,27 @@ def split_target(target: str) -> tuple[Path, str | None]:
     file, _, function = target.partition(":")
     path = Path(file)
     if not path.is_file():
-        what = f"{file!r} is a folder, and a file is run" if path.is_dir() else f"there is no file {file!r}"
+        what = f"{file!r} is a folder, not a file" if path.is_dir() else f"there is no file {file!r}"
         raise ParameterError(what, remedy=_other_files(path))
     return path, function or None
 
 
 def _other_files(path: Path) -> str:
-    """Return a sentence that names files which may be meant: those of a name further below, else the nearest."""
+    """Return a sentence that suggests files: those of the same name in subfolders, else the nearest."""
     folder = path if path.is_dir() else path.parent
     patterns = ("*/" * depth + "*.py" for depth in range(_FOLDERS_DEEP + 1))
     below = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.name != "__init__.py"]
     files = [file for file in below if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     if not files:
-        return f"no Python file is in {str(folder.resolve())!r}; name the file that declares the workflow"
+        return f"there is no Python file in {str(folder.resolve())!r}; name the file that declares the workflow"
     named = [repr(str(file)) for file in files if file.stem == path.stem]
     return f"did you mean {' or '.join(named)}?" if named else nearest(str(path), map(str, files))
 
 
 def load_file(path: Path, text: str | None = None) -> ModuleType:
-    """Run a file as a module of its own name, or a text as if it were that file; what it gives to `hx.main` is not run.
-    Raises NeedsSessionError where it builds Spark objects while it is loaded; HelixError with the author's line where
-    it fails."""
+    """Load a file as a module of its own name, or a text as if it were that file, without running its `hx.main`.
+    Raises NeedsSessionError if it builds Spark objects while it is loaded, HelixError with the author's line if it
+    fails."""
     for folder in (str(Path.cwd()), str(path.resolve().parent)):
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -77,9 +77,9 @@ def load_file(path: Path, text: str | None = None) -> ModuleType:
     sys.modules[path.stem] = module
     cache_no_fresh_bytecode()
 
-    def run() -> None:  # from its text, as Python runs a program's file: a cache may be older
+    def run() -> None:  # from its text, as Python runs a program's file: cached bytecode may be older
         if text is None:
-            loader.path_stats(loader.path)  # which is noted as at an import
+            loader.path_stats(loader.path)  # registers the file as an import does
             raw = loader.get_data(loader.path)
         else:
             note_recorded_text(loader.path, text)
@@ -123,8 +123,8 @@ def _is_authors(filename: str, path: Path) -> bool:
 
 
 def find_factory(module: ModuleType, path: Path, function: str | None) -> Factory:
-    """Return the function that builds the workflow: the named one, the one named as the file, or the only one that says
-    it returns a Workflow; or a Workflow that the file holds. Raises ParameterError where there is none, or a choice."""
+    """Return the function that builds the workflow: `function`, the one named like the file, or the only one annotated
+    to return a Workflow; or return a Workflow of the file. Raises ParameterError if there is none, or several."""
     if function is not None:
         named = getattr(module, function, None)
         if not isinstance(named, Workflow) and not callable(named):
@@ -144,7 +144,7 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
         )
     if unsaid := sorted(name for name in silent if not name.startswith("_")):
         raise ParameterError(
-            f"{path} declares no workflow", exists=f"functions that do not say what they return: {', '.join(unsaid)}",
+            f"{path} declares no workflow", exists=f"functions without a return annotation: {', '.join(unsaid)}",
             remedy=f"annotate the one that returns the workflow (def {unsaid[0]}(...) -> hx.Workflow), or name it: "
             f"{path}:{unsaid[0]}",
         )
@@ -152,8 +152,8 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
 
 
 def _factories(module: ModuleType) -> tuple[dict[str, Factory], dict[str, Factory]]:
-    """Return what builds workflows in a file, by name: functions that say so, and workflows that it holds; and its
-    functions that do not say what they return."""
+    """Return two dicts by name: what builds workflows in a file (functions annotated so, and workflows), and its
+    functions without a return annotation."""
     own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
     saying = {name: function for name, function in own.items() if _returned(function) == "Workflow"}
     built = {name: partial(lambda one: one, v) for name, v in vars(module).items() if isinstance(v, Workflow)}
@@ -167,7 +167,7 @@ def _returned(function: Callable[..., Any]) -> str:
 
 
 def given_to_main(given: object) -> tuple[Factory, str, Path]:
-    """Return what a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in."""
+    """Return the argument of `hx.main` as the function that builds the workflow, its name, and its file."""
     if isinstance(given, Workflow):
         workflow = given
         return (lambda: workflow), workflow.name, Path(workflow.where.file)
@@ -175,8 +175,8 @@ def given_to_main(given: object) -> tuple[Factory, str, Path]:
     where = location_of(function) if callable(function) else None
     if where is None or not callable(given):
         raise ParameterError(
-            f"hx.main was given a {type(given).__name__}", where=caller(),
-            remedy="give it the function that returns the workflow, a functools.partial of it, or a hx.Workflow",
+            f"hx.main cannot run a {type(given).__name__}", where=caller(),
+            remedy="pass the function that returns the workflow, a functools.partial of it, or a hx.Workflow",
         )
     return given, getattr(function, "__name__", "a workflow"), Path(where.file)
 
@@ -204,12 +204,12 @@ def build_recorded(path: Path, text: str, name: str, parameters: Mapping[str, An
         if workflow.name == name:
             return workflow
     raise ParameterError(
-        f"the recorded text of {path} declares no workflow {name!r} by a function that says so",
-        remedy="`helix checkout` writes the text: run it",
+        f"the recorded text of {path} has no function that is annotated to return the workflow {name!r}",
+        remedy="write the text by `helix checkout`, and run it",
     )
 
 
-# What `--set NAME=VALUE` says
+# Values of `--set NAME=VALUE`
 
 
 def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
@@ -243,10 +243,10 @@ def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
         with suppress(MsgspecError, TypeError, NotImplementedError):  # the last two: no text is of this type
             return convert(value, kind, strict=False, dec_hook=_path)
     raise ParameterError(
-        f"parameter {parameter.name!r} takes {' | '.join(map(_type_text, kinds))}, and {text!r} is not one",
+        f"parameter {parameter.name!r} takes {' | '.join(map(_type_text, kinds))}, not {text!r}",
         where=location_of(factory), exists="what can be set on the command line: int, float, bool, str, Path, date, "
         "Enum, Literal, and list or tuple of these, such as list[int]",
-        remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
+        remedy=f"write --set {parameter.name}=VALUE; separate the values of a list by commas",
     )
 
 

@@ -1,5 +1,5 @@
-"""A plain program that runs itself, or a notebook's kernel: Helix takes over its sessions, and records its answers at
-its end, or after each cell."""
+"""Programs that run themselves, and notebook kernels: Helix takes over their Spark sessions, and records the answers at
+the end, or after each cell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEWEST = 20
 
 
 def begin() -> None:
-    """Take over the sessions of the program that this process runs, until its end."""
+    """Take over the Spark sessions of the program that this process runs."""
     main = getattr(sys.modules["__main__"], "__file__", None)
     if main is None or os.environ.get(programs.OFF, "").lower() == "off":
         return
@@ -57,33 +57,30 @@ def begin() -> None:
 
 
 def load_extension(shell: Any) -> None:
-    """``%load_ext helix_spark``: has the cells of a notebook answered from the catalog.
-
-    Raises:
-        SetupError: a session was made before.
-    """
+    """Answer the cells of a notebook from the catalog, for ``%load_ext helix_spark``. Raises SetupError if a Spark
+    session exists already."""
     if not _BEGUN:
         _begin_notebook(shell, read_settings(Path.cwd()))
 
 
 def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None) -> SparkSession:
-    """Return a notebook's session of Spark, whose answers are recorded in a catalog.
+    """Return a Spark session for a notebook, whose answers are recorded in a catalog.
 
-    Requests that were answered before are answered from there, also those of sessions that
+    Requests with a recorded answer are answered from there, also in sessions that
     ``SparkSession.builder...getOrCreate()`` returns from now on.
 
     Args:
-        catalog: its folder; else the project's, as for the commands.
-        shared: catalogs below it, which are read only; else the project's.
+        catalog: folder of the catalog; by default the project's, as for the commands.
+        shared: more catalogs, which are only read; by default the project's.
 
     Raises:
-        SetupError: there is a session already, this is no notebook, or it records in another catalog.
+        SetupError: a session exists already, this is not a notebook, or it records in another catalog.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         raise SetupError(
-            "hx.session is for notebooks, and this is none", remedy="run the file by `helix run`, or make "
-            "`import helix_spark.auto` its first line; a workflow is run by hx.Helix(catalog)",
+            "hx.session works only in a notebook", remedy="run the file by `helix run`, or make "
+            "`import helix_spark.auto` its first line; run a workflow by hx.Helix(catalog)",
         )
     given = read_settings(
         Path.cwd(), catalog=None if catalog is None else str(catalog),
@@ -93,7 +90,7 @@ def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] |
         _begin_notebook(shell, given)
     program, kept = _BEGUN[0]
     if catalog is not None and kept != given.catalog:
-        raise SetupError(f"this notebook's answers are kept in {kept} already", remedy="restart its kernel")
+        raise SetupError(f"this notebook already records its answers in {kept}", remedy="restart its kernel")
     made: SparkSession = program.session({})
     return made
 
@@ -123,7 +120,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
         try:
             keep_answers(program, new)
         except HelixError as error:
-            tell(f"what this cell asked is not on record: {error}")
+            tell(f"the answers of this cell are not recorded: {error}")
         if text := tally_of(new, program.record).cell_text:
             print(f"helix: {text}")
 
@@ -146,8 +143,8 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
 def run_notebook_verb(
     program: PlainProgram, line: str, say: Callable[[str], None], place: Callable[[str, int], str]
 ) -> None:
-    """Run what follows ``%helix`` in a notebook: plan, explain NAME, log; `place` names where a question was asked, by
-    file and line: ``In[3]:2``. Raises ParameterError for what is no verb."""
+    """Run the command of a ``%helix`` line: plan, explain NAME, or log; `place` returns the name of a file and line,
+    such as ``In[3]:2``. Raises ParameterError for any other command."""
     from helix_spark.cli.printing import print_log
     from helix_spark.history.states import still_unproven
     from helix_spark.program.program_record import view_of_program
@@ -173,10 +170,10 @@ def run_notebook_verb(
 
 
 def _check_no_session() -> None:
-    """Raise SetupError where a session exists already: Helix has not seen what it holds."""
+    """Raise SetupError if a Spark session exists already, whose state Helix does not know."""
     context = sys.modules.get("pyspark.core.context")
     if context is not None and context.SparkContext._active_spark_context is not None:
         raise SetupError(
-            "a Spark session was made before Helix was asked for", remedy="begin with `import helix_spark.auto`, or in "
-            "a notebook with `%load_ext helix_spark`, before SparkSession.builder...getOrCreate()",
+            "a Spark session was started before Helix", remedy="begin with `import helix_spark.auto`, or in a notebook "
+            "with `%load_ext helix_spark`, before SparkSession.builder...getOrCreate()",
         )

@@ -1,5 +1,5 @@
-"""The commands about what a catalog holds: log, show, diff, storage, verify, gc, repair, forget, publish; and config
-and doctor, about what the commands are set to and the machine."""
+"""The commands on a catalog: log, show, diff, storage, verify, gc, repair, forget, pin, publish; and config and doctor,
+on the settings and the machine."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @options.command(
-    click.argument("workflow", required=False), options.named_workflow, options.limit("How many, newest first."),
+    click.argument("workflow", required=False), options.named_workflow,
+    options.limit("The number of iterations, newest first."),
     click.option("-v", "--verbose", is_flag=True,
-                 help="More outputs, messages, edits, users and commits: several lines an iteration."),
-    click.option("--user", metavar="NAME", help="Only what this user ran."),
+                 help="Print several lines for each iteration: more outputs, message, edit, user and commit."),
+    click.option("--user", metavar="NAME", help="List only the iterations of this user."),
     options.place, options.json_wanted,
 )
 def log(
@@ -51,7 +52,9 @@ def log(
     iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
 
     def logged() -> list[dict[str, Any]]:
-        return [iteration_json(one, pinned) | {"proofs": proofs_of(known.nodes(one), known)} for one in iterations]
+        return [
+            iteration_json(record, pinned) | {"proofs": proofs_of(known.nodes(record), known)} for record in iterations
+        ]
 
     print_found(as_json, logged, lambda: print_log(
         iterations, pinned, still_unproven(iterations, known), verbose=verbose
@@ -61,13 +64,13 @@ def log(
 
 @options.command(
     click.argument("number", type=int, required=False), click.argument("workflow", required=False),
-    click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave."),
+    click.option("--node", metavar="NAME", help="Show one node: code, first rows, the fitted model."),
     options.named_workflow, options.place, options.json_wanted,
 )
 def show(
     number: int | None, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Show one iteration, the newest if no other is named: outputs, what ran and why, seconds; or one node of it."""
+    """Show one iteration, by default the newest: outputs, what ran and why, seconds. Or show one of its nodes."""
     from helix_spark.cli.printing import print_iteration, print_node_view
     from helix_spark.cli.schema import node_view_json, show_json
     from helix_spark.history.iteration_lookup import newest_recorded
@@ -94,7 +97,7 @@ def show(
 def diff(
     before: int | None, after: int | None, workflow: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Say how two iterations differ, in code and in results: the newest and the one before it, if none are named."""
+    """Compare two iterations, in code and in results; by default the newest and the one before it."""
     from helix_spark.cli.printing import print_comparison
     from helix_spark.cli.schema import diff_json
     from helix_spark.history.comparison import compare
@@ -104,13 +107,13 @@ def diff(
 
     known = records(**given)
     chosen = _workflow_from(workflow, named)
-    other = _iteration(known, chosen, after)
-    one = (
-        newest_iteration(known, other.workflow, other.number) if before is None
-        else _iteration(known, other.workflow, before)
+    later = _iteration(known, chosen, after)
+    earlier = (
+        newest_iteration(known, later.workflow, later.number) if before is None
+        else _iteration(known, later.workflow, before)
     )
-    compared = compare(known, one, other)
-    tables = table_differences(tables_of(one, known), tables_of(other, known))
+    compared = compare(known, earlier, later)
+    tables = table_differences(tables_of(earlier, known), tables_of(later, known))
     print_found(
         as_json, lambda: diff_json(compared, tables), lambda: print_comparison(ComparisonView(compared, tables))
     )
@@ -118,11 +121,11 @@ def diff(
 
 
 @options.command(
-    click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by who made it, or by which workflow."),
-    options.limit("How many results."), options.place, options.json_wanted,
+    click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by user, or by workflow."),
+    options.limit("The number of results."), options.place, options.json_wanted,
 )
 def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, **given: Any) -> None:
-    """Show what is stored, those results first that save most per byte."""
+    """List the stored results, sorted by seconds saved per byte."""
     from helix_spark.cli.schema import storage_json
     from helix_spark.views.storage_view import shares_by, storage_of
 
@@ -134,22 +137,26 @@ def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, *
 
 
 @options.command(
-    click.option("--show-origin", is_flag=True, help="Say who set each: an argument, the environment, the project."),
-    options.deciding, click.option("--mlflow", metavar="URI", help="As of `run`."), options.json_wanted,
+    click.option("--show-origin", is_flag=True, help="Print where each value comes from: an argument, the "
+                 "environment, the project, or the default."),
+    options.deciding, click.option("--mlflow", metavar="URI", help="As for `helix run`."), options.json_wanted,
 )
 def config(show_origin: bool, as_json: bool, **given: Any) -> None:
-    """Print the settings as the commands would take them here.
+    """Print the settings that commands use in this folder.
 
-    Arguments come before HELIX_CATALOG, HELIX_SHARED, HELIX_BUDGET and their like, these before [tool.helix_spark]
-    in the project's pyproject.toml, and that before defaults: the catalog ./catalog, no budget, the policy joint. A
-    password in an address is shown as ***.
+    Arguments take precedence over environment variables (HELIX_CATALOG, HELIX_SHARED, HELIX_BUDGET, ...), these over
+    [tool.helix_spark] in the project's pyproject.toml, and that over defaults: the catalog ./catalog, no budget, the
+    policy joint. A password in an address is shown as ***.
     """
     arguments = {name: value for name, value in given.items() if name in DEFAULTS}
     settings = settings_for(Path.cwd(), arguments, os.environ).values()
-    values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
-    lines = [f"{one.name:8} {values[one.name] or 'none'}" + f"  ({one.origin})" * show_origin for one in settings]
-    found = {one.name: {"value": values[one.name], "origin": one.origin} for one in settings}
-    print_found(as_json, lambda: found, lambda: say("\n".join(lines)))
+    values = {setting.name: setting.value and without_password(setting.value) for setting in settings}
+    lines = [
+        f"{setting.name:8} {values[setting.name] or 'none'}" + f"  ({setting.origin})" * show_origin
+        for setting in settings
+    ]
+    entries = {setting.name: {"value": values[setting.name], "origin": setting.origin} for setting in settings}
+    print_found(as_json, lambda: entries, lambda: say("\n".join(lines)))
 
 
 def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[StorageShare] | None) -> None:
@@ -170,9 +177,9 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
     more = ("kind", "to load", "saves per MB", "proof") if wide else ()
     right = ("size", "to have again", "to load", "saves per MB", "loaded")
     shown = table("node", "size", "to have again", *more, "loaded", "made by", right=right, grow="made by")
-    for one in view.stored[:limit]:
-        wider = (one.artifact.kind, seconds_text(one.load), one.saves_text, one.proof) if wide else ()
-        shown.add_row(one.artifact.node, one.size_text, one.again_text, *wider, f"{one.loaded}x", one.made_text)
+    for row in view.stored[:limit]:
+        wider = (row.artifact.kind, seconds_text(row.load), row.saves_text, row.proof) if wide else ()
+        shown.add_row(row.artifact.node, row.size_text, row.again_text, *wider, f"{row.loaded}x", row.made_text)
     out.print()
     out.print(shown)
     if len(view.stored) > limit:
@@ -180,7 +187,7 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
 
 
 def _iteration(known: CatalogReader, workflow: str | None, number: int | None) -> IterationRecord:
-    """Return the iteration of a number; the newest without one."""
+    """Return the iteration of a number; without a number the newest."""
     from helix_spark.history.iteration_lookup import find_iteration, newest_iteration
 
     return newest_iteration(known, workflow) if number is None else find_iteration(known, workflow, number)
@@ -188,7 +195,7 @@ def _iteration(known: CatalogReader, workflow: str | None, number: int | None) -
 
 def _workflow_from(argument: str | None, option: str | None) -> str | None:
     if argument and option and argument != option:
-        raise ParameterError(f"two workflows are named, {argument!r} and {option!r}", remedy="name one of them")
+        raise ParameterError(f"two workflows are named: {argument!r} and {option!r}", remedy="name one of them")
     return argument or option
 
 
@@ -197,7 +204,7 @@ def _workflow_from(argument: str | None, option: str | None) -> str | None:
     options.json_wanted,
 )
 def verify(deep: bool, as_json: bool, **given: Any) -> None:
-    """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
+    """Compare the stored data with the records. Read-only; exit code 3 if anything is damaged."""
     from helix_spark.catalog.verification import verify as compare
     from helix_spark.cli.schema import verify_json
 
@@ -207,63 +214,65 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
 
 
 @options.command(
-    click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing."),
+    click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing."),
     click.option("--grace", default="3d", show_default=True, metavar="TIME",
-                 help="How long data whose writer may only have been stopped must lie untouched: 90s, 10m, 24h, 3d."),
+                 help="The time without changes after which data of an unfinished write is deleted, because its "
+                 "writer may only be suspended: 90s, 10m, 24h, 3d."),
     options.place, options.json_wanted,
 )
 def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
-    """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
+    """Delete data that no record refers to: unfinished writes, evicted results, damaged results."""
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import gc_json
 
     catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
     leftovers = catalog.gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
     lines = [
-        f"  {format_size(one.bytes):>8}  {one.attempt.kind} {one.attempt.signature[:12]}/{one.attempt.attempt[:8]}  "
-        f"{one.why}" for one in leftovers
+        f"  {format_size(leftover.bytes):>8}  {leftover.attempt.kind} {leftover.attempt.signature[:12]}/"
+        f"{leftover.attempt.attempt[:8]}  {leftover.why}" for leftover in leftovers
     ]
     folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
-    total = format_size(sum(one.bytes for one in leftovers))
+    total = format_size(sum(leftover.bytes for leftover in leftovers))
     lines.append(f"{folders}, {total}, {'would be ' * dry_run}deleted" if leftovers else "nothing to delete")
     print_found(as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say("\n".join(lines)))
 
 
 @options.command(
-    click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing."),
+    click.option("--dry-run", is_flag=True, help="Print what would be repaired and lost, and change nothing."),
     options.place, options.json_wanted,
 )
 def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Make a damaged catalog usable again: keep what can be read, move aside what cannot, say what is lost.
+    """Repair a damaged catalog: keep the readable records, move damaged files aside, and list what is lost.
 
-    Nothing is deleted. Until then runs go on without what is damaged, and say so.
+    Nothing is deleted. Without a repair, runs ignore the damaged parts and warn about them.
     """
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import repair_json
 
-    found = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False).repair(dry_run=dry_run)
-    print_found(as_json, lambda: repair_json(found), lambda: say(_repair_text(found)))
+    outcome = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False).repair(dry_run=dry_run)
+    print_found(as_json, lambda: repair_json(outcome), lambda: say(_repair_text(outcome)))
 
 
 @options.command(
     click.argument("what", required=False, metavar="[WORKFLOW[@N]]"),
-    click.option("--node", metavar="NAME", help="Only what this node made; the iterations stay."),
-    click.option("--downstream", is_flag=True, help="With --node: also all that was made of it."),
-    click.option("--source", metavar="PATH", help="Only what was made of this file, folder, pattern or table, with all "
-                 "that was made of that; the iterations stay."),
-    click.option("--older-than", metavar="TIME", help="Only of iterations that began so long ago: 24h, 90d."),
-    click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing."),
+    click.option("--node", metavar="NAME", help="Delete only this node's results; keep the iterations."),
+    click.option("--downstream", is_flag=True, help="With --node: also delete the results computed from it."),
+    click.option("--source", metavar="PATH", help="Delete only the results computed from this file, folder, pattern "
+                 "or table, directly or indirectly; keep the iterations."),
+    click.option("--older-than", metavar="TIME", help="Only of iterations that started longer ago than this: 24h, "
+                 "90d."),
+    click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing."),
     options.place, options.json_wanted,
 )
 def forget(
     what: str | None, node: str | None, downstream: bool, source: str | None, older_than: str | None, dry_run: bool,
     as_json: bool, **given: Any,
 ) -> None:
-    """Delete a workflow, one of its iterations, what a node made, or what was made of a source, with all records of it,
-    for good.
+    """Delete a workflow, an iteration, the results of a node, or all results computed from a source, with their
+    records, permanently.
 
-    No byte of it is left in the catalog. What another iteration has as well stays, and is said. Exported files, copies
-    in MLflow and rows in the memory of a server are not the catalog's: `helix server stop` ends the last.
+    Nothing of them is left in the catalog. Results that another iteration shares stay, and are listed. Exported files,
+    copies in MLflow and rows in a server's memory are not in the catalog; `helix server stop` frees the memory.
     """
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.forgetting import Selection
@@ -273,9 +282,9 @@ def forget(
     if what is None and node is None and older_than is None and not source:
         raise ParameterError("nothing is named to forget", remedy="name a workflow, --node, --source or --older-than")
     if node is not None and source is not None:
-        raise ParameterError("--node and --source name two things to forget", remedy="forget one after the other")
+        raise ParameterError("--node and --source cannot be combined", remedy="forget one after the other")
     if downstream and node is None:
-        raise ParameterError("--downstream goes with --node", remedy="name the node")
+        raise ParameterError("--downstream needs --node", remedy="name the node")
     catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
     workflow, _, number = (what or "").partition("@")
     if number:
@@ -286,21 +295,21 @@ def forget(
     found = catalog.forget(selection, dry_run=dry_run)
     if source is not None and not found.runs:
         raise ParameterError(
-            f"nothing on record was read from {source!r}", exists=nearest(source, found.sources),
+            f"no recorded result was read from {source!r}", exists=nearest(source, found.sources),
             remedy=_untold_text(found) or None,
         )
     print_found(as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run)))
     if (aside := catalog.root / "damaged").exists():
-        say(f"warning: what `helix repair` moved aside may hold it still: {aside}", to_stderr=True)
+        say(f"warning: files that `helix repair` moved aside may still hold it: {aside}", to_stderr=True)
 
 
 @options.command(
     click.argument("number", type=int), click.argument("workflow", required=False),
-    click.option("--remove", is_flag=True, help="It is not pinned any more."), options.named_workflow, options.place,
+    click.option("--remove", is_flag=True, help="Unpin the iteration."), options.named_workflow, options.place,
     options.json_wanted,
 )
 def pin(number: int, workflow: str | None, named: str | None, remove: bool, as_json: bool, **given: Any) -> None:
-    """Pin an iteration: what is stored of it is never evicted, whatever the budget is, and it does not expire."""
+    """Pin an iteration: its stored results are never evicted, whatever the budget is, and it does not expire."""
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.history.iteration_lookup import find_iteration
 
@@ -308,27 +317,29 @@ def pin(number: int, workflow: str | None, named: str | None, remove: bool, as_j
     iteration = find_iteration(catalog, _workflow_from(workflow, named), number)
     catalog.pin(iteration, pinned=not remove)
     nodes = catalog.nodes(iteration)
-    live = catalog.live_among({one.signature for one in nodes})
-    gone = [one.name for one in nodes if one.output and one.signature not in live]
-    size = sum(one.bytes for one in live.values())
-    what = f"iteration {number} of {iteration.workflow} is {'not pinned any more' if remove else 'pinned'}"
-    there = f"{len(live):,} stored results, {format_size(size)}"
-    lost = f"; not stored: {', '.join(gone)}" if gone and not remove else ""
-    found = {"workflow": iteration.workflow, "iteration": number, "pinned": not remove, "stored": sorted(live),
-             "bytes": size, "not_stored": gone}
-    print_found(as_json, lambda: found, lambda: say(f"{what} ({there}{lost})"))
+    live = catalog.live_among({node.signature for node in nodes})
+    missing = [node.name for node in nodes if node.output and node.signature not in live]
+    size = sum(artifact.bytes for artifact in live.values())
+    state = f"iteration {number} of {iteration.workflow} is {'no longer pinned' if remove else 'pinned'}"
+    stored = f"{len(live):,} stored results, {format_size(size)}"
+    lost = f"; not stored: {', '.join(missing)}" if missing and not remove else ""
+    entry = {"workflow": iteration.workflow, "iteration": number, "pinned": not remove, "stored": sorted(live),
+             "bytes": size, "not_stored": missing}
+    print_found(as_json, lambda: entry, lambda: say(f"{state} ({stored}{lost})"))
 
 
 @options.command(
     click.argument("number", type=int), click.argument("workflow", required=False),
-    click.option("--to", required=True, metavar="DIR", help="The shared catalog, or s3a://BUCKET/PATH; made if new."),
+    click.option("--to", required=True, metavar="DIR",
+                 help="The shared catalog: a folder, or s3a://BUCKET/PATH; created if missing."),
     options.named_workflow, options.place, options.json_wanted,
 )
 def publish(number: int, workflow: str | None, to: str, named: str | None, as_json: bool, **given: Any) -> None:
-    """Copy one iteration into a shared catalog: its stored results, its answers, and what is recorded of them.
+    """Copy one iteration into a shared catalog: its stored results, its answers, and their records.
 
-    Each result is checked before it counts there. What is there already stays, so a second time copies what is missing.
-    Others read it by --shared, HELIX_SHARED or the project's `shared`. Exit code 3 if a result was damaged, and left.
+    Each result is checked before it is recorded there. Existing results stay, so publishing again copies only the
+    missing ones. Others read them by --shared, HELIX_SHARED or the project's `shared`. Exit code 3 if a result was
+    damaged, which is not copied.
     """
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.publishing import publish_iteration
@@ -342,8 +353,8 @@ def publish(number: int, workflow: str | None, to: str, named: str | None, as_js
     found = publish_iteration(known, target, iteration)
     lines = [
         f"iteration {number} of {iteration.workflow} is iteration {found.number} in {target.root}: "
-        f"{len(found.copied):,} results copied, {len(found.there):,} were there; {found.answers:,} answers copied",
-        *([f"not stored, so others compute it when they need it: {', '.join(found.missing)}"] if found.missing else []),
+        f"{len(found.copied):,} results copied, {len(found.there):,} already there; {found.answers:,} answers copied",
+        *([f"not stored, so others compute them when needed: {', '.join(found.missing)}"] if found.missing else []),
         *(f"not copied: {name} is damaged: {why}" for name, why in found.damaged.items()),
     ]
     print_found(as_json, lambda: publish_json(found), lambda: say("\n".join(lines)))
@@ -358,62 +369,67 @@ def doctor(as_json: bool, **given: Any) -> None:
 
     checks = examine(read_settings(Path.cwd(), **given).catalog)
     lines = [
-        f"{'ok ' if one.ok else 'BAD'}  {one.name:16} {one.found}" + ("" if one.ok else f"\n     {'':16} {one.remedy}")
-        for one in checks
+        f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}"
+        + ("" if check.ok else f"\n     {'':16} {check.remedy}")
+        for check in checks
     ]
     print_found(as_json, lambda: [asdict(check) for check in checks], lambda: say("\n".join(lines)))
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
 
 
 def parse_grace(text: str) -> float:
-    """Return seconds of a time such as "10m"; a bare number is seconds.
+    """Return the seconds of a time such as "10m"; a bare number counts seconds.
 
     >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
     (600.0, 259200.0, 0.0)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if match is None:
         raise ParameterError(f"{text!r} is not a time", remedy="write a number and s, m, h or d, such as 24h")
-    return float(found[1]) * _SECONDS[found[2] or "s"]
+    return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
 def _verify_text(found: Verification) -> str:
     lines = [f"  {finding}" for finding in found.findings if finding.verdict != "sound"]
-    looked = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
+    scope = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
     counts: Counter[str] = Counter(finding.verdict for finding in found.findings)
     verdicts = ", ".join(
-        f"{counts[one]} {one}" for one in ("sound", "partly checked", "not reached", "damaged") if counts[one]
+        f"{counts[verdict]} {verdict}" for verdict in ("sound", "partly checked", "not reached", "damaged")
+        if counts[verdict]
     )
     lines += [
-        f"{len(found.findings)} stored results: {verdicts or 'none'} ({looked})",
+        f"{len(found.findings)} stored results: {verdicts or 'none'} ({scope})",
         f"{found.iterations} iterations recorded",
         *([f"{found.answers} answers recorded"] if found.answers else []),
-        *(f"  a record does not fit: {why}" for why in found.rejections),
+        *(f"  invalid record: {why}" for why in found.rejections),
     ]
     if any(finding.bad for finding in found.findings):
-        lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")
+        lines.append("damaged results are never used: a run that needs one quarantines it and computes it again")
     return "\n".join(lines)
 
 
 def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
     if not found.runs:
-        return "nothing of that is recorded"
+        return "no such result or iteration is recorded"
     verb = "would forget" if dry_run else "forgot"
-    iterations = ", ".join(f"{one.workflow} {one.number}" for one in found.runs.values())
+    iterations = ", ".join(f"{record.workflow} {record.number}" for record in found.runs.values())
     nodes = ", ".join(sorted(set().union(*found.names.values())))
-    what = f"{verb} {iterations}" if found.whole else f"{verb} what {nodes or 'no node'} made in {iterations}"
-    shared = f"; {len(found.shared):,} results stay, which other iterations have as well" if found.shared else ""
-    lines = [f"{what}: {len(found.signatures):,} results{shared}"]
+    subject = iterations if found.whole else f"the results of {nodes or 'no node'} in {iterations}"
+    shared = f"; {len(found.shared):,} results stay, which other iterations share" if found.shared else ""
+    lines = [f"{verb} {subject}: {len(found.signatures):,} results{shared}"]
     lines += [f"read from {', '.join(found.places)}"] if found.places else []
     return "\n".join(filter(None, (*lines, _untold_text(found))))
 
 
 def _untold_text(found: Forgetting) -> str:
-    """Name the iterations of which not all sources are recorded; empty if there are none."""
+    """Return a sentence that names the iterations with unrecorded sources; empty if there are none."""
     if not found.untold:
         return ""
-    named = ", ".join(f"{one.workflow}@{one.number}" for one in found.untold)
-    return f"of {named} not all sources are recorded, as of tables made in Python: forget them by name if they had it"
+    names = ", ".join(f"{record.workflow}@{record.number}" for record in found.untold)
+    return (
+        f"not all sources of {names} are recorded, such as those of tables built in Python: if they have read it, "
+        "forget them by name"
+    )
 
 
 def _repair_text(found: Repair) -> str:
@@ -430,8 +446,8 @@ def _repair_text(found: Repair) -> str:
     if not found.lost:
         lines.append("nothing is lost")
     if found.aside:
-        lines.append(f"what was set aside lies in {found.aside}")
-    lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
+        lines.append(f"the damaged files were moved to {found.aside}")
+    lines.append("repaired" if found.done else "nothing was changed; `helix repair` makes these changes")
     return "\n".join(lines)
 
 

@@ -1,5 +1,5 @@
-"""Where the command `helix` begins: it is handed to this folder's fork server, where there is one that has loaded what
-the command needs; else this process loads that, and runs it."""
+"""The entry of the command `helix`: hand the command to this folder's fork server if one fits; otherwise run it in this
+process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from helix_spark.engine.server.kept_servers import Line, MeetingPoint
 from helix_spark.errors import SetupError
 
 _STAYING = frozenset({"server", "ui", "watch"})
-"""Verbs that others come and go beside."""
+"""Long-running commands, which are not forked."""
 
 _TO_FORK = 5.0
 """Seconds that a fork server has to take a command."""
 
 _TO_GROUP = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT})
-"""What a terminal sends to a command and to what it has started."""
+"""Signals that a terminal sends to a whole process group."""
 
 _PASSED_ON = _TO_GROUP | {signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 
 _AGAIN = 0.05
-"""Seconds between two looks at whether a process has ended."""
+"""Seconds between two checks whether a process has ended."""
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1].endswith(".py"):
         sys.argv.insert(1, "run")  # python -m helix_spark train.py
     if (line := _fork_server()) is not None:
-        if (found := line.receive()) is None:
-            print("helix: the process that commands are forked from has ended just now; run it again", file=sys.stderr)
+        if (reply := line.receive()) is None:
+            print("helix: the process that starts commands has just ended; run the command again", file=sys.stderr)
             sys.exit(1)
-        if pid := int(found["pid"]):  # else no process could be forked
+        if pid := int(reply["pid"]):  # 0: no process could be forked
             _follow(line, pid)
     from helix_spark.cli.main import main as run_here
 
@@ -46,8 +46,7 @@ def main() -> None:
 
 
 def _fork_server() -> Line | None:
-    """Return the connection to the fork server of this folder, which has taken this command; None if there is none, or
-    it does not take it."""
+    """Return the connection to this folder's fork server if it takes this command; otherwise None."""
     if sys.platform != "linux" or os.environ.get("HELIX_SERVER", "").lower() == "off":
         return None
     if sys.argv[1:2] == [] or sys.argv[1] in _STAYING or sys.gettrace() is not None or sys.getprofile() is not None:
@@ -62,8 +61,7 @@ def _fork_server() -> Line | None:
 
 
 def _is_taken(line: Line) -> bool:
-    """Tell a fork server all that this process has; return whether it goes on with that, once it was told to. Raises
-    OSError."""
+    """Send this process's state to a fork server; return whether the server takes the command. Raises OSError."""
     from helix_spark.cli.process_state import fixed_state, given_state, inherited_descriptors
 
     numbers = inherited_descriptors()
@@ -78,12 +76,12 @@ def _is_taken(line: Line) -> bool:
         os.close(folder)
     if not (line.receive(_TO_FORK) or {}).get("fits"):
         return False
-    line.send({"go": True})  # from now on it is not run here: one that hears of it late would run it twice
+    line.send({"go": True})  # from here on this process must not run the command: it would run twice
     return True
 
 
 def _follow(line: Line, pid: int) -> NoReturn:
-    """Pass signals on to the process that runs this command, and end as it does."""
+    """Forward signals to the process that runs this command, and end as it does."""
     def pass_on(number: int, _frame: FrameType | None) -> None:
         send = os.killpg if number in _TO_GROUP else os.kill
         with suppress(ProcessLookupError):
@@ -98,8 +96,8 @@ def _follow(line: Line, pid: int) -> NoReturn:
     while found is None and Path(f"/proc/{pid}").exists():
         time.sleep(_AGAIN)
     if found is None:
-        print("helix: the process that this command was forked from was killed, so how it ended is not known; "
-              "`helix log` says what is on record", file=sys.stderr)
+        print("helix: the process that started this command was killed, so its exit code is unknown; `helix log` lists "
+              "what is recorded", file=sys.stderr)
         os._exit(1)
     status = int(found["status"])
     if os.WIFSIGNALED(status):

@@ -1,4 +1,4 @@
-"""What the commands are set to, and by whom: arguments, then the environment, then the project, then defaults."""
+"""Settings of commands and their origins: arguments, then the environment, then the project, then defaults."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +26,7 @@ DEFAULTS: Mapping[str, str | None] = {
 _NUMBERS = frozenset({
     "budget", "audit_seconds", "server_idle", "server_memory", "keep_small", "retention.iterations", "retention.days",
 })
-"""Those that a project may give as whole numbers, too."""
+"""Settings that a project may also give as whole numbers."""
 
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
@@ -33,7 +34,7 @@ TABLE = "helix_spark"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting; `origin` says in words where it was given."""
+    """A setting; `origin` is the text of where it was set."""
 
     name: str
     value: str | None
@@ -41,51 +42,51 @@ class Setting:
 
 
 def settings_for(start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Setting]:
-    """Return all settings, by name: of a command's arguments, the environment, or the nearest pyproject.toml above a
-    file or folder. Raises ParameterError if that cannot be read, or has a setting that there is not."""
+    """Return all settings by name, from a command's arguments, the environment, or the nearest pyproject.toml above
+    `start`. Raises ParameterError if that file cannot be read, or has an unknown setting."""
     folder = start.resolve() if start.is_dir() else start.resolve().parent
     candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
-    file = next((one for one in candidates if one.is_file()), None)
+    file = next((path for path in candidates if path.is_file()), None)
     project = _project_settings(file) if file else {}
-    found = {}
+    settings = {}
     for name, default in DEFAULTS.items():
         variable = f"HELIX_{name.upper().replace('.', '_')}"
-        given = (
+        sources = (
             (arguments.get(name), f"argument --{name.replace('_', '-')}"),
             (environ.get(variable) or None, f"environment {variable}"),
             (project.get(name), f"[tool.{TABLE}] in {file}"), (default, "default"),
         )
-        value, origin = next((one for one in given if one[0] is not None), (None, "default"))
-        found[name] = Setting(name, value, origin)
-    return found
+        value, origin = next((source for source in sources if source[0] is not None), (None, "default"))
+        settings[name] = Setting(name, value, origin)
+    return settings
 
 
 def _project_settings(file: Path) -> dict[str, str]:
     try:
         tools = tomllib.loads(file.read_text()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ParameterError(f"{file} cannot be read: {error}", remedy="mend it, or say the settings as arguments") \
-            from error
+        remedy = "correct it, or give the settings as arguments"
+        raise ParameterError(f"{file} cannot be read: {error}", remedy=remedy) from error
     if "helix-spark" in tools:  # the distribution's name, by which other tools call their tables
         raise ParameterError(f"nothing reads the table [tool.helix-spark] in {file}", remedy=f"write [tool.{TABLE}]")
-    found = {}
-    table = tools.get(TABLE, {})
-    inner = {f"{name}.{key}": each for name, one in table.items() if isinstance(one, dict) for key, each in one.items()}
-    for name, value in ({name: one for name, one in table.items() if not isinstance(one, dict)} | inner).items():
+    settings, flat = dict[str, str](), dict[str, Any]()
+    for name, value in tools.get(TABLE, {}).items():
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    for name, value in flat.items():
         if name not in DEFAULTS:
-            raise ParameterError(f"there is no setting {name!r}, which {file} has", remedy=nearest(name, DEFAULTS))
+            raise ParameterError(f"{file} has an unknown setting {name!r}", remedy=nearest(name, DEFAULTS))
         if name == "shared":
-            several = value.split(",") if isinstance(value, str) else value
-            if isinstance(several, list) and all(isinstance(one, str) for one in several):
-                value = ",".join(_from_project(file, one.strip()) for one in several if one.strip())
+            catalogs = value.split(",") if isinstance(value, str) else value
+            if isinstance(catalogs, list) and all(isinstance(catalog, str) for catalog in catalogs):
+                value = ",".join(_from_project(file, catalog.strip()) for catalog in catalogs if catalog.strip())
         if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
-            raise ParameterError(f"the setting {name!r} in {file} is some text, not {value!r}")
-        found[name] = str(value)
-    if "catalog" in found:
-        found["catalog"] = _from_project(file, found["catalog"])
-    return found
+            raise ParameterError(f"the setting {name!r} in {file} must be text, not {value!r}")
+        settings[name] = str(value)
+    if "catalog" in settings:
+        settings["catalog"] = _from_project(file, settings["catalog"])
+    return settings
 
 
 def _from_project(file: Path, catalog: str) -> str:
-    """Return a catalog as a project's file names it: the project's, wherever a command is given."""
+    """Return the path of a catalog that a project's file names: relative to that file, not to the current folder."""
     return catalog if "://" in catalog else str(file.parent / catalog)

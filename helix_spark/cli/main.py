@@ -1,4 +1,4 @@
-"""The `helix` command: reads arguments, calls `Helix`, prints."""
+"""The `helix` command: read arguments, call `Helix`, print."""
 
 from __future__ import annotations
 
@@ -39,55 +39,60 @@ if TYPE_CHECKING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=options.EXIT_CODES)
 @click.version_option(package_name="helix-spark")
 def helix() -> None:
-    """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
+    """Iterate on Spark ML workflows: edit, run, and compute only what the edit affects."""
 
 
 def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function of a file, its settings and further options a command, which is given FILE[:FUNCTION]."""
-    def make(function: Callable[..., None]) -> click.Command:
+    """Make a function of a file, settings and further options a command that takes FILE[:FUNCTION]."""
+    def decorate(function: Callable[..., None]) -> click.Command:
         own = inspect.signature(function).parameters
 
         @wraps(function)
         def command(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
             work = _find_target(target, arguments, settings)
-            place = options.read_settings(work.path, **{name: one for name, one in given.items() if name not in own})
-            function(work, place, **{name: one for name, one in given.items() if name in own})
+            place = options.read_settings(
+                work.path, **{name: value for name, value in given.items() if name not in own}
+            )
+            function(work, place, **{name: value for name, value in given.items() if name in own})
 
         return options.command(*given_options, context_settings={"ignore_unknown_options": True})(command)
 
-    return make
+    return decorate
 
 
 @on_file(
     options.target, options.running,
-    click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before."),
+    click.option("--rerun-effects", is_flag=True, help="Repeat the writes of a plain program's earlier runs."),
 )
 def run(work: Work, place: CommandSettings, message: str, quiet: bool, as_json: bool, rerun_effects: bool) -> None:
-    """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
-    by itself, and what Spark answered it before is not asked again."""
+    """Run a workflow: compute what changed, reuse the rest. Or run a plain PySpark program with its ARGUMENTS: it runs
+    as it would without Helix, and answers that are recorded are not requested from Spark again."""
     work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
 @on_file(options.target, options.parameters, options.deciding, options.spark, options.json_wanted)
 def plan(work: Work, place: CommandSettings, as_json: bool) -> None:
-    """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
-    PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
+    """Print what a run would do, and why. Computes nothing, and starts no JVM unless the file itself needs one.
+
+    For a plain PySpark program with its ARGUMENTS, print which answers are recorded, and the first request that Spark
+    would have to answer. This runs the program's Python code.
+    """
     work.plan(place, as_json=as_json)
 
 
 @on_file(
     options.target, options.parameters,
-    click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too."),
+    click.option("--all", "everything", is_flag=True, help="Also compute results that are verified already."),
     click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
-                 help="How long it may take, as far as that is known; what is dearest if it is wrong comes first."),
+                 help="The time that the audit is expected to take at most. Results with the most work at risk come "
+                 "first."),
     options.place, options.spark, options.json_wanted,
 )
 def audit(work: Work, place: CommandSettings, everything: bool, seconds: float | None, as_json: bool) -> None:
-    """Compute stored results again, and compare; exit code 1 if one came out different.
+    """Compute stored results again, and compare. Exit code 1 if a result is different.
 
-    What comes out the same is verified. What does not is never reused again, nor what is made of it. A plain PySpark
-    program is run once more with its ARGUMENTS, unheard, from scratch: Spark writes nothing, and its answers are
-    compared.
+    Equal results are verified. Different results and their descendants are never reused again. A plain PySpark program
+    is run again with its ARGUMENTS, silently and without reuse: Spark writes nothing, and the answers are compared.
     """
     from helix_spark.cli.schema import audit_json
 
@@ -103,14 +108,14 @@ def audit(work: Work, place: CommandSettings, everything: bool, seconds: float |
     click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.json_wanted
 )
 def explain(work: Work, place: CommandSettings, node: str, as_json: bool) -> None:
-    """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
-    program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
+    """Print all details of one NODE of the plan. Starts no JVM unless the file itself needs one. In a plain PySpark
+    program with its ARGUMENTS, NODE is the name of an answer, as `helix show` lists it."""
     work.explain(node, place, as_json=as_json)
 
 
 @on_file(options.target, options.parameters, options.deciding, options.spark, options.tracking)
 def watch(work: Work, place: CommandSettings) -> None:
-    """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
+    """Run a workflow, or a plain PySpark program with its ARGUMENTS, at each save, in one warm session."""
     from helix_spark.cli.watching import watch_program, watch_workflow
 
     if isinstance(work, WorkflowFile):
@@ -121,93 +126,98 @@ def watch(work: Work, place: CommandSettings) -> None:
 
 @options.command(
     options.place,
-    click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."),
+    click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535),
+                 help="The port; 0 takes a free one."),
     click.option("--host", default="127.0.0.1", show_default=True,
-                 help="Where to listen; other than this, all may read."),
+                 help="The address to listen at; any other than a local one lets the network read the catalog."),
     click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead."),
-    click.option("--workflow", default="", metavar="NAME", help="Only this one is exported."),
+    click.option("--workflow", default="", metavar="NAME", help="Export only this workflow."),
     click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
-                 help="How many iterations are exported, newest first."),
+                 help="The number of iterations to export, newest first."),
 )
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
-    """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
+    """Show the catalog as web pages. Read-only; starts no JVM and loads none of your code."""
     context = click.get_current_context()
     for name in ("workflow", "limit") if export is None else ("host", "port"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            why = "an export; pages that are served show the whole catalog" if export is None else \
-                "pages that are served, and --export serves none"
+            why = "needs --export: the server shows the whole catalog" if export is None else \
+                "cannot be combined with --export, which starts no server"
             other = "add --export FILE.html" if export is None else "leave out --export"
-            raise ParameterError(f"--{name} is for {why}", remedy=f"{other}, or leave out --{name}")
+            raise ParameterError(f"--{name} {why}", remedy=f"{other}, or leave out --{name}")
     catalog = options.records(with_shared=True, **given)
     try:
         from helix_spark.ui.app import bound, serve
         from helix_spark.ui.one_file import exported
     except ModuleNotFoundError as error:
-        raise SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui")) from error
+        raise SetupError(f"the web pages need {error.name}, which is not installed", remedy=install("ui")) from error
     if export is not None:
         write_pages(Path(export), exported(catalog, workflow, limit))
         return
     opened, names = bound(host, port), list[str]()
     if host not in ("127.0.0.1", "::1", "localhost"):
         names = [host, socket.gethostname(), socket.getfqdn()]
-        say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
-    with suppress(KeyboardInterrupt):  # that is how it ends
-        serve(catalog, opened, names, lambda address: say(f"{catalog.root} at {address} (Ctrl+C ends it)"))
+        say("everyone who can reach this machine can read the catalog; the pages cannot change it", to_stderr=True)
+    with suppress(KeyboardInterrupt):  # the only end of the server
+        serve(catalog, opened, names, lambda address: say(f"{catalog.root} at {address} (Ctrl-C stops the server)"))
 
 
 @click.group()
 def server() -> None:
-    """The Spark servers that stay between runs: one a folder, two at most."""
+    """Manage the Spark servers that stay between runs: one for each folder, two at most."""
 
 
 @options.command(options.json_wanted)
 def status(as_json: bool) -> None:
-    """Say which servers stay, for which folders, since when, and how much memory each holds."""
+    """List the running servers: folder, state, age, memory, log file."""
     from helix_spark.engine.server.kept_servers import MeetingPoint
 
-    found = [one for point in MeetingPoint.all() if (one := point.status()) is not None]
-    options.print_found(as_json, lambda: found, lambda: say("\n".join(map(_server_text, found)) or "no server stays"))
+    servers = [status for point in MeetingPoint.all() if (status := point.status()) is not None]
+    options.print_found(
+        as_json, lambda: servers, lambda: say("\n".join(map(_server_text, servers)) or "no server is running")
+    )
 
 
-def _server_text(found: dict[str, Any]) -> str:
-    """Return a line about a server, by what its keeper says of it."""
-    size, idle = format_size(found["bytes"]), f"idle for {format_seconds(found['idle_seconds'])} s"
-    if not found.get("spark", True):  # an earlier version does not say
-        does = f"without Spark yet, {idle}"
-    elif not found["ready"]:
-        does = "is being started"
+def _server_text(status: dict[str, Any]) -> str:
+    """Return a line about a server, from its keeper's status."""
+    size, idle = format_size(status["bytes"]), f"idle for {format_seconds(status['idle_seconds'])} s"
+    if not status.get("spark", True):  # an earlier version has no such field
+        state = f"Spark not started yet, {idle}"
+    elif not status["ready"]:
+        state = "starting"
     else:
-        does = f"is used by process {', '.join(map(str, found['runs']))}" if found["runs"] else idle
-    tables = f", {found['rows']} tables of it in {format_size(found['rows_bytes'])}" if found["rows"] else ""
-    minutes = (time.time() - found["started"]) / 60
-    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory{tables}; log {found['log']}"
+        state = f"used by process {', '.join(map(str, status['runs']))}" if status["runs"] else idle
+    tables = f", {format_size(status['rows_bytes'])} of it for {status['rows']} tables" if status["rows"] else ""
+    minutes = (time.time() - status["started"]) / 60
+    return f"{status['folder']}: {state}; {minutes:.0f} min old, {size} of memory{tables}; log {status['log']}"
 
 
-@options.command(click.option("--all", "everywhere", is_flag=True, help="Those of all folders."))
+@options.command(click.option("--all", "everywhere", is_flag=True, help="Stop the servers of all folders."))
 def stop(everywhere: bool) -> None:
-    """End the server of this folder. A run that uses it goes on with another one."""
+    """Stop the server of this folder. A run that uses it continues with a new server."""
     from helix_spark.engine.server.kept_servers import MeetingPoint
 
     points = MeetingPoint.all() if everywhere else [MeetingPoint.for_folder(str(Path.cwd()))]
-    ended = sum(map(MeetingPoint.stop, points))
-    say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))
+    count = sum(map(MeetingPoint.stop, points))
+    say(f"{count} stopped" if count else "no server is running" + ("" if everywhere else f" for {Path.cwd()}"))
 
 
 def _audit_text(found: Audit, what: str) -> str:
     lines = []
-    for one in found.results:
-        if one.verdict != "verified":
-            lines.append(f"  {one.node}: {one.verdict}: {one.why}")
-        if one.heirs:
-            lines.append(f"    never reused again, nor what is made of it: {', '.join(one.heirs)}")
-    counts = Counter(one.verdict for one in found.results)
-    verdicts = ", ".join(f"{counts[one]} {one}" for one in ("verified", "different", "not compared") if counts[one])
+    for result in found.results:
+        if result.verdict != "verified":
+            lines.append(f"  {result.node}: {result.verdict}: {result.why}")
+        if result.heirs:
+            lines.append(f"    never reused again, with its descendants: {', '.join(result.heirs)}")
+    counts = Counter(result.verdict for result in found.results)
+    verdicts = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in ("verified", "different", "not compared") if counts[verdict]
+    )
     lines.append(f"{len(found.results)} {what} computed again in {format_seconds(found.seconds)} s"
                  + (f": {verdicts}" if verdicts else ""))
     if found.verified:
-        lines.append(f"verified before: {', '.join(found.verified)} (--all looks again)")
+        lines.append(f"verified before: {', '.join(found.verified)} (--all computes these again)")
     if found.left:
-        lines.append(f"not looked at within the time: {', '.join(found.left)}")
+        lines.append(f"not computed within the time: {', '.join(found.left)}")
     return "\n".join(lines)
 
 
@@ -219,14 +229,14 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     if function is not None or not is_plain_program(path):
         if arguments:
             raise ParameterError(
-                f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE"
+                f"a workflow takes no argument {arguments[0]!r}", remedy="set its parameters by --set NAME=VALUE"
             )
         return WorkflowFile(path, function, settings)
     if settings:
         raise ParameterError(
-            f"{path} is a script, which has arguments and no parameter for --set {settings[0]}",
-            remedy=f"write `helix run {path} ARGUMENTS`, and read them from sys.argv, for example by argparse; options "
-            "behind `--` are the script's own",
+            f"{path} is a script, which takes arguments instead of --set {settings[0]}",
+            remedy=f"write `helix run {path} ARGUMENTS`, and read them from sys.argv, for example with argparse; "
+            "options after `--` go to the script",
         )
     from helix_spark.cli.programs import ScriptFile
 
@@ -240,9 +250,9 @@ for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, 
 
 
 def main(factory: Factory | Workflow | None = None) -> None:
-    """Run the `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself.
+    """Run the `helix` command; or, with a workflow's function, `helix run` of it: for a file that runs itself.
 
-    No-op where a command loads that file: then the command has it run, or plans it.
+    No-op while a command loads that file: the command then runs or plans it.
 
     Args:
         factory: a function that returns a workflow, a `functools.partial` of one, or a workflow (no `--set` then).

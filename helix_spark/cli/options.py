@@ -1,5 +1,5 @@
-"""What the commands have in common: their options, their exit codes, how they print a line and say what is wrong, and
-how their process begins and ends: Ctrl-C and SIGTERM interrupt a command, which records that and ends soon."""
+"""What all commands share: options, exit codes, printing, error reports, and signals. Ctrl-C and SIGTERM interrupt a
+command, which records that and ends soon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Parsed = TypeVar("Parsed")
 RUN_FAILED, BAD_INPUT, BAD_PLACE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 EXIT_CODES = """\b
 Exit codes:
-  0    all is well
+  0    success
   1    the run failed: the author's code, or a Spark job
   2    the input makes no sense: arguments, the workflow, its data
   3    the catalog or the machine: no catalog, damaged, not writable, no Java
@@ -42,22 +42,21 @@ Exit codes:
 
 
 def hush() -> None:
-    """Keep traces of errors that are told anyway out of the terminal."""
-    for name in ("py4j", "DataFrameQueryContextLogger"):  # they write traces of what is raised besides
+    """Keep stack traces of errors that are reported anyway out of the terminal."""
+    for name in ("py4j", "DataFrameQueryContextLogger"):  # they log the traces of raised errors
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # py4j says some of it to everybody's logger.
+    # py4j logs some traces to the root logger.
     logging.getLogger().addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
 
 
 def say(text: str = "", *, to_stderr: bool = False) -> None:
-    """Print a text, at once. What is not printed here goes through `printing.console`: no text of other people's tells
-    the terminal what to do."""
+    """Print a text at once, with control characters escaped. All other output goes through `printing.console`."""
     stream = sys.stderr if to_stderr else sys.stdout
     print(visible(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
 
 
 def exit_code(error: HelixError) -> int:
-    if isinstance(error, NodeError | ResultTypeError):  # what a function returns is known once it has run
+    if isinstance(error, NodeError | ResultTypeError):  # a result's type is known once its function has run
         return RUN_FAILED
     return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
 
@@ -73,12 +72,12 @@ def report_errors() -> Iterator[None]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM. Handled wherever Ctrl-C is."""
+    """SIGTERM, handled like Ctrl-C."""
 
 
 @contextmanager
 def _handling(number: signal.Signals, handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle a signal meanwhile. Only the main thread of a process can do so; others go without."""
+    """Handle a signal within the block. No-op outside the main thread, which alone can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -90,17 +89,17 @@ def _handling(number: signal.Signals, handle: Callable[[int, FrameType | None], 
 
 
 def asking_twice(what: str) -> AbstractContextManager[None]:
-    """Say at the first Ctrl-C what it would end; the second one does."""
+    """Warn at the first Ctrl-C that `what` is in progress; the second Ctrl-C interrupts."""
     def warn(_signal: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
-        say(f"{what}; Ctrl-C again ends that", to_stderr=True)
+        say(f"{what}; press Ctrl-C again to stop that", to_stderr=True)
 
     before = signal.getsignal(signal.SIGINT)
     return _handling(signal.SIGINT, warn)
 
 
 def ignore_termination() -> None:
-    """Ignore SIGTERM from now on, as this process ends already. Only its main thread can do so."""
+    """Ignore SIGTERM from now on, as this process is ending already. No-op outside the main thread."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -117,7 +116,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
             with _handling(signal.SIGTERM, terminate), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
-            # A signal to the whole group ends the JVM as well, and code that tidies up then fails.
+            # A signal to the whole group also ends the JVM, so code that cleans up may raise another error.
             interrupt: BaseException | None = error
             while interrupt is not None and not isinstance(interrupt, KeyboardInterrupt):
                 interrupt = interrupt.__context__
@@ -125,42 +124,44 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
                 say("interrupted; what was stored before is kept", to_stderr=True)
                 sys.stdout.flush()
                 sys.stderr.flush()
-                # Without waiting for threads: a function of the author's cannot be stopped in any other way.
+                # Without waiting for threads: nothing else stops a function of the author's.
                 os._exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
             if not isinstance(error, BrokenPipeError):
                 raise
-            # Whoever read, `head` for one, has read enough.
+            # The reader, such as `head`, has closed the pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return run
 
 
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
-"""Verbs that run an author's code, or look at what it builds; one may."""
+"""Commands that may run an author's code, or inspect what it builds."""
 
 
 def waiting_since() -> float | None:
-    """Return since when this command is waited for; None outside of commands, as in a test."""
+    """Return when this command started; None outside of commands, as in a test."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.find_object(float)
 
 
 def fix_hash_seed(script: Path | None = None) -> None:
-    """Start this process again under a fixed hash seed, by which Python orders sets of texts, unless one is given or
-    nothing depends on it: for `script`, a file that runs itself, or for the command `helix`. Does nothing where the
-    process is somebody else's: a notebook, a test."""
+    """Restart this process with a fixed hash seed, which decides the order of sets of strings, unless it has a seed.
+
+    Only a process that runs `script`, a file that runs itself, or a `helix` command that runs an author's code is
+    restarted, never a notebook or a test.
+    """
     if os.environ.get("PYTHONHASHSEED", "random") != "random":
         return
     running = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
     if running is None or not sys.orig_argv[1:]:
         return
     if script is None:
-        ours = running.name == "helix" or running.parts[-2:] == ("helix_spark", "__main__.py")
-        if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
+        is_helix = running.name == "helix" or running.parts[-2:] == ("helix_spark", "__main__.py")
+        if not is_helix or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
             return
     else:
-        own = getattr(sys.modules["__main__"], "__file__", None)
-        if own is None or not Path(own).is_file() or not Path(own).samefile(script):
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        if main is None or not Path(main).is_file() or not Path(main).samefile(script):
             return
     os.environ["PYTHONHASHSEED"] = "0"
     sys.stdout.flush()
@@ -170,13 +171,13 @@ def fix_hash_seed(script: Path | None = None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """The settings of a command: its options, filled up from the environment and the project.
+    """The settings of a command, from its options, the environment and the project.
 
     Attributes:
         room: the budget in bytes; None for no limit.
-        small: bytes of an iteration's smallest results that are kept in any case.
-        iterations, days: of each workflow what stays, see `run.expiry.Expiry`.
-        given: those that stand on this command's own line, by name, as they are written.
+        small: bytes of an iteration's smallest results that are always kept.
+        iterations, days: how much of each workflow stays, see `run.expiry.Expiry`.
+        given: the settings on this command's own line, by name, as they are written.
     """
 
     catalog: str
@@ -197,7 +198,7 @@ class CommandSettings:
 
     @property
     def options(self) -> list[str]:
-        """The options of this command that hold for others of the same file, but those for Spark."""
+        """Options to pass on to other commands of the same file, without those for Spark."""
         names = [name for name in ("catalog", "shared", "budget", "policy") if name in self.given]
         return [word for name in names for word in (f"--{name}", self.given[name])]
 
@@ -206,8 +207,8 @@ def read_settings(
     start: Path, *, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     **arguments: str | None,
 ) -> CommandSettings:
-    """Return what a command's options say, filled up from the environment and the project that `start` is in. Raises
-    ParameterError for a setting that makes no sense."""
+    """Return a command's settings from its options, the environment, and the project that `start` is in. Raises
+    ParameterError for an invalid setting."""
     settings = settings_for(start, arguments, os.environ)
     values = {name: setting.value or "" for name, setting in settings.items()}
 
@@ -215,10 +216,10 @@ def read_settings(
         try:
             return parse(values[name])
         except ValueError:
-            what = f"{values[name]!r} is no setting of {name} ({settings[name].origin})"
+            what = f"{values[name]!r} is not a value of {name} ({settings[name].origin})"
             raise ParameterError(what, remedy=remedy) from None
 
-    # What starts or attaches to a server reads these there, in processes that this one starts, too.
+    # Code that starts or attaches to a server reads these variables, also in child processes.
     os.environ["HELIX_SERVER"] = parsed(
         "server", lambda text: SERVERS[SERVERS.index(text.lower())], "write auto, on or off"
     )
@@ -229,7 +230,7 @@ def read_settings(
         values["mlflow"] or None,
         parsed(
             "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
-            "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
+            "write on, off, or the seconds that comparing a result with earlier ones must save at least",
         ),
         parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off, idle or all"),
         parsed("audit_seconds", float, "write a number of seconds"),
@@ -246,7 +247,7 @@ SERVERS = ("auto", "on", "off")
 
 
 def prepare_next_command() -> None:
-    """Prepare the process that the next command of this folder is forked from, once an answer was given."""
+    """Prepare the process that the next command of this folder is forked from. Called after the answer."""
     from helix_spark.engine.server.kept_servers import why_none_is_kept
 
     if not why_none_is_kept():
@@ -256,13 +257,13 @@ def prepare_next_command() -> None:
 
 
 def tracker_of(given: CommandSettings) -> Tracker | None:
-    """Return the experiment tracker that the options name, if they name one. Raises ParameterError for an option of
-    MLflow's without one."""
+    """Return the experiment tracker that the options name, if any. Raises ParameterError for an MLflow option without
+    --mlflow."""
     if not given.mlflow:
-        alone = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
-        if alone is not None:
-            raise ParameterError(f"{alone} is about MLflow, and no MLflow is named",
-                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {alone}")
+        option = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
+        if option is not None:
+            raise ParameterError(f"{option} needs MLflow, and no MLflow server is named",
+                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {option}")
         return None
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
 
@@ -270,22 +271,22 @@ def tracker_of(given: CommandSettings) -> Tracker | None:
 
 
 def spark_settings(given: Sequence[str]) -> dict[str, str]:
-    """Return the settings of ``--conf NAME=VALUE``, as of spark-submit; of several values of one the last counts.
-    Raises ParameterError for one without a value, or that is none of Spark's, which Spark would pass over.
+    """Return the settings of ``--conf NAME=VALUE``, as in spark-submit; the last value of a name counts. Raises
+    ParameterError for a setting without a value, or without ``spark.``, which Spark would ignore.
 
     >>> spark_settings(["spark.master=local[2]", "spark.driver.extraJavaOptions=-Da=b"])
     {'spark.master': 'local[2]', 'spark.driver.extraJavaOptions': '-Da=b'}
     """
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for text in given:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name.startswith("spark."):
             raise ParameterError(
-                f"--conf {text!r} is no setting of Spark's", remedy="write --conf spark.NAME=VALUE, such as "
+                f"--conf {text!r} is not a Spark setting", remedy="write --conf spark.NAME=VALUE, such as "
                 "--conf spark.driver.memory=12g",
             )
-        found[name] = value
-    return found
+        settings[name] = value
+    return settings
 
 
 def warn_of_misfits(catalog: CatalogReader) -> None:
@@ -293,20 +294,20 @@ def warn_of_misfits(catalog: CatalogReader) -> None:
         say(f"warning: {problem}", to_stderr=True)
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
-        say(f"warning: records that do not fit are left out ({rejections[0]}{more}); `helix verify` lists them",
+        say(f"warning: invalid records are ignored ({rejections[0]}{more}); `helix verify` lists them",
             to_stderr=True)
 
 
 def records(start: Path | None = None, *, with_shared: bool = False, **given: Any) -> CatalogReader:
-    """Open the catalog that a reading command is to read, with shared ones below it where it may read results."""
+    """Open the catalog that a command reads; with the shared catalogs if the command may read results."""
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-    place = read_settings(start or Path.cwd(), **given)
-    return CatalogReader.open(place.catalog, create=False, shared=place.shared if with_shared else ())
+    settings = read_settings(start or Path.cwd(), **given)
+    return CatalogReader.open(settings.catalog, create=False, shared=settings.shared if with_shared else ())
 
 
 def print_found(as_json: bool, to_json: Callable[[], Any], show: Callable[[], None]) -> None:
-    """Print what a command found: as JSON, or for people."""
+    """Print a command's result: as JSON, or by `show`."""
     if as_json:
         from helix_spark.cli.schema import to_text
 
@@ -319,12 +320,12 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function a command with these options, and settings of `click.command`, which reports its errors."""
-    def make(function: Callable[..., None]) -> click.Command:
-        made: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
-        return made
+    """Make a function a command that has these options, and reports its errors; `settings` are for `click.command`."""
+    def decorate(function: Callable[..., None]) -> click.Command:
+        built: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
+        return built
 
-    return make
+    return decorate
 
 
 def _together(*options: Decorator) -> Decorator:
@@ -338,43 +339,44 @@ def _together(*options: Decorator) -> Decorator:
 
 place = click.option(
     "--catalog", metavar="DIR",
-    help="The folder of prior results, or s3a://, abfss:// or gs:// and its PATH (else HELIX_CATALOG, the project's, "
-    "./catalog).",
+    help="The catalog of earlier results: a folder, or an s3a://, abfss:// or gs:// address (default: HELIX_CATALOG, "
+    "the project's, or ./catalog).",
 )
 shared = click.option(
-    "--shared", metavar="DIR,...", help="Catalogs to read results from besides, divided by commas (else HELIX_SHARED, "
-    "the project's, none).",
+    "--shared", metavar="DIR,...", help="More catalogs to read results from, separated by commas (default: "
+    "HELIX_SHARED, or the project's).",
 )
 named_workflow = click.option(
-    "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."
+    "--workflow", "named", metavar="NAME", help="The workflow, if the catalog has several."
 )
 json_wanted = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",
-    help="Set a workflow's parameter; values of a list are divided by commas.",
+    help="Set a parameter of the workflow; separate the values of a list by commas.",
 )
 deciding = _together(
     place, shared,
-    click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
-    click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
-    click.option("--audit", metavar="off|idle|all", help="Whether stored results are computed again by "
-                 "themselves while nobody waits, and compared (else HELIX_AUDIT, the project's, idle)."),
+    click.option("--budget", metavar="SIZE", help='The most that may be stored in all, such as "2 GiB".'),
+    click.option("--policy", metavar="NAME", help="The policy that decides what to keep (default: the project's, or "
+                 "joint)."),
+    click.option("--audit", metavar="off|idle|all", help="Compute stored results again in the background while Helix "
+                 "is idle, and compare (default: HELIX_AUDIT, the project's, or idle)."),
 )
 tracking = _together(
-    click.option("--mlflow", metavar="URI", help="Show each iteration as a run in this MLflow."),
-    click.option("--experiment", metavar="NAME", help="MLflow's experiment (else the workflow's name)."),
+    click.option("--mlflow", metavar="URI", help="Log each iteration as a run on this MLflow server."),
+    click.option("--experiment", metavar="NAME", help="The MLflow experiment (default: the workflow's name)."),
     click.option("--log-models", is_flag=True, help="Log fitted models in MLflow, too."),
 )
 spark = click.option(
     "--conf", "conf", multiple=True, metavar="NAME=VALUE",
-    help="Set Spark, where Helix starts it: spark.driver.memory=12g. As often as needed.",
+    help="A setting of the Spark that Helix starts, such as spark.driver.memory=12g. May be repeated.",
 )
 running = _together(
     parameters, deciding, spark, tracking,
-    click.option("--cut-off", metavar="on|off|SECONDS", help="Whether results that come out equal stop a "
-                 "recomputation; or for how many seconds of it, at least (else HELIX_CUT_OFF, the project's, on)."),
-    click.option("-m", "--message", default="", help="What this iteration is about."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
+    click.option("--cut-off", metavar="on|off|SECONDS", help="Stop a recomputation at results that come out equal; "
+                 "with SECONDS, only if that saves as many (default: HELIX_CUT_OFF, the project's, or on)."),
+    click.option("-m", "--message", default="", help="A message for the log."),
+    click.option("-q", "--quiet", is_flag=True, help="Print no progress."), json_wanted,
 )
 
 

@@ -1,6 +1,6 @@
-"""The commands that write what a catalog holds as files, never over anything: `helix export` a stored result, `helix
-checkout` the workflow's file, `helix history` all records. Without a JVM, and none of your code is loaded, unless a
-result is to be computed that was not kept."""
+"""The commands that write files from a catalog, never over an existing file: `helix export` a stored result, `helix
+checkout` the workflow's file, `helix history` all records. They start no JVM and load none of your code; only `helix
+export --compute` does, to compute a result that is not stored."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 @contextmanager
 def output_at(path: Path) -> Iterator[Path]:
-    """Yield an unused path for a file or a folder; move what was written there to `path` once it survives a power cut.
-    Raises ParameterError where something is at `path`, HelixError where the disk refuses."""
+    """Yield a temporary path for a file or folder; sync what was written there, then rename it to `path`. Raises
+    ParameterError if `path` exists, HelixError if the disk refuses."""
     unfinished = LocalPath(path.with_name(f".{uuid.uuid4().hex}"))
     try:
         try:
@@ -53,36 +53,40 @@ def output_at(path: Path) -> Iterator[Path]:
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:
                 unfinished.unlink(missing_ok=True)
-        with suppress(PermissionError):  # a user who may write into a folder may not always list it
-            sync_path(path.absolute().parent)
+        _sync_folder_of(path)
     except OSError as error:
         raise HelixError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def _sync_folder_of(path: Path) -> None:
+    with suppress(PermissionError):  # a user may be allowed to write into a folder and not to open it
+        sync_path(path.absolute().parent)
+
+
 def _check_free(path: Path) -> None:
     if os.path.lexists(path):
-        raise ParameterError(f"{path} exists", remedy="name another, or remove it; nothing was written")
+        raise ParameterError(f"{path} exists", remedy="name another file, or remove it; nothing was written")
 
 
 def _check_folder(path: Path) -> None:
     if not path.absolute().parent.is_dir():
-        raise ParameterError(f"there is no folder {path.parent}", remedy="make it, or name another")
+        raise ParameterError(f"there is no folder {path.parent}", remedy="create it, or name another")
 
 
 @options.command(
     click.argument("number", type=int), click.argument("node"), click.argument("path", type=click.Path(path_type=Path)),
-    click.option("--compute", is_flag=True, help="Compute it if it was not kept, from the iteration's code, which this "
-                 "runs: of a catalog that you trust."),
+    click.option("--compute", is_flag=True, help="Compute the result if it is not stored. This runs the code that the "
+                 "catalog recorded, so use it only if you trust the catalog."),
     options.named_workflow, options.place, options.spark, short_help="Write a result of an iteration to a file.",
 )
 def export(number: int, node: str, path: Path, compute: bool, named: str | None, **given: Any) -> None:
-    """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
+    """Write the result of NODE in iteration NUMBER to PATH, which must not exist.
 
-    A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
-    ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
+    A table is written as .parquet or .csv, a value as .json, a model as a folder in Spark ML's format, for a PATH
+    without an ending, which `CLASS.load(PATH)` reads. Vectors in a table become lists of numbers.
 
-    With --compute what was not kept is computed from the text and the parameters that the iteration had, if the data
-    and all other code are what they were. Give the --conf settings that the run had.
+    With --compute, a result that is not stored is computed from the iteration's recorded file and parameters, if the
+    data and all other code are unchanged. Give the same --conf settings as the run.
     """
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.states import proofs_of
@@ -106,8 +110,8 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
     elif table is not None:
         total = "more" if table.total is None else f"{table.total:,}"
         raise NotStoredError(
-            f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
-            remedy='--compute computes it from the recorded code; keep="always" on the node has each run store it',
+            f"the table {node!r} is not stored; only the first {len(table.rows):,} of {total} rows are recorded",
+            remedy='add --compute to compute it from the recorded code, or set keep="always" on the node',
         )
     else:
         raise not_stored(catalog, iteration, nodes, node_named(iteration, nodes, node))
@@ -132,21 +136,21 @@ def _write_stored(stored: ArtifactRecord, catalog: CatalogReader, node: str, pat
 def _write_computed(
     catalog: CatalogReader, iteration: IterationRecord, node: str, path: Path, settings: CommandSettings
 ) -> None:
-    """Compute a result again, store it, and write it; let it stay if the policy or its author would keep it."""
+    """Compute a result again, store it, and write it; evict it unless the policy or its author would keep it."""
     from helix_spark.catalog.records import QUESTION_KINDS
     from helix_spark.cli.author_file import build_recorded
     from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
 
     text, file = recorded_text(catalog, iteration), Path(iteration.file)
-    if QUESTION_KINDS.issuperset(one.kind for one in catalog.nodes(iteration)):
+    if QUESTION_KINDS.issuperset(record.kind for record in catalog.nodes(iteration)):
         raise ParameterError(
-            f"{iteration.workflow!r} is a script, which is computed as a whole", remedy="`helix checkout "
-            f"{iteration.number}` writes its text: run it, which asks Spark what is not on record, and save it there",
+            f"{iteration.workflow!r} is a script, which is computed only as a whole", remedy="write its file by "
+            f"`helix checkout {iteration.number}`, save the result in it, and run it: Spark computes the rest",
         )
 
     def announce(plan: Plan) -> None:
         about = seconds_text(plan.predicted_seconds)
-        say(f"helix: {node!r} was not kept, and is computed: about {about}", to_stderr=True)
+        say(f"helix: {node!r} is not stored; computing it takes about {about}", to_stderr=True)
 
     with open_helix(replace(settings, mlflow=None), quiet=False) as engine:
         build = partial(build_recorded, file, text, iteration.workflow, mapping(iteration.parameters))
@@ -156,16 +160,16 @@ def _write_computed(
             _write_stored(stored, engine.catalog, node, path)
         finally:
             if not is_kept:
-                why = {stored.signature: "it was computed to be exported"}
+                why = {stored.signature: "it was computed only for an export"}
                 engine.catalog.evict_all(why, attempts={stored.attempt})
 
 
 def _check_ending(path: Path, node: str, kind: str) -> None:
     endings = _ENDINGS[kind]
     if path.suffix.lower() not in endings:
-        wanted = " or ".join(one or "a folder without an ending" for one in endings)
+        forms = " or ".join(ending or "a folder without an ending" for ending in endings)
         raise ParameterError(
-            f"{node!r} is a {kind}, which is written as {wanted}", exists=f"not as {path.name!r}",
+            f"{node!r} is a {kind}, which is written as {forms}", exists=f"not as {path.name!r}",
             remedy=f"such as {path.with_suffix(endings[0]).name}",
         )
 
@@ -186,17 +190,18 @@ def _write_table(read: Callable[[], pa.Table], node: str, path: Path) -> None:
     _check_ending(path, node, "table")
     table, is_csv = read(), path.suffix.lower() == ".csv"
     types = pa.types
-    formless = [field.name for field in table.schema if types.is_nested(field.type) or types.is_binary(field.type)]
-    if is_csv and formless:
+    unwritable = [field.name for field in table.schema if types.is_nested(field.type) or types.is_binary(field.type)]
+    if is_csv and unwritable:
         raise ParameterError(
-            f"CSV has no form for {', '.join(formless)} of {node!r}: lists, structs and bytes", remedy="write .parquet"
+            f"CSV cannot hold the columns {', '.join(unwritable)} of {node!r}: lists, structs or bytes",
+            remedy="write .parquet",
         )
     with output_at(path) as unfinished:
         (pa_csv.write_csv if is_csv else pq.write_table)(table, unfinished)
 
 
 def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
-    """Copy a stored model, and compare it with its record: it may be evicted meanwhile."""
+    """Copy a stored model, and compare the copy with its record: a run may evict the model meanwhile."""
     from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 
     _check_ending(path, node, "model")
@@ -208,12 +213,12 @@ def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path
         except StrangeModelError as error:
             raise _damaged(node, str(error)) from error
         except OSError as error:
-            # That it cannot be read is not to be taken for a copy that cannot be written.
+            # Tell a model that cannot be read from a copy that cannot be written.
             if error.filename is not None and Path(error.filename).is_relative_to(unfinished):
                 raise
             raise CatalogError(
                 f"the stored result of {node!r} cannot be read: {error}",
-                remedy="a run may have evicted it meanwhile: try again",
+                remedy="try again: a run may have evicted it meanwhile",
             ) from error
         if stored.digest not in (None, digest):
             raise _damaged(node, "its files are not those that were written")
@@ -222,7 +227,7 @@ def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path
 def _damaged(node: str, why: str) -> CatalogError:
     return CatalogError(
         f"the stored result of {node!r} is damaged: {why}",
-        remedy="a run that needs it puts it aside and computes it again",
+        remedy="a run that needs it quarantines it and computes it again",
     )
 
 
@@ -235,27 +240,29 @@ _LONGEST_STEM = 100
     options.named_workflow, options.place, short_help="Write the workflow's file as an iteration had it.",
 )
 def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
-    """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
-    if that is below the current folder; else into the current folder.
+    """Write the workflow's file as iteration NUMBER had it, never over another file.
+
+    It is written next to FILE. By default, it is written where the file was, if that is below the current folder;
+    otherwise into the current folder.
     """
     from helix_spark.history.iteration_lookup import find_iteration
 
     known = records(start=file, **given)
     if file is not None and file.suffix != ".py" and not file.is_file():
         is_workflow = str(file) in known.workflows()
-        remedy = f"the workflow is named by an option: --workflow {file}" if is_workflow else "name the workflow's file"
+        remedy = f"write --workflow {file} to name the workflow" if is_workflow else "name the workflow's file"
         raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
     record = find_iteration(known, named, number)
     text = recorded_text(known, record)
-    beside, content = file or where_it_was(record.file, Path.cwd()), text.encode()
-    _check_folder(beside)
-    path = beside.with_name(f"{beside.stem}.iteration-{number}{beside.suffix}")
+    original, content = file or where_it_was(record.file, Path.cwd()), text.encode()
+    _check_folder(original)
+    path = original.with_name(f"{original.stem}.iteration-{number}{original.suffix}")
     with suppress(OSError):
         if LocalPath(path).read_at_most(len(content)) == content:
             say(f"already there: {path}")
             return
     if os.path.lexists(path):
-        raise ParameterError(f"{path} exists and has another text", remedy="rename or remove it; nothing was written")
+        raise ParameterError(f"{path} exists with another text", remedy="rename or remove it; nothing was written")
     with output_at(path) as unfinished:
         unfinished.write_bytes(content)
     say(f"wrote {path}")
@@ -264,13 +271,13 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
 @options.command(
     click.argument("folder", type=click.Path(path_type=Path)),
     click.option("--format", "form", type=click.Choice(["delta", "parquet"]), default="delta", show_default=True,
-                 help="Delta tables, or a Parquet file a table."),
+                 help="Delta tables, or one Parquet file for each table."),
     options.place, short_help="Write all records as tables, for Spark, DuckDB or a notebook.",
 )
 def history(folder: Path, form: Format, **given: Any) -> None:
-    """Write all records of the catalog to FOLDER, where nothing may be yet: a table for each kind.
+    """Write all records of the catalog to FOLDER, which must not exist: one table for each kind of record.
 
-    The tables are files, iterations, nodes, results, answers and artifacts. They are a copy as of now.
+    The tables are files, iterations, nodes, results, answers and artifacts. They are not updated later.
     """
     from helix_spark.catalog.catalog_reader import write_tables
 
@@ -284,42 +291,41 @@ def history(folder: Path, form: Format, **given: Any) -> None:
 
 
 def write_pages(file: Path, text: str) -> None:
-    """Write the pages of `helix ui --export`, over an earlier file too."""
+    """Write the pages of `helix ui --export`; replace an earlier file."""
     try:
         file.write_text(text, encoding="utf-8")
-        if file.is_file():  # no terminal or pipe: it survives a power cut once it is said to be written
+        if file.is_file():  # not a terminal or pipe
             sync_path(file)
-            with suppress(PermissionError):  # a user who may write into a folder may not always list it
-                sync_path(file.absolute().parent)
+            _sync_folder_of(file)
     except OSError as error:
         raise HelixError(f"{file} cannot be written: {error.strerror or error}") from error
     say(f"wrote {file} ({format_size(len(text.encode()))})")
 
 
 def recorded_text(catalog: CatalogReader, record: IterationRecord) -> str:
-    """Return the text of the file that declared an iteration. Raises HelixError where it is not recorded."""
+    """Return the text of the file that declared an iteration. Raises HelixError if it is not recorded."""
     text = catalog.file_text(record.file_digest)
     if text is None:
-        why = "its file is too long, or is not text" if record.file else "it was declared in no file"
+        why = "it is too long, or is not text" if record.file else "the workflow was not declared in a file"
         raise HelixError(
             f"the file of iteration {record.number} is not recorded: {why}",
-            remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",
+            remedy=f"find it in git at {record.commit}" if record.commit else
+            "`helix show` prints the code of its functions",
         )
     return text
 
 
 def where_it_was(file: str, below: Path) -> Path:
-    """Return where a workflow's file was, as far as its record may say.
+    """Return a safe path for a workflow's file: its recorded folder if that is inside `below`, else `below` itself.
 
-    The record may be a stranger's, so this is a Python file of a plain name: in its own folder if that is below another
-    one, else in that.
+    The catalog may not be trusted, so the path is that of a Python file with a plain name.
 
     >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
     (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))
     """
     plain = _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
     folder = below
-    with suppress(OSError, ValueError, RuntimeError):  # no path; Python before 3.13 says so of links that lead round
+    with suppress(OSError, ValueError, RuntimeError):  # not a path; RuntimeError: a loop of links, before Python 3.13
         inside = Path(file).parent.resolve().relative_to(below.resolve())
         if (below / inside).is_dir() and not any(part.startswith(".") for part in inside.parts):
             folder = below / inside

@@ -1,5 +1,5 @@
-"""What `plan`, `run`, `log`, `show` and `diff` print: iterations that may be, are or were, one node, two iterations. As
-wide as the terminal, 80 columns where there is none; no colour where none is wanted (NO_COLOR, a file, a pipe)."""
+"""Output of `plan`, `run`, `log`, `show` and `diff`: plans, iterations, nodes and comparisons. As wide as the terminal,
+or 80 columns without one; no colour in files, in pipes, or with NO_COLOR."""
 
 from __future__ import annotations
 
@@ -54,40 +54,40 @@ _LINES = {"same": (" ", ""), "added": ("+", "green"), "removed": ("-", "red"), "
 
 
 class _Terminal(Console):
-    """A console that prints nothing that tells the terminal what to do but what commands say."""
+    """A console that escapes control characters in all printed texts."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield the segments of what is printed, each text made visible."""
+        """Yield the printed segments, with control characters in texts escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text, self.encoding))
 
     def on_broken_pipe(self) -> None:
-        """Raise the error, for `options.reporting_errors`: rich would end the program with exit code 1."""
+        """Raise BrokenPipeError for `options.reporting_errors`, where rich would exit with code 1."""
         raise BrokenPipeError
 
 
 def console(*, to_stderr: bool = False) -> Console:
-    """Return where to print: a new console for each command, as stdout may be another one."""
+    """Return a new console, as stdout may have been replaced since the last one."""
     file = sys.stderr if to_stderr else sys.stdout
-    # Below a notebook's cell it is the same text, in the order in which it is printed.
+    # Without Jupyter's display, so that a notebook shows the same text in the order in which it is printed.
     return _Terminal(file=file, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
 
 def table(*titles: str, right: Collection[str] = (), grow: str = "") -> Table:
-    """Return a table without lines; columns of `right` are set to the right, `grow` takes the room that is left."""
+    """Return a table without lines; columns of `right` are right-aligned, `grow` takes the remaining width."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for title in titles:
         made.add_column(
             title, justify="right" if title in right else "left", no_wrap=title in right, overflow="fold",
             ratio=1 if title == grow else None,
-            # A long name is folded, so that the column that says why keeps its room.
+            # Fold a long name, so that the column of reasons keeps its width.
             max_width=console().width // 3 if title.strip() == "node" else None,
         )
     return made
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print sentences as wide as the terminal, their further lines set in. Paths and signatures stay whole."""
+    """Print sentences wrapped to the terminal's width, further lines indented. Paths and signatures are not broken."""
     out = console()
     for line in lines:
         inside, style = " " * (len(line) - len(line.lstrip()) + 2), "yellow" if line.startswith("warning: ") else ""
@@ -98,7 +98,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_code(lines: Iterable[Line]) -> None:
-    """Print the lines of a difference, coloured; the signs say the same without colours."""
+    """Print the lines of a difference, with signs and colours."""
     out = console()
     for sort, line in lines:
         sign, style = _LINES[sort]
@@ -108,7 +108,7 @@ def print_code(lines: Iterable[Line]) -> None:
 # Iterations
 
 ROWS_OF_RUN, ROWS_OF_SHOW = 5, 20
-"""Of each output table that are printed."""
+"""Rows of each output table that `run` and `show` print."""
 
 _WIDTH = 80
 _WIDEST_NAME = 40
@@ -118,7 +118,7 @@ _MOST, _MOST_WIDE = 3, 6
 
 
 def print_plan(plan: Plan) -> None:
-    """Print a line or two for each node with a part in the plan, a sentence for the rest, and totals."""
+    """Print a row for each node that the plan needs, a sentence about the other nodes, and totals."""
     out, view = console(), view_of_plan(plan)
     more = ("compute", "load", "size", "kept") if out.width >= WIDE else ()
     out.print(Text(view.title, style="bold"))
@@ -129,7 +129,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
-    """Return a line or two for each node. Of a plan its seconds are what it is expected to take."""
+    """Return a table with a row for each node. The seconds of a plan's nodes are the expected ones."""
     numbers = ("seconds", "expected", "compute", "load", "size", "rows")
     shown = table(*columns, right=numbers, grow="why")
     for row in rows:
@@ -148,7 +148,7 @@ def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
 
 
 def print_answer(view: IterationView) -> None:
-    """Print one screen, and the first rows of the tables among the outputs."""
+    """Print the outputs, what was computed and why, and the first rows of output tables."""
     say(view.title + "\n")
     print_outputs(view.outputs)
     say()
@@ -165,7 +165,7 @@ def print_answer(view: IterationView) -> None:
 
 
 def print_outputs(outputs: Sequence[OutputLine]) -> None:
-    """Print a line for each output, with the value before where it differs."""
+    """Print a line for each output, with the previous value if it differs."""
     width = min(_WIDEST_NAME, max((len(one.name) for one in outputs), default=0))
     for one in outputs:
         say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
@@ -175,8 +175,12 @@ def print_log(
     iterations: Sequence[IterationRecord], pinned: Collection[tuple[str, int]], unproven: Mapping[str, int], *,
     verbose: bool = False,
 ) -> None:
-    """Print a line for each iteration; with what else is known of it where `verbose`. `pinned` are workflow and number
-    of those that are; `unproven` counts the unproven results that each reused, by its id."""
+    """Print a line for each iteration, or several lines if `verbose`.
+
+    Args:
+        pinned: workflow and number of the pinned iterations.
+        unproven: the number of unproven results that an iteration reused, by its id.
+    """
     out = console()
     if not iterations:
         out.print("no iterations yet")
@@ -221,7 +225,7 @@ def _outcome(record: IterationRecord, is_pinned: bool, unproven: int, *, wide: b
 
 
 def print_iteration(view: IterationView) -> None:
-    """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
+    """Print an iteration: a summary, its outputs, and a row for each node with actual and predicted seconds."""
     out = console()
     out.print(Text(view.title, style="bold"), Text(view.status + ", pinned" * view.pinned))
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
@@ -249,7 +253,7 @@ _SLOT, _HEAD = 40, 14
 
 
 def print_node_view(view: NodeView) -> None:
-    """State, reason, what changed, code with its difference, what it holds, what its fit gave."""
+    """Print a node: state, reason, changes, code with its difference, value or first rows, fitted model."""
     out = console()
     out.print(Text(view.row.title, style="bold"), Text(view.about))
     print_lines(f"  {line}" for line in view.sentences)
@@ -277,7 +281,7 @@ def print_node_view(view: NodeView) -> None:
 
 
 def print_card(card: ModelCard, indent: str = "") -> None:
-    """Print what a fit gave: figures, labels, the heaviest slots, its parts."""
+    """Print a fitted model: figures, labels, the heaviest slots, its parts."""
     out = console()
     given = ", ".join(f"{name} {value}" for name, value, is_set in card.parameters if is_set)
     out.print()
@@ -301,7 +305,7 @@ def print_card(card: ModelCard, indent: str = "") -> None:
         print_card(part, f"{indent}  ")
 
 
-# The first rows of output tables, as many columns as there is room for
+# The first rows of output tables, with as many columns as fit
 
 ROWS_OF_DIFF = 10
 _WIDEST = 32
@@ -311,7 +315,7 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
-    """Print the first rows of each table, so many at most."""
+    """Print the first rows of each table, `rows` at most."""
     for name, found in tables.items():
         one = found.shown(rows, COLUMNS)
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
@@ -331,7 +335,7 @@ def _print(name: str, summary: str, heads: Sequence[str], right: Sequence[bool],
 
 
 def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], indent: int) -> int:
-    """Print a table with as many columns as there is room for, one at least. Return how many are left out."""
+    """Print a table with as many columns as fit, at least one. Return the number of omitted columns."""
     fitting = _fitting(heads, rows, console().width - indent)
     made = table(*heads[:fitting], right=[head for head, is_right in zip(heads, right, strict=True) if is_right])
     for row in rows:
@@ -352,14 +356,14 @@ _SIGNS: dict[DifferenceState, tuple[str, str]] = {
     "same": ("=", "dim"),
 }
 MOST_TIMED = 8
-"""Nodes whose seconds are shown, those that took longest."""
+"""The number of nodes whose seconds are shown, the longest first."""
 MOST_CODE_LINES = 60
-"""Lines of a diff that are shown of one function; all of them are in `--json`."""
+"""Lines of a function's diff that are shown; `--json` has all."""
 _LONGEST = 120
 
 
 def print_comparison(view: ComparisonView) -> None:
-    """Print parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
+    """Print how parameters, nodes, code, outputs and seconds differ, without the parts that are equal."""
     out = console()
     out.print(Text(view.title, style="bold"))
     if view.compared.unrecorded:

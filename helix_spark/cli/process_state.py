@@ -1,5 +1,5 @@
-"""What a process has from who started it: its command line, environment, folder, streams and signals, which a process
-that is forked for it takes over; and its Python, rights and limits, which both must have."""
+"""The state that a process inherits: command line, environment, folder, streams and signals, which a process that is
+forked for a command takes over; and Python, rights and limits, which must be equal in both."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def process_start() -> float | None:
-    """Return when this process began, on the clock of `time.perf_counter()`; None where `/proc` does not tell."""
+    """Return when this process began, on the clock of `time.perf_counter()`; None if `/proc` does not have it."""
     try:
-        # The time stands behind the name, which may hold anything, in ticks since the machine was started.
+        # The time, in ticks since the machine was started, is after the name, which may contain anything.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
@@ -33,8 +33,7 @@ def process_start() -> float | None:
 
 
 def fixed_state() -> dict[str, Any]:
-    """Return what no process can take over from another one, as plain data: its Python with its flags; its user, limits
-    and namespaces."""
+    """Return the state that no process can take over, as plain data: Python and its flags, user, limits, namespaces."""
     links = (Path(f"/proc/self/ns/{name}") for name in _NAMESPACES)
     flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if not name.startswith(("_", "n_"))}
     for changing in ("hash_randomization", "count", "index"):
@@ -51,7 +50,7 @@ def fixed_state() -> dict[str, Any]:
 
 
 def given_state() -> dict[str, Any]:
-    """Return what another process can take over, as plain data, but the descriptors."""
+    """Return the state that another process can take over, as plain data, without the descriptors."""
     mask = os.umask(0o077)
     os.umask(mask)
     return {
@@ -73,8 +72,8 @@ def inherited_descriptors() -> list[int]:
 
 
 def take_over(state: Mapping[str, Any], numbers: Sequence[int], descriptors: Sequence[int]) -> None:
-    """Go on as the process that a state is of (see `given_state`): with its command line, environment, streams and
-    signals. Its descriptors, which have `numbers` there, are closed."""
+    """Take over a process's state (see `given_state`): command line, environment, streams and signals. `descriptors`
+    become the `numbers` that they have in that process."""
     above = max(numbers) + 1
     moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, above) for one in descriptors]
     for one in descriptors:

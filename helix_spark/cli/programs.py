@@ -1,4 +1,4 @@
-"""The verbs of plain PySpark programs: they run as by themselves; a line at the end says what was reused."""
+"""The commands on plain PySpark programs, which run as without Helix; a line at the end says what was reused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from helix_spark.views.program_view import ProgramView
 
 OFF = "HELIX"
-"""This variable, set to ``off``, has programs run as if there were no Helix."""
+"""The environment variable that, set to ``off``, has programs run without Helix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class ScriptFile:
     def run(
         self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> NoReturn:
-        """Run it, and end this process as the program would.
+        """Run the program, and end this process as the program would.
 
         Args:
-            as_json: print the JSON of a run that came to its end, ``null`` if it asked Spark nothing; what the program
-                and its child processes print goes to stderr then.
+            as_json: print the JSON of a finished run, ``null`` if it sent Spark no request. The output of the program
+                and its child processes then goes to stderr.
         """
-        check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
+        check_settings(place, {"cut_off": "its requests are identified by their plans, not by the content of results"})
         command, quiet = [str(self.path), *self.arguments], quiet or as_json
         output: TextIO | None = None
         if as_json:
@@ -71,54 +71,55 @@ class ScriptFile:
         if output is not None and (recorded is None or recorded.status == "done"):
             from helix_spark.cli.schema import recorded_run_json, to_text
 
-            found = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
-            print(to_text(found), file=output, flush=True)
+            summary = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
+            print(to_text(summary), file=output, flush=True)
         sys.exit(code)
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
-        """Say what the record would answer of a run, and what the run would ask Spark first."""
+        """Print which requests of a run are recorded, and the first one that Spark would have to answer."""
         from helix_spark.cli.schema import program_json
 
         view, ended = self._planned(place)
         print_found(as_json, lambda: program_json(view, ended), lambda: say("\n".join(view.plan_lines(ended))))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
-        """Say all that is known of one answer, as far as the program can be planned."""
+        """Print all details of one answer, as far as the program can be planned."""
         from helix_spark.cli.schema import answer_json
 
         answer = self._planned(place)[0].answer(name)
         print_found(as_json, lambda: answer_json(answer), lambda: say("\n".join(answer.lines)))
 
     def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
-        """Run it from scratch, unheard, and compare; see `run_audited`. A script is run once, as a whole."""
+        """Run the program silently, without reuse, and compare; see `run_audited`."""
         from helix_spark.program.program_audit import run_audited
 
         check_settings(place, {})
         program = self._reusing(place, writable_catalog(place), "audit")
         if seconds is not None:
-            tell("--budget has no effect on a script, which is run once as a whole")
+            tell("--budget has no effect on a script, which is audited as a whole")
         return run_audited(program)
 
     def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
-        """Run it as far as its answers are recorded, without Spark. Return what it asked, and what ended it."""
+        """Run the program without Spark, as far as its answers are recorded. Return its requests, and the error that
+        ended it."""
         from helix_spark.catalog.catalog import Catalog
         from helix_spark.program.program_record import view_of_program
 
-        check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided once it has run"))
+        check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided after a run"))
         program = self._reusing(place, Catalog.open(place.catalog, create=True, shared=place.shared), "plan")
         ended = ""
         try:
             with silence(), suppress(SystemExit):
                 program.run()
-        except BaseException as error:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
+        except BaseException as error:  # noqa: BLE001 - the program may turn the lack of Spark into any error
             ended = f"{type(error).__name__}: {error}"
         return view_of_program(program), ended
 
     def _reusing(self, place: CommandSettings, catalog: Catalog, mode: Mode) -> PlainProgram:
-        """Return the program; raise ParameterError if nothing of what it asks is ever reused."""
+        """Return the program. Raises ParameterError if its runs reuse nothing."""
         reason = needs_classic(self.path) or recorded_need(catalog, self.path, self.arguments)
         if reason:
-            raise ParameterError(f"{reason}: a run reuses nothing")
+            raise ParameterError(f"{reason}, so a run reuses nothing")
         return open_program(self.path, self.arguments, place, catalog, mode=mode)
 
 
@@ -126,17 +127,18 @@ def program_to_run(
     path: Path, arguments: Sequence[str], place: CommandSettings, *, quiet: bool, began: float | None,
     message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram | None:
-    """Return a program that is about to run, with a bar. Where nothing of it is ever reused, say why; return None."""
+    """Return a program that is about to run, with a progress bar. If its runs reuse nothing, say why and return
+    None."""
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.questions_underway import QuestionsUnderway
     from helix_spark.run.auditor import end_audit
 
     if (reason := needs_classic(path)) is not None:
-        tell(f"{reason}: it runs without reuse")
+        tell(f"{reason}, so it runs without reuse")
         return None
     catalog = writable_catalog(place)
-    if found := recorded_need(catalog, path, arguments):
-        tell(f"{found}, as its last run found: it runs without reuse")
+    if need := recorded_need(catalog, path, arguments):
+        tell(f"{need}, as its last run showed, so it runs without reuse")
         return None
     end_audit(catalog)
     program = open_program(path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message)
@@ -148,7 +150,7 @@ def open_program(
     path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
     began: float | None = None, message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram:
-    """Return a program that has not begun, as the settings say. See `PlainProgram`."""
+    """Return a program that has not begun, by a command's settings; see `PlainProgram`."""
     from helix_spark.program.plain_program import PlainProgram
 
     return PlainProgram(
@@ -159,8 +161,8 @@ def open_program(
 
 
 def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) -> None:
-    """Refuse a policy that there is not, and options about MLflow without one; say which options have no effect on a
-    script, and why."""
+    """Warn of options without effect on a script. Raises ParameterError for an unknown policy, or an MLflow option
+    without --mlflow."""
     if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 
@@ -175,7 +177,7 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
-    """Start a program over in a classic session once it turns out to need one, by a command of Python's."""
+    """Have a program start over in a classic session, by a Python command, once it turns out to need one."""
     acts = LastingActs()
 
     def start_over(need: NeedsClassic) -> None:
@@ -183,11 +185,11 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
         record_need(need, program.catalog, program.path, program.arguments)
         if act or "PYSPARK_GATEWAY_PORT" in os.environ:
             raise HelixError(
-                f"{need}, and Helix does not start it over: "
+                f"{need}, and Helix cannot restart it: "
                 + (f"it {act} before" if act else "spark-submit has started its JVM"),
-                remedy="run it again: from now on it begins in a classic session, without reuse",
+                remedy="run it again: from now on it starts in a classic session, without reuse",
             )
-        tell(f"{need}: it starts over in one, without reuse, and prints again what it printed")
+        tell(f"{need}, so it starts over in one, without reuse; its earlier output is printed again")
         if program.begun is None:
             program.close()
         else:
@@ -200,21 +202,21 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
 def _ended(
     program: PlainProgram, tracker: Tracker | None, *, quiet: bool
 ) -> tuple[int | str | None, IterationRecord | None]:
-    """Run a program to its end and record it; return what it would end its process with, and the record."""
+    """Run a program to its end and record it. Return the exit code of its process, and the record."""
     error: BaseException | None = None
 
-    def report(theirs: BaseException) -> None:
-        if isinstance(theirs, KeyboardInterrupt):
-            tell(f"interrupted{author_line(theirs)}")
-        elif isinstance(theirs, HelixError):
-            say(f"error: {theirs}", to_stderr=True)
-        elif not isinstance(theirs, SystemExit):
-            print_error(theirs, program.path)
+    def report(raised: BaseException) -> None:
+        if isinstance(raised, KeyboardInterrupt):
+            tell(f"interrupted{author_line(raised)}")
+        elif isinstance(raised, HelixError):
+            say(f"error: {raised}", to_stderr=True)
+        elif not isinstance(raised, SystemExit):
+            print_error(raised, program.path)
 
     try:
         program.run(report)
-    except BaseException as theirs:  # noqa: BLE001 - whatever ends a program is told as Python tells it
-        error = theirs
+    except BaseException as raised:  # noqa: BLE001 - `report` prints any error as Python does
+        error = raised
     sys.stdout.flush()
     if isinstance(error, KeyboardInterrupt):
         options.ignore_termination()
@@ -231,8 +233,7 @@ def _ended(
 def end_program(
     program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
 ) -> IterationRecord | None:
-    """Record a program that has ended, by an error if one did, say so, tell its tracker, and stop its server. No-op in
-    a forked child."""
+    """Record a program that has ended, report it, notify its tracker, and stop its server. No-op in a forked child."""
     if not program.home.is_here:
         return None
     from helix_spark.program.program_record import record_run, run_text
@@ -242,10 +243,10 @@ def end_program(
     try:
         try:
             with nullcontext() if isinstance(error, KeyboardInterrupt) else options.asking_twice(
-                "this run is being recorded, and what it computed stored"
+                "this run is being recorded, and its results stored"
             ):
                 recorded = record_run(program, error)
-        except KeyboardInterrupt as interrupt:  # it is recorded as interrupted, without storing what it computed
+        except KeyboardInterrupt as interrupt:  # record it as interrupted, without storing its results
             options.ignore_termination()
             record_run(program, interrupt)
             raise
@@ -256,8 +257,8 @@ def end_program(
         if recorded is not None and tracker is not None:
             tell_tracker(tracker, finished_on_record(program.catalog, recorded), tell)
         return recorded
-    except HelixError as own:
-        tell(f"this run is not on record: {own}")
+    except HelixError as recording_error:
+        tell(f"this run is not recorded: {recording_error}")
         return None
     finally:
         program.close()
@@ -279,7 +280,7 @@ def tell(text: str) -> None:
 
 
 def _replace_process(command: Sequence[str], settings: Mapping[str, str], output: TextIO | None) -> NoReturn:
-    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark."""
+    """Replace this process by the program without Helix, even if its file imports Helix; keep the Spark settings."""
     if output is not None:
         print("null", file=output, flush=True)
     sys.stdout.flush()
@@ -289,7 +290,7 @@ def _replace_process(command: Sequence[str], settings: Mapping[str, str], output
 
 
 def submit_arguments(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Return what has a classic session begin with settings, for the variable PYSPARK_SUBMIT_ARGS.
+    """Return the PYSPARK_SUBMIT_ARGS that start a classic session with these settings.
 
     >>> submit_arguments({"spark.sql.ansi.enabled": "false"}, {})
     '--conf spark.sql.ansi.enabled=false pyspark-shell'

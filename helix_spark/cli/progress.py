@@ -1,4 +1,4 @@
-"""What a run prints while it goes: a bar on a terminal, plain lines elsewhere. To stderr: stdout is for answers."""
+"""Progress of a run, on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Bar(UnderwayBar):
-    """A bar on a terminal; `above` has what is printed meanwhile put above it. What a program prints stays as it is."""
+    """A progress bar on a terminal. With `above`, other output meanwhile is printed above it."""
 
     def __init__(self, *, above: bool = True) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Bar(UnderwayBar):
         self._task: TaskID | None = None
 
     def draw(self, view: ProgressView) -> None:
-        bar, task = self._bar, self._task  # another thread may take it away meanwhile
+        bar, task = self._bar, self._task  # another thread may close it meanwhile
         if bar is None or task is None:
             bar = self._bar = self._build_bar()
             task = self._task = bar.add_task(view.doing, total=view.total)
@@ -49,7 +49,7 @@ class Bar(UnderwayBar):
         from helix_spark.cli.printing import console
 
         class Left(ProgressColumn):
-            """What is left, which goes down while a node runs."""
+            """The time that is left."""
 
             def render(_, task: Task) -> Text:  # noqa: N805 - the bar is `self` here
                 view = self.view
@@ -63,12 +63,12 @@ class Bar(UnderwayBar):
 
 
 def program_bar(*, quiet: bool) -> Bar | None:
-    """Return a bar for a plain program on a terminal; elsewhere what it prints is all that there is to see."""
+    """Return a bar for a plain program on a terminal; None elsewhere."""
     return None if quiet or not sys.stderr.isatty() else Bar(above=False)
 
 
 def observer_for(*, quiet: bool) -> Observer:
-    """Return a bar on a terminal, lines elsewhere, warnings only where nothing else is wanted."""
+    """Return an observer: a bar on a terminal, lines elsewhere, only warnings if `quiet`."""
     if quiet:
         return Quiet()
     return Bar() if sys.stderr.isatty() else Lines()

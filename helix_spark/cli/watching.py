@@ -1,5 +1,4 @@
-"""`helix watch`: one loop that runs a workflow or a script at each save; which files are watched, and when a save is
-over."""
+"""`helix watch`: run a workflow or a script at each save. Which files are watched, and when a save is over."""
 
 from __future__ import annotations
 
@@ -34,11 +33,9 @@ _MOST_NAMES = 3
 """Files that a line names."""
 
 _TO_END = 10.0
-"""Seconds that a run has to end once it is told to."""
+"""Seconds that a run has to end after SIGTERM."""
 
 Stamp = tuple[int, int]
-
-Texts = Mapping[Path, str]
 
 
 def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
@@ -50,7 +47,7 @@ def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
         def run(started: float) -> None:
             engine.waiting_since = started
             forget_project(kept)
-            # What an earlier text of the file set is not there any more.
+            # In a fresh context, without the context variables that an earlier text of the file set.
             context.copy().run(lambda: run_and_print(engine, work.load(engine), "", print_answer=True))
 
         def files() -> frozenset[Path]:
@@ -82,14 +79,14 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         with subprocess.Popen(command, env=environment) as process:
             try:
                 process.wait()
-            except BaseException:  # it records what it had; after a terminal's Ctrl-C it does so already
-                process.terminate()  # a shell's background jobs and their children ignore SIGINT
+            except BaseException:  # the run records its results; after a terminal's Ctrl-C it does so already
+                process.terminate()  # background jobs of a shell ignore SIGINT
                 try:
                     process.wait(_TO_END)
                 except subprocess.TimeoutExpired:
                     process.kill()
                 raise
-        server.hold()  # it may be another one now
+        server.hold()  # the run may have started another server
         if place.audit == "all":
             audit_when_idle(auditor, turn, script, place, begin)
 
@@ -104,20 +101,19 @@ def _watch(
     path: Path, files_now: Callable[[], Collection[Path]], run: Callable[[float], None],
     end_audits: Callable[[], object], *, to_stderr: bool, since: float | None = None,
 ) -> None:
-    """Run a file now and at each save, until interrupted. An error is shown, and the watch goes on.
+    """Run a file now and at each save, until interrupted. An error is printed, and the watch goes on.
 
     Args:
-        run: runs it, given `time.perf_counter()` at the save.
+        run: runs the file; its argument is `time.perf_counter()` at the save.
         to_stderr: True if standard output is for what the file prints.
-        since: when the first run began to be waited for.
+        since: when the command started.
     """
-    ran: Texts = {}
+    ran: Mapping[Path, Stamp] = {}
     while True:
-        known = files_now()
-        before, texts = stamps(known), texts_of(known)
+        now = stamps(files_now())
         if sys.stdout.isatty():
-            print("\033[2J\033[H", end="", flush=True)  # an empty screen
-        if ran and (edit := edited(ran, texts)):
+            print("\033[2J\033[H", end="", flush=True)  # clear the screen
+        if ran and (edit := edited(ran, now)):
             say(f"saved: {edit}", to_stderr=to_stderr)
         started, since = since or time.perf_counter(), None
         try:
@@ -125,11 +121,11 @@ def _watch(
         except HelixError as error:
             say(f"error: {error}", to_stderr=to_stderr)
         seconds = time.perf_counter() - started
-        known = files_now()
-        ran = {**texts_of(known), **texts}
+        files = files_now()
+        # A save during the run starts the next run at once. A file that was loaded first then counts as it is.
+        ran = {file: now.get(file, stamp) for file, stamp in stamps(files).items()}
         say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
-        # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        await_change(known, {file: before.get(file, stamp) for file, stamp in stamps(known).items()})
+        await_change(files, ran)
         end_audits()
 
 
@@ -146,8 +142,8 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
         if node.kind == "answer" and proofs[node.name] in ("unproven", "aged") and record.answer(node.signature)
     ]
     if unproven and seconds > place.audit_seconds:
-        tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "
-             f"{place.audit_seconds:.0f}; `helix audit {script.path}` makes one")
+        tell(f"no audit in the background: it would take about {seconds:.0f} s, and audit_seconds is "
+             f"{place.audit_seconds:.0f}; `helix audit {script.path}` runs one")
     elif unproven:
         auditor.audit_when_idle(turn, name, unproven, begin)
 
@@ -155,12 +151,12 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
 # The project's files
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
-"""Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
+"""Modules that stay loaded wherever they are: a Spark distribution need not be in a site-packages folder."""
 
 
 def project_modules(kept: Collection[str] = ()) -> dict[str, Path]:
-    """Return the files of the project's modules that were loaded so far, also of those that failed, by their names; but
-    of those `kept`, which were loaded before the author's file was, as a debugger is."""
+    """Return the files of the project's modules that were loaded or failed to load, by module name; without those of
+    `kept`, which were loaded before the author's file, such as a debugger."""
     return {
         name: Path(file) for name, file in loaded_modules().items()
         if name not in kept and name.partition(".")[0] not in _NEVER and is_project_file(file)
@@ -168,8 +164,7 @@ def project_modules(kept: Collection[str] = ()) -> dict[str, Path]:
 
 
 def forget_project(kept: Collection[str] = ()) -> None:
-    """Forget the project's modules, so that the next import reads them as they are now; but those `kept`, see
-    `project_modules`."""
+    """Unload the project's modules, so that the next import reads their current text; see `project_modules`."""
     files = project_modules(kept)
     for name, module in list(sys.modules.items()):
         attributes = vars(module) if isinstance(module, ModuleType) else {}
@@ -177,7 +172,7 @@ def forget_project(kept: Collection[str] = ()) -> None:
             sys.modules.pop(name, None)
             parent, _, last = name.rpartition(".")
             package = sys.modules.get(parent)
-            # A package that stays, as a folder without an `__init__.py`, would go on giving out the old module.
+            # A package that stays, such as a folder without an `__init__.py`, would still have the old module.
             if isinstance(package, ModuleType) and vars(package).get(last) is module:
                 delattr(package, last)
 
@@ -185,38 +180,30 @@ def forget_project(kept: Collection[str] = ()) -> None:
 # Saves
 
 POLL_SECONDS = 0.05
-"""How often files are looked at. Cheap for a project's files, and too short to be noticed."""
+"""Seconds between two checks of the files: cheap for a project's files, and too short to be noticed."""
 
 _SETTLED = 0.01
-"""Seconds without a change after which a save is over: most editors and programs empty a file before they fill it."""
+"""Seconds without a change after which a save is over: most editors truncate a file before they write it."""
 
 _EMPTY = 1.0
-"""Seconds for which a file that was emptied is taken for one that is about to be filled."""
+"""Seconds for which an emptied file counts as one that is about to be written."""
 
 _RARER, _LONGEST_POLL = 20, 1.0
-"""Where a look takes long (thousands of files, a network disk), the pause is this many times as long, up to seconds."""
+"""The pause as a multiple of a slow check (thousands of files, a network disk), and its greatest length in seconds."""
 
 
-def texts_of(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what is in each file; one that is not there, or is no text, has none."""
-    texts = {}
-    for file in files:
-        with suppress(OSError, UnicodeDecodeError):  # an editor may be replacing it
-            texts[file] = file.read_text(encoding="utf-8")
-    return texts
+def edited(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp]) -> str:
+    """Return the names of the files whose stamps differ; empty if none do.
 
-
-def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
-    """Return which files differ, in a line; empty where none does.
-
-    >>> edited({Path("a.py"): "1"}, {Path("a.py"): "2", Path("b.py"): ""}), edited({Path("a.py"): "1"}, {})
+    >>> edited({Path("a.py"): (1, 1)}, {Path("a.py"): (2, 1), Path("b.py"): (1, 0)}), edited({Path("a.py"): (1, 1)}, {})
     ('`a.py`, `b.py`', '`a.py`')
     """
     return named([file.name for file in {**after, **before} if before.get(file) != after.get(file)], _MOST_NAMES)
 
 
 def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
-    """Wait until files have other stamps than these, hold still, and none is empty that was not, unless that lasts."""
+    """Wait until the files' stamps differ from these and no longer change, and no file was just emptied, or a second
+    has passed."""
     pause = POLL_SECONDS
     while True:
         time.sleep(pause)
@@ -235,7 +222,7 @@ def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
     """Return each file's time of change and size."""
     stamps = {}
     for file in files:
-        with suppress(OSError):  # an editor may replace a file by removing it first; the next look finds the new one
+        with suppress(OSError):  # an editor may remove a file before it writes the new one
             status = file.stat()
             stamps[file] = (status.st_mtime_ns, status.st_size)
     return stamps

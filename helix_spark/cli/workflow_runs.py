@@ -1,4 +1,4 @@
-"""Workflows at the command line: load a file's workflow, open the engine, run, print."""
+"""The commands on workflows: load a file's workflow, open the engine, run, print."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
-    """Return an engine as a command's options and the project's settings say."""
-    # Without looking for garbage, of which modules leave none: that takes a tenth of a run that computes nothing.
+    """Return an engine with a command's settings."""
+    # Without garbage collection: imports leave no garbage, and it takes a tenth of a run that computes nothing.
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -48,8 +48,14 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """The workflow of a file, as a command names it: by its function, if the file has several; with parameters, as
-    ``NAME=VALUE``. A file that runs itself has given the factory. Of a recorded iteration `recorded` builds it."""
+    """The workflow of a file, as a command names it.
+
+    Attributes:
+        function: the workflow's function, if the file has several.
+        settings: parameters, as ``NAME=VALUE``.
+        factory: the function that a file which runs itself passed to `hx.main`.
+        recorded: builds the workflow of a recorded iteration.
+    """
 
     path: Path
     function: str | None
@@ -58,8 +64,11 @@ class WorkflowFile:
     recorded: Callable[[], Workflow] | None = None
 
     def load(self, engine: Helix) -> Workflow:
-        """Load the file and return its workflow. A file that builds Spark objects while it is loaded is loaded again,
-        for a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
+        """Load the file and return its workflow.
+
+        A file that builds Spark objects while it is loaded is loaded again, with a client that needs no session. If
+        that sends a request to Spark, Spark is started with a warning.
+        """
         from helix_spark.cli.author_file import NeedsSessionError, build, find_factory, load_file
 
         def load() -> Workflow:
@@ -69,7 +78,7 @@ class WorkflowFile:
             workflow = build(
                 find_factory(load_file(self.path), self.path, self.function), self.path, self.settings
             ) if self.recorded is None else self.recorded()
-            AUTHOR_SEEDS.hold(WorkflowFile)  # what this command draws from now on is not the author's draw
+            AUTHOR_SEEDS.hold(WorkflowFile)  # random numbers from now on are not the author's
             return workflow
 
         try:
@@ -86,13 +95,13 @@ class WorkflowFile:
     def run(
         self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> None:
-        """Run it, and print its answer or the JSON of the run."""
+        """Run the workflow, and print its answer or the JSON of the run."""
         from helix_spark.cli.schema import run_json, to_text
 
         if rerun_effects:
             raise ParameterError(
-                "--rerun-effects is about what a script writes, and this is a workflow",
-                remedy="leave it out: what a workflow's functions do is done whenever they are computed",
+                "--rerun-effects is for scripts, and this file declares a workflow",
+                remedy="leave it out: a workflow's functions have their effects whenever they are computed",
             )
         engine = open_helix(place, quiet=quiet or as_json)
         try:
@@ -105,7 +114,7 @@ class WorkflowFile:
                     say(to_text(run_json(iteration, message, engine.catalog)))
         finally:
             is_ended = isinstance(sys.exc_info()[1], KeyboardInterrupt)
-            with nullcontext() if is_ended else options.asking_twice("what this run computed is being stored"):
+            with nullcontext() if is_ended else options.asking_twice("the results of this run are being stored"):
                 engine.close()
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
@@ -113,8 +122,8 @@ class WorkflowFile:
         from helix_spark.cli.schema import plan_json
 
         with open_helix(place, quiet=True) as engine:
-            made = engine.plan(self.load(engine))
-            print_found(as_json, lambda: plan_json(made), lambda: print_plan(made))
+            result = engine.plan(self.load(engine))
+            print_found(as_json, lambda: plan_json(result), lambda: print_plan(result))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
         from helix_spark.cli.printing import print_lines
@@ -125,15 +134,15 @@ class WorkflowFile:
 
         with open_helix(place, quiet=True) as engine:
             workflow = self.load(engine)
-            made = engine.plan(workflow)
-            weights = list(feature_weights(compile_workflow(workflow), made, engine.catalog))
-        planned = made[name].name
-        influence = [asdict(one) for one in weights if planned in (one.learner, one.feature)]
+            plan = engine.plan(workflow)
+            weights = list(feature_weights(compile_workflow(workflow), plan, engine.catalog))
+        planned = plan[name].name
+        influence = [asdict(weight) for weight in weights if planned in (weight.learner, weight.feature)]
         print_found(
             as_json, lambda: next(
-                {**entry, "influence": influence} for entry in plan_json(made)["nodes"] if entry["name"] == planned
+                {**entry, "influence": influence} for entry in plan_json(plan)["nodes"] if entry["name"] == planned
             ),
-            lambda: print_lines(planned_node_lines(made, name, weights)),
+            lambda: print_lines(planned_node_lines(plan, name, weights)),
         )
 
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
@@ -151,7 +160,8 @@ def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answ
     if print_answer:
         before = iteration.before
         if before is None and iteration.number > 1:
-            earlier = (one for one in engine.catalog.iterations(workflow.name, 5) if one.number < iteration.number)
-            before = next((metrics_of(one) for one in earlier if one.status == "done"), None)
+            newest = engine.catalog.iterations(workflow.name, 5)
+            done = (record for record in newest if record.number < iteration.number and record.status == "done")
+            before = next(map(metrics_of, done), None)
         print_view(view_of_run(iteration, before))
     return iteration

@@ -1,4 +1,4 @@
-"""MLflow as a tracker: an iteration is noted quickly, and sent in the background by a process of its own."""
+"""MLflow as a tracker: iterations are queued, and sent in the background by a separate process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from helix_spark.tracking.entry import entry_of
 from helix_spark.tracking.sender import TIMEOUT_VARIABLE, URI_VARIABLE
 
 START_SECONDS = 90.0
-"""What starting the sender may take. Importing mlflow takes 3 to 6 s, a multiple of that on a machine that is busy."""
+"""Seconds that the sender has to start. Importing mlflow takes 3 to 6 s, and much longer on a busy machine."""
 
-SENDER = (  # a file `mlflow.py` in the current folder is none of its business
+SENDER = (  # ignores a file `mlflow.py` in the current folder
     sys.executable, "-c",
     "import sys; sys.path[:] = filter(None, sys.path); from helix_spark.tracking.sender import main; main()",
 )
@@ -34,18 +34,18 @@ Warn = Callable[[str], None]
 
 
 class MlflowTracker:
-    """A tracker that makes one MLflow run of each iteration, behind its answer; no iteration waits or fails for it.
+    """A tracker that logs each iteration as an MLflow run, after its answer; no iteration waits or fails because of it.
 
     The run has parameters, metrics (numeric outputs, dicts of numbers flattened), tags, and the plan and the graph as
     artifacts.
 
     Args:
-        uri: of the tracking server, or a store such as "sqlite:///mlflow.db".
-        experiment: its name; else the workflow's.
-        log_models: whether the models that an iteration had are logged, too.
-        timeout: seconds that the run of one iteration may take to be sent.
-        command: starts the process that sends, for tests. It reads entries, a line of JSON each, and answers each by a
-            line.
+        uri: URI of the tracking server, or a store such as "sqlite:///mlflow.db".
+        experiment: name of the experiment; by default the workflow's name.
+        log_models: log the models of an iteration, too.
+        timeout: the seconds that sending one iteration may take.
+        command: the command of the sending process, for tests. It reads a line of JSON for each entry, and answers
+            each with a line.
 
     Raises:
         ParameterError: there is no `uri`.
@@ -61,13 +61,13 @@ class MlflowTracker:
         self._uri, self._timeout, self._command = uri, timeout, command
         self._server = f"MLflow at {without_password(uri)}"
         self._inbox: SimpleQueue[tuple[Mapping[str, Any], Warn] | None] = SimpleQueue()
-        # A daemon: a program may end however long a server takes.
+        # A daemon, so that a slow server does not keep the program from ending.
         self._thread = Thread(target=self._work, name="helix-tracker", daemon=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._is_given_up = False
 
     def track(self, finished: Finished, warning: Warn) -> None:
-        """Queue an iteration; save its models if they are wanted, for the session may end before they are sent."""
+        """Queue an iteration. Save its models first if they are logged, as the session may end before they are sent."""
         folder, models = "", dict[str, dict[str, str]]()
         if self._log_models and finished.models:
             folder = tempfile.mkdtemp(prefix="helix-mlflow-")
@@ -77,20 +77,20 @@ class MlflowTracker:
                     own = Path(folder, str(len(models)))
                     kind = export_model(model, own / "sparkml")
                     models[name] = {"folder": str(own), "class_name": kind, "pyspark": pyspark}
-            except Exception as error:  # noqa: BLE001 - a model's own writer may raise anything; the run is noted
+            except Exception as error:  # noqa: BLE001 - a model's writer may raise anything; the run is logged anyway
                 models.clear()
                 warning(f"the models of iteration {finished.record.number} are not logged: {first_line(error)}")
         self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
 
     def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
-        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards. An entry that the server does
-        not take is given up, and `warning` called with a text."""
+        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards. If the server does not take
+        the entry, it is dropped, and `warning` called with a text."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put((entry, warning))
 
     def close(self) -> None:
-        """Wait until everything is sent or given up, 90 seconds and the time of one entry at most."""
+        """Wait until everything is sent or dropped: 90 seconds and the time of one entry at most."""
         if self._thread.ident is None:
             return
         self._inbox.put(None)
@@ -107,7 +107,7 @@ class MlflowTracker:
             while not self._inbox.empty():
                 waiting.append(self._inbox.get())
             is_open = waiting[-1] is not None
-            batch = [one for one in waiting if one is not None]
+            batch = [item for item in waiting if item is not None]
             for (entry, warning), answer in zip(batch, self._answers([entry for entry, _ in batch]), strict=True):
                 error = answer.get("error")
                 if error is not None and not missed:  # a watch does not warn at each save
@@ -120,31 +120,32 @@ class MlflowTracker:
             last(f"{self._server} has no run of the last {missed} iterations")
 
     def _answers(self, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the sender's answer to each entry; its silence and its end are answers, too."""
+        """Return the sender's answer to each entry, or an error if it did not answer."""
         if not entries:
             return []
         root = str(Path(__file__).resolve().parents[2])
         environ = {
-            # Fewer tries than mlflow's own, which go on for minutes; what the user has set stays.
+            # Fewer attempts than mlflow's default, which takes minutes. The user's settings take precedence.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, self._timeout):.0f}",
             "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
             URI_VARIABLE: self._uri, TIMEOUT_VARIABLE: f"{self._timeout:g}",
         }
-        # A session of its own: Ctrl-C at the terminal is meant for the run.
+        # In a new session, as Ctrl-C at the terminal is meant for the run.
         self._process = process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
             start_new_session=True,
         )
-        lines = "".join(f"{json.dumps(one)}\n" for one in entries).encode()
+        lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
         try:
-            said, _ = process.communicate(lines, START_SECONDS + self._timeout * len(entries))
+            output, _ = process.communicate(lines, START_SECONDS + self._timeout * len(entries))
             is_late = self._is_given_up
         except subprocess.TimeoutExpired:
             process.kill()
-            said, _ = process.communicate()
+            output, _ = process.communicate()
             is_late = True
-        silence = "it could not be sent in time" if is_late else \
-            f"the process that sends ended early (exit code {process.returncode})"
-        answers = [json.loads(line) for line in said.splitlines(keepends=True)[: len(entries)] if line.endswith(b"\n")]
-        return [*answers, *[{"error": silence}] * (len(entries) - len(answers))]
+        failure = "it could not be sent in time" if is_late else \
+            f"the sending process ended early (exit code {process.returncode})"
+        complete = [line for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
+        answers = [json.loads(line) for line in complete[: len(entries)]]
+        return [*answers, *[{"error": failure}] * (len(entries) - len(answers))]

@@ -1,6 +1,6 @@
-"""The process that talks to MLflow: reads entries from stdin, a line of JSON each, and answers each with a line.
+"""The process that sends to MLflow: it reads a line of JSON for each entry from stdin, and answers each with a line.
 
-The only importer of mlflow. It knows nothing of the engine; `mlflow_tracker` is the other end.
+Only this module imports mlflow. It is independent of the engine; `mlflow_tracker` starts it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,22 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 URI_VARIABLE, TIMEOUT_VARIABLE = "HELIX_MLFLOW", "HELIX_MLFLOW_SECONDS"
-"""Name the server to this process, and the seconds that one entry may take. Not on its command line: that is for all to
-read, and a URI may hold a password."""
+"""Environment variables for the server's URI and the seconds that one entry may take. A URI may hold a password, so it
+is not on the command line, which every user can read."""
 
 _AT_ONCE = 100
 """Parameters that `MlflowClient.log_batch` takes at most; it takes more metrics."""
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
-    """Make the run of an iteration, or complete it where an earlier try got stuck half-way; return its id.
-
-    Raises whatever the client raises.
-    """
+    """Create the run of an iteration, or complete one that an earlier attempt left unfinished; return its id. Raises
+    any error of the client."""
     from mlflow.entities import Metric, Param
 
     name = entry["experiment"]
     there = client.get_experiment_by_name(name)
     if there is not None and there.lifecycle_stage == "deleted":
-        raise ValueError(f"the experiment {name!r} is deleted there; restore it, or name another")
+        raise ValueError(f"the experiment {name!r} is deleted on the server; restore it, or name another")
     experiment = str(client.create_experiment(name) if there is None else there.experiment_id)
     found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{entry['run']}'", max_results=1)
     if found and found[0].info.status != "RUNNING":
@@ -59,7 +57,7 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
 
 
 def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:
-    """Log a saved Spark ML model as MLflow's own spark flavour, without a session: its files are there already."""
+    """Log a saved Spark ML model in MLflow's spark flavor, from its files, without a session."""
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -79,7 +77,7 @@ def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model
 
 
 _LONGEST = 2_000
-"""Letters of a reason."""
+"""Characters of a failure's text at most."""
 
 
 def describe_failure(error: Exception) -> str:
@@ -92,7 +90,8 @@ def describe_failure(error: Exception) -> str:
     refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text)
     if refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return (
-            "the server refuses us; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            "the server refuses access; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN"
         )
     if "timed out" in text.lower():
         return "the server does not answer in time"
@@ -102,7 +101,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def main() -> None:
-    """Answer each line of standard input with one, until it ends. An entry that takes too long ends this process."""
+    """Answer each line of standard input with a line. An entry that takes too long ends this process."""
     uri, seconds = os.environ.pop(URI_VARIABLE), float(os.environ[TIMEOUT_VARIABLE])
     os.nice(19)  # a run may go on meanwhile
     answers = os.fdopen(os.dup(1), "w")
@@ -120,7 +119,7 @@ def main() -> None:
         from mlflow import MlflowClient
 
         client = MlflowClient(uri)
-    except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
+    except Exception as error:  # noqa: BLE001 - mlflow raises any error of its stores; it is reported
         missing = f"mlflow is not installed ({error}); {install('mlflow')}"
         for _ in entries:
             answer({"error": missing if isinstance(error, ImportError) else describe_failure(error)})
@@ -130,7 +129,7 @@ def main() -> None:
         limit.start()
         try:
             answer({"run": send(client, entry)})
-        except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
+        except Exception as error:  # noqa: BLE001 - as above; the next entry may succeed
             answer({"error": describe_failure(error)})
         finally:
             limit.cancel()

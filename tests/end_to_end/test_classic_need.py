@@ -68,7 +68,7 @@ def test_a_program_that_wrote_something_says_so_and_begins_in_a_classic_session_
     process = start(folder, "run", "train.py", stderr=subprocess.PIPE)
     printed, complaints = process.communicate(timeout=120)
     assert (process.returncode, printed) == (1, "connect\ncaught HelixError\n"), complaints
-    assert "does not start it over: it wrote out.txt (train.py:11) before" in complaints
+    assert "cannot restart it: it wrote out.txt (train.py:11) before" in complaints
     assert "run it again" in complaints
     again, complaints = start(folder, "run", "train.py", stderr=subprocess.PIPE).communicate(timeout=120)
     assert again == "classic []\n", complaints

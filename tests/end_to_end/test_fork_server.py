@@ -271,7 +271,7 @@ def test_a_run_goes_on_when_its_supervisor_is_killed_and_the_command_waits_for_i
     os.kill(int(Path(f"/proc/{run}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
     assert process.wait(120) == 1
     assert process.stderr is not None
-    assert "was killed, so how it ended is not known" in process.stderr.read()
+    assert "was killed, so its exit code is unknown" in process.stderr.read()
     assert not Path(f"/proc/{run}").exists()
 
 

@@ -205,9 +205,9 @@ def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -
     second, scores = learned(runs, 0.2)
     assert (second["examples"], second["rows"], second["model"]) == ("load", "prune", "compute")
     assert scores == learned_from_scratch(runs, 0.2)
-    assert re.search(r"idle for .*, \d+ tables of it in \d", command(runs, "server", "status").stdout)
-    assert command(runs, "server", "stop").stdout == "1 ended\n"
-    assert command(runs, "server", "status").stdout == "no server stays\n"
+    assert re.search(r"idle for .*, .* of it for \d+ tables", command(runs, "server", "status").stdout)
+    assert command(runs, "server", "stop").stdout == "1 stopped\n"
+    assert command(runs, "server", "status").stdout == "no server is running\n"
     lost, _ = learned(runs, 0.4)
     assert lost["examples"] == "compute"
 

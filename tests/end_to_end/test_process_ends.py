@@ -44,7 +44,7 @@ def test_a_forked_child_ends_and_records_nothing_of_its_parent(tmp_path: Path) -
         "counted 5", "atexit of parent",
     ]
     assert "ZeroDivisionError" in printed
-    assert printed.count("this program's Spark session is of process") == 2
+    assert printed.count("this program's Spark session belongs to process") == 2
     assert printed.count("helix: forks, iteration 1") == 1, printed
     (iteration,) = Catalog.open(tmp_path / "catalog", create=False).iterations()
     assert (iteration.number, iteration.status) == (1, "done")

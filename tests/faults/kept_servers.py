@@ -286,8 +286,8 @@ def forks_lost(folder: Path, count: int, tally: Tally) -> None:
             found, told = process.communicate(timeout=240)
             struck.join()
             again.join()
-            is_said = process.returncode == 0 or "how it ended is not known" in told or "has ended just now" in told
-            right = is_said and (found == expected or "has ended just now" in told)
+            is_said = process.returncode == 0 or "its exit code is unknown" in told or "has just ended" in told
+            right = is_said and (found == expected or "has just ended" in told)
             tally.expect(right, f"code {process.returncode}, printed {found!r}, not {expected!r}; said {told[-1500:]}")
 
 

@@ -58,7 +58,8 @@ def test_a_forked_child_may_use_nothing_of_it_though_a_run_goes_on() -> None:
     with admission.run():
         for use in (admission.check, lambda: admission.run().__enter__(), lambda: admission.check_waits(Task.STORE)):
             said = said_in_a_child(use)
-            assert said.startswith(f"HelixError: the Helix of catalog is of process {os.getpid()}, from which this one")
+            home = f"the Helix of catalog belongs to process {os.getpid()}"
+            assert said.startswith(f"HelixError: {home}, from which this process was forked")
             assert '"spawn"' in said
 
 

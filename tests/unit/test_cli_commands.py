@@ -303,7 +303,7 @@ def test_a_workflow_may_be_named_by_an_option_everywhere(command: Command) -> No
     assert command("log", "prices", "--workflow", "prices").exit_code == 0
     both = command("log", "prices", "--workflow", "other")
     assert both.exit_code == 2
-    assert "two workflows are named, 'prices' and 'other'" in both.stderr
+    assert "two workflows are named: 'prices' and 'other'" in both.stderr
 
 
 def test_checkout_refuses_a_file_that_is_none(command: Command) -> None:
@@ -392,9 +392,9 @@ def test_a_function_that_returns_what_is_no_result_ends_with_1(command: Command)
     [
         (["--set", "facotr=2"], "did you mean 'factor'?"), (["--set", "factor=two"], "takes float"),
         (["--budget", "lots"], "'lots' is no size"), (["--policy", "alway"], "did you mean 'always'?"),
-        (["--experiment", "mine"], "--experiment is about MLflow, and no MLflow is named"),
-        (["--log-models"], "--log-models is about MLflow, and no MLflow is named"),
-        (["--rerun-effects"], "--rerun-effects is about what a script writes, and this is a workflow"),
+        (["--experiment", "mine"], "--experiment needs MLflow, and no MLflow server is named"),
+        (["--log-models"], "--log-models needs MLflow, and no MLflow server is named"),
+        (["--rerun-effects"], "--rerun-effects is for scripts, and this file declares a workflow"),
     ],
 )
 def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: list[str], words: str) -> None:
@@ -408,15 +408,15 @@ def test_a_watch_refuses_what_is_about_mlflow_without_one(command: Command) -> N
     for arguments in (["--experiment", "mine"], ["--log-models"]):
         done = command("watch", str(command.job), *arguments)
         assert done.exit_code == 2
-        assert "no MLflow is named" in done.stderr
+        assert "no MLflow server is named" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--workflow", "prices"], "--workflow is for an export"), (["-n", "30"], "--limit is for an export"),
-        (["--export", "all.html", "--host", "0.0.0.0"], "--host is for pages that are served"),
-        (["--export", "all.html", "--port", "8760"], "--port is for pages that are served"),
+        (["--workflow", "prices"], "--workflow needs --export"), (["-n", "30"], "--limit needs --export"),
+        (["--export", "all.html", "--host", "0.0.0.0"], "--host cannot be combined with --export"),
+        (["--export", "all.html", "--port", "8760"], "--port cannot be combined with --export"),
     ],
 )
 def test_options_of_the_pages_that_would_be_ignored_are_refused(

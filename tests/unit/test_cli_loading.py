@@ -90,12 +90,12 @@ def test_a_missing_file_is_refused_with_the_nearest(job: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("jobs", "'jobs' is a folder, and a file is run\n  there are: jobs/census.py, jobs/flights.py"),
+        ("jobs", "'jobs' is a folder, not a file\n  there are: jobs/census.py, jobs/flights.py"),
         ("census", "there is no file 'census'\n  did you mean 'jobs/census.py'?"),
         ("census.py:census", "there is no file 'census.py'\n  did you mean 'jobs/census.py'?"),
         ("jobs/census", "there is no file 'jobs/census'\n  did you mean 'jobs/census.py'?"),
         ("deep", "did you mean 'a/b/deep.py'?"),
-        ("gone/census.py", "there is no file 'gone/census.py'\n  no Python file is in"),
+        ("gone/census.py", "there is no file 'gone/census.py'\n  there is no Python file in"),
         ("hidden", "there is no file 'hidden'\n  there are: a/b/deep.py, jobs/census.py, jobs/flights.py"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_function_named_as_the_file_need_not_say_what_it_returns(job: Path) ->
 def test_functions_that_do_not_say_what_they_return_are_named(job: Path) -> None:
     with pytest.raises(ParameterError, match="declares no workflow") as caught:
         loaded(job, SILENT.format(name="other") + "\ndef _hidden():\n    ...\n")
-    assert "functions that do not say what they return: other\n" in str(caught.value)
+    assert "functions without a return annotation: other\n" in str(caught.value)
     assert "def other(...) -> hx.Workflow" in str(caught.value)
     assert f"{job}:other" in str(caught.value)
 
@@ -204,7 +204,7 @@ def test_what_builds_no_workflow_is_refused_with_its_line(capsys: pytest.Capture
         main(3)  # type: ignore[arg-type]  # wrong on purpose
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "hx.main was given a int" in said
+    assert "hx.main cannot run a int" in said
     assert f"at {__file__}:" in said
 
 
@@ -482,13 +482,13 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(job: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "setting", "words"),
     [
-        ("bins: int = 1", "bins=two", "parameter 'bins' takes int, and 'two' is not one"),
+        ("bins: int = 1", "bins=two", "parameter 'bins' takes int, not 'two'"),
         ("bins: int = 1", "bins=2.5", "takes int"), ("reg: float = 0.1", "reg=", "takes float"),
         ("deep: bool = False", "deep=maybe", "takes bool"), ("reg: float | None = None", "reg=x", "takes float | None"),
-        ("bins: list[int] = ()", "bins=1,x", "parameter 'bins' takes list[int], and '1,x' is not one"),
-        ("pair: tuple[int, str] = ()", "pair=1", "takes tuple[int, str], and '1' is not one"),
-        ("on: Literal['a', 'b'] = 'a'", "on=c", "takes Literal['a', 'b'], and 'c' is not one"),
-        ("since: date | None = None", "since=soon", "takes date | None, and 'soon' is not one"),
+        ("bins: list[int] = ()", "bins=1,x", "parameter 'bins' takes list[int], not '1,x'"),
+        ("pair: tuple[int, str] = ()", "pair=1", "takes tuple[int, str], not '1'"),
+        ("on: Literal['a', 'b'] = 'a'", "on=c", "takes Literal['a', 'b'], not 'c'"),
+        ("since: date | None = None", "since=soon", "takes date | None, not 'soon'"),
     ],
 )
 def test_a_value_of_the_wrong_type(job: Path, parameters: str, setting: str, words: str) -> None:
@@ -506,7 +506,7 @@ def test_a_value_of_the_wrong_type(job: Path, parameters: str, setting: str, wor
 )
 def test_what_a_command_line_cannot_say_is_not_the_values_fault(job: Path, parameters: str, takes: str) -> None:
     text = refused(job, parameters, "given=1")
-    assert f"parameter 'given' takes {takes}, and '1' is not one" in text
+    assert f"parameter 'given' takes {takes}, not '1'" in text
     assert "what can be set on the command line: int, float," in text
     assert f"at {job}:" in text
     assert "list[int]" in text

@@ -164,7 +164,7 @@ def test_a_damaged_table_is_not_written(tmp_path: Path) -> None:
         ("rows", "rows.json", "'rows' is a table, which is written as .parquet or .csv"),
         ("rows", "rows", "such as rows.parquet"),
         ("parts", "parts.csv", "'parts' is a value, which is written as .json"),
-        ("nested", "nested.csv", "CSV has no form for vector, raw of 'nested': lists, structs and bytes"),
+        ("nested", "nested.csv", "CSV cannot hold the columns vector, raw of 'nested': lists, structs or bytes"),
         ("rwos", "rows.csv", "did you mean 'rows'?"),
         ("rows", "nowhere/rows.csv", "there is no folder"),
     ],

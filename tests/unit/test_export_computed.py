@@ -81,7 +81,7 @@ def test_it_is_computed_of_the_recorded_text_and_parameters_and_kept(ran: Projec
     assert "shouting" not in sys.modules, "code of a catalog ran unasked"
     done = export("loud", "loud.csv", "--compute")
     assert (done.exit_code, done.stdout) == (0, "wrote loud.csv\n"), done.stderr
-    assert done.stderr.startswith("helix: 'loud' was not kept, and is computed: about ")
+    assert done.stderr.startswith("helix: 'loud' is not stored; computing it takes about ")
     assert pa_csv.read_csv("loud.csv").to_pydict() == {"who": ["ADAADA", "GRACEGRACE"], "n": [1, 2]}
     assert stored() == {"loud"}
     assert (ran.folder / "job.py").read_text() == before

@@ -22,15 +22,15 @@ def census() -> hx.Workflow:
 @pytest.mark.parametrize(
     ("given", "what", "remedy"),
     [
-        (census, "a workflow is run, not a function", "call it: helix.{}(census())"),
-        ("census.py", "a workflow is run, not a str", "give it a hx.Workflow"),
-        (hx.NodeRef(census(), "data"), "a workflow is run, not a NodeRef", "give it a hx.Workflow"),
+        (census, "helix.{} takes a workflow, not a function", "call it: helix.{}(census())"),
+        ("census.py", "helix.{} takes a workflow, not a str", "pass a hx.Workflow"),
+        (hx.NodeRef(census(), "data"), "helix.{} takes a workflow, not a NodeRef", "pass a hx.Workflow"),
     ],
 )
 def test_what_is_no_workflow_is_not_run(tmp_path: Path, verb: str, given: Any, what: str, remedy: str) -> None:
     with hx.Helix(tmp_path / "catalog") as helix, pytest.raises(hx.ParameterError) as caught:
         getattr(helix, verb)(given)
-    assert (caught.value.what, caught.value.remedy) == (what, remedy.format(verb))
+    assert (caught.value.what, caught.value.remedy) == (what.format(verb), remedy.format(verb))
     assert caught.value.where is not None
     assert caught.value.where.file == __file__
     assert not (tmp_path / "catalog").exists()

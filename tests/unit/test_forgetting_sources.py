@@ -76,7 +76,7 @@ def test_nothing_made_of_a_file_is_left_and_all_else_is(root: Path) -> None:
     assert holds(root / "catalog", SECRET.upper())
     before = {path: path.read_bytes() for path in (root / "catalog").rglob("*") if path.is_file()}
     would = forget(root, "--source", root / "people" / "rows.csv", "--dry-run")
-    assert would.stdout.startswith("would forget what longest, loud, rows made in first 1, first 2: 4 results\n")
+    assert would.stdout.startswith("would forget the results of longest, loud, rows in first 1, first 2: 4 results\n")
     assert {path: path.read_bytes() for path in (root / "catalog").rglob("*") if path.is_file()} == before
     done = forget(root, "--source", root / "people" / "rows.csv")
     assert done.stdout.splitlines()[1:] == [f"read from {root / 'people' / 'rows.csv'}"]
@@ -136,13 +136,14 @@ def test_what_cannot_be_told_is_said(root: Path) -> None:
     graph.record()
     done = forget(root, "--source", root / "people" / "rows.csv")
     assert done.stdout.splitlines()[-1] == (
-        "of old@1 not all sources are recorded, as of tables made in Python: forget them by name if they had it"
+        "not all sources of old@1 are recorded, such as those of tables built in Python: if they have read it, forget "
+        "them by name"
     )
     unknown = forget(root, "--source", root / "peple" / "rows.csv")
     assert unknown.exit_code == 2
-    assert "nothing on record was read from" in unknown.stderr
+    assert "no recorded result was read from" in unknown.stderr
     assert f"did you mean '{root / 'people' / 'rows.csv'}'" in unknown.stderr
-    assert "of old@1 not all sources" in unknown.stderr
+    assert "not all sources of old@1" in unknown.stderr
     for words in (["--source", ""], ["--source", "a", "--node", "b"]):
         assert forget(root, *words).exit_code == 2
 

@@ -159,7 +159,7 @@ def test_storing_goes_on_unless_a_person_says_so_twice(
             held.unlink()
         complaints = process.stderr.read()
         assert process.wait(60) == code, complaints
-    assert said == "what this run computed is being stored; Ctrl-C again ends that\n"
+    assert said == "the results of this run are being stored; press Ctrl-C again to stop that\n"
     assert {one.node for one in Catalog.open(tmp_path / "catalog", create=False).live()} == stored
 
 

@@ -89,7 +89,7 @@ def test_a_process_knows_when_it_began() -> None:
 
 
 def test_progress_is_for_who_has_no_observer(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="an observer of your own is told of the progress"):
+    with pytest.raises(ParameterError, match="observer and progress cannot be combined"):
         hx.Helix(tmp_path, observer=hx.Silent(), progress=True)
 
 

@@ -89,7 +89,7 @@ def test_a_whole_table_on_record_is_exported_and_of_others_it_is_said_what_to_do
     assert command("export", "2", "confusion", "now.csv").exit_code == 0
     assert pyarrow.csv.read_csv("now.csv").to_pydict()["a"] == [7, 1]
     refused = command("export", "2", "rows", "rows.csv")
-    assert "the first 500 of 2,000 rows are on record" in refused.stderr
+    assert "the first 500 of 2,000 rows are recorded" in refused.stderr
     assert 'keep="always"' in refused.stderr
     assert "output=True" not in refused.stderr
 

@@ -44,7 +44,7 @@ def test_what_cannot_be_drawn_is_told(given: dict[str, str], says: str) -> None:
 
 
 def test_a_plot_of_too_many_rows_is_refused() -> None:
-    with pytest.raises(ParameterError, match="5,001 rows"):
+    with pytest.raises(ParameterError, match="at most 5,000 rows, and this one has 5,001"):
         hx.plot("line", {"x": range(MOST_POINTS + 1)}, x="x")
 
 

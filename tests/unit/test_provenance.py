@@ -141,7 +141,7 @@ def test_checkout_writes_beside_and_never_over(job: Path, run: Callable[..., Res
     old.write_text("mine")
     again = run("checkout", "1")
     assert again.exit_code == 2
-    assert "exists and has another text" in again.stderr
+    assert "exists with another text" in again.stderr
     assert old.read_text() == "mine"
     elsewhere = job.parent / "there"
     elsewhere.mkdir()

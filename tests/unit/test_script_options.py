@@ -45,7 +45,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_set_is_refused_before_anything_runs(command: list[str], script: Path) -> None:
     done = CliRunner().invoke(helix, [*command, str(script), "--set", "depth=3"])
     assert done.exit_code == 2
-    assert "counts.py is a script, which has arguments and no parameter for --set depth=3" in done.stderr
+    assert "counts.py is a script, which takes arguments instead of --set depth=3" in done.stderr
     assert "sys.argv" in done.stderr
     assert not Path("catalog").exists()
 
@@ -53,7 +53,7 @@ def test_set_is_refused_before_anything_runs(command: list[str], script: Path) -
 @pytest.mark.parametrize("command", [["run"], ["plan"], ["explain", "rows.count"], ["watch"]])
 @pytest.mark.parametrize(("option", "value", "words"), [
     ("--policy", "alway", "did you mean 'always'?"), ("--budget", "lots", "'lots' is no size"),
-    ("--audit", "often", "'often' is no setting of audit"),
+    ("--audit", "often", "'often' is not a value of audit"),
 ])
 def test_a_value_that_makes_no_sense_is_refused_before_anything_runs(
     command: list[str], option: str, value: str, words: str, script: Path
@@ -69,7 +69,7 @@ def test_a_value_that_makes_no_sense_is_refused_before_anything_runs(
 def test_options_of_mlflow_are_refused_without_one(command: str, option: list[str], script: Path) -> None:
     done = CliRunner().invoke(helix, [command, str(script), *option])
     assert done.exit_code == 2
-    assert f"{option[0]} is about MLflow, and no MLflow is named" in done.stderr
+    assert f"{option[0]} needs MLflow, and no MLflow server is named" in done.stderr
     assert not Path("catalog").exists()
 
 
@@ -88,7 +88,7 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     assert [(node["state"], node["code"].rpartition(":")[2]) for node in printed["nodes"]] == [("compute", "6")]
     assert "counted 3\n" in errors
     assert "from a child\n" in errors
-    assert "--cut-off has no effect on a script: its questions are known by what they are made of" in errors
+    assert "--cut-off has no effect on a script: its requests are identified by their plans" in errors
     (iteration,) = Catalog.open("catalog", create=False).iterations()
     assert iteration.message == "first"
     assert run("run", str(script), "--json", "3")[:2] == (3, "")
@@ -128,7 +128,7 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
     if begins:
         assert len(begun.get(timeout=30)) == 1
     else:
-        assert "no audit in the background: it takes about 0 s" in capsys.readouterr().err
+        assert "no audit in the background: it would take about 0 s" in capsys.readouterr().err
         assert begun.empty()
 
 

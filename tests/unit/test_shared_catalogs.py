@@ -187,7 +187,7 @@ def test_a_damaged_result_is_not_published(tmp_path: Path) -> None:
     words = ["publish", "1", "--to", str(tmp_path / "team"), "--catalog", str(tmp_path / "ci")]
     done = CliRunner().invoke(command, words)
     assert done.exit_code == 3
-    assert "1 results copied, 0 were there" in done.output
+    assert "1 results copied, 0 already there" in done.output
     assert "not copied: loud is damaged: " in done.output
     shared = Catalog.open(tmp_path / "team", create=False)
     assert [record.node for record in shared.live()] == ["longest"]

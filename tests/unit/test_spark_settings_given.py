@@ -44,7 +44,7 @@ def test_of_several_values_the_last_counts() -> None:
 
 @pytest.mark.parametrize("text", ["spark.a", "memory=12g", "=1"])
 def test_what_is_no_setting_of_spark_s_is_refused(text: str) -> None:
-    with pytest.raises(ParameterError, match="is no setting of Spark's"):
+    with pytest.raises(ParameterError, match="is not a Spark setting"):
         spark_settings([text])
     assert CliRunner().invoke(helix, ["run", "prices_job.py", "--conf", text]).exit_code == 2
 

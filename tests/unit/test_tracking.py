@@ -292,7 +292,7 @@ def test_a_server_that_is_back_is_sent_the_next_entry(tmp_path: Path) -> None:
 def test_a_sender_that_dies_is_a_warning(tmp_path: Path) -> None:
     warnings, _ = send_to("raise SystemExit(3)", tmp_path)
     place = "MLflow at http://h has no run of iteration 0"
-    assert warnings == [f"{place}: the process that sends ended early (exit code 3)"]
+    assert warnings == [f"{place}: the sending process ended early (exit code 3)"]
 
 
 def test_the_sender_is_told_the_uri_where_nobody_else_sees_it(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_server_that_refuses_costs_a_run_nothing_but_a_warning(tmp_path: Path,
     with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(refusing), observer=observer) as helix:
         assert helix.run(scores())["total"] == 6.0
     warning, = observer.warnings
-    assert warning.startswith(f"MLflow at {refusing} has no run of iteration 1 of scores: the server refuses us")
+    assert warning.startswith(f"MLflow at {refusing} has no run of iteration 1 of scores: the server refuses access")
 
 
 @WITH_MLFLOW

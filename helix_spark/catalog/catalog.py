@@ -22,7 +22,6 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.history import Progress, progress_note
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -76,7 +75,7 @@ class Catalog(CatalogReader):
     def repair(self, *, dry_run: bool = False) -> Repair:
         """Repair the catalog, whatever state it is in, or say what that would do; see `verification.repair`."""
         if not dry_run:
-            self._check_to_write()
+            self._place.check()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
@@ -90,17 +89,6 @@ class Catalog(CatalogReader):
     def make(self) -> None:
         """Make the catalog, unless it exists: call it before the first lease. Raises CatalogError as `check` does."""
         self._place.make()
-        self._take_over()
-
-    def _take_over(self) -> None:
-        if self._is_older:
-            take_over(self._layout, self.leases)
-            self._begin(self._layout)
-
-    def _check_to_write(self) -> None:
-        """Raises CatalogError as `check` does. A catalog that is not made yet is not made by this."""
-        self._place.check()
-        self._take_over()
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
@@ -158,7 +146,7 @@ class Catalog(CatalogReader):
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
-        self._check_to_write()
+        self._place.check()
         named = iteration.workflow, iteration.number
         record = PinRecord(*named, pinned, time.time())
         self._records.decide_and_append(lambda: () if (named in self.pinned()) == pinned else (record,))
@@ -268,7 +256,7 @@ class Catalog(CatalogReader):
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
-        self._check_to_write()
+        self._place.check()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -286,7 +274,7 @@ class Catalog(CatalogReader):
         Raises CatalogError if others work on the catalog, some of it is pinned, or it cannot be written."""
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
-        self._check_to_write()
+        self._place.check()
         with self.leases.alone("upkeep") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
@@ -297,7 +285,7 @@ class Catalog(CatalogReader):
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
         """Forget the runs that are due, also while others work on the catalog: they read its records anew. None if no
         run is due, or another process does it. Raises CatalogError if it cannot be written."""
-        self._check_to_write()
+        self._place.check()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
@@ -334,7 +322,6 @@ class Catalog(CatalogReader):
         self._place.check()
         if dry_run or not self._layout.marker.exists():
             return find(self.leases.dead(untouched=grace_seconds))
-        self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
@@ -352,7 +339,7 @@ class Catalog(CatalogReader):
 
     def maintain(self) -> None:
         """Keep the records quick to read: call it after a run, in the background. Raises CatalogError."""
-        self._check_to_write()
+        self._place.check()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
@@ -363,7 +350,7 @@ class Catalog(CatalogReader):
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
-        self._check_to_write()
+        self._place.check()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")

@@ -26,7 +26,6 @@ POINTS: Mapping[str, str] = {
     "fold.deleting": "a file of records that was folded is about to be deleted",
     "gc.found": "leftovers were found, nothing was done about them",
     "gc.recorded": "the ends of attempts that nobody published are recorded, their data is still there",
-    "takeover.recorded": "the records of an older layout are in the log, and lie there as tables as well",
     "repair.aside": "something that cannot be read is about to be moved aside",
     "lease.taken": "a lease was taken, the work has not begun",
 }

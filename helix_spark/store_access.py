@@ -55,6 +55,14 @@ def bucket_of(access: StoreAccess, bucket: str) -> ObjectStore:
     return found
 
 
+def delta_options(access: StoreAccess) -> dict[str, str]:
+    """Return the storage options of deltalake."""
+    return {
+        **access.config(), "allow_http": str(is_plain(access)).lower(), "connect_timeout": f"{CONNECT_SECONDS}s",
+        "timeout": f"{REQUEST_SECONDS}s", "max_retries": str(TRIES), "retry_timeout": f"{REQUEST_SECONDS}s",
+    }
+
+
 def _set(**settings: str) -> dict[str, str]:
     return {name: value for name, value in settings.items() if value}
 

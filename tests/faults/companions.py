@@ -55,7 +55,7 @@ def forged_leases(folder: Path, count: int, tally: Tally) -> None:
                 signatures = [node.signature for node in helix.plan(workflow(key)).nodes]
             (catalog / "leases").mkdir(parents=True, exist_ok=True)
             if key == 1:
-                (catalog / "helix.json").write_text('{"layout": 2}')
+                (catalog / "helix.json").write_text('{"layout": 1}')
             for signature in signatures:
                 (catalog / "leases" / signature).write_text(text)
             begun, heard = time.perf_counter(), Heard()

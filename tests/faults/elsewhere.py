@@ -49,10 +49,10 @@ ELSEWHERE = (
         "size fail at the same places, with another number",
     ),
     Elsewhere(
-        "a catalog of another layout, or written with other versions of Spark or Delta",
-        "tests/unit/test_catalog.py",
-        "other layouts are refused; versions of libraries are part of each signature, so that what they made is "
-        "computed anew, which the edits of code inject",
+        "a catalog of an older layout, or written with other versions of Spark or Delta",
+        "tests/unit/test_older_layout.py",
+        "catalogs that earlier versions wrote are files of the tests; versions of libraries are part of each "
+        "signature, so that what they made is computed anew, which the edits of code inject",
     ),
     Elsewhere(
         "a clock that goes back while a run goes on, or in the file system", "",

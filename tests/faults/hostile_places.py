@@ -13,7 +13,7 @@ from typing import Any
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.segments.segment import unpack
 from tests.faults.row import Tally, fault
-from tests.faults.shared_catalogs import SECRET, Shared, hostile, packed, try_all, write_rows
+from tests.faults.shared_catalogs import SECRET, Shared, edited_log, hostile, packed, try_all, write_rows
 
 LOGS, LINKS = "logs of records", "places and links"
 _HUGE = 64 << 30
@@ -180,6 +180,29 @@ def many_damaged(shared: Shared) -> None:
 def many_damaged_folds(shared: Shared) -> None:
     for after in range(1_000):
         shared.records.joinpath(f"{1:010}-{100 + after:010}.fold").write_bytes(b"garbage")
+
+
+@hostile(LOGS, "a marker of an older layout, whose tables name files elsewhere", usable=False, short=True)
+def older_layout(shared: Shared) -> None:
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    stolen = shared.outside / "part-x.parquet"
+    rows = pa.table({"sequence": [0], "place": [0], "name": ["w.py"], "digest": ["0" * 64], "text": [SECRET]})
+    write_deltalake(str(shared.outside / "files"), rows)
+    shutil.move(next((shared.outside / "files").glob("part-*")), stolen)
+    shutil.move(shared.outside / "files", shared.records / "files")
+    entry = shared.records / "files" / "_delta_log" / f"{0:020}.json"
+
+    def change(action: dict[str, Any]) -> dict[str, Any]:
+        if "add" in action:
+            action["add"]["path"] = f"file://{stolen}"
+        return action
+
+    edited_log(entry, change)
+    os.mkfifo(shared.records / "nodes")
+    (shared.records / "results").symlink_to(shared.home)
+    (shared.catalog / "helix.json").write_text(json.dumps({"layout": 1, "id": "older"}))
 
 
 @hostile(LINKS, "leases that lead to somebody's home", usable=False, short=True)

@@ -128,11 +128,22 @@ def make_catalog(layout: Layout) -> None:
         # Synced once in a catalog's life, before anything else is in it.
         layout.root.make_folder(synced=True)
         by = f"helix_spark {package_version('helix_spark')}"
-        new = {"layout": LAYOUT, "created_by": by, "id": uuid.uuid4().hex}
+        new = {"layout": layout_number(layout), "created_by": by, "id": uuid.uuid4().hex}
         with suppress(FileExistsError):
             layout.marker.write_new(f"{json.dumps(new)}\n".encode(), synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
+
+
+def layout_number(layout: Layout) -> int:
+    """Return the layout of a catalog, by its marker; of one without a marker that can be read by its records."""
+    with suppress(FileNotFoundError, ValueError):
+        return int(_read_marker(layout)["layout"])
+    with suppress(NotADirectoryError):
+        names = [one.name for one in layout.records.entries()]
+        if any(name.endswith(".head") for name in names) and not any(name.endswith(".segment") for name in names):
+            return 1
+    return LAYOUT
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
@@ -168,10 +179,10 @@ def _has_marker(layout: Layout) -> bool:
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
-    if marker["layout"] != LAYOUT:
-        what = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads layout {LAYOUT}"
-        remedy = "upgrade helix_spark, or name another folder" if marker["layout"] > LAYOUT else "name another folder"
-        raise CatalogError(what, exists=f"made by {marker.get('created_by', 'an unknown version')}", remedy=remedy)
+    if marker["layout"] > LAYOUT:
+        what = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
+        raise CatalogError(what, exists=f"made by {marker.get('created_by', 'an unknown version')}",
+                           remedy="upgrade helix_spark, or name another folder")
     return True
 
 
@@ -252,12 +263,18 @@ class SamePlace:
 
     Attributes:
         id: the catalog's; empty while it is not made.
+        is_older: whether it was of an older layout when it was looked at first.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout, self.id, self._is_made = layout, "", False
-        with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            self.id, self._is_made = str(_read_marker(layout).get("id", "")), True
+        with explained(layout, "read"):
+            try:
+                marker = _read_marker(layout)
+            except (FileNotFoundError, ValueError):
+                self.is_older = layout_number(layout) < LAYOUT
+            else:
+                self.id, self._is_made, self.is_older = str(marker.get("id", "")), True, marker["layout"] < LAYOUT
 
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""

@@ -51,13 +51,17 @@ class RecordLog:
     Args:
         folder: of the segments; made by the first append.
         index_file: where the index of the folder is, or goes; None for one of this process alone.
+        older: gives records that are kept in another way, as long as these are all; None once they are not.
 
     Attributes:
         remarks: why records were left out besides those that do not fit, in words.
     """
 
-    def __init__(self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None]) -> None:
-        self.folder, self._kinds, self._index_file = folder, kinds, index_file
+    def __init__(
+        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None],
+        older: Callable[[], Iterable[Segment] | None] = lambda: None,
+    ) -> None:
+        self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
         self._segments = SegmentFolder(folder)
         self._names = {one.record_type: one.name for one in kinds}
         self._lock = threading.RLock()
@@ -114,7 +118,7 @@ class RecordLog:
 
     def is_empty(self) -> bool:
         """Return whether no segment is there."""
-        return not self._segments.files()
+        return self._older() is None and not self._segments.files()
 
     def append(self, records: Sequence[Record]) -> int:
         """Append records, also none, and return the number of their segment. Raises CatalogError."""
@@ -265,6 +269,16 @@ class RecordLog:
 
     def _read_on(self, index: RecordIndex) -> bool:
         """Add what an index has not read; return whether it has all."""
+        if (older := self._older()) is not None:
+            if self._checked is None:
+                try:
+                    segments = list(older)
+                except CatalogError:
+                    if self._older() is None:  # another process has taken them over meanwhile
+                        return False
+                    raise
+                self._checked = index.add(Position(), segments, len(segments), {})
+            return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
         self.remarks |= {f"{file.place.name} is left out: its number is too far ahead": None for file in far}
         last = max((one for one in files if one.last == at.number), default=None)  # its own file, if that is there

@@ -1,25 +1,25 @@
 """Prior results: records of what ran, and the tables, models and values that are stored.
 
-    catalog      the front door: everything below, kept in agreement
-      catalog_reader        as much of it as changes nothing; `history` and `known_results` are parts of it
-      shared_catalogs       catalogs of a team below it, which are read only; publishing copies an iteration to one
-      records               the rows, and what each field may hold
-      known_results, history, artifacts            what is known
-      verification          when something is damaged, and its repair
+    catalog      the front: all that writes
+      catalog_reader        all that only reads; `history` and `known_results` are parts of it
+      shared_catalogs       read-only catalogs of a team below it; `publishing` copies an iteration to one
+      records               the types of records, with rules for their fields
+      known_results, history, artifacts            queries of the records
+      verification          checks of what is stored, and repair
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
-    leases/      processes at work on something, so that none deletes what another writes
+    leases/      which process works on what, so that none deletes what another writes
     places/      the folder itself, on a disk or in an object store: see `Place`
 
-The way of a result and its record:
+The path of a result and its record:
 
-1. `Catalog.begin_attempt` gives a folder that no other writer has, under a lease of its own.
+1. `Catalog.begin_attempt` returns a folder that no other writer has, under a lease of its own.
 2. A result is written there; `written_digest` takes the digest, `vouch` writes a manifest next to it.
 3. `Catalog.publish` syncs the folder and appends the record, unless the signature is live already. An append makes one
-   file of the next number, which fails where another took the number.
-4. `Catalog.sync` has all records survive a loss of power. Only then is the result reported as stored.
+   file of the next number, which fails where another process took the number.
+4. `Catalog.sync` makes all records survive a loss of power. Only then is the result reported as stored.
 5. `CatalogReader.snapshot` reads what is live, and plans load it; files are compared with the record first.
-6. `evict_all` and `quarantine` append an end, sync it, then delete the folder. An end is final.
+6. `evict_all` and `quarantine` record an end, sync it, then delete the folder. An end is final.
 7. `gc` finds folders that no live record names; `maintain` folds the log's small files.
 
 Nothing here is ever unpickled, and nothing here decides what to keep; see `planner`.

@@ -1,8 +1,8 @@
-"""Which stored results are live: their records in, their ends in. And which folders of data no live record refers to.
+"""The records of stored results, and the folders that no live record refers to.
 
-An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
-one live attempt: publishing is conditional on nobody having published in between, so the first record wins. Of an
-attempt that was published several rows may say so, as more comes to be wished of it; the newest counts.
+An attempt is live if it was published and neither evicted nor quarantined; an end is final. A signature has at most one
+live attempt: it is published only if no other was meanwhile, so the first record wins. A published attempt has another
+record whenever its author's wishes change; the newest counts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ArtifactLedger:
         self._records = records
 
     def live(self, schemas_of: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
-        """All live artifacts by signature; with schemas, most of what records hold, of some signatures alone."""
+        """Return all live artifacts by signature. Schemas, most of the bytes, may be read for some only."""
         if schemas_of is None:
             return by_signature(self._records.rows(ArtifactRecord, f"WHERE {_LIVE} ORDER BY turn"))
         read = {"schema": f"CASE WHEN {_AMONG} THEN schema END", "why": "''"}
@@ -55,9 +55,9 @@ class ArtifactLedger:
         return by_signature(self._records.rows(ArtifactRecord, rest, listed(signatures)))
 
     def newest(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
-        """The newest record of each signature that was ever stored, of all or of some: live, or an end."""
-        wanted, values = ("", ()) if signatures is None else (f" AND {_AMONG}", (listed(signatures),))
-        rows = self._records.rows(ArtifactRecord, f"WHERE event <> 'abandoned'{wanted} ORDER BY turn", *values)
+        """Return the newest record of each signature that was ever stored, of all or of some: live, or an end."""
+        condition, values = ("", ()) if signatures is None else (f" AND {_AMONG}", (listed(signatures),))
+        rows = self._records.rows(ArtifactRecord, f"WHERE event <> 'abandoned'{condition} ORDER BY turn", *values)
         ended = {record.attempt for record in rows if record.event != "published"}
         live = by_signature(record for record in rows if record.attempt not in ended)
         return {record.signature: record for record in rows} | live
@@ -66,7 +66,7 @@ class ArtifactLedger:
         return self._records.newest(ArtifactRecord)
 
     def events_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
-        """The newest record of each of these attempts that has one, or its end."""
+        """Return the end of each of these attempts, or else its newest record."""
         rest = "WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY event <> 'published', turn"
         return {record.attempt: record for record in self._records.rows(ArtifactRecord, rest, listed(attempts))}
 
@@ -88,11 +88,11 @@ class ArtifactLedger:
         return live or record
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
-        """Append live artifacts whose records do not say yet what a workflow's author wishes of them, by signature."""
+        """Record a workflow's wishes, by signature, for live artifacts whose records differ."""
         def decide() -> Sequence[ArtifactRecord]:
             live = self.live_among(wishes)
-            told = (wished(record, workflow, wishes[signature]) for signature, record in live.items())
-            return [record for record in told if record != live[record.signature]]
+            records = (wished(record, workflow, wishes[signature]) for signature, record in live.items())
+            return [record for record in records if record != live[record.signature]]
 
         self._records.decide_and_append(decide)
 
@@ -123,10 +123,10 @@ class ArtifactLedger:
         ids = [attempt.attempt for attempt in why]
 
         def decide() -> Sequence[ArtifactRecord]:
-            known = self.events_of(ids)
+            recorded = self.events_of(ids)
             return [
                 ArtifactRecord(one.signature, one.attempt, one.kind, "abandoned", "", "", 0, time.time(), why=text)
-                for one, text in why.items() if one.attempt not in known
+                for one, text in why.items() if one.attempt not in recorded
             ]
 
         self._records.decide_and_append(decide)
@@ -134,13 +134,13 @@ class ArtifactLedger:
 
 
 def by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
-    """Live records, in their order, by signature."""
-    # A signature has one live attempt. Should it have two, all processes agree on the smaller id.
+    """Return live records by signature."""
+    # A signature has one live attempt. If it had two, all processes would agree on the smaller id.
     return {record.signature: record for record in sorted(records, key=lambda record: record.attempt, reverse=True)}
 
 
 def wished(record: ArtifactRecord, workflow: str, wishes: Wishes) -> ArtifactRecord:
-    """Return a record once a workflow has said what its author wishes of the result.
+    """Return a record with the wishes of a workflow's author for the result.
 
     >>> from helix_spark.workflow.declaration import Wishes
     >>> record = ArtifactRecord("s", "a", "value", "published", "mine", "n", 1, 0.0, insisted=True)
@@ -162,7 +162,7 @@ class Leftover:
 
     Attributes:
         attempt: its `path` is the folder.
-        certain: True if its end is on record or its writer's process is gone; else it was only untouched for long.
+        certain: True if its end is recorded or its writer's process is gone; else it was only untouched for long.
     """
 
     attempt: Attempt
@@ -174,13 +174,13 @@ class Leftover:
 def find_leftovers(
     layout: Layout, artifacts: ArtifactLedger, leases: Leases, dead: Collection[str], grace_seconds: float
 ) -> tuple[Leftover, ...]:
-    """Return what is left over where the leases with these names are dead; of writers without a lease what was
-    untouched for the grace. Raises CatalogError if it cannot be read."""
+    """Return the leftovers, given the names of dead leases. A folder without a lease is one if it was untouched for the
+    grace. Raises CatalogError if it cannot be read."""
     def not_live(attempts: Collection[str]) -> set[str]:
         return set(attempts) - {record.attempt for record in artifacts.live(()).values()}
 
     with explained(layout, "read"):
-        # Folders are listed before records are read: what is published in between is seen as live.
+        # List folders before records are read: what is published in between is seen as live.
         stored = {one.attempt: one for one in stored_attempts(layout)}
         waiting = not_live(stored)
         events, leftovers = artifacts.events_of(waiting), list[Leftover]()
@@ -195,12 +195,12 @@ def find_leftovers(
                     why = f"never published; its writer, {lease.holder}, has ended"
                     certain = lease.holder is not None and lease.holder.is_gone
             elif not has_manifest(attempt.path) or artifacts.live_among([attempt.signature]):
-                # What has a manifest was finished, and lost its record.
+                # A folder with a manifest was finished, and lost its record.
                 newest = attempt.path.last_modified()
                 age = 0.0 if newest is None else time.time() - newest
                 why = f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
             if why:
                 leftovers.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
-        # A writer gives its lease back after it has published: what had none may be live by now.
-        still = not_live([one.attempt.attempt for one in leftovers]) if leftovers else ()
-        return tuple(one for one in leftovers if one.attempt.attempt in still)
+        # A writer releases its lease after it has published: an attempt without one may be live by now.
+        still = not_live([leftover.attempt.attempt for leftover in leftovers]) if leftovers else ()
+        return tuple(leftover for leftover in leftovers if leftover.attempt.attempt in still)

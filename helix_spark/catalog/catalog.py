@@ -1,9 +1,9 @@
-"""All that changes the catalog of one root folder: its records and folders of data are kept in agreement.
+"""All that writes to the catalog of one root folder: its records and folders of data are kept in agreement.
 
-The order of steps carries the safety. To store: data first, under a path of its own, synced, then one record. To
-remove: the record's end first, synced, then the data. Whoever stops in between, or loses power, leaves bytes that
-nothing refers to, which `gc` finds. A record is seen at once, and counts as acknowledged after the next `sync`: records
-are many and small, and one sync serves all of a run.
+The order of steps makes it crash-safe. To store: data first, under a path of its own, synced, then one record. To
+remove: the record's end first, synced, then the data. A process that stops in between, or loses power, leaves bytes
+without a record, which `gc` finds. A record is seen at once and durable after the next `sync`: records are many and
+small, and one sync serves all of a run.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Catalog(CatalogReader):
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
-        """Return whether something else is in the catalog's place, which is the catalog from now on. Call it between
-        runs, while nothing is written. Raises CatalogError as `open` does."""
+        """Open what has replaced the catalog in its place, if anything; return whether it did. Call it between runs,
+        while nothing is written. Raises CatalogError as `open` does."""
         try:
             self._place.check()
         except CatalogError:
@@ -66,21 +66,21 @@ class Catalog(CatalogReader):
         return False
 
     def check(self) -> None:
-        """Raises CatalogError if something else is in the catalog's place, or its name leads elsewhere."""
+        """Raise CatalogError if something else is in the catalog's place, or its name leads elsewhere."""
         self._place.check()
 
     def check_writable(self) -> None:
-        """Raises CatalogError if it cannot be written, or be made."""
+        """Raise CatalogError if the catalog cannot be written, or created."""
         check_writable(self._layout)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
-        """Repair the catalog, whatever state it is in, or say what that would do; see `verification.repair`."""
+        """Repair the catalog from any state, or say what a repair would do; see `verification.repair`."""
         if not dry_run:
             self._check_to_write()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
-        """Record that an iteration runs, under the next free number of its workflow; return it with that."""
+        """Record that an iteration runs, under the next free number of its workflow; return the numbered record."""
         self.make()
         (numbered,) = self._records.decide_and_append(
             lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
@@ -88,7 +88,7 @@ class Catalog(CatalogReader):
         return numbered
 
     def make(self) -> None:
-        """Make the catalog, unless it exists: call it before the first lease. Raises CatalogError as `check` does."""
+        """Create the catalog unless it exists: call it before the first lease. Raises CatalogError as `check` does."""
         self._place.make()
         self._take_over()
 
@@ -98,7 +98,7 @@ class Catalog(CatalogReader):
             self._begin(self._layout)
 
     def _check_to_write(self) -> None:
-        """Raises CatalogError as `check` does. A catalog that is not made yet is not made by this."""
+        """Check that the catalog can be written; it is not created. Raises CatalogError as `check` does."""
         self._place.check()
         self._take_over()
 
@@ -106,30 +106,30 @@ class Catalog(CatalogReader):
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
         texts: Iterable[FileRecord] = (),
     ) -> None:
-        """Record an iteration, usually its end, with its nodes, what was learnt of results, and the texts they name."""
+        """Record an iteration, usually its end, with its nodes, results, and the texts that they name."""
         self._append(lambda: [*results, *nodes, record], texts)
 
     def add_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
         texts: Iterable[FileRecord],
     ) -> IterationRecord:
-        """Record an iteration of another catalog with its nodes, unless it is recorded, what is known of results, and
-        the texts that these name; return it with the number that it has here."""
+        """Record an iteration of another catalog with its nodes, unless it is recorded, its results, and the texts that
+        they name; return it with its number in this catalog."""
         numbered = record
 
         def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord]:
             nonlocal numbered
-            known = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
-            number = known[0][0] if known else self.next_number(record.workflow)
+            rows = self._records.select("SELECT number FROM iterations WHERE run = ?", record.run)
+            number = rows[0][0] if rows else self.next_number(record.workflow)
             numbered = replace(record, number=number)
-            learnt = [replace(one, iteration=number) for one in results]
-            return learnt if known else [*learnt, *(replace(one, iteration=number) for one in nodes), numbered]
+            copies = [replace(result, iteration=number) for result in results]
+            return copies if rows else [*copies, *(replace(node, iteration=number) for node in nodes), numbered]
 
         self._append(decide, texts)
         return numbered
 
     def append_results(self, results: Sequence[ResultRecord], texts: Iterable[FileRecord] = ()) -> None:
-        """Record what is known of results apart from an iteration, with the texts that they name."""
+        """Record results outside of an iteration, with the texts that they name."""
         if results:
             self._append(lambda: results, texts)
 
@@ -137,13 +137,13 @@ class Catalog(CatalogReader):
         self, decide: Callable[[], Sequence[ResultRecord | NodeRecord | IterationRecord]], texts: Iterable[FileRecord]
     ) -> None:
         self.make()
-        named = {one.digest: one for one in texts}
+        files = {file.digest: file for file in texts}
         self._records.decide_and_append(
-            lambda: [*(one for digest, one in named.items() if self._own_file(digest) is None), *decide()]
+            lambda: [*(file for digest, file in files.items() if self._own_file(digest) is None), *decide()]
         )
 
     def note_progress(self, progress: Progress) -> None:
-        """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
+        """Write the progress of a run for other processes. Never raises: nothing depends on it."""
         with contextlib.suppress(OSError, CatalogError):
             self.make()
             note = progress_note(self._layout, progress.workflow, progress.number)
@@ -151,27 +151,27 @@ class Catalog(CatalogReader):
             note.replace_text(json.dumps(asdict(progress)))
 
     def forget_progress(self, workflow: str, number: int) -> None:
-        """Remove what `note_progress` wrote of a run."""
+        """Remove the progress of a run."""
         with contextlib.suppress(CatalogError, OSError):
             self._place.check()
             progress_note(self._layout, workflow, number).unlink(missing_ok=True)
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
-        """Record that an iteration is pinned: its results are never evicted. Or that it is not any more."""
+        """Pin or unpin an iteration. The results of a pinned one are never evicted."""
         self._check_to_write()
-        named = iteration.workflow, iteration.number
-        record = PinRecord(*named, pinned, time.time())
-        self._records.decide_and_append(lambda: () if (named in self.pinned()) == pinned else (record,))
+        key = iteration.workflow, iteration.number
+        record = PinRecord(*key, pinned, time.time())
+        self._records.decide_and_append(lambda: () if (key in self.pinned()) == pinned else (record,))
         self._records.sync()
 
     def sync(self) -> None:
-        """Sync all that any process recorded so far, so that it survives a loss of power: only then is it reported as
-        stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
+        """Sync all records of all processes, so that they survive a loss of power: only then are results reported as
+        stored. Call it after an answer, once for many records. Raises CatalogError."""
         self._place.check()
         self._records.sync()
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
-        """Return a fresh, private place to store a result, under a lease of its own."""
+        """Return a new attempt to store a result, under a lease of its own."""
         self.make()
         attempt = folders.attempt_in(self._layout, signature, uuid.uuid4().hex, kind)
         if attempt.path is not None:
@@ -199,15 +199,17 @@ class Catalog(CatalogReader):
             self.leases.release(attempt.attempt)
 
     def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Write a manifest into the folder, so that a repair can record the result again. Publish what this returns."""
+        """Write a manifest into the folder, so that repair can rebuild the record. Publish the returned record."""
         if (path := self.path_of(record)) is None:
             return record
         with explained(self._layout, "written"):
             return write_manifest(path, record)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Make a written result exist; return the record that counts, the first of its signature: the folder of another
-        is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError."""
+        """Sync a written result, then record it; return the live record. If that is another, the folder is deleted.
+
+        The data then survives a loss of power; the record does after a `sync`. Raises CatalogError.
+        """
         self.make()
         if (path := self.path_of(record)) is not None:
             begun = time.perf_counter()
@@ -217,18 +219,18 @@ class Catalog(CatalogReader):
                 why = f"its folder {path} is gone" if isinstance(error, FileNotFoundError) else \
                     f"{path} cannot be synced: {error}"
                 raise CatalogError(f"node {record.node!r} is not published: {why}") from error
-            took = time.perf_counter() - begun  # a part of the time that writing it takes
-            record = replace(record, write_seconds=record.write_seconds + took) if record.write_seconds else record
+            seconds = time.perf_counter() - begun  # syncing is a part of writing
+            record = replace(record, write_seconds=record.write_seconds + seconds) if record.write_seconds else record
         try:
             live = self._artifacts.publish(record)
         except BaseException:
-            # An answer that was lost, or that comes late, may be one of success.
+            # The record may have been appended, if only the answer was lost or late.
             self._in_doubt.add(record.attempt)
             raise
         try:
             reach("publish.recorded")
             if live.attempt != record.attempt:
-                # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
+                # `gc` finds and reports what cannot be deleted; the result is stored all the same.
                 with contextlib.suppress(CatalogError):
                     folders.delete_all(self._layout, [folders.attempt_of(self._layout, record)])
         finally:
@@ -238,18 +240,18 @@ class Catalog(CatalogReader):
     def evict_all(
         self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        """End the live artifacts of some signatures, all at once, then delete their data. Return what they were. What a
-        pinned iteration has stays, and what was stored since it was decided, under other `attempts`. Nothing
-        happens if anything was stored or ended since the `stored_version` that was `seen`.
+        """End the live artifacts of some signatures in one append, then delete their data; return their records.
 
-        Raises CatalogError if the ends cannot be recorded (nothing happened), or if data cannot be deleted, once all
-        other data is (it is not used any more; `gc` tries again).
+        Results of pinned iterations stay; so do other attempts than `attempts`, stored since the decision. Nothing
+        happens if anything was stored or ended since the `stored_version` that was `seen`. Raises CatalogError if the
+        ends cannot be recorded (nothing happened), or, after all other data is deleted, for data that cannot be (it is
+        not used any more; `gc` tries again).
         """
         return self._end_all(why, "evicted", attempts, seen, self._pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one. One in a
-        shared catalog is left out in this process, and nothing is written."""
+        shared catalog is only skipped by this process."""
         live = self.artifact(signature)
         if live is not None and live.shared and attempt in (None, live.attempt):
             self.shared.damaged.add(live.attempt)
@@ -258,21 +260,21 @@ class Catalog(CatalogReader):
         return next(iter(self._end_all({signature: why}, "quarantined", attempts)), None)
 
     def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
-        """Quarantine those of some artifacts whose folder is still gone, and return them."""
+        """Quarantine the artifacts whose folder is still gone, and return them."""
         if not records:
             return ()
         with explained(self._layout, "read"):
-            gone = folders.missing_among(self._layout, records)
-        why = {record.signature: WHY_MISSING for record in gone}
-        return self._end_all(why, "quarantined", {record.attempt for record in gone})
+            missing = folders.missing_among(self._layout, records)
+        why = {record.signature: WHY_MISSING for record in missing}
+        return self._end_all(why, "quarantined", {record.attempt for record in missing})
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
-        """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
+        """Record the wishes of a workflow's author for stored results, by signature, where they changed."""
         self._check_to_write()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
-        """The digest for the record of what was just written; None for a value. Raises CatalogError."""
+        """Return the digest for the record of a result just written; None for a value. Raises CatalogError."""
         if attempt.path is None:
             return None
         return written_digest(attempt.path) if attempt.kind == "table" else checked_digest(attempt.path)
@@ -282,8 +284,8 @@ class Catalog(CatalogReader):
         return write_arrow(attempt, table)
 
     def forget(self, selection: Selection, *, dry_run: bool) -> Forgetting:
-        """Delete what a selection has, for good: stored results, and records in all files that hold them; return it.
-        Raises CatalogError if others work on the catalog, some of it is pinned, or it cannot be written."""
+        """Delete the stored results of a selection, and their records from all files; return what was deleted. Raises
+        CatalogError if other processes work on the catalog, some of it is pinned, or it cannot be written."""
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
         self._check_to_write()
@@ -295,38 +297,38 @@ class Catalog(CatalogReader):
             return self._forget(selection)
 
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
-        """Forget the runs that are due, also while others work on the catalog: they read its records anew. None if no
-        run is due, or another process does it. Raises CatalogError if it cannot be written."""
+        """Forget the runs that are due, also while other processes work on the catalog: they read its records again.
+        Return None if no run is due, or another process does it. Raises CatalogError if it cannot be written."""
         self._check_to_write()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
 
     def _forget(self, selection: Selection) -> Forgetting:
-        found: Forgetting
+        effects: Forgetting
 
         def decide() -> Sequence[FileRecord]:
-            nonlocal found
-            found = forgetting(self._records, selection, self.pinned())
-            # Whoever names one of these texts from now on appends it once more.
-            return [FileRecord(digest, "", "") for digest in sorted(found.texts)] if found.runs else ()
+            nonlocal effects
+            effects = forgetting(self._records, selection, self.pinned())
+            # A process that names one of these texts from now on appends it again.
+            return [FileRecord(digest, "", "") for digest in sorted(effects.texts)] if effects.runs else ()
 
         self._records.decide_and_append(decide)
-        if found.runs:
-            self._end_all(dict.fromkeys(found.signatures, "forgotten"), "evicted")
-            rewrite(self._records, found.strip)
+        if effects.runs:
+            self._end_all(dict.fromkeys(effects.signatures, "forgotten"), "evicted")
+            rewrite(self._records, effects.strip)
             self._records.forget_index()
-            for one in found.runs.values():
-                self.forget_progress(one.workflow, one.number)
-        return found
+            for iteration in effects.runs.values():
+                self.forget_progress(iteration.workflow, iteration.number)
+        return effects
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete what no live record refers to, and return it. Nothing happens while another process does it.
+        """Delete the folders that no live record refers to, and return them. No-op while another process does it.
 
-        Ended artifacts, and attempts without a record whose writer has ended, go at once; those of unknown writers when
-        untouched for the grace, and their end is recorded first, so that they cannot be published later. What a live
-        process is writing stays, and what was finished and lost its record: `helix repair` takes that up again. Raises
-        CatalogError when something cannot be deleted, once all else is.
+        Ended artifacts, and attempts without a record whose writer has ended, are deleted at once; those of unknown
+        writers when untouched for the grace, after their end is recorded, so that they cannot be published later.
+        Folders that a live process writes stay; so do finished ones without a record, for `helix repair`. Raises
+        CatalogError for a folder that cannot be deleted, once all others are.
         """
         def find(dead: Collection[str]) -> tuple[Leftover, ...]:
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
@@ -342,7 +344,7 @@ class Catalog(CatalogReader):
             leftovers = find(dead)
             reach("gc.found")
             if leftovers:
-                self._records.sync()  # an end may be another process's, which is about to delete the same
+                self._records.sync()  # another process may have recorded an end and not synced it
             folders.delete_all(self._layout, [leftover.attempt for leftover in leftovers if leftover.certain])
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._end_unpublished(silent)
@@ -351,7 +353,7 @@ class Catalog(CatalogReader):
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
     def maintain(self) -> None:
-        """Keep the records quick to read: call it after a run, in the background. Raises CatalogError."""
+        """Fold the records to keep them quick to read: call it in the background after a run. Raises CatalogError."""
         self._check_to_write()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
@@ -367,13 +369,13 @@ class Catalog(CatalogReader):
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")
-            if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
+            if event == "evicted":  # damage is found again if its end is lost, and an answer may wait for this
                 self._records.sync()
             folders.delete_all(self._layout, [folders.attempt_of(self._layout, record) for record in ended])
         return ended
 
     def _end_unpublished(self, why: Mapping[Attempt, str]) -> list[Attempt]:
-        """Record that attempts which are not live never will be; return these. Their data stays."""
+        """End attempts that were not published; return the ended ones. Their data stays."""
         if not why:
             return []
         ended = self._artifacts.end_unpublished(why)

@@ -1,4 +1,4 @@
-"""A catalog to read: what is recorded and stored, there or in the shared catalogs below it."""
+"""Read a catalog and the shared catalogs below it."""
 
 from __future__ import annotations
 
@@ -36,19 +36,18 @@ WHY_MISSING = "its folder is gone"
 
 @dataclass(frozen=True, slots=True)
 class CatalogView:
-    """A catalog as one workflow sees it before it runs, read once.
+    """A catalog as one workflow sees it before a run, read once.
 
     Attributes:
-        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`; also those that a
-            shared catalog alone has. Schemas are told of those alone that the iterations in `past` had.
-        missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
-            folder is gone.
+        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`; also those of shared
+            catalogs. Only those of the iterations in `past` have schemas.
+        missing: live artifacts of iterations in `past` whose folder is gone: to be quarantined, never planned with.
         last, nodes: the newest iteration in `past` that has ended, and its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
-        pinned: which pinned iteration has a result, as a sentence, by signature.
-        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that a
-            disk has in one folder with a live artifact of the same signature.
+        pinned: signature to a sentence that names the pinned iteration with the result.
+        bytes_used: physical bytes of the catalog: live artifacts, records, leftovers (on a disk without leftovers of
+            live signatures).
     """
 
     workflow: str
@@ -63,12 +62,12 @@ class CatalogView:
 
     @property
     def own_artifacts(self) -> dict[str, ArtifactRecord]:
-        """Those of the live artifacts that are in the catalog itself."""
+        """The live artifacts in the catalog itself."""
         return {signature: record for signature, record in self.artifacts.items() if not record.shared}
 
     @property
     def below(self) -> dict[str, ArtifactRecord]:
-        """Those that a shared catalog alone has."""
+        """The live artifacts that only a shared catalog has."""
         return {signature: record for signature, record in self.artifacts.items() if record.shared}
 
     @property
@@ -87,12 +86,12 @@ class CatalogReader(IterationReader, ResultReader):
 
     def __init__(self, layout: Layout, shared: Sequence[str] = ()) -> None:
         def open_shared(name: str) -> CatalogReader | None:
-            found = CatalogReader.open(name, create=False)
-            if str(found.root) == str(self.root):
+            catalog = CatalogReader.open(name, create=False)
+            if str(catalog.root) == str(self.root):
                 return None
-            found._check_recorded()
-            found._records.hold()
-            return found
+            catalog._check_recorded()
+            catalog._records.hold()
+            return catalog
 
         self.shared: SharedCatalogs[CatalogReader] = SharedCatalogs(shared, open_shared)
         self._begin(layout)
@@ -111,7 +110,7 @@ class CatalogReader(IterationReader, ResultReader):
         )
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next(
-            ((name, one) for name, one in self.shared.each(lambda one: one.answers.newest(question)) if one), None
+            ((name, one) for name, one in self.shared.each(lambda below: below.answers.newest(question)) if one), None
         ))
         self._artifacts = ArtifactLedger(self._records)
         self.leases = Leases(layout.leases)
@@ -129,35 +128,34 @@ class CatalogReader(IterationReader, ResultReader):
 
     @property
     def roots(self) -> tuple[Place, ...]:
-        """Where stored results may be: its own place, and those of shared catalogs that can be read."""
-        return (self.root, *(one.root for one in self.shared.open_all()))
+        """The roots of this catalog and of the shared ones that can be read."""
+        return (self.root, *(catalog.root for catalog in self.shared.open_all()))
 
     @property
     def id(self) -> str:
-        """The id of this catalog, which another one made at its place does not have; empty while it is not made."""
+        """The id of this catalog; another one created at its place has another. Empty until it is created."""
         return self._place.id
 
     def snapshot(self, workflow: str) -> CatalogView:
-        """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records."""
+        """Read the view that planning `workflow` needs. Raises CatalogError for damaged records."""
         with self._records.one_look():
             past = self._recent(workflow, 40)  # a forecast weighs older ones with less than a third (`FRESHNESS`)
-            near = {node.signature for one in past for node in one.nodes}
+            near = {node.signature for iteration in past for node in iteration.nodes}
             live = self._artifacts.live(near)
             last = next((one.record for one in reversed(past) if one.record.status != "running"), None)
             nodes = self.nodes(last) if last else ()
             pinned = self._pinned_results()
         if not past and not live:
             self._check_recorded()
-        # Whether data is there is looked at only for what the remembered iterations had; and a disk's folders in which
-        # something is live are not searched.
+        # Check that data exists only for the iterations in `past`; do not search a disk's folders of live signatures.
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout, live.keys()))
             listed = {attempt.attempt for attempt in stored}
             missing = folders.missing_among(
                 self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
             )
-        lost = {record.signature for record in missing}
-        own = {signature: record for signature, record in live.items() if signature not in lost}
+        missing_signatures = {record.signature for record in missing}
+        own = {signature: record for signature, record in live.items() if signature not in missing_signatures}
 
         def live_by_now(shared: CatalogReader) -> Mapping[str, ArtifactRecord]:
             shared._records.hold()
@@ -171,49 +169,49 @@ class CatalogReader(IterationReader, ResultReader):
         )
 
     def live(self) -> tuple[ArtifactRecord, ...]:
-        """All live artifacts of the catalog itself, of all workflows."""
+        """Return all live artifacts of the catalog itself, of all workflows."""
         return tuple(self._artifacts.live().values())
 
     def artifact(self, signature: str) -> ArtifactRecord | None:
-        """The live artifact of a signature."""
+        """Return the live artifact of a signature."""
         return self.live_among([signature]).get(signature)
 
     def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
-        """The live artifacts of some signatures, by signature, in one look; also of shared catalogs."""
+        """Return the live artifacts of some signatures, by signature, in one lookup; also of shared catalogs."""
         own = self._artifacts.live_among(signatures)
-        rest = set(signatures) - own.keys()
-        return own | (self.shared.artifacts(lambda one: one.live_among(rest)) if rest else {})
+        missing = set(signatures) - own.keys()
+        return own | (self.shared.artifacts(lambda catalog: catalog.live_among(missing)) if missing else {})
 
     def last_events(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
-        """The newest record of each signature that was ever stored, of all or of some: live if its event is
-        `published`; else it tells when and why something is no longer stored."""
+        """Return the newest record of each signature that was ever stored, of all or of some: live if its event is
+        `published`; else it says when and why the result is no longer stored."""
         return self._artifacts.newest(signatures)
 
     def last_event(self, signature: str) -> ArtifactRecord | None:
-        """The same of one signature."""
+        """Return the newest record of one signature; see `last_events`."""
         return self.last_events([signature]).get(signature)
 
     def progress(self, iteration: IterationRecord) -> Progress | None:
-        """How far an iteration is that runs or, after its answer, still stores; or how far one came that died."""
+        """Return the progress of an iteration that runs, stores after its answer, or died."""
         ended = iteration.status not in ("running", "died")
         if ended and self.leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
             return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
 
     def version(self) -> str:
-        """Differs whenever something was recorded that people look at."""
+        """Return a text that changes whenever an iteration, a node or an artifact is recorded."""
         kinds = (IterationRecord, NodeRecord, ArtifactRecord)
         return "-".join(str(self._records.newest(kind)) for kind in kinds)
 
     def stored_version(self) -> int:
-        """Grows whenever it is recorded that something is stored or not any more."""
+        """Return a number that grows whenever an artifact, or its end, is recorded."""
         return self._artifacts.version()
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
-        """The folder of an artifact; None for a value."""
-        holder = self.shared.catalogs[record.shared] if record.shared else self
-        assert holder is not None
-        return folders.attempt_of(holder._layout, record).path
+        """Return the folder of an artifact; None for a value."""
+        catalog = self.shared.catalogs[record.shared] if record.shared else self
+        assert catalog is not None
+        return folders.attempt_of(catalog._layout, record).path
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_reading.check_table`."""
@@ -224,11 +222,11 @@ class CatalogReader(IterationReader, ResultReader):
         return read_arrow(self._table_path(record), record)
 
     def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
-        """The first rows of a stored table without a JVM; see `table_reading.read_first`."""
+        """Read the first rows of a stored table without a JVM; see `table_reading.read_first`."""
         return read_first(self._table_path(record), record, rows, most_columns)
 
     def bytes_used(self) -> int:
-        """Physical bytes of the catalog: records, leftovers, and live artifacts, as their own records say."""
+        """Return the physical bytes of records, leftovers, and live artifacts as recorded."""
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout))
         return self._bytes_from_records(self._artifacts.live(()).values(), stored)
@@ -240,19 +238,18 @@ class CatalogReader(IterationReader, ResultReader):
         return path
 
     def _bytes_from_records(self, live: Iterable[ArtifactRecord], stored: Iterable[Attempt]) -> int:
-        known = {record.attempt: record.bytes for record in live}
+        sizes = {record.attempt: record.bytes for record in live}
         with explained(self._layout, "read"):
-            left = sum(one.path.total_bytes() for one in stored if one.path is not None and one.attempt not in known)
-            return sum(known.values()) + left + self._layout.records.total_bytes()
+            others = sum(one.path.total_bytes() for one in stored if one.path is not None and one.attempt not in sizes)
+            return sum(sizes.values()) + others + self._layout.records.total_bytes()
 
 
 Format = Literal["delta", "parquet"]
 
 
 def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[str, int]:
-    """Write the records of each kind as a Delta table or a Parquet file in a folder that is there; return how many
-    there are by kind. A row has its record's fields, and `segment` and `place`, by which rows are in the order of
-    appends. Raises CatalogError, OSError."""
+    """Write the records of each kind as a Delta table or a Parquet file into an existing folder; return their number by
+    kind. A row has the record's fields; `segment` and `place` give the order. Raises CatalogError, OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import write_deltalake

@@ -1,7 +1,7 @@
-"""What a catalog forgets for good: iterations with all that was recorded of them, or results by the node that made them
-or by the source that they are made of. No byte of it is left in the catalog's folder afterwards.
+"""Forget iterations with all their records, or results by the node that made them or the source that they derive from:
+no byte of them is left in the catalog's folder afterwards.
 
-A result that an iteration has which stays is kept, and so is its record.
+A result of an iteration that stays is kept, and so is its record.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from helix_spark.errors import CatalogError
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to forget.
+    """The iterations or results to forget.
 
     Attributes:
         workflow, number, runs: only of these iterations; None for all.
         before: Unix seconds; only iterations that started earlier. None for all.
-        node: only what this node made (`downstream`: and what was made of it), not iterations; None for all.
-        source: only what was made of the data at this path, or in this table, and not the iterations themselves.
+        node: only results of this node (with `downstream` also of its descendants), not iterations; None for all.
+        source: only results derived from the data at this path, or in this table, not iterations; None for all.
     """
 
     workflow: str | None = None
@@ -44,7 +44,7 @@ class Selection:
     runs: frozenset[str] | None = None
 
     def selects(self, iteration: IterationRecord, pinned: Collection[tuple[str, int]]) -> bool:
-        """Return whether an iteration is selected: by its age no pinned one is."""
+        """Return whether an iteration is selected. None that is pinned is selected by its age."""
         is_by_age = self.before is not None or self.runs is not None
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
@@ -55,25 +55,25 @@ class Selection:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the iterations themselves are to be forgotten."""
+        """True if the iterations themselves are selected."""
         return self.node is None and self.source is None
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What goes.
+    """The effects of a selection.
 
     Attributes:
-        runs: the iterations that it is about, by run.
-        whole: whether these go themselves, and not only what some nodes made in them.
-        names: by run, the nodes whose results go.
-        signatures, attempts: of results that go.
-        shared: of results that stay, as another iteration has them.
-        texts: digests of those that nothing names any more.
-        places: where data of the source was read that is forgotten, also as the same data from elsewhere.
-        sources: all places that the selected iterations read.
-        untold: iterations of which something stays although it is not known what that reads.
-        seen: the number of the last segment that this was decided on: what comes later stays.
+        runs: the selected iterations, by run.
+        whole: whether the iterations themselves are forgotten, and not only results of some nodes.
+        names: by run, the nodes whose results are forgotten.
+        signatures, attempts: of the forgotten results.
+        shared: signatures of results that stay because another iteration has them.
+        texts: digests of texts without a reference from then on.
+        places: locations where the data of the source was read, also the same data from elsewhere.
+        sources: all locations that the selected iterations read.
+        untold: iterations with a node that stays although its reads are not recorded.
+        seen: the number of the last segment when this was decided: later records stay.
     """
 
     runs: Mapping[str, IterationRecord]
@@ -90,19 +90,19 @@ class Forgetting:
 
     @cached_property
     def iterations(self) -> frozenset[tuple[str, int]]:
-        """Workflow and number of the iterations that it is about."""
-        return frozenset((one.workflow, one.number) for one in self.runs.values())
+        """Workflow and number of the selected iterations."""
+        return frozenset((iteration.workflow, iteration.number) for iteration in self.runs.values())
 
     def strip(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the fields of a record, from the JSON of a segment, without what is forgotten; None if all of it is,
-        and for one that does not fit: nobody reads it, and what it is about cannot be told."""
+        """Return the fields of a record, from the JSON of a segment, without what is forgotten; None to delete it, also
+        if it is invalid: readers skip it, and its iteration is not known."""
         if kind in _TYPES:
             try:
                 record_of(fields, _TYPES[kind])
             except ValueError:
                 return None
         elif any(isinstance(fields.get(name), list | dict) for name in ("workflow", "iteration")):
-            return None  # of a later version, and about what cannot be told
+            return None  # of a later version, and its iteration is not known
         if kind == "artifacts":
             return None if fields.get("attempt") in self.attempts else fields
         if kind == "files":
@@ -117,23 +117,23 @@ class Forgetting:
             is_hit = (fields.get("workflow"), fields.get("iteration")) in self.iterations
         if not is_hit:
             return fields
-        if self.whole or kind == "answers":  # of an answer is not known which node asked for it
+        if self.whole or kind == "answers":  # the node of an answer is not known
             return None
-        gone = self.names.get(fields.get("run", ""), frozenset())  # of a run that ended early no nodes are recorded
+        names = self.names.get(fields.get("run", ""), frozenset())  # a run that ended early has no nodes
         if kind == "iterations":
-            return _iteration_without(gone, fields)
-        if kind == "nodes" and fields.get("name") in gone:  # what is shown of a plan or a value may be data
+            return _iteration_without(names, fields)
+        if kind == "nodes" and fields.get("name") in names:  # the shown text of a plan or a value may be data
             parts = [[group, label, digest, None] for group, label, digest, _ in json.loads(fields["parts"])]
             return {**fields, "code": "", "reason": _FORGOTTEN, "parts": json.dumps(parts)}
         return fields
 
 
-def _iteration_without(gone: Collection[str], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _iteration_without(nodes: Collection[str], fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of an iteration without the outputs of some nodes. Errors and edits may quote data."""
     plan = mapping(fields.get("plan", "{}"))
-    names = _called(gone, plan)
-    for each in plan.keys() & {"tables", "evaluated"}:
-        plan[each] = _without_names(plan[each], names)
+    names = _with_aliases(nodes, plan)
+    for part in plan.keys() & {"tables", "evaluated"}:
+        plan[part] = _without_names(plan[part], names)
     plan.pop("edit", None)
     outputs = _without_names(mapping(fields.get("outputs", "{}")), names)
     error = {"error": _FORGOTTEN} if fields.get("error") else {}
@@ -141,16 +141,16 @@ def _iteration_without(gone: Collection[str], fields: Mapping[str, Any]) -> Mapp
 
 
 _FORGOTTEN = "forgotten"
-"""Stands for a text that may have quoted data."""
+"""Replaces a text that may have quoted data."""
 
 
-def _called(names: Collection[str], plan: Mapping[str, Any]) -> set[str]:
-    """Return all names of some nodes: also those under which equal ones were merged into them."""
+def _with_aliases(names: Collection[str], plan: Mapping[str, Any]) -> set[str]:
+    """Return the names of nodes and of the equal nodes that were merged into them."""
     return {*names, *(alias for alias, name in plan.get("merged", {}).items() if name in names)}
 
 
-def _without_names(values: Mapping[str, Any], gone: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in gone}
+def _without_names(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 _TYPES = {one.name: one.record_type for one in KINDS}
@@ -164,8 +164,8 @@ class _Node(NamedTuple):
 
 
 def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()) -> Forgetting:
-    """Return what a selection has forgotten, as of one look at the records. Of what is selected by its age the pinned
-    iterations stay. Raises CatalogError if something of a pinned one is named."""
+    """Return the effects of a selection on the current records. Raises CatalogError if it selects something of a pinned
+    iteration."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {one.run: one for one in iterations if selection.selects(one, pinned)}
     graphs: dict[str, dict[str, _Node]] = {}
@@ -173,60 +173,62 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
     for run, name, inputs, signature, kind, reads in records.select(sql):
         places_read = [""] if reads is None else json.loads(reads)
         graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places_read)
-    looked_at = {run: graphs.get(run, {}) for run in selected}
-    names, places = _hit(looked_at, selection)
+    selected_graphs = {run: graphs.get(run, {}) for run in selected}
+    names, places = _selected_nodes(selected_graphs, selection)
     runs = selected if selection.is_whole else {run: one for run, one in selected.items() if names[run]}
-    if kept := [(one.workflow, one.number) for one in runs.values() if (one.workflow, one.number) in pinned]:
-        workflow, number = min(kept)
+    if conflicts := [key for one in runs.values() if (key := (one.workflow, one.number)) in pinned]:
+        workflow, number = min(conflicts)
         raise CatalogError(f"iteration {number} of {workflow!r} is pinned",
                            remedy=f"`helix pin {number} {workflow} --remove` first")
     going, staying = set[str](), set[str]()
     for run, nodes in graphs.items():
         for name, node in nodes.items():
             (going if name in names.get(run, ()) else staying).add(node.signature)
-    if selection.is_whole:  # of one that was killed no nodes are recorded
+    if selection.is_whole:  # a killed iteration has no nodes
         numbers = {(one.workflow, one.number) for one in runs.values()}
-        made = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
-        going |= {signature for signature, *iteration in made if tuple(iteration) in numbers}
+        stored = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
+        going |= {signature for signature, *iteration in stored if tuple(iteration) in numbers}
     signatures = frozenset(going - staying)
     untold = tuple(
         one for run, one in selected.items()
-        if selection.source is not None and (not looked_at[run] or any(
-            "" in node.reads and name not in names[run] for name, node in looked_at[run].items()
+        if selection.source is not None and (not selected_graphs[run] or any(
+            "" in node.reads and name not in names[run] for name, node in selected_graphs[run].items()
         ))
     )
-    known = frozenset(digest for (digest,) in records.select("SELECT DISTINCT digest FROM files"))
+    texts = frozenset(digest for (digest,) in records.select("SELECT DISTINCT digest FROM files"))
     attempts = records.select("SELECT DISTINCT signature, attempt FROM artifacts")
     return Forgetting(
         runs, selection.is_whole, names, signatures, frozenset(going & staying),
-        known - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, names, signatures)),
+        texts - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, names, signatures)),
         frozenset(attempt for signature, attempt in attempts if signature in signatures), places,
-        frozenset(place for nodes in looked_at.values() for node in nodes.values() for place in node.reads if place),
+        frozenset(
+            place for nodes in selected_graphs.values() for node in nodes.values() for place in node.reads if place
+        ),
         untold, records.last,
     )
 
 
 def _named_texts(
-    records: RecordLog, iterations: Iterable[IterationRecord], gone: Collection[str],
+    records: RecordLog, iterations: Iterable[IterationRecord], forgotten_runs: Collection[str],
     names: Mapping[str, frozenset[str]], signatures: Collection[str],
 ) -> Iterator[str]:
-    """Yield the digests of texts that records name which stay: files, first rows of outputs, what fits gave."""
+    """Yield the digests of texts that remaining records name: files, first rows of outputs, model cards."""
     for one in iterations:
-        if one.run not in gone:
+        if one.run not in forgotten_runs:
             yield one.file_digest
             plan = mapping(one.plan)
-            yield from _without_names(plan.get("tables", {}), _called(names.get(one.run, ()), plan)).values()
-    for trained, *known_by in records.select("SELECT trained, signature, declared FROM results WHERE trained != ''"):
-        if set(known_by).isdisjoint(signatures):
+            yield from _without_names(plan.get("tables", {}), _with_aliases(names.get(one.run, ()), plan)).values()
+    for trained, *keys in records.select("SELECT trained, signature, declared FROM results WHERE trained != ''"):
+        if set(keys).isdisjoint(signatures):
             yield trained
 
 
-def _hit(
+def _selected_nodes(
     graphs: Mapping[str, Mapping[str, _Node]], selection: Selection
 ) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
-    """Return the names of the nodes that a selection hits, by run, and the places where these read data of a source.
+    """Return the names of the selected nodes by run, and the locations where these read data of a source.
 
-    Of a source the same data is also what was read of it elsewhere: all that has the signature of a hit is hit.
+    The data of a source may be read elsewhere as well: all nodes with the signature of a selected node are selected.
     """
     source, node_name = selection.source, selection.node
     if source is None and node_name is None:
@@ -236,15 +238,15 @@ def _hit(
         if selection.downstream:
             hit = {run: _with_downstream(graphs[run], names) for run, names in hit.items()}
         return hit, ()
-    # As records may have it: as it is named, and its path, also where links lead.
-    wanted, plain = {source}, source.removeprefix("file://").removeprefix("file:")
+    # Records may have the name, the path, or the path behind links.
+    locations, plain = {source}, source.removeprefix("file://").removeprefix("file:")
     if "://" not in plain:
         path = Path(plain).expanduser().absolute()
-        wanted |= {os.path.normpath(path), str(path.resolve())}
+        locations |= {os.path.normpath(path), str(path.resolve())}
     hit, places, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), dict[str, None](), set[str](), True
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            if read := [one for one in node.reads if one and any(_overlap(one, other) for other in wanted)]:
+            if read := [one for one in node.reads if one and any(_overlap(one, location) for location in locations)]:
                 hit[run] |= {name}
                 places |= dict.fromkeys(read)
     while is_new:
@@ -260,7 +262,7 @@ def _hit(
 
 
 def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> frozenset[str]:
-    """Return nodes and all that is made of them. A script may carry what it was answered into all else that it asks.
+    """Return nodes and their descendants. In a script, any later query may depend on an earlier answer.
 
     >>> graph = {name: _Node(inputs, "", "scanner", []) for name, inputs in (("a", []), ("b", ["a"]), ("c", []))}
     >>> sorted(_with_downstream(graph, frozenset({"a"})))
@@ -276,8 +278,8 @@ def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> froze
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Return whether two places have data in common, as far as their names tell: one is the other, or below it, also
-    where names have wildcards.
+    """Return whether two locations may have data in common: they are equal, or one is below the other. Names may have
+    wildcards.
 
     >>> _overlap("/data/people", "/data/people/2024.csv"), _overlap("/data/*/a.csv", "/data/2024"), _overlap("t", "t2")
     (True, True, False)
@@ -293,8 +295,7 @@ _BRACES = re.compile(r"\{[^{}/]*\}")
 
 
 def _steps(place: str) -> list[str]:
-    """Return the steps of a path; of alternatives, which a record may have by the thousand, a wildcard or the folder
-    that they are in.
+    """Return the steps of a path. Alternatives, which may be thousands, become a wildcard, or end it at their folder.
 
     >>> _steps("/data/{a,{b,c}}.csv"), _steps("/data/{a/b,c}.csv")
     (['', 'data', '*.csv'], ['', 'data'])

@@ -1,5 +1,5 @@
-"""What ran, by the records of iterations, of their nodes and of the files that declared them, newest first; and how far
-a running iteration is: one small file a run, which decides nothing. What a killed run leaves behind tells where it was.
+"""Queries of past iterations, their nodes and the files that declared them; and the progress of running iterations: one
+small file for each run, on which no decision rests. The file of a killed run says how far it was.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from helix_spark.identity.parts import digest
 _HEAVIEST = """SELECT turn FROM (SELECT turn, max(
     ((CASE status WHEN 'done' THEN 3 WHEN 'failed' THEN 2 WHEN 'interrupted' THEN 1 ELSE 0 END) << 56) + turn
 ) FROM iterations {} GROUP BY run)"""
-"""Of the rows of one run the heaviest counts: an end over its start, and what the run said of itself over what another
-process concluded from its silence. Columns besides the greatest are those of its row (SQLite 3.7.11)."""
+"""The row that counts of each run: an end over its start, and the run's own end over one that another process concluded
+from its silence. Columns next to `max` are those of its row (SQLite 3.7.11)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastNode:
-    """A node of an earlier iteration, as far as a forecast looks at it; see `NodeRecord`."""
+    """A node of an earlier iteration, as far as a forecast reads it; see `NodeRecord`."""
 
     name: str
     kind: str
@@ -47,7 +47,7 @@ class PastIteration:
 
 
 class IterationReader(RecordReader):
-    """What the records of a catalog, and of the shared ones below it, say of iterations."""
+    """Queries of iterations in a catalog, and of files also in the shared ones below it."""
 
     _layout: Layout
     leases: Leases
@@ -55,11 +55,11 @@ class IterationReader(RecordReader):
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
-        # The record of an iteration may be lost, and others that name it may not.
-        named = {"iterations": "number", "nodes": "iteration", "results": "iteration", "artifacts": "iteration"}
-        each = (f"SELECT max({number}) AS found FROM {table} WHERE workflow = ?1 AND {number} < ?2"
-                for table, number in named.items())
-        sql = f"SELECT max(found) FROM ({' UNION ALL '.join(each)})"
+        # The record of an iteration may be lost, while others that name it are not.
+        columns = {"iterations": "number", "nodes": "iteration", "results": "iteration", "artifacts": "iteration"}
+        queries = (f"SELECT max({column}) AS number FROM {table} WHERE workflow = ?1 AND {column} < ?2"
+                   for table, column in columns.items())
+        sql = f"SELECT max(number) FROM ({' UNION ALL '.join(queries)})"
         ((greatest,),) = self._records.select(sql, workflow, GREATEST_NUMBER)
         return (greatest or 0) + 1
 
@@ -73,12 +73,12 @@ class IterationReader(RecordReader):
     def concluded(
         self, iterations: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
     ) -> tuple[IterationRecord, ...]:
-        """Return iterations that were read some time ago: some of the running ones may have died since."""
+        """Return iterations that were read before, with the status `died` for runs whose process has ended since."""
         dead = {
             record.run for record in iterations
             if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)
         }
-        # Those that came to their end after they were read have given back their lease, too.
+        # A run that ended after it was read has released its lease as well.
         again = self._iterations(workflow, limit) if dead else iterations
         return tuple(
             replace(record, status="died") if record.run in dead and record.status == "running" else record
@@ -87,33 +87,33 @@ class IterationReader(RecordReader):
 
     def _check_recorded(self) -> None:
         """Raise DamagedRecordsError if all records are gone, and finished results are stored."""
-        stored = (one.path for one in stored_attempts(self._layout))
-        if self._records.is_empty() and any(path is not None and has_manifest(path) for path in stored):
+        folders = (attempt.path for attempt in stored_attempts(self._layout))
+        if self._records.is_empty() and any(path is not None and has_manifest(path) for path in folders):
             what = f"the records of the catalog {self._layout.root} are gone, and results are stored there"
             raise DamagedRecordsError(what, remedy="copy them back; or have `helix repair` record again what is stored")
 
     def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
         most = -1 if limit is None else max(limit, 0)
         newest = f"SELECT DISTINCT number FROM iterations WHERE workflow = ?1 ORDER BY number DESC LIMIT {most:d}"
-        of, order = f"WHERE workflow = ?1 AND number >= (SELECT min(number) FROM ({newest}))", "number DESC, run"
+        where, order = f"WHERE workflow = ?1 AND number >= (SELECT min(number) FROM ({newest}))", "number DESC, run"
         if workflow is None:  # an iteration has two rows, seldom more
             last = f"SELECT turn FROM iterations ORDER BY turn DESC LIMIT 1 OFFSET {3 * most:d}"
-            of, order = f"WHERE turn > coalesce(({last}), 0)" if most >= 0 else "", "turn DESC"
+            where, order = f"WHERE turn > coalesce(({last}), 0)" if most >= 0 else "", "turn DESC"
         values = () if workflow is None else (workflow,)
         rest = f"WHERE turn IN ({_HEAVIEST}) ORDER BY {order} LIMIT {most:d}"
-        found = self._records.rows(IterationRecord, rest.format(of), *values)
-        if workflow is None and len(found) < most:
-            found = self._records.rows(IterationRecord, rest.format(""))
-        return tuple(found)
+        records = self._records.rows(IterationRecord, rest.format(where), *values)
+        if workflow is None and len(records) < most:
+            records = self._records.rows(IterationRecord, rest.format(""))
+        return tuple(records)
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """Return what happened to each node of an iteration, inputs first (`in_order`); none before it has ended."""
-        found: dict[str, NodeRecord] = {}
+        """Return the nodes of an iteration, inputs first (`in_order`); none before it has ended."""
+        nodes: dict[str, NodeRecord] = {}
         rest = "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn"
         for node in self._records.rows(NodeRecord, rest, iteration.workflow, iteration.number, iteration.run):
-            if found.setdefault(node.name, node) is not node:
+            if nodes.setdefault(node.name, node) is not node:
                 self._records.remarks[f"nodes: name: there are two {node.name!r}"] = None
-        return tuple(in_order(list(found.values())))
+        return tuple(in_order(list(nodes.values())))
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """Return how often each signature was loaded, and by which workflow and iteration last."""
@@ -122,7 +122,7 @@ class IterationReader(RecordReader):
         return {signature: (times, name, number) for signature, times, name, number, _ in self._records.select(sql)}
 
     def _recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
-        """Return the last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
+        """Return the last `limit` iterations with their nodes, oldest first."""
         records = self._iterations(workflow, limit)
         if not records:
             return ()
@@ -156,8 +156,8 @@ class IterationReader(RecordReader):
         return tuple(name for (name,) in self._records.select("SELECT DISTINCT workflow FROM iterations ORDER BY 1"))
 
     def file(self, digest: str) -> FileRecord | None:
-        """Return the file of a text, by its digest; None if it was never kept, or was forgotten since."""
-        return self._own_file(digest) or self.shared.first(lambda one: one.file(digest))
+        """Return the file of a text, by its digest; None if it was never recorded, or was forgotten since."""
+        return self._own_file(digest) or self.shared.first(lambda catalog: catalog.file(digest))
 
     def file_text(self, digest: str) -> str | None:
         """Return the text of the workflow file that an iteration names by its digest; None as `file`."""
@@ -165,7 +165,7 @@ class IterationReader(RecordReader):
 
     def _own_file(self, digest: str) -> FileRecord | None:
         newest = self._records.rows(FileRecord, "WHERE digest = ? ORDER BY turn DESC LIMIT 1", digest)
-        return next((one for one in newest if sha256(one.text.encode()).hexdigest() == digest), None)
+        return next((file for file in newest if sha256(file.text.encode()).hexdigest() == digest), None)
 
 
 _PINNED = """SELECT workflow, iteration FROM (
@@ -180,7 +180,7 @@ def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]
     """Yield the nodes of a graph, inputs first, without inputs that come later.
 
     Args:
-        closed: leave out inputs that are not among the nodes, too, as where their record does not fit.
+        closed: drop inputs that are not among the nodes as well, as where their record does not fit.
 
     >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
     >>> [node.inputs for node in in_order([one, other])], [node.inputs for node in in_order([one, other], closed=True)]
@@ -189,13 +189,13 @@ def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]
     graph: Sequence[Any] = nodes
     names, earlier = {node.name for node in graph}, set[str]()
     for node in graph:
-        inputs = tuple(one for one in node.inputs if one in earlier or not (closed or one in names))
+        inputs = tuple(name for name in node.inputs if name in earlier or not (closed or name in names))
         yield node if inputs == node.inputs else replace(node, inputs=inputs)
         earlier.add(node.name)
 
 
 _LONGEST = 16 << 20
-"""Bytes of a note at most; a node takes some 200."""
+"""Bytes of a progress file at most; a node takes some 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class RunningNode:
     """A node as planned; see `NodeRecord`.
 
     Attributes:
-        started, ended: of a node that runs as a step of its own, seconds since the run was planned; else None.
+        started, ended: seconds since the run was planned, for a node that runs as a step of its own; else None.
     """
 
     name: str
@@ -219,13 +219,13 @@ class RunningNode:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         answered: seconds to the answer; None before.
-        stored: names of what was stored since.
-        began: Unix seconds by the writer's clock; 0 where an older writer did not say.
-        session_seconds: what Spark's start and the first work of its session are expected to take beside the nodes.
+        stored: names of the nodes whose results were stored since.
+        began: Unix seconds by the writer's clock; 0 in files of older writers.
+        session_seconds: forecast for Spark's start and the first work of its session, besides the nodes.
         starting: whether Spark has been started since.
     """
 
@@ -251,14 +251,14 @@ class Progress:
 
 
 def progress_note(layout: Layout, workflow: str, number: int) -> Place:
-    """Return the file that says how far a run is, as JSON of its `Progress`."""
+    """Return the file that holds the `Progress` of a run as JSON."""
     return layout.records / "running" / f"{digest(workflow)[:32]}-{number:d}.json"
 
 
 def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
-    """Read the note of a run; None where none can be read."""
+    """Read the progress of a run; None where it cannot be read."""
     try:
-        known = parsed_as(text_in(progress_note(layout, workflow, number), _LONGEST), Progress)
+        progress = parsed_as(text_in(progress_note(layout, workflow, number), _LONGEST), Progress)
     except (OSError, ValueError):
         return None
-    return replace(known, nodes=tuple(in_order(known.nodes)))
+    return replace(progress, nodes=tuple(in_order(progress.nodes)))

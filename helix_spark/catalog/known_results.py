@@ -1,14 +1,13 @@
-"""What is known of signatures, stored or not: which stand for which, what they cost, which vary; and recorded answers.
+"""Queries of results, stored or not: what a declared signature stands for, costs, nondeterminism; and recorded answers.
 
-Which record counts, where there are several:
+If there are several records:
 
-- a declared signature stands for what its *newest* record says; where results differ each time, whoever plans picks one
-  that can be had, so all that it ever stood for are told, the *oldest* first;
-- of a signature's costs and sizes, each is that of the newest record which has it;
-- a signature is random, or an instance, if *any* record says so: a doubt once raised stays;
-- what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
-  function reads, and what code was seen to do;
-- of the answers to a question the newest, if its digest fits what it says; else it is left out, which is said once.
+- A declared signature stands for the signature in its *newest* record. All that it ever stood for are returned as well,
+  the *oldest* first: if results differ each time, the planner picks one that is available.
+- Each cost and size of a signature is from the newest record that has it.
+- A signature is random, or an instance, if *any* record says so: a doubt stays.
+- Model cards of fits, columns that a function reads and inputs that code was seen to read are from the newest record.
+- The newest answer to a question counts if its digest fits; else it is rejected, which is reported once.
 
 Newest is by the order of appends, never by a clock.
 """
@@ -24,22 +23,20 @@ from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
-_FIGURES = tuple(one.name for one in fields(ResultRecord) if one.default is None)
-"""Columns that are null where a record does not tell them; `_TEXTS` are empty there."""
-
-_TEXTS = tuple(one.name for one in fields(ResultRecord) if one.default == "")
+_OPTIONAL = tuple(field.name for field in fields(ResultRecord) if field.default in (None, ""))
+"""Columns that a record may leave null, or, of texts, empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownResults:
-    """What the records say of some signatures and plans.
+    """Records of some signatures, merged.
 
     Attributes:
         standing: declared signature to the signature it stands for.
         stood_for: declared signature to all that it ever stood for, the oldest first.
         measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
-        observed: declared signature to what its code was seen to do (JSON of `ObservedInputs`), by what it then stood
-            for, the newest last; of what did nothing nothing is told.
+        observed: declared signature to the inputs that its code was seen to read (JSON of `ObservedInputs`), by the
+            signature that it then stood for, the newest last; without those that read nothing.
     """
 
     standing: Mapping[str, str]
@@ -48,7 +45,7 @@ class KnownResults:
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def over(self, below: KnownResults) -> KnownResults:
-        """Return this with what is known below it, in another catalog. What loading took there says nothing of here."""
+        """Return this completed by the records of a catalog below. Its load times do not count here."""
         measured = dict(self.measured)
         for signature, record in below.measured.items():
             other = replace(record, load_seconds=None, read_seconds=None)
@@ -65,28 +62,28 @@ class KnownResults:
 
 
 def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
-    """Return a record of a signature with what another one of it says besides.
+    """Return a record of a signature, with missing columns filled from another record of it.
 
-    >>> one = ResultRecord("d", "s", "w", "n", "scanner", 1, bytes=7)
-    >>> found = completed(one, ResultRecord("d", "s", "x", "m", "scanner", 2, bytes=8, rows=3, random="it draws"))
-    >>> found.workflow, found.bytes, found.rows, found.random
+    >>> record = ResultRecord("d", "s", "w", "n", "scanner", 1, bytes=7)
+    >>> merged = completed(record, ResultRecord("d", "s", "x", "m", "scanner", 2, bytes=8, rows=3, random="it draws"))
+    >>> merged.workflow, merged.bytes, merged.rows, merged.random
     ('w', 7, 3, 'it draws')
     """
-    missing = [name for name in (*_FIGURES, *_TEXTS) if getattr(record, name) in (None, "")]
+    missing = [name for name in _OPTIONAL if getattr(record, name) in (None, "")]
     return replace(record, **{name: getattr(other, name) for name in missing})
 
 
 class ResultReader(RecordReader):
-    """What the records of a catalog, and of the shared ones below it, say of results."""
+    """Queries of results in a catalog and the shared ones below it."""
 
     shared: SharedCatalogs[ResultReader]
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
-        """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
+        """Return what declared signatures stand for, and the costs of signatures; see `KnownResults`."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
-        # Each declared signature with each that it stood for: the turns of the oldest and newest of their records, and
-        # what code was seen to do.
+        # Each declared signature with each that it stood for, the turns of the oldest and newest of their records, and
+        # the inputs that code was seen to read.
         pairs = self._records.select("""
             SELECT min(turn), declared, signature, max(turn), (
                 SELECT observed FROM results WHERE declared = one.declared AND signature = one.signature
@@ -99,12 +96,12 @@ class ResultReader(RecordReader):
             standing[name] = signature
             if text:
                 observed.setdefault(name, {})[signature] = text
-        wanted = {*signatures, *declared, *(pair[2] for pair in pairs)}
-        rows = self._records.select(_MERGED, listed(wanted)) if wanted else []
+        lookup = {*signatures, *declared, *(pair[2] for pair in pairs)}
+        rows = self._records.select(_MERGED, listed(lookup)) if lookup else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
         known = KnownResults(standing, stood_for, measured, observed)
-        wanted = {*signatures, *measured}
-        for _, below in self.shared.each(lambda one: one.results(declared, wanted)):
+        lookup = {*signatures, *measured}
+        for _, below in self.shared.each(lambda catalog: catalog.results(declared, lookup)):
             known = known.over(below)
         return known
 
@@ -115,7 +112,7 @@ class ResultReader(RecordReader):
         return own.union(*(below for _, below in self.shared.each(lambda one: one.declared_for(signatures))))
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
-        """Return the signature of the newest earlier result of a node that holds this, and never held another."""
+        """Return the signature of a node's newest earlier result with this content, and with no other content ever."""
         own = self._records.select("""
             SELECT signature FROM results WHERE signature IN (
                 SELECT signature FROM results WHERE content = ? AND workflow = ? AND node = ?)
@@ -124,7 +121,7 @@ class ResultReader(RecordReader):
         return own[0][0] if own else self.shared.first(lambda one: one.with_content(workflow, node, content))
 
     def audit_seconds(self, workflow: str, since: int) -> float:
-        """Return what audits of a workflow took in all from an iteration on."""
+        """Return the total seconds of a workflow's audits since an iteration."""
         sql = "SELECT total(audit_seconds) FROM results WHERE workflow = ? AND iteration >= ?"
         return float(self._records.select(sql, workflow, since)[0][0])
 
@@ -137,7 +134,7 @@ class ResultReader(RecordReader):
 
 
 def _newest(name: str, column: RecordColumn) -> str:
-    """Return the query of a column's newest value among the rows of a signature that fill it."""
+    """Return the query of the newest value of a column among the rows of a signature that fill it."""
     rows = f"FROM results WHERE signature = one.signature AND {is_filled(name, column)}"
     newest = f"""(SELECT "{name}" {rows} ORDER BY turn DESC LIMIT 1)"""
     return f"coalesce({newest}, '')" if column.default == "" else newest
@@ -147,21 +144,21 @@ _MERGED = f"""
     SELECT {", ".join(_newest(name, column) for name, column in columns_of(ResultRecord).items())}
     FROM (SELECT DISTINCT value AS signature FROM json_each(?)) AS one
     WHERE EXISTS (SELECT 1 FROM results WHERE signature = one.signature)"""
-"""A record for each signature, in which each column has what its newest record that tells it says."""
+"""One row for each signature: each column is from the newest record that fills it."""
 
 
 SEGMENT_BYTES = 8 << 20
-"""Bytes of texts that one segment of answers has at most: it is read as a whole."""
+"""Bytes of texts in one segment of answers at most: it is read as a whole."""
 
 
 class AnswerLedger:
     """The records of answers.
 
     Args:
-        below: looks up a question in shared catalogs; returns the name of the one that has an answer, with that.
+        below: looks up a question in shared catalogs; returns the catalog's name and the answer.
 
     Attributes:
-        origins: the shared catalogs of the answers that came from there, by question.
+        origins: names of the shared catalogs that answers came from, by question.
     """
 
     def __init__(self, records: RecordLog, below: Callable[[str], tuple[str, AnswerRecord] | None]) -> None:
@@ -169,13 +166,13 @@ class AnswerLedger:
         self.origins: dict[str, str] = {}
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
-        whole = [replace(one, digest=one.content_digest()) for one in records]
-        for group in grouped(whole, lambda one: (len(one.answer),), (SEGMENT_BYTES,)):
+        digested = [replace(record, digest=record.content_digest()) for record in records]
+        for group in grouped(digested, lambda record: (len(record.answer),), (SEGMENT_BYTES,)):
             self._records.append(group)
 
     def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
-        """The newest record of a question, whichever workflow asked it, if it is as it was written; else that of the
-        first shared catalog that has one. A doubt of either counts. For `is_fresh` see `RecordLog.rows`."""
+        """Return the newest record of a question, from any workflow, if its digest fits; else that of the first shared
+        catalog that has one. A doubt of either counts. For `is_fresh` see `RecordLog.rows`."""
         rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
         rows = self._records.rows(AnswerRecord, rest, question, is_fresh=is_fresh)
         own = self.sound(rows[0]) if rows else None
@@ -186,18 +183,18 @@ class AnswerLedger:
         return below[1]
 
     def questions_of(self, workflow: str, until: int) -> set[str]:
-        """Return the questions with answers that a workflow recorded, up to an iteration."""
+        """Return the questions that a workflow recorded answers to, up to an iteration."""
         sql = "SELECT DISTINCT question FROM answers WHERE workflow = ? AND iteration <= ?"
         return {question for (question,) in self._records.select(sql, workflow, until)}
 
     def records(self) -> Iterator[AnswerRecord]:
-        """The newest record of each question, with their texts, one by one."""
+        """Yield the newest record of each question, with its texts."""
         newest = self._records.select("SELECT max(turn) AS turn FROM answers GROUP BY question ORDER BY turn")
         for (turn,) in newest:
             yield from self._records.rows(AnswerRecord, "WHERE turn = ?", turn)
 
     def sound(self, record: AnswerRecord) -> AnswerRecord | None:
-        """A whole record, if it is as it was written; else None, and it is left out."""
+        """Return a record if its digest fits; else reject it and return None."""
         if record.digest == record.content_digest():
             return record
         self.reject(record.question, "its digest is another one" if record.digest else "it has no digest")

@@ -1,7 +1,7 @@
-"""An iteration copied into another catalog: what is stored of it, and what is recorded of that.
+"""Copy an iteration, its stored results and its records into another catalog.
 
-The iteration goes first, as one whose results are not kept; then each result, whole and checked before its record. So
-what an end in between leaves can be used, and the next attempt copies what is missing.
+The iteration is recorded first, as if its results were not stored; then each result is copied and checked, then
+recorded. So the other catalog is usable if the copy is interrupted, and the next attempt copies what is missing.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from helix_spark.errors import CatalogError
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was published of an iteration.
+    """A published iteration.
 
     Attributes:
         number: of the iteration in the catalog that it was copied to.
-        copied, there, missing: names of nodes whose results were copied, were there already, or are not stored.
-        damaged: why stored results were not copied, by name.
+        copied, there, missing: names of nodes whose results were copied, were there before, or are not stored.
+        damaged: reasons why stored results were not copied, by name.
     """
 
     number: int
@@ -48,51 +48,51 @@ class Publication:
 
 
 def publish_iteration(source: CatalogReader, target: Catalog, iteration: IterationRecord) -> Publication:
-    """Copy an iteration that has ended, as far as the other catalog lacks it. Raises CatalogError."""
+    """Copy what another catalog lacks of an ended iteration. Raises CatalogError."""
     if iteration.status in ("running", "died"):
         raise CatalogError(f"iteration {iteration.number} of {iteration.workflow!r} is {iteration.status}",
-                           remedy="publish one that has come to its end")
+                           remedy="publish an iteration that has ended")
     target.make()
     if source.id == target.id:
         raise CatalogError(f"{target.root} is the catalog that has the iteration", remedy="name another one by --to")
     nodes = source.nodes(iteration)
     names = {node.signature: node.name for node in reversed(nodes)}
-    learnt = list(_learnt(source, names.keys()))
-    # The text of the workflow's file, first rows of outputs, and what fits gave.
+    results = list(_results_of(source, names.keys()))
+    # The text of the workflow's file, first rows of outputs, and model cards.
     previews = mapping(iteration.plan).get("tables", {}).values()
-    digests = dict.fromkeys((iteration.file_digest, *previews, *(one.trained for one in learnt)))
+    digests = dict.fromkeys((iteration.file_digest, *previews, *(result.trained for result in results)))
     texts = [file for digest in digests if (file := source.file(digest)) is not None]
-    number = target.add_iteration(iteration, nodes, _news(learnt, target), texts).number
+    number = target.add_iteration(iteration, nodes, _unrecorded(results, target), texts).number
     stored, damaged = source.live_among(names.keys()), dict[str, str]()
     there = target.live_among(stored)
-    for signature in [one for one in names if one in stored and one not in there]:
+    for signature in [key for key in names if key in stored and key not in there]:
         try:
             _copy(source, target, stored[signature], number)
         except (DamagedArtifactError, ValueError) as error:
             damaged[names[signature]] = error.what if isinstance(error, CatalogError) else str(error)
-    # What its workflow had asked until then, too: what was not asked anew is recorded with the one that asked it first.
+    # Also earlier answers of the workflow: an answer is recorded with the iteration that first sent the question.
     questions = source.answers.questions_of(iteration.workflow, iteration.number) | names.keys()
-    lookups = (source.answers.newest(one, is_fresh=False) for one in sorted(questions))
-    answers = [one for one in lookups if one is not None]
-    fresh = list[AnswerRecord]()
-    for one in answers:
-        theirs = target.answers.newest(one.question, is_fresh=False)
-        if theirs is None or (one.doubt and not theirs.doubt):
-            fresh.append(replace(one, iteration=number))
-    target.answers.append(fresh)
+    lookups = (source.answers.newest(question, is_fresh=False) for question in sorted(questions))
+    answers = [answer for answer in lookups if answer is not None]
+    new_answers = list[AnswerRecord]()
+    for answer in answers:
+        theirs = target.answers.newest(answer.question, is_fresh=False)
+        if theirs is None or (answer.doubt and not theirs.doubt):
+            new_answers.append(replace(answer, iteration=number))
+    target.answers.append(new_answers)
     target.sync()
     target.maintain()
-    known, in_order = {one.question for one in answers} | stored.keys(), list(names.items())[::-1]
+    available, in_order = {answer.question for answer in answers} | stored.keys(), list(names.items())[::-1]
     return Publication(
-        number, tuple(name for one, name in in_order if one in stored.keys() - there and name not in damaged),
-        tuple(name for one, name in in_order if one in there),
-        tuple(name for one, name in in_order if one not in known), damaged, len(fresh),
+        number, tuple(name for key, name in in_order if key in stored.keys() - there and name not in damaged),
+        tuple(name for key, name in in_order if key in there),
+        tuple(name for key, name in in_order if key not in available), damaged, len(new_answers),
     )
 
 
-def _learnt(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
-    """Yield what is known of results, once for each declared signature that each stands for now. One that has come to
-    stand for another result stays with that, unless they are instances, or what its code read tells the two apart."""
+def _results_of(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
+    """Yield the records of results, for each declared signature that stands for one now. A declared signature that has
+    come to stand for another result is skipped, unless both are instances or its code was seen to read other inputs."""
     known = source.results(source.declared_for(signatures), signatures)
     for declared, stood_for in known.stood_for.items():
         for signature in signatures & {*stood_for}:
@@ -101,21 +101,22 @@ def _learnt(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecor
                 yield replace(record, declared=declared, observed=observed, load_seconds=None, read_seconds=None)
 
 
-def _news(learnt: Collection[ResultRecord], target: Catalog) -> list[ResultRecord]:
-    """Return what a catalog does not know yet."""
-    known, news = target.results({one.declared for one in learnt}, {one.signature for one in learnt}), []
-    for one in learnt:
-        theirs, observed = known.measured.get(one.signature), known.observed.get(one.declared, {})
-        stood_for = known.stood_for.get(one.declared, ())
-        is_known = one.signature in stood_for and one.observed == observed.get(one.signature, "")
-        if theirs is None or not is_known or completed(theirs, replace(one, observed="")) != theirs:
-            news.append(one)
-    return news
+def _unrecorded(results: Collection[ResultRecord], target: Catalog) -> list[ResultRecord]:
+    """Return the results that a catalog has not recorded, or not completely."""
+    known = target.results({result.declared for result in results}, {result.signature for result in results})
+    unrecorded = []
+    for result in results:
+        theirs, observed = known.measured.get(result.signature), known.observed.get(result.declared, {})
+        stood_for = known.stood_for.get(result.declared, ())
+        is_known = result.signature in stood_for and result.observed == observed.get(result.signature, "")
+        if theirs is None or not is_known or completed(theirs, replace(result, observed="")) != theirs:
+            unrecorded.append(result)
+    return unrecorded
 
 
 def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number: int) -> None:
-    """Copy a stored result under an attempt of its own, and publish it once the copy was checked. Raises
-    DamagedArtifactError or ValueError where it is not what was recorded, and CatalogError."""
+    """Copy a stored result under an attempt of its own, check the copy, and publish it. Raises DamagedArtifactError or
+    ValueError for one that differs from its record, and CatalogError."""
     attempt = target.begin_attempt(record.signature, record.kind)
     own = record_of(fields_of(record), ArtifactRecord)  # which is not in a shared catalog
     copy = replace(own, attempt=attempt.attempt, iteration=number, at=time.time(), write_seconds=0.0)
@@ -128,7 +129,7 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
                 check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:
-        with contextlib.suppress(CatalogError):  # what cannot be deleted is for `gc` to find
+        with contextlib.suppress(CatalogError):  # `gc` finds what cannot be deleted
             target.abandon(attempt)
         raise
 

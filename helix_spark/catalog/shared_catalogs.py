@@ -1,6 +1,6 @@
-"""Catalogs of a team below one's own: read in order, never written.
+"""Shared catalogs of a team below the user's own: read in order, never written.
 
-One that cannot be read is left out from then on, which is said, and so is a damaged result: what it has is computed.
+A catalog that cannot be read is skipped from then on, with a message; so is a damaged result. Its nodes are computed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RecordReader:
 
     @property
     def rejections(self) -> tuple[str, ...]:
-        """Why records that do not fit were left out of what was read so far, in words."""
+        """Reasons why invalid records were skipped so far."""
         return self._records.rejections
 
 
@@ -35,10 +35,10 @@ class SharedCatalogs(Generic[C]):
 
     Args:
         names: folders, or addresses in object stores.
-        open_catalog: opens one, or raises CatalogError; None for one's own catalog, which is not below itself.
+        open_catalog: opens one, or raises CatalogError; None for the user's own catalog, which is not below itself.
 
     Attributes:
-        damaged: attempts of damaged results, which are passed over.
+        damaged: attempts of damaged results, which are skipped.
     """
 
     def __init__(self, names: Sequence[str], open_catalog: Callable[[str], C | None]) -> None:
@@ -51,7 +51,7 @@ class SharedCatalogs(Generic[C]):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What of them could not be read so far, a sentence each."""
+        """Sentences about what could not be read so far."""
         read = ((name, one) for name, one in self.catalogs.items() if one is not None and name not in self._unread)
         misfits = (f"the shared catalog {name}: {why}" for name, one in read for why in one.rejections[:1])
         return (*self._unread.values(), *misfits)
@@ -61,33 +61,33 @@ class SharedCatalogs(Generic[C]):
         return tuple(one for _, one in self.each(lambda one: one))  # type: ignore[misc]  # of a lambda, no method
 
     def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
-        """Yield what a look at each that can be read gives, with its name."""
-        for name in (one for one in self.names if one not in self._unread):
+        """Yield the name of each readable catalog with the result of `look`."""
+        for name in (name for name in self.names if name not in self._unread):
             try:
                 with self._lock:
                     if name not in self.catalogs:
                         self.catalogs[name] = self._open_catalog(name)
                 if (catalog := self.catalogs[name]) is None:
                     continue
-                found = look(catalog)
+                result = look(catalog)
             except NotACatalogError:
                 raise
             except CatalogError as error:
                 self._unread[name] = f"the shared catalog {name} cannot be used, and this goes on without it: " + \
                     ": ".join(filter(None, (error.what, error.exists)))
                 continue
-            yield name, found
+            yield name, result
 
     def first(self, look: Callable[[C], T | None]) -> T | None:
-        """Return what the first gives that has it."""
-        return next((found for _, found in self.each(look) if found is not None), None)
+        """Return the first result of `look` that is not None."""
+        return next((result for _, result in self.each(look) if result is not None), None)
 
     def artifacts(self, look: Callable[[C], Mapping[str, ArtifactRecord]]) -> dict[str, ArtifactRecord]:
-        """Return the stored results that a look at each finds, by signature; of several the first catalog's."""
-        found, names = dict[str, ArtifactRecord](), [one.name for one in fields(ArtifactRecord)]
+        """Return the stored results that `look` returns of each, by signature; the first catalog wins."""
+        artifacts, names = dict[str, ArtifactRecord](), [field.name for field in fields(ArtifactRecord)]
         for shared, live in self.each(look):
             for signature, record in live.items():
-                if signature not in found and record.attempt not in self.damaged:
-                    said: dict[str, Any] = {name: getattr(record, name) for name in names}
-                    found[signature] = SharedArtifact(**said, shared=shared)
-        return found
+                if signature not in artifacts and record.attempt not in self.damaged:
+                    values: dict[str, Any] = {name: getattr(record, name) for name in names}
+                    artifacts[signature] = SharedArtifact(**values, shared=shared)
+        return artifacts

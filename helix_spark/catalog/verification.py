@@ -1,8 +1,8 @@
-"""Whether what a catalog's records say is there is there, and sound (`verify`); and a damaged catalog made usable again
-(`repair`): what can be read is kept, what cannot is set aside, what is lost is said.
+"""Compare stored results with their records (`verify`), and make a damaged catalog usable again (`repair`).
 
-Damaged files of records are moved aside, and what they held is read from what a fold had replaced, if that is there.
-Stored results without a record are recorded again by their manifest, once checked. All else is computed again.
+A repair moves damaged files of records aside; their segments are read from files that a fold had replaced, if those are
+there. Stored results without a record are checked and recorded again from their manifest. The report says what is lost;
+all else is computed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one stored result; of a partly checked one only Spark can read some parts."""
+    """The verdict on one stored result. Of a partly checked one, only Spark can read some parts."""
 
     record: ArtifactRecord
     verdict: Verdict
@@ -45,19 +45,19 @@ class Finding:
         return self.verdict == "damaged"
 
     def __str__(self) -> str:
-        one = self.record
-        text = f"{one.node} ({one.workflow} {one.iteration}), {one.kind}: {self.verdict}"
+        record = self.record
+        text = f"{record.node} ({record.workflow} {record.iteration}), {record.kind}: {self.verdict}"
         return f"{text}: {self.why}" if self.why else text
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found.
+    """The verdicts on a catalog.
 
     Attributes:
-        iterations, answers: how many were read.
+        iterations, answers: numbers of records read.
         deep: whether all bytes were read.
-        rejections: why records were left out that do not fit.
+        rejections: reasons why records were skipped.
     """
 
     findings: tuple[Finding, ...]
@@ -104,7 +104,7 @@ def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Fi
 
 
 def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
-    """Compare a stored result with its record; return what only Spark can read of it. Raises as `explained_damage`."""
+    """Compare a stored result with its record; return what only Spark can read. Raises as `explained_damage`."""
     with explained_damage(path):
         if path is None:
             parsed(record.value or "")
@@ -123,12 +123,12 @@ def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> t
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was found of a catalog and done about it, or would be in a dry run: a sentence each.
+    """The damage of a catalog and its repair, done or, in a dry run, proposed: a sentence each.
 
     Attributes:
-        saved: what is recorded again.
-        lost_history: whether some of what is lost may be what ran, which is not computed again.
-        aside: the folder of what was moved aside; empty if nothing was.
+        saved: results that are recorded again.
+        lost_history: whether records of iterations may be lost, which cannot be computed again.
+        aside: the folder of the files that were moved aside; empty if there are none.
     """
 
     damage: tuple[str, ...] = ()
@@ -149,8 +149,8 @@ def repair(layout: Layout, records: RecordLog, leases: Leases, *, dry_run: bool)
         return _repaired(layout, records, leases, None)
     with leases.alone("repair") as alone:
         if alone is None:
-            held = leases.find("repair")
-            holder = (held and held.holder) or "another process"
+            lease = leases.find("repair")
+            holder = (lease and lease.holder) or "another process"
             raise CatalogError(f"{holder} repairs the catalog {layout.root} at the moment",
                                remedy="wait until it has ended")
         check_idle(layout, leases)
@@ -162,11 +162,11 @@ def check_idle(layout: Layout, leases: Leases) -> None:
     """Raise CatalogError if another process works on a catalog."""
     if holder := leases.at_work_elsewhere():
         raise CatalogError(f"{holder} works on the catalog {layout.root} at the moment",
-                           remedy="wait until it has ended, or end it; `helix repair --dry-run` looks meanwhile")
+                           remedy="wait until it has ended, or end it; `helix repair --dry-run` only reads")
 
 
 def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place | None) -> Repair:
-    """Look for damage; repair it where there is a folder for what is moved aside."""
+    """Find damage; repair it if there is a folder for damaged files."""
     with explained(layout, "read" if aside is None else "repaired"):
         if aside is not None:
             make_catalog(layout)
@@ -191,7 +191,7 @@ def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place |
 
 
 def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read all files of records; return what is wrong with some, and what is lost by that."""
+    """Read all files of records; return their damage, and what is lost by it."""
     files, damaged = folder.files(), folder.damaged()
     damaged |= dict.fromkeys(folder.listing()[1], "its number is too far ahead")
     # The first and the last of segments that no sound file holds.
@@ -217,7 +217,7 @@ def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ..
 def _results_again(
     layout: Layout, records: RecordLog, leases: Leases, aside: Place | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Record finished results without a record; return what is recorded again and what cannot be, in words."""
+    """Record finished results without a record; return descriptions of these, and of those that cannot be."""
     ledger, again, lost = ArtifactLedger(records), list[str](), list[str]()
     live = ledger.live()
     for attempt in stored_attempts(layout):
@@ -230,8 +230,8 @@ def _results_again(
                 record = read_manifest(attempt.path)
                 if record is None:  # it was never finished
                     continue
-                said = (record.signature, record.attempt, record.kind, record.event)
-                if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+                identity = (record.signature, record.attempt, record.kind, record.event)
+                if identity != (attempt.signature, attempt.attempt, attempt.kind, "published"):
                     raise ValueError("its manifest is that of another result")
                 if record.digest is None:
                     raise ValueError("its manifest has no digest")

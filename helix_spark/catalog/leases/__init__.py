@@ -1,1 +1,1 @@
-"""Who is at work on what, so that two processes with one catalog do not do the same, or delete what the other needs."""
+"""Leases, so that two processes with one catalog do not do the same work, or delete what the other needs."""

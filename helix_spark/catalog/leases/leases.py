@@ -1,13 +1,13 @@
-"""Who is at work on what: a result that is being computed, a folder that is being written, an iteration that runs.
+"""Leases on work: a result that is being computed, a folder that is being written, an iteration that runs.
 
-A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, who writes it anew as a
-heartbeat. No answer rests on a lease: of two who compute one result the first record wins, as without leases. So a
-lease on a result may be lost, doubled or taken over wrongly, and the worst of it is work done twice. On that of an
-attempt rests what is being written: `gc` deletes the folder of an attempt whose lease is dead.
+A lease is a file ``leases/NAME`` that is created only if absent. It names its holder, which rewrites it as a heartbeat.
+No answer rests on a lease: if two processes compute one result, the first record wins, as without leases. So a lease on
+a result may be lost, doubled or taken over wrongly; at worst, work is done twice. The lease of an attempt protects what
+is being written: `gc` deletes the folder of an attempt whose lease is dead.
 
-Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock, before a lease is taken
-over or a folder deleted. Clocks of two machines are compared (`is_dead`) to say in words that a run elsewhere has died,
-and to choose which leases `gc` looks at twice.
+Before a lease is taken over or a folder deleted, the lease is read twice, timed by the reader's own monotonic clock, to
+see whether its heartbeat goes on. Clocks of two machines are compared (`is_dead`) only to say that a run elsewhere has
+died, and to choose which leases `gc` reads twice.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ SILENCE_SECONDS = 60.0
 """A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
 
 GRACE_SECONDS = 3 * 24 * 3600.0
-"""Longer than a driver is stopped and goes on: a laptop that sleeps over a weekend, a machine that is moved. What may
-be somebody's stays for so long; only what is known to be nobody's goes before."""
+"""Seconds that a folder stays if its writer may be alive: longer than a laptop sleeps over a weekend and goes on.
+Folders that are known to be orphaned go before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process, told apart from any other that had its number before or will have it.
+    """A process, distinct from earlier and later ones with the same number.
 
     Attributes:
         host: name of its machine, for people.
-        machine: the boot of the machine and the space of process numbers, where the system tells; else the host.
-        started: in the system's own form; empty where it does not say.
+        machine: the boot of the machine and its PID namespace, where the system says; else the host.
+        started: start time in the system's own form; empty where it does not say.
     """
 
     host: Annotated[str, Meta(max_length=255)]  # hostname(7)
@@ -70,7 +70,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """True if it is known to have ended. Of other machines, and of starts that /proc hides, nothing is known."""
+        """True if it has certainly ended. Nothing is certain of other machines, and of starts that /proc hides."""
         if not self.is_here:
             return False
         with contextlib.suppress(PermissionError):
@@ -90,7 +90,7 @@ def this_process() -> Holder:
 
 
 def writer() -> str:
-    """Return this process as the records of iterations name it: JSON object of host, pid and user."""
+    """Return this process as a JSON object of host, pid and user, for the record of an iteration."""
     user = ""
     with contextlib.suppress(KeyError, OSError, ImportError):  # where the system has no name, as in some containers
         user = getuser()
@@ -107,7 +107,7 @@ def _machine() -> str:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    """Return the state of a process and its start, in ticks since boot; empty where the system does not tell."""
+    """Return the state of a process and its start in ticks since boot; empty where the system does not say."""
     try:  # fields 3 and 22 of proc(5)'s stat; the name in field 2 may hold blanks and brackets
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         state, *fields = text.rpartition(")")[2].split()
@@ -117,7 +117,7 @@ def _state_and_start(pid: int) -> tuple[str, str]:
 
 
 class Lease(NamedTuple):
-    """A lease as found: what its file holds, and when the last heartbeat was written, in Unix seconds of the place."""
+    """A lease as read: the text of its file, and its last heartbeat in Unix seconds of the disk or store."""
 
     name: str
     text: str
@@ -125,7 +125,7 @@ class Lease(NamedTuple):
 
     @property
     def holder(self) -> Holder | None:
-        """The process that has it; None where the file names none."""
+        """The process that holds it; None where the file names none."""
         try:
             return parsed_as(self.text, Holder)
         except ValueError:
@@ -138,7 +138,7 @@ class Lease(NamedTuple):
 
 
 class Leases:
-    """The leases in a folder, as one process takes and sees them. Safe to use from several threads."""
+    """The leases in a folder. One process may use it from several threads."""
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
@@ -149,17 +149,17 @@ class Leases:
         self._beating: threading.Thread | None = None
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease, or return that of another process. Others do not see a lease that cannot be written."""
+        """Take a lease, or return that of another process. Other processes do not see one that cannot be written."""
         with self._lock:
             if name in self._held:
                 self._held[name] += 1
                 return None
-            found = self._create(name)
-            if found is None:
+            other = self._create(name)
+            if other is None:
                 self._held[name] = 1
                 self._beat_along()
         reach("lease.taken")
-        return found
+        return other
 
     def release(self, name: str) -> None:
         """Give a lease back, as often as it was taken."""
@@ -176,12 +176,14 @@ class Leases:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
-        """Do what one process at a time does. Yields a look whether this process still has the lease, which another
-        takes over from one that was stopped for long; None where another has it. One of another process that gives no
-        heartbeat is taken over: it is watched for a while first."""
-        found, until = self.take(name), time.monotonic() + 2 * PATIENCE
-        if found is not None and (
-            time.time() - found.touched <= SILENCE_SECONDS
+        """Hold a lease for the block; take it over from a process that gives no heartbeat while it is watched.
+
+        Yield None if another process holds it; else a predicate that says whether this process still does: another one
+        takes it over from a process that was stopped for long.
+        """
+        other, until = self.take(name), time.monotonic() + 2 * PATIENCE
+        if other is not None and (
+            time.time() - other.touched <= SILENCE_SECONDS
             or not self.wait(name, until=lambda: time.monotonic() > until) or self.take(name) is not None
         ):
             yield None
@@ -203,32 +205,32 @@ class Leases:
             return None
 
     def at_work_elsewhere(self) -> str:
-        """Return another process that has a lease and may be alive, in words; empty if there is none."""
+        """Return a description of another process that holds a lease and may be alive; empty if there is none."""
         own = this_process()
         for name in self.names():
-            found = self.find(name)
-            if found and found.holder != own and not self.is_dead(name, untouched=SILENCE_SECONDS):
-                return str(found.holder or "another process")
+            lease = self.find(name)
+            if lease and lease.holder != own and not self.is_dead(name, untouched=SILENCE_SECONDS):
+                return str(lease.holder or "another process")
         return ""
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """True if there is no lease, its process has ended, or one elsewhere left it `untouched` for so long."""
-        found = self.find(name)
-        return found is None or self._seems_dead(found, untouched)
+        lease = self.find(name)
+        return lease is None or self._seems_dead(lease, untouched)
 
     def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until a lease is given back, or remove one whose holder ended or is silent. Return False at `until`."""
-        found, since = self.find(name), time.monotonic()
-        while found is not None:
+        """Wait until a lease is released, or remove one whose holder ended or is silent. Return False at `until`."""
+        lease, since = self.find(name), time.monotonic()
+        while lease is not None:
             if until():
                 return False
-            if found.is_gone or time.monotonic() - since > PATIENCE:
-                self.remove([found])
+            if lease.is_gone or time.monotonic() - since > PATIENCE:
+                self.remove([lease])
                 return True
             time.sleep(self._looks)
             now = self.find(name)
-            if now != found:
-                found, since = now, time.monotonic()
+            if now != lease:
+                lease, since = now, time.monotonic()
         return True
 
     def names(self) -> Iterator[str]:
@@ -236,15 +238,15 @@ class Leases:
             yield from sorted(path.name for path in self._folder.glob("[!.]*"))
 
     def dead(self, *, untouched: float) -> dict[str, Lease]:
-        """The leases whose process has ended; or, where that cannot be known, that were `untouched` for so many seconds
-        and are silent while they are watched, too: clocks of two machines may differ by more than any such time."""
+        """Return the leases whose process has ended, by name. Where that cannot be known, return those that were
+        `untouched` for so many seconds, and are silent while they are watched: clocks of two machines may differ."""
         leases = [lease for lease in map(self.find, self.names()) if lease and self._seems_dead(lease, untouched)]
         if not all(lease.is_gone for lease in leases):
             time.sleep(PATIENCE)
         return {lease.name: lease for lease in leases if lease.is_gone or self.find(lease.name) == lease}
 
     def remove(self, leases: Iterable[Lease]) -> None:
-        """Remove leases that are still as they were found."""
+        """Remove leases that are still as they were read."""
         for lease in leases:
             with contextlib.suppress(OSError):
                 if self.find(lease.name) == lease:
@@ -257,23 +259,23 @@ class Leases:
                 (self._folder / name).write_new(this_process().to_json().encode())
                 return None
             except FileExistsError:
-                found = self.find(name)
-                if found is not None and not found.is_gone:
-                    return None if found.holder == this_process() else found
-                if found is not None:
-                    self.remove([found])
+                lease = self.find(name)
+                if lease is not None and not lease.is_gone:
+                    return None if lease.holder == this_process() else lease
+                if lease is not None:
+                    self.remove([lease])
             except OSError:
                 return None
         return self.find(name)
 
-    def _seems_dead(self, found: Lease, untouched: float) -> bool:
-        if found.is_gone or ((holder := found.holder) is not None and holder.is_here):
-            return found.is_gone
-        return time.time() - found.touched > untouched  # by the clocks of two machines
+    def _seems_dead(self, lease: Lease, untouched: float) -> bool:
+        if lease.is_gone or ((holder := lease.holder) is not None and holder.is_here):
+            return lease.is_gone
+        return time.time() - lease.touched > untouched  # by the clocks of two machines
 
     def _is_ours(self, name: str) -> bool:
-        found = self.find(name)
-        return found is not None and found.holder == this_process()
+        lease = self.find(name)
+        return lease is not None and lease.holder == this_process()
 
     def _beat_along(self) -> None:
         def beat_on() -> None:
@@ -290,7 +292,7 @@ class Leases:
             self._beating.start()
 
     def beat(self) -> None:
-        """Give one heartbeat of all leases that are held here."""
+        """Give one heartbeat for each lease of this process."""
         for name in list(self._held):
             with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
                 text = text_in(self._folder / name)
@@ -299,7 +301,7 @@ class Leases:
 
 
 class RunLeases:
-    """The leases that one run holds, to give back in the end."""
+    """The leases of one run, to be released at its end."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases

@@ -1,1 +1,1 @@
-"""Where a catalog lies: a folder on a disk or in an object store, the files in it, and which are where."""
+"""The folder of a catalog, on a disk or in an object store, and the files in it."""

@@ -1,2 +1,2 @@
-"""What Spark code builds: PySpark's Connect client writes plans in Python alone, and here they are made canonical,
-looked at and identified. No JVM, no socket. What is replaced in pyspark for that is in `replaced_in_pyspark`."""
+"""Plans that PySpark's Connect client builds in Python: recorded, made canonical, inspected and identified without a
+JVM or a socket. `replaced_in_pyspark` has the replacements in pyspark that this needs."""

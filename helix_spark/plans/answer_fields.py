@@ -1,12 +1,12 @@
 """The fields that an answer may have, checked one by one, and its rows, validated before a client reads them.
 
-Messages that are not listed below are refused, those of a later PySpark too, until somebody has looked at what the
-client does with them; `tests/unit/test_answer_gate.py` says which texts in the listed ones reach the client.
+Messages that are not listed below are refused, new ones of a later PySpark too, until a review shows what the client
+does with them; `tests/unit/test_answer_gate.py` lists the texts in them that reach the client.
 
-Of an Arrow IPC stream the sizes are read from the batch's own metadata first: a compressed body of kilobytes becomes
-gigabytes, a column of nulls takes no bytes at all, and an extension type runs the Python code that registered it. What
-passes is read by pyarrow and validated fully, since offsets that lead out of a buffer end the process otherwise. Layout
-of the metadata: Message.fbs and Schema.fbs of Arrow's format, version 1.5.
+The sizes of an Arrow IPC stream are first read from the batch's own metadata: a compressed body of kilobytes becomes
+gigabytes, a column of nulls takes no bytes at all, and an extension type runs the Python code that registered it. Then
+pyarrow reads the stream and validates it fully, since offsets outside a buffer would end the process. Layout of the
+metadata: Message.fbs and Schema.fbs of Arrow's format, version 1.5.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HANDLE = "helix-"
-"""Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
+"""The prefix of ids of a program's models and checkpoints; the identity of their question follows."""
 
 _MOST_MESSAGES = 50_000
 _DEEPEST = 64
-"""Messages inside each other; each level of a nested type takes three. Protocol buffers allow a hundred."""
+"""The most levels of messages; each level of a nested type takes three. Protocol buffers allow a hundred."""
 
 
 class StrangeAnswerError(ValueError):
-    """An answer that the gate does not let through."""
+    """An answer that the gate refuses."""
 
 
 _MESSAGES = frozenset({
@@ -55,17 +55,17 @@ _MESSAGES = frozenset({
         "DayTimeInterval", "Array", "Struct", "StructField", "Map", "Variant", "Geometry", "Geography", "UDT",
     )),
 })
-"""What an answer may be made of."""
+"""The messages that an answer may contain."""
 
 _REFUSED = frozenset({
     "DataType.UDT.serialized_python_class", "ExecutePlanResponse.ObservedMetrics.root_error_idx",
     "Expression.Literal.year_month_interval",
 })
-"""Fields that it may not have: the client unpickles the first, and looks for errors by the second."""
+"""Fields that an answer may not have: the client unpickles the first and looks up errors by the second."""
 
 
 def is_printable(text: str) -> bool:
-    """True if no terminal obeys a text that a client prints."""
+    """Return whether a text has no characters that a terminal obeys."""
     return _OBEYED.search(text) is None
 
 
@@ -77,12 +77,12 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 
 def _is_metadata(text: str) -> bool:
-    """True if a text is JSON, no deeper than people nest it."""
+    """Return whether a text is JSON of at most 50 levels."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return False
-    steps = ({"{": 1, "[": 1}.get(one, -1) for one in _BRACKET.findall(_JSON_TEXT.sub("", text)))
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_JSON_TEXT.sub("", text)))
     return max(accumulate(steps), default=0) <= 50
 
 
@@ -91,7 +91,7 @@ _BRACKET, _JSON_TEXT = re.compile(r"[\[\]{}]"), re.compile(r'"(?:[^"\\]|\\.)*"',
 _ID = f"{HANDLE}[0-9a-f]{{64}}(_[0-9]{{1,6}})?"
 _is_id = _matches(f"{_ID}(,{_ID})*")
 is_handle = _matches(_ID)
-"""Whether an id is one by which a program knows a model or a checkpoint."""
+"""Predicate of ids by which programs know models and checkpoints."""
 
 _TEXTS: Mapping[str, Callable[[str], bool]] = {
     "MlCommandResult.summary": is_printable,
@@ -113,7 +113,7 @@ _TEXTS: Mapping[str, Callable[[str], bool]] = {
     "DataType.UDT.jvm_class": _matches(r"org\.apache\.spark\.(ml|mllib)\.linalg\.(Vector|Matrix)UDT"),
     "DataType.UDT.python_class": _matches(r"pyspark\.(ml|mllib)\.linalg\.(Vector|Matrix)UDT"),
 }
-"""What texts have to be that the client prints, imports or refers to."""
+"""Predicates of texts that the client prints, imports or refers to, by field."""
 
 _DROPPED = frozenset(
     f"{response}.{name}" for response in ("ExecutePlanResponse", "AnalyzePlanResponse", "ConfigResponse") for name in (
@@ -121,19 +121,19 @@ _DROPPED = frozenset(
         "result_complete",
     )
 )
-"""Fields that say something of one session alone."""
+"""Fields that belong to one session alone."""
 
 
 @dataclass(slots=True)
 class AnswerCheck:
-    """Checks the messages of one answer. Takes out what no recorded answer has, and observations whose names are not in
-    `observed`."""
+    """Checks the messages of one answer. Drops the fields of one session, and observations that are not in `observed`.
+    """
 
     observed: frozenset[str] = frozenset()
     _messages: int = 0
 
     def clean(self, message: Any, depth: int = 0) -> None:
-        """Clean a response in place. Raises StrangeAnswerError for what no recorded answer has."""
+        """Clean a response in place. Raises StrangeAnswerError for a message or a field that no recorded answer has."""
         name = sort_of(message)
         self._messages += 1
         if self._messages > _MOST_MESSAGES or depth > _DEEPEST:
@@ -141,9 +141,9 @@ class AnswerCheck:
         if name not in _MESSAGES:
             raise StrangeAnswerError(f"it has a {name}, which no recorded answer has")
         if name == "ExecutePlanResponse":
-            known = [one for one in message.observed_metrics if one.name in self.observed]
+            metrics = [metric for metric in message.observed_metrics if metric.name in self.observed]
             del message.observed_metrics[:]
-            message.observed_metrics.extend(known)
+            message.observed_metrics.extend(metrics)
         for descriptor, value in message.ListFields():
             path = f"{name}.{descriptor.name}"
             if path in _DROPPED:
@@ -157,8 +157,8 @@ class AnswerCheck:
                 for key in value:
                     self.clean(value[key], depth + 1)
             else:
-                for one in value if descriptor.is_repeated else (value,):
-                    self.clean(one, depth + 1)
+                for part in value if descriptor.is_repeated else (value,):
+                    self.clean(part, depth + 1)
 
 
 def _check_texts(message: Any, path: str, values: list[Any]) -> None:
@@ -166,7 +166,7 @@ def _check_texts(message: Any, path: str, values: list[Any]) -> None:
     if path in _REFUSED or (check is not None and not all(map(check, values))):
         raise StrangeAnswerError(f"it has the {name.replace('_', ' ')} {str(values)[:80]}")
     if name == "warnings":
-        message.warnings[:] = [visible(one)[:_LONGEST_WARNING] for one in values[:_MOST_WARNINGS]]
+        message.warnings[:] = [visible(text)[:_LONGEST_WARNING] for text in values[:_MOST_WARNINGS]]
     elif name == "warning_message":
         message.warning_message = visible(values[0])[:_LONGEST_WARNING]
 
@@ -185,17 +185,20 @@ _MOST_WARNINGS, _LONGEST_WARNING = 10, 2_000
 # Rows -----------------------------------------------------------------------------------------------------------------
 
 MOST_VALUES = 1 << 20
-"""Values of an answer, with those within lists and structs: each becomes a Python object of some 100 bytes."""
+"""The most values of an answer, with those in lists and structs: each becomes a Python object of some 100 bytes."""
 
 _HEADER, _NODES, _COMPRESSION = 2, 1, 3
-"""Fields of a message, and of the batch that is its header."""
+"""Numbers of fields of a message and of its header, the batch."""
 
 _ZONE = re.compile(r"[A-Za-z0-9_+:/-]{1,64}")
 
 
 def read_batch(data: bytes, columns: Any) -> pa.RecordBatch:
-    """Read and validate the one batch of a stream, whose Spark schema is `columns`, a `pyspark.sql.types.StructType`.
-    Raises StrangeAnswerError if it is none, or does not have these columns."""
+    """Read and validate a stream of one batch. Raises StrangeAnswerError if it is not one, or has other columns.
+
+    Args:
+        columns: its Spark schema, a `pyspark.sql.types.StructType`.
+    """
     import pyarrow as pa
     from pyspark.errors import PySparkException
 
@@ -213,14 +216,14 @@ def read_batch(data: bytes, columns: Any) -> pa.RecordBatch:
 
 
 def _check_messages(data: bytes) -> None:
-    """Raise ValueError or ArrowException unless a stream is a schema and one batch, of sizes that it has itself."""
+    """Check that a stream is a schema and one batch of true sizes. Raises ValueError or ArrowException if not."""
     import pyarrow as pa
 
     source = pa.BufferReader(data)
     messages = list(pa.ipc.MessageReader.open_stream(source))
-    if [one.type for one in messages] != ["schema", "record batch"] or source.tell() != len(data):
+    if [message.type for message in messages] != ["schema", "record batch"] or source.tell() != len(data):
         raise ValueError("it is not a schema and a batch")
-    schema, batch = (one.metadata.to_pybytes() for one in messages)
+    schema, batch = (message.metadata.to_pybytes() for message in messages)
     if b"ARROW:" in schema:
         raise ValueError("a column has a type of an extension")
     header = _field(batch, _number(batch, 0), _HEADER)
@@ -235,7 +238,7 @@ def _check_messages(data: bytes) -> None:
 
 
 def _field(buffer: bytes, table: int, number: int) -> int:
-    """Return the position of what a field of a FlatBuffers table refers to; 0 where it is absent."""
+    """Return the position that a field of a FlatBuffers table refers to; 0 where the field is absent."""
     vtable = table - _number(buffer, table)
     entry = 4 + 2 * number
     (size,) = struct.unpack_from("<H", buffer, vtable)
@@ -248,7 +251,7 @@ def _number(buffer: bytes, at: int) -> int:
 
 
 def _check_columns(columns: Any, schema: pa.Schema) -> None:
-    if len(columns.fields) != len(schema.names):  # which decodes them: bytes that are no text are a ValueError
+    if len(columns.fields) != len(schema.names):  # decodes the names: bytes that are no text are a ValueError
         raise ValueError(f"it has {len(schema)} columns, and its schema {len(columns.fields)}")
     for field, column in zip(columns.fields, schema, strict=True):
         if not _fits(field.dataType, column.type):
@@ -256,7 +259,7 @@ def _check_columns(columns: Any, schema: pa.Schema) -> None:
 
 
 def _fits(kind: Any, arrow: pa.DataType) -> bool:
-    """Return whether Spark sends a type of its own as an Arrow type."""
+    """Return whether Spark sends values of a Spark type as an Arrow type."""
     import pyarrow as pa
     from pyspark.sql import types as spark
     from pyspark.sql.pandas.types import to_arrow_type

@@ -1,9 +1,9 @@
-"""The one gate for answers: each keeps nothing but the fields that an answer of its kind may have, all of them checked.
+"""The one gate for answers: it keeps only fields that an answer of its kind may have, and checks each of them.
 
 A recorded answer may have been written by a stranger, and PySpark's client trusts its server: it unpickles observed
 metrics of one name and classes of user-defined types, imports the classes that types name, and logs warnings as they
-are. So the client is given only what the gate has built and tried. An answer is rebuilt before it is recorded, too:
-what is recorded is what the gate lets through.
+are. So the client gets only answers that the gate has rebuilt and tried. Answers are rebuilt before they are recorded,
+too, so that the gate accepts every recorded answer.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _RESPONSES: Mapping[Kind, str] = {
 
 _MOST_BATCHES = 1_000
 _LARGEST_VECTOR = 1 << 24
-"""Slots of a sparse vector, or cells of a sparse matrix: dense it takes eight bytes each."""
+"""The most slots of a vector, or cells of a matrix: a dense one takes eight bytes for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """What an answer to a question has to be.
+    """The form that an answer to a question must have.
 
     Attributes:
         kind: the service's call that answers the question.
-        result: the field that holds the answer, such as ``schema`` or ``ml_command_result``; empty where any may.
-        ml: what an answer of Spark ML's is: a ``model`` on the server, a ``stage`` with parameters, or a ``metric``;
-            empty where it may be any of them or a value.
-        handle: the id that a model or a checkpoint in it has; empty where it has none.
+        result: the field of the answer, such as ``schema`` or ``ml_command_result``; empty for any field.
+        ml: the result of Spark ML: a ``model`` on the server, a ``stage`` with parameters, or a ``metric``; empty for
+            any of them or a value.
+        handle: the id of the answer's model or checkpoint; empty where it has none.
         observed: names of the observations in the question.
-        keys: the settings that were asked for; None where any may be answered.
+        keys: the requested settings; None for any.
         rows: the least number of rows.
-        is_text: whether the rows are one text that the client prints.
-        params: the parameters that a stage which is read may have, by name; None where they do not count.
+        is_text: True if the rows are one text that the client prints.
+        params: the parameters that a stage may have, by name; None where they are not checked.
     """
 
     kind: Kind
@@ -69,20 +69,20 @@ def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
 
 
 def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
-    """Return the same answer, made of what it may hold. Raises StrangeAnswerError if it holds something else, or is no
-    answer to the question."""
+    """Rebuild an answer of the fields that it may have. Raises StrangeAnswerError if it has other fields, or does not
+    answer the question."""
     check, answers = AnswerCheck(form.observed), list[Any]()
-    for one in responses:
-        copy = deepcopy(one)
+    for response in responses:
+        copy = deepcopy(response)
         copy.DiscardUnknownFields()
         check.clean(copy)
         answers.append(copy)
-    answers = [one for one in answers if one.ByteSize() or form.kind == "config"]
+    answers = [answer for answer in answers if answer.ByteSize() or form.kind == "config"]
     match form.kind:
         case "execute":
             return _check_run(form, answers)
         case "analyze":
-            results = [one.WhichOneof("result") for one in answers]
+            results = [answer.WhichOneof("result") for answer in answers]
             if len(results) != 1 or results[0] is None or form.result not in ("", results[0]):
                 raise StrangeAnswerError(f"it holds {results[:3]}, and not {form.result or 'one answer'}")
             if results[0] == "schema":
@@ -92,13 +92,13 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
         case "config":
             if len(answers) != 1:
                 raise StrangeAnswerError(f"it is {len(answers)} answers")
-            if form.keys is not None and [one.key for one in answers[0].pairs] != list(form.keys):
+            if form.keys is not None and [pair.key for pair in answers[0].pairs] != list(form.keys):
                 raise StrangeAnswerError("it has other settings than were asked for")
     return answers
 
 
 def _conversion_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that the client's conversions raise for values that are none."""
+    """Return the errors that the client's conversions raise for invalid values."""
     import pyarrow as pa
     from pyspark.errors import PySparkException
 
@@ -110,25 +110,25 @@ def _conversion_errors() -> tuple[type[Exception], ...]:
 
 def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
     names = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_result")
-    fields = {name for one in answers for name in names if one.HasField(name)}
+    fields = {name for answer in answers for name in names if answer.HasField(name)}
     result = form.result or next(iter(fields - {"schema"}), "")
     if fields - {"schema"} != {result} or (result == "arrow_batch") != ("schema" in fields):
         raise StrangeAnswerError(f"it holds {', '.join(sorted(fields)) or 'nothing'}, and not {result or 'an answer'}")
     checkpoints = (one.checkpoint_command_result for one in answers if one.HasField("checkpoint_command_result"))
-    made = {one.relation.relation_id for one in checkpoints}
-    for info in (one.ml_command_result.operator_info for one in answers):
-        if info.HasField("obj_ref"):  # of several trees all have the id of their forest
-            made.update(name.partition("_")[0] for name in info.obj_ref.id.split(","))
-    if made - {form.handle}:
+    handles = {checkpoint.relation.relation_id for checkpoint in checkpoints}
+    for info in (answer.ml_command_result.operator_info for answer in answers):
+        if info.HasField("obj_ref"):  # the trees of a forest have its id
+            handles.update(name.partition("_")[0] for name in info.obj_ref.id.split(","))
+    if handles - {form.handle}:
         raise StrangeAnswerError("it names another model or checkpoint than its question's")
-    for one in (metrics for answer in answers for metrics in answer.observed_metrics):
-        if len(one.keys) != len(one.values):
+    for metrics in (metrics for answer in answers for metrics in answer.observed_metrics):
+        if len(metrics.keys) != len(metrics.values):
             raise StrangeAnswerError("its observations are cut off")
-        for value in one.values:
+        for value in metrics.values:
             _value_of(value)
     if result == "arrow_batch":
         return _check_rows(form, answers)
-    results = [getattr(one, result) for one in answers if one.HasField(result)]
+    results = [getattr(answer, result) for answer in answers if answer.HasField(result)]
     if len(results) > 1:
         raise StrangeAnswerError(f"it is {len(results)} answers")
     if result == "ml_command_result":
@@ -139,12 +139,12 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
-    schemas = [one.schema for one in answers if one.HasField("schema")]
+    schemas = [answer.schema for answer in answers if answer.HasField("schema")]
     if len(schemas) > 1 or not answers[0].HasField("schema"):
         raise StrangeAnswerError("it does not begin with its one schema")
     columns = _columns_of(schemas[0].SerializeToString(deterministic=True))
     rows, rebuilt = 0, [pb.ExecutePlanResponse(schema=schemas[0])]
-    batches = [one.arrow_batch for one in answers if one.HasField("arrow_batch")]
+    batches = [answer.arrow_batch for answer in answers if answer.HasField("arrow_batch")]
     if len(batches) > _MOST_BATCHES:
         raise StrangeAnswerError(f"it has {len(batches):,} batches")
     for batch in batches:
@@ -153,13 +153,13 @@ def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
         if batch.HasField("start_offset") and batch.start_offset != rows:
             raise StrangeAnswerError(f"its rows begin at {batch.start_offset:,} where {rows:,} are before them")
         _check_batch(form, columns, batch)
-        whole = pb.ExecutePlanResponse.ArrowBatch(row_count=batch.row_count, data=batch.data, start_offset=rows)
-        rebuilt.append(pb.ExecutePlanResponse(arrow_batch=whole))
+        copy = pb.ExecutePlanResponse.ArrowBatch(row_count=batch.row_count, data=batch.data, start_offset=rows)
+        rebuilt.append(pb.ExecutePlanResponse(arrow_batch=copy))
         rows += batch.row_count
     if rows < form.rows or (form.is_text and rows != 1):
         raise StrangeAnswerError(f"it has {rows:,} rows")
-    observed = [one.observed_metrics for one in answers if one.observed_metrics]
-    return rebuilt + [pb.ExecutePlanResponse(observed_metrics=one) for one in observed]
+    observed = [answer.observed_metrics for answer in answers if answer.observed_metrics]
+    return rebuilt + [pb.ExecutePlanResponse(observed_metrics=metrics) for metrics in observed]
 
 
 def _check_batch(form: AnswerForm, columns: Any, sent: Any) -> None:
@@ -183,27 +183,27 @@ def _check_batch(form: AnswerForm, columns: Any, sent: Any) -> None:
 
 
 _DIRECT = frozenset({"boolean", "byte", "short", "integer", "long", "float", "double", "string", "binary", "decimal"})
-"""Types whose values the client can convert once a batch is valid: to try it takes half a second for 1 MiB."""
+"""Types whose values the client can always convert from a valid batch. To try takes half a second for 1 MiB."""
 
 
 @lru_cache(maxsize=64)
 def _type_of(serialized: bytes) -> Any:
-    """Return what the client makes of a type (`spark.connect.DataType`) that the gate has rebuilt."""
+    """Convert a rebuilt type (`spark.connect.DataType`) as the client does."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     try:
-        found = proto_schema_to_pyspark_data_type(pb.DataType.FromString(serialized))
-        found.simpleString()
+        data_type = proto_schema_to_pyspark_data_type(pb.DataType.FromString(serialized))
+        data_type.simpleString()
     except _conversion_errors() as error:
-        raise StrangeAnswerError(f"it has a type that there is none of: {str(error)[:200]}") from error
-    return found
+        raise StrangeAnswerError(f"it has an unknown type: {str(error)[:200]}") from error
+    return data_type
 
 
 def _columns_of(serialized: bytes) -> Any:
-    found = _type_of(serialized)
-    if not hasattr(found, "fields"):
+    columns = _type_of(serialized)
+    if not hasattr(columns, "fields"):
         raise StrangeAnswerError("its schema is no struct")
-    return found
+    return columns
 
 
 def _check_ml(form: AnswerForm, result: Any) -> None:
@@ -228,13 +228,13 @@ def _check_ml(form: AnswerForm, result: Any) -> None:
 
 
 def _value_of(literal: Any) -> Any:
-    """Return what the client makes of a value that the gate has rebuilt."""
+    """Convert a rebuilt value as the client does."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     is_vector, size = literal.HasField("struct") and literal.struct.struct_type.HasField("udt"), 1
-    for one in literal.struct.elements if is_vector else ():
-        size *= one.integer if one.HasField("integer") else 1
-        if one.integer < 0 or size > _LARGEST_VECTOR:
+    for element in literal.struct.elements if is_vector else ():
+        size *= element.integer if element.HasField("integer") else 1
+        if element.integer < 0 or size > _LARGEST_VECTOR:
             raise StrangeAnswerError(f"it has a vector or a matrix of more than {_LARGEST_VECTOR:,} cells")
     try:
         return deserialize_param(literal)
@@ -242,28 +242,27 @@ def _value_of(literal: Any) -> Any:
         raise StrangeAnswerError(f"it has a value that cannot be converted: {str(error)[:200]}") from error
 
 
-# Answers as texts of the record, and as a client receives them
+# Answers as texts in the catalog, and as a client receives them
 
 LARGEST_ANSWER = 1 << 20
-"""Bytes of an answer that is recorded. What is larger is requested again."""
+"""Most bytes of a recorded answer. A larger one is requested again."""
 
 SERVER_SESSION = "helix"
 """The id of the server's session that a client receives, whoever answers it."""
 
 
 def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
-    """Return an answer, a server's messages, as text for the record. Raises StrangeAnswerError if the gate would not
-    let it through again, or it is too large."""
+    """Return a server's answer as text for the catalog. Raises StrangeAnswerError if the gate refuses it, or it is too
+    large."""
     chunks = [form.kind.encode()]
-    chunks += [one.SerializeToString(deterministic=True) for one in rebuild(form, responses)]
+    chunks += [answer.SerializeToString(deterministic=True) for answer in rebuild(form, responses)]
     if sum(map(len, chunks)) > LARGEST_ANSWER:
         raise StrangeAnswerError("it is too large")
     return base64.b64encode(b"".join(len(chunk).to_bytes(4, "big") + chunk for chunk in chunks)).decode()
 
 
 def answer_of_text(form: AnswerForm, text: str) -> list[Any]:
-    """Return the messages of a recorded answer. Raises StrangeAnswerError if it is none, or the gate does not let it
-    through."""
+    """Return the messages of a recorded answer. Raises StrangeAnswerError if it is none, or the gate refuses it."""
     kind, chunks = _parsed(text)
     if kind != form.kind.encode():
         raise StrangeAnswerError("it is an answer of another kind")
@@ -271,26 +270,26 @@ def answer_of_text(form: AnswerForm, text: str) -> list[Any]:
 
 
 def with_identity(text: str, before: str, now: str) -> str:
-    """The text of an answer under another identity of its question, of the same length: a fit's answer has it.
+    """Return a recorded answer with another identity of its question, of equal length; a fit's answer contains it.
 
     >>> with_identity(base64.b64encode(b"helix-2f").decode(), "2f", "9a")
     'aGVsaXgtOWE='
     """
     try:
         raw = base64.b64decode(text, validate=True)
-    except ValueError:  # none of ours, which whoever reads it says
+    except ValueError:  # no recorded answer: reading it raises
         return text
     return base64.b64encode(raw.replace(before.encode(), now.encode())).decode()
 
 
 def check_text(text: str, question: str) -> None:
-    """Check a recorded answer whose question is known by its identity alone. Raises StrangeAnswerError if it is none,
-    or the gate does not let it through."""
+    """Check a recorded answer of whose question only the identity is known. Raises StrangeAnswerError if it is none, or
+    the gate refuses it."""
     kind, chunks = _parsed(text)
-    known = next((one for one in _RESPONSES if one.encode() == kind), None)
-    if known is None:
+    form_kind = next((name for name in _RESPONSES if name.encode() == kind), None)
+    if form_kind is None:
         raise StrangeAnswerError("it is an answer of another kind")
-    parse_answer(AnswerForm(known, handle=f"{HANDLE}{question}"), chunks)
+    parse_answer(AnswerForm(form_kind, handle=f"{HANDLE}{question}"), chunks)
 
 
 def _parsed(text: str) -> tuple[bytes, list[bytes]]:
@@ -313,7 +312,7 @@ def _parsed(text: str) -> tuple[bytes, list[bytes]]:
 
 
 def of_session(response: Any, request: Any) -> Any:
-    """Return a copy of an answer, as one to a request."""
+    """Return a copy of an answer with the ids of a request."""
     copy = deepcopy(response)
     copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
     if type(copy).__name__ == "ExecutePlanResponse":
@@ -322,16 +321,16 @@ def of_session(response: Any, request: Any) -> Any:
 
 
 def rows_answered(schema: Any, rows: Any) -> list[Any]:
-    """Return what a server says of rows (`pyarrow.Table`) of a schema (`pyspark.sql.types.StructType`)."""
+    """Return a server's answer for rows (`pyarrow.Table`) of a schema (`pyspark.sql.types.StructType`)."""
     import pyarrow as pa
     from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
     answers = [pb.ExecutePlanResponse(schema=pyspark_types_to_proto_types(schema))]
     for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
-        written = pa.BufferOutputStream()
-        with pa.ipc.new_stream(written, batch.schema) as stream:
+        buffer = pa.BufferOutputStream()
+        with pa.ipc.new_stream(buffer, batch.schema) as stream:
             stream.write_batch(batch)
-        data = written.getvalue().to_pybytes()
+        data = buffer.getvalue().to_pybytes()
         answers.append(pb.ExecutePlanResponse(
             arrow_batch=pb.ExecutePlanResponse.ArrowBatch(row_count=batch.num_rows, data=data)
         ))

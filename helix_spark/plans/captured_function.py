@@ -1,4 +1,4 @@
-"""What a function of tables and columns built when it was called, in place of its inputs with placeholders."""
+"""The plan that a function of tables and columns built when it was called on placeholders of its inputs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from helix_spark.plans.plan_messages import Message, messages, sort_of
 from helix_spark.workflow.operators import Function
 
 Input = Literal["table", "column", "other"]
-"""What a function gets: a placeholder of a table or a column, or anything else as it is."""
+"""A placeholder of a table or a column, or another value as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallInputs:
-    """What a function of tables and columns is called with.
+    """Inputs of a call of a function of tables and columns.
 
     Attributes:
-        inputs: by parameter, in the node's order, what it is.
-        settings: those of Spark that are known.
-        columns: those of input tables, by position, as far as they are known.
-        signatures: of input tables, by position; without them nothing that the function asks has an answer.
-        is_known: whether what it builds is known; then its tables are not analysed one by one.
+        inputs: kind of each parameter's input, in the node's order.
+        settings: the known settings of Spark.
+        columns: columns of input tables, by position; None where unknown.
+        signatures: of input tables, by position; without them none of the function's requests has an answer.
+        is_known: True if the function's plan is known; then its tables are not analysed one by one.
     """
 
     inputs: Mapping[str, Input]
@@ -35,21 +35,20 @@ class CallInputs:
 
 @dataclass(frozen=True, slots=True)
 class CapturedFunction:
-    """What a function of tables and columns built.
+    """The plan that a function of tables and columns built.
 
     Attributes:
-        plan: as it is signed: inputs stand in it by their names, Python functions by their place in `code`.
-        identity: of the plan, of what names in it mean, and of all functions that it registers: others may call them.
+        plan: with placeholders for inputs, and for Python functions by their position in `code`.
+        identity: of the plan, of the names in it, and of all functions that it registers: other nodes may call them.
         code: the Python functions in it.
-        chance: why its rows may differ each time, as phrases.
-        order: what in it depends on the order of rows, as phrases.
-        lines: what it says, for people.
+        chance: why its rows may differ in each run, as phrases.
+        lines: its steps, for people.
         functions: names of the Python functions that it leaves in the session.
-        registers: whether it leaves views or Python functions in the session.
-        origin: of a table that a script can say (`answers.script_terms.ScriptOrigin`).
-        unsigned: why the plan does not say what it gives, as what follows "it"; empty if it does.
-        drew: whether it drew numbers while it was called.
-        seconds: that it took to be called.
+        registers: True if it leaves views or Python functions in the session.
+        origin: of a table that a script can build, too (`answers.script_terms.ScriptOrigin`).
+        unsigned: why the plan does not determine the result, as a phrase that follows "it"; else empty.
+        drew: True if the call drew random numbers.
+        seconds: duration of the call.
         choices: why several results are right, as phrases (`plan_chance.choices_in`).
     """
 
@@ -72,7 +71,7 @@ class CapturedFunction:
 
     @property
     def is_column(self) -> bool:
-        """True if it is an expression, and no table."""
+        """True if the plan is an expression, and no table."""
         return sort_of(self.plan) == "Expression"
 
     @property
@@ -80,22 +79,22 @@ class CapturedFunction:
         return self.seconds > 0.5  # most take a thousandth of that
 
     def place_of(self, column: str) -> str:
-        """Return where its author names a column, as ``FILE:LINE``; empty if nowhere."""
-        named = {column, f"`{column}`"}
-        for one in messages(self.plan):
-            if sort_of(one) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
-                return str(one.common.origin.python_origin.call_site)
+        """Return where the function names a column, as ``FILE:LINE``; empty if nowhere."""
+        names = {column, f"`{column}`"}
+        for part in messages(self.plan):
+            if sort_of(part) == "Expression" and part.unresolved_attribute.unparsed_identifier in names:
+                return str(part.common.origin.python_origin.call_site)
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFunction:
-    """What a function of tables and columns built in an earlier run, as that recorded it. It is planned with, and never
-    executed: before anything is computed its function is called.
+    """The record of a plan that a function of tables and columns built in an earlier run. It serves planning alone:
+    before anything is computed the function is called.
 
     Attributes:
-        description: what identifies it (`identity.code.Description`).
-        columns: of the table; None if they are unknown.
+        description: its identity (`identity.code.Description`).
+        columns: of the table; None if unknown.
         is_column: True if it is an expression, and no table.
         has_code: True if Python functions are in it.
     """
@@ -108,8 +107,8 @@ class RecordedFunction:
 
 @dataclass(frozen=True, slots=True)
 class SparkFunction(Function):
-    """A function of tables and columns that is known by what it built when it was called on placeholders. A function
-    that asks Spark something before it returns has built None: what it builds is known once that is answered."""
+    """A function of tables and columns, identified by the plan that it built on placeholders. `built` is None for a
+    function that sends Spark a request: its plan is known once that is answered."""
 
     given: CallInputs = field(kw_only=True, compare=False)
     built: CapturedFunction | RecordedFunction | None = field(default=None, kw_only=True, compare=False)
@@ -117,11 +116,11 @@ class SparkFunction(Function):
 
 @dataclass(frozen=True, slots=True)
 class NotCaptured:
-    """Why what a function builds is not known.
+    """Why the plan of a function is unknown.
 
     Attributes:
-        why: as the end of a sentence that begins with the function.
-        asks: whether it would be known if Spark answered what it asks first.
+        why: the end of a sentence that begins with the function.
+        asks: True if the plan would be known once Spark answered the function's request.
     """
 
     why: str

@@ -1,5 +1,5 @@
-"""The messages of Spark Connect (`pyspark.sql.connect.proto`), loaded once the first of them is used: what only looks
-into the record imports no pyspark."""
+"""The messages of Spark Connect (`pyspark.sql.connect.proto`), imported at the first use, so that reading the catalog
+imports no pyspark."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ else:
     def __getattr__(name: str) -> Any:
         import pyspark.sql.connect.proto as loaded
 
-        found = globals()[name] = getattr(loaded, name)
-        return found
+        message = globals()[name] = getattr(loaded, name)
+        return message

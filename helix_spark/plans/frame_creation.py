@@ -1,5 +1,5 @@
-"""Settles tables when the author's code is given them, which is when a classic session analyses them; and takes plans
-apart into their steps, each written once. All of pyspark that is private and needed for that is here."""
+"""Analysis of tables as the author's code creates them, as in a classic session, and division of plans into their
+steps, each written once. The private parts of pyspark that this needs are used here alone."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def settle_frames() -> None:
 
     def settle_made_by(kind: Any, name: str) -> None:
         @replaces(kind, name)
-        def make(call: Any, *given: Any, **named: Any) -> Any:
-            made = call(*given, **named)
+        def create(original: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
             if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
-                return made
-            for one in made if isinstance(made, list) else (made,):
-                if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
-                    settle(one)
-            return made
+                return result
+            for frame in result if isinstance(result, list) else (result,):
+                if type(frame).__module__ == "pyspark.sql.connect.dataframe" and hasattr(frame, "_plan"):
+                    settle(frame)
+            return result
 
     for kind in (
         dataframe.DataFrame, dataframe.DataFrameNaFunctions, dataframe.DataFrameStatFunctions, group.GroupedData,
@@ -46,24 +46,24 @@ def settle_frames() -> None:
 
     @replaces(dataframe.DataFrame, "__getitem__")
     def get_item(item: Any, self: Any, key: Any) -> Any:
-        """Refuse ``rows["a"]`` where there is no such column, as a classic session does."""
+        """Refuse ``rows["a"]`` for a missing column, as a classic session does."""
         program = script() if isinstance(key, str) and key != "*" else None
         if program is not None and not sys._getframe(2).f_code.co_filename.startswith(inner):
             columns = program.columns(self)
             if columns is not None and key not in columns:
-                program.settle(self.select(key))  # Spark knows what else names a column
+                program.settle(self.select(key))  # Spark accepts other texts for columns, too
         return item(self, key)
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:
-    """Yield the steps of a table's plan, inputs first: each step of pyspark's, with its relation, in which those that
-    it reads have nothing but their plan ids. Known ones are left out by their ids, with all that they read."""
+    """Yield the steps of a table's plan, inputs first: pyspark's plan and its relation, whose inputs are holes. Steps
+    with known ids are skipped, with all their inputs."""
     writer = StepWriter(frame._session.client, frame._plan)
     waiting, done = [frame._plan._plan_id], set[int]()
     while waiting:
         number = waiting[-1]
-        read = (hole.common.plan_id for hole in holes(writer.written(number)))
-        below = [one for one in read if one not in known and one not in done]
+        inputs = (hole.common.plan_id for hole in holes(writer.written(number)))
+        below = [plan_id for plan_id in inputs if plan_id not in known and plan_id not in done]
         if below:
             waiting.extend(below)
             continue
@@ -81,7 +81,7 @@ def schema_request(frame: Any) -> Any:
 
 
 def note_schema(frame: Any, schema: Any) -> None:
-    """Give a table its schema (`spark.connect.DataType`), so that no server is asked for it."""
+    """Set the schema (`spark.connect.DataType`) of a table, so that no request is sent for it."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     frame._cached_schema, frame._cached_schema_serialized = proto_schema_to_pyspark_data_type(schema), None

@@ -1,11 +1,11 @@
 """The two kinds of nondeterminism in a plan, with reasons that people read.
 
-*Chance*: what runs on the server asks the clock or who runs it, or draws without a seed: each run has another result.
-*Choices*: several results are right, as the plan does not say in which order rows come or how they are partitioned. One
-of them is kept, and is an instance: what is made of it belongs to it.
+*Chance*: the server reads the clock or the user, or draws without a seed: each run has another result.
+*Choices*: several results are right, as the plan fixes neither the order of rows nor their partitions. One of them is
+kept as an instance, and its descendants belong to it.
 
-What draws in the author's process (a sample without a seed, `F.rand()`) has drawn when the plan is built: the number is
-in the plan.
+A draw in the author's process (a sample without a seed, `F.rand()`) happens while the plan is built: the number is in
+the plan.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHANCE = {
     **dict.fromkeys(("java_method", "reflect", "try_reflect"), "calls code of the JVM, which nobody follows"),
     "aes_encrypt": "draws a vector to begin with",
 }
-"""By the name of a function, why each run has another result. Of all functions of Spark 4.2."""
+"""Why each run has another result, by the function's name; of all functions of Spark 4.2."""
 
 _PARTITIONS = "depends on how rows are partitioned"
 _SKETCHES = [
@@ -52,21 +52,21 @@ CHOICES = {
     ),
     **dict.fromkeys(_SKETCHES, "draws which values it keeps"),
 }
-"""By the name of a function, why several results are right, but for the order of rows. Of all functions of Spark 4.2.
+"""Why several results are right apart from the order of rows, by the function's name; of all functions of Spark 4.2.
 """
 
 BY_ORDER = frozenset({
     "any_value", "first", "first_value", "last", "last_value", "nth_value", "collect_list", "array_agg", "collect_set",
     "listagg", "string_agg", "max_by", "min_by", "mode", "ntile", "row_number", "lag", "lead",
 })
-"""Functions that Spark calls deterministic, and that depend on the order of rows."""
+"""Functions that Spark calls deterministic although they depend on the order of rows."""
 
 DRAW_BY_PARTITION = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
-"""Words in the names of learners and models that sample their rows by partition: with rows divided otherwise, another
-model is as good."""
+"""Words in the names of learners and models that sample rows by partition: other partitions give another model, which
+is as good."""
 
 _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
-"""How many arguments a function that draws has, with its seed."""
+"""Number of arguments of a random function, its seed included."""
 
 _UNSEEDED = "draws, and has no seed"
 
@@ -76,7 +76,7 @@ _WITHOUT_BRACKETS = frozenset({
 })
 _NOW_IF_GIVEN_NOTHING = "unix_timestamp"
 _WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-]+)?\s*", re.IGNORECASE)
-"""As a date or a time it is the clock's; a time zone may follow."""
+"""Text that Spark casts to a date or a time of the clock; a time zone may follow."""
 
 _OF_FILES = "reads paths or times of files (_metadata)"
 
@@ -84,17 +84,15 @@ _USER = frozenset({"user", "current_user", "session_user"})
 
 
 def may_ask_user(parts: Iterable[Message]) -> bool:
-    """Return whether the messages of a plan may ask for the user: in SQL a column may have that name as well."""
-    return any(
-        not _USER.isdisjoint((*functions_called(one), *bare_words(sql_of(one) or ""))) for one in parts
-    )
+    """Return whether the messages of a plan may read the user; in SQL a column may have that name as well."""
+    return any(not _USER.isdisjoint((*functions_called(part), *bare_words(sql_of(part) or ""))) for part in parts)
 
 
 def chance_in_text(text: str, *, user_known: bool = False) -> str | None:
-    """Return what in SQL text has another result in each run, as a phrase.
+    """Return the first part of an SQL text whose result differs in each run, as a phrase; None without one.
 
     Args:
-        user_known: whether it is known who runs it.
+        user_known: True if the user is part of the identity.
 
     >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
     ('uses current_date in SQL, which asks the clock', None, None)
@@ -111,9 +109,8 @@ def chance_in_text(text: str, *, user_known: bool = False) -> str | None:
 
 
 def chance_in(parts: Iterable[Message], *, user_known: bool = False) -> tuple[str, ...]:
-    """Return what in a plan, by all messages in it, has another result in each run, as phrases; see `chance_in_text`.
-    """
-    phrases = (_chance(one, user_known=user_known) for one in parts)
+    """Return the parts of a plan whose results differ in each run, as phrases; see `chance_in_text`."""
+    phrases = (_chance(part, user_known=user_known) for part in parts)
     return tuple(dict.fromkeys(why for why in phrases if why is not None))
 
 
@@ -135,7 +132,7 @@ def _chance(one: Message, *, user_known: bool) -> str | None:
 
 
 def _chance_of_function(name: str, arguments: int, *, user_known: bool) -> str | None:
-    """Return why a function has another result in each run, by its number of arguments; of SQL text 1 for any."""
+    """Return why a function of so many arguments has another result in each run; 1 stands for any number in SQL."""
     if user_known and name in _USER:
         return None
     if name == _NOW_IF_GIVEN_NOTHING and not arguments:
@@ -144,17 +141,17 @@ def _chance_of_function(name: str, arguments: int, *, user_known: bool) -> str |
 
 
 def _of_literal(text: str) -> str | None:
-    """Cast to a date some texts are the clock's: which texts are cast, the plan does not tell."""
+    """Return why a text may be the clock's: the plan does not tell which texts Spark casts to a date."""
     return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
 
 
 def choices_in(parts: Iterable[Message]) -> tuple[str, ...]:
-    """Return what in a plan, by all messages in it from the top down, has several right results, as phrases."""
+    """Return the parts of a plan, by its messages from the top down, that have several right results, as phrases."""
     return tuple(dict.fromkeys(_choices(parts)))
 
 
 def choices_in_text(text: str) -> Iterator[str]:
-    """Yield the same of SQL text.
+    """Yield the parts of an SQL text that have several right results, as phrases.
 
     >>> list(choices_in_text("SELECT first(a) FROM t")), list(choices_in_text("a < 1"))
     (['uses first in SQL, which depends on the order of rows'], [])
@@ -170,26 +167,26 @@ _BY_ORDER_IN_SQL = BY_ORDER | {"limit", "tablesample"}
 
 
 def _choices(parts: Iterable[Message]) -> Iterator[str]:
-    sorted_now: list[Any] = []
-    for one in parts:
-        if (sql := sql_of(one)) is not None:
+    sorted_arrays: list[Any] = []
+    for part in parts:
+        if (sql := sql_of(part)) is not None:
             yield from choices_in_text(sql)
-        elif (function := function_of(one)) is not None:
+        elif (function := function_of(part)) is not None:
             name = function.lower()
-            if name == "sort_array" and one.arguments:
-                sorted_now.append(one.arguments[0].unresolved_function)
-            is_sorted = any(one is each for each in sorted_now)
+            if name == "sort_array" and part.arguments:
+                sorted_arrays.append(part.arguments[0].unresolved_function)
+            is_sorted = any(part is array for array in sorted_arrays)
             if why := CHOICES.get(name, _ORDER if name in BY_ORDER and not is_sorted else ""):
                 yield f"uses {name}, which {why}"
         else:
-            yield from _choices_of(one)
+            yield from _choices_of(part)
 
 
 def _choices_of(one: Message) -> Iterator[str]:
-    """Yield what a step of a plan leaves open."""
+    """Yield the choices of a step of a plan, as phrases."""
     match sort_of(one):
         case "Limit" | "Offset":
-            if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _is_the_same(one.input):
+            if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _has_one_order(one.input):
                 yield f"uses limit without an order, which {_ORDER}"
         case "Tail":
             yield f"uses tail, which {_ORDER}"
@@ -202,8 +199,8 @@ def _choices_of(one: Message) -> Iterator[str]:
             yield f"leaves the name of {stage}'s column to be drawn (give it outputCol=...)"
 
 
-def _is_the_same(relation: Any) -> bool:
-    """Return whether some rows of a table are the same in any order, as it has but one, or no columns."""
+def _has_one_order(relation: Any) -> bool:
+    """Return whether the order of a table's rows does not matter: it has only one row, or no columns."""
     kind = relation.WhichOneof("rel_type")
     if kind == "project":
         return not relation.project.expressions

@@ -1,7 +1,7 @@
-"""The names of a plan's columns, told without Spark: `df.columns` asks for them, and `mapInPandas` each time.
+"""The names of a plan's columns, derived without Spark: `df.columns` and each `mapInPandas` request them.
 
-Only what the plan and the columns of its inputs say for certain; where Spark makes up a name, there is none. The engine
-asks Spark the same when the plan of a node runs, so an error here is found before it can do harm.
+Only names that the plan and the columns of its inputs determine; a name that Spark generates is unknown. The engine
+requests the names from Spark when a node's plan runs, so an error here is noticed before it does harm.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from helix_spark.plans.type_text import UnknownTypeError, parse_type
 Columns = tuple[str, ...]
 
 SERVED = "helix-served-"
-"""How ids of tables begin that were made in the driver's JVM: what they read was seen there."""
+"""The prefix of ids of tables that were built in the driver's JVM, where their reads were observed."""
 
 INPUT = "helix input "
-"""Begins the name of the table or column that stands for an input; its position follows."""
+"""The prefix of the placeholder table or column of an input; its position follows."""
 
 
 class UnknownColumnsError(Exception):
-    """Only Spark can tell."""
+    """Columns that only Spark can name."""
 
 
 def columns_of(relation: Any, inputs: Mapping[int, Columns | None], *, case_sensitive: bool = False) -> Columns:
-    """Return the names of the columns of a `spark.connect.Relation`, in their order. Raises UnknownColumnsError where
-    only Spark can tell.
+    """Return the names of a `spark.connect.Relation`'s columns, in order. Raises UnknownColumnsError where only Spark
+    can name them.
 
     Args:
-        inputs: by position, the columns of the tables that placeholders stand for; None where they are not known.
+        inputs: by position, the columns of the placeholders' tables; None where they are unknown.
     """
     return tuple(_Reader(inputs, str if case_sensitive else str.lower).columns(relation))
 
 
 def names_of_text(schema: str, settings: Mapping[str, str]) -> Columns | None:
-    """Return the columns of a schema that is written as text; None where only Spark can read it.
+    """Return the columns of a schema written as text; None where only Spark can parse it.
 
     >>> names_of_text("a int, b string", {})
     ('a', 'b')
@@ -57,11 +57,11 @@ _NAMED = re.compile(r"(?is)^.*[\s)]as\s+(`[^`]+`|[A-Za-z_]\w*)\s*$")
 
 
 class _Reader:
-    """Reads the columns of relations; its methods are called by the names of their types.
+    """Reads the columns of relations. Its methods have the names of relation types.
 
     Args:
         inputs: see `columns_of`.
-        folded: gives what names have in common that Spark takes for one.
+        folded: maps names that Spark treats as equal to one text.
     """
 
     def __init__(self, inputs: Mapping[int, Columns | None], folded: Callable[[str], str]) -> None:
@@ -70,85 +70,86 @@ class _Reader:
     def columns(self, relation: Any) -> list[str]:
         """Return the columns of a relation. Raises UnknownColumnsError."""
         kind = relation.WhichOneof("rel_type")
-        made = getattr(relation, kind or "common")
+        details = getattr(relation, kind or "common")
         if kind in _AS_ITS_INPUT:
-            return self.columns(made.input)
+            return self.columns(details.input)
         read: Callable[[Any], Iterable[str]] | None = getattr(self, f"_{kind}", None)
         if read is None:
             raise UnknownColumnsError(kind)
-        return list(read(made))
+        return list(read(details))
 
-    def _read(self, made: Any) -> Sequence[str]:
-        name = made.named_table.unparsed_identifier
-        found = self._inputs.get(int(name.removeprefix(INPUT))) if name.startswith(INPUT) else None
-        if found is None:
+    def _read(self, relation: Any) -> Sequence[str]:
+        name = relation.named_table.unparsed_identifier
+        columns = self._inputs.get(int(name.removeprefix(INPUT))) if name.startswith(INPUT) else None
+        if columns is None:
             raise UnknownColumnsError(name)
-        return found
+        return columns
 
-    def _project(self, made: Any) -> Iterator[str]:
-        return self._expressions(made.expressions, made.input)
+    def _project(self, relation: Any) -> Iterator[str]:
+        return self._expressions(relation.expressions, relation.input)
 
-    def _with_columns(self, made: Any) -> Iterator[str]:
-        new = {self._folded(one.name[0]): one.name[0] for one in made.aliases if len(one.name) == 1}
-        if len(new) != len(made.aliases):
+    def _with_columns(self, relation: Any) -> Iterator[str]:
+        new = {self._folded(alias.name[0]): alias.name[0] for alias in relation.aliases if len(alias.name) == 1}
+        if len(new) != len(relation.aliases):
             raise UnknownColumnsError("with_columns")
-        before = self.columns(made.input)
-        there = set(map(self._folded, before))
-        yield from (new.get(self._folded(name), name) for name in before)
-        yield from (name for folded, name in new.items() if folded not in there)
+        old = self.columns(relation.input)
+        existing = set(map(self._folded, old))
+        yield from (new.get(self._folded(name), name) for name in old)
+        yield from (name for folded, name in new.items() if folded not in existing)
 
-    def _drop(self, made: Any) -> Sequence[str]:
-        gone = set(map(self._folded, (*made.column_names, *map(_attribute, made.columns))))
-        return [name for name in self.columns(made.input) if self._folded(name) not in gone]
+    def _drop(self, relation: Any) -> Sequence[str]:
+        dropped = set(map(self._folded, (*relation.column_names, *map(_attribute, relation.columns))))
+        return [name for name in self.columns(relation.input) if self._folded(name) not in dropped]
 
-    def _with_columns_renamed(self, made: Any) -> Sequence[str]:
-        if made.rename_columns_map:
+    def _with_columns_renamed(self, relation: Any) -> Sequence[str]:
+        if relation.rename_columns_map:
             raise UnknownColumnsError("renames without an order")
-        columns = self.columns(made.input)
-        for rename in made.renames:
+        columns = self.columns(relation.input)
+        for rename in relation.renames:
             old = self._folded(rename.col_name)
             columns = [rename.new_col_name if self._folded(name) == old else name for name in columns]
         return columns
 
-    def _to_df(self, made: Any) -> Sequence[str]:
-        return list(made.column_names)
+    def _to_df(self, relation: Any) -> Sequence[str]:
+        return list(relation.column_names)
 
-    def _map_partitions(self, made: Any) -> Sequence[str]:
-        kind = made.func.python_udf.output_type
+    def _map_partitions(self, relation: Any) -> Sequence[str]:
+        kind = relation.func.python_udf.output_type
         if kind.WhichOneof("kind") != "struct":
             raise UnknownColumnsError("no table")
         return [field.name for field in kind.struct.fields]
 
     _group_map = _co_group_map = _map_partitions
 
-    def _set_op(self, made: Any) -> Sequence[str]:
-        left = self.columns(made.left_input)
-        if not made.by_name:
+    def _set_op(self, relation: Any) -> Sequence[str]:
+        left = self.columns(relation.left_input)
+        if not relation.by_name:
             return left
-        there = set(map(self._folded, left))
-        return [*left, *(one for one in self.columns(made.right_input) if self._folded(one) not in there)]
+        names = set(map(self._folded, left))
+        return [*left, *(name for name in self.columns(relation.right_input) if self._folded(name) not in names)]
 
-    def _join(self, made: Any) -> Sequence[str]:
-        left = self.columns(made.left)
-        right = () if made.join_type in (5, 6) else self.columns(made.right)  # left anti and left semi
-        using = dict.fromkeys(map(self._folded, made.using_columns))
-        rest = [one for one in (*left, *right) if self._folded(one) not in using]
-        keys = {self._folded(one): one for one in reversed(left)}
+    def _join(self, relation: Any) -> Sequence[str]:
+        left = self.columns(relation.left)
+        right = () if relation.join_type in (5, 6) else self.columns(relation.right)  # left anti and left semi
+        using = dict.fromkeys(map(self._folded, relation.using_columns))
+        others = [name for name in (*left, *right) if self._folded(name) not in using]
+        keys = {self._folded(name): name for name in reversed(left)}
         if not keys.keys() >= using.keys():
-            raise UnknownColumnsError("a column to join by that there is not")
-        return [*(keys[name] for name in using), *rest]
+            raise UnknownColumnsError("a missing join column")
+        return [*(keys[name] for name in using), *others]
 
-    def _aggregate(self, made: Any) -> Iterator[str]:
-        if made.HasField("pivot"):
+    def _aggregate(self, relation: Any) -> Iterator[str]:
+        if relation.HasField("pivot"):
             raise UnknownColumnsError("pivot")
-        return self._expressions((*made.grouping_expressions, *made.aggregate_expressions), made.input)
+        return self._expressions((*relation.grouping_expressions, *relation.aggregate_expressions), relation.input)
 
     def _expressions(self, expressions: Iterable[Any], input_: Any) -> Iterator[str]:
-        for one in expressions:
-            if one.WhichOneof("expr_type") == "unresolved_star" and not one.unresolved_star.unparsed_target:
+        for expression in expressions:
+            star = expression.unresolved_star
+            if expression.WhichOneof("expr_type") == "unresolved_star" and not star.unparsed_target:
                 yield from self.columns(input_)
             else:
-                yield _name(one)
+                yield _name(expression)
 
 
 def _name(expression: Any) -> str:

@@ -1,10 +1,9 @@
-"""The identity of a plan: the bytes of what it says, without what says nothing.
+"""The identity of a plan: the digest of its canonical form.
 
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
-same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
-author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
-relations, comments and line breaks of SQL. A column that is named by its table (``rows.a``) is another one than one
-that is named by itself (``F.col("a")``): Spark looks for them in different places.
+same plan have the same identity. The canonical form removes or renames origins in the author's files, uids of stages,
+names of observations, pyspark's numbered lambda variables, ids of relations, comments and line breaks of SQL. A column
+named with its table (``rows.a``) differs from one named alone (``F.col("a")``): Spark resolves them differently.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from helix_spark.plans.sql_texts import Tree, is_generated, tree_of, without_lay
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
-    """Return the identity of a plan, a relation or an expression, as hex SHA-256. By what stands in it for a Python
-    function, `code` has the identity of that function."""
-    made = canonical(plan, code)
-    return hashlib.sha256(sort_of(made).encode() + b":" + made.SerializeToString(deterministic=True)).hexdigest()
+    """Return the identity of a plan, a relation or an expression, as hex SHA-256. `code` has the identities of Python
+    functions by their placeholders in the plan."""
+    message = canonical(plan, code)
+    return hashlib.sha256(sort_of(message).encode() + b":" + message.SerializeToString(deterministic=True)).hexdigest()
 
 
 def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
-    """Return a copy of a plan that is the same for all programs with its identity. See `identity_of`."""
+    """Return the canonical copy of a plan, see `identity_of`."""
     copy = deepcopy(plan)
     relations: list[Any] = []
     expressions: list[Any] = []
     references: list[Any] = []
-    # Each message with the variables of the lambdas around it by their new names.
+    # Each message with the new names of the lambda variables around it.
     waiting: list[tuple[Any, Mapping[str, str]]] = [(copy, {})]
     while waiting:
         message, names = waiting.pop()
@@ -57,32 +56,32 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
                 names = {**names, **{name: f"v{len(names) + at}" for at, name in enumerate(new)}}
             case "Expression.UnresolvedNamedLambdaVariable":
                 message.name_parts[:] = [names.get(name, name) for name in message.name_parts]
-            case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # its pickle is another one each time
+            case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # the pickle differs each time
                 message.command = code[message.command].encode()
-            # What was fitted is a reference: to touch its uid, which it has not, would put an empty stage in its place.
+            # A fitted model is a reference without a uid: to clear it would replace the reference by an empty stage.
             case "MlRelation.Transform" if message.HasField("transformer") and not rests_on_uid(message):
                 message.transformer.ClearField("uid")
-            case "CollectMetrics":  # changes no rows; pyspark draws a name where there is none
+            case "CollectMetrics":  # changes no rows; pyspark generates a random name where there is none
                 message.ClearField("name")
             case "WithRelations":  # SQL names tables by generated names
-                for place, one in enumerate(message.references):
-                    if (alias := one.subquery_alias.alias) and is_generated(alias):
-                        one.subquery_alias.alias = f"table {place}"
+                for place, reference in enumerate(message.references):
+                    if (alias := reference.subquery_alias.alias) and is_generated(alias):
+                        reference.subquery_alias.alias = f"table {place}"
                         sql = message.root.sql
                         sql.query = re.sub(rf"\b{alias}\b", f"`table {place}`", sql.query)
             case "SQL":
                 message.query = without_layout(message.query)
             case "Expression.ExpressionString":
                 message.expression = without_layout(message.expression)
-        waiting.extend((one, names) for one in reversed(parts_of(message)))
+        waiting.extend((part, names) for part in reversed(parts_of(message)))
     _number(relations, references)
-    for one in expressions:
-        one.ClearField("common")
+    for expression in expressions:
+        expression.ClearField("common")
     return copy
 
 
 def _write(tree: Tree, into: Any) -> None:
-    """Write an expression (`spark.connect.Expression`) as pyspark does: ``F.col("a") > 2``."""
+    """Write a tree into a `spark.connect.Expression` as pyspark writes ``F.col("a") > 2``."""
     into.Clear()
     if isinstance(tree, int):
         into.literal.integer = tree
@@ -98,12 +97,12 @@ def _write(tree: Tree, into: Any) -> None:
 
 
 def _number(relations: Sequence[Any], references: Sequence[Any]) -> None:
-    """Number the relations that something refers to, in their order. One that occurs twice is one: in which of the two
-    places Spark finds a column rests on how deep they are."""
-    wanted = {one.plan_id for one in references}
+    """Number the relations that columns and subqueries refer to, in their order. A relation that occurs twice has one
+    number: Spark decides by depth in which of the two it resolves a column."""
+    targets = {reference.plan_id for reference in references}
     numbers: dict[int, int] = {}
     for relation in relations:
-        if relation.common.plan_id in wanted:
+        if relation.common.plan_id in targets:
             numbers.setdefault(relation.common.plan_id, len(numbers))
     for relation in relations:
         number = numbers.get(relation.common.plan_id)
@@ -115,7 +114,7 @@ def _number(relations: Sequence[Any], references: Sequence[Any]) -> None:
 
 
 def rests_on_uid(transform: Any) -> bool:
-    """Return whether a stage (`spark.connect.MlRelation.Transform`) names its column by its uid, which is drawn."""
+    """Return whether a stage (`spark.connect.MlRelation.Transform`) names its column by its uid, which is random."""
     if not transform.HasField("transformer") or {"outputCol", "outputCols"} & set(transform.params.params):
         return False
     return transform.transformer.name.rpartition(".")[2] not in ("SQLTransformer", "VectorSizeHint")  # add no column

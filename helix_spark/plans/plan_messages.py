@@ -1,4 +1,4 @@
-"""Plans as they are written: messages (`spark.connect.Relation`, `spark.connect.Expression`) in each other."""
+"""Traversal of plans: nested messages (`spark.connect.Relation`, `spark.connect.Expression`)."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ Message: TypeAlias = Any
 
 
 def messages(message: Message) -> Iterator[Message]:
-    """Yield a message and all that are in it, from the top down, without those that say where the author wrote it."""
+    """Yield a message and all messages in it, from the top down, without their origins in the author's file."""
     waiting = [message]
-    while waiting:  # no recursion: a loop of the author's makes plans hundreds of relations deep
-        one = waiting.pop()
-        yield one
-        waiting.extend(reversed(parts_of(one)))
+    while waiting:  # no recursion: a loop in a program builds plans hundreds of relations deep
+        part = waiting.pop()
+        yield part
+        waiting.extend(reversed(parts_of(part)))
 
 
 def relations_in(message: Message) -> Iterator[Any]:
-    """Yield the relations in a message that are in no other one; of a relation, those that it reads."""
+    """Yield the outermost relations in a message: of a relation, its inputs."""
     waiting = parts_of(message)
     while waiting:
-        one = waiting.pop()
-        match sort_of(one):
+        part = waiting.pop()
+        match sort_of(part):
             case "Relation":
-                yield one
+                yield part
             case "Expression" | "Expression.Alias" | "Expression.SortOrder":
-                pass  # they have none in them
+                pass  # these contain no relation
             case _:
-                waiting.extend(parts_of(one))
+                waiting.extend(parts_of(part))
 
 
 def substituted(message: Any, find: Callable[[int], Any]) -> Any:
-    """Return a copy of a message with other relations in the places of some, the outermost first: those that `find`
-    returns for the ids of their plans, unless it is None."""
+    """Return a copy of a message in which `find` replaces relations, the outermost first: it returns the substitute for
+    a plan id, or None to keep the relation."""
     copy = deepcopy(message)
     waiting = [copy]
     while waiting:
-        one = waiting.pop()
-        if sort_of(one) == "Relation" and (other := find(one.common.plan_id)) is not None:
-            one.CopyFrom(other)
+        part = waiting.pop()
+        if sort_of(part) == "Relation" and (substitute := find(part.common.plan_id)) is not None:
+            part.CopyFrom(substitute)
         else:
-            waiting.extend(parts_of(one))
+            waiting.extend(parts_of(part))
     return copy
 
 
 def plan_named(message: Any) -> int | None:
-    """Return the id of the plan that a message names; None if it names none. Of some messages the field is optional, of
-    others, as of `SubqueryExpression`, it is not, and 0 where no plan is named."""
+    """Return the id of the plan that a message names; None if it names none. The field is optional in some messages; in
+    others, such as `SubqueryExpression`, it is 0 where no plan is named."""
     return next((int(value) for field, value in message.ListFields() if field.name == "plan_id"), None)
 
 
@@ -60,13 +60,13 @@ def sort_of(message: Message) -> str:
 
 
 def function_of(message: Any) -> str | None:
-    """Return the name of the function that a message calls, an operator's too; None if it calls none by its name."""
+    """Return the name of the function or operator that a message calls; None if it calls no function by name."""
     calls = ("Expression.UnresolvedFunction", "CallFunction", "UnresolvedTableValuedFunction")
     return str(message.function_name) if sort_of(message) in calls else None
 
 
 def sql_of(message: Any) -> str | None:
-    """Return the SQL that a message has: an expression, a query, or what an `SQLTransformer` is given; None if none."""
+    """Return the SQL of a message: an expression, a query, or an `SQLTransformer`'s statement; None without SQL."""
     match sort_of(message):
         case "Expression.ExpressionString":
             return str(message.expression)
@@ -78,33 +78,36 @@ def sql_of(message: Any) -> str | None:
 
 
 def parts_of(message: Message) -> list[Any]:
-    """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
+    """Return the messages in a message, in the order of their fields, without its origin in the author's file."""
     choices, chosen, single, repeated, maps = _fields_of(message.__class__)
-    found: list[Any] = []
+    parts: list[Any] = []
     for choice in choices:
         if (name := message.WhichOneof(choice)) in chosen:
-            found.append(getattr(message, name))
+            parts.append(getattr(message, name))
     for name in single:
         if message.HasField(name):
-            found.append(getattr(message, name))
+            parts.append(getattr(message, name))
     for name in repeated:
-        found.extend(getattr(message, name))
+        parts.extend(getattr(message, name))
     for name in maps:
         values = getattr(message, name)
-        found.extend(values[key] for key in sorted(values))
-    return found
+        parts.extend(values[key] for key in sorted(values))
+    return parts
 
 
 @cache
 def _fields_of(kind: Any) -> tuple[list[str], set[str], list[str], list[str], list[str]]:
-    """Return where messages of a type have others: choices of which one field is set at a time, the messages among
-    these fields, single messages, repeated ones, and maps of them. Descriptors take five times as long."""
+    """Return the fields of a message type that hold messages: oneofs, the message fields among them, single fields,
+    repeated fields and maps. Cached, as descriptors take five times as long."""
     descriptor = kind.DESCRIPTOR
-    choices = {one.name for one in descriptor.oneofs if len(one.fields) > 1}
-    fields = [one for one in descriptor.fields if one.message_type is not None and one.name != "common"]
-    maps = [one for one in fields if one.message_type.GetOptions().map_entry]
-    of_messages = [one.name for one in maps if one.message_type.fields_by_name["value"].message_type is not None]
-    fields = [one for one in fields if one not in maps]
-    chosen = {one.name for one in fields if one.containing_oneof is not None and one.containing_oneof.name in choices}
-    single = [one.name for one in fields if not one.is_repeated and one.name not in chosen]
-    return sorted(choices), chosen, single, [one.name for one in fields if one.is_repeated], of_messages
+    choices = {oneof.name for oneof in descriptor.oneofs if len(oneof.fields) > 1}
+    fields = [field for field in descriptor.fields if field.message_type is not None and field.name != "common"]
+    maps = [field for field in fields if field.message_type.GetOptions().map_entry]
+    of_messages = [field.name for field in maps if field.message_type.fields_by_name["value"].message_type is not None]
+    fields = [field for field in fields if field not in maps]
+    chosen = {
+        field.name for field in fields
+        if field.containing_oneof is not None and field.containing_oneof.name in choices
+    }
+    single = [field.name for field in fields if not field.is_repeated and field.name not in chosen]
+    return sorted(choices), chosen, single, [field.name for field in fields if field.is_repeated], of_messages

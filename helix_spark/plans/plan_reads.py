@@ -1,4 +1,4 @@
-"""What a plan rests on beside its inputs and what it says itself: tables, files, models, functions of a session."""
+"""External reads of a plan, apart from its inputs: tables, files, models, functions of a session."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_
 
 
 def tables_named(message: Any) -> Sequence[str] | None:
-    """Return the tables and views that a message names, without arguments of a statement; None if it has a statement
-    that is no query, or that cannot be parsed."""
+    """Return the tables and views that a message names, without arguments of a statement; None for a statement that is
+    no query or cannot be parsed."""
     sort = sort_of(message)
     if sort in ("Read.NamedTable", "RelationChanges"):
         return (message.unparsed_identifier,)
@@ -22,18 +22,18 @@ def tables_named(message: Any) -> Sequence[str] | None:
     statement = read_statement(sql)
     if not statement.asks:
         return None
-    return sorted(one for one in statement.tables if not is_generated(one) and one.upper() != "__THIS__")
+    return sorted(name for name in statement.tables if not is_generated(name) and name.upper() != "__THIS__")
 
 
 def view_name(name: str, *, is_global: bool = False) -> str:
-    """The name of a table or a view as it is looked up."""
+    """Return the name of a table or a view by which it is looked up."""
     plain = name.replace("`", "").lower()
     return f"global_temp.{plain}" if is_global else plain
 
 
 def functions_called(message: Message) -> Iterator[str]:
-    """Yield the functions that a message calls by name, in lower case, without operators; one that is named with its
-    schema by its own name, too."""
+    """Yield the functions that a message calls by name, in lower case, without operators. A function named with its
+    schema is yielded without it, too."""
     if (function := function_of(message)) is not None:
         if function.replace("_", "a").replace(".", "a").isalnum():
             yield from dict.fromkeys((function.lower(), function.lower().rpartition(".")[2]))
@@ -42,37 +42,37 @@ def functions_called(message: Message) -> Iterator[str]:
 
 
 def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
-    """Yield what a plan, by all messages in it, reads beside its inputs, as what follows "reads". Rows in the plan are
-    part of it, and so are views of these names, in lower case: they are known by what they are."""
-    for one in parts:
-        match sort_of(one):
+    """Yield the external reads of a plan's messages, as phrases that follow "reads". Rows in the plan are part of its
+    identity, and so are `views`, by their names in lower case."""
+    for part in parts:
+        match sort_of(part):
             case "Read.DataSource":
-                yield next(iter(one.paths), "a source")
+                yield next(iter(part.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
-                yield f"the source {one.name}"
-            case "CachedRemoteRelation" if one.relation_id.startswith(SERVED) or is_handle(one.relation_id):
+                yield f"the source {part.name}"
+            case "CachedRemoteRelation" if part.relation_id.startswith(SERVED) or is_handle(part.relation_id):
                 continue
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
-            case "MlRelation" if is_of_a_model(one):
+            case "MlRelation" if is_of_a_model(part):
                 yield "a model"
-            case "Expression.ExpressionString" if asks_tables(one.expression):
+            case "Expression.ExpressionString" if asks_tables(part.expression):
                 yield "tables that its SQL names"
             case "google.protobuf.Any":
-                yield f"an extension of Spark ({one.type_url})"
-        if (names := tables_named(one)) is None:
+                yield f"an extension of Spark ({part.type_url})"
+        if (names := tables_named(part)) is None:
             yield "tables that its SQL names"
-        others = (name for name in names or () if not name.startswith(INPUT) and view_name(name) not in views)
-        yield from (f"the table {name}" for name in others)
+        external = (name for name in names or () if not name.startswith(INPUT) and view_name(name) not in views)
+        yield from (f"the table {name}" for name in external)
 
 
 def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
-    """Yield the functions that a plan calls, and that only its session knows, in lower case."""
-    return (name for one in parts for name in functions_called(one) if name not in spark_functions())
+    """Yield the functions in a plan that only its session knows, in lower case."""
+    return (name for part in parts for name in functions_called(part) if name not in spark_functions())
 
 
 def is_of_a_model(relation: Message) -> bool:
-    """Return whether rows are what a fitted model tells, which the plan names by an id."""
+    """Return whether a relation reads from a fitted model, which the plan names by an id."""
     if sort_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
     return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))

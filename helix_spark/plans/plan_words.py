@@ -1,4 +1,4 @@
-"""What a plan says, for people: one line a step, in Spark's words, with the author's file and line."""
+"""Plans as text for people: one line a step, in Spark's words, with the author's file and line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ _OPERATORS = frozenset({
     "+", "-", "*", "/", "%", "==", "=", "!=", ">", "<", ">=", "<=", "and", "or", "<=>", "&", "|", "^",
 })
 _LONGEST = 160
-"""Characters of a line: the identity has all of it, and this is for people."""
+"""The most characters of a line."""
 
 
 def lines_of(plan: Message) -> tuple[str, ...]:
-    """Return the steps of a plan in words, in the order in which rows go through them, such as
-    "filter `age > 17` (census.py:31)"."""
+    """Return the steps of a plan as text, in the order in which rows pass them: "filter `age > 17` (census.py:31)"."""
     if sort_of(plan) == "Expression":
         return (_line("column", _words(plan), plan),)
-    relations, waiting = [], [plan]  # what one reads comes after it, of several the last one first
+    relations, waiting = [], [plan]  # outputs first, the last of several inputs first
     while waiting:
         relations.append(waiting.pop())
         waiting.extend(reversed(list(relations_in(relations[-1]))))
@@ -58,16 +57,16 @@ def _steps(relation: Any) -> Iterator[str]:
             yield _line(sort.replace("_", " "), _fields(made), relation)
 
 
-def _line(step: str, says: str, written: Any) -> str:
-    """Return a step in words, with the author's line that built it."""
-    where = str(written.common.origin.python_origin.call_site)
+def _line(step: str, details: str, message: Any) -> str:
+    """Return a step as text, with the author's line that built it."""
+    where = str(message.common.origin.python_origin.call_site)
     file = "" if kind_of(where.rpartition(":")[0]) is CodeOwner.HELIX else PurePath(where).name  # such as in a search
-    says = says if len(says) <= _LONGEST else f"{says[:_LONGEST - 3]}..."
-    return (f"{step} `{says}`" if says else step) + (f" ({file})" if file else "")
+    details = details if len(details) <= _LONGEST else f"{details[:_LONGEST - 3]}..."
+    return (f"{step} `{details}`" if details else step) + (f" ({file})" if file else "")
 
 
 def _words(message: Any) -> str:
-    """Return an expression as text, or what it is made of."""
+    """Return an expression as text, or its fields where Spark has no short form of it."""
     match sort := sort_of(message):
         case "Expression":
             chosen = message.WhichOneof("expr_type")
@@ -85,12 +84,12 @@ def _words(message: Any) -> str:
         case "Expression.ExpressionString":
             return str(message.expression)
         case "Expression.UnresolvedFunction" | "CallFunction" | "CommonInlineUserDefinedFunction":
-            name, given = message.function_name, message.arguments
-            if name not in _OPERATORS or len(given) != 2:
-                return f"{name}({_list(given)})"
+            name, arguments = message.function_name, message.arguments
+            if name not in _OPERATORS or len(arguments) != 2:
+                return f"{name}({_list(arguments)})"
             return f" {name} ".join(
-                f"({_words(one)})" if one.unresolved_function.function_name in _OPERATORS else _words(one)
-                for one in given
+                f"({_words(side)})" if side.unresolved_function.function_name in _OPERATORS else _words(side)
+                for side in arguments
             )
         case "Expression.Alias":
             return f"{_words(message.expr)} AS {'.'.join(message.name)}"
@@ -107,10 +106,10 @@ def _list(expressions: Iterable[Any]) -> str:
 
 def _fields(message: Any) -> str:
     """Return the plain fields of a message, and the expressions in it."""
-    found = []
+    fields = []
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
-            found.append(f"{descriptor.name} {list(value) if descriptor.is_repeated else value}")
+            fields.append(f"{descriptor.name} {list(value) if descriptor.is_repeated else value}")
         elif descriptor.message_type.full_name.startswith("spark.connect.Expression"):
-            found.append(_list(value) if descriptor.is_repeated else _words(value))
-    return ", ".join(one for one in found if len(one) < _LONGEST)
+            fields.append(_list(value) if descriptor.is_repeated else _words(value))
+    return ", ".join(field for field in fields if len(field) < _LONGEST)

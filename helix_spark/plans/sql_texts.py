@@ -1,5 +1,5 @@
-"""SQL texts in plans. What expressions call and ask is told from their words, where what is in quotes is no word; what
-statements read, call and do by sqlglot, which parses Spark's SQL."""
+"""SQL texts in plans. Expressions are read by their tokens, so that quoted text is no word; statements are parsed by
+sqlglot, which knows Spark's SQL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WITHOUT_PYTHON = frozenset({
     "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize", "vector_sum",
     "vector_to_array",
 })
-"""Functions and operators of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
+"""Functions and operators of Spark that are not in `pyspark.sql.functions`, or have another name there."""
 
 _OF_PYTHON_ALONE = frozenset({
     "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
@@ -46,18 +46,18 @@ _OF_PYTHON_ALONE = frozenset({
     "listagg_distinct", "lit", "negate", "pandas_udf", "string_agg_distinct", "sum_distinct", "timestamp_add",
     "timestamp_diff", "udf", "udtf",
 })
-"""Names in `pyspark.sql.functions` that are no functions of Spark: a session may register some under these."""
+"""Names in `pyspark.sql.functions` that are no functions of Spark: a session may register functions by these names."""
 
 MAKES_VIEW = frozenset({
     "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
     "registerTempTable",
 })
-"""Methods of a table of pyspark by which SQL knows it under a name."""
+"""Methods of pyspark's tables that register a view."""
 
 
 @cache
 def spark_functions() -> frozenset[str]:
-    """Return the names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
+    """Return the names of Spark's own functions, in lower case. Other functions are a session's."""
     from pyspark.sql import functions
 
     own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
@@ -66,17 +66,17 @@ def spark_functions() -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def tokens(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the words, names, texts and signs of an SQL text, each with its kind, without comments.
+    """Return the tokens of an SQL text, each with its kind, without comments.
 
     >>> tokens("f(`a b`) -- or 'b'")
     (('word', 'f'), ('other', '('), ('name', '`a b`'), ('other', ')'))
     """
-    found = ((str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text))
-    return tuple(one for one in found if one[0] != "comment")
+    matches = ((str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text))
+    return tuple((kind, token) for kind, token in matches if kind != "comment")
 
 
 def without_layout(text: str) -> str:
-    """Return an SQL text without comments, and with one space for each gap. Hints stay, which begin as comments do.
+    """Return an SQL text without comments, and with one space for each gap. Hints, which look like comments, stay.
 
     >>> without_layout("SELECT  a, -- the first\\n  ' x  ' FROM /*+ MERGE(t) */ t /* all */")
     "SELECT a, ' x  ' FROM /*+ MERGE(t) */ t"
@@ -95,14 +95,14 @@ def without_layout(text: str) -> str:
 _OPERATORS: tuple[frozenset[str], ...] = tuple(map(frozenset, (
     {"or"}, {"and"}, {">", ">=", "<", "<=", "="}, {"+", "-"}, {"*", "/", "%"},
 )))
-"""Of Spark's grammar, those that bind least first."""
+"""Operators of Spark's grammar, from the lowest precedence."""
 
 Tree = str | int | tuple["Tree", str, "Tree"]
-"""A column, a text in quotes, a number; or an operator between two of these."""
+"""A column, a quoted text, a number; or an operator between two trees."""
 
 
 def tree_of(text: str) -> Tree | None:
-    """Return what an expression of names, whole numbers, plain texts and common operators says; None for any other.
+    """Parse an expression of names, whole numbers, plain texts and common operators; return None for any other.
 
     >>> tree_of("age > 17 and (k = 'a' or 2*v<=n)")
     (('age', '>', 17), 'and', (('k', '=', "'a'"), 'or', ((2, '*', 'v'), '<=', 'n')))
@@ -124,7 +124,7 @@ def tree_of(text: str) -> Tree | None:
 
 
 def _operation(words: list[str], level: int) -> Tree:
-    """Take an operation off the words. Raises ValueError or IndexError where they say something else."""
+    """Take an operation off the words and return it. Raises ValueError or IndexError where they begin otherwise."""
     if level < len(_OPERATORS):
         tree = _operation(words, level + 1)
         while words and words[0] in _OPERATORS[level]:
@@ -147,13 +147,13 @@ def _operation(words: list[str], level: int) -> Tree:
 
 _COMPARISONS = 2
 _LONGEST_TREE = 30
-"""Words of an expression: a message of a thousand alternatives would be a thousand levels deep, and not be written."""
+"""Most words of an expression: a message of a thousand alternatives would be nested too deeply to be written."""
 
 _PLAIN = re.compile(r"(?!(and|or|not|null|true|false|case|interval|exists)$)[a-z_]\w*|'[^'\\]*'", re.IGNORECASE)
 
 
 def called(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the functions that a text calls, in lower case; and whether it gives them anything.
+    """Yield the functions that a text calls, in lower case, and whether with arguments.
 
     >>> list(called("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y"))
     [('now', False), ('date_add', True)]
@@ -165,13 +165,13 @@ def called(text: str) -> Iterator[tuple[str, bool]]:
         around, around[1:], around[2:], around[3:], strict=False
     ):
         is_word = kind == "word" and word.lower() not in _BEFORE_BRACKETS
-        # What follows AS is a type, or a table whose columns are named.
+        # A type follows AS, or a table whose columns are named.
         if bracket == "(" and (is_word or kind in ("name", "text")) and before.lower() != "as":
-            yield word.strip("`\"").lower(), behind != ")"  # by a setting, what is in double quotes is a name
+            yield word.strip("`\"").lower(), behind != ")"  # a setting makes double quotes those of names
 
 
 def bare_words(text: str) -> Iterator[str]:
-    """Yield words that stand alone, in lower case: neither called nor part of a longer name.
+    """Yield the words, in lower case, that are neither called nor part of a longer name.
 
     >>> list(bare_words("current_date - t.day > x.y(3)"))
     ['current_date']
@@ -183,7 +183,7 @@ def bare_words(text: str) -> Iterator[str]:
 
 
 def asks_tables(text: str) -> bool:
-    """Return whether an expression has a query of its own in it, which may read tables by their names.
+    """Return whether an expression contains a query, which may read tables by name.
 
     >>> asks_tables("a in (select b from t)"), asks_tables("extract(year from day)")
     (True, False)
@@ -196,16 +196,15 @@ def asks_tables(text: str) -> bool:
 # Statements
 
 _ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
-"""Names that pyspark's client gives tables which are arguments of a statement (its `SQLStringFormatter`)."""
+"""Names that pyspark's client (its `SQLStringFormatter`) gives to tables among a statement's arguments."""
 
 BINDING = "helix_arguments"
-"""A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
-their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
-(`engine.spark.settings.CHANGES_NO_ANSWER`)."""
+"""A table that is added to statements that have arguments but no tables. Spark Connect leaves the arguments of a
+statement without tables to a parser, and Delta's ignores them (`engine.spark.settings.CHANGES_NO_ANSWER`)."""
 
 
 def is_generated(name: str) -> bool:
-    """Return whether pyspark named a table so as an argument of a statement: no session has it."""
+    """Return whether a name is one that pyspark generated for an argument of a statement: no session has it."""
     return bool(_ARGUMENT.fullmatch(name))
 
 
@@ -223,10 +222,10 @@ class Statement:
     """An SQL statement.
 
     Attributes:
-        asks: whether it is a query, which changes nothing.
-        tables: the names of tables and views in it, as they are written, without those that it defines itself; with
-            those of functions that give tables and are not Spark's own, each with brackets behind it.
-        known: whether it could be parsed; if not, nothing else is known of it.
+        asks: True if it is a query, which changes nothing.
+        tables: names of the tables and views in it, as written, without its own definitions; and of table functions
+            that are not Spark's, each followed by brackets.
+        known: True if it could be parsed; the other fields count only then.
     """
 
     asks: bool
@@ -261,11 +260,11 @@ def read_statement(text: str) -> Statement:
         return Statement(asks=False, tables=frozenset(), known=False)
     is_query = isinstance(tree, exp.Query)
     if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
-        return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
+        return Statement(asks=False, tables=frozenset(), known=False)  # sqlglot takes `(TABLE t)` for two columns
     named = set()
     for table in tree.find_all(exp.Table):
         is_function = isinstance(table.this, exp.Func)
-        # A function of Spark's own gives a table, as `range(3)`; others may read what arguments name.
+        # Spark's own functions, such as `range(3)`, read nothing; others may read what arguments name.
         function = str(table.this.sql(dialect="spark")).partition("(")[0].lower() if is_function else ""
         if function not in spark_functions() and not _is_own(table):
             named.add(".".join(part.name for part in table.parts) + "()" * is_function)
@@ -273,8 +272,8 @@ def read_statement(text: str) -> Statement:
 
 
 def _is_own(table: Any) -> bool:
-    """Return whether a statement defines a table itself, where it names it: in a definition those before it are known,
-    and the table itself only where it is recursive."""
+    """Return whether a statement itself defines a table that it names. A definition may refer to earlier ones, and to
+    itself only if it is recursive."""
     from sqlglot import exp
 
     below, node, name = table, table.parent, table.name.lower()
@@ -282,14 +281,14 @@ def _is_own(table: Any) -> bool:
         return False
     while node is not None:
         defined = node if isinstance(node, exp.With) else next(
-            (one for one in node.iter_expressions() if isinstance(one, exp.With) and one is not below), None
+            (inner for inner in node.iter_expressions() if isinstance(inner, exp.With) and inner is not below), None
         )
         if defined is not None:
-            known = list(defined.expressions)
+            definitions = list(defined.expressions)
             if defined is node:
-                at = next(place for place, one in enumerate(known) if one is below)
-                known = known[:at + bool(node.args.get("recursive"))]
-            if any(one.alias_or_name.lower() == name for one in known):
+                at = next(place for place, definition in enumerate(definitions) if definition is below)
+                definitions = definitions[:at + bool(node.args.get("recursive"))]
+            if any(definition.alias_or_name.lower() == name for definition in definitions):
                 return True
         below, node = node, node.parent
     return False

@@ -1,4 +1,4 @@
-"""Stages of Spark ML and the models in a server that they refer to: pipelines and searches consist of several."""
+"""Stages of Spark ML and the server's models that they refer to; pipelines and searches consist of several."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ from helix_spark.plans.program_client import answers_here
 from helix_spark.plans.recorded_call import replaces
 
 PARTS = ("stages", "models", "bestModel")
-"""Where pipelines, one-against-all and searches hold the models that they consist of."""
+"""Attributes in which pipelines, one-vs-rest and searches have their models."""
 
 
 def moved_stage(value: Any, move: Callable[[Any], Any]) -> Any:
-    """Return a stage, with those that it consists of and those that its parameters hold moved."""
+    """Return a stage moved by `move`, with its parts and the stages in its parameters."""
     if isinstance(value, list | tuple):
-        return type(value)(moved_stage(one, move) for one in value)
+        return type(value)(moved_stage(item, move) for item in value)
     if not hasattr(value, "_paramMap"):
         return value
     from pyspark.ml.param import Params
 
-    held = {name: moved_stage(part, move) for name, part in vars(value).items() if name in PARTS}
-    given = {key: moved_stage(one, move) for key, one in value._paramMap.items()}
+    parts = {name: moved_stage(part, move) for name, part in vars(value).items() if name in PARTS}
+    parameters = {key: moved_stage(item, move) for key, item in value._paramMap.items()}
     moved = move(value)
     if moved is value:
-        if all(vars(value)[name] is one for name, one in held.items()) and given == value._paramMap:
+        if all(vars(value)[name] is part for name, part in parts.items()) and parameters == value._paramMap:
             return value
-        moved = Params.copy(value) if held else value.copy()
-    for name, part in held.items():
+        moved = Params.copy(value) if parts else value.copy()
+    for name, part in parts.items():
         setattr(moved, name, part)
-    moved._paramMap = {moved.getParam(key.name): one for key, one in given.items()}
+    moved._paramMap = {moved.getParam(key.name): item for key, item in parameters.items()}
     return moved
 
 
 def model_known_as(model: Any, ref_id: str) -> Any:
-    """Return a model that refers to an object of a server, of the same class and uid as another one."""
+    """Return a copy of a model that refers to another object of a server."""
     from pyspark.ml.util import RemoteModelRef
 
-    made = type(model)(RemoteModelRef(ref_id))
-    made._resetUid(model.uid)
-    return made
+    copy = type(model)(RemoteModelRef(ref_id))
+    copy._resetUid(model.uid)
+    return copy
 
 
 def with_references(model: Any, renamed: Callable[[str], str]) -> Any:
-    """Return a model that refers to objects of a server by other ids, which `renamed` gives."""
+    """Return a copy of a model whose references to objects of a server are renamed."""
     from pyspark.ml.util import RemoteModelRef
 
-    def change(one: Any) -> Any:
-        held = getattr(one, "_java_obj", None)
-        if not isinstance(held, RemoteModelRef):
-            return one
-        known_as = renamed(held.ref_id)
-        made = model_known_as(one, known_as)
-        if vars(one).get("_summary") is not None:  # of a model that was fitted, and not read
-            made._summary = made._summaryCls(f"{known_as}.summary")
-        return made
+    def change(stage: Any) -> Any:
+        reference = getattr(stage, "_java_obj", None)
+        if not isinstance(reference, RemoteModelRef):
+            return stage
+        ref_id = renamed(reference.ref_id)
+        copy = model_known_as(stage, ref_id)
+        if vars(stage).get("_summary") is not None:  # of a model that was fitted, and not read
+            copy._summary = copy._summaryCls(f"{ref_id}.summary")
+        return copy
 
     return moved_stage(model, change)
 
 
 GONE: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
-"""Requests that have a server forget something, each with what that is. The garbage collector may put some into it."""
+"""Calls that release objects of a server, each with its argument. The garbage collector adds to it."""
 
 
 @cache
 def release_models_apart() -> None:
-    """Delete models that Python released in a thread of its own; once a process.
+    """Delete models that Python released, in a thread of its own; once a process.
 
-    The garbage collector finds them at any moment, in the middle of a request of grpc's as well: pyspark would send
-    another one from there, which waits for ever.
+    The garbage collector runs at any moment, even within a request of grpc's: a request that pyspark sends from there
+    waits for ever.
     """
     from pyspark.ml.util import RemoteModelRef
     from pyspark.sql.connect.session import SparkSession
 
     @replaces(RemoteModelRef, "__init__")
-    def make(made: Any, self: Any, ref_id: str) -> None:
-        made(self, ref_id)
+    def initialize(original: Any, self: Any, ref_id: str) -> None:
+        original(self, ref_id)
         session = SparkSession.getActiveSession()
         self._client = None if session is None else session.client
 
@@ -87,9 +87,9 @@ def release_models_apart() -> None:
     def release(_: Any, self: Any) -> None:
         with self._lock:
             self._ref_count -= 1
-            is_gone = self._ref_count == 0 and "." not in self.ref_id
+            is_released = self._ref_count == 0 and "." not in self.ref_id
         client = vars(self).get("_client")
-        if not is_gone or client is None:
+        if not is_released or client is None:
             return
         if answers_here(client):
             client._delete_ml_cache([self.ref_id])  # nothing is sent
@@ -98,8 +98,8 @@ def release_models_apart() -> None:
 
     def delete() -> None:
         while True:
-            request, what = GONE.get()
-            with suppress(Exception):  # its server has ended, and holds nothing any more
-                request(what)
+            request, target = GONE.get()
+            with suppress(Exception):  # the server has ended, and its objects with it
+                request(target)
 
     threading.Thread(target=delete, name="helix-released-models", daemon=True).start()

@@ -1,6 +1,6 @@
-"""Types that are written as text (``"a int, b array<string>"``), read without a JVM.
+"""Types written as text (``"a int, b array<string>"``), parsed without a JVM.
 
-The part of Spark's grammar that people write; what is beyond it is a question, which Spark answers when it runs.
+The common part of Spark's grammar; anything else raises `UnknownTypeError`, and Spark itself is asked.
 """
 
 from __future__ import annotations
@@ -22,78 +22,78 @@ _WORDS_OF_SPARK = frozenset({"not", "null", "comment", "collate", "default", "ge
 
 
 class UnknownTypeError(ValueError):
-    """A text that only Spark can read."""
+    """A text that only Spark can parse."""
 
 
 def parse_type(text: str, settings: Mapping[str, str]) -> Any:
-    """Return the type that a text means: of one column, or of a table where the text names columns. Of Spark's settings
-    `spark.sql.timestampType` says what a timestamp is. Raises UnknownTypeError where only Spark knows.
+    """Parse the type of a column, or of a table where the text names columns. Of Spark's settings
+    `spark.sql.timestampType` decides what a timestamp is. Raises UnknownTypeError where only Spark can parse the text.
 
     >>> parse_type("a int, b array<string>", {}).simpleString()
     'struct<a:int,b:array<string>>'
     >>> parse_type("decimal(10, 2)", {}).simpleString()
     'decimal(10,2)'
     """
-    known = _SIMPLE
+    simple = _SIMPLE
     if settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ":
-        known = {**_SIMPLE, "timestamp": "TimestampNTZType"}
+        simple = {**_SIMPLE, "timestamp": "TimestampNTZType"}
     for read in (_one_type, _columns) if not _TOKEN.sub("", text).strip() else ():
         tokens = _TOKEN.findall(text)
         with suppress(UnknownTypeError, IndexError):
-            found = read(tokens, known)
+            parsed = read(tokens, simple)
             if not tokens:
-                return found
+                return parsed
     raise UnknownTypeError(text)
 
 
-def _one_type(tokens: list[str], known: Mapping[str, str]) -> Any:
-    """Return the type that tokens begin with, and take it from them."""
+def _one_type(tokens: list[str], simple: Mapping[str, str]) -> Any:
+    """Take the type that tokens begin with off them and return it."""
     from pyspark.sql import types
 
     match name := tokens.pop(0).lower():
         case "decimal" | "dec" | "numeric":
-            said = re.findall(r"\d+", tokens.pop(0)) if tokens and tokens[0].startswith("(") else []
-            precision, scale = map(int, (*said, *("10", "0")[len(said):]))  # as Spark has it where nothing is said
+            digits = re.findall(r"\d+", tokens.pop(0)) if tokens and tokens[0].startswith("(") else []
+            precision, scale = map(int, (*digits, *("10", "0")[len(digits):]))  # Spark's defaults
             if precision > 38 or scale > precision:
                 raise UnknownTypeError(name)
             return types.DecimalType(precision, scale)
         case "array" | "map":
             _expect(tokens, "<")
-            parts = [_one_type(tokens, known)]
+            parts = [_one_type(tokens, simple)]
             if name == "map":
                 _expect(tokens, ",")
-                parts.append(_one_type(tokens, known))
+                parts.append(_one_type(tokens, simple))
             _expect(tokens, ">")
             return (types.MapType if name == "map" else types.ArrayType)(*parts)
         case "struct":
             _expect(tokens, "<")
-            found = _columns(tokens, known, ">")
+            struct = _columns(tokens, simple, ">")
             _expect(tokens, ">")
-            return found
-    if name not in known:
+            return struct
+    if name not in simple:
         raise UnknownTypeError(name)
-    return getattr(types, known[name])()
+    return getattr(types, simple[name])()
 
 
-def _columns(tokens: list[str], known: Mapping[str, str], end: str = "") -> Any:
-    """Return the columns that tokens begin with, to the end, and take them from these."""
+def _columns(tokens: list[str], simple: Mapping[str, str], end: str = "") -> Any:
+    """Take the columns up to the token `end` off the tokens and return them."""
     from pyspark.sql import types
 
-    found: list[types.StructField] = []
+    fields: list[types.StructField] = []
     while tokens and tokens[0] != end:
-        if found:
+        if fields:
             _expect(tokens, ",")
         name = _name(tokens.pop(0))
         if tokens[0] == ":":
             tokens.pop(0)
-        kind = _one_type(tokens, known)
+        kind = _one_type(tokens, simple)
         is_required = [token.lower() for token in tokens[:2]] == ["not", "null"]
         if is_required:
             del tokens[:2]
-        found.append(types.StructField(name, kind, not is_required))
-    if not found and not end:
+        fields.append(types.StructField(name, kind, not is_required))
+    if not fields and not end:
         raise UnknownTypeError("no column")
-    return types.StructType(found)
+    return types.StructType(fields)
 
 
 def _name(token: str) -> str:

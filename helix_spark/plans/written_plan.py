@@ -1,7 +1,7 @@
-"""Tables of pyspark's Connect client as plans, put together of relations that were written one by one.
+"""Plans of the Connect client's tables, assembled from relations that are written one by one.
 
-pyspark copies what a relation reads into it, and that into the next one: a loop of 400 steps writes the first of them
-400 times. Here each is written once, with holes for what it reads.
+pyspark copies each relation into the relation that reads it: a loop of 400 steps writes the first of them 400 times.
+Here each relation is written once, with holes for its inputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def relation_of(frame: ConnectFrame) -> pb.Relation:
-    """Return the plan of a table with all that it reads, written now."""
+    """Write the plan of a table with all its inputs."""
     writer = StepWriter(frame._session.client, frame._plan)
     relation: pb.Relation = deepcopy(writer.written(frame._plan._plan_id))
     waiting = list(holes(relation))
@@ -31,16 +31,16 @@ def relation_of(frame: ConnectFrame) -> pb.Relation:
 
 
 class StepWriter:
-    """Writes each relation of a plan once, for a client, with holes for what it reads."""
+    """Writes each relation of a plan once, for a client, with holes for its inputs."""
 
     def __init__(self, client: Any, top: Any) -> None:
         self.writing: Any = None
-        self.plans: dict[int, Any] = {top._plan_id: top}  # and those that holes are left for
+        self.plans: dict[int, Any] = {top._plan_id: top}  # with those of all holes
         self._client = client
         self._relations: dict[int, Any] = {}
 
     def written(self, plan_id: int) -> Any:
-        """Return the relation of the plan, or of one that a hole was left for, with holes."""
+        """Return the relation of the plan or of a hole, with holes for its inputs."""
         if plan_id not in self._relations:
             self.writing = self.plans[plan_id]
             token = _APART.set(self)
@@ -59,18 +59,17 @@ _APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
 
 
 def write_relations_apart() -> None:
-    """Make plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
-    as Spark ML's, too."""
+    """Make plans leave holes while a `StepWriter` writes; classes declared later, such as Spark ML's, too."""
     from pyspark.sql.connect.plan import LogicalPlan
 
     def wrap(kind: Any) -> None:
-        told = vars(kind).get("plan")
-        if told is None:
+        original = vars(kind).get("plan")
+        if original is None:
             return
 
         def plan(self: Any, session: Any) -> Any:
-            apart = _APART.get()
-            return told(self, session) if apart is None or apart.writing is self else apart.hole(self)
+            writer = _APART.get()
+            return original(self, session) if writer is None or writer.writing is self else writer.hole(self)
 
         kind.plan = plan
 
@@ -83,44 +82,44 @@ def write_relations_apart() -> None:
 
 
 def in_stages(relation: Any) -> list[tuple[str, Any]]:
-    """Divide a relation in place into parts that are not deep, each with its name. A part has those before it as cached
-    relations; the last one is the relation itself.
+    """Divide a relation in place into shallow parts, each with its name. A part refers to earlier parts as cached
+    relations; the last part is the relation itself.
 
-    Spark analyses no more than 20 relations on top of each other at a time then. A step whose types have to be brought
-    together waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more.
+    Spark then analyses at most 20 relations on top of each other. A step whose types have to be coerced waits for the
+    steps below it, each of which takes a pass over all of them, and Spark makes at most 100 passes.
     """
     parts: dict[str, Any] = {}
-    # Of each relation that is looked at: what is left to look at of what it reads, and how deep the rest was.
+    # For each relation on the path: its inputs that are not yet visited, and the heights of the visited ones.
     waiting = [(relation, list(relations_in(relation)), [0])]
     while waiting:
-        one, below, heights = waiting[-1]
+        current, below, heights = waiting[-1]
         if below:
             deeper = below.pop()
             waiting.append((deeper, list(relations_in(deeper)), [0]))
             continue
         waiting.pop()
         height = 1 + max(heights)
-        # SQL asks for tables of its own by their names, which stand beside their plans.
-        is_named = one.WhichOneof("rel_type") == "subquery_alias"
-        if height >= 20 and waiting and not is_named and one.common.HasField("plan_id"):
-            number, height = one.common.plan_id, 0
+        # SQL refers to its tables by these names.
+        is_named = current.WhichOneof("rel_type") == "subquery_alias"
+        if height >= 20 and waiting and not is_named and current.common.HasField("plan_id"):
+            number, height = current.common.plan_id, 0
             part = f"helix part {number}"
             if part not in parts:
-                parts[part] = deepcopy(one)
-            one.Clear()
-            one.common.plan_id = number
-            one.cached_remote_relation.relation_id = part
+                parts[part] = deepcopy(current)
+            current.Clear()
+            current.common.plan_id = number
+            current.cached_remote_relation.relation_id = part
         if waiting:
             waiting[-1][2].append(height)
     return [*parts.items(), ("", relation)]
 
 
 def holes(relation: Any) -> Iterator[Any]:
-    """Yield the places in a relation that are left for those that it reads."""
+    """Yield the holes in a relation, to be filled with its inputs."""
     waiting = list(relations_in(relation))
     while waiting:
-        one = waiting.pop()
-        if one.WhichOneof("rel_type") is None:
-            yield one
+        inner = waiting.pop()
+        if inner.WhichOneof("rel_type") is None:
+            yield inner
         else:
-            waiting.extend(relations_in(one))
+            waiting.extend(relations_in(inner))

@@ -17,23 +17,23 @@ from helix_spark.workflow.operators import LEFT_BY_PREDICT
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 _CALLED_FROM = re.compile(r'^"(.+)" was called from\n(.+):(\d+)$', re.MULTILINE)
-"""How Spark says which of the author's lines built what fails, where it knows."""
+"""The author's line that built the failing expression, in Spark's messages."""
 
 _NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
 _SUGGESTED = re.compile(r"\[((?:`[^`]*`(?:, )?)+)\]")
-"""How Spark says which column it does not find, and which are named alike."""
+"""The missing column and its suggested names, in Spark's messages."""
 
 _LEFT = "|".join(LEFT_BY_PREDICT)
 _QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
 _NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
-"""How Spark ML's stages and evaluators say that a table lacks a column, and which it has."""
+"""A missing column and the table's columns, in messages of Spark ML's stages and evaluators."""
 
 _NO_ATTRIBUTE = re.compile(r"'?DataFrame'? object has no attribute `?'?(\w+)|ATTRIBUTE_NOT_SUPPORTED.*`(\w+)`")
 
 
 @contextmanager
 def authors_errors(node: Node) -> Iterator[None]:
-    """Turn whatever a node's code or its Spark job raises into an error that names the node and the author's line."""
+    """Turn any error of a node's code or Spark job into one that names the node and the author's line."""
     try:
         yield
     except HelixError as error:
@@ -44,7 +44,7 @@ def authors_errors(node: Node) -> Iterator[None]:
         if (missing := missing_column(node, error)) is not None:
             raise missing from error
         lines, text = _authors_lines(error), str(error)
-        shown = "\n".join(f"    {place} in {function}: {code}" for place, function, code in reversed(lines[-5:]))
+        frames = "\n".join(f"    {place} in {function}: {code}" for place, function, code in reversed(lines[-5:]))
         head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
         in_worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
         head = in_worker[-1] if "Traceback" in text and in_worker else head
@@ -54,21 +54,21 @@ def authors_errors(node: Node) -> Iterator[None]:
             cause, remedy = f"the JVM of Spark's driver {how}", AFTER_ITS_END
         raise NodeError(
             node.name, f"{node.kind} {node.name!r} failed: {cause}", where=lines[-1][0] if lines else node.where,
-            exists=f"your lines, innermost first:\n{shown}" if shown else None, remedy=remedy,
+            exists=f"your lines, innermost first:\n{frames}" if frames else None, remedy=remedy,
         ) from error
 
 
 def remedy_for(column: str, known: Collection[str]) -> str:
-    """Return what to do about a missing column: it is misspelt, or predictions were made without it."""
+    """Return the remedy for a missing column: it is misspelt, or predictions dropped it."""
     if column not in LEFT_BY_PREDICT:
         return nearest(column, known)
-    remedy = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
-    remedy += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
+    remedy = f'predictions keep `{column}` only with wf.predict(..., keep_columns=("{column}",))'
+    remedy += "; in other tables wf.synthesizer(name, table, features=[...]) makes it" * (column == "features")
     return f"{remedy}; {nearest(column, known)}" if known else remedy
 
 
 def authors_line(error: BaseException) -> Location | None:
-    """Return the author's innermost line that an error comes from; None if there is none."""
+    """Return the author's innermost line in the traceback of an error, if there is one."""
     lines = _authors_lines(error)
     return lines[-1][0] if lines else None
 
@@ -79,26 +79,28 @@ def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
         (Location(frame.filename, frame.lineno or 0), frame.name, frame.line or "")
         for frame in traceback.extract_tb(error.__traceback__) if kind_of(frame.filename) is CodeOwner.AUTHOR
     ]
-    told = _WORKER_LINE.findall(str(error))
-    told += [(file, line, function) for function, file, line in _CALLED_FROM.findall(str(error))]
-    own = (one for one in told if kind_of(one[0]) is CodeOwner.AUTHOR)
-    return [*frames, *((Location(file, int(line)), name, "") for file, line, name in own)]
+    in_message = _WORKER_LINE.findall(str(error))
+    in_message += [(file, line, function) for function, file, line in _CALLED_FROM.findall(str(error))]
+    return frames + [
+        (Location(file, int(line)), function, "") for file, line, function in in_message
+        if kind_of(file) is CodeOwner.AUTHOR
+    ]
 
 
 def missing_column(
     node: Node, error: BaseException, known: Collection[str] = (), place_of: Callable[[str], str] = lambda _: ""
 ) -> ColumnNotFoundError | None:
-    """Return an error of pyspark's as one about a column that a table does not have; None if it is of something else.
-    `known` are the columns that there are, or else those that Spark suggests; `place_of` gives the line, as
-    ``FILE:LINE``, where the author names a column; empty if unknown."""
+    """Return an error of pyspark about a missing column as a ColumnNotFoundError; None for another error. `known` are
+    the existing columns, by default those that Spark suggests. `place_of` returns the line where the author names a
+    column, as ``FILE:LINE``; empty if unknown."""
     text, condition = str(error), getattr(error, "getCondition", lambda: None)() or ""
     is_unresolved = condition.startswith(("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN"))
-    if is_unresolved and (found := _NO_SUCH_COLUMN.search(text)) is not None:
-        column, suggested = found[1], _SUGGESTED.search(text)
-    elif (found := _NO_SUCH_FIELD.search(text)) is not None:
-        column, suggested = found[1], re.match("(.*)", found[2])
-    elif (found := _NO_ATTRIBUTE.search(text)) and type(error).__module__.split(".")[0] == "pyspark":
-        column, suggested = found[1] or found[2], None
+    if is_unresolved and (match := _NO_SUCH_COLUMN.search(text)) is not None:
+        column, suggested = match[1], _SUGGESTED.search(text)
+    elif (match := _NO_SUCH_FIELD.search(text)) is not None:
+        column, suggested = match[1], re.match("(.*)", match[2])
+    elif (match := _NO_ATTRIBUTE.search(text)) and type(error).__module__.split(".")[0] == "pyspark":
+        column, suggested = match[1] or match[2], None
     else:
         return None
     known = known or (re.findall(r"`([^`]*)`", suggested[1]) if suggested else [])

@@ -1,8 +1,7 @@
-"""Columns that extractors add to a table, many of one kind in one step; and the pipeline of Spark ML's stages that
-makes a learner's features and predictions, which needs neither Helix nor a catalog.
+"""Columns that extractors add to a table, and the pipeline of Spark ML from a table to a learner's predictions.
 
-Adding columns one by one makes the analyser's work grow with the square of their number (400 `withColumn` calls take
-seven times as long as one `withColumns`), so columns that are added in the same way are added together.
+The analyser's work grows with the square of the number of added columns (400 `withColumn` calls take seven times as
+long as one `withColumns`), so columns of one kind are added together.
 """
 
 from __future__ import annotations
@@ -46,14 +45,14 @@ if TYPE_CHECKING:
 
 
 def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:
-    """Return the table with these columns and all that they need, each once."""
+    """Return the table with these columns and the columns that they need."""
     for group in _groups(columns):
         if (stages := group[0].stages) is None:
             frame = with_new(frame, {column.column: column.make(frame) for column in group})
         else:
             for stage in stages(group):
-                if _is_encoder(stage):  # whose columns take the places of its inputs
-                    # To fit it reads the categories from the schema and runs no job.
+                if _is_encoder(stage):
+                    # Its fit reads the categories from the schema and runs no job. Its columns replace its inputs.
                     frame = stage.fit(frame).transform(frame).drop(*stage.getInputCols())
                 else:
                     frame = stage.transform(frame)
@@ -61,20 +60,19 @@ def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame
 
 
 def _groups(columns: Iterable[ColumnResult]) -> Iterator[list[ColumnResult]]:
-    """Yield the columns that are added together, of one kind, after all that they need."""
-    waiting, there = closure(columns), set[str]()
+    """Yield the columns in groups of one kind, after the columns that they need."""
+    waiting, added = closure(columns), set[str]()
     while waiting:
-        ready = [column for column in waiting if all(need.column in there for need in column.needs)]
-        # What an expression makes of its table may be bound to that table's own attributes, and a stage of a library
-        # may leave others behind it.
+        ready = [column for column in waiting if all(need.column in added for need in column.needs)]
+        # Expressions first: they may be bound to attributes of their table, which a library's stage may replace.
         first = min(ready, key=lambda column: column.stages is not None)
         yield (group := [column for column in ready if column.stages is first.stages])
-        there.update(column.column for column in group)
-        waiting = [column for column in waiting if column.column not in there]
+        added.update(column.column for column in group)
+        waiting = [column for column in waiting if column.column not in added]
 
 
 def base_of(results: Sequence[NodeResult]) -> TableResult:
-    """Return the table that a node extends, fits on or selects from: its first input."""
+    """Return the first input: the table that a node extends, fits on or selects from."""
     assert isinstance(results[0], TableResult)
     return results[0]
 
@@ -84,7 +82,7 @@ def columns_among(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
 
 
 def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
-    """Return what a column is called in the table that holds it."""
+    """Return a column's name in its table."""
     if isinstance(column, str):
         return column
     result = results[column.index]
@@ -93,16 +91,16 @@ def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
 
 
 def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
-    """Return these columns and all that they need, each once and after what it needs."""
-    found: dict[str, ColumnResult] = {}
+    """Return these columns and the columns that they need, in topological order."""
+    ordered: dict[str, ColumnResult] = {}
     for column in columns:
-        for one in (*closure(column.needs), column):
-            found.setdefault(one.column, one)
-    return list(found.values())
+        for need in (*closure(column.needs), column):
+            ordered.setdefault(need.column, need)
+    return list(ordered.values())
 
 
 def with_new(frame: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
-    """Return the table with columns of new names. Unlike `withColumns` of Spark Connect this keeps their metadata."""
+    """Return the table with new columns. Unlike `withColumns` of Spark Connect this keeps their metadata."""
     return frame.select("*", *(column.alias(name) for name, column in columns.items()))
 
 
@@ -135,7 +133,7 @@ def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
         splitsArray=[[-inf, *c.make[1], inf] if c.make[1] else [-inf, 0.0, inf] for c in columns],
         inputCols=[c.make[0] for c in columns], outputCols=list(numbered.values()), handleInvalid="keep",
     )
-    # What is no number has a place of its own, which is dropped: it is all zeros.
+    # NaN has the last bucket, which is dropped: all zeros.
     encoder = OneHotEncoder(inputCols=[*hot.values()], outputCols=[*hot], dropLast=True, handleInvalid="keep")
     return [bucketizer, encoder] if hot else [bucketizer]
 
@@ -157,8 +155,8 @@ def assembler(columns: Sequence[str], output: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SourceColumn:
-    """Makes a column of the table once more, under another name; `as_number` with NaN for the nulls of a numeric one:
-    Bucketizer has a place for NaN alone, and refuses a column of another type.
+    """Builder of a copy of a column. `as_number` replaces the nulls of a numeric column by NaN: Bucketizer has a bucket
+    for NaN alone, and refuses a column of another type.
 
     >>> SourceColumn("a.b").sql
     '`a.b`'
@@ -176,15 +174,17 @@ class SourceColumn:
 
     @property
     def sql(self) -> str:
-        """The column as text, which a pipeline can hold."""
+        """The column in SQL, for a pipeline."""
         name = quoted(self.source)
         return f"coalesce(CAST({name} AS DOUBLE), CAST('NaN' AS DOUBLE))" if self.as_number else name
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
-    """Return the column of an extractor that is no function, without a look at its table."""
+    """Return the column of an extractor that is not a function, without reading its table."""
     base, name, learned = base_of(results), column_name(node.name), results[-1]
-    copies = {one: _copy_column(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
+    # Spark ML would look for a field of a struct.
+    dotted = [column for column in named_columns(node.operator) if "." in column or "`" in column]
+    copies = {column: _copy_column(column, base) for column in dotted}
     needs = (*columns_among(results), *copies.values())
 
     def named(column: ColumnSource) -> str:
@@ -194,8 +194,8 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
         case Select(columns=(column,)):
             return ColumnResult(name, base, (), None, SourceColumn(column))
         case Select(columns=columns):
-            taken = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, own_stages, lambda: assembler(taken, name))
+            inputs = [named(column) for column in columns]
+            return ColumnResult(name, base, needs, own_stages, lambda: assembler(inputs, name))
         case EncodeCategories(column=column, drop_last=drop_last):
             assert isinstance(learned, ValueResult)
             return ColumnResult(name, base, needs, category_stages, (named(column), learned.value, drop_last))
@@ -222,7 +222,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A user-defined transformer, which adds its column each time that the column is read."""
+    """A user-defined transformer, which runs whenever its column is read."""
 
     stage: Any
     node: Node
@@ -238,7 +238,7 @@ class _Watched:
 def _copy_column(
     column: str, base: TableResult, needs: tuple[ColumnResult, ...] = (), *, as_number: bool = False
 ) -> ColumnResult:
-    """Return a column again: without nulls; or under a name without dots, for Spark ML would look for a part of it."""
+    """Return a copy of a column under a name without dots."""
     name = column_name(f"{'number' if as_number else 'column'} {column}")
     return ColumnResult(name, base, needs, None, SourceColumn(column, as_number=as_number))
 
@@ -247,8 +247,8 @@ FEATURES = "features"
 
 
 def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
-    """Return the pipeline of a learner, from the rows that the examples were assembled of to predictions; `result`
-    gives what a node has learnt, by name. Raises OperatorError where a function, which none holds, has a part in it."""
+    """Return the pipeline of a learner, from the rows of its examples to predictions. `result` returns the result of a
+    node by name. Raises OperatorError where a function takes part: a pipeline holds none."""
     from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
@@ -256,9 +256,9 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     learned = result(node.name)
     assert isinstance(learned, ModelResult)
     model = learned.copy()
-    kept = [one.name for one in operator.keep if isinstance(one, KeptColumn)]
-    named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
-    if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
+    kept = [column.name for column in operator.keep if isinstance(column, KeptColumn)]
+    reads_features = hasattr(model, "hasParam") and model.hasParam("featuresCol")
+    if kept and not (reads_features and model.getOrDefault("featuresCol") == FEATURES):
         raise OperatorError(
             f"{node.name!r} may read other columns than `{FEATURES}`, and {examples.name!r} keeps {', '.join(kept)} of "
             "extractors, which its table does not have", where=examples.where,
@@ -279,7 +279,7 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
                 remedy=f"add the column where {source.base!r} is made, and take it as "
                 f"wf.extractor({name!r}, hx.Fields({name!r}), on={source.base})",
             )
-        return ready_made_column(source, [build(one) for one in source.inputs])
+        return ready_made_column(source, [build(source_name) for source_name in source.inputs])
 
     features = columns_among(build(examples.inputs[feature.index]) for feature in operator.features)
     stages = [stage for group in _groups(features) for stage in _fitted_stages(group, no_rows)]
@@ -303,7 +303,7 @@ def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
 
 
 def _fitted_stages(group: Sequence[ColumnResult], no_rows: TableResult) -> Iterator[Any]:
-    """Yield the stages that add columns together; an encoder is fitted on no rows: it reads the schema alone."""
+    """Yield the stages that add a group of columns. An encoder reads the schema alone, so it is fitted on no rows."""
     from pyspark.ml.feature import SQLTransformer
     from pyspark.sql import functions as F
 

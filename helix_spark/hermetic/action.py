@@ -132,8 +132,8 @@ def in_action(action: Action) -> Iterator[None]:
                 with ending_children():
                     yield
             finally:
-                _memos.end(uses, action.watch)
                 action.drew = action.draws.end()
+                _memos.end(uses, action.watch, drew=action.drew or action.draws.drew_held)
                 action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
     finally:
         turn.action, action.under_way = outer, False

@@ -100,8 +100,9 @@ class Memos:
             uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
         return Uses(uses, holders.unset)
 
-    def end(self, before: Uses, watch: Watch | None) -> None:
-        """Note what filled the memos that answered an action, and what it filled; None if nothing was watched."""
+    def end(self, before: Uses, watch: Watch | None, *, drew: bool) -> None:
+        """Note what filled the memos that answered an action, and what it filled; None if nothing was watched. Empty
+        those that it filled if it drew numbers: another action draws with a seed of its own."""
         for name, holder in before.unset:
             module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
             file = str(getattr(module, "__dict__", {}).get("__file__"))
@@ -115,7 +116,7 @@ class Memos:
                 continue
             if info.hits > hits:
                 watch.adopt(self._filled_by.get(memo, {}).values())
-            if info.misses > misses and any(map(_may_change, _kept_in(memo))):
+            if info.misses > misses and (drew or any(map(_may_change, _kept_in(memo)))):
                 self._filled_by.pop(memo, None)
                 memo.cache_clear()
             elif info.misses > misses:

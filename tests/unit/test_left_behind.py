@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import random
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -259,6 +261,23 @@ def test_what_nobody_changes_a_memo_keeps_for_all(monkeypatch: pytest.MonkeyPatc
         with in_action(Action(f"{number}")):
             memo()
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("draw", [
+    random.random, np.random.rand, lambda: str(uuid.uuid4()), lambda: float(np.random.default_rng().random()),
+], ids=["random", "numpy", "entropy", "a generator"])
+def test_what_a_memo_keeps_of_a_draw_reaches_no_other(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], Any]) -> None:
+    """A node that draws gets the numbers of its own seed, whether or not another one ran before it."""
+    monkeypatch.setitem(globals(), "memo", memo := functools.cache(lambda: draw()))
+    with in_action(Action("first")):
+        first = memo()
+        assert memo() is first
+    with in_action(second := Action("second")):
+        after_another = memo()
+    assert second.drew
+    memo.cache_clear()
+    with in_action(Action("second")):
+        assert memo() == after_another != first
 
 
 def test_where_its_own_file_lies_does_not_make_code_depend_on_all_of_that_file(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from helix_spark.answers.sent_requests import server_ended
 from helix_spark.engine.server.fit import Requirements, requirements_now
 from helix_spark.engine.server.kept_servers import (
-    AGAIN,
     FOLDER_VARIABLE,
     PATIENCE,
+    POLL_SECONDS,
     SERVER_VARIABLE,
     Line,
     MeetingPoint,
@@ -166,7 +166,7 @@ def _new_lines(log: Path, is_over: threading.Event) -> Generator[bytes, None, No
         file.seek(0, os.SEEK_END)
         rest, is_last = b"", False
         while not is_last:
-            is_last = is_over.wait(AGAIN * 10)
+            is_last = is_over.wait(POLL_SECONDS * 10)
             while text := file.read(1 << 16):
                 *lines, rest = (rest + text).split(b"\n")
                 yield from (line + b"\n" for line in lines)
@@ -358,7 +358,7 @@ def _reach(point: MeetingPoint, wanted: Requirements, say: Callable[[str], None]
             last = point.log.read_text(errors="replace").strip()[-500:] if point.log.exists() else ""
             raise SetupError("the process that keeps a server ended as soon as it began", exists=last or None,
                              remedy=f"set {SERVER_VARIABLE}=off to start Spark in this process")
-        time.sleep(AGAIN)
+        time.sleep(POLL_SECONDS)
     raise SetupError("the process that keeps a server does not answer", remedy=f"set {SERVER_VARIABLE}=off")
 
 

@@ -225,7 +225,7 @@ def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
     found = kept_jars(PAIR.jars, {"HELIX_JARS": str(folder)})
     assert found is not None
     assert len(found) == len(PAIR.jars.digests)
-    with pytest.raises(SetupError, match="HELIX_JARS does not hold"):
+    with pytest.raises(SetupError, match="HELIX_JARS does not contain"):
         kept_jars(DeltaPair("4.1.1", "4.3.1").jars, {"HELIX_JARS": str(folder)})
 
 

@@ -24,7 +24,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # As in a process of its own: other tests may have left a session and its JVM in this one.
-    monkeypatch.setattr("helix_spark.engine.spark.connect_server._jvm_is_given", lambda: False)
+    monkeypatch.setattr("helix_spark.engine.spark.connect_server._jvm_exists", lambda: False)
 
 
 def job(ran: list[str]) -> hx.Workflow:

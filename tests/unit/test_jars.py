@@ -115,7 +115,7 @@ def test_another_spark_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "spark-submit").touch()
     jars_folder(tmp_path / "jars", "spark-core_2.13-3.5.1.jar")
-    with pytest.raises(SetupError, match="another Spark"):
+    with pytest.raises(SetupError, match="SPARK_HOME is not the Spark of pyspark"):
         installed_pair({"SPARK_HOME": str(tmp_path)})
 
 

@@ -387,7 +387,7 @@ def test_doctor_refuses_the_catalog_that_every_run_refuses(tmp_path: Path, name:
 def test_doctor_makes_no_catalog(tmp_path: Path) -> None:
     check = looked_at(tmp_path / "catalog")["catalog"]
     assert check.ok
-    assert "not made yet" in check.found
+    assert "not created yet" in check.found
     assert list(tmp_path.iterdir()) == []
 
 

@@ -98,4 +98,4 @@ def test_a_failure_that_names_what_is_no_text_is_on_record(tmp_path: Path) -> No
 
 
 def test_who_gave_a_session_is_not_told_that_another_one_is_started() -> None:
-    assert "a new one is started, unless you gave the session" in AFTER_ITS_END
+    assert "if you passed the session (spark=...), pass a new one" in AFTER_ITS_END

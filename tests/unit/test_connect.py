@@ -24,7 +24,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # As in a process of its own: other tests may have left a session and its JVM in this one.
-    monkeypatch.setattr("helix_spark.engine.spark.connect_server._jvm_is_given", lambda: False)
+    monkeypatch.setattr("helix_spark.engine.spark.connect_server._jvm_exists", lambda: False)
 
 
 def job(ran: list[str]) -> hx.Workflow:
@@ -79,7 +79,7 @@ def test_a_named_server_that_does_not_answer_is_told_before_anything_runs(
         monkeypatch.setenv(name, value)
     with hx.Helix(tmp_path / "catalog", settings=settings) as helix:
         for asked in (helix.run, helix.plan):
-            with pytest.raises(SetupError, match="nobody answers at sc://localhost:1, which is named") as refused:
+            with pytest.raises(SetupError, match="no server answers at sc://localhost:1, which is named") as refused:
                 asked(job(ran))
             assert "secret" not in str(refused.value)
     assert ran == []
@@ -88,7 +88,7 @@ def test_a_named_server_that_does_not_answer_is_told_before_anything_runs(
 def test_the_doctor_tells_of_a_named_server_that_does_not_answer() -> None:
     (check,) = [one for one in doctor(environ={"SPARK_REMOTE": NOBODY}) if one.name == "spark and delta"]
     assert not check.ok
-    assert "nobody answers at sc://localhost:1" in check.found
+    assert "no server answers at sc://localhost:1" in check.found
     assert "secret" not in check.found
 
 

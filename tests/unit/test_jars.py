@@ -115,7 +115,7 @@ def test_another_spark_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "spark-submit").touch()
     jars_folder(tmp_path / "jars", "spark-core_2.13-3.5.1.jar")
-    with pytest.raises(SetupError, match="another Spark"):
+    with pytest.raises(SetupError, match="SPARK_HOME is not the Spark of pyspark"):
         installed_pair({"SPARK_HOME": str(tmp_path)})
 
 
@@ -225,7 +225,7 @@ def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
     found = kept_jars(PAIR.jars, {"HELIX_JARS": str(folder)})
     assert found is not None
     assert len(found) == len(PAIR.jars.digests)
-    with pytest.raises(SetupError, match="HELIX_JARS does not hold"):
+    with pytest.raises(SetupError, match="HELIX_JARS does not contain"):
         kept_jars(DeltaPair("4.1.1", "4.3.1").jars, {"HELIX_JARS": str(folder)})
 
 
@@ -387,7 +387,7 @@ def test_doctor_refuses_the_catalog_that_every_run_refuses(tmp_path: Path, name:
 def test_doctor_makes_no_catalog(tmp_path: Path) -> None:
     check = looked_at(tmp_path / "catalog")["catalog"]
     assert check.ok
-    assert "not made yet" in check.found
+    assert "not created yet" in check.found
     assert list(tmp_path.iterdir()) == []
 
 

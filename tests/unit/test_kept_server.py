@@ -97,7 +97,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(keeping, "RunSessions", FakeSessions)
         monkeypatch.setattr(keeping, "KeptRows", FakeRows)
         monkeypatch.setattr(keeping, "context_state", lambda driver: driver.state)
-        monkeypatch.setattr(keeping, "_LOOK", 0.01)
+        monkeypatch.setattr(keeping, "_CHECK_SECONDS", 0.01)
         FakeSessions.open_now.clear()
         yield Path(made)
 

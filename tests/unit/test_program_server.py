@@ -72,7 +72,7 @@ def test_a_server_of_another_version_is_refused() -> None:
 
 
 def test_a_server_that_nobody_answers_for_is_told() -> None:
-    with pytest.raises(SetupError, match="nobody answers at sc://localhost:1,"):
+    with pytest.raises(SetupError, match="no server answers at sc://localhost:1,"):
         settings_of_server("sc://localhost:1")
 
 

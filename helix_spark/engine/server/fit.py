@@ -1,4 +1,4 @@
-"""What a run has that a server must share: folder, versions, Python, environment, static settings; as plain data."""
+"""Requirements of a run on its server: folder, versions, Python, environment, static settings; as plain data."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from helix_spark.engine.spark.jars import spark_home
 from helix_spark.identity.environment import package_version
 from helix_spark.import_reads import is_of_a_terminal
 
-_HELD_BY_SERVER = frozenset({
+_OF_THE_SERVER = frozenset({
     "spark.app.name",  # a name for people
     "spark.scheduler.mode",  # runs share the cores
-    "spark.sql.warehouse.dir",  # each run has one of its own
+    "spark.sql.warehouse.dir",  # each run has its own
 })
-"""Settings that are a server's own business."""
+"""Settings that a run does not compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a server must have, for a run to attach to it.
+    """Requirements that a server must fulfil before a run attaches to it.
 
     Attributes:
-        folder: the folder in which both work.
-        shared: digests of what no session can have of its own, by the words that name it to people: versions, files by
-            size and time, environment variables without their values.
+        folder: the working folder.
+        shared: digests of all that sessions share, by the words that name it in messages: versions, files by size and
+            time, environment variables without their values.
         settings: Spark's settings.
     """
 
@@ -40,28 +40,28 @@ class Requirements:
 
 
 def requirements_now(settings: Mapping[str, str], folder: Path) -> Requirements:
-    """Return what a run of this process requires, with these settings of Spark, in a folder."""
+    """Return the requirements of a run of this process, with these settings of Spark, in a folder."""
     status = folder.stat()
-    # A JVM stays in the folder in which it was started, whatever has its name later.
+    # A JVM stays in the folder in which it was started, even if another folder gets its name.
     shared = {**_versions(), "the folder": f"{status.st_dev} {status.st_ino}"}
     shared |= {f"the variable {name}": value for name, value in environment_digests(os.environ).items()}
     return Requirements(str(folder), shared, dict(settings))
 
 
 def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return digests of the variables that count, by name. What decides about Python workers counts as it will be.
+    """Return digests of the variables that count, by name, with those that `for_workers` will set.
 
     >>> sorted(environment_digests({"PATH": "/bin", "TERM": "xterm"}).keys() & {"PATH", "TERM"})
     ['PATH']
     """
-    counting = {**counting_variables(environ), **for_workers()}
-    del counting["PYTHONPATH"]  # comes with the session
+    variables = {**counting_variables(environ), **for_workers()}
+    del variables["PYTHONPATH"]  # comes with the session
     return {name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-            for name, value in counting.items()}
+            for name, value in variables.items()}
 
 
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that count, without those that are set for Python workers."""
+    """Return the variables that count, without those of `for_workers`."""
     return {
         name: value for name, value in environ.items()
         if name not in OF_WORKERS and not is_of_a_terminal(name)
@@ -85,8 +85,8 @@ def _versions() -> dict[str, str]:
 def why_unfit(
     has: Requirements, wanted: Requirements, is_session_setting: Callable[[str], bool] = lambda name: False
 ) -> str:
-    """Return why a server does not fit what a run requires, in words; empty if it does. Each session can have a setting
-    of its own where `is_session_setting` says so.
+    """Return why a server does not fulfil a run's requirements, in words; empty if it does. A setting may differ where
+    `is_session_setting` says that each session has its own.
 
     >>> has = Requirements("/a", {"the variable PATH": "1"}, {"spark.driver.memory": "1g"})
     >>> why_unfit(has, Requirements("/a", {"the variable PATH": "2"}, {"spark.driver.memory": "1g"}))
@@ -102,7 +102,7 @@ def why_unfit(
 
 
 def session_settings(has: Requirements, wanted: Requirements) -> dict[str, str | None]:
-    """Return the settings that a session of a fitting server is given; None for one that it must not have.
+    """Return the settings to set in a session of a fitting server; None for a setting to unset.
 
     >>> has = Requirements("/a", {}, {"spark.sql.a": "1", "spark.sql.b": "1"})
     >>> session_settings(has, Requirements("/a", {}, {"spark.sql.a": "2"}))
@@ -112,7 +112,7 @@ def session_settings(has: Requirements, wanted: Requirements) -> dict[str, str |
 
 
 def _different_settings(has: Requirements, wanted: Requirements) -> list[str]:
-    return [name for name in _different(has.settings, wanted.settings) if name not in _HELD_BY_SERVER]
+    return [name for name in _different(has.settings, wanted.settings) if name not in _OF_THE_SERVER]
 
 
 def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

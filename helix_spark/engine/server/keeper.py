@@ -25,19 +25,19 @@ from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
 from helix_spark.errors import HelixError, SetupError
 
 IDLE_SECONDS = 15 * 60.0
-"""How long a server waits for the next run. HELIX_SERVER_IDLE says another number of seconds."""
+"""Idle time after which a server ends. HELIX_SERVER_IDLE overrides it."""
 
-_LOOK = 5.0
-"""Seconds between two looks at whether it is still needed."""
+_CHECK_SECONDS = 5.0
+"""Time between two checks whether the server is still needed."""
 
 ROWS_SHARE = 0.25
-"""Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
+"""Share of the JVM's heap for rows that runs leave in memory. HELIX_SERVER_MEMORY overrides it."""
 
 
 @dataclass(eq=False)
 class ForksApart:
-    """The fork server of a keeper, met at a point: a Python that commands are forked from, in a process that is not of
-    the keeper's family (see `helix_spark.cli.fork_server`). None is started where the environment is empty."""
+    """The fork server of a keeper: a process from which commands are forked (see `helix_spark.cli.fork_server`). It is
+    no child of the keeper. With an empty environment none is started."""
 
     point: MeetingPoint
     environ: Mapping[str, str]
@@ -45,7 +45,7 @@ class ForksApart:
     _took_commands: bool = False
 
     def start(self) -> None:
-        """Start it, unless there is one; one that ended before it took commands would do so again."""
+        """Start it, unless it runs, or the last one ended before it took commands: the next would end as well."""
         if not self.environ or sys.platform != "linux" or self._is_open():
             return
         if self._link is not None and not self._took_commands:
@@ -54,20 +54,20 @@ class ForksApart:
         self.end()
         self._link, theirs = socketpair()
         with theirs:
-            started = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-c", script_of("helix_spark.cli.fork_server"), self.point.stem],
                 stdin=theirs.fileno(), start_new_session=True, env={**self.environ, "PYTHONHASHSEED": "0"},
             )
-        started.wait()  # it has left its orphan
+        process.wait()  # it ends as soon as it has forked the server
 
     def end(self) -> None:
-        """Let it take no more commands: it ends once those that it runs have ended."""
+        """Have it take no more commands. It ends once its running commands have ended."""
         if self._link is not None:
             self._link.close()
             self._link, self._took_commands = None, False
 
     def _is_open(self) -> bool:
-        """Return whether it listens to its keeper: it says when it begins to take commands, and leaves at its end."""
+        """Return whether it runs. It sends a byte when it begins to take commands, and closes the socket at its end."""
         if self._link is None:
             return False
         self._link.setblocking(False)
@@ -81,14 +81,14 @@ class ForksApart:
         return False
 
     def seconds_since_use(self) -> float:
-        """Return the time since it last began a command, or began to take them; 0 where there is none."""
+        """Return the time since it started, or last began a command; 0 if it does not run."""
         try:
             return max(time.time() - self.point.forks.stat().st_mtime, 0.0)
         except OSError:
             return 0.0
 
     def pid(self) -> int:
-        """Return its process; 0 if it takes no commands."""
+        """Return its process id; 0 if it takes no commands."""
         if (line := self.point.call(self.point.forks, patience=0.3)) is None:
             return 0
         with closing(line):
@@ -97,7 +97,7 @@ class ForksApart:
 
 @dataclass(eq=False, slots=True)
 class _Lease:
-    """A connection, and what it has in the server if it is a run's."""
+    """A connection, and the sessions of its run if it has attached."""
 
     line: Line
     pid: int = 0
@@ -106,9 +106,14 @@ class _Lease:
 
 @dataclass(eq=False)
 class Keeper:
-    """Keeps one server for one folder, which is met at `point`. The server got what it `has` at its start; while no
-    `spark_is_wanted`, as a run without Spark has left it, the settings come with the first run that wants it. Further
-    commands of the folder are forked from the process of `forks`, with this `environ`."""
+    """The keeper of a folder's server.
+
+    Attributes:
+        point: the meeting point of the folder.
+        has: what the server got at its start.
+        environ: the environment of the fork server, `forks`.
+        spark_is_wanted: False until the first run that needs Spark, which brings the settings.
+    """
 
     point: MeetingPoint
     has: Requirements
@@ -121,7 +126,7 @@ class Keeper:
     _started: Future[ConnectServer] = field(default_factory=Future)
     _leases: set[_Lease] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _found_by: tuple[int, ...] = ()
+    _own_files: tuple[int, ...] = ()
     _pristine: str = ""
     _is_spoiled: bool = False
     _rows: Mapping[str, int] = field(default_factory=dict)
@@ -132,27 +137,27 @@ class Keeper:
 
     @property
     def server(self) -> ConnectServer | None:
-        """The server, once it has started."""
+        """The server, if it has started."""
         return self._started.result() if self._started.done() and self._started.exception() is None else None
 
     def keep(self) -> None:
-        """Keep the server until no run needs it, it has ended or is to end."""
+        """Keep the server until it is idle for long, has ended or is told to end."""
         listening = self.point.listen(self.point.door)
-        self._found_by = self._files()
+        self._own_files = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         try:
             if self.spark_is_wanted:
                 self._start()
             else:
                 self.forks.start()
-            while not self.over.wait(_LOOK) and self._is_needed():
+            while not self.over.wait(_CHECK_SECONDS) and self._is_needed():
                 pass
         finally:
             self.forks.end()
-            if self._files() == self._found_by:
+            if self._files() == self._own_files:
                 self.point.door.unlink()
             with suppress(OSError):
-                listening.shutdown(SHUT_RDWR)  # wakes who waits for the next connection
+                listening.shutdown(SHUT_RDWR)  # ends the thread of `_accept`
             listening.close()
             if self.server is not None and self._answers():
                 with suppress(Exception):
@@ -166,50 +171,50 @@ class Keeper:
             server = ConnectServer(settings, collector=STAYING_COLLECTOR)
             self._pristine = context_state(server.driver)
             self._started.set_result(server)
-        except Exception as error:  # noqa: BLE001 - raised for the run that waits for it
+        except Exception as error:  # noqa: BLE001 - raised in the runs that wait for the server
             self._started.set_exception(error)
             self.over.set()
-            time.sleep(0.2)  # for the answers to runs that wait
+            time.sleep(0.2)  # for the answers to these runs
 
     def _is_needed(self) -> bool:
         if self.how_ended():
             return False
         with self._lock:
-            idle = 0.0 if any(one.sessions for one in self._leases) else self._idle_seconds()
-            holds = bool(self._leases)
+            idle = 0.0 if any(lease.sessions for lease in self._leases) else self._idle_seconds()
+            has_leases = bool(self._leases)
         if idle:
-            self.forks.start()  # it has ended where a library was replaced
+            self.forks.start()  # the last one ends when a library is replaced
             with suppress(OSError):
-                if self.point.log.stat().st_size > 1_000_000:  # nobody reads it
+                if self.point.log.stat().st_size > 1_000_000:
                     os.truncate(self.point.log, 0)
-        is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
-        is_short = idle > _LOOK and _free_memory() < 0.05  # others need the rest
-        if is_short and self._rows:  # what is in memory to save time goes first
+        is_unreachable = idle > _CHECK_SECONDS and self._files() != self._own_files
+        is_short_of_memory = idle > _CHECK_SECONDS and _free_memory() < 0.05
+        if is_short_of_memory and self._rows:
             self._trim(0.0)
-            is_short = False
-        return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
+            is_short_of_memory = False
+        return not (is_unreachable or is_short_of_memory or (idle > self.idle_seconds and not has_leases))
 
     def _idle_seconds(self) -> float:
         return min(time.monotonic() - self._last_end, self.forks.seconds_since_use() or math.inf)
 
     def _files(self) -> tuple[int, ...]:
-        """Return which files its lock and its socket are; empty where one is gone."""
+        """Return the inodes of its lock and its socket; empty if one is missing."""
         try:
             return tuple(file.stat().st_ino for file in (self.point.lock, self.point.door))
         except OSError:
             return ()
 
     def _trim(self, share: float, ending: _Lease | None = None) -> None:
-        """Release rows in memory beyond a share of the heap, unless a run that does not end now may read them."""
+        """Release rows in memory beyond a share of the heap, unless a run other than `ending` may read them."""
         assert self.server is not None
         rows = KeptRows(self.server.driver._jvm)
         with self._lock:
-            if not any(one.sessions for one in self._leases if one is not ending):
+            if not any(lease.sessions for lease in self._leases if lease is not ending):
                 rows.trim(share)
             self._rows = rows.sizes()
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how the server's JVM ended; empty while it runs. Argument as of `gateway.how_ended`."""
+        """Return how the server's JVM ended; empty while it runs. `error` as in `gateway.how_ended`."""
         return "" if self.server is None else self.server.how_ended(error)
 
     def _answers(self) -> bool:
@@ -222,15 +227,15 @@ class Keeper:
                 answered.set()
 
         threading.Thread(target=ask, daemon=True).start()
-        return answered.wait(15.0)  # seconds: more than it takes to collect garbage on a busy machine
+        return answered.wait(15.0)  # seconds: longer than garbage collection takes on a busy machine
 
     def _accept(self, listening: Any) -> None:
         while not self.over.is_set():
             try:
-                connected, _ = listening.accept()
+                connection, _ = listening.accept()
             except OSError:
                 return
-            if (line := Line(connected)).is_ours():
+            if (line := Line(connection)).is_ours():
                 threading.Thread(target=self._serve, args=(_Lease(line),), daemon=True).start()
             else:
                 line.close()
@@ -260,7 +265,7 @@ class Keeper:
                 return {}
             case "attach":
                 return self._attach(lease, Requirements(**request["wanted"]), request["paths"])
-            case "open" | "leave_rows" | "take_rows" as method:  # fails where the run has not attached
+            case "open" | "leave_rows" | "take_rows" as method:  # fails if the run has not attached
                 return {"done": getattr(lease.sessions, method)(*request["arguments"])}
             case "state":
                 return {"ended": self.how_ended(ConnectionError() if request["broken"] else None)}
@@ -271,7 +276,7 @@ class Keeper:
                 return {"rows": self._rows, "runs": self.server is not None}
             case "status":
                 with self._lock:
-                    runs = [one.pid for one in self._leases if one.sessions]
+                    runs = [lease.pid for lease in self._leases if lease.sessions]
                 return {
                     "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "runs": runs,
                     "ready": self._started.done(), "spark": self.spark_is_wanted,
@@ -303,7 +308,7 @@ class Keeper:
             runtime = server.driver._jsparkSession.conf()
             spoiled = "a run has left files or jars in it that all runs see" if self._is_spoiled else ""
             if why := spoiled or why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
-                is_busy = any(one.sessions for one in self._leases if one is not lease)
+                is_busy = any(other.sessions for other in self._leases if other is not lease)
                 if not is_busy:
                     self.over.set()
                 return {"refused": f"does not fit ({why})", "busy": is_busy}
@@ -317,7 +322,7 @@ class Keeper:
                 self._trim(self.rows_share, lease)
                 self._is_spoiled |= context_state(self.server.driver) != self._pristine
                 self.forks.start()  # not earlier: the first run needs all cores
-        except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
+        except Exception as error:  # noqa: BLE001 - leftovers of a run could disturb the next run
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()
         finally:
@@ -328,28 +333,29 @@ class Keeper:
 
 
 def _free_memory() -> float:
-    """Return the part of the machine's memory that is free; 1 where the system does not tell."""
+    """Return the share of the machine's memory that is free; 1 where the system does not tell."""
     with suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        sizes = {name: int(value.split()[0]) for name, _, value in (one.partition(":") for one in lines)}
+        sizes = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
         return sizes["MemAvailable"] / sizes["MemTotal"]
     return 1.0
 
 
 def main() -> None:
-    """Keep a server as the first line of standard input says, unless another process does."""
-    given = json.loads(sys.stdin.readline())
-    point = MeetingPoint(Path(given["stem"]))
+    """Keep the server that the first line of standard input describes, unless another process keeps it."""
+    arguments = json.loads(sys.stdin.readline())
+    point = MeetingPoint(Path(arguments["stem"]))
     with point.locked() as is_ours:
         if is_ours:
             import pyspark.sql.types  # noqa: F401 - which adds the converters
             from py4j.protocol import INPUT_CONVERTER
 
-            # For those of NumPy's values pyspark imports pandas, in 0.3 s and 90 MB.
-            INPUT_CONVERTER[:] = [one for one in INPUT_CONVERTER if "Numpy" not in type(one).__name__]
+            # The converters of NumPy's values import pandas, which takes 0.3 s and 90 MB.
+            INPUT_CONVERTER[:] = [converter for converter in INPUT_CONVERTER if "Numpy" not in type(converter).__name__]
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
-            Keeper(point, Requirements(**given["wanted"]), idle, share, given["environ"], given["spark"]).keep()
+            requirements = Requirements(**arguments["wanted"])
+            Keeper(point, requirements, idle, share, arguments["environ"], arguments["spark"]).keep()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The servers that are kept for this user, one a folder: where a run meets its server, its state, its end; and whether
-a server is kept for this process.
+"""Connections to the servers that are kept for this user, one for each working folder.
 
-They meet at a socket in a folder that only its owner can enter, named by the folder that both work in; the process that
-keeps the server, the keeper, holds a lock. Messages are lines of JSON. A connection is a lease: it ends with its
-process, however that ends.
+A run and its server meet at a socket in a folder that only the user can enter, named by a digest of the working folder.
+The process that keeps the server, the keeper, holds a lock. Messages are lines of JSON. A connection is a lease: it
+ends with its process.
 """
 
 from __future__ import annotations
@@ -29,27 +28,27 @@ from typing import Any
 from helix_spark.errors import SetupError
 
 PATIENCE = 10.0
-"""Seconds that a keeper has to say that it is there."""
+"""Seconds that a keeper has to answer."""
 
-AGAIN = 0.01
-"""Seconds between two looks at whether something has begun, or ended."""
+POLL_SECONDS = 0.01
+"""Pause between two checks of a start or an end."""
 
 SERVER_VARIABLE = "HELIX_SERVER"
 """``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
 
 _MOST_SERVERS = 2
-"""Of one person. Each holds some gigabytes."""
+"""Limit for one user. Each server takes some gigabytes of memory."""
 
 FOLDER_VARIABLE = "HELIX_SERVER_FOLDER"
-"""Names the folder in which servers are met, in place of the user's runtime folder."""
+"""Names the folder of the sockets, instead of the user's runtime folder."""
 
 
 def runtime_folder() -> Path:
-    """Return this user's folder to meet servers in, made if need be. Raises SetupError if another may enter it."""
+    """Return this user's folder of sockets, created if missing. Raises SetupError if other users may enter it."""
     named, runtime = os.environ.get(FOLDER_VARIABLE), os.environ.get("XDG_RUNTIME_DIR", "")
-    around = Path(runtime) if runtime and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
-    folder = Path(named) if named else around / f"helix-spark-{os.getuid()}"
-    remedy = f"remove it, or name another one by {FOLDER_VARIABLE}"
+    parent = Path(runtime) if runtime and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
+    folder = Path(named) if named else parent / f"helix-spark-{os.getuid()}"
+    remedy = f"remove it, or set {FOLDER_VARIABLE} to another folder"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
@@ -57,19 +56,19 @@ def runtime_folder() -> Path:
         raise SetupError(f"the folder for servers, {folder}, cannot be used: {error}", remedy=remedy) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
         raise SetupError(f"the folder for servers, {folder}, is not for this user alone", remedy=remedy)
-    if len(os.fsencode(folder)) > 100 - len("/0123456789abcdef.sock"):  # a socket's takes 108 bytes, on macOS 104
+    if len(os.fsencode(folder)) > 100 - len("/0123456789abcdef.sock"):  # macOS allows a socket's path 104 bytes
         raise SetupError(f"the path of the folder for servers is too long: {folder}", remedy=remedy)
     return folder
 
 
 class MeetingPoint:
-    """Where the one server of a folder is met.
+    """The files by which runs reach the server of a working folder.
 
     Attributes:
         stem: the path of its files without their suffixes.
         door, forks: the sockets of the keeper and of the fork server.
         log: the output of the server's JVM and its workers.
-        lock: the file that the keeper locks, with the number of its process in it.
+        lock: the file that the keeper locks; it contains the keeper's process id.
     """
 
     def __init__(self, stem: Path) -> None:
@@ -78,17 +77,17 @@ class MeetingPoint:
 
     @staticmethod
     def for_folder(folder: str) -> MeetingPoint:
-        """Return the point of a folder to work in. Raises as `runtime_folder` does."""
+        """Return the meeting point of a working folder. Raises as `runtime_folder` does."""
         return MeetingPoint(runtime_folder() / blake2b(os.fsencode(folder), digest_size=8).hexdigest())
 
     @staticmethod
     def all() -> list[MeetingPoint]:
-        """Return the points of all folders that a server was ever kept for."""
+        """Return the meeting points of all folders that ever had a server."""
         return [MeetingPoint(lock.with_suffix("")) for lock in sorted(runtime_folder().glob("*.lock"))]
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Lock it as the server's keeper; yield False where another process has."""
+        """Lock it as the server's keeper; yield False if another process has locked it."""
         with os.fdopen(os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +103,7 @@ class MeetingPoint:
                 file.truncate(0)
 
     def keeper(self) -> int:
-        """Return the process that keeps the server; 0 if there is none."""
+        """Return the id of the process that keeps the server; 0 if there is none."""
         with suppress(OSError, ValueError), self.lock.open("r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -127,18 +126,18 @@ class MeetingPoint:
 
     @staticmethod
     def call(door: Path, patience: float) -> Line | None:
-        """Return a connection to the process that listens there, or None; `patience` is for each answer, by default."""
-        connected = socket(AF_UNIX, SOCK_STREAM)
-        connected.settimeout(patience)
+        """Return a connection to the process that listens at a socket, or None. `patience` is in seconds."""
+        connection = socket(AF_UNIX, SOCK_STREAM)
+        connection.settimeout(patience)
         try:
-            connected.connect(str(door))
+            connection.connect(str(door))
         except OSError:
-            connected.close()
+            connection.close()
             return None
-        return Line(connected)
+        return Line(connection)
 
     def ask(self, message: Mapping[str, Any], patience: float) -> dict[str, Any] | None:
-        """Send the keeper a request, and return the answer; None where no keeper answers within so many seconds."""
+        """Send the keeper a request, and return its answer; None if no keeper answers within `patience` seconds."""
         with suppress(OSError):
             if (line := self.call(self.door, patience)) is not None:
                 with closing(line):
@@ -146,11 +145,11 @@ class MeetingPoint:
         return None
 
     def status(self) -> dict[str, Any] | None:
-        """Return the state of the server; None where there is none, or none that answers."""
+        """Return the state of the server; None if no server answers."""
         return self.ask({"ask": "status"}, PATIENCE) if self.keeper() else None
 
     def stop(self) -> bool:
-        """End the server, also one that does not answer; return whether there was one."""
+        """End the server, even if it does not answer; return whether there was one."""
         if not self.keeper():
             return False
         self.ask({"ask": "stop"}, PATIENCE)
@@ -158,48 +157,48 @@ class MeetingPoint:
         return True
 
     def await_end(self) -> None:
-        """Wait until no process keeps a server there. Kill a keeper that does not end within a while."""
-        since = time.monotonic()
+        """Wait until the keeper has ended. Kill it after twice the time that it has to answer."""
+        start = time.monotonic()
         while self.keeper():
-            if time.monotonic() - since > 2 * PATIENCE:
+            if time.monotonic() - start > 2 * PATIENCE:
                 self.kill()
-            time.sleep(AGAIN)
+            time.sleep(POLL_SECONDS)
 
     def kill(self) -> None:
         """Kill the keeper, if there is one, and all processes that it has started."""
-        if pid := self.keeper():
-            for one in reversed(family(pid)):
+        if keeper := self.keeper():
+            for pid in reversed(family(keeper)):
                 with suppress(ProcessLookupError, PermissionError):
-                    os.kill(one, signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
 
 
 class Line:
-    """A connection over which messages go, one at a time each way. Its methods may be called from any thread."""
+    """A connection for messages, one at a time each way. Its methods may be called from any thread."""
 
-    def __init__(self, connected: socket) -> None:
-        self._socket, self._rest, self._asking = connected, b"", Lock()
+    def __init__(self, connection: socket) -> None:
+        self._socket, self._buffer, self._asking = connection, b"", Lock()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Raises OSError where the other side is gone."""
+        """Send a message. Raises OSError if the peer has closed the connection."""
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, patience: float | None = None) -> dict[str, Any] | None:
-        """Return the next message; None where the other side is gone. Raises TimeoutError after `patience` seconds."""
+        """Return the next message; None if the peer has closed the connection. Raises TimeoutError after `patience`."""
         self._socket.settimeout(patience)
-        while b"\n" not in self._rest:
+        while b"\n" not in self._buffer:
             try:
-                received = self._socket.recv(1 << 16)
+                chunk = self._socket.recv(1 << 16)
             except ConnectionError:
-                received = b""
-            if not received:
+                chunk = b""
+            if not chunk:
                 return None
-            self._rest += received
-        line, _, self._rest = self._rest.partition(b"\n")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
 
     def ask(self, message: Mapping[str, Any], patience: float | None = None) -> dict[str, Any] | None:
-        """Send a message, and return the answer; None where the other side is gone. Raises as `receive`."""
+        """Send a message, and return the answer; None if the peer has closed the connection. Raises as `receive`."""
         with self._asking:
             try:
                 self.send(message)
@@ -208,25 +207,25 @@ class Line:
             return self.receive(patience)
 
     def send_descriptors(self, descriptors: Sequence[int]) -> None:
-        """Give the other side descriptors of files. Raises OSError where it is gone."""
+        """Send file descriptors. Raises OSError if the peer has closed the connection."""
         send_fds(self._socket, [b"+"], list(descriptors))
 
     def receive_descriptors(self, patience: float) -> list[int]:
-        """Return the descriptors that come before the next message. Raises OSError where there are none."""
+        """Return the descriptors that precede the next message. Raises OSError if there are none."""
         self._socket.settimeout(patience)
-        return recv_fds(self._socket, 1, 250)[1]  # the system takes 253 in one message
+        return recv_fds(self._socket, 1, 250)[1]  # Linux allows 253 in one message
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def is_ours(self) -> bool:
-        """Return whether the other side is a process of this user, where the system can tell."""
+        """Return whether the peer is a process of this user, as far as the system can tell."""
         return self.peer()[1] == os.getuid()
 
     def peer(self) -> tuple[int, int]:
-        """Return the process and the user of the other side; 0 and this user where the system does not tell."""
+        """Return the peer's process id and user id; 0 and this user where the system does not tell."""
         if (credentials := getattr(socket_module, "SO_PEERCRED", None)) is None:
-            return 0, os.getuid()  # others cannot enter the folder
+            return 0, os.getuid()  # other users cannot enter the folder
         process, user, _ = struct.unpack("3i", self._socket.getsockopt(SOL_SOCKET, credentials, struct.calcsize("3i")))
         return process, user
 
@@ -253,11 +252,11 @@ def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeptServer:
-    """What a plan may expect of a folder's server.
+    """The state of a folder's server that a plan depends on.
 
     Attributes:
-        rows: bytes of the tables that runs have left in its memory, by their keys.
-        runs: whether its Spark is started, so that a run waits for none.
+        rows: bytes of the tables that runs have left in its memory, by key.
+        runs: True if its Spark is started, so that a run need not wait for it.
     """
 
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -268,59 +267,60 @@ NO_SERVER = KeptServer()
 
 
 def kept_server() -> KeptServer:
-    """Return what this folder's server has; nothing if it does not answer at once."""
+    """Return the state of this folder's server; `NO_SERVER` if it does not answer within 0.3 seconds."""
     if not why_none_is_kept():
         with suppress(SetupError, OSError):
             answer = MeetingPoint.for_folder(str(Path.cwd())).ask({"ask": "rows"}, patience=0.3) or {}
-            return KeptServer(answer.get("rows", {}), answer.get("runs", False))  # one of an earlier version says less
+            return KeptServer(answer.get("rows", {}), answer.get("runs", False))  # an older server sends less
     return NO_SERVER
 
 
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
-    """End idle servers of other folders, the longest idle first, to have room for one; return whether there is."""
-    others = _other_servers(point)
-    idle = sorted((one for one in others if not one[1]["runs"]), key=lambda one: -one[1]["idle_seconds"])
-    surplus = max(0, len(others) - _MOST_SERVERS + 1)
-    for other, status in idle[:surplus]:
+    """End idle servers of other folders, the longest idle first, until one more may start; return whether it may."""
+    servers = _other_servers(point)
+    idle = [(status, server) for server, status in servers if not status["runs"]]
+    idle.sort(key=lambda pair: -pair[0]["idle_seconds"])
+    surplus = max(0, len(servers) - _MOST_SERVERS + 1)
+    for status, server in idle[:surplus]:
         say(f"the server of {status['folder']} is ended: no more than {_MOST_SERVERS} are kept")
-        other.stop()
+        server.stop()
     return len(idle) >= surplus
 
 
 def has_room(point: MeetingPoint) -> bool:
-    """Return whether one more may stay as it is."""
+    """Return whether one more server may start while all others stay."""
     return len(_other_servers(point)) < _MOST_SERVERS
 
 
 def _other_servers(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, Any]]]:
-    """Return the points of other servers that answer, with their states."""
-    points = (one for one in MeetingPoint.all() if one.stem != point.stem)
-    return [(one, status) for one in points if (status := one.status()) is not None]
+    """Return the meeting points and states of the servers of other folders that answer."""
+    others = (other for other in MeetingPoint.all() if other.stem != point.stem)
+    return [(other, status) for other in others if (status := other.status()) is not None]
 
 
 def script_of(module: str) -> str:
-    """Return a text for Python's `-c` that calls a module's `main`. `-m` would have Python look for its own modules in
-    the folder that the process works in."""
+    """Return a program for Python's `-c` that calls a module's `main`. With `-m` Python would import modules from the
+    working folder."""
     package = str(Path(__file__).resolve().parents[3])
     return (f"import sys; sys.path.pop(0); {package!r} in sys.path or sys.path.insert(0, {package!r}); "
             f"from {module} import main; main()")
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and those that it has started, with theirs, where the system tells."""
+    """Return the ids of a process and its descendants, as far as the system tells."""
     children: dict[int, list[int]] = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             parent = int(file.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(file.parent.name))
     members = [pid]
-    for one in members:
-        members += children.get(one, [])
+    for member in members:
+        members += children.get(member, [])
     return members
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the bytes of memory that a process holds; 0 where the system does not tell."""
+    """Return a process's resident memory in bytes; 0 where the system does not tell."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -1,4 +1,4 @@
-"""Sessions of one run in a server's JVM, apart from other runs', and rows in memory that it leaves to later runs."""
+"""The sessions of one run in a server's JVM, and the rows in memory that it leaves to later runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from helix_spark.engine.spark.driver_client import (
 
 
 class RunSessions:
-    """The sessions of one run in the JVM of a classic session, `driver`, with these settings of SQL, without those that
-    are None; their Python workers import from `paths`. py4j reaches what they have at a `port`, with a `secret`."""
+    """The sessions of one run in the JVM of a classic session, `driver`; they share nothing with other runs.
+
+    `settings` are set, or unset where None; Python workers import from `paths`. The run's py4j gateway listens at
+    `port` and requires `secret`."""
 
     def __init__(self, driver: Any, settings: Mapping[str, str | None], paths: Sequence[str]) -> None:
         self._driver, self._jvm, self._settings, self._paths = driver, driver._jvm, settings, paths
@@ -32,10 +34,10 @@ class RunSessions:
         options = self._jvm.java.util.HashMap()
         options.put("spark.sql.warehouse.dir", self._warehouse)
         context = driver.sparkContext._jsc.sc()
-        # Global views, tables, what is persisted: a session that is made in this way shares them with its own alone.
+        # A session that is built in this way has a shared state of its own: global views, tables, persisted tables.
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
-        self._first.sharedState().conf().remove(TOKEN)  # its copy of the context's settings, which a program may read
-        # A gateway of py4j's for the run alone: what it refers to goes with it.
+        self._first.sharedState().conf().remove(TOKEN)  # its copy of the context's settings, which programs can read
+        # Objects that the run refers to are released with its gateway.
         self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
         self._gateway.start()
         self.port, self.secret = int(self._gateway.getListeningPort()), str(self._gateway.secret())
@@ -49,7 +51,7 @@ class RunSessions:
             else:
                 session.conf().set(name, value)
         included = private_field(session.artifactManager(), "pythonIncludeList")
-        for path in reversed(self._paths):  # a worker puts each in front of those before it
+        for path in reversed(self._paths):  # a worker prepends each
             included.add(path)
         holder = never_expiring_holder(self._jvm, session, user, session_id)
         service_sessions(self._jvm).put(holder.key(), holder)
@@ -67,7 +69,7 @@ class RunSessions:
         return str(self._jvm.org.apache.logging.log4j.LogManager.getRootLogger().getLevel().toString())
 
     def close(self) -> None:
-        """End what of the run goes on, and forget all of it."""
+        """End the run's queries, workers and sessions, and release all that it used."""
         if self._level() != self._log_level:
             self._driver.sparkContext._jsc.setLogLevel(self._log_level)
         shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders.values()]
@@ -77,30 +79,29 @@ class RunSessions:
                 query.stop()
         for holder in self._holders.values():
             session_manager(self._jvm).closeSession(holder.key(), False)
-        end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
+        _end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
         self._driver.sparkContext._jsc.sc().removeSparkListener(shared.statusStore().listener().get())
         self._gateway.shutdown()
         shutil.rmtree(self._warehouse, ignore_errors=True)
 
 
 def context_state(driver: Any) -> str:
-    """Return what all sessions of a driver have of its context: added files and jars, the folder for checkpoints."""
+    """Return the state that all sessions of a driver share: added files and jars, the folder for checkpoints."""
     context = driver.sparkContext._jsc.sc()
     parts = (context.listFiles(), context.listJars(), context.getCheckpointDir())
-    return " ".join(str(one.toString()) for one in parts)
+    return " ".join(str(part.toString()) for part in parts)
 
 
-def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
-    """End the Python workers of sessions, the processes that fork them and the threads that watch those, and forget all
-    of them. Spark itself keeps a process and a thread for each session that ever called a function of Python's, until
-    it is stopped, and the thread even then."""
+def _end_workers(jvm: Any, artifact_ids: set[str]) -> None:
+    """End the Python workers of sessions, the daemons that fork them and the threads that monitor the daemons. Spark
+    keeps a daemon for each session that called a Python function until the context stops, and the thread even then."""
     factories = private_field(jvm.org.apache.spark.SparkEnv.get(), "pythonWorkers")
     ended = []
     for key in list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())):
         uuid = key.envVars().get("SPARK_JOB_ARTIFACT_UUID")
-        if uuid.isDefined() and str(uuid.get()) in artifact_ids and (found := factories.remove(key)).isDefined():
-            found.get().stop()
-            ended.append(found.get())
+        if uuid.isDefined() and str(uuid.get()) in artifact_ids and (factory := factories.remove(key)).isDefined():
+            factory.get().stop()
+            ended.append(factory.get())
     if not ended:
         return
     find_class = jvm.java.lang.Class.forName
@@ -108,24 +109,24 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
     handler = find_class("java.lang.Thread$UncaughtExceptionHandler")
     silent = jvm.java.beans.EventHandler.create(handler, jvm.java.lang.Object(), "hashCode")
     for thread in jvm.java.lang.Thread.getAllStackTraces().keySet():
-        # It looks for idle workers of a factory, and has no end: so it is interrupted, in silence.
-        if monitor.isInstance(thread) and any(private_field(thread, "$outer").equals(one) for one in ended):
+        # The monitor of a factory's idle workers never ends by itself.
+        if monitor.isInstance(thread) and any(private_field(thread, "$outer").equals(factory) for factory in ended):
             thread.setUncaughtExceptionHandler(silent)
             thread.interrupt()
 
 
 class KeptRows:
-    """Rows that a JVM keeps in memory between runs, by the catalog's id and the result's signature, for any session."""
+    """Rows that a JVM keeps in memory between runs for any session, by the catalog's id and the result's signature."""
 
     def __init__(self, jvm: Any) -> None:
         self._jvm = jvm
         properties = jvm.java.lang.System.getProperties()
-        # A map from keys to Spark's relations of rows in memory, the one that was used last at its end.
+        # A map from keys to Spark's in-memory relations, the most recently used last.
         properties.putIfAbsent("helix.rows", jvm.java.util.Collections.synchronizedMap(jvm.java.util.LinkedHashMap()))
         self._rows = properties.get("helix.rows")
 
     def leave(self, holder: Any, key: str, relation: bytes) -> bool:
-        """Keep the rows of a table that a session has persisted by this message, if computed; return whether."""
+        """Keep the rows of a table that a session has persisted and computed; return False for any other table."""
         rows = ServicePlanner(self._jvm, holder, holder.session()).table(relation).queryExecution().withCachedData()
         is_persisted = str(rows.getClass().getSimpleName()) == "InMemoryRelation"
         if not is_persisted or not rows.cacheBuilder().isCachedColumnBuffersLoaded():
@@ -134,7 +135,7 @@ class KeptRows:
         return True
 
     def take(self, holder: Any, key: str, name: str) -> bool:
-        """Register rows with a session, under the name of a relation that is cached; return whether they are kept."""
+        """Register rows with a session, under the name of a cached relation; return whether they are there."""
         if (rows := self._rows.get(key)) is None:
             return False
         self._use(key, rows)
@@ -149,23 +150,23 @@ class KeptRows:
         self._rows.put(key, rows)
 
     def sizes(self) -> dict[str, int]:
-        """Return bytes in memory by key, the longest unused first."""
+        """Return bytes in memory by key, the least recently used first."""
         return {str(key): int(self._rows.get(key).stats().sizeInBytes()) for key in list(self._rows)}
 
     def trim(self, share: float) -> None:
-        """Release what was not used for the longest time, as long as all take more than a share of the heap. With none
-        left, the JVM gives their memory back at once."""
-        sizes, most = self.sizes(), share * self._jvm.java.lang.Runtime.getRuntime().maxMemory()
-        left = sum(sizes.values())
+        """Release the least recently used rows, until all take at most a share of the heap. If that is 0, have the JVM
+        return the memory at once."""
+        sizes, limit = self.sizes(), share * self._jvm.java.lang.Runtime.getRuntime().maxMemory()
+        total = sum(sizes.values())
         for key, size in sizes.items():
-            if left > most:
+            if total > limit:
                 self._rows.remove(key).cacheBuilder().clearCache(False)
-                left -= size
+                total -= size
         if not share:
             self._jvm.java.lang.System.gc()
 
     def release_others(self, shared_state: Any) -> None:
-        """Release all rows in memory of sessions that share a state, but those that are kept."""
+        """Release all rows in memory of sessions that share a state, except those that are kept."""
         identity = self._jvm.java.lang.System.identityHashCode
         kept = {identity(self._rows.get(key).cacheBuilder()) for key in list(self._rows)}
         convert = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava

@@ -1,4 +1,4 @@
-"""Where a run's Spark comes from: the server that is kept for its folder, found or started; else one of its own."""
+"""Find or start the server that is kept for a run's folder, or start one for the run alone."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from helix_spark.answers.sent_requests import server_ended
 from helix_spark.engine.server.fit import Requirements, requirements_now
 from helix_spark.engine.server.kept_servers import (
-    AGAIN,
     FOLDER_VARIABLE,
     PATIENCE,
+    POLL_SECONDS,
     SERVER_VARIABLE,
     Line,
     MeetingPoint,
@@ -59,26 +59,28 @@ from helix_spark.plans.program_client import connect
 from helix_spark.plans.recorded_call import classic
 
 _TO_START = 300.0
-"""Seconds that a server has to start."""
+"""Seconds in which a server has to start."""
+
+_RUN_AGAIN = "run it again: another one is started"
 
 
 class AttachedServer(SparkServer):
     """A server that another process keeps, for as long as this run needs it."""
 
-    def __init__(self, line: Line, log: Path, answer: Mapping[str, Any], begun: float) -> None:
-        """Use the connection of a run that has attached, by the keeper's answer."""
+    def __init__(self, line: Line, log: Path, answer: Mapping[str, Any], start: float) -> None:
+        """Use the connection over which the keeper sent `answer`. `start` is the `time.perf_counter()` of the start."""
         self._line, self._home, self._ending = line, Birthplace(), ""
-        os.register_at_fork(after_in_child=line.close)  # else a child that lives on would be a run that goes on
+        os.register_at_fork(after_in_child=line.close)  # else the lease would last as long as a child
         self.address, self._port, self._secret = str(answer["address"]), answer["port"], answer["secret"]
-        self.start_seconds = time.perf_counter() - begun
+        self.start_seconds = time.perf_counter() - start
         self._is_over = threading.Event()
         self._output = Forwarded(_new_lines(log, self._is_over), 2)
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Register a session, apart from those of other runs. Raises ServerEndedError."""
+        """Register a session that shares nothing with other runs. Raises ServerEndedError."""
         if (answer := self._line.ask({"ask": "open", "arguments": (user, session_id)})) is None:
             raise ServerEndedError("this folder's server has ended", remedy=_RUN_AGAIN)
-        check_answer(answer)
+        _check_answer(answer)
 
     def _new_client(self) -> DriverClient:
         from pyspark import SparkConf, SparkContext
@@ -88,10 +90,10 @@ class AttachedServer(SparkServer):
         name = str(uuid.uuid4())
         try:
             self.open_session(USER, name)
-            with classic():  # this process has the session as a classic one, too
+            with classic():  # the session is also a classic one of this process
                 with environment(PYSPARK_GATEWAY_PORT=str(self._port), PYSPARK_GATEWAY_SECRET=self._secret):
                     gateway: Any = launch_gateway()  # type: ignore[no-untyped-call]  # pyspark's
-                gateway.proc = self  # which says how it ended, as a JVM's process does
+                gateway.proc = self  # for `gateway.how_ended`
                 keep_from_children()
                 jvm = gateway.jvm
                 key = jvm.org.apache.spark.sql.connect.service.SessionKey(USER, name)
@@ -102,7 +104,7 @@ class AttachedServer(SparkServer):
                 vars(self._context)["stop"] = self._leave_context
                 driver = SparkSession(self._context, session)
             return DriverClient(driver, connect(self.address), name)
-        except Exception as error:  # a JVM that ends fails in many ways
+        except Exception as error:  # py4j and gRPC report the end of a JVM in many ways
             if not (how := self.how_ended(ConnectionError(str(error)))):
                 raise
             forget()
@@ -110,7 +112,7 @@ class AttachedServer(SparkServer):
             raise ServerEndedError(f"this folder's server {how}", remedy=_RUN_AGAIN) from error
 
     def _leave_context(self) -> None:
-        """Forget the context, which other runs use as well, where pyspark would stop it."""
+        """Forget the context instead of stopping it: other runs use it as well."""
         if (updates := vars(self._context).get("_accumulatorServer")) is not None:
             updates.shutdown()
         if (gateway := type(self._context)._gateway) is not None:
@@ -125,7 +127,7 @@ class AttachedServer(SparkServer):
         return self._is_done("take_rows", session_id, key, name)
 
     def _is_done(self, method: str, *arguments: str) -> bool:
-        # A failure there, as where the JVM ends, shows at the next request.
+        # If the keeper fails or the JVM ends, the next request raises the error.
         return bool((self._line.ask({"ask": method, "arguments": arguments}) or {}).get("done"))
 
     def how_ended(self, error: BaseException | None = None) -> str:
@@ -133,13 +135,13 @@ class AttachedServer(SparkServer):
             is_broken = is_broken_connection(error)
             try:
                 answer = self._line.ask({"ask": "state", "broken": is_broken}, PATIENCE)
-            except (TimeoutError, OSError):
+            except OSError:
                 answer = {"ended": "does not answer any more" if is_broken else ""}
             self._ending = "was ended" if answer is None else answer["ended"]
         return self._ending
 
     def stop(self, *, keep_classes: bool = True) -> None:
-        """Release it. What this run has there ends, the server goes on."""
+        """End this run's sessions. The server runs on."""
         if not self._home.is_here:
             return
         if self._client is not None:
@@ -151,24 +153,21 @@ class AttachedServer(SparkServer):
         self._output.join()
 
 
-_RUN_AGAIN = "run it again: another one is started"
-
-
-def check_answer(answer: Mapping[str, Any]) -> None:
+def _check_answer(answer: Mapping[str, Any]) -> None:
     """Raise a keeper's error as SetupError."""
     if failure := answer.get("error"):
         raise SetupError(failure["what"], exists=failure["exists"], remedy=failure["remedy"])
 
 
 def _new_lines(log: Path, is_over: threading.Event) -> Generator[bytes, None, None]:
-    """Yield the lines that are written to a log from the first look on, until it is over."""
+    """Yield the lines that are written to a log from now on, until `is_over`."""
     with os.fdopen(os.open(log, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
         file.seek(0, os.SEEK_END)
-        rest, is_last = b"", False
+        partial_line, is_last = b"", False
         while not is_last:
-            is_last = is_over.wait(AGAIN * 10)
-            while text := file.read(1 << 16):
-                *lines, rest = (rest + text).split(b"\n")
+            is_last = is_over.wait(POLL_SECONDS * 10)
+            while chunk := file.read(1 << 16):
+                *lines, partial_line = (partial_line + chunk).split(b"\n")
                 yield from (line + b"\n" for line in lines)
 
 
@@ -176,42 +175,42 @@ def start_server(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
-    """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
-    Arguments as of `ConnectServer`; `say` prints a message. Raises SetupError if it could not be started."""
+    """Return the server that is kept for this folder, or one for this process alone. Arguments as in `ConnectServer`;
+    `say` prints a message. Raises SetupError if the server could not be started."""
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
             with suppress(ImportError):
                 import_pyspark()
-            if (found := attach(settings, say)) is not None:
-                return found
+            if (server := attach(settings, say)) is not None:
+                return server
     return ConnectServer(author, store, defaults, jvm_start)
 
 
 def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedServer | None:
-    """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
-    itself: another run uses one that does not fit. Raises as `start_server` does."""
-    begun, wanted = time.perf_counter(), requirements_now(settings, Path.cwd())
+    """Return the server of this folder, started if none fits; None if this run must start Spark for itself, because
+    other runs use the servers. Raises as `start_server` does."""
+    start, requirements = time.perf_counter(), requirements_now(settings, Path.cwd())
     try:
-        point = MeetingPoint.for_folder(wanted.folder)
+        point = MeetingPoint.for_folder(requirements.folder)
     except SetupError as error:
         say(f"{error.what}: Spark is started for this run alone")
         return None
     paths = [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
     for _ in range(3):
-        if (line := _reach(point, wanted, say)) is None:
+        if (line := _connect_to_keeper(point, requirements, say)) is None:
             say("as many servers as may stay are in use: Spark is started for this run alone")
             return None
         try:
-            answer = line.ask({"ask": "attach", "wanted": asdict(wanted), "paths": paths}, _TO_START)
-        except (TimeoutError, OSError):
+            answer = line.ask({"ask": "attach", "wanted": asdict(requirements), "paths": paths}, _TO_START)
+        except OSError:
             answer = None
         if answer is None:
             answer = {"refused": "does not answer"}
             point.kill()
-        check_answer(answer)
+        _check_answer(answer)
         if "address" in answer:
-            return AttachedServer(line, point.log, answer, begun)
+            return AttachedServer(line, point.log, answer, start)
         line.close()
         if answer.get("busy"):
             say(f"this folder's server {answer['refused']}, and another run uses it: Spark is started for this run "
@@ -225,9 +224,9 @@ def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedS
 
 @dataclass(slots=True)
 class ProgramServer:
-    """The server of a program: the one whose `address` it names, as ``sc://host:port``; else one on this machine,
-    started, or attached to, on demand. `store` has Hadoop's settings for a catalog in an object store; `tell` prints
-    what a person should know of the start. Its methods are those of `answers.served_session.Server`."""
+    """The server of a program, as `answers.served_session.Server`: the one at `address` (``sc://host:port``), or one on
+    this machine, which starts or is attached to on demand. `store` has Hadoop's settings for a catalog in an object
+    store; `tell` prints messages about the start."""
 
     settings: Mapping[str, str]
     address: str = ""
@@ -239,17 +238,17 @@ class ProgramServer:
 
     @property
     def start_seconds(self) -> float:
-        """Seconds that its start took; 0.0 where there was none."""
+        """Seconds that its start took; 0.0 if this process did not start or attach to it."""
         return 0.0 if self._own is None else self._own.start_seconds
 
     @property
     def elsewhere(self) -> str:
-        """The host of a server on another machine, which has disks of its own; empty for others."""
+        """The host of a server on another machine, with other disks; empty for a server here."""
         host = urlsplit(self.address).hostname or ""
         return "" if not host or is_this_machine(host) else host
 
     def stub(self) -> Any:
-        """Return what sends it requests. Raises SetupError if it cannot be started."""
+        """Return its gRPC stub. Raises SetupError if it cannot be started."""
         with self._lock:
             if self._stub is None:
                 if not (address := self.address):
@@ -259,27 +258,23 @@ class ProgramServer:
             return self._stub
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Register a session under a client's ids, see `SparkServer`."""
         if self._own is not None:
             self._own.open_session(user, session_id)
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave rows of a session in memory to later runs, see `SparkServer`."""
         return self._own is not None and self._own.leave_rows(session_id, key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Register rows that an earlier run left, see `SparkServer`."""
         return self._own is not None and self._own.take_rows(session_id, key, name)
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how a server on this machine ended without being told to; empty while it runs, or without one."""
         return "" if self._own is None else self._own.how_ended(error)
 
     def _end(self, error: Exception) -> Exception | None:
         return server_ended(how) if (how := self.how_ended(error)) else None
 
     def drop(self) -> None:
-        """Forget a server that has ended, so that another one is started where one is needed."""
+        """Forget a server that has ended, so that the next `stub` starts another one."""
         with self._lock:
             self.stop()
             self._stub = None
@@ -291,27 +286,26 @@ class ProgramServer:
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Start the process that the folder's next commands are forked from: its keeper does. Where there is no keeper, and
-    no other has to end for it, leave one that starts Spark on demand. For a process that servers are kept for."""
+    """Have the folder's keeper start the process from which the next commands are forked. If there is no keeper, start
+    one that starts Spark on demand, unless another server would have to end for it."""
     with suppress(SetupError, OSError):
         point, folder = MeetingPoint.for_folder(str(Path.cwd())), Path.cwd()
         if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):
             _start_keeper(point, requirements_now({}, folder), with_spark=False)
-            say(_stays("a process", folder))
+            say(f"a process {_STAYS.format(folder)}")
 
 
-def _stays(what: str, folder: Path | str) -> str:
-    return (f"{what} stays for the next runs in {folder}: `helix server stop` ends it, {SERVER_VARIABLE}=off has none "
-            "stay")
+_STAYS = f"stays for the next runs in {{}}: `helix server stop` ends it, {SERVER_VARIABLE}=off has none stay"
 
 
 class HeldServer:
-    """Keeps a folder's server from ending while no run uses it; where none is kept, one for this process alone."""
+    """A lease that keeps a folder's server from ending while no run uses it; without kept servers, a server for this
+    process alone."""
 
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None
     ) -> None:
-        """Hold it. `settings` are the author's, for a server that is started; runs work in `folder`, or here."""
+        """Take the lease. `settings` are the author's, for a new server; `folder` is the runs', by default this one."""
         self._settings, self._folder = settings, folder or Path.cwd()
         self._line: Line | None = None
         self._own_folder, self._say = "", say
@@ -322,12 +316,12 @@ class HeldServer:
         self.hold()
 
     def hold(self) -> None:
-        """Hold the server that there is now; start it if there is none. Raises SetupError if that fails."""
+        """Take the lease of the folder's current server; start one if there is none. Raises SetupError if it fails."""
         if self._line is not None:
             self._line.close()
         settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-        wanted = requirements_now(settings, self._folder)
-        self._line = _reach(MeetingPoint.for_folder(wanted.folder), wanted, self._say)
+        requirements = requirements_now(settings, self._folder)
+        self._line = _connect_to_keeper(MeetingPoint.for_folder(requirements.folder), requirements, self._say)
 
     def close(self) -> None:
         if self._line is not None:
@@ -337,12 +331,12 @@ class HeldServer:
             rmtree(self._own_folder, ignore_errors=True)
 
 
-def _reach(point: MeetingPoint, wanted: Requirements, say: Callable[[str], None]) -> Line | None:
-    """Return a connection to the keeper of a meeting point, started if there is none; None without room for one."""
-    process, since = None, time.perf_counter()
-    while time.perf_counter() - since < _TO_START:
+def _connect_to_keeper(point: MeetingPoint, requirements: Requirements, say: Callable[[str], None]) -> Line | None:
+    """Return a connection to the keeper at a meeting point, started if missing; None if no further server may start."""
+    process, start = None, time.perf_counter()
+    while time.perf_counter() - start < _TO_START:
         if (line := point.call(point.door, PATIENCE)) is not None:
-            with suppress(TimeoutError, OSError):
+            with suppress(OSError):
                 if line.ask({"ask": "hello", "pid": os.getpid()}, PATIENCE) is not None:
                     return line
             line.close()
@@ -352,34 +346,37 @@ def _reach(point: MeetingPoint, wanted: Requirements, say: Callable[[str], None]
         elif process is None and not point.keeper():
             if not make_room(point, say):
                 return None
-            process = _start_keeper(point, wanted)
-            say(_stays("a Spark server", wanted.folder))
+            process = _start_keeper(point, requirements)
+            say(f"a Spark server {_STAYS.format(requirements.folder)}")
         elif process is not None and process.poll() is not None and not point.keeper():
-            last = point.log.read_text(errors="replace").strip()[-500:] if point.log.exists() else ""
-            raise SetupError("the process that keeps a server ended as soon as it began", exists=last or None,
+            output = point.log.read_text(errors="replace").strip()[-500:] if point.log.exists() else ""
+            raise SetupError("the process that keeps a server ended as soon as it began", exists=output or None,
                              remedy=f"set {SERVER_VARIABLE}=off to start Spark in this process")
-        time.sleep(AGAIN)
+        time.sleep(POLL_SECONDS)
     raise SetupError("the process that keeps a server does not answer", remedy=f"set {SERVER_VARIABLE}=off")
 
 
-def _start_keeper(point: MeetingPoint, wanted: Requirements, *, with_spark: bool = True) -> subprocess.Popen[bytes]:
-    # Folders of Python's path come with a session.
+def _start_keeper(
+    point: MeetingPoint, requirements: Requirements, *, with_spark: bool = True
+) -> subprocess.Popen[bytes]:
+    # Sessions bring the folders of Python's path.
     environment = {**os.environ, **for_workers(), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     log = os.open(point.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", script_of("helix_spark.engine.server.keeper")], stdin=subprocess.PIPE, stdout=log,
-            stderr=log, start_new_session=True, cwd=wanted.folder, env=environment,
+            stderr=log, start_new_session=True, cwd=requirements.folder, env=environment,
         )
     finally:
         os.close(log)
     initial = dict(os.environ)
-    with suppress(OSError):  # as this process began, where the system tells: the author's code may have changed it
-        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
+    with suppress(OSError):  # from the start of this process: the author's code may have changed variables since
+        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+        pairs = (entry.partition(b"=") for entry in entries if b"=" in entry)
         initial = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
     assert process.stdin is not None
     with suppress(BrokenPipeError):
-        given = {"stem": str(point.stem), "wanted": asdict(wanted), "environ": initial, "spark": with_spark}
-        process.stdin.write(json.dumps(given).encode() + b"\n")
+        arguments = {"stem": str(point.stem), "wanted": asdict(requirements), "environ": initial, "spark": with_spark}
+        process.stdin.write(json.dumps(arguments).encode() + b"\n")
         process.stdin.close()
     return process

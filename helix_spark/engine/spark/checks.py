@@ -1,4 +1,4 @@
-"""What `helix doctor` looks at: one line a thing, and the cure of what is wrong. No JVM is started."""
+"""The checks of `helix doctor`. They start no JVM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from helix_spark.store_access import parse_address
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at: whether Helix can work with what is there, and what to do if not."""
+    """The result of a check: what was found, whether Helix can work with it, and what to do if not."""
 
     name: str
     ok: bool
@@ -33,15 +33,15 @@ class Check:
 
 
 def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Look at everything a run needs, in the order of need. The catalog, on a disk or in a store, need not exist."""
-    def store_has() -> str:
+    """Check everything that a run needs. The catalog, on a disk or in a store, need not exist."""
+    def check_jars_of_store() -> str:
         access, path = parse_address(str(catalog))
         file_system = file_system_of(access.hadoop(path.partition("/")[0]))
         if not file_system:
             return "none: Spark does not reach this store"
         return _jars(store_jars(file_system, environ), environ)
 
-    looks: dict[str, Callable[[], str]] = {
+    checks: dict[str, Callable[[], str]] = {
         "python": lambda: f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "java": lambda: str(find_java(environ)),
         "spark and delta": lambda: _pair(environ),
@@ -53,31 +53,32 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
     }
     if catalog is not None:
         if is_remote(catalog):
-            looks["store's jars"] = store_has
-        looks["catalog"] = lambda: _catalog(catalog)
-    checks = []
-    for name, look in looks.items():
-        try:
-            checks.append(Check(name, True, look()))
-        except (SetupError, CatalogError) as error:
-            found = f"{error.what} ({error.exists})" if error.exists else error.what
-            checks.append(Check(name, False, found, error.remedy or ""))
-    return checks
+            checks["store's jars"] = check_jars_of_store
+        checks["catalog"] = lambda: _catalog(catalog)
+    return [_result(name, check) for name, check in checks.items()]
+
+
+def _result(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except (SetupError, CatalogError) as error:
+        found = f"{error.what} ({error.exists})" if error.exists else error.what
+        return Check(name, False, found, error.remedy or "")
 
 
 def _pair(environ: Mapping[str, str]) -> str:
-    pair, at = installed_pair(environ), ""
+    pair, server = installed_pair(environ), ""
     if address := named_server({}, spark_home(environ), environ):
         settings_of_server(address)
-        at = f", for the server at {shown_address(address)}"
-    return f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}{at}"
+        server = f", for the server at {shown_address(address)}"
+    return f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}{server}"
 
 
 def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
-    if (found := kept_jars(jars, environ)) is None:
-        return "not there yet; the first session gets them, once"
-    check_jars(found, jars, environ)
-    return f"{len(found)} in {found[0].parent}"
+    if (paths := kept_jars(jars, environ)) is None:
+        return "not there yet; the first session fetches them"
+    check_jars(paths, jars, environ)
+    return f"{len(paths)} in {paths[0].parent}"
 
 
 def _solver() -> str:
@@ -90,29 +91,29 @@ def _solver() -> str:
 
 def _memory() -> str:
     total = machine_memory()
-    found = f"{total / GIB:.1f} GiB, {driver_memory(total)} of it for Spark's driver"
-    if total < 7 * GIB // 2:  # a machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself
-        raise SetupError(found, remedy="give the machine or the container 4 GiB, or set spark.driver.memory lower")
-    return found
+    text = f"{total / GIB:.1f} GiB, {driver_memory(total)} of it for Spark's driver"
+    if total < 7 * GIB // 2:  # of 4 GiB the kernel reserves a part, so that 3.8 may be left
+        raise SetupError(text, remedy="give the machine or the container 4 GiB, or set spark.driver.memory lower")
+    return text
 
 
 def _folder(folder: Path, remedy: str) -> str:
-    """Check whether files can be made in the folder, or where it will be made, and how much fits."""
-    there = what_is_there(folder)
+    """Check that the folder, or its nearest existing parent, is writable and has 2 GiB free."""
+    existing = what_is_there(folder)
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise SetupError(f"{folder}: no file can be made in {there}: {error.strerror}", remedy=remedy) from error
-    free = shutil.disk_usage(there).free
-    found = f"{folder.absolute()}, {free / GIB:.1f} GiB free" + ("" if folder.exists() else ", not made yet")
+        raise SetupError(f"{folder}: no file can be created in {existing}: {error.strerror}", remedy=remedy) from error
+    free = shutil.disk_usage(existing).free
+    text = f"{folder.absolute()}, {free / GIB:.1f} GiB free" + ("" if folder.exists() else ", not created yet")
     if free < 2 * GIB:
-        raise SetupError(found, remedy="free some space: results and Spark's spill files go there")
-    return found
+        raise SetupError(text, remedy="free some space: results and Spark's spill files go there")
+    return text
 
 
 def _catalog(where: Path | str) -> str:
-    """Check whether a run would take the catalog's folder, and its disk; or whether its store does what is needed."""
+    """Check that a run can use the catalog's folder and its disk, or its object store."""
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(where, create=True)
@@ -131,9 +132,9 @@ _VARIABLES = frozenset({
 
 
 def _settings(environ: Mapping[str, str]) -> str:
-    mine = {name: value for name, value in sorted(environ.items()) if name.startswith("HELIX_")}
-    found = ", ".join(f"{name}={without_password(value)}" for name, value in mine.items())
-    if unknown := [name for name in mine if name not in _VARIABLES]:
+    variables = {name: value for name, value in sorted(environ.items()) if name.startswith("HELIX_")}
+    text = ", ".join(f"{name}={without_password(value)}" for name, value in variables.items())
+    if unknown := [name for name in variables if name not in _VARIABLES]:
         remedy = f"known are {', '.join(sorted(_VARIABLES))}"
-        raise SetupError(f"{found}; unknown: {', '.join(unknown)}", remedy=remedy)
-    return found or "no HELIX_ variable is set"
+        raise SetupError(f"{text}; unknown: {', '.join(unknown)}", remedy=remedy)
+    return text or "no HELIX_ variable is set"

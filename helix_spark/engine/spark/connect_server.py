@@ -1,4 +1,4 @@
-"""Spark of Helix's own: its settings, its JVM with a server of Spark Connect, and the sessions of that."""
+"""Helix's own Spark: its settings, and its JVM with a server of Spark Connect."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 _LOCAL = {
-    # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
+    # Avoid the lookup of the machine's name, which takes seconds on some networks.
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
 
 SERVING = {
     **MODELS_AS_CLASSIC,
-    "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
+    "spark.connect.session.planCache.maxSize": "256",  # analysed plans; 16 by default
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
 }
-"""As pyspark starts a server for itself, at a port that is free."""
+"""Settings of a server of Spark Connect, beyond those of a session."""
 
 
 def as_spark_has_it() -> dict[str, str]:
-    """Return the default settings of a program's session, where they differ from those of Helix's own: a program is to
-    give what it gives without Helix, in this machine's time zone."""
+    """Return Spark's own defaults where Helix's differ, among them this machine's time zone: a program returns the same
+    results as without Helix."""
     zone = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
     if not zone and link.is_symlink():
@@ -65,8 +65,8 @@ def as_spark_has_it() -> dict[str, str]:
         "spark.sql.shuffle.partitions": "200",
         "spark.sql.parquet.compression.codec": "snappy",
         "spark.scheduler.mode": "FIFO",
-        # A table of rows of the driver's has partitions in a classic session, computed as far as they are needed. A
-        # server's optimizer would compute what is made of it while it plans: all rows, as one partition.
+        # A classic session has partitions of a table of the driver's rows, and computes only those that are needed. A
+        # server's optimizer would compute all rows, as one partition, during planning.
         "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
         **({"spark.sql.session.timeZone": zone} if zone else {}),
     }
@@ -75,16 +75,17 @@ def as_spark_has_it() -> dict[str, str]:
 def planned_settings(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, str]:
-    """Return all settings of a session of our own, of which the author's come first. Starts nothing; under spark-submit
-    it asks the given JVM. Raises SetupError where Spark is not installed, or a setting leaves Delta out."""
-    around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
-    given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
-    # A session of our own is asked by Connect's client anyway.
-    remote = given.pop("spark.remote", "") or os.environ.get("SPARK_REMOTE", "")
-    given.pop("spark.api.mode", None)
+    """Return all settings of Helix's own session, without starting it; the author's take precedence. Under spark-submit
+    its JVM is read. Raises SetupError if Spark is not installed, or a setting leaves Delta out."""
+    configured = _settings_of_existing_jvm() if _jvm_exists() else given_around(spark_home())
+    hadoop = {f"spark.hadoop.{name}": value for name, value in store.items()}
+    overrides = {**defaults, **hadoop, **configured, **author}
+    # Helix's own session uses Connect's client in any case.
+    remote = overrides.pop("spark.remote", "") or os.environ.get("SPARK_REMOTE", "")
+    overrides.pop("spark.api.mode", None)
     if remote and not remote.startswith("sc://"):
-        given.setdefault("spark.master", remote)
-    settings = own_settings(os.cpu_count() or 1, machine_memory()) | given
+        overrides.setdefault("spark.master", remote)
+    settings = own_settings(os.cpu_count() or 1, machine_memory()) | overrides
     if is_local(settings["spark.master"]):
         settings = _LOCAL | settings
     check_settings(settings)
@@ -95,22 +96,22 @@ _IMPORTING = Lock()
 
 
 def import_pyspark() -> None:
-    """Import Spark's Python side, one thread at a time. Raises ImportError if it is not installed.
+    """Import pyspark, one thread at a time. Raises ImportError if it is not installed.
 
-    Its modules import each other in circles. Two threads that come in at different places each hold what the other
-    waits for, and Python resolves that by giving one of them a module that is half there."""
+    Its modules import each other in circles. If two threads begin with different ones, Python avoids the deadlock by
+    giving one thread a module that is only half imported."""
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
 
 
 class SparkServer(ABC):
-    """A server of Spark Connect on this machine, of this process or kept by another one.
+    """A server of Spark Connect on this machine, in a JVM of this process or of a keeper.
 
     Attributes:
-        address: where its service is asked, with the token that it requires.
-        spark: a session that it answers, once `open` was called.
-        start_seconds: from the decision to start it until it could be used.
+        address: the address of its service, with its token.
+        spark: its session, after `open`.
+        start_seconds: the time from the decision to start it until it could be used.
     """
 
     address: str
@@ -119,16 +120,16 @@ class SparkServer(ABC):
     _client: DriverClient | None = None
 
     def open(self) -> None:
-        """Open a session; `pyspark.sql` is a client's from then on. Raises ServerEndedError for a kept one's end."""
-        begun = time.perf_counter()
+        """Open a session; from then on `pyspark.sql` is Connect's. Raises ServerEndedError if a kept server ended."""
+        start = time.perf_counter()
         self._client = self._new_client()
         self.spark = self._client.spark
         own_session_is(self.spark)
-        self.start_seconds += time.perf_counter() - begun
+        self.start_seconds += time.perf_counter() - start
 
     @abstractmethod
     def _new_client(self) -> DriverClient:
-        """Return a client of a session of the server's; where that fails, stop the server."""
+        """Return a client of one of the server's sessions; stop the server if that fails."""
 
     def _close_client(self) -> None:
         if self._client is not None:
@@ -142,7 +143,7 @@ class SparkServer(ABC):
         return
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave the rows of a table of a session in memory to later runs; return whether they are left."""
+        """Leave the rows of a session's table in memory to later runs; return whether they are left."""
         return False
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
@@ -151,34 +152,34 @@ class SparkServer(ABC):
 
     @abstractmethod
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs. `error` is of a failed request."""
+        """Return how it ended unexpectedly, in words; empty while it runs. `error` is that of a failed request."""
 
     @abstractmethod
     def stop(self, *, keep_classes: bool = True) -> None:
-        """End what this process has of it. No-op in a forked child. Where `keep_classes`, the classes that its own JVM
-        loaded become an archive, which helps the next start."""
+        """Stop it, or end this run's part of a kept one. No-op in a forked child. If `keep_classes`, the classes that
+        its own JVM loaded become an archive for the next start."""
 
 
 class ConnectServer(SparkServer):
-    """A server in the JVM of a classic session of our own, `driver`, from its start until `stop`."""
+    """A server in the JVM of a classic session that Helix starts, `driver`."""
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
         defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
         collector: Sequence[str] = gateway.COLLECTOR,
     ) -> None:
-        """Start it. Where that fails or is interrupted, nothing is left of its JVM. `store` has Hadoop's settings for a
-        catalog in an object store; `defaults` hold where neither the author nor what is around says another, before
-        Helix's own; a caller may give up `jvm_start`. Raises SetupError where Java, Spark or the jars are not there or
-        do not fit together, EndedError where the start was given up."""
-        begun = time.perf_counter()
+        """Start it; if that fails or is interrupted, end its JVM. `store` has Hadoop's settings for a catalog in an
+        object store; `defaults` take precedence only over Helix's own settings; the caller may give up `jvm_start`.
+        Raises SetupError if Java, Spark or the jars are missing or do not fit each other, EndedError if the start was
+        given up."""
+        start = time.perf_counter()
         self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
         self._draft: Path | None = None
         self._collector = collector
         self.driver: Any = None
-        with suppress(ImportError):  # said below, with what to do
+        with suppress(ImportError):  # `planned_settings` raises SetupError, with a remedy
             import_pyspark()
-        # A session by Spark Connect sets it for good: where one was stopped, pyspark would start no classic one.
+        # A former Connect session has set it, and pyspark would not start a classic one.
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
@@ -192,7 +193,7 @@ class ConnectServer(SparkServer):
                 self._jvm_start.give_up()
                 self._stop_driver()
                 raise
-        self.start_seconds = time.perf_counter() - begun
+        self.start_seconds = time.perf_counter() - start
 
     def _new_client(self) -> DriverClient:
         try:
@@ -206,7 +207,6 @@ class ConnectServer(SparkServer):
         return gateway.how_ended(error)
 
     def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it."""
         self._close_client()
         if not self._home.is_here:
             return
@@ -218,7 +218,7 @@ class ConnectServer(SparkServer):
             self._stop_driver()
 
     def kill(self) -> None:
-        """End its JVM, which need not answer."""
+        """End its JVM, even if it does not answer."""
         self._jvm_start.give_up()
         self._discard()
 
@@ -227,21 +227,21 @@ class ConnectServer(SparkServer):
         from pyspark.sql import SparkSession
 
         jars, file_system = delta_jars(), file_system_of(settings)
-        further: tuple[Path, ...] = ()
+        jars_of_store: tuple[Path, ...] = ()
         if file_system and not brings(store_artifact(file_system).split(":")[1], settings, spark_home()):
-            further = get_jars(store_jars(file_system))
-        if _jvm_is_given():
-            settings = _add_to_given_jvm(DELTA["spark.sql.extensions"], jars, settings)
-            settings = _add_to_given_jvm(file_system, further, settings) if further else settings
+            jars_of_store = get_jars(store_jars(file_system))
+        if _jvm_exists():
+            settings = _add_to_existing_jvm(DELTA["spark.sql.extensions"], jars, settings)
+            settings = _add_to_existing_jvm(file_system, jars_of_store, settings) if jars_of_store else settings
         else:
             java = find_java()
-            ready = ready_archive(java, jars)
-            # With options of the author's it would fit no other session.
+            archive = ready_archive(java, jars)
+            # An archive of a JVM with the author's options would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
-            self._draft = None if ready or options else begin_draft(java, jars)
-            # A store's are not on the class path proper: an archive made without them would not fit any more.
-            named = further if is_local(settings["spark.master"]) else (*jars, *further)
-            settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft, self._collector)
+            self._draft = None if archive or options else begin_draft(java, jars)
+            # A store's jars are not on the class path proper, which must be that of the archive.
+            named = jars_of_store if is_local(settings["spark.master"]) else (*jars, *jars_of_store)
+            settings = gateway.launch_settings(jars, _with_jars(settings, named), archive, self._draft, self._collector)
             SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
@@ -253,15 +253,15 @@ class ConnectServer(SparkServer):
         self._discard()
 
 
-def _jvm_is_given() -> bool:
-    """Return whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
+def _jvm_exists() -> bool:
+    """Return whether this process has a JVM already, from spark-submit or a stopped session."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return True
     context = sys.modules.get("pyspark.core.context")
     return context is not None and context.SparkContext._gateway is not None
 
 
-def _given_jvm() -> Any:
+def _existing_jvm() -> Any:
     from pyspark import SparkContext
 
     SparkContext._ensure_initialized()
@@ -269,20 +269,19 @@ def _given_jvm() -> Any:
 
 
 @cache
-def _settings_of_given_jvm() -> Mapping[str, str]:
-    """Return the JVM's system properties, where spark-submit leaves settings; once, before a session adds its own."""
-    return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
+def _settings_of_existing_jvm() -> dict[str, str]:
+    """Return spark-submit's settings, which are system properties of the JVM; once, before a session adds its own."""
+    return {pair._1(): pair._2() for pair in _existing_jvm().SparkConf(True).getAll()}
 
 
-def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str, str]) -> Mapping[str, str]:
-    """Make jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
+def _add_to_existing_jvm(class_name: str, jars: Sequence[Path], settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Add the jars of a class to a JVM that started without them, so that a bare `spark-submit job.py` works.
 
-    SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
-    `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
-    Executors in processes of their own get them by `spark.jars`; in ours they would only be copied, and loaded twice.
+    Before there is a context, jars can be added to SparkSubmit's class loader (`MutableURLClassLoader`), as
+    `spark.jars` does. Executors in other processes get them by `spark.jars`; local ones would load them twice.
     """
-    jvm = _given_jvm()
-    if has_class(jvm, found_by):
+    jvm = _existing_jvm()
+    if has_class(jvm, class_name):
         return settings
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     for jar in jars:

@@ -1,4 +1,4 @@
-"""A classic session as Spark Connect's client asks it, over a service in its JVM: the same settings, views, tables."""
+"""Spark Connect sessions of a classic session, by a service in its JVM: they share settings, views and tables."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
 
 
 def serve(spark: Any) -> tuple[str, bool]:
-    """Start the service in the JVM of a session, or take the one that runs there. Return its address, which no other
-    machine reaches and no other user knows the token of, and whether it was started now.
+    """Start the service in the JVM of a session, unless it runs. Return its local address with its token, and whether
+    it was started.
 
-    The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
-    in Spark's event log and in what a program gets by `spark.conf.getAll`.
+    The token is set where only the service reads it. As a setting of the session it would be in the JVM's command line,
+    in Spark's event log and in `spark.conf.getAll`.
     """
     jvm = spark._jvm
-    # pyspark sends it to another process's JVM for a classic session, no service's planner does.
+    # pyspark sends these variables with the plans of a classic session, but not with those of a service.
     variables = private_field(jvm.java.lang.System.getenv(), "m")
     for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
         variables.put(name, value)
-    spark._jsparkSession.sharedState()  # it copies the context's settings for all sessions
+    spark._jsparkSession.sharedState()  # copies the context's settings, before the token is one of them
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
     runs = service.server() is not None and not service.server().isShutdown()
     if runs and not settings.contains(TOKEN) and _PLUGIN not in settings.get("spark.plugins", ""):
-        end_service(spark)  # it is of a session that was stopped without us, and knows another token
+        end_service(spark)  # of a session that the user stopped, with another token
         runs = False
     if not runs:
         settings.set("spark.connect.grpc.binding.address", "127.0.0.1")
@@ -58,25 +58,23 @@ def serve(spark: Any) -> tuple[str, bool]:
 
 
 OF_WORKERS = frozenset({"PYSPARK_PYTHON", "PYTHONHASHSEED", "PYTHONPATH"})
-"""What `for_workers` sets."""
+"""The variables that `for_workers` sets."""
 
 
 def for_workers() -> dict[str, str]:
-    """Return variables that have Python workers be the Python that runs us, order what they hash alike, and import what
-    it can; of another Python, what those of a classic session can, from the program's folder and by `PYTHONPATH`. They
-    take them from the JVM's environment, of which the service's planner knows nothing, and run in folders of their own.
-    """
-    named = os.environ.get("PYSPARK_PYTHON")
-    further = sys.path if named in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
+    """Return variables for Python workers, which run in folders of their own: this process's Python, hash seed and
+    import path. If PYSPARK_PYTHON names another Python, its path is the program's folder and PYTHONPATH."""
+    python = os.environ.get("PYSPARK_PYTHON")
+    folders = sys.path if python in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys(str(Path(folder).absolute()) for folder in ("", *filter(None, folders)))
     return {
-        "PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
+        "PYSPARK_PYTHON": python or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
     }
 
 
 def has_class(jvm: Any, name: str) -> bool:
-    """Return whether a JVM finds a class where this thread's gateway looks."""
+    """Return whether the class loader of a JVM's current thread finds a class."""
     from py4j.protocol import Py4JJavaError
 
     try:
@@ -88,45 +86,43 @@ def has_class(jvm: Any, name: str) -> bool:
 
 def end_service(spark: Any) -> None:
     """Stop the service of a JVM. Its threads would keep a JVM that spark-submit started from ending."""
-    nothing = spark._jvm.scala.Option.empty()
-    spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
+    none = spark._jvm.scala.Option.empty()
+    spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(none, none)
 
 
 def service_sessions(jvm: Any) -> Any:
-    """Return the sessions that a JVM's service knows."""
+    """Return the map of the sessions of a JVM's service."""
     return private_field(session_manager(jvm), "sessionStore")
 
 
 def session_manager(jvm: Any) -> Any:
-    """Return what opens and closes the sessions of a JVM's service."""
+    """Return the session manager of a JVM's service."""
     services = jvm.org.apache.spark.sql.connect.service
     return getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
 
 
 def private_field(instance: Any, name: str) -> Any:
-    """Return the value of a field that the class of a Java object keeps for itself."""
+    """Return the value of a private field of a Java object."""
     return accessible_field(instance, name).get(instance)
 
 
 def accessible_field(instance: Any, name: str) -> Any:
-    """Return the field, by Java's reflection."""
+    """Return a private field of a Java object, by reflection."""
     field = instance.getClass().getDeclaredField(name)
     field.setAccessible(True)
     return field
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
-    """Return the service's holder of a classic session, by a client's ids: a notebook may lie open overnight."""
+    """Return a service's holder of a classic session, by a client's ids. It does not expire in an idle notebook."""
     holder = jvm.org.apache.spark.sql.connect.service.SessionHolder(user, session_id, session)
     holder.eventManager().postStarted()
     holder.setCustomInactiveTimeoutMs(jvm.scala.Some(10**15))
     return holder
 
 
-
-
 class ServicePlanner:
-    """What makes tables of a client's messages in the JVM of its session, as the service does."""
+    """Spark Connect's planner for a session of a JVM: it builds tables from a client's messages."""
 
     def __init__(self, jvm: Any, holder: Any, session: Any) -> None:
         self._session = session
@@ -137,33 +133,33 @@ class ServicePlanner:
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
 
     def table(self, relation: bytes) -> Any:
-        """Return a table, analysed. By itself a parser refuses more than a hundred nested messages, or fifty steps."""
-        # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
+        """Return an analysed table."""
+        # Expressions read settings, such as ANSI's, from the active session of the thread when they are built.
         self._activate(self._session)
         stream = self._stream(relation)
-        stream.setRecursionLimit(100_000)  # Spark's own stack ends long before
+        stream.setRecursionLimit(100_000)  # by default 100, which is 50 steps of a plan
         return self._dataset(self._session, self._planner.transformRelation(self._relation(stream)))
 
 
 def unordered(jvm: Any, rows: Any) -> Any:
-    """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself, Spark
-    gives one side other columns, and looks for the old ones in the order (4.1.1 and 4.2.0)."""
+    """Return an in-memory relation without its known order: in a self-join Spark renames the columns of one side, and
+    then does not find those of the order (4.1.1 and 4.2.0)."""
     if rows.outputOrdering().isEmpty():
         return rows
-    kind = jvm.org.apache.spark.sql.execution.columnar.InMemoryRelation
-    made = kind(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
-    getattr(made, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
-    return made
+    in_memory_relation = jvm.org.apache.spark.sql.execution.columnar.InMemoryRelation
+    copy = in_memory_relation(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
+    getattr(copy, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
+    return copy
 
 
 class DriverClient:
-    """A session by Spark Connect, `spark`, that is a classic one: the same settings, views, functions and tables."""
+    """A Connect session, `spark`, of a classic one: the same settings, views, functions and tables."""
 
     def __init__(self, spark: SparkSession, service: Any = None, session_id: str = "") -> None:
-        """Ask a classic session by a client; of another process's JVM a service answers it already, by this id."""
+        """Open a Connect session of a classic session. In another process's JVM a service already has it by this id."""
         self.classic: Any = spark
         self._home = Birthplace()
-        # Ids are counted: what is drawn while a function of a node's runs follows from the node.
+        # Ids are counted, not random: the random numbers of a node's function follow from the node alone.
         self._numbers = count()
         self._is_kept_elsewhere, self._began_service = service is not None, False
         with classic():
@@ -189,7 +185,7 @@ class DriverClient:
         _CLIENTS.add(self)
 
     def close(self) -> None:
-        """Remove the session from the service. The session lives on. No-op in a forked child."""
+        """Remove the Connect session from the service; the classic one lives on. No-op in a forked child."""
         if not self._home.is_here:
             return
         _CLIENTS.discard(self)
@@ -202,26 +198,28 @@ class DriverClient:
                     end_service(self.classic)
 
     def cancel(self, tag: str) -> None:
-        """Cancel the jobs of a tag, also stages that threads begin of a query that was interrupted in its planning."""
-        name = f"SparkConnect_SessionTag_User_{USER}_Session_{self.spark.session_id}_Tag_{tag}"  # as the service's
+        """Cancel the jobs of a tag, also those that start after their query was interrupted during its planning."""
+        name = f"SparkConnect_SessionTag_User_{USER}_Session_{self.spark.session_id}_Tag_{tag}"  # as the service does
         self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
 
     def is_stopping(self) -> bool:
+        """Return whether the context is being stopped, or was."""
         from py4j.protocol import Py4JError
 
         try:
             return bool(self.classic.sparkContext._jsc.sc().isStopped())
-        except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
+        except (AttributeError, Py4JError, OSError):  # a JVM that was killed refuses the connection
             return True
 
     def compiler_seconds(self) -> float:
-        """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""
-        found = self._compiler
-        return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
+        """Return the seconds that all compiler threads of its JVM have taken so far; 0 if the JVM does not count."""
+        if not self._compiler.isCompilationTimeMonitoringSupported():
+            return 0.0
+        return float(self._compiler.getTotalCompilationTime()) / 1000
 
     def settle(self, frame: Any) -> None:
-        """Analyse a table of the client's now, part by part, as a classic session does: the views, functions and
-        files that it names are those that there are. Raises what Spark says of one that it refuses."""
+        """Analyse a Connect table now, part by part, with the current views, functions and files, as a classic session
+        does. Raises Spark's error if it refuses the plan."""
         from pyspark.errors import PySparkException
 
         *parts, (_, top) = in_stages(frame._plan.plan(self.spark.client))
@@ -230,16 +228,15 @@ class DriverClient:
                 self._holder.cacheDataFrameById(name, self._read(part))
             frame._plan = self._served(self._read(top), frame._plan._plan_id)._plan
         except PySparkException:
-            frame.schema  # noqa: B018 - the client's error tells the author's line
+            frame.schema  # noqa: B018 - the client's error has the author's line
             raise
         finally:
             for name, _ in parts:
                 self._holder.removeCachedDataFrame(name)
 
     def over_rows(self, persisted: Any) -> Any:
-        """Return a persisted table by a plan that is nothing but its rows in memory. Spark's own substitution of a
-        cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows that
-        were lost are computed again all the same: the relation knows how."""
+        """Return a persisted table whose plan is only its in-memory relation. Spark's substitution of cached plans
+        (`QueryExecution.withCachedData`) is made once, instead of in each plan above it. Spark recomputes lost rows."""
         rows = unordered(self.classic._jvm, self._analysed(persisted).queryExecution().withCachedData())
         return self._served(self._dataset(self.classic._jsparkSession, rows), persisted._plan._plan_id)
 
@@ -250,19 +247,19 @@ class DriverClient:
         return self._planner.table(relation.SerializeToString())
 
     def _served(self, dataset: Any, plan_id: int | None = None) -> Any:
-        """Return a table of the JVM's as one of the client's, which names it by an id."""
+        """Return a Connect table that names a table of the JVM by an id."""
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
-        found = relation_given(self.spark, name, plan_id)
-        weakref.finalize(found._plan, self._forget, name)
-        return found
+        frame = relation_given(self.spark, name, plan_id)
+        weakref.finalize(frame._plan, self._forget, name)
+        return frame
 
     def _forget(self, name: str) -> None:
         if self._home.is_here and self in _CLIENTS and self.classic.sparkContext._jsc is not None:
             self._holder.removeCachedDataFrame(name)
 
     def as_classic(self, value: Any) -> Any:
-        """Return a table or a model of the client's as one of the classic session; all else as it is."""
+        """Return a Connect table or model as one of the classic session; any other value unchanged."""
         with classic():
             if not _is_frame(value):
                 return moved_stage(value, self._classic_stage)
@@ -271,12 +268,12 @@ class DriverClient:
             return DataFrame(self._analysed(value), self.classic) if value.sparkSession is self.spark else value
 
     def as_served(self, value: Any) -> Any:
-        """Return a table or a model of the classic session as one of the client's; all else as it is."""
+        """Return a classic table or model as one of the Connect session; any other value unchanged."""
         if not _is_frame(value):
             return moved_stage(value, self._served_stage)
         if is_by_connect(value.sparkSession):
             return value
-        plan = value._jdf.logicalPlan().clone()  # on which the service notes an id
+        plan = value._jdf.logicalPlan().clone()  # the service tags it with a plan id
         return self._served(self._dataset(self.classic._jsparkSession, plan))
 
     def _classic_stage(self, stage: Any) -> Any:
@@ -307,18 +304,18 @@ _CLIENTS: set[DriverClient] = set()
 
 
 def driver_client(spark: Any) -> DriverClient | None:
-    """Return the client whose session this is; None for a session of a server elsewhere, and a classic one."""
+    """Return the client of a Connect session; None for a classic session, or one of a server elsewhere."""
     return None if spark is None else vars(spark).get(CLIENT)
 
 
 def settle(frame: Any) -> None:
-    """Analyse a table once, by a driver's client: else a stage's new function makes each plan above it another."""
+    """Analyse a table once, if it has a driver's client: a stage's new function would change each plan above it."""
     if (client := driver_client(frame.sparkSession)) is not None:
         client.settle(frame)
 
 
 def in_author_session(value: Any) -> Any:
-    """Return a table or a model of a client of the user's classic session as one of that session; else as it is."""
+    """Return a Connect table or model of the user's classic session as a classic one; any other value unchanged."""
     for client in [] if own_session() is not None else list(_CLIENTS):
         value = client.as_classic(value)
     return value
@@ -329,7 +326,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def _copy_of(stage: Any) -> Any:
-    """Return a copy of a stage, of the kind that this thread works with and of its uid, by which searches name it."""
+    """Return a copy of a stage for this thread's kind of session, with the same uid, by which searches name it."""
     copy = type(stage)()
     copy._resetUid(stage.uid)
     for key, default in stage._defaultParamMap.items():

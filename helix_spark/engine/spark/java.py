@@ -1,10 +1,8 @@
-"""Java as Spark finds it, and the class-data archive: the driver's classes, loaded and verified once, mapped by every
-later JVM.
+"""The Java runtime, and the class-data archive of the driver's classes (JEP 350), which later JVMs map into memory.
 
-The first session records the classes that it loads, and its JVM writes them as it ends, when nobody waits for it: some
-230 MB in the cache folder, which a later session takes over. An archive fits exactly one Java runtime, set of jars and
-set of flags, its *key*: one of another key is never used, and a JVM that finds it unfit after all starts without it
-(-Xshare:auto). HELIX_CDS=off turns archives off. (JEP 350, dynamic class-data archives.)
+The JVM of the first session writes the archive when it ends: about 230 MB in the cache folder. Its key is made of the
+Java runtime, the jars and the flags. A JVM that finds an archive unfit starts without it (-Xshare:auto). HELIX_CDS=off
+turns archives off.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ _DAY = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java runtime. `build` tells it from every other one: its `release` file, or what `java -version` prints."""
+    """A Java runtime. `build` identifies it: its `release` file, or the output of `java -version`."""
 
     executable: Path
     version: str
@@ -48,7 +46,8 @@ class Java:
 
     @property
     def major(self) -> int:
-        """
+        """The major version.
+
         >>> Java(Path("java"), "17.0.15", "").major, Java(Path("java"), "1.8.0_402", "").major
         (17, 8)
         """
@@ -56,28 +55,29 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """Return the Java that Spark's scripts would start, by JAVA_HOME or PATH. Raises SetupError if it will not do."""
+    """Return the Java that Spark's scripts would start, by JAVA_HOME or PATH. Raises SetupError if Spark cannot run on
+    it."""
     home = environ.get("JAVA_HOME")
-    found = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java", path=environ.get("PATH"))
-    if found is None:
+    path = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java", path=environ.get("PATH"))
+    if path is None:
         raise SetupError(
             f"JAVA_HOME is {home}, but there is no bin/java in it" if home else "Spark needs Java, and there is none",
             exists="JAVA_HOME comes first, then the PATH" if home else "JAVA_HOME is not set, no java is on the PATH",
             remedy=_REMEDY,
         )
-    release = Path(found).resolve().parent.parent / "release"
-    if release.is_file():  # so that no process is needed
+    release = Path(path).resolve().parent.parent / "release"
+    if release.is_file():  # reading it is faster than a process
         build = release.read_text()
     else:
         try:
-            run = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=30, check=False)
+            run = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise SetupError(f"{found} cannot be started: {error}", remedy=_REMEDY) from error
+            raise SetupError(f"{path} cannot be started: {error}", remedy=_REMEDY) from error
         build = run.stderr + run.stdout
     version = re.search(r'(?:JAVA_VERSION=|version )"([^"]+)"', build)
     if version is None:
-        raise SetupError(f"{found} does not tell its version", exists=build.strip()[-300:], remedy=_REMEDY)
-    java = Java(Path(found), version[1], build)
+        raise SetupError(f"{path} does not tell its version", exists=build.strip()[-300:], remedy=_REMEDY)
+    java = Java(Path(path), version[1], build)
     if java.major not in SUPPORTED:
         raise SetupError(
             f"Spark does not run on Java {java.major}",
@@ -88,8 +88,7 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
 
 
 def archive_path(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where the archive of a JVM is or will be, by all that it depends on: the runtime, each jar on the class
-    path (as the JVM checks it), and the flags."""
+    """Return the path of a JVM's archive. It depends on the runtime, each jar on the class path and the flags."""
     parts = [java.build, *driver_flags(environ)]
     for jar in (*jars, *sorted((spark_home(environ) / "jars").glob("*.jar"))):
         stat = jar.stat()
@@ -99,41 +98,40 @@ def archive_path(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = 
 
 
 def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the archive for exactly this JVM, if it is there and not turned off. Note that it was used."""
+    """Return the archive for exactly this JVM, if it exists and is not turned off. Set its time of last use."""
     if environ.get("HELIX_CDS", "").lower() == "off":
         return None
     path = archive_path(java, jars, environ)
-    with suppress(OSError):  # there is none, or this user may not take it over
+    with suppress(OSError):  # it does not exist, or this user may not rename the draft
         if not path.exists():
-            _take_over(path.with_suffix(".draft"))
+            _publish(path.with_suffix(".draft"))
         os.utime(path)
         return path
     return None
 
 
-def _take_over(draft: Path) -> None:
-    """Make an archive of what a JVM was to keep and has written to its end: it writes its first bytes last. Remove
-    archives that were not used for long."""
+def _publish(draft: Path) -> None:
+    """Rename a complete draft to an archive: a JVM writes its first bytes last. Remove archives that were not used for
+    a week."""
     with draft.open("rb") as file:
         if not draft.with_suffix(".kept").exists() or not any(file.read(4)):
             return
-    sync_path(draft)  # JVMs map it as it is: one that a power cut emptied would crash each start
-    path = draft.rename(draft.with_suffix(".jsa"))
-    for other in path.parent.iterdir():
-        if other != path and time.time() - other.stat().st_mtime > 7 * _DAY:  # of jars or flags that were replaced
-            other.unlink(missing_ok=True)
+    sync_path(draft)  # JVMs would crash on an archive that a power cut emptied
+    archive = draft.rename(draft.with_suffix(".jsa"))
+    for path in archive.parent.iterdir():
+        if path != archive and time.time() - path.stat().st_mtime > 7 * _DAY:
+            path.unlink(missing_ok=True)
 
 
 def keep_draft(draft: Path) -> None:
-    """Mark what a JVM writes as it ends as an archive to be."""
+    """Mark the draft that a JVM writes when it ends as one to publish."""
     draft.with_suffix(".kept").touch()
 
 
 def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return where this JVM is to write an archive; None if they are off, lack room, or one was begun today: a JVM that
-    cannot write one does not try after every run."""
+    """Return where this JVM writes an archive; None if archives are off, the disk has less than 2 GiB free, or a draft
+    was begun within a day: a JVM that cannot write one does not try after every run."""
     draft = archive_path(java, jars, environ).with_suffix(".draft")
-    # Of the last two gibibytes of a disk it would be a poor use.
     if environ.get("HELIX_CDS", "").lower() == "off" or shutil.disk_usage(what_is_there(draft)).free < 2 * 2**30:
         return None
     if draft.exists() and time.time() - draft.stat().st_mtime < _DAY:

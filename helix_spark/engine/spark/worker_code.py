@@ -1,8 +1,7 @@
-"""What Spark's Python workers get of the project's code: the code itself, not the name of a module to import.
+"""Send the project's code to Spark's Python workers by value, and guard the functions that they run.
 
-By name, a UDF would run whatever the worker imported earlier. Workers outlive runs, so after an edit of a helper's
-module that may be the code before the edit. And Spark takes two UDFs of equal bytes for one, so that a table that
-is still cached from before would answer for the new one.
+A UDF that is sent by its module's name runs the code that the worker imported earlier, which may be that before an
+edit. Also, Spark considers two UDFs of equal bytes the same, and would use a table that is cached for the old one.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from helix_spark.identity.objects.origin import is_project_file
 from helix_spark.plans.recorded_call import replaces
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
-"""`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""
+"""`__main__` is sent by value anyway; the others may be outside of site-packages (a Spark distribution, a checkout)."""
 
 
 def send_project_code() -> None:
@@ -27,7 +26,7 @@ def send_project_code() -> None:
 
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        # An entry under another name than the module's own is an alias of it.
+        # If the names differ, the entry is an alias of the module.
         if not isinstance(file, str) or name.partition(".")[0] in _NEVER or getattr(module, "__name__", "") != name:
             continue
         if is_project_file(file):
@@ -36,7 +35,8 @@ def send_project_code() -> None:
 
 @cache
 def guard_functions() -> None:
-    """Guard functions that Spark's workers run: they draw by their node, and report what they read. Once a process."""
+    """Guard the functions that Spark's workers run, once in a process: seed them by their node, and record what they
+    read."""
     from pyspark.cloudpickle import register_pickle_by_value
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction
@@ -53,7 +53,7 @@ def guard_functions() -> None:
             command = guarded(command)
         return prepared(sc, command)
 
-    # Written anew each time: one that two nodes use would be kept as it was written for the first of them.
+    # Pickle at each use: pyspark would cache a function that two nodes use as it was guarded for the first one.
     function: Any = UserDefinedFunction
     function._judf = property(lambda self: self._create_judf(self.func))
     table_function: Any = UserDefinedTableFunction
@@ -61,7 +61,7 @@ def guard_functions() -> None:
 
 
 def sent_to_another_process(value: object) -> bytes:
-    """Return a value with functions and classes of the author's in it, pickled for a process that this one starts."""
+    """Return the pickle of a value with the author's functions and classes, for a process that this one starts."""
     from pyspark import cloudpickle
 
     pickled: bytes = cloudpickle.dumps(value)  # type: ignore[no-untyped-call]  # as above

@@ -74,9 +74,7 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         turn, environment = auditor.stop(), dict(os.environ)
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
-        options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
-        command = [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
-        with subprocess.Popen(command, env=environment) as process:
+        with subprocess.Popen(_command(script, place), env=environment) as process:
             try:
                 process.wait()
             except BaseException:  # the run records its results; after a terminal's Ctrl-C it does so already
@@ -95,6 +93,11 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     finally:
         auditor.stop()
         server.close()
+
+
+def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
+    options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
+    return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
 
 
 def _watch(

@@ -54,7 +54,7 @@ def test_a_program_starts_over_where_a_library_turns_out_to_need_rdds(folder: Pa
     (folder / "train.py").write_text(PROGRAM.format(before=""))
     first = run(folder, HELIX, "run", "train.py", "an argument")
     assert (first.returncode, first.stdout) == (3, "connect\nclassic ['an argument']\n"), first.stderr
-    assert "library.py:3 uses .rdd, which only a classic session has: it starts over" in first.stderr
+    assert "library.py:3 uses .rdd, which only a classic session has, so it starts over" in first.stderr
     again = run(folder, HELIX, "run", "train.py", "an argument")
     assert (again.returncode, again.stdout) == (3, "classic ['an argument']\n"), again.stderr
     assert "library.py:3 uses .rdd" in again.stderr

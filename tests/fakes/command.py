@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyspark.sql.connect.proto as pb
 
@@ -86,11 +87,11 @@ def run_command(script: ScriptFile, place: Any) -> list[str]:
 
 def faked() -> None:
     server = SlowServer() if os.environ["FAKED"] == "slow" else FakeServer()
-    # For this process:
-    ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
-    starting.HeldServer = KeptServer  # type: ignore[misc, assignment]
-    watching._command = run_command
+    # For this process; what is not there any more is an error.
+    patch.object(ProgramServer, "stub", lambda _: server).start()
+    patch.object(starting, "HeldServer", KeptServer).start()
+    patch.object(watching, "_command", run_command).start()
     if os.environ["FAKED"] == "keeping":
-        program_record.keep_results = keep_slowly
+        patch.object(program_record, "keep_results", keep_slowly).start()
     sys.argv[0] = "helix"
     main()

@@ -205,7 +205,7 @@ def test_a_classic_session_of_the_users_is_worked_in_and_stays_classic(tmp_path:
                 people.withColumn("age", more("age"))
             )
 
-        @wf.learner(output=True)
+        @wf.learner(output=True, depends_on=[])  # what the classic learner reads nobody sees
         def model(grown: DataFrame) -> Model:
             return learner.fit(grown)
 

@@ -32,7 +32,7 @@ _TERMINAL_PREFIXES = (
 """Variables that differ between terminals and mean nothing to a worker; and Helix's own, which are for one run."""
 
 _USER_VARIABLES = frozenset({"HOME", "LOGNAME", "USER", "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE"})
-"""Variables that are not recorded: locations, as the files read there are recorded, and the language."""
+"""Variables that are not recorded: locations, as files read there are, and the language, as the locale is."""
 
 _LOCKS = vars(importlib._bootstrap).get("_module_locks", True)
 """Locks of the modules that are being imported."""

@@ -1,5 +1,5 @@
-"""``import helix_spark.auto``, in the first line of a plain PySpark program, has it run as by ``helix run``: under
-spark-submit, too. The variable ``HELIX=off`` has it do nothing."""
+"""``import helix_spark.auto`` in the first line of a plain PySpark program runs it as ``helix run`` does, even under
+spark-submit. The variable ``HELIX=off`` disables it."""
 
 from helix_spark.cli.automatic import begin
 

@@ -1,4 +1,4 @@
-"""Where what can be had again is kept between runs."""
+"""The cache folder, for data that can be downloaded or computed again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where jars, archives, fetched data and indexes of records are kept: HELIX_CACHE, else the user's cache
-    folder."""
-    given = environ.get("HELIX_CACHE")
-    if given:
-        return Path(given)
+    """Return the folder of jars, archives, downloads and indexes of records: HELIX_CACHE or the user's cache folder."""
+    if folder := environ.get("HELIX_CACHE"):
+        return Path(folder)
     from platformdirs import user_cache_path
 
     return user_cache_path("helix_spark")

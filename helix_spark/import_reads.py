@@ -1,5 +1,5 @@
-"""What libraries read while they are imported, besides their own files, and which others they import: it counts for all
-code that reaches them. And what the statements of the author's modules read."""
+"""Reads during imports: by libraries, apart from their own files, and by the statements of the author's modules. Reads
+and imports of a library count for all code that reaches it."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from helix_spark.hermetic.asking import OF_MACHINE, SITES, Asker, CodeOwner, cal
 from helix_spark.loaded_sources import is_loading
 
 _KINDS = {"open": "files", "os.listdir": "told", "os.scandir": "told"}
-"""By audit event, the field of `ObservedInputs` for what it tells."""
+"""The field of `ObservedInputs` of each audit event."""
 
-_OF_MACHINE = (*OF_MACHINE, "/usr/share/", "/usr/lib/", "/.cache/")
-"""In paths of what a system brings, or a library has computed for itself."""
+_UNCOUNTED_PATHS = (*OF_MACHINE, "/usr/share/", "/usr/lib/", "/.cache/")
+"""Parts of paths of the system's files and of caches."""
 
-_OF_A_TERMINAL = frozenset({
+_TERMINAL_VARIABLES = frozenset({
     "_", "CLICOLOR", "COLORTERM", "COLUMNS", "DISPLAY", "FORCE_COLOR", "LINES", "LS_COLORS", "NO_COLOR", "OLDPWD",
     "PS1", "PWD", "SHLVL", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID",
 })
-_OF_A_SHELL = (
+_TERMINAL_PREFIXES = (
     "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
     "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
 )
-"""Variables that differ between terminals and say nothing to a worker; and Helix's own, for a run alone."""
+"""Variables that differ between terminals and mean nothing to a worker; and Helix's own, which are for one run."""
 
-_OF_PEOPLE = frozenset({"HOME", "LOGNAME", "USER", "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE"})
-"""Variables that say where files are, which count themselves, and the language, which does."""
+_USER_VARIABLES = frozenset({"HOME", "LOGNAME", "USER", "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE"})
+"""Variables that are not recorded: locations, as files read there are, and the language, as the locale is."""
 
 _LOCKS = vars(importlib._bootstrap).get("_module_locks", True)
-"""Of the modules that are being imported."""
+"""Locks of the modules that are being imported."""
 
 _busy = threading.local()
 
-_BEGAN = dict(os.environ)
-"""Variables before this process may have set any."""
+_INITIAL_ENVIRONMENT = dict(os.environ)
+"""The variables before code of this process could set any."""
 
 _reads: dict[tuple[str, str], set[str]] = {}
-"""Which packages read something, by its field of `ObservedInputs`, in order."""
+"""The packages that read something, by its field of `ObservedInputs` and its name, in order."""
 
-_read_by_lines: dict[tuple[str, int], dict[str, None]] = {}
-"""The files that lines of the author's modules read as these were imported, by file and line."""
+_reads_of_lines: dict[tuple[str, int], dict[str, None]] = {}
+"""The files that a line of an author's module read during its import, by file and line."""
 
 
 @cache
 def note_import_reads() -> None:
-    """Note what libraries read as they are imported from now on; once a process."""
+    """Note reads during imports from now on; once a process."""
     environ: Any = type(os.environ)
     get = environ.__getitem__
 
@@ -64,29 +64,29 @@ def note_import_reads() -> None:
     sys.addaudithook(_hook)
 
 
-def _hook(event: str, given: tuple[Any, ...]) -> None:
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in _KINDS or not (_LOCKS or is_loading()):
         return
-    path = "." if given[0] is None else given[0]
-    writes = event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR)
-    if isinstance(path, str | bytes | os.PathLike) and not writes:
+    path = "." if arguments[0] is None else arguments[0]
+    is_write = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    if isinstance(path, str | bytes | os.PathLike) and not is_write:
         _note(sys._getframe(1), _KINDS[event], os.fsdecode(path))
 
 
 def _note(frame: FrameType, kind: str, name: str) -> None:
     if getattr(_busy, "is_so", False):
         return
-    if kind == "files" and (by := _statement(frame)) is not None:
-        read = _read_by_lines.setdefault((by.f_code.co_filename, by.f_lineno), {})
-        read[os.path.abspath(name)] = None  # noqa: PTH100  # as below
+    if kind == "files" and (statement := _statement(frame)) is not None:
+        files = _reads_of_lines.setdefault((statement.f_code.co_filename, statement.f_lineno), {})
+        files[os.path.abspath(name)] = None  # noqa: PTH100  # as below
     if not (packages := _importers(frame)):
         return
     if kind == "environment":
-        if name in _OF_PEOPLE or name.startswith("LC_") or is_of_a_terminal(name):
+        if name in _USER_VARIABLES or name.startswith("LC_") or is_of_a_terminal(name):
             return
-        own = next((one for one, kind in callers(frame) if kind is not CodeOwner.HELIX), frame)
-        if own.f_code.co_name == "__iter__":  # it looks through all values, for those that are called as itself
-            packages = [one for one in packages if name.lower().startswith(one.lower())]
+        reader = next((caller for caller, owner in callers(frame) if owner is not CodeOwner.HELIX), frame)
+        if reader.f_code.co_name == "__iter__":  # a loop over all variables looks for those with the package's prefix
+            packages = [package for package in packages if name.lower().startswith(package.lower())]
     else:
         path = os.path.abspath(name)  # noqa: PTH100  # a path's own `absolute` keeps `..`
         if (group := group_asked(frame)) is not None:
@@ -94,7 +94,7 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
         elif _is_uncounted(kind, path):
             return
         else:
-            packages = [one for one in packages if not _is_installed_of(one, path)]
+            packages = [package for package in packages if not _is_installed_by(package, path)]
             name = path if kind == "files" else f"names of {path}"
     if packages:
         _reads.setdefault((kind, name), set()).update(packages)
@@ -105,99 +105,101 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
             _busy.is_so = False
 
 
-def _note_in_action(kind: str, name: str, who: Asker) -> None:
-    """Note the same for the action that imports the library: where nothing else does, no signature has it."""
+def _note_in_action(kind: str, name: str, asker: Asker) -> None:
+    """Note a read for the running action, too, as its signature may not reach the library that it imports."""
     module = sys.modules.get("helix_spark.hermetic.action")
     action = getattr(module, "current", lambda: None)()
     if action is None or action.watch is None:
         return
     if kind == "environment":
-        action.watch.note_variable(name, who)
+        action.watch.note_variable(name, asker)
     elif kind == "files":
-        action.watch.read(name, who)
+        action.watch.read(name, asker)
     else:
         action.watch.note_answer(name)
 
 
 def _statement(frame: FrameType) -> FrameType | None:
-    """Return the author's module for one of whose statements a file is read, unless that imports another module."""
-    for one, kind in callers(frame):
-        if one.f_code.co_filename.startswith("<frozen importlib"):
+    """Return the frame of the author's module whose statement reads a file, unless the statement imports a module."""
+    for caller, owner in callers(frame):
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
             return None
-        if one.f_code.co_name == "<module>":
-            return one if kind is CodeOwner.AUTHOR else None
+        if caller.f_code.co_name == "<module>":
+            return caller if owner is CodeOwner.AUTHOR else None
     return None
 
 
 def files_read_at(file: str, first: int, last: int) -> list[str]:
-    """Return the files that lines of a module have read as it was imported."""
-    return [path for line in range(first, last + 1) for path in _read_by_lines.get((file, line), ())]
+    """Return the files that lines of a module read during its import."""
+    return [path for line in range(first, last + 1) for path in _reads_of_lines.get((file, line), ())]
 
 
 def _importers(frame: FrameType | None) -> list[str]:
-    """Return the libraries whose code asks for something while a module is imported, as packages; empty for the import
-    system, and for functions that are called later."""
+    """Return the packages whose code reads something during an import; empty for the import system itself, and for
+    functions that are called later."""
     packages: list[str] = []
-    for one, kind in callers(frame):
-        if one.f_code.co_filename.startswith("<frozen importlib"):
+    for caller, owner in callers(frame):
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
             return packages
-        if kind is CodeOwner.LIBRARY:
-            packages.append(library_of(one.f_code.co_filename))
-        elif kind is not CodeOwner.PYTHON and (packages or kind is not CodeOwner.HELIX):  # whose wrappers ask first
-            return packages if kind is CodeOwner.AUTHOR and one.f_code.co_name == "<module>" else []
+        if owner is CodeOwner.LIBRARY:
+            packages.append(library_of(caller.f_code.co_filename))
+        elif owner is not CodeOwner.PYTHON and (packages or owner is not CodeOwner.HELIX):  # Helix's wrappers are first
+            return packages if owner is CodeOwner.AUTHOR and caller.f_code.co_name == "<module>" else []
     return []
 
 
-def _is_installed_of(package: str, path: str) -> bool:
-    """Return whether a path is below what is installed of a package, to which its metadata belong."""
+def _is_installed_by(package: str, path: str) -> bool:
+    """Return whether a path is in a package's installation, including its metadata."""
     return any(f"{site}{package}" in f"{path}/" for site in SITES)
 
 
 def _is_uncounted(kind: str, name: str) -> bool:
-    is_for_modules = name in map(os.path.abspath, sys.path) or is_code(name if kind == "files" else f"{name}/")
-    return is_for_modules or any(part in name for part in _OF_MACHINE)
+    is_code_path = name in map(os.path.abspath, sys.path) or is_code(name if kind == "files" else f"{name}/")
+    return is_code_path or any(part in name for part in _UNCOUNTED_PATHS)
 
 
 def is_of_a_terminal(variable: str) -> bool:
-    """Return whether a variable differs between terminals and says nothing to a worker, or is Helix's own."""
-    return variable in _OF_A_TERMINAL or variable.startswith(_OF_A_SHELL)
+    """Return whether a variable belongs to the terminal and means nothing to a worker, or is Helix's own."""
+    return variable in _TERMINAL_VARIABLES or variable.startswith(_TERMINAL_PREFIXES)
 
 
 @cache
 def reads_of(packages: frozenset[str]) -> dict[str, str]:
-    """Return what packages have read as they were imported and what was there when this process first asked, each with
-    what identifies it."""
+    """Return the existing things that packages read during their imports, each with its state when first requested."""
     from helix_spark.hermetic.generators import ABSENT
     from helix_spark.hermetic.observed_inputs import LOOKS
 
-    read = [
-        (kind, name) for (kind, name), by in list(_reads.items())
-        if not by.isdisjoint(packages) and (kind != "environment" or os.environ.get(name) == _BEGAN.get(name))
+    reads = [
+        (kind, name) for (kind, name), readers in list(_reads.items())
+        if not readers.isdisjoint(packages)
+        and (kind != "environment" or os.environ.get(name) == _INITIAL_ENVIRONMENT.get(name))
     ]
-    return {name: state for kind, name in read if (state := LOOKS[kind](name)) != ABSENT}
+    return {name: state for kind, name in reads if (state := LOOKS[kind](name)) != ABSENT}
 
 
 @cache
 def imported_by(package: str) -> dict[str, str]:
-    """Return the other packages of which the module that a package is called as has modules, functions or classes, each
-    with a file of it. Which of its other modules are loaded differs from process to process."""
+    """Return the other packages whose modules, functions or classes a package's top module has, each with one file.
+
+    The package's other modules are not examined, as it differs between processes which of them are loaded.
+    """
     files = files_of_modules()
-    homes: set[object] = set()
+    modules: set[object] = set()
     for value in list(vars(sys.modules[package]).values()) if package in files else ():
         kind = type(value)
         if kind in _CODE or issubclass(kind, type):
-            homes.add(value.__module__ if isinstance(value.__module__, str) else "")
+            modules.add(value.__module__ if isinstance(value.__module__, str) else "")
         elif kind is ModuleType:
-            homes.add(value.__name__)
-    known = sorted(home for home in files.keys() & homes)
-    return {other: files[home] for home in known if (other := library_of(files[home])) not in ("", package)}
+            modules.add(value.__name__)
+    loaded = sorted(files.keys() & modules)
+    return {other: files[module] for module in loaded if (other := library_of(files[module])) not in ("", package)}
 
 
 _CODE = (FunctionType, BuiltinFunctionType)
 
 
 def files_of_modules() -> Mapping[str, str]:
-    """Return the files of all modules that are loaded, by their names."""
+    """Return the files of all loaded modules, by the modules' names."""
     return _files_of(tuple(sys.modules))
 
 

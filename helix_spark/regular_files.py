@@ -1,6 +1,6 @@
-"""Regular files of real disks, opened by names from strangers; and what tells the content of a file from others.
+"""Safe access to regular files by untrusted names, and the identity of a file's content.
 
-What else a name may lead to waits for ever (a pipe, /proc/kmsg), never ends (/dev/zero), or acts when it is opened (a
+Anything else that a name may lead to can block (a pipe, /proc/kmsg), never end (/dev/zero), or act when it is opened (a
 watchdog, a tape).
 """
 
@@ -16,24 +16,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 LONGEST_PATH = 4096
-"""Bytes of a path that Linux takes."""
+"""Linux's limit of a path, in bytes."""
 
 HASHED_BYTES = 64 * 2**20
-"""Files up to this size are known by content (0.1 s); larger ones by size, time of last change and samples."""
+"""Files up to this size are identified by content (0.1 s), larger ones by size, modification time and samples."""
 
 SAMPLES, SAMPLED_BYTES = 16, 2**22
-"""Blocks of each larger file that are hashed, and bytes in all: they tell most rewrites that keep size and time."""
+"""Hashed blocks of each larger file, and their bytes in all. They detect most rewrites that keep size and time."""
 
 _ODD = "it is a link, or no regular file"
 
 
 class OddFileError(OSError):
-    """A name leads to something else than a regular file of a disk, or to one beyond all measure."""
+    """A name does not lead to a regular file on a disk, or the file is too large."""
 
 
 def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
-    """Open a file for reading, by a link only if `links`; never wait for what is not there. Raises OddFileError for
-    what is no regular file of a disk, or no name; OSError."""
+    """Open a file for reading without blocking; follow links only if `links`. Raises OddFileError if it is no regular
+    file on a disk, or the name is invalid; OSError."""
     name = _checked_name(path)
     follow = 0 if links else os.O_NOFOLLOW
     status = os.stat(name, follow_symlinks=links)  # noqa: PTH116 - a text
@@ -43,19 +43,19 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
     try:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | follow)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # of a link, a socket, a folder
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # a link, a socket, a folder
             raise
         raise OddFileError(error.errno, _ODD, _shown(name)) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced in between
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced in between
         os.close(handle)
         raise OddFileError(errno.EINVAL, _ODD, _shown(name))
     return os.fdopen(handle, "rb")
 
 
 def read_regular(path: str | Path, most: int, *, links: bool = True) -> bytes:
-    """Return all bytes of a file. Raises as `open_regular`, and OddFileError where there are more than `most`."""
+    """Return all bytes of a file. Raises as `open_regular`, and OddFileError if there are more than `most`."""
     with open_regular(path, links=links) as file:
-        # The size comes first: a file with holes takes no room on a disk, and all of it in memory.
+        # Check the size first: a sparse file takes no space on a disk, but all of it in memory.
         content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
     if content is None or len(content) > most:
         raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", _shown(os.fspath(path)))
@@ -65,24 +65,24 @@ def read_regular(path: str | Path, most: int, *, links: bool = True) -> bytes:
 def content_fields(
     path: str | Path, least: int = HASHED_BYTES + 1, count: int = SAMPLES, block: int = SAMPLED_BYTES // SAMPLES
 ) -> tuple[str | bytes, ...]:
-    """Return what tells the content of a file from others: its SHA-256, or for a file of at `least` so many bytes its
-    size, the time of its last change and the SHA-256 of blocks: `count` of `block` bytes. Raises as `open_regular`."""
+    """Return the identity of a file's content: its SHA-256; for a file of at `least` so many bytes its size, its
+    modification time, and the SHA-256 of `count` blocks of `block` bytes. Raises as `open_regular`."""
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
         if status.st_size < least:
-            told = hashlib.sha256()
+            digest = hashlib.sha256()
             while chunk := file.read(1 << 20):
-                told.update(chunk)
-            return "content", told.hexdigest()
+                digest.update(chunk)
+            return "content", digest.hexdigest()
         blocks: list[bytes] = []
-        for place in sample_places(status.st_size, block, count):
-            file.seek(place)
+        for offset in sample_places(status.st_size, block, count):
+            file.seek(offset)
             blocks.append(hashlib.sha256(file.read(block)).digest())
         return "sampled", str(status.st_size), str(status.st_mtime_ns), *blocks
 
 
 def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
-    """Return where the blocks of a large file begin that are hashed, evenly, from its first byte to its end.
+    """Return the offsets of the hashed blocks of a large file, evenly from its first byte to its end.
 
     >>> places = sample_places(10_000, block=100)
     >>> places[:3], places[-1], len(places) == SAMPLES
@@ -94,7 +94,7 @@ def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
 
 @contextmanager
 def scan_folder(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """List a folder of a disk. Raises OddFileError where it is none, OSError where it cannot be listed."""
+    """List a folder on a disk. Raises OddFileError if it is none, OSError if it cannot be listed."""
     name = _checked_name(path)
     status = os.stat(name)  # noqa: PTH116 - a text
     if not stat.S_ISDIR(status.st_mode) or not _is_on_disk(name):
@@ -105,7 +105,7 @@ def scan_folder(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def is_file_name(name: str) -> bool:
-    """True if a file can have this path.
+    """Return whether a file can have this path.
 
     >>> is_file_name("/a/b"), is_file_name("/a\\0b"), is_file_name("/a" * 3000)
     (True, False, False)
@@ -129,5 +129,5 @@ def _shown(name: str) -> str:
 
 
 def _is_on_disk(name: str) -> bool:
-    # A kernel shows there what it does: files wait, or act when they are opened.
+    # Files of the kernel may block, or act when they are opened.
     return not f"{os.path.realpath(name)}/".startswith(("/proc/", "/sys/"))

@@ -1,4 +1,4 @@
-"""What Python has had since 3.11, for 3.10."""
+"""Features of Python 3.11, also for 3.10."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ else:
 
 
 def matches_of(pattern: str) -> list[str]:
-    """Return the paths that a pattern stands for, hidden ones too."""
+    """Return the paths that match a pattern, including hidden ones."""
     if sys.version_info >= (3, 11):
         return glob.glob(pattern, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not glob.has_magic(pattern):
@@ -27,8 +27,9 @@ def matches_of(pattern: str) -> list[str]:
 
 
 def own_name(function: FunctionType) -> str:
-    """Return the qualified name of a function's own code, whatever `functools.wraps` made of the function's. Python
-    3.10 tells it where nothing did; else the last part.
+    """Return the qualified name of a function's own code, which `functools.wraps` does not change.
+
+    In Python 3.10 it is the last part alone, if the function's name was changed.
 
     >>> def f(): ...
     >>> f.__qualname__ = f.__name__ = "g"
@@ -42,8 +43,8 @@ def own_name(function: FunctionType) -> str:
 
 
 def is_of_dataclass(code: CodeType) -> bool:
-    """Return whether `dataclass` generated code, which is in no file. In Python 3.10 each such function is a text of
-    its own, whose second line it begins in."""
+    """Return whether `dataclass` generated code. Python 3.10 compiles each such function from a text of its own, in
+    which it begins on line 2."""
     if sys.version_info >= (3, 11):
         return code.co_qualname.startswith("__create_fn__.<locals>.")
     return (code.co_filename, code.co_firstlineno) == ("<string>", 2) and code.co_name.startswith("__")

@@ -1,4 +1,4 @@
-"""Sizes, seconds and addresses as people write and read them."""
+"""Sizes, seconds and URLs as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 
 def parse_size(text: str) -> int:
-    """Return bytes of a size such as "500 MB" or "2 GiB". Raises ParameterError where it is no size.
+    """Return the bytes of a size such as "500 MB" or "2 GiB". Raises ParameterError for other text.
 
     >>> parse_size("2 GiB"), parse_size("1.5MB"), parse_size("10")
     (2147483648, 1500000, 10)
@@ -22,7 +22,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: float) -> str:
-    """Return a size in bytes for people.
+    """Return a number of bytes as text.
 
     >>> format_size(14_200_000), format_size(999), format_size(0)
     ('14 MB', '999 B', '0 B')
@@ -35,7 +35,7 @@ def format_size(size: float) -> str:
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Return seconds for people, where the unit is said beside them; nothing where there are none.
+    """Return seconds as text without their unit; empty for None.
 
     >>> format_seconds(0.034), format_seconds(2.51), format_seconds(150.2), format_seconds(None)
     ('0.03', '2.5', '150', '')
@@ -46,7 +46,7 @@ def format_seconds(seconds: float | None) -> str:
 
 
 def seconds_text(seconds: float | None) -> str:
-    """Return seconds with their unit; nothing where there are none.
+    """Return seconds with a unit; empty for None.
 
     >>> [seconds_text(value) for value in (0.004, 0.62, 41.2, 400, None)]
     ['4 ms', '0.62 s', '41.2 s', '6.7 min', '']
@@ -59,7 +59,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def without_password(address: str) -> str:
-    """Return an address as it may be shown; other text is as it was.
+    """Return a URL with its password masked; other text is unchanged.
 
     >>> without_password("http://me:secret@host:5000"), without_password("mysql://me:p@ss@host/db")
     ('http://me:***@host:5000', 'mysql://me:***@host/db')

@@ -1,5 +1,5 @@
-"""The versions that Helix works with. It reads what Python compiles, what Spark plans and what Delta writes, so others
-are refused at once: what they do otherwise would be found by a wrong answer."""
+"""The supported versions of Python, PySpark and Delta. Helix depends on their bytecode, plans and log formats, so other
+versions are refused: a difference could give a wrong result."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ import sys
 PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 
 PAIRS = {"4.2.0": "4.4.0", "4.1.1": "4.3.1"}
-"""pyspark and the delta-spark that goes with it, which takes no later one; of delta-spark 4.4.1 there are no jars."""
+"""The delta-spark that works with each pyspark; for delta-spark 4.4.1 there are no jars."""
 
-INSTALL = "pip install " + " ".join(f"'{name}=={one}'" for name, one in (
-    ("pyspark[connect]", next(iter(PAIRS))), ("delta-spark", next(iter(PAIRS.values()))),
-))
+_PYSPARK, _DELTA = next(iter(PAIRS.items()))
+INSTALL = f"pip install 'pyspark[connect]=={_PYSPARK}' 'delta-spark=={_DELTA}'"
 
 
-def refused_python(found: tuple[int, int] = sys.version_info[:2]) -> str:
-    """Return why a Python is refused, in a sentence; empty where it is not.
+def refused_python(version: tuple[int, int] = sys.version_info[:2]) -> str:
+    """Return why a version of Python is refused, as a sentence; empty if it is supported.
 
     >>> refused_python((3, 12)), refused_python((3, 9))
     ('', 'helix_spark works with Python 3.10, 3.11, 3.12 and 3.13, not with 3.9')
     """
-    *others, last = (f"{major}.{minor}" for major, minor in PYTHONS)
-    if found in PYTHONS:
+    *earlier, last = (f"{major}.{minor}" for major, minor in PYTHONS)
+    if version in PYTHONS:
         return ""
-    return f"helix_spark works with Python {', '.join(others)} and {last}, not with {found[0]}.{found[1]}"
+    return f"helix_spark works with Python {', '.join(earlier)} and {last}, not with {version[0]}.{version[1]}"
 
 
 def refused_pair(pyspark: str, delta: str) -> str:
-    """Return why a pyspark and a delta-spark do not do together, in a sentence; empty where they do.
+    """Return why a pyspark and a delta-spark are refused, as a sentence; empty if they are supported.
 
     >>> refused_pair("4.2.0", "4.4.0"), refused_pair("4.2.0", "4.3.1")
     ('', 'delta-spark 4.3.1 does not go with pyspark 4.2.0, but 4.4.0 does')
@@ -37,20 +36,21 @@ def refused_pair(pyspark: str, delta: str) -> str:
     """
     if pyspark not in PAIRS:
         return f"helix_spark works with pyspark {' and '.join(PAIRS)}, not with {pyspark}"
-    wanted = PAIRS[pyspark]
-    return "" if delta == wanted else f"delta-spark {delta} does not go with pyspark {pyspark}, but {wanted} does"
+    supported = PAIRS[pyspark]
+    return "" if delta == supported else f"delta-spark {delta} does not go with pyspark {pyspark}, but {supported} does"
 
 
 def may_observe(pyspark: str) -> bool:
-    """Return whether rows may be counted while Spark writes them (`DataFrame.observe`). Up to 4.1 a session that has
-    observed anything cannot be sent to workers any more, and a model that holds the summary of its training holds its
-    session: whoever predicts with one fails from then on."""
+    """Return whether rows may be counted while Spark writes them, by `DataFrame.observe`.
+
+    In Spark 4.1 a session cannot be sent to workers once it has observed anything. A model with a training summary
+    contains its session, so predictions with it would fail.
+    """
     return not pyspark.startswith("4.1.")
 
 
 def check_pair() -> None:
-    """Raise ImportError where a pyspark and a delta-spark are installed that do not do. What is not installed, or lies
-    elsewhere, is looked at when it is needed."""
+    """Raise ImportError if the installed pyspark and delta-spark are refused; without them the check comes later."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 
 _NOT_SHOWN = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters but the end of a line and the tab
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # which way text runs
-    "\u2028\u2029\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # further ends of lines, marks and tags that nobody sees
-    "\ud800-\udfff\ufffe\uffff"  # halves of characters, and none
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except newline and tab
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # text direction
+    "\u2028\u2029\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # further line ends, invisible marks and tags
+    "\ud800-\udfff\ufffe\uffff"  # surrogates and noncharacters
     "]"
 )
 
 
 def visible(text: str, encoding: str = "utf-8") -> str:
-    """Return a text with all characters escaped that are invisible, or missing in the encoding.
+    """Escape the characters of a text that are invisible or missing in the encoding.
 
     >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
     ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
     """
-    shown = _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    shown = _NOT_SHOWN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
     return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -35,7 +35,7 @@ def cut(text: str, most: int) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most `most` characters, without its middle: the ends of names tell them apart.
+    """Return a name cut in its middle to at most `most` characters, as names often differ at their ends.
 
     >>> shortened("marital_status_is.fit", 12)
     'marita…s.fit'
@@ -55,10 +55,10 @@ def named(names: Sequence[str], most: int | None = None) -> str:
 
 
 LONGEST_NAME = 2_000
-"""Characters of a name of a workflow or node at most."""
+"""The most characters of a name of a workflow or node."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Control characters, including ends of lines."""
+"""Control characters, including newlines."""
 
 
 def is_name(name: object) -> bool:

@@ -1,5 +1,5 @@
 """The commands on a catalog: log, show, diff, storage, verify, gc, repair, forget, pin, publish; and config and doctor,
-on the settings and the machine."""
+which show the settings and check the machine."""
 
 from __future__ import annotations
 
@@ -48,18 +48,19 @@ def log(
     from helix_spark.history.iteration_lookup import iterations_of
     from helix_spark.history.states import proofs_of, still_unproven
 
-    known = records(**given)
-    iterations, pinned = iterations_of(known, _workflow_from(workflow, named), user, limit), known.pinned()
+    catalog = records(**given)
+    iterations, pinned = iterations_of(catalog, _workflow_from(workflow, named), user, limit), catalog.pinned()
 
-    def logged() -> list[dict[str, Any]]:
+    def build_entries() -> list[dict[str, Any]]:
         return [
-            iteration_json(record, pinned) | {"proofs": proofs_of(known.nodes(record), known)} for record in iterations
+            iteration_json(record, pinned) | {"proofs": proofs_of(catalog.nodes(record), catalog)}
+            for record in iterations
         ]
 
-    print_found(as_json, logged, lambda: print_log(
-        iterations, pinned, still_unproven(iterations, known), verbose=verbose
+    print_found(as_json, build_entries, lambda: print_log(
+        iterations, pinned, still_unproven(iterations, catalog), verbose=verbose
     ))
-    warn_of_misfits(known)
+    warn_of_misfits(catalog)
 
 
 @options.command(
@@ -77,17 +78,17 @@ def show(
     from helix_spark.views.iteration_view import recorded_view
     from helix_spark.views.node_view import node_view
 
-    known = records(with_shared=True, **given)
-    iteration = _iteration(known, _workflow_from(workflow, named), number)
+    catalog = records(with_shared=True, **given)
+    iteration = _iteration(catalog, _workflow_from(workflow, named), number)
     if node is not None:
-        before = newest_recorded(known.iterations(iteration.workflow), iteration.number)
-        view = node_view(known, iteration, node, before)
+        before = newest_recorded(catalog.iterations(iteration.workflow), iteration.number)
+        view = node_view(catalog, iteration, node, before)
         print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
         print_found(
-            as_json, lambda: show_json(iteration, known), lambda: print_iteration(recorded_view(iteration, known))
+            as_json, lambda: show_json(iteration, catalog), lambda: print_iteration(recorded_view(iteration, catalog))
         )
-    warn_of_misfits(known)
+    warn_of_misfits(catalog)
 
 
 @options.command(
@@ -105,19 +106,18 @@ def diff(
     from helix_spark.history.table_preview import table_differences, tables_of
     from helix_spark.views.comparison_view import ComparisonView
 
-    known = records(**given)
-    chosen = _workflow_from(workflow, named)
-    later = _iteration(known, chosen, after)
+    catalog = records(**given)
+    later = _iteration(catalog, _workflow_from(workflow, named), after)
     earlier = (
-        newest_iteration(known, later.workflow, later.number) if before is None
-        else _iteration(known, later.workflow, before)
+        newest_iteration(catalog, later.workflow, later.number) if before is None
+        else _iteration(catalog, later.workflow, before)
     )
-    compared = compare(known, earlier, later)
-    tables = table_differences(tables_of(earlier, known), tables_of(later, known))
+    comparison = compare(catalog, earlier, later)
+    tables = table_differences(tables_of(earlier, catalog), tables_of(later, catalog))
     print_found(
-        as_json, lambda: diff_json(compared, tables), lambda: print_comparison(ComparisonView(compared, tables))
+        as_json, lambda: diff_json(comparison, tables), lambda: print_comparison(ComparisonView(comparison, tables))
     )
-    warn_of_misfits(known)
+    warn_of_misfits(catalog)
 
 
 @options.command(
@@ -129,9 +129,9 @@ def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, *
     from helix_spark.cli.schema import storage_json
     from helix_spark.views.storage_view import shares_by, storage_of
 
-    known = records(**given)
-    iterations = [known.iterations(name) for name in known.workflows()]
-    view = storage_of(known, known.last_events(), known.loads(), iterations)
+    catalog = records(**given)
+    iterations = [catalog.iterations(name) for name in catalog.workflows()]
+    view = storage_of(catalog, catalog.last_events(), catalog.loads(), iterations)
     shares = shares_by(by, view, iterations) if by else None
     print_found(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
 
@@ -167,30 +167,30 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
     if not view.stored:
         return
     if shares is not None:
-        summed = table(by, "results", "size", right=("results", "size"))
+        sums = table(by, "results", "size", right=("results", "size"))
         for share in shares:
-            summed.add_row(share.name or "not recorded", f"{share.results:,}", format_size(share.bytes))
+            sums.add_row(share.name or "not recorded", f"{share.results:,}", format_size(share.bytes))
         out.print()
-        out.print(summed)
+        out.print(sums)
         return
-    wide = out.width >= WIDE
-    more = ("kind", "to load", "saves per MB", "proof") if wide else ()
+    is_wide = out.width >= WIDE
+    more = ("kind", "to load", "saves per MB", "proof") if is_wide else ()
     right = ("size", "to have again", "to load", "saves per MB", "loaded")
-    shown = table("node", "size", "to have again", *more, "loaded", "made by", right=right, grow="made by")
+    results = table("node", "size", "to have again", *more, "loaded", "made by", right=right, grow="made by")
     for row in view.stored[:limit]:
-        wider = (row.artifact.kind, seconds_text(row.load), row.saves_text, row.proof) if wide else ()
-        shown.add_row(row.artifact.node, row.size_text, row.again_text, *wider, f"{row.loaded}x", row.made_text)
+        cells = (row.artifact.kind, seconds_text(row.load), row.saves_text, row.proof) if is_wide else ()
+        results.add_row(row.artifact.node, row.size_text, row.again_text, *cells, f"{row.loaded}x", row.made_text)
     out.print()
-    out.print(shown)
+    out.print(results)
     if len(view.stored) > limit:
         out.print(f"... {len(view.stored) - limit} more; --limit shows them")
 
 
-def _iteration(known: CatalogReader, workflow: str | None, number: int | None) -> IterationRecord:
+def _iteration(catalog: CatalogReader, workflow: str | None, number: int | None) -> IterationRecord:
     """Return the iteration of a number; without a number the newest."""
     from helix_spark.history.iteration_lookup import find_iteration, newest_iteration
 
-    return newest_iteration(known, workflow) if number is None else find_iteration(known, workflow, number)
+    return newest_iteration(catalog, workflow) if number is None else find_iteration(catalog, workflow, number)
 
 
 def _workflow_from(argument: str | None, option: str | None) -> str | None:
@@ -208,9 +208,9 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
     from helix_spark.catalog.verification import verify as compare
     from helix_spark.cli.schema import verify_json
 
-    found = compare(records(**given), deep=deep)
-    print_found(as_json, lambda: verify_json(found), lambda: say(_verify_text(found)))
-    sys.exit(0 if found.sound else BAD_PLACE)
+    verification = compare(records(**given), deep=deep)
+    print_found(as_json, lambda: verify_json(verification), lambda: say(_verify_text(verification)))
+    sys.exit(0 if verification.sound else BAD_PLACE)
 
 
 @options.command(
@@ -292,13 +292,16 @@ def forget(
     check_workflow(catalog, workflow or None)
     before = None if older_than is None else time.time() - parse_grace(older_than)
     selection = Selection(workflow or None, int(number) if number else None, before, node, downstream, source)
-    found = catalog.forget(selection, dry_run=dry_run)
-    if source is not None and not found.runs:
+    forgetting = catalog.forget(selection, dry_run=dry_run)
+    if source is not None and not forgetting.runs:
         raise ParameterError(
-            f"no recorded result was read from {source!r}", exists=nearest(source, found.sources),
-            remedy=_untold_text(found) or None,
+            f"no recorded result was read from {source!r}", exists=nearest(source, forgetting.sources),
+            remedy=_untold_text(forgetting) or None,
         )
-    print_found(as_json, lambda: forget_json(found, dry_run=dry_run), lambda: say(_forget_text(found, dry_run=dry_run)))
+    print_found(
+        as_json, lambda: forget_json(forgetting, dry_run=dry_run),
+        lambda: say(_forget_text(forgetting, dry_run=dry_run)),
+    )
     if (aside := catalog.root / "damaged").exists():
         say(f"warning: files that `helix repair` moved aside may still hold it: {aside}", to_stderr=True)
 
@@ -346,20 +349,22 @@ def publish(number: int, workflow: str | None, to: str, named: str | None, as_js
     from helix_spark.cli.schema import publish_json
     from helix_spark.history.iteration_lookup import find_iteration
 
-    known = records(with_shared=True, **given)
-    iteration = find_iteration(known, _workflow_from(workflow, named), number)
+    catalog = records(with_shared=True, **given)
+    iteration = find_iteration(catalog, _workflow_from(workflow, named), number)
     target = Catalog.open(to, create=True)
     target.check_writable()
-    found = publish_iteration(known, target, iteration)
+    publication = publish_iteration(catalog, target, iteration)
     lines = [
-        f"iteration {number} of {iteration.workflow} is iteration {found.number} in {target.root}: "
-        f"{len(found.copied):,} results copied, {len(found.there):,} already there; {found.answers:,} answers copied",
-        *([f"not stored, so others compute them when needed: {', '.join(found.missing)}"] if found.missing else []),
-        *(f"not copied: {name} is damaged: {why}" for name, why in found.damaged.items()),
+        f"iteration {number} of {iteration.workflow} is iteration {publication.number} in {target.root}: "
+        f"{len(publication.copied):,} results copied, {len(publication.there):,} already there; "
+        f"{publication.answers:,} answers copied",
     ]
-    print_found(as_json, lambda: publish_json(found), lambda: say("\n".join(lines)))
-    warn_of_misfits(known)
-    sys.exit(BAD_PLACE if found.damaged else 0)
+    if publication.missing:
+        lines.append(f"not stored, so others compute them when needed: {', '.join(publication.missing)}")
+    lines += [f"not copied: {name} is damaged: {why}" for name, why in publication.damaged.items()]
+    print_found(as_json, lambda: publish_json(publication), lambda: say("\n".join(lines)))
+    warn_of_misfits(catalog)
+    sys.exit(BAD_PLACE if publication.damaged else 0)
 
 
 @options.command(options.place, options.json_wanted)
@@ -389,65 +394,65 @@ def parse_grace(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
-def _verify_text(found: Verification) -> str:
-    lines = [f"  {finding}" for finding in found.findings if finding.verdict != "sound"]
-    scope = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
-    counts: Counter[str] = Counter(finding.verdict for finding in found.findings)
+def _verify_text(verification: Verification) -> str:
+    lines = [f"  {finding}" for finding in verification.findings if finding.verdict != "sound"]
+    scope = "every page and checksum" if verification.deep else "logs, sizes and footers; --deep reads every page"
+    counts: Counter[str] = Counter(finding.verdict for finding in verification.findings)
     verdicts = ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in ("sound", "partly checked", "not reached", "damaged")
         if counts[verdict]
     )
     lines += [
-        f"{len(found.findings)} stored results: {verdicts or 'none'} ({scope})",
-        f"{found.iterations} iterations recorded",
-        *([f"{found.answers} answers recorded"] if found.answers else []),
-        *(f"  invalid record: {why}" for why in found.rejections),
+        f"{len(verification.findings)} stored results: {verdicts or 'none'} ({scope})",
+        f"{verification.iterations} iterations recorded",
+        *([f"{verification.answers} answers recorded"] if verification.answers else []),
+        *(f"  invalid record: {why}" for why in verification.rejections),
     ]
-    if any(finding.bad for finding in found.findings):
+    if any(finding.bad for finding in verification.findings):
         lines.append("damaged results are never used: a run that needs one quarantines it and computes it again")
     return "\n".join(lines)
 
 
-def _forget_text(found: Forgetting, *, dry_run: bool) -> str:
-    if not found.runs:
+def _forget_text(forgetting: Forgetting, *, dry_run: bool) -> str:
+    if not forgetting.runs:
         return "no such result or iteration is recorded"
     verb = "would forget" if dry_run else "forgot"
-    iterations = ", ".join(f"{record.workflow} {record.number}" for record in found.runs.values())
-    nodes = ", ".join(sorted(set().union(*found.names.values())))
-    subject = iterations if found.whole else f"the results of {nodes or 'no node'} in {iterations}"
-    shared = f"; {len(found.shared):,} results stay, which other iterations share" if found.shared else ""
-    lines = [f"{verb} {subject}: {len(found.signatures):,} results{shared}"]
-    lines += [f"read from {', '.join(found.places)}"] if found.places else []
-    return "\n".join(filter(None, (*lines, _untold_text(found))))
+    iterations = ", ".join(f"{record.workflow} {record.number}" for record in forgetting.runs.values())
+    nodes = ", ".join(sorted(set().union(*forgetting.names.values())))
+    subject = iterations if forgetting.whole else f"the results of {nodes or 'no node'} in {iterations}"
+    shared = f"; {len(forgetting.shared):,} results stay, which other iterations share" if forgetting.shared else ""
+    lines = [f"{verb} {subject}: {len(forgetting.signatures):,} results{shared}"]
+    lines += [f"read from {', '.join(forgetting.places)}"] if forgetting.places else []
+    return "\n".join(filter(None, (*lines, _untold_text(forgetting))))
 
 
-def _untold_text(found: Forgetting) -> str:
+def _untold_text(forgetting: Forgetting) -> str:
     """Return a sentence that names the iterations with unrecorded sources; empty if there are none."""
-    if not found.untold:
+    if not forgetting.untold:
         return ""
-    names = ", ".join(f"{record.workflow}@{record.number}" for record in found.untold)
+    names = ", ".join(f"{record.workflow}@{record.number}" for record in forgetting.untold)
     return (
         f"not all sources of {names} are recorded, such as those of tables built in Python: if they have read it, "
         "forget them by name"
     )
 
 
-def _repair_text(found: Repair) -> str:
-    if not found.is_needed:
+def _repair_text(repair: Repair) -> str:
+    if not repair.is_needed:
         return "nothing to repair"
     lines = []
     for title, sentences in (
-        ("damaged:", found.damage),
-        ("recorded again:" if found.done else "would be recorded again:", found.saved),
-        ("lost:" if found.done else "would be lost:", found.lost),
+        ("damaged:", repair.damage),
+        ("recorded again:" if repair.done else "would be recorded again:", repair.saved),
+        ("lost:" if repair.done else "would be lost:", repair.lost),
     ):
         if sentences:
             lines += [title, *(f"  {sentence}" for sentence in sentences)]
-    if not found.lost:
+    if not repair.lost:
         lines.append("nothing is lost")
-    if found.aside:
-        lines.append(f"the damaged files were moved to {found.aside}")
-    lines.append("repaired" if found.done else "nothing was changed; `helix repair` makes these changes")
+    if repair.aside:
+        lines.append(f"the damaged files were moved to {repair.aside}")
+    lines.append("repaired" if repair.done else "nothing was changed; `helix repair` makes these changes")
     return "\n".join(lines)
 
 

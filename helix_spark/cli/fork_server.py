@@ -1,6 +1,8 @@
-"""The process that runs are forked from: a Python that has loaded what commands of `helix` load. A command hands it its
-command line, environment, folder and streams; a process forked from this one goes on with them. What was loaded here is
-in all of them; what a run does is in its own process alone."""
+"""The fork server: a Python process that has loaded the modules of all `helix` commands.
+
+A command sends it its command line, environment, folder and streams, and a process forked from the server runs the
+command with these. Forked processes share the loaded modules and nothing that a run does.
+"""
 
 from __future__ import annotations
 
@@ -27,33 +29,33 @@ from helix_spark.hermetic.generators import SHARED, is_loaded
 from helix_spark.identity.objects.origin import is_project_file
 
 _NEVER_LOADED = frozenset({"helix_spark.__main__", "helix_spark.auto"})
-"""Modules that take over the program which imports them."""
+"""Modules that take over the program that imports them."""
 
 _LIBRARIES = ("deltalake", "highspy", "pulp", "pyspark.sql.connect.session", "pyspark.ml", "pyspark.ml.connect")
-"""With what they import: NumPy, pandas, PyArrow, gRPC."""
+"""Libraries to import; these also import NumPy, pandas, PyArrow and gRPC."""
 
-_TO_SAY = 2.0
-"""Seconds that a command has to say all about itself."""
+_RECEIVE_SECONDS = 2.0
+"""Seconds for a command to send its request."""
 
 
 def load() -> None:
-    """Import what commands import."""
+    """Import the modules that commands import."""
     gc.disable()
     package = importlib.import_module("helix_spark")
-    for one in pkgutil.walk_packages(package.__path__, "helix_spark."):
-        if one.name in _NEVER_LOADED:
+    for module in pkgutil.walk_packages(package.__path__, "helix_spark."):
+        if module.name in _NEVER_LOADED:
             continue
         try:
-            importlib.import_module(one.name)
-        except ModuleNotFoundError as error:  # of an extra that is not installed: the command that needs it says so
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:  # an extra is not installed; the command that needs it reports that
             if (error.name or "").startswith("helix_spark"):
                 raise
     for name in _LIBRARIES:
         importlib.import_module(name)
-    for module in list(sys.modules.values()):
-        if isinstance(file := getattr(module, "__file__", None), str):
-            is_project_file(file)  # which each process would find out by itself
-    gc.freeze()  # else a look for garbage copies the pages that a forked process shares
+    for loaded in list(sys.modules.values()):
+        if isinstance(file := getattr(loaded, "__file__", None), str):
+            is_project_file(file)  # cached here for all forked processes
+    gc.freeze()  # else a garbage collection copies the memory that forked processes share
     gc.enable()
 
 
@@ -67,9 +69,8 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What this process has loaded, and from where: the stamps of modules' files and of the folders that libraries are
-    installed in; the names of modules, without those of packages; what `fixed_state` says; the variables that may have
-    had a say in it."""
+    """The modules of this process, and the state that they may depend on: stamps of their files and of the folders of
+    installed libraries, names of top-level modules, the result of `fixed_state`, and variables."""
 
     files: Mapping[Path, tuple[int, int, int]]
     names: frozenset[str]
@@ -79,40 +80,40 @@ class Loaded:
     @staticmethod
     def now() -> Loaded:
         modules = list(sys.modules.values())
-        files = {Path(file) for one in modules if isinstance(file := getattr(one, "__file__", None), str)}
+        files = {Path(file) for module in modules if isinstance(file := getattr(module, "__file__", None), str)}
         names = frozenset(name for name in sys.modules if "." not in name) - {"__main__"}
-        # The folders of Python's own library and of what is installed.
+        # The folders of the standard library and of installed packages.
         folders = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-        files |= {Path(one).resolve() for one in folders} & {Path(one).resolve() for one in filter(None, sys.path)}
+        files |= {Path(path).resolve() for path in folders} & {Path(path).resolve() for path in filter(None, sys.path)}
         return Loaded(
             {file: _stamp(file) for file in sorted(files)}, names, json.loads(json.dumps(fixed_state())),
             counting_variables(os.environ),
         )
 
     def why_unfit(self, state: Mapping[str, Any]) -> str:
-        """Return why a command cannot go on from it, in words; empty if it can."""
+        """Return why a command cannot run in a fork of this process, in words; empty if it can."""
         given = state["given"]
-        if name := next((name for name, one in self.fixed.items() if state["fixed"].get(name) != one), ""):
-            return f"the {name} of the command is another"
-        theirs = counting_variables(given["environ"])
-        if differing := sorted(one for one in theirs.keys() | self.environ.keys()
-                               if theirs.get(one) != self.environ.get(one)):
-            return f"the variable {differing[0]} is another"
+        if name := next((name for name, value in self.fixed.items() if state["fixed"].get(name) != value), ""):
+            return f"the {name} of the command differs"
+        environ = counting_variables(given["environ"])
+        if variables := sorted(name for name in environ.keys() | self.environ.keys()
+                               if environ.get(name) != self.environ.get(name)):
+            return f"the variable {variables[0]} differs"
         if given["environ"].get("PYTHONHASHSEED", "random") not in ("random", "0"):
-            return "Python's hash seed is another"
+            return "Python's hash seed differs"
         if further := set(state["loaded"]) - self.names - sys.stdlib_module_names - {"__main__"}:
             return f"{min(further)} is loaded in the command's process"
-        return next((f"{name} in {folder} has the name of what is loaded" for folder, name in self._hidden(given)), "")
+        return next((f"{name} in {folder} has the name of a loaded module" for folder, name in self._hidden(given)), "")
 
     def _hidden(self, given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-        """Yield what the command would import from a folder of its own, where another module of that name is loaded."""
+        """Yield the command's own modules that a loaded module of the same name would hide: folder and file name."""
         targets = (Path(word.rpartition(":")[0] if ".py:" in word else word) for word in given["argv"][1:])
-        folders = [*map(Path, given["path"]), *(one.parent for one in targets if one.suffix == ".py")]
-        for folder in {one.resolve(): one for one in folders}:
-            there = list[Path]()
+        folders = [*map(Path, given["path"]), *(target.parent for target in targets if target.suffix == ".py")]
+        for folder in dict.fromkeys(folder.resolve() for folder in folders):
+            paths = list[Path]()
             with suppress(OSError):
-                there = [] if folder in self.files else list(folder.iterdir())
-            for path in there:
+                paths = [] if folder in self.files else list(folder.iterdir())
+            for path in paths:
                 name = path.name.partition(".")[0]
                 is_module = path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").exists()
                 if name in self.names and is_module:
@@ -123,7 +124,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Command:
-    """A command that is to be run here: its connection, what its process has, and that process's descriptors."""
+    """A command to run: its connection, and its process's state and descriptors."""
 
     line: Line
     state: Mapping[str, Any]
@@ -136,23 +137,23 @@ class _Command:
 
 
 class ForkServer:
-    """Forks a process for each command that asks for one, until its keeper ends, or what was loaded is another one."""
+    """Forks a process for each command that requests one, until the keeper ends or the loaded files change."""
 
-    def __init__(self, door: Path, keeper: int) -> None:
-        """Listen at a socket. `keeper` is the end of a connection that is open as long as the keeper lives."""
-        self._door, self._keeper, self._loaded = door, keeper, Loaded.now()
-        self._listening = MeetingPoint.listen(door)
-        self._inode = _stamp(door)[0]
+    def __init__(self, path: Path, keeper: int) -> None:
+        """Listen at a socket's path. `keeper` is a connection that stays open while the keeper lives."""
+        self._path, self._keeper, self._loaded = path, keeper, Loaded.now()
+        self._listener = MeetingPoint.listen(path)
+        self._inode = _stamp(path)[0]
 
     def serve(self) -> Callable[[], None] | None:
-        """Serve until the end. In a forked process, return what it has to do."""
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
+        """Serve until the end. In a forked process, return the function that it must call."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no waiting for supervisors
         with suppress(ConnectionError):
             os.write(self._keeper, b"+")
-        watched: list[Any] = [self._listening, self._keeper]
+        watched: list[Any] = [self._listener, self._keeper]
         while self._keeper not in select(watched, [], [])[0]:
             if any(_stamp(file) != stamp for file, stamp in self._loaded.files.items()):
-                break  # what was loaded is another one on disk now
+                break
             if (command := self._accept()) is None:
                 continue
             if _fork(command.line) == 0:
@@ -160,38 +161,38 @@ class ForkServer:
                 return _supervise(command)
             command.close()
             with suppress(OSError):
-                os.utime(self._door)  # its keeper looks when it was last of use
-        if _stamp(self._door)[0] == self._inode:  # else it is another server's by now
-            self._door.unlink()
+                os.utime(self._path)  # shows the keeper when the server was last used
+        if _stamp(self._path)[0] == self._inode:  # else another server has replaced the socket
+            self._path.unlink()
         self._close()
         return None
 
     def _close(self) -> None:
-        self._listening.close()
+        self._listener.close()
         os.close(self._keeper)
 
     def _accept(self) -> _Command | None:
-        """Return the next command, if it may go on from here, and still wants that."""
-        line, descriptors = Line(self._listening.accept()[0]), list[int]()
-        with suppress(OSError, ValueError, KeyError, TypeError):  # it has gone, or is no command of this version
+        """Return the next command, if a fork can run it and it still waits."""
+        line, descriptors = Line(self._listener.accept()[0]), list[int]()
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it disconnected, or is of another version
             if line.is_ours():
-                descriptors += line.receive_descriptors(_TO_SAY)
-                state = line.receive(_TO_SAY) or {}
-                if len(descriptors) == len(state["numbers"]) + 1 and self._takes(state, line):
+                descriptors += line.receive_descriptors(_RECEIVE_SECONDS)
+                state = line.receive(_RECEIVE_SECONDS) or {}
+                if len(descriptors) == len(state["numbers"]) + 1 and self._accepts(state, line):
                     return _Command(line, state, descriptors)
         _Command(line, {}, descriptors).close()
         return None
 
-    def _takes(self, state: Mapping[str, Any], line: Line) -> bool:
+    def _accepts(self, state: Mapping[str, Any], line: Line) -> bool:
         if why := self._loaded.why_unfit(state):
             print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
             return False
         line.send({"fits": True})
-        return line.receive(_TO_SAY) is not None  # None: it did not wait so long, and runs by itself
+        return line.receive(_RECEIVE_SECONDS) is not None  # None: the command no longer waits, and runs by itself
 
 
 def _fork(line: Line) -> int:
-    """Fork a process for a command as `os.fork` does. Return -1 where that fails, and tell the command."""
+    """Fork a process as `os.fork` does. If that fails, report it to the command and return -1."""
     try:
         return os.fork()
     except OSError:
@@ -201,23 +202,23 @@ def _fork(line: Line) -> int:
 
 
 def _supervise(command: _Command) -> Callable[[], None]:
-    """Fork the process that runs a command, report how it ended, and end. In the forked process, return what it has to
-    do."""
+    """Fork the process that runs a command, report its exit status, and end. In the forked process, return the function
+    that it must call."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = _fork(command.line)
     if pid == 0:
         os.setpgid(0, 0)
         command.line.close()
-        return lambda: _go_on(command.state, command.descriptors)
+        return lambda: _run_command(command.state, command.descriptors)
     for descriptor in command.descriptors:
         os.close(descriptor)
     if pid > 0:
-        with suppress(OSError):  # it has done so itself
+        with suppress(OSError):  # the process has done so itself
             os.setpgid(pid, pid)
         watched: list[Any] = [command.line, ended := os.pidfd_open(pid)]
         with suppress(OSError):
             command.line.send({"pid": pid})
-        if ended not in select(watched, [], [])[0]:  # the command's own process is gone
+        if ended not in select(watched, [], [])[0]:  # the command's own process has ended
             os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         with suppress(OSError):
@@ -225,32 +226,32 @@ def _supervise(command: _Command) -> Callable[[], None]:
     os._exit(0)
 
 
-def _go_on(state: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+def _run_command(state: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Run a command in this process, which was forked for it."""
     from helix_spark.cli.main import helix
 
-    folder, *others = descriptors
+    folder, *streams = descriptors
     os.fchdir(folder)
     os.close(folder)
-    take_over(state["given"], state["numbers"], others)
+    take_over(state["given"], state["numbers"], streams)
     importlib.invalidate_caches()
     os.environ["PYTHONHASHSEED"] = "0"
     for shared in SHARED.values():
-        if shared.name != "random" and is_loaded(shared.name):  # which does so itself when a process is forked
+        if shared.name != "random" and is_loaded(shared.name):  # `random` reseeds itself after a fork
             shared.seed(shared.module, int.from_bytes(os.urandom(4), "big"))
     helix(obj=state["given"]["start"])
 
 
 def main() -> None:
-    """Serve at the meeting point that the command line names, until standard input ends: a connection to the keeper."""
+    """Serve at the meeting point of the command line until standard input, a connection to the keeper, ends."""
     if os.fork():
-        os._exit(0)  # an orphan is no member of its keeper's family: who ends that ends no run
+        os._exit(0)  # as an orphan, it survives when the keeper's process tree is killed, and so do its runs
     keeper = os.dup(0)
-    os.close(os.pidfd_open(os.getpid()))  # raises an error where the kernel is older than 5.3
+    os.close(os.pidfd_open(os.getpid()))  # raises an error if the kernel is older than 5.3
     point = MeetingPoint(Path(sys.argv[1]))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     load()
-    if (go_on := ForkServer(point.forks, keeper).serve()) is not None:
-        go_on()
+    if (run_command := ForkServer(point.forks, keeper).serve()) is not None:
+        run_command()

@@ -146,14 +146,14 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
             raise ParameterError(f"--{name} {why}", remedy=f"{other}, or leave out --{name}")
     catalog = options.records(with_shared=True, **given)
     try:
-        from helix_spark.ui.app import bound, serve
+        from helix_spark.ui.app import bind, serve
         from helix_spark.ui.one_file import exported
     except ModuleNotFoundError as error:
         raise SetupError(f"the web pages need {error.name}, which is not installed", remedy=install("ui")) from error
     if export is not None:
         write_pages(Path(export), exported(catalog, workflow, limit))
         return
-    opened, names = bound(host, port), list[str]()
+    opened, names = bind(host, port), list[str]()
     if host not in ("127.0.0.1", "::1", "localhost"):
         names = [host, socket.gethostname(), socket.getfqdn()]
         say("everyone who can reach this machine can read the catalog; the pages cannot change it", to_stderr=True)

@@ -1,6 +1,5 @@
-"""The JSON that `--json` prints, whose schema docs/tools.md has. Stable: fields are added, never renamed or removed,
-within a major version.
-"""
+"""The JSON of `--json`, as described in docs/tools.md. Within a major version fields are added, never renamed or
+removed."""
 
 from __future__ import annotations
 
@@ -36,20 +35,20 @@ SCHEMA_VERSION = 1
 
 
 def to_text(value: Any) -> str:
-    """Return JSON text that every reader takes."""
-    return json.dumps(_strict(value), indent=2)
+    """Return JSON text, with texts for infinity and NaN, which JSON does not have."""
+    return json.dumps(_quote_non_finite(value), indent=2)
 
 
-def _strict(value: Any) -> Any:
+def _quote_non_finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _quote_non_finite(item) for key, item in value.items()}
+    return [_quote_non_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _picked(thing: object, names: str) -> dict[str, Any]:
-    values = {name: getattr(thing, name) for name in names.split()}
+def _pick(source: object, names: str) -> dict[str, Any]:
+    values = {name: getattr(source, name) for name in names.split()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -58,10 +57,10 @@ _ARTIFACT = "workflow iteration node kind signature bytes"
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     return {
-        "schema": SCHEMA_VERSION, **_picked(plan, "workflow iteration"), "seconds": None, "message": "",
+        "schema": SCHEMA_VERSION, **_pick(plan, "workflow iteration"), "seconds": None, "message": "",
         "parameters": dict(plan.parameters), "outputs": {},
         "nodes": [
-            _picked(
+            _pick(
                 node, "name kind state reason predicted_seconds stored bytes inputs output signature declared "
                 "compute_seconds load_seconds write_seconds origin keep storage_reason aliases proof by_code",
             ) | {"seconds": None}
@@ -73,44 +72,47 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def run_json(ran: Iteration, message: str, catalog: CatalogReader) -> dict[str, Any]:
-    """Return a finished run as JSON's types, with what is stored of it by now."""
-    printed = plan_json(ran.plan) | {"seconds": ran.seconds, "message": message, "outputs": dict(ran.outputs)}
-    live = catalog.live_among([node.signature for node in ran.plan.nodes])
-    printed["storage"]["bytes"] = catalog.bytes_used()
-    for node in printed["nodes"]:
+def run_json(iteration: Iteration, message: str, catalog: CatalogReader) -> dict[str, Any]:
+    """Return a finished run as JSON's types, with its currently stored results."""
+    entry = plan_json(iteration.plan) | {
+        "seconds": iteration.seconds, "message": message, "outputs": dict(iteration.outputs),
+    }
+    live = catalog.live_among([node.signature for node in iteration.plan.nodes])
+    entry["storage"]["bytes"] = catalog.bytes_used()
+    for node in entry["nodes"]:
         stored = live.get(node["signature"])
-        node |= {"seconds": ran.node_seconds.get(node["name"]), "stored": stored is not None}
+        node |= {"seconds": iteration.node_seconds.get(node["name"]), "stored": stored is not None}
         node["bytes"] = node["bytes"] if stored is None else stored.bytes
-    return printed
+    return entry
 
 
-def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
+def recorded_run_json(record: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
     return {
-        "schema": SCHEMA_VERSION, **_picked(ended, "workflow seconds message"), "iteration": ended.number,
-        "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
-        "nodes": [entry | {"code": node.code} for node, entry in _nodes_json(ended, catalog)],
+        "schema": SCHEMA_VERSION, **_pick(record, "workflow seconds message"), "iteration": record.number,
+        "parameters": json.loads(record.parameters), "outputs": json.loads(record.outputs),
+        "nodes": [entry | {"code": node.code} for node, entry in _nodes_json(record, catalog)],
         "dropped": [], "plan": {},
         "storage": {"bytes": catalog.bytes_used(), "budget": budget, "evicted": None}, "warnings": [],
     }
 
 
 def program_json(view: ProgramView, error: str) -> dict[str, Any]:
-    """Return the plan of a plain program, and what it ends with, as JSON's types."""
+    """Return the plan of a plain program, and its error, as JSON's types."""
     return {
-        "workflow": view.workflow, "answers": [answer_json(one) for one in view.answers], "asked": list(view.asked),
-        "first": view.first or None, "error": error if error and not view.first else None,
+        "workflow": view.workflow, "answers": [answer_json(answer) for answer in view.answers],
+        "asked": list(view.asked), "first": view.first or None,
+        "error": error if error and not view.first else None,
     }
 
 
 def answer_json(answer: AnswerView) -> dict[str, Any]:
-    return _picked(answer.node, "name reason signature state") | {"place": answer.node.code}
+    return _pick(answer.node, "name reason signature state") | {"place": answer.node.code}
 
 
 def iteration_json(record: IterationRecord, pinned: Collection[tuple[str, int]]) -> dict[str, Any]:
-    """Return an iteration as JSON's types; `pinned` are workflow and number of those that are."""
+    """Return an iteration as JSON's types; `pinned` are the workflow and number of each pinned iteration."""
     texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
-    fields = _picked(record, "status started seconds message error file file_digest commit dirty user")
+    fields = _pick(record, "status started seconds message error file file_digest commit dirty user")
     return {
         "workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts,
         "pinned": (record.workflow, record.number) in pinned,
@@ -132,39 +134,39 @@ def _nodes_json(record: IterationRecord, catalog: CatalogReader) -> list[tuple[N
 
 def _table_json(table: TablePreview) -> dict[str, Any]:
     columns = [{"name": name, "type": kind} for name, kind in table.columns]
-    return {"columns": columns, **_picked(table, "rows total whole across classes")}
+    return {"columns": columns, **_pick(table, "rows total whole across classes")}
 
 
 def node_view_json(view: NodeView) -> dict[str, Any]:
     return {
         **node_json(view.node, {view.node.signature} if view.row.stored == "stored" else (), view.row.proof),
-        **_picked(view, "code previous changes readers"), "state": view.row.state,
+        **_pick(view, "code previous changes readers"), "state": view.row.state,
         "value": next(iter(view.value), None), "table": None if view.table is None else _table_json(view.table),
-        "points": [asdict(one) for one in view.points], "questions": [one.name for one in view.members],
+        "points": [asdict(point) for point in view.points], "questions": [member.name for member in view.members],
         "model": None if view.card is None else asdict(view.card),
     }
 
 
-def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
-    before, after = compared.before, compared.after
+def diff_json(comparison: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
+    before, after = comparison.before, comparison.after
     return {
         "workflow": after.workflow, "before": before.number, "after": after.number,
-        **_picked(compared, "unrecorded parameters added removed inputs code outputs"),
+        **_pick(comparison, "unrecorded parameters added removed inputs code outputs"),
         "changed": {
-            name: [_picked(change, "group label before after sort") for change in fields]
-            for name, fields in compared.nodes.items()
+            name: [_pick(change, "group label before after sort") for change in fields]
+            for name, fields in comparison.nodes.items()
         },
-        "file": list(compared.file_diff), "metrics": _metrics_json(compared),
-        "tables": {name: _picked(one, "columns key added removed changed partly") for name, one in tables.items()},
-        "seconds": [before.seconds, after.seconds], "node_seconds": compared.seconds,
+        "file": list(comparison.file_diff), "metrics": _metrics_json(comparison),
+        "tables": {name: _pick(table, "columns key added removed changed partly") for name, table in tables.items()},
+        "seconds": [before.seconds, after.seconds], "node_seconds": comparison.seconds,
         "commits": [before.commit, after.commit],
     }
 
 
-def _metrics_json(compared: Comparison) -> dict[str, Any]:
-    before, after = compared.metrics
+def _metrics_json(comparison: Comparison) -> dict[str, Any]:
+    before, after = comparison.metrics
     metrics: dict[str, Any] = {}
-    for name in () if compared.unrecorded else dict.fromkeys((*after.values, *before.values)):
+    for name in () if comparison.unrecorded else dict.fromkeys((*after.values, *before.values)):
         old, new, why = before.values.get(name), after.values.get(name), after.incomparable(name, before)
         if differ(before.leaves.get(name), after.leaves.get(name)):
             metrics[name] = {
@@ -178,52 +180,57 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
 
 def storage_json(view: StorageView, shares: Sequence[StorageShare] | None = None) -> dict[str, Any]:
     return {
-        **({} if shares is None else {"by": [asdict(one) for one in shares]}),
+        **({} if shares is None else {"by": [asdict(share) for share in shares]}),
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
-            _picked(one.artifact, _ARTIFACT) | _picked(one, "loaded current proof")
-            | {"again_seconds": one.again, "load_seconds": one.load, "saves_seconds": one.saves}
-            for one in view.stored
+            _pick(row.artifact, _ARTIFACT) | _pick(row, "loaded current proof")
+            | {"again_seconds": row.again, "load_seconds": row.load, "saves_seconds": row.saves}
+            for row in view.stored
         ],
     }
 
 
-def verify_json(found: Verification) -> dict[str, Any]:
-    results = [_picked(each.record, _ARTIFACT) | _picked(each, "verdict why") for each in found.findings]
-    return {**_picked(found, "sound deep iterations"), "left_out": list(found.rejections), "results": results}
+def verify_json(verification: Verification) -> dict[str, Any]:
+    return {
+        **_pick(verification, "sound deep iterations"), "left_out": list(verification.rejections),
+        "results": [
+            _pick(finding.record, _ARTIFACT) | _pick(finding, "verdict why") for finding in verification.findings
+        ],
+    }
 
 
 def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
     return {
-        "deleted": not dry_run, "bytes": sum(each.bytes for each in leftovers),
+        "deleted": not dry_run, "bytes": sum(leftover.bytes for leftover in leftovers),
         "leftovers": [
-            _picked(each.attempt, "kind signature attempt") | _picked(each, "bytes why")
-            | {"path": str(each.attempt.path)}
-            for each in leftovers
+            _pick(leftover.attempt, "kind signature attempt") | _pick(leftover, "bytes why")
+            | {"path": str(leftover.attempt.path)}
+            for leftover in leftovers
         ],
     }
 
 
-def repair_json(found: Repair) -> dict[str, Any]:
-    fields = {"needed": found.is_needed, "repaired": found.done, "aside": found.aside or None}
-    return fields | _picked(found, "damage saved lost lost_history")
+def repair_json(repair: Repair) -> dict[str, Any]:
+    fields = {"needed": repair.is_needed, "repaired": repair.done, "aside": repair.aside or None}
+    return fields | _pick(repair, "damage saved lost lost_history")
 
 
-def forget_json(found: Forgetting, *, dry_run: bool) -> dict[str, Any]:
-    iterations = [_picked(one, "workflow number") | {"nodes": sorted(found.names.get(run, ()))}
-                  for run, one in found.runs.items()]
+def forget_json(forgetting: Forgetting, *, dry_run: bool) -> dict[str, Any]:
+    iterations = [_pick(record, "workflow number") | {"nodes": sorted(forgetting.names.get(run, ()))}
+                  for run, record in forgetting.runs.items()]
     return {
-        "forgotten": not dry_run, "whole": found.whole, "iterations": iterations,
-        "results": sorted(found.signatures), "shared": sorted(found.shared), "places": list(found.places),
-        "untold": [_picked(one, "workflow number") for one in found.untold],
+        "forgotten": not dry_run, "whole": forgetting.whole, "iterations": iterations,
+        "results": sorted(forgetting.signatures), "shared": sorted(forgetting.shared),
+        "places": list(forgetting.places),
+        "untold": [_pick(record, "workflow number") for record in forgetting.untold],
     }
 
 
-def publish_json(found: Publication) -> dict[str, Any]:
-    return _picked(found, "number copied there missing damaged answers")
+def publish_json(publication: Publication) -> dict[str, Any]:
+    return _pick(publication, "number copied there missing damaged answers")
 
 
-def audit_json(found: Audit) -> dict[str, Any]:
-    results = [_picked(one, "node signature verdict why to_blame heirs") for one in found.results]
-    error = {"error": found.ended} if found.ended else {}
-    return {**_picked(found, "sound seconds verified left"), "results": results, **error}
+def audit_json(audit: Audit) -> dict[str, Any]:
+    results = [_pick(result, "node signature verdict why to_blame heirs") for result in audit.results]
+    error = {"error": audit.ended} if audit.ended else {}
+    return {**_pick(audit, "sound seconds verified left"), "results": results, **error}

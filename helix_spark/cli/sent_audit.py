@@ -1,5 +1,5 @@
-"""The process that audits a workflow which another one sends it (see `run.auditor`). Its author's code may
-print: what it says itself goes out where its standard output was."""
+"""The process that audits a workflow which another process sends it, see `run.auditor`. Only its results go to standard
+output, as the author's code may print."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helix_spark.run.auditor import Job
 
-_BEGAN = time.perf_counter()
+_START = time.perf_counter()
 
 FIRST_PART = 5.0
-"""Seconds that the first part of an audit may take; each further one twice as many. What a part found is on record by
-its end, so that who ends the process loses little."""
+"""Seconds of the first part of an audit; each further part takes twice as many. Each part is recorded at its end, so
+little is lost if the process is ended."""
 
 
 def main() -> None:
-    """Read the job of this process, and print a line for each part of the audit. Where the process stays, wait until
-    the catalog is idle; it ends when its time is over, or, unless it stays, with its parent."""
+    """Read the job and print a line for each part of the audit.
+
+    A process that stays waits first until the catalog is idle; any other ends with its parent. Each ends in time.
+    """
     from helix_spark.run.auditor import IDLE_SECONDS, JOB_FILE, OVERTIME
 
     out = os.fdopen(os.dup(1), "w")
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
+    while os.read(0, 1):  # a thread that waits in `sys.stdin` would block Python's shutdown
         pass
     _end()
 
@@ -62,12 +64,12 @@ def _end() -> None:
 
 
 def parts_of(job: Job) -> Iterator[dict[str, Any]]:
-    """Audit what a job asks for; yield what was found, part by part, and the error that ended it, if one did."""
+    """Run a job's audit; yield the JSON of each part, and the error that ended it, if any."""
     from helix_spark.errors import HelixError
 
     try:
         yield from _audited(job)
-    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is told, and that is all
+    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is only reported
         yield {"error": error.what if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"}
 
 
@@ -79,8 +81,8 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
         from helix_spark.cli.programs import ScriptFile
 
         path = Path(job.work[0])
-        place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
-        yield audit_json(ScriptFile(path, job.work[1:]).audit(place))
+        settings = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
+        yield audit_json(ScriptFile(path, job.work[1:]).audit(settings))
         return
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix
@@ -90,23 +92,23 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     linecache.cache.update(job.cells)
     package = sys.modules["helix_spark"]
     for name in package.__all__:
-        getattr(package, name)  # classes go by the outermost name that is loaded, as where the workflow was declared
+        getattr(package, name)  # loads its module, as in the process where the workflow was declared
     with loading():
         workflow = pickle.loads(job.work)
-    left, spent, portion = set(job.wanted), 0.0, FIRST_PART
-    since: float | None = _BEGAN
+    remaining, spent, part_seconds = set(job.wanted), 0.0, FIRST_PART
+    since: float | None = _START
     with Helix(
         job.catalog, shared=job.shared, settings=job.settings, observer=Silent(), one_run=True, audit="off"
     ) as helix:
-        while left and spent < job.seconds:
-            rest = job.seconds - spent
-            found = helix.audit(workflow, wanted=left, seconds=min(portion, rest), since=since)
-            yield audit_json(found)
+        while remaining and spent < job.seconds:
+            seconds = job.seconds - spent
+            audit = helix.audit(workflow, wanted=remaining, seconds=min(part_seconds, seconds), since=since)
+            yield audit_json(audit)
             since = None
-            left -= {one.signature for one in found.results}
-            if not found.left or (portion >= rest and not found.results):
+            remaining -= {result.signature for result in audit.results}
+            if not audit.left or (part_seconds >= seconds and not audit.results):
                 return
-            spent, portion = spent + found.seconds, 2 * portion
+            spent, part_seconds = spent + audit.seconds, 2 * part_seconds
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Pictures of graphs: where each node stands, and inline SVG without scripts, for notebooks and pages alike.
+"""Pictures of graphs: their layout, and inline SVG without scripts, for notebooks and web pages.
 
-Pure: names, marks and texts in, coordinates and text out. It knows nothing of workflows, plans or records.
+Pure: from names and texts to coordinates and SVG, independent of workflows, plans and records.
 """
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode, Stored

@@ -1,7 +1,6 @@
-"""What is drawn, as frozen data, and the signs and words of what it shows.
+"""Graphs to draw, as frozen data, and the signs and words of the states of nodes.
 
-Colours are variables that a page may set. A state never shows by colour alone: it has a sign in the box, and its own
-line around the box.
+A state never shows by colour alone: it has a sign in the box and a line style of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ SIGNS = {
     "compute": "▶", "load": "↓", "prune": "○", "failed": "✕", "running": "…", "waiting": "·", "added": "+",
     "removed": "\u2212", "changed": "≠", "affected": "≈", "drawn": "↻", "same": "=", "died": "†",
 }
-"""What stands in the box before its label."""
+"""The sign in front of a box's label, by state."""
 
 WORDS = {
     "compute": "computed", "load": "loaded", "prune": "not needed", "failed": "failed", "running": "running",
@@ -21,20 +20,20 @@ WORDS = {
     "affected": "changed through its inputs", "drawn": "drawn anew", "same": "the same",
     "died": "was running when it died",
 }
-"""The same in words, for legends and for those who listen."""
+"""The states in words, for legends and screen readers."""
 
 PROOFS = {
     "pure": "all code in it is known to be pure",
     "verified": "an audit computed it again, and it came out the same",
     "aged": "an audit found it the same; since then a day has passed, or code or environment have changed",
     "unproven": "it has code that is not known to be pure, and no audit has computed it again yet (`helix audit`)",
-    "chance": "it may be another one each time",
-    "instance": "one of several right answers; what is made of it belongs to it",
+    "chance": "it may differ each time",
+    "instance": "one of several right answers; its descendants belong to it",
 }
-"""What is known of whether a result comes out the same when it is computed again."""
+"""How well it is established that computing a result again gives the same result."""
 
 Stored = Literal["", "stored", "evicted"]
-"""The drum at a node: none, its result is stored, or it was and no longer is."""
+"""The drum at a node: none, or its result is stored, or was stored and then evicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +42,17 @@ class DrawnNode:
 
     Attributes:
         name: unique in its graph.
-        inputs: names of the nodes it reads; those that the graph does not have are left out.
-        label: the text in the box; the name where empty.
-        kind: of the operator, the small text under the label.
+        inputs: names of its inputs; names that are not in the graph are ignored.
+        label: text in the box; by default the name.
+        kind: the operator's kind, in small letters under the label.
         state: load, compute, prune, failed, running, added, removed, changed, same, ...: decides sign and line.
         stored: the drum.
         css: further classes, separated by spaces.
-        seconds: at the right end of the small line; what it took, or is expected to take.
-        note: a short text behind them.
-        title: what pointing at the box tells; the name, kind and state where empty.
-        href: where the box leads; it is no link where empty.
-        members: names of the nodes that the box stands for, where it stands for several.
+        seconds: measured or expected seconds, after the kind.
+        note: a short text after the seconds.
+        title: the tooltip; by default name, kind and state.
+        href: target of the box's link; no link if empty.
+        members: names of the nodes in the box if it groups several.
     """
 
     name: str
@@ -72,8 +71,8 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGraph:
-    """Nodes in a stable order, inputs first where that is possible. `title` is what a screen reader says the picture
-    is; edges (input, reader) in `fading`, such as those that were removed, are drawn dashed."""
+    """Nodes in a stable order, if possible inputs first. Screen readers read the `title`. Edges (input, reader) in
+    `fading`, such as removed ones, are dashed."""
 
     nodes: tuple[DrawnNode, ...]
     title: str = "graph"

@@ -1,7 +1,6 @@
-"""Where each node of a graph stands: layers by longest path, order by barycentre, then as straight as room allows.
+"""Layout of a graph: layers by longest path, order by barycentre, then edges as straight as space allows.
 
-One layout for notebooks, pages and files, so that two pictures of one graph look the same; the same graph always gives
-the same picture, and nodes that tie stand in the order given.
+It is deterministic and the same for notebooks, pages and files; ties keep the order of the nodes.
 """
 
 from __future__ import annotations
@@ -14,22 +13,28 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 Place = int
-"""Index of a node, or of a bend in a long edge; bends come after all nodes."""
+"""Index of a node, or of a bend in a long edge; bends follow the nodes."""
 
 Point = tuple[int, float]
-"""Layer, counted from the sources, and position across it; two neighbours in a layer are at least 1 apart."""
+"""Layer, counted from the sources, and position across it; neighbours in a layer are at least 1 apart."""
 
-_ROUNDS = 6
-"""Rounds of ordering, up and down in turn; the best of them counts."""
-_STRAIGHTENING = 6
-_BEND_ROOM = 0.5
-"""An edge that passes a layer needs less room than a box."""
+_ORDERING_ROUNDS = 6
+"""Alternately down and up."""
+_STRAIGHTENING_ROUNDS = 6
+_BEND_WIDTH = 0.5
+"""Width of an edge that passes a layer; a box has 1."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A graph whose edges all lead from one layer to the next: its places by layer, of which the first are `nodes`; the
-    neighbours of each in the layer before and after; and the bends between (input, reader), one a layer."""
+    """A graph whose edges all lead from one layer to the next.
+
+    Attributes:
+        members: the places of each layer.
+        up, down: the neighbours of each place in the layers before and after.
+        bends: the bends of each edge (input, reader), one for each layer that it passes.
+        nodes: the number of nodes.
+    """
 
     members: tuple[tuple[Place, ...], ...]
     up: tuple[tuple[Place, ...], ...]
@@ -38,13 +43,14 @@ class Layers:
     nodes: int
 
 
-def layer_of_each(inputs: Sequence[Sequence[int]]) -> list[int]:
-    """Return the layer of each node: one more than the greatest of its inputs; a node without inputs stands just before
-    the first that reads it. In a graph with a circle, which the union of two graphs may have, the order given counts.
+def assign_layers(inputs: Sequence[Sequence[int]]) -> list[int]:
+    """Return the layer of each node: after its inputs, or just before its first reader if it has none.
 
-    >>> layer_of_each([[], [0], [1], [], [2, 3]])
+    In a graph with a cycle, such as the union of two graphs, the nodes are taken in their order.
+
+    >>> assign_layers([[], [0], [1], [], [2, 3]])
     [0, 1, 2, 2, 3]
-    >>> layer_of_each([[1], [0]])
+    >>> assign_layers([[1], [0]])
     [0, 1]
     """
     readers: list[list[int]] = [[] for _ in inputs]
@@ -63,9 +69,9 @@ def layer_of_each(inputs: Sequence[Sequence[int]]) -> list[int]:
     return layer
 
 
-def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
-    """Return layers with bends: the long edges of one node share theirs, so that they leave it as one line."""
-    layer = layer_of_each(inputs)
+def build_layers(inputs: Sequence[Sequence[int]]) -> Layers:
+    """Return layers with bends; long edges of one node share their bends, so that they leave it as one line."""
+    layer = assign_layers(inputs)
     members: list[list[Place]] = [[] for _ in range(max(layer, default=-1) + 1)]
     for node, row in enumerate(layer):
         members[row].append(node)
@@ -82,7 +88,7 @@ def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
     for node, sources in enumerate(inputs):
         for source in dict.fromkeys(sources):
             length = layer[node] - layer[source]
-            if length < 1:  # backwards, in a circle: drawn, but of no say in the order
+            if length < 1:  # backwards, in a cycle: drawn, but ignored by the order
                 bends[source, node] = ()
                 continue
             chain = chains.setdefault(source, [])
@@ -93,16 +99,16 @@ def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
                 members[layer[source] + len(chain) + 1].append(place)
                 join(chain[-1] if chain else source, place)
                 chain.append(place)
-            way = tuple(chain[: length - 1])
-            join(way[-1] if way else source, node)
-            bends[source, node] = way
+            passed = tuple(chain[: length - 1])
+            join(passed[-1] if passed else source, node)
+            bends[source, node] = passed
     return Layers(tuple(map(tuple, members)), tuple(map(tuple, up)), tuple(map(tuple, down)), bends, len(inputs))
 
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """Where each node is, and the points that each edge (input, reader) passes, its ends included; `breadth` is the
-    greatest position, and the smallest is 0."""
+    """The point of each node, and the points of each edge (input, reader) with its ends. Positions are from 0 to
+    `breadth`."""
 
     nodes: Mapping[str, Point]
     edges: Mapping[tuple[str, str], tuple[Point, ...]]
@@ -111,7 +117,7 @@ class GraphLayout:
 
 
 def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
-    """Return the layout of (name, names of its inputs) each. Inputs that are not among the names are left out.
+    """Return the layout of nodes, each its name and the names of its inputs; unknown inputs are ignored.
 
     >>> drawn = layout([("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"])])
     >>> drawn.nodes
@@ -119,8 +125,8 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
     """
     index = {name: number for number, (name, _) in enumerate(nodes)}
     inputs = [[index[source] for source in sources if source in index and source != name] for name, sources in nodes]
-    layers = with_bends(inputs)
-    across = _straightened(layers, _ordered(layers))
+    layers = build_layers(inputs)
+    across = _straighten(layers, _order(layers))
     row = {place: number for number, members in enumerate(layers.members) for place in members}
     least = min(across.values(), default=0.0)
 
@@ -138,17 +144,17 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
     )
 
 
-def _ordered(layers: Layers) -> list[list[Place]]:
-    """Return the order in each layer that crosses fewest edges of those that sweeping up and down comes by."""
+def _order(layers: Layers) -> list[list[Place]]:
+    """Sweep down and up; return the order in each layer with the fewest crossings of edges."""
     order = [list(members) for members in layers.members]
     best, fewest = order, _crossings(layers, order)
-    for round_ in range(_ROUNDS):
+    for round_ in range(_ORDERING_ROUNDS):
         order = [list(members) for members in order]
         downwards = round_ % 2 == 0
         rows = range(1, len(order)) if downwards else range(len(order) - 2, -1, -1)
         for row in rows:
-            beside = order[row - 1 if downwards else row + 1]
-            position = {place: number for number, place in enumerate(beside)}
+            adjacent = order[row - 1 if downwards else row + 1]
+            position = {place: number for number, place in enumerate(adjacent)}
             neighbours = layers.up if downwards else layers.down
             own = {place: float(number) for number, place in enumerate(order[row])}
             weight = {place: _mean([position[near] for near in neighbours[place]], own[place]) for place in order[row]}
@@ -164,49 +170,50 @@ def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
     crossed = 0
     for row in range(len(order) - 1):
         position = {place: number for number, place in enumerate(order[row + 1])}
-        seen: list[int] = []
+        previous_ends: list[int] = []
         for place in order[row]:
             ends = sorted(position[below] for below in layers.down[place])
-            crossed += sum(len(seen) - bisect_right(seen, end) for end in ends)
+            crossed += sum(len(previous_ends) - bisect_right(previous_ends, end) for end in ends)
             for end in ends:
-                insort(seen, end)
+                insort(previous_ends, end)
     return crossed
 
 
-def _straightened(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place, float]:
-    """Return each place as near to the mean of its neighbours as the room in its layer allows."""
+def _straighten(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place, float]:
+    """Return the position of each place, as near to the mean of its neighbours as its layer has space."""
     across: dict[Place, float] = {}
     for members in order:
         across.update(zip(members, _spread(members, [0.0] * len(members), layers.nodes), strict=True))
-    for round_ in range(_STRAIGHTENING):
-        last = round_ >= _STRAIGHTENING - 2
+    for round_ in range(_STRAIGHTENING_ROUNDS):
+        is_last = round_ >= _STRAIGHTENING_ROUNDS - 2
         for members in order if round_ % 2 == 0 else reversed(order):
             near = layers.up if round_ % 2 == 0 else layers.down
-            wanted = [
-                _mean([across[p] for p in ((*layers.up[place], *layers.down[place]) if last else near[place])],
-                      across[place])
-                for place in members
-            ]
-            across.update(zip(members, _spread(members, wanted, layers.nodes), strict=True))
+            targets = []
+            for place in members:
+                neighbours = (*layers.up[place], *layers.down[place]) if is_last else near[place]
+                targets.append(_mean([across[neighbour] for neighbour in neighbours], across[place]))
+            across.update(zip(members, _spread(members, targets, layers.nodes), strict=True))
     return across
 
 
-def _spread(members: Sequence[Place], wanted: Sequence[float], nodes: int) -> list[float]:
-    """Return positions in the order given, far enough apart, whose squared distances from those wanted are least:
-    isotonic regression by pooling neighbours that are too close."""
+def _spread(members: Sequence[Place], targets: Sequence[float], nodes: int) -> list[float]:
+    """Return positions in the same order, far enough apart, with the least squared distances from their targets.
+
+    This is isotonic regression, which pools neighbours that are too close.
+    """
     offset, offsets = 0.0, [0.0]
     for left, right in pairwise(members):
-        offset += (1.0 if left < nodes else _BEND_ROOM) / 2 + (1.0 if right < nodes else _BEND_ROOM) / 2
+        offset += (1.0 if left < nodes else _BEND_WIDTH) / 2 + (1.0 if right < nodes else _BEND_WIDTH) / 2
         offsets.append(offset)
     blocks: list[tuple[float, int]] = []
-    for want, shift in zip(wanted, offsets, strict=False):
-        total, count = want - shift, 1
+    for target, shift in zip(targets, offsets, strict=False):
+        total, count = target - shift, 1
         while blocks and blocks[-1][0] / blocks[-1][1] > total / count:
             before, pooled = blocks.pop()
             total, count = total + before, count + pooled
         blocks.append((total, count))
-    flat = [total / count for total, count in blocks for _ in range(count)]
-    return [value + shift for value, shift in zip(flat, offsets, strict=False)]
+    means = [total / count for total, count in blocks for _ in range(count)]
+    return [mean + shift for mean, shift in zip(means, offsets, strict=False)]
 
 
 def _mean(values: Sequence[float], default: float) -> float:

@@ -1,4 +1,4 @@
-"""Templates to markup. All HTML and SVG stands in templates, in which Jinja2 escapes every text."""
+"""Templates of HTML and SVG, in which Jinja2 escapes every text."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _PACKAGE = "helix_spark.drawing"
 
 @cache
 def stylesheet(name: str) -> str:
-    """Return a sheet of this room: ``graph.css``, for a page or inside a picture, or ``cell.css``."""
+    """Return a style sheet: ``graph.css``, for a page or a single picture, or ``cell.css``."""
     return (files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8").strip()
 
 
 @cache
 def templates(package: str = _PACKAGE) -> Environment:
-    """Return the templates of a package, together with those of this one."""
+    """Return the templates of a package and of this one."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    found = Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        # A text that is no markup is printed in characters that are seen; then it is escaped.
+        # Invisible characters of a text that is not markup are shown; then it is escaped.
         finalize=lambda value: visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
-    found.filters |= {
+    environment.filters |= {
         "px": "{:.1f}".format, "shortened": shortened, "seconds": seconds_text, "size": format_size,
         "css_word": lambda state: re.sub("[^a-z0-9-]", "", state.lower()) or "plain",
     }
-    found.globals |= {"SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS, "stylesheet": stylesheet}
-    return found
+    environment.globals |= {"SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS, "stylesheet": stylesheet}
+    return environment
 
 
 def render(template: str, **values: Any) -> Markup:

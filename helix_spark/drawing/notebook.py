@@ -1,7 +1,4 @@
-"""How things show themselves in a notebook: plain text, and HTML without scripts.
-
-What is shown in a notebook that is not trusted is shown, too, for nothing in it runs.
-"""
+"""Display in notebooks: plain text, and HTML without scripts, which untrusted notebooks show, too."""
 
 from __future__ import annotations
 
@@ -17,19 +14,18 @@ from helix_spark.drawing.svg import svg
 
 
 def cell(template: str, **values: Any) -> str:
-    """Return a template as one piece of HTML for a cell."""
+    """Return a rendered template as HTML for a cell."""
     return str(render("cell.html", shown=render(template, picture=picture, **values)))
 
 
 def picture(graph: DrawnGraph) -> Markup:
-    """Return a graph, or a sentence where it is too large. What had no part in it shares a box, and in a large one what
-    is alike; it unfolds."""
-    return render("cell_picture.html", found=picture_of(graph), svg=svg)
+    """Return the picture of a graph, with its groups folded, or a sentence if it is too large."""
+    return render("cell_picture.html", picture=picture_of(graph), svg=svg)
 
 
 @singledispatch
 def text_of(thing: object) -> str:
-    """Return a thing in plain text. What is said of it a later room decides, and registers here, as in `html_of`."""
+    """Return a thing as plain text; later rooms register their classes here and in `html_of`."""
     return repr(thing)
 
 
@@ -39,12 +35,12 @@ def html_of(thing: object) -> str:
 
 
 class Displayed:
-    """What a notebook shows in both forms."""
+    """Base class of things that notebooks show as text and as HTML."""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return bundle(text_of(self), html_of(self))
 
 
 def bundle(plain: str, html: str) -> dict[str, str]:
-    """Both forms, for `_repr_mimebundle_`."""
+    """Return both forms for `_repr_mimebundle_`."""
     return {"text/plain": plain, "text/html": html}

@@ -15,14 +15,13 @@ from helix_spark.visible_text import shortened
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
 _LETTER, _SMALL_LETTER, _BOLD_LETTER = 8.0, 6.8, 7.8
-"""Pixels of a letter of 13 px and of one of 11 px, plain and bold, on the wide side of what system fonts have."""
+"""Widths in pixels of a letter of 13 px, and of one of 11 px, plain and bold, in a wide system font."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
 
 def svg(graph: DrawnGraph, *, styled: bool = True) -> Markup:
-    """Return the picture, from left to right, with ``graph.css`` inside; not `styled` where the page has it in its own
-    sheet.
+    """Return the picture, from left to right; with ``graph.css`` inside if `styled`, else the page must have it.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -43,7 +42,7 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> Markup:
 
 
 _Frame = Sequence[tuple[int, int]]
-"""Where each layer begins, and how wide its boxes are: as wide as the longest text in it."""
+"""Left end of each layer, and the width of its boxes, which fits its longest text."""
 
 
 def _frame(graph: DrawnGraph, placed: GraphLayout) -> _Frame:
@@ -68,19 +67,19 @@ def _small(node: DrawnNode) -> str:
 
 
 def _edge(points: tuple[Point, ...], frame: _Frame) -> tuple[str, tuple[float, float]]:
-    """Return a curve from box to box, level where it passes a layer, and the tip where it ends."""
+    """Return the path from box to box, horizontal through the layers it passes, and the position of its tip."""
     x, y = _corner(points[0], frame)
-    at = x + frame[points[0][0]][1]
+    right = x + frame[points[0][0]][1]
     level = y + _HEIGHT / 2
-    way = f"M{at:.1f} {level:.1f}"
+    path = f"M{right:.1f} {level:.1f}"
     for number, point in enumerate(points[1:], 1):
+        is_last = number == len(points) - 1
         x, y = _corner(point, frame)
-        far = x + frame[point[0]][1]
-        end = x - 6 if number == len(points) - 1 else x
-        middle = (at + end) / 2
+        end = x - 6 if is_last else x
+        middle = (right + end) / 2
         y += _HEIGHT / 2
-        way += f"C{middle:.1f} {level:.1f} {middle:.1f} {y:.1f} {end:.1f} {y:.1f}"
-        if number < len(points) - 1:
-            way += f"H{far:.1f}"
-        at, level = far, y
-    return way, (x, y)
+        path += f"C{middle:.1f} {level:.1f} {middle:.1f} {y:.1f} {end:.1f} {y:.1f}"
+        right, level = x + frame[point[0]][1], y
+        if not is_last:
+            path += f"H{right:.1f}"
+    return path, (x, y)

@@ -1,4 +1,4 @@
-"""From an iteration to what MLflow shows of it. Pure: plain data, as it goes to the sender."""
+"""Build the entry of an iteration for MLflow: plain data, as it goes to the sender."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
@@ -22,7 +23,7 @@ from helix_spark.views.node_row import graph_of, recorded_rows
 from helix_spark.views.notebook_views import plan_text
 
 RUN_TAG = "helix.run"
-"""The tag that tells which iteration a run shows: an iteration has one run, however often it is sent."""
+"""The tag that identifies a run's iteration, so that an iteration sent again gets no second run."""
 
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 5000
@@ -33,24 +34,23 @@ _STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return what MLflow shows of an iteration, as JSON's types: times in milliseconds since 1970, artifacts as texts
-    by path.
+    """Return the entry of an iteration in JSON's types, with times in milliseconds since 1970.
 
     Args:
-        models: by node name, what `sender` needs of a Spark ML model whose own writer left it in FOLDER/sparkml: the
-            ``folder``, the ``class_name`` with its module, and the version of ``pyspark`` that wrote it.
+        models: by node name, a Spark ML model that its writer saved in FOLDER/sparkml: the ``folder``, the full
+            ``class_name``, and the version of ``pyspark`` that wrote it.
     """
     record = finished.record
     outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
     started = round(record.started * 1000)
-    own = {
+    run_metrics = {
         "seconds": record.seconds or 0.0, "seconds_of_nodes": sum(node.seconds or 0.0 for node in finished.nodes),
         "stored_bytes": float(sum(finished.stored.values())),
         **({} if finished.plan is None else {"seconds_of_everything": finished.plan.run_all_seconds}),
     }
     for state in ("load", "compute", "prune"):
-        own[f"nodes.{state}"] = float(sum(node.state == state for node in finished.nodes))
-    of_stages = (  # such as ``model.maxIter``
+        run_metrics[f"nodes.{state}"] = float(sum(node.state == state for node in finished.nodes))
+    stage_parameters = (  # such as ``model.maxIter``
         (f"{node.name}.{part.label}", part.shown)
         for node in finished.nodes if node.kind in ("learner", "extractor")
         for part in parts_from_json(node.parts) if part.group is Group.PARAMETER and part.shown is not None
@@ -59,34 +59,35 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Ma
         "experiment": experiment or record.workflow, "name": f"{record.workflow} {record.number}", "run": record.run,
         "title": f"iteration {record.number} of {record.workflow}",
         "status": _STATUS[record.status], "started": started, "ended": started + round((record.seconds or 0.0) * 1000),
-        "parameters": {_name(name): value[:LONGEST_PARAMETER] for name, value in (*of_stages, *_of_run(parameters))},
-        "metrics": {**dict(numbers(outputs)), **{f"helix.{name}": value for name, value in own.items()}},
+        "parameters": {
+            _name(name): value[:LONGEST_PARAMETER] for name, value in (*stage_parameters, *_run_parameters(parameters))
+        },
+        "metrics": {**dict(numbers(outputs)), **{f"helix.{name}": value for name, value in run_metrics.items()}},
         "tags": _tags(finished),
         "texts": _texts(finished), "models": dict(models),
     }
 
 
-def _of_run(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of an iteration; of a program's command line each option, too.
+def _run_parameters(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of an iteration, and each option of a program's command line.
 
-    >>> dict(_of_run({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
+    >>> dict(_run_parameters({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
     {'reg': '0.1', 'arguments': 'a.csv --depth 3 --fast --out=x', 'depth': '3', 'fast': 'true', 'out': 'x'}
     """
     for name, value in parameters.items():
         if name != "arguments" or not isinstance(value, list):
             yield name, str(value)
             continue
-        words = [str(one) for one in value]
+        words = [str(word) for word in value]
         yield name, shlex.join(words)
-        for word, behind in zip(words, [*words[1:], "--"], strict=True):
-            option, equals, given = word.removeprefix("--").partition("=")
+        for word, following in pairwise([*words, "--"]):
+            option, equals, argument = word.removeprefix("--").partition("=")
             if word.startswith("--") and option:
-                yield option, given if equals else "true" if behind.startswith("--") else behind
+                yield option, argument if equals else "true" if following.startswith("--") else following
 
 
 def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the numeric outputs, dicts of numbers flattened, and how many rows tables have. What is no number is in
-    `outputs.json` alone.
+    """Yield the numeric outputs, with dicts of numbers flattened, and the numbers of rows of tables.
 
     >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "ok": True, "rows": {"table": "t", "rows": 3}}))
     {'auc': 0.9, 'by_sex.F': 1.0, 'by_sex.M.old': 2.0, 'rows.rows': 3.0}
@@ -111,7 +112,7 @@ def _tags(finished: Finished) -> dict[str, str]:
         tags["mlflow.note.content"] = note
     if finished.tables:
         logged = [{"path": _table_path(name), "type": "table"} for name in finished.tables]
-        tags["mlflow.loggedArtifacts"] = json.dumps(logged)  # by which MLflow's pages and `load_table` find them
+        tags["mlflow.loggedArtifacts"] = json.dumps(logged)  # MLflow's pages and `load_table` read this tag
     if record.error:
         tags["helix.error"] = record.error
     if primary := metrics_of(record).primary:
@@ -122,13 +123,15 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 
 def _texts(finished: Finished) -> dict[str, str]:
-    def stored(node: NodeRecord) -> Stored:  # by the end of the iteration: records of nodes were written before
+    def stored(node: NodeRecord) -> Stored:  # at the end of the iteration, after the node's record was written
         return "stored" if node.signature in finished.live else "evicted" if node.stored else ""
 
     record, outputs = finished.record, json.loads(finished.record.outputs)
     proofs = {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
-    shown = zip(recorded_rows(record, finished.nodes, {}, proofs), finished.nodes, strict=True)
-    rows = [replace(row, stored=stored(node)) for row, node in shown]
+    rows = [
+        replace(row, stored=stored(node))
+        for row, node in zip(recorded_rows(record, finished.nodes, {}, proofs), finished.nodes, strict=True)
+    ]
     lines = "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in rows)
     return {
         **{  # as `mlflow.log_table` writes them
@@ -152,7 +155,7 @@ def _table_path(name: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a name as MLflow takes it.
+    """Return a name with the characters that MLflow allows.
 
     >>> _name("share > 50 %"), _name("../x"), _name("")
     ('share _ 50 _', '.._x', '_')

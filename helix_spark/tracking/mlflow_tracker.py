@@ -25,7 +25,7 @@ from helix_spark.tracking.sender import TIMEOUT_VARIABLE, URI_VARIABLE
 START_SECONDS = 90.0
 """Seconds that the sender has to start. Importing mlflow takes 3 to 6 s, and much longer on a busy machine."""
 
-SENDER = (  # ignores a file `mlflow.py` in the current folder
+SENDER = (  # a file `mlflow.py` in the current folder must not shadow mlflow
     sys.executable, "-c",
     "import sys; sys.path[:] = filter(None, sys.path); from helix_spark.tracking.sender import main; main()",
 )
@@ -42,13 +42,12 @@ class MlflowTracker:
     Args:
         uri: URI of the tracking server, or a store such as "sqlite:///mlflow.db".
         experiment: name of the experiment; by default the workflow's name.
-        log_models: log the models of an iteration, too.
-        timeout: the seconds that sending one iteration may take.
-        command: the command of the sending process, for tests. It reads a line of JSON for each entry, and answers
-            each with a line.
+        log_models: also log the models of an iteration.
+        timeout: seconds allowed for sending one iteration.
+        command: command of the sending process, for tests.
 
     Raises:
-        ParameterError: there is no `uri`.
+        ParameterError: `uri` is empty.
     """
 
     def __init__(
@@ -74,17 +73,17 @@ class MlflowTracker:
             pyspark = json.loads(finished.record.versions)["pyspark"]
             try:
                 for name, model in finished.models.items():
-                    own = Path(folder, str(len(models)))
-                    kind = export_model(model, own / "sparkml")
-                    models[name] = {"folder": str(own), "class_name": kind, "pyspark": pyspark}
+                    model_folder = Path(folder, str(len(models)))
+                    class_name = export_model(model, model_folder / "sparkml")
+                    models[name] = {"folder": str(model_folder), "class_name": class_name, "pyspark": pyspark}
             except Exception as error:  # noqa: BLE001 - a model's writer may raise anything; the run is logged anyway
                 models.clear()
                 warning(f"the models of iteration {finished.record.number} are not logged: {first_line(error)}")
         self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
 
     def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
-        """Queue an entry of `entry_of`, and remove its ``temporary`` folder afterwards. If the server does not take
-        the entry, it is dropped, and `warning` called with a text."""
+        """Queue an entry of `entry_of`; its ``temporary`` folder is removed after sending. If sending fails, the entry
+        is dropped and `warning` called."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put((entry, warning))
@@ -103,14 +102,14 @@ class MlflowTracker:
     def _work(self) -> None:
         missed, is_open = 0, True
         while is_open:
-            waiting = [self._inbox.get()]
+            queued = [self._inbox.get()]
             while not self._inbox.empty():
-                waiting.append(self._inbox.get())
-            is_open = waiting[-1] is not None
-            batch = [item for item in waiting if item is not None]
+                queued.append(self._inbox.get())
+            is_open = queued[-1] is not None
+            batch = [item for item in queued if item is not None]
             for (entry, warning), answer in zip(batch, self._answers([entry for entry, _ in batch]), strict=True):
                 error = answer.get("error")
-                if error is not None and not missed:  # a watch does not warn at each save
+                if error is not None and not missed:  # once, as a watch would warn at each save
                     warning(f"{self._server} has no run of {entry['title']}: {error}")
                 missed = 0 if error is None else missed + 1
                 last = warning
@@ -125,13 +124,13 @@ class MlflowTracker:
             return []
         root = str(Path(__file__).resolve().parents[2])
         environ = {
-            # Fewer attempts than mlflow's default, which takes minutes. The user's settings take precedence.
+            # mlflow's default retries for minutes. The user's settings take precedence.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, self._timeout):.0f}",
             "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
             URI_VARIABLE: self._uri, TIMEOUT_VARIABLE: f"{self._timeout:g}",
         }
-        # In a new session, as Ctrl-C at the terminal is meant for the run.
+        # In a new session, as Ctrl-C at the terminal is for the run only.
         self._process = process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
             start_new_session=True,

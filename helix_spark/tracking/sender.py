@@ -1,6 +1,6 @@
 """The process that sends to MLflow: it reads a line of JSON for each entry from stdin, and answers each with a line.
 
-Only this module imports mlflow. It is independent of the engine; `mlflow_tracker` starts it.
+Only this module imports mlflow. `mlflow_tracker` starts it.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 URI_VARIABLE, TIMEOUT_VARIABLE = "HELIX_MLFLOW", "HELIX_MLFLOW_SECONDS"
-"""Environment variables for the server's URI and the seconds that one entry may take. A URI may hold a password, so it
-is not on the command line, which every user can read."""
+"""Environment variables of the server's URI and of the seconds allowed for one entry. The URI may contain a password,
+and other users can read command lines."""
 
-_AT_ONCE = 100
-"""Parameters that `MlflowClient.log_batch` takes at most; it takes more metrics."""
+_BATCH = 100
+"""The most parameters that `MlflowClient.log_batch` accepts; it accepts more metrics."""
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
-    """Create the run of an iteration, or complete one that an earlier attempt left unfinished; return its id. Raises
-    any error of the client."""
+    """Create the run of an iteration, or complete the run of an unfinished earlier attempt; return its id. Raises any
+    error of the client."""
     from mlflow.entities import Metric, Param
 
     name = entry["experiment"]
-    there = client.get_experiment_by_name(name)
-    if there is not None and there.lifecycle_stage == "deleted":
+    existing = client.get_experiment_by_name(name)
+    if existing is not None and existing.lifecycle_stage == "deleted":
         raise ValueError(f"the experiment {name!r} is deleted on the server; restore it, or name another")
-    experiment = str(client.create_experiment(name) if there is None else there.experiment_id)
-    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{entry['run']}'", max_results=1)
-    if found and found[0].info.status != "RUNNING":
-        return str(found[0].info.run_id)
-    run = str((found[0] if found else client.create_run(
+    experiment = str(client.create_experiment(name) if existing is None else existing.experiment_id)
+    runs = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{entry['run']}'", max_results=1)
+    if runs and runs[0].info.status != "RUNNING":
+        return str(runs[0].info.run_id)
+    run = str((runs[0] if runs else client.create_run(
         experiment, start_time=entry["started"], tags=dict(entry["tags"]), run_name=entry["name"]
     )).info.run_id)
     metrics = [Metric(name, value, entry["ended"], 0) for name, value in entry["metrics"].items()]
     parameters = [Param(name, value) for name, value in entry["parameters"].items()]
-    for at in range(0, max(len(metrics), len(parameters)), _AT_ONCE):
-        client.log_batch(run, metrics=metrics[at:at + _AT_ONCE], params=parameters[at:at + _AT_ONCE])
+    for start in range(0, max(len(metrics), len(parameters)), _BATCH):
+        client.log_batch(run, metrics=metrics[start:start + _BATCH], params=parameters[start:start + _BATCH])
     for path, text in entry["texts"].items():
         client.log_text(run, text, path)
     for name, model in entry["models"].items():
@@ -63,13 +63,13 @@ def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model
     from mlflow.models import Model
 
     logged = client.create_logged_model(experiment, name=name, source_run_id=run, model_type="spark")
-    made = Model(run_id=run, model_id=logged.model_id)
-    made.add_flavor(
+    description = Model(run_id=run, model_id=logged.model_id)
+    description.add_flavor(
         "spark", pyspark_version=model["pyspark"], model_data="sparkml", code=None, model_class=model["class_name"]
     )
-    pyfunc.add_to_model(made, loader_module="mlflow.spark", data="sparkml")
+    pyfunc.add_to_model(description, loader_module="mlflow.spark", data="sparkml")
     folder = Path(model["folder"])
-    made.save(str(folder / "MLmodel"))
+    description.save(str(folder / "MLmodel"))
     (folder / "requirements.txt").write_text(f"mlflow\npyspark=={model['pyspark']}\n")
     client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
@@ -77,7 +77,7 @@ def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model
 
 
 _LONGEST = 2_000
-"""Characters of a failure's text at most."""
+"""Characters of an error's text."""
 
 
 def describe_failure(error: Exception) -> str:
@@ -87,8 +87,8 @@ def describe_failure(error: Exception) -> str:
     'odd'
     """
     text = " ".join(str(error).split())
-    refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text)
-    if refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+    refusal = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text)
+    if refusal or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return (
             "the server refuses access; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
             "MLFLOW_TRACKING_TOKEN"
@@ -103,9 +103,9 @@ def describe_failure(error: Exception) -> str:
 def main() -> None:
     """Answer each line of standard input with a line. An entry that takes too long ends this process."""
     uri, seconds = os.environ.pop(URI_VARIABLE), float(os.environ[TIMEOUT_VARIABLE])
-    os.nice(19)  # a run may go on meanwhile
+    os.nice(19)  # so that the next run is not slowed down
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not come between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
 
     def answer(value: Mapping[str, Any]) -> None:
         print(json.dumps(value), file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""The pages over HTTP: addresses to pages, and what every answer carries. Answers GET and HEAD, and changes nothing."""
+"""The pages over HTTP: routes, response headers, and the check of `Host`. Only GET and HEAD; nothing is changed."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ _ASSETS = {
     ),
 }
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
-"""An address of IPv6 in brackets, or a name or another address; and a port. Nothing before, between or behind them."""
+"""An IPv6 address in brackets, or a name or an IPv4 address; then an optional port."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_LONGEST = 2_000
-"""Characters of a value in an address."""
-_MOST_NAMED = 200
-"""Columns that an address names; more than anybody can read."""
+_MAX_VALUE_LENGTH = 2_000
+"""Characters of a value in a URL."""
+_MAX_COLUMNS = 200
+"""Columns in a URL."""
 
 
 def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
-    """Return the application; `names` are further host names under which it may be asked."""
+    """Return the application; `names` are further host names that it answers to."""
     pages = Pages(records, Links())
 
-    # Plain functions: Starlette runs them in a thread, as records take time.
+    # Plain functions, as Starlette runs these in a thread, and reading records takes time.
 
     def iterations(request: Request) -> Page:
         order = _text(request, "order")
@@ -71,23 +71,23 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         return pages.iterations(
             _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
             ascending=_is_set(request, "up"), page=_number(request, "page", 1), metric=_text(request, "metric"),
-            columns=[one[:_LONGEST] for one in request.query_params.getlist("column")[:_MOST_NAMED]],
+            columns=[name[:_MAX_VALUE_LENGTH] for name in request.query_params.getlist("column")[:_MAX_COLUMNS]],
         )
 
-    def shown(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
+    def respond_with(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
         return lambda request: HTMLResponse(pages.framed(view(request)))
 
-    def state(request: Request) -> Response:
-        found = pages.state(_text(request, "workflow"), _number(request, "number"))
-        return Response(found, media_type="application/json")
+    def respond_with_state(request: Request) -> Response:
+        state = pages.state(_text(request, "workflow"), _number(request, "number"))
+        return Response(state, media_type="application/json")
 
-    def served(request: Request) -> Response:
+    def respond_with_asset(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in _ASSETS:
             raise HTTPException(404, "there is no such file")
         return Response(asset(name), media_type=_ASSETS[name])
 
-    def failed(request: Request, error: Exception) -> Response:
+    def handle_helix_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HelixError)
         is_missing = isinstance(error, ParameterError)
         title, status = ("Not here", 404) if is_missing else ("The catalog cannot be read", 503)
@@ -95,14 +95,14 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
             return JSONResponse({"error": error.what}, status)
         return HTMLResponse(pages.failure(title, error), status)
 
-    def refused(request: Request, error: Exception) -> Response:
+    def handle_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return HTMLResponse(pages.failure(f"{error.status_code}", HelixError(error.detail)), error.status_code)
 
     views: dict[str, Callable[[Request], Page]] = {
         "/": iterations,
         "/iteration": lambda request: pages.iteration(
-            _text(request, "workflow"), _number(request, "number"), wanted=_text(request, "nodes"),
+            _text(request, "workflow"), _number(request, "number"), node_filter=_text(request, "nodes"),
             whole=_is_set(request, "whole"),
         ),
         "/node": lambda request: pages.node(
@@ -114,17 +114,17 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         "/metrics": lambda request: pages.metrics(_text(request, "workflow")),
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
     }
-    answers = {path: shown(view) for path, view in views.items()}
-    answers |= {"/state": state, "/assets/{name}": served}
+    endpoints = {path: respond_with(view) for path, view in views.items()}
+    endpoints |= {"/state": respond_with_state, "/assets/{name}": respond_with_asset}
     app = Starlette(
-        routes=[Route(path, answer, methods=["GET"]) for path, answer in answers.items()],
-        exception_handlers={HTTPException: refused, HelixError: failed},
+        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()],
+        exception_handlers={HTTPException: handle_http_error, HelixError: handle_helix_error},
     )
-    return _guarded(app, {LOCAL, *(name.lower() for name in names)})
+    return _guard(app, {LOCAL, *(name.lower() for name in names)})
 
 
 def _text(request: Request, name: str) -> str:
-    return request.query_params.get(name, "")[:_LONGEST]
+    return request.query_params.get(name, "")[:_MAX_VALUE_LENGTH]
 
 
 def _is_set(request: Request, name: str) -> bool:
@@ -132,24 +132,24 @@ def _is_set(request: Request, name: str) -> bool:
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:
-    given = _text(request, name)
-    if not given and default is not None:
+    text = _text(request, name)
+    if not text and default is not None:
         return default
-    if not _NUMBER.fullmatch(given):
-        raise HTTPException(400, f"{name} is to be a number, not {given!r}")
-    return int(given)
+    if not _NUMBER.fullmatch(text):
+        raise HTTPException(400, f"{name} must be a number, not {text!r}")
+    return int(text)
 
 
 def asset(name: str) -> str:
-    """Return the text of an asset; the style of graphs comes first in that of pages."""
-    own = (files("helix_spark.ui") / "assets" / name).read_text(encoding="utf-8")
-    return f"{stylesheet('graph.css')}\n{own}" if name == "style.css" else own
+    """Return the text of an asset; ``style.css`` begins with the style of graphs."""
+    text = (files("helix_spark.ui") / "assets" / name).read_text(encoding="utf-8")
+    return f"{stylesheet('graph.css')}\n{text}" if name == "style.css" else text
 
 
-def _guarded(app: ASGIApp, names: Collection[str]) -> ASGIApp:
-    """Return an application that refuses what names another host, and adds the headers to every answer.
+def _guard(app: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Return an application that refuses requests for other hosts and adds the headers to every response.
 
-    A page on the web must not read a catalog through a name of its own that leads to this machine.
+    Otherwise a web site could read the catalog by DNS rebinding: its own host name, pointed at this machine.
     """
     async def serve_guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -172,8 +172,7 @@ def _guarded(app: ASGIApp, names: Collection[str]) -> ASGIApp:
 
 
 def host_allowed(header: str, names: Collection[str]) -> bool:
-    """Return whether a `Host` header is one of `names`, in small letters, or an address: names can be made to lead
-    anywhere.
+    """Return whether a `Host` header is an IP address or one of `names`, in lower case.
 
     >>> [host_allowed(host, ["localhost"]) for host in ("127.0.0.1:8760", "[::1]:8760", "LOCALHOST", "localhost:1")]
     [True, True, True, True]
@@ -181,42 +180,41 @@ def host_allowed(header: str, names: Collection[str]) -> bool:
     ...     "[::1].evil.com", "[localhost]", "localhost:1:2", "localhost:99999", "[::1", "127.0.0.1.evil.com", "::1")]
     [False, False, False, False, False, False, False, False, False, False, False]
     """
-    found = _HOST.fullmatch(header)
-    if found is None or int(found[3] or 0) > 65_535:
+    match = _HOST.fullmatch(header)
+    if match is None or int(match[3] or 0) > 65_535:
         return False
-    if found[1] is None and found[2].lower() in names:
+    if match[1] is None and match[2].lower() in names:
         return True
     try:
-        return ipaddress.ip_address(found[1] or found[2]).version == (4 if found[1] is None else 6)
+        return ipaddress.ip_address(match[1] or match[2]).version == (4 if match[1] is None else 6)
     except ValueError:
         return False
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address; port 0 takes a free one. Raises SetupError where the address is not
-    to be had."""
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; port 0 takes a free one. Raises SetupError if it is not available."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, kind)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
     except OSError as error:
         raise SetupError(
             f"the pages cannot be served at {host}, port {port}: {error.strerror or error}",
             remedy="stop what is there, or name another with --port (0 takes a free one)",
         ) from error
-    return opened
+    return listener
 
 
 def serve(
-    records: CatalogReader, opened: socket.socket, names: Collection[str], started: Callable[[str], None]
+    records: CatalogReader, listener: socket.socket, names: Collection[str], on_start: Callable[[str], None]
 ) -> None:
-    """Serve until interrupted; call `started` with the address once it is served."""
-    host, port = opened.getsockname()[:2]
+    """Serve until interrupted; call `on_start` with the URL once requests are accepted."""
+    host, port = listener.getsockname()[:2]
     config = uvicorn.Config(
         make_app(records, names), log_level="warning", access_log=False, lifespan="off", server_header=False,
-        loop="asyncio", http="h11", ws="none",  # others would be imported, and waited for
+        loop="asyncio", http="h11", ws="none",  # the alternatives take time to import
     )
-    opened.listen(128)
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-    uvicorn.Server(config).run(sockets=[opened])
+    listener.listen(128)
+    on_start(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,8 +1,7 @@
-"""What the page of one iteration has besides its view: which nodes are drawn, when they ran, and how far it is while it
-runs.
+"""Parts of the page of one iteration: the filter of its graph, its timeline, and its progress while it runs.
 
-Which nodes are drawn is told by a filter: ``+model`` with all it reads, ``model+`` with all that reads it,
-``1+model+2``. A node may be called anything: which plus belongs to a name is told by the names there are.
+The filter selects nodes: ``+model`` and all its inputs, ``model+`` and all its readers, ``1+model+2``. A node's name
+may contain plus signs, so the filter is matched against the names.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from helix_spark.views.node_row import NodeRow
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 
-def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[str, ...]:
-    """Return the nodes that a filter names, in the graph's order: all for an empty one, none where it names no node. A
-    ``+`` before a node's name adds all that it reads, one after it all that reads it; a number at the ``+`` counts
-    steps.
+def select(inputs: Mapping[str, Sequence[str]], node_filter: str) -> tuple[str, ...]:
+    """Return the nodes that a filter selects, in the graph's order: all if it is empty, none if it names no node.
+
+    A ``+`` before the name adds the node's inputs, a ``+`` after it its readers; a number limits the steps.
 
     >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
     >>> select(graph, "1+model+"), select(graph, "mode")
@@ -30,51 +29,50 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[str, ...]:
     >>> select({"marital status": [], "c++": ["marital status"]}, "+c+++")
     ('marital status', 'c++')
     """
-    if not wanted.strip():
+    if not node_filter.strip():
         return tuple(inputs)
     readers: dict[str, list[str]] = {name: [] for name in inputs}
     for name, sources in inputs.items():
         for source in sources:
             readers.setdefault(source, []).append(name)
-    # The longest name that fits is meant: a plus is a sign only where no name has it.
+    # The longest name wins, so a plus is an operator only if no name contains it.
     for name in sorted(inputs, key=len, reverse=True):
-        term = re.fullmatch(rf"(?:(\d*)\+)?{re.escape(name)}(?:\+(\d*))?", wanted.strip())
+        term = re.fullmatch(rf"(?:(\d*)\+)?{re.escape(name)}(?:\+(\d*))?", node_filter.strip())
         if term is not None:
-            found = {name} | _reach(inputs, name, term[1]) | _reach(readers, name, term[2])
-            return tuple(one for one in inputs if one in found)
+            selected = {name} | _reach(inputs, name, term[1]) | _reach(readers, name, term[2])
+            return tuple(node for node in inputs if node in selected)
     return ()
 
 
 def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str | None) -> set[str]:
-    """Return what so many steps lead to; all where the number is left out, nothing for None."""
-    most = 0 if steps is None else int(steps[:6]) if steps else len(edges)
-    found, edge = set[str](), {start}
-    while edge and most > 0:
-        edge = {to for name in edge for to in edges.get(name, ()) if to in edges} - found - {start}
-        found |= edge
-        most -= 1
-    return found
+    """Return the nodes within a number of steps: all if it is empty, none if it is None."""
+    remaining = 0 if steps is None else int(steps[:6]) if steps else len(edges)
+    reached, frontier = set[str](), {start}
+    while frontier and remaining > 0:
+        frontier = {to for name in frontier for to in edges.get(name, ()) if to in edges} - reached - {start}
+        reached |= frontier
+        remaining -= 1
+    return reached
 
 
-def longest(ran: Sequence[NodeRow], most: int) -> tuple[NodeRow, ...]:
-    """Return the nodes that ran longest in the order in which they began; where that was not recorded, inputs first."""
-    kept = {row.name for row in sorted(ran, key=lambda row: -(row.seconds or 0.0))[:most]}
-    began = sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))
-    return tuple(row for row in began if row.name in kept)
+def select_longest(ran: Sequence[NodeRow], count: int) -> tuple[NodeRow, ...]:
+    """Return the nodes that ran longest, by their start; those without a recorded start come last, inputs first."""
+    longest = {row.name for row in sorted(ran, key=lambda row: -(row.seconds or 0.0))[:count]}
+    by_start = sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))
+    return tuple(row for row in by_start if row.name in longest)
 
 
-def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
-    """Return which nodes were edited since the iteration before, and how: changed or added. None of the first one."""
-    found = node_differences(before, nodes) if before else {}
-    return {name: one.state for name, one in found.items() if one.state in ("changed", "added")}
+def edits_since(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
+    """Return the nodes changed or added since the previous iteration, with that word; empty for the first iteration."""
+    differences = node_differences(before, nodes) if before else {}
+    return {name: node.state for name, node in differences.items() if node.state in ("changed", "added")}
 
 
 # An iteration that runs, or died
 
 
 def running_rows(iteration: IterationRecord, progress: Progress) -> tuple[NodeRow, ...]:
-    """Return the nodes of an iteration that runs or died, as far as its notes tell; in the latter, what was running is
-    what died with it."""
+    """Return the nodes of an iteration that runs or died, from its progress notes."""
     died = {"running": "died"} if iteration.status == "died" else {}
     states = running_states(progress)
     return tuple(
@@ -87,17 +85,19 @@ def running_rows(iteration: IterationRecord, progress: Progress) -> tuple[NodeRo
     )
 
 
-def underway(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:
-    """Return how far an iteration is that runs and has not answered yet; None of any other. `now` is by this machine's
-    clock, which need not be the one of who runs it."""
+def view_progress(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:
+    """Return the progress of an iteration that runs and has not answered yet, else None.
+
+    `now` is by this machine's clock, which may differ from that of the machine that runs the iteration.
+    """
     if progress is None or iteration.status != "running" or progress.answered is not None:
         return None
-    noted = max((at for node in progress.nodes for at in (node.started, node.ended) if at is not None), default=0.0)
-    return progress_view(progress, max(noted, now - progress.began) if progress.began else noted)
+    latest = max((at for node in progress.nodes for at in (node.started, node.ended) if at is not None), default=0.0)
+    return progress_view(progress, max(latest, now - progress.began) if progress.began else latest)
 
 
 def state_text(iteration: IterationRecord, progress: Progress | None) -> str:
-    """Return how far an iteration is, as JSON; differs whenever a page that shows it is out of date."""
+    """Return the progress of an iteration as JSON; pages compare it with their own to see that they are out of date."""
     state: dict[str, Any] = {"status": iteration.status, "nodes": {}}
     if progress is not None:
         state |= {

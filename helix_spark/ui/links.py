@@ -1,4 +1,4 @@
-"""Where things lead: addresses of a server's pages, or places within one file."""
+"""Links to pages: URLs of a server, or anchors within one file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from urllib.parse import urlencode
 
 
 class Links:
-    """The address of each page. All state is in its query, so every page can be shared and reloaded. A file has places,
-    by the address that a server would have; an address without one leads nowhere, and is an empty text."""
+    """The URL of each page. All state is in its query, so that every page can be shared and reloaded.
 
-    def __init__(self, places: Mapping[str, str] | None = None) -> None:
-        self._places, self.live = places, places is None
+    Args:
+        anchors: in an exported file, the anchors by the URLs that a server would have. A URL without one becomes an
+            empty text, which is no link.
+    """
+
+    def __init__(self, anchors: Mapping[str, str] | None = None) -> None:
+        self._anchors, self.live = anchors, anchors is None
 
     def iterations(self, workflow: str, **state: Any) -> str:
         return self._address("/", workflow=workflow, **state)
@@ -34,16 +38,16 @@ class Links:
 
     def _address(self, page: str, /, **state: Any) -> str:
         address = page + query(**state)
-        return address if self._places is None else self._places.get(address, "")
+        return address if self._anchors is None else self._anchors.get(address, "")
 
 
 def query(**state: Any) -> str:
-    """State as the query of an address; empty values are left out, several of one name follow each other.
+    """Return state as a URL's query, without empty values; a sequence repeats its name.
 
     >>> query(workflow="a b&c", number=3, q="")
     '?workflow=a+b%26c&number=3'
     >>> query(open=("a", "b"))
     '?open=a&open=b'
     """
-    kept = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
-    return f"?{urlencode(kept, doseq=True, errors='backslashreplace')}" if kept else ""
+    terms = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
+    return f"?{urlencode(terms, doseq=True, errors='backslashreplace')}" if terms else ""

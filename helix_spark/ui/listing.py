@@ -1,4 +1,4 @@
-"""The page of iterations, like a commit log: rows, filter and order; and each metric over the iterations."""
+"""The page of iterations, like a commit log: rows, filter, order; and each metric's trend over the iterations."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PAGE = 100
 """Rows on one page."""
 
 COLUMNS = 4
-"""Metrics that are shown where nobody has chosen any."""
+"""Metrics shown by default."""
 
 Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One iteration: the parameters that differ from those of the iteration before, the seconds of computing that reuse
-    saved (None if it did not end), and the bytes that it stored."""
+    """One iteration: its changed parameters, the seconds of computing saved by reuse (None if it did not end), and the
+    bytes it stored."""
 
     record: IterationRecord
     changed: tuple[Pair, ...]
@@ -48,22 +48,26 @@ class Row:
 
     @property
     def outcome(self) -> str:
-        """How it ended, or what else went wrong, in a line."""
+        """How the iteration ended, or its error, in one line."""
         error = self.record.error.split("\n")[0]
         return ending_text(self.record.status, error) or error
 
     @property
     def details(self) -> str:
-        """Its message and what changed, as further lines; empty where there is nothing to tell."""
-        changed = (self.edit,) if self.edit else [f"{one.name} {one.went}" for one in self.changed]
+        """The message and the changes as further lines; may be empty."""
+        changed = (self.edit,) if self.edit else [f"{pair.name} {pair.went}" for pair in self.changed]
         return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One metric over the iterations: which way is better, `guessed` where only its name tells; the best of those that
-    may be compared with the newest one, None where no way is better; and `breaks`, from which on other code measured
-    it, or the same code on other test rows."""
+    """One metric over the iterations.
+
+    Attributes:
+        direction: the better direction; `guessed` if it follows from the metric's name alone.
+        best: the best iteration of those comparable with the newest one; None without a direction.
+        breaks: the iterations from which on other code measured it, or the same code on other test rows.
+    """
 
     name: str
     values: Mapping[int, float]
@@ -79,19 +83,18 @@ class Listing:
     """One page of iterations.
 
     Attributes:
-        found, total: how many the filter found, and how many there are.
-        page, pages: from 1.
-        metric_names: of all metrics that there are.
-        columns: the metrics that are shown; `chosen_columns` are those that were asked for.
-        metric: the one by which the best is marked; empty if there is none.
+        matches, total: the numbers of iterations that match the filter, and of all.
+        page, pages: counted from 1.
+        columns: the metrics shown; `chosen_columns` are those that the URL names.
+        metric: the metric by which the best is marked; may be empty.
         latest: the number of the newest iteration.
-        chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
-            no two whose nodes are on record.
+        chosen: two iterations of this page, the earlier one first, preselected for comparison; None if the page has
+            no two with recorded nodes.
     """
 
     workflow: str
     rows: tuple[Row, ...]
-    found: int
+    matches: int
     total: int
     page: int
     pages: int
@@ -109,20 +112,19 @@ class Listing:
 
     @property
     def best(self) -> int | None:
-        """The number of the best iteration by the metric, of those that may be compared with the newest one."""
+        """The best iteration by the metric, of those comparable with the newest one."""
         return None if self.trend is None else self.trend.best
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the page shows, as state of its address; a link from it names what it changes. The page's number is not
-        in it: whoever orders anew begins at the first."""
+        """The query of the page's URL, without the page number: another order begins at the first page."""
         return {
             "q": self.query, "order": self.order, "up": self.ascending, "metric": self.metric,
             "column": self.chosen_columns,
         }
 
     def is_other(self, row: Row, name: str) -> bool:
-        """Return whether a row's number is not to be compared with the newest one of that name."""
+        """Return whether a row's value of a metric is not comparable with the newest value."""
         return bool(row.metrics.incomparable(name, self.newest))
 
 
@@ -145,19 +147,20 @@ def listing(
     workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
     page: int = 1, paged: bool = True, metric: str = "", columns: Sequence[str] = (),
 ) -> Listing:
-    """Return one page of what a filter finds, in an order; all of it unless `paged`. Every word of the filter must
-    occur in a row. The best is marked by a metric, where there is none of that name by the one that the newest
-    iteration's author said."""
+    """Return one page of the rows that contain every word of the query; all of them unless `paged`.
+
+    The best is marked by `metric`, or by the newest iteration's primary metric if that does not exist.
+    """
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
-    asked = tuple(name for name in columns if name in names)
+    chosen_columns = tuple(name for name in columns if name in names)
     default = tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
     words = query.lower().split()
-    found = [row for row in rows if all(word in _text(row) for word in words)]
-    found.sort(key=lambda row: row.number, reverse=True)
+    matches = [row for row in rows if all(word in _text(row) for word in words)]
+    matches.sort(key=lambda row: row.number, reverse=True)
 
-    def place(row: Row) -> tuple[bool, float]:
+    def sort_key(row: Row) -> tuple[bool, float]:
         keys: dict[Order, float | None] = {
             "number": row.number, "seconds": row.record.seconds, "saved": row.saved, "bytes": row.bytes,
             "metric": row.metrics.values.get(metric),
@@ -165,14 +168,14 @@ def listing(
         key = keys[order]
         return key is None, (key or 0.0) * (1 if ascending else -1)
 
-    found.sort(key=place)
-    size = PAGE if paged else max(1, len(found))
-    pages = max(1, -(-len(found) // size))
+    matches.sort(key=sort_key)
+    size = PAGE if paged else max(1, len(matches))
+    pages = max(1, -(-len(matches) // size))
     page = min(max(1, page), pages)
-    shown = tuple(found[(page - 1) * size : page * size])
+    shown = tuple(matches[(page - 1) * size : page * size])
     comparable = sorted([row.number for row in shown if not unrecorded(row.record)][:2])
     return Listing(
-        workflow, shown, len(found), len(rows), page, pages, names, asked or default, asked, metric,
+        workflow, shown, len(matches), len(rows), page, pages, names, chosen_columns or default, chosen_columns, metric,
         trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
         (comparable[0], comparable[1]) if len(comparable) == 2 else (None, None), query, order, ascending,
     )
@@ -187,13 +190,13 @@ def _text(row: Row) -> str:
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:
-    """Return a metric that at least one of the rows, newest first, has."""
-    having = [row for row in rows if name in row.metrics.values]
-    newest, values = having[0].metrics, {row.number: row.metrics.values[name] for row in having}
-    breaks = frozenset(a.number for a, b in pairwise(having) if a.metrics.incomparable(name, b.metrics))
+    """Return the trend of a metric that at least one of the rows has; rows are newest first."""
+    measured = [row for row in rows if name in row.metrics.values]
+    newest, values = measured[0].metrics, {row.number: row.metrics.values[name] for row in measured}
+    breaks = frozenset(new.number for new, old in pairwise(measured) if new.metrics.incomparable(name, old.metrics))
     direction, best = newest.direction(name), None
-    if direction:  # of equal ones the first is the best
+    if direction:  # the earliest of equal values
         sign = -1 if direction == "lower" else 1
-        alike = [row.number for row in having if not row.metrics.incomparable(name, newest)]
-        best = max(alike, key=lambda number: (sign * values[number], -number))
+        comparable = [row.number for row in measured if not row.metrics.incomparable(name, newest)]
+        best = max(comparable, key=lambda number: (sign * values[number], -number))
     return Trend(name, values, direction, name not in newest.better, newest.primary == name, best, breaks)

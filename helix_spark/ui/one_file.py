@@ -1,5 +1,5 @@
-"""All pages in one file that needs no server and no network: one section is shown at a time, by its link, with a node
-beside it. It can be read without scripts; with them plots are drawn."""
+"""All pages in one file, without a server or network access. It shows one section at a time, and a node in a panel next
+to it. It can be read without scripts; plots need them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -24,60 +25,61 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 MOST_PANELS = 1_000
-"""Nodes that open beside their iteration: those of the newest iterations first, each with all or none of its nodes. A
-node takes some 10 kB of the file."""
+"""Nodes with a panel, some 10 kB each: those of the newest iterations, of each iteration all or none."""
 
 _VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script in the file, which nothing but its text allows to run."""
+    """A script in the file; the content security policy allows it by its digest."""
 
     text: Markup
     module: bool = False
 
     @property
     def digest(self) -> str:
-        """As a content security policy names it."""
+        """The digest in the policy's form."""
         return f"sha256-{b64encode(sha256(self.text.encode()).digest()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A page and the name of its place in the file; the nodes that open beside it."""
+    """A page, its anchor in the file, and the nodes that open next to it."""
 
-    place: str
+    anchor: str
     page: Page
     panels: list[Section] = field(default_factory=list)
 
 
 def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
-    """Return the text of the file: of one workflow, or of all. All iterations are listed; the newest, up to `limit` of
-    each, are shown whole, and compared with the one before whose nodes are on record. Raises ParameterError where the
-    catalog has no such workflow."""
+    """Return the text of the file, of one workflow or of all.
+
+    All iterations are listed. The newest `limit` of each workflow are shown in full and compared with the previous one
+    that has recorded nodes. Raises ParameterError if the catalog does not have the workflow.
+    """
     check_workflow(records, workflow or None)
     workflows = (workflow,) if workflow else records.workflows()
     newest = {name: records.iterations(name)[:limit] for name in workflows}
-    nodes = _opening(records, [record for iterations in newest.values() for record in iterations])
-    # Places are named by numbers, for names may hold anything. Each page has a method of `Links` and one of `Pages`.
+    nodes = _nodes_with_panels(records, [record for iterations in newest.values() for record in iterations])
+    # Anchors are numbers, as names may contain anything. Each kind of page is a method of both `Links` and `Pages`.
     entries: list[tuple[str, str, tuple[Any, ...]]] = []
-    for at, name in enumerate(workflows):
-        entries.append((f"iterations-{at}", "iterations", (name,)))
+    for index, name in enumerate(workflows):
+        entries.append((f"iterations-{index}", "iterations", (name,)))
         for number in (record.number for record in newest[name]):
-            entries.append((f"iteration-{at}-{number}", "iteration", (name, number)))
-            for place, node in enumerate(nodes.get((name, number), ())):
-                entries.append((f"node-{at}-{number}-{place}", "node", (name, number, node)))
+            entries.append((f"iteration-{index}-{number}", "iteration", (name, number)))
+            for position, node in enumerate(nodes.get((name, number), ())):
+                entries.append((f"node-{index}-{number}-{position}", "node", (name, number, node)))
         recorded = [record.number for record in newest[name] if not unrecorded(record)]
-        for before, after in zip(recorded[1:], recorded, strict=False):  # newest first
-            entries.append((f"compare-{at}-{before}-{after}", "compare", (name, before, after)))
-        entries += [(f"metrics-{at}", "metrics", (name,)), (f"storage-{at}", "storage", (name,))]
-    address = Links()
-    links = Links({getattr(address, kind)(*what): f"#{place}" for place, kind, what in entries})
+        for after, before in pairwise(recorded):  # newest first
+            entries.append((f"compare-{index}-{before}-{after}", "compare", (name, before, after)))
+        entries += [(f"metrics-{index}", "metrics", (name,)), (f"storage-{index}", "storage", (name,))]
+    urls = Links()
+    links = Links({getattr(urls, kind)(*arguments): f"#{anchor}" for anchor, kind, arguments in entries})
     pages = Pages(records, links)
     sections: list[Section] = []
-    for name, kind, what in entries:
-        section = Section(name, getattr(pages, kind)(*what))
+    for anchor, kind, arguments in entries:
+        section = Section(anchor, getattr(pages, kind)(*arguments))
         (sections[-1].panels if kind == "node" else sections).append(section)
     return render(
         "export.html", sections=sections, links=links, workflows=workflows, style=Markup(asset("style.css")),
@@ -86,20 +88,22 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
 
 
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
-    """Return the scripts; what draws plots, some 800 kB, only where there are plots."""
-    shown = (part for section in sections for part in (section, *section.panels))
-    has_plot = any('<figure class="plot" data-plot=' in one.page.body for one in shown)  # no text shown can say so
+    """Return the scripts; those that draw plots, some 800 kB, only if there are plots."""
+    parts = (part for section in sections for part in (section, *section.panels))
+    has_plot = any('<figure class="plot" data-plot=' in part.page.body for part in parts)  # texts have `<` escaped
     licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"
-    drawing = [Script(Markup(licence + asset(name))) for name in _VEGA] if has_plot else []
-    return (*drawing, Script(Markup(asset("plots.js") + asset("exported.js")), module=True))
+    vega = [Script(Markup(licence + asset(name))) for name in _VEGA] if has_plot else []
+    return (*vega, Script(Markup(asset("plots.js") + asset("exported.js")), module=True))
 
 
-def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> Mapping[tuple[str, int], Sequence[str]]:
-    found: dict[tuple[str, int], tuple[str, ...]] = {}
-    left = MOST_PANELS
-    for record in sorted(iterations, key=lambda one: one.started, reverse=True):
+def _nodes_with_panels(
+    records: CatalogReader, iterations: Sequence[IterationRecord]
+) -> Mapping[tuple[str, int], Sequence[str]]:
+    nodes: dict[tuple[str, int], tuple[str, ...]] = {}
+    remaining = MOST_PANELS
+    for record in sorted(iterations, key=lambda record: record.started, reverse=True):
         names = () if unrecorded(record) else tuple(node.name for node in known_nodes(records.nodes(record)))
-        if len(names) <= left:
-            found[record.workflow, record.number] = names
-            left -= len(names)
-    return found
+        if len(names) <= remaining:
+            nodes[record.workflow, record.number] = names
+            remaining -= len(names)
+    return nodes

@@ -1,5 +1,4 @@
-"""The templates of pages, how they show times and names, and charts as inline SVG: metrics over iterations, nodes over
-time, weights."""
+"""The templates of pages, their filters, and charts as inline SVG (trends of metrics, timelines, weights)."""
 
 from __future__ import annotations
 
@@ -30,22 +29,22 @@ def render(template: str, **values: Any) -> Markup:
 
 @cache
 def _pages() -> Environment:
-    found = markup.templates("helix_spark.ui")
-    found.filters |= {
+    templates = markup.templates("helix_spark.ui")
+    templates.filters |= {
         "when": when, "moment": partial(when, form="%Y-%m-%dT%H:%M:%S%z"), "ticked": ticked, "metric": metric_text,
         "json": json.dumps, "plot_text": plot_text,
     }
-    found.globals |= {"drawn": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights}
-    return found
+    templates.globals |= {"draw": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights}
+    return templates
 
 
 def when(unix: float, form: str = "%Y-%m-%d %H:%M") -> str:
-    """Return a time for people, by this machine's clock."""
+    """Return a time as text, in this machine's time zone."""
     return time.strftime(form, time.localtime(unix))
 
 
 def ticked(text: str) -> Markup:
-    """Return a sentence whose names between backticks are shown as code.
+    """Return a sentence with its names between backticks as code.
 
     >>> ticked("parameter `a<b` 1 -> 2")
     Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')
@@ -53,30 +52,31 @@ def ticked(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
-# Charts, whose points lead somewhere
+# Charts with links
 
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 64, 584, 16, 190
 _DIGIT = 7
-"""Pixels of a digit of a mark, on the wide side of what system fonts have."""
+"""Pixels of a digit of a mark, in a wide system font."""
 _NAMES, _TIMES = 190, 620
 _SLOTS, _BARS, _MOST_SLOTS = 260, 380, 20
 _GREATEST = 1e300
 _MOST_POINTS = 400
-"""More than one dot to two pixels shows nothing more; the line still goes through all."""
+"""One dot per two pixels; the line goes through all points."""
 
 
 def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
-    """Return a metric over iteration numbers; each point leads to its iteration, and `details` are what pointing at one
-    tells besides its value. The line is broken where other code began to measure it. The axis marks the least and the
-    greatest value."""
+    """Draw a metric over iteration numbers, with a link to the iteration from each point and `details` as tooltips.
+
+    The line breaks where other code began to measure the metric. The axis marks the least and the greatest value.
+    """
     best = [] if metric.best is None else [metric.best]
-    # Within bounds, so that the difference of two is a number, too.
+    # Bounded, so that the difference of two values is finite.
     values = {number: min(max(value, -_GREATEST), _GREATEST) for number, value in metric.values.items()}
-    numbers, stretches = sorted(values), list[list[int]]()
+    numbers, segments = sorted(values), list[list[int]]()
     for number in numbers:
-        if not stretches or number in metric.breaks:
-            stretches.append([])
-        stretches[-1].append(number)
+        if not segments or number in metric.breaks:
+            segments.append([])
+        segments[-1].append(number)
     low, high = min(values.values()), max(values.values())
     marks = {value: metric_text(value) for value in (low, high)}
     first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
@@ -85,21 +85,27 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
     def height_of(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / ((high - low) or 1)
 
-    def at(number: int) -> tuple[float, float]:
+    def position_of(number: int) -> tuple[float, float]:
         return left + (_RIGHT - left) * (number - first) / (last - first), height_of(values[number])
 
     dots = dict.fromkeys([*numbers[::-(-len(numbers) // _MOST_POINTS)], numbers[-1], *best])
     return markup.render(
         "trend.svg", name=metric.name, height=_HEIGHT, left=left, right=_RIGHT, first=first,
         ticks=[(height_of(value), mark) for value, mark in marks.items()],
-        numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
-        lines=[[at(number) for number in stretch] for stretch in stretches],
-        points=[(one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots],
+        numbers=[
+            (position_of(number)[0], number)
+            for number in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if number != first
+        ],
+        lines=[[position_of(number) for number in segment] for segment in segments],
+        points=[
+            (dot, position_of(dot), metric_text(values[dot]), dot in best, href(dot), details.get(dot, ""))
+            for dot in dots
+        ],
     )
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
-    """Draw when each node ran. Bars begin at nought where their start is not on record."""
+    """Draw when each node ran. Bars without a recorded start begin at zero."""
     spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]
     end = max([total, 1e-9, *map(sum, spans)])
     return markup.render(
@@ -113,7 +119,7 @@ def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
 
 
 def weights(card: ModelCard) -> Markup:
-    """Return what a fit gave the heaviest slots; of several classes the widest of each."""
+    """Draw a model's largest weights; of several classes the largest of each slot."""
     pairs = sorted(
         ((name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]), key=lambda pair: -abs(pair[1])
     )
@@ -122,7 +128,7 @@ def weights(card: ModelCard) -> Markup:
     zero, room = (_SLOTS + _BARS / 2, _BARS / 2) if is_signed else (_SLOTS, _BARS)
     lengths = [max(1.0, room * abs(value) / largest) for _, value in pairs]
     return markup.render(
-        "weights.svg", what=card.columns[0] if len(card.columns) == 1 else "widest", zero=zero if is_signed else None,
+        "weights.svg", label=card.columns[0] if len(card.columns) == 1 else "widest", zero=zero if is_signed else None,
         bars=[
             (label, value, zero - length if value < 0 else zero, length)
             for (label, value), length in zip(pairs, lengths, strict=True)

@@ -305,7 +305,7 @@ class TestFailing:
     @pytest.mark.parametrize(("variables", "text"), [
         ({"AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY is not set"),
         ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set"),
-        ({"AWS_ALLOW_HTTP": ""}, "not encrypted"), ({"AWS_ENDPOINT_URL": "localhost:9000"}, "is no address"),
+        ({"AWS_ALLOW_HTTP": ""}, "not encrypted"), ({"AWS_ENDPOINT_URL": "localhost:9000"}, "is no URL"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be reached"),
         ({"AWS_ENDPOINT_URL": "http://nowhere.invalid"}, "cannot be reached"),
     ])

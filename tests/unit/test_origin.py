@@ -156,7 +156,7 @@ def steps(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         for name in ("steps", "deeper", "faster"):
             sys.modules.pop(name, None)
         import_reads._reads.clear()
-        monkeypatch.setattr(import_reads, "_BEGAN", dict(os.environ))
+        monkeypatch.setattr(import_reads, "_INITIAL_ENVIRONMENT", dict(os.environ))
         (site / "steps.py").write_text(text)
         install(site, "steps", "1.0", "steps", RECORD="steps.py,,\n")
         importlib.invalidate_caches()

@@ -221,7 +221,7 @@ def test_what_is_not_there_is_said_with_what_is(client: TestClient) -> None:
     assert "there is no iteration 99" in read(client, f"/iteration?workflow={W}&number=99", 404).text
     assert "the catalog has no workflow 'othre'" in read(client, "/?workflow=othre", 404).text
     assert "did you mean 'auc'" in read(client, "/node?workflow=other&number=1&node=acu", 404).text
-    assert "is to be a number" in read(client, "/compare?workflow=other&a=x&b=1", 400).text
+    assert "must be a number" in read(client, "/compare?workflow=other&a=x&b=1", 400).text
 
 
 def test_a_new_record_shows_without_a_restart(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def _note_in_action(kind: str, name: str, who: Asker) -> None:
     if kind == "environment":
         action.watch.note_variable(name, who)
     elif kind == "files":
-        action.watch.read(name, who)
+        action.watch.note_read(name, who)
     else:
         action.watch.note_answer(name)
 

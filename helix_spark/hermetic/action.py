@@ -84,7 +84,7 @@ def asks(what: str, frame: FrameType | None) -> None:
     """Note something that is another one in the next session (a phrase), if it is the author's own code that asks."""
     watch = _watch(frame)
     if watch is not None and (who := asker(frame)) is not None and who.kind is CodeOwner.AUTHOR:
-        watch.differs(who.at(what))
+        watch.note_nondeterminism(who.at(what))
 
 
 def _entropy() -> Entropy | None:

@@ -102,7 +102,7 @@ class _Telling(Watch):
         self._file, self._keys = f"{folder}/{os.uname().nodename}-{os.getpid()}", keys
 
     def _note(self, sort: str, name: str, more: Any = None) -> None:
-        is_known = (sort, name) in self._met
+        is_known = (sort, name) in self._noted
         super()._note(sort, name, more)
         if not is_known:
             tell(self._file, *([key, sort, name, more] for key in self._keys))

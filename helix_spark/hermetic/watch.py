@@ -47,12 +47,8 @@ Event = tuple[str, str, Any]
 
 
 class Watch:
-    """Events of one action, each once, in order. Several threads may add to them.
-
-    Args:
-        own: environment variables that the author's code has set itself; more are added.
-        began: when the action began, in nanoseconds since 1970; None for now.
-    """
+    """Events of one action, each once, in order, from any thread. It `began` then, in nanoseconds since 1970, or now.
+    `own` are environment variables that the author's code has set itself; more are added."""
 
     def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
         self._began = _now() if began is None else began
@@ -172,10 +168,8 @@ def observed_in(events: Sequence[Event]) -> ObservedInputs:
     answers = {name: system_digest(name) for kind, name, folder in events if kind == "told" and folder in (None, here)}
     chance, outside = ([name for kind, name, _ in events if kind == wanted] for wanted in ("chance", "outside"))
     variables = {name: details[0] for kind, name, details in events if kind == "asked"}
-    return ObservedInputs(
-        files=files, environment=variables, told=answers, chance=(*chance, *dict.fromkeys(changed)),
-        outside=tuple(outside),
-    )
+    reasons = (*chance, *dict.fromkeys(changed))
+    return ObservedInputs(files=files, environment=variables, told=answers, chance=reasons, outside=tuple(outside))
 
 
 def _state(path: str) -> State | None:
@@ -274,12 +268,9 @@ _NOTERS: Mapping[str, Noter] = {
 
 
 class Wrapped:
-    """Wrappers of clocks, of the environment, and of readers in C++, whose files open without an audit event.
-
-    Args:
-        finder: returns the watch for the code of a frame in the calling thread.
-        begins_thread: is called with each thread before it starts, and the frame that starts it.
-    """
+    """Wrappers of clocks, of the environment, and of readers in C++, whose files open without an audit event. `finder`
+    returns the watch of a frame in the calling thread. `begins_thread` gets each thread before its start, and the frame
+    that starts it."""
 
     def __init__(
         self, finder: Callable[[FrameType | None], Watch | None],
@@ -349,10 +340,8 @@ class Wrapped:
             yield from self._readers_of(sys.modules[name]) if name in sys.modules else ()
 
     def _libraries_with_clocks(self) -> Sequence[tuple[ModuleType, Sequence[str]]]:
-        """Return the libraries that may have bound a clock, with their names for it.
-
-        Examine each of thousands of modules once, when it is loaded, not in each action.
-        """
+        """Return the libraries that may have bound a clock, with their names for it. Examine each of thousands of
+        modules once, when it is loaded, not in each action."""
         for name, module in list(sys.modules.items()):
             if self._examined.get(name) is module or is_being_imported(module):
                 continue
@@ -396,8 +385,8 @@ class Wrapped:
 
         def discover(kind: Any, **keywords: Any) -> Any:
             group = asking.group_asked(frame := sys._getframe(1))
-            files = ((caller, caller.f_code.co_filename) for caller, _ in asking.callers(frame))
-            outer = (caller for caller, file in files if not file.endswith(asking.METADATA))
+            callers = (caller for caller, _ in asking.callers(frame))
+            outer = (caller for caller in callers if not caller.f_code.co_filename.endswith(asking.METADATA))
             if (watch := self.finder(frame)) is not None and asker(next(outer, None)) is not None:
                 listing = "packages of path" if group is None else f"entry points of {group}"
                 watch.note_answer(f"package of {keywords['name']}" if keywords.get("name") else listing)

@@ -114,7 +114,7 @@ def _note_in_action(kind: str, name: str, asker: Asker) -> None:
     if kind == "environment":
         action.watch.note_variable(name, asker)
     elif kind == "files":
-        action.watch.read(name, asker)
+        action.watch.note_read(name, asker)
     else:
         action.watch.note_answer(name)
 

@@ -70,7 +70,7 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
         action = Action(uuid4().hex if node.wishes.fresh else node.name)
         found = capture(operator.call, given, action)
         assert action.watch is not None
-        action.watch.named(files_named(operator.call))
+        action.watch.note_named_files(files_named(operator.call))
         called.append(action.observed_inputs())
         by_code = found.why if isinstance(found, NotCaptured) else ""
         may_be_answered = "column" not in inputs.values() and not node.wishes.fresh

@@ -1,4 +1,4 @@
-"""One node's Python while it runs. Actions take turns, as the generators that they share are one for all threads."""
+"""Run one node's Python. Actions run one at a time, because all threads share the same generators."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, asker, callers, is_for_spark
-from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
+from helix_spark.hermetic.generators import AUTHOR_SEEDS, ControlledEntropy, Draws, Entropy
 from helix_spark.hermetic.memos import Memos
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.hermetic.watch import Watch, Wrapped, observed_in
 
 
 class Action:
-    """What one piece of the author's code does while it runs. What it draws follows from `seed`; `watch` is None where
-    it does not matter what it reads and asks for.
+    """One run of a piece of the author's code, whose draws follow from `seed`. `watch` is None if inputs do not matter.
 
     Attributes:
-        look_again: is called once its turn has come, before it is watched; None where nothing is to be looked at.
-        note_request: is given each request to Spark that its code is about to send; None where nobody looks.
-        drew: once it is over, whether it drew numbers.
-        identifiers: what identifiers of Spark's stages are drawn from.
-        disturbed: whether another action may have drawn from the generators while it did.
+        look_again: callback before the action is watched, once its turn has come.
+        note_request: callback for each request to Spark that its code is about to send.
+        drew: True if it drew numbers; set at its end.
+        identifiers: the entropy for identifiers of Spark's stages.
+        disturbed: True if another action may have drawn from the same generators meanwhile.
     """
 
     def __init__(self, seed: str, *, watched: bool = True) -> None:
@@ -49,7 +48,7 @@ class Action:
 
 
 class _Turn:
-    """Whose turn it is: that of `holder`, a thread, as its ident is given again; `action` is its innermost one."""
+    """The lock of actions, the thread that holds it, and its innermost action."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -58,67 +57,67 @@ class _Turn:
 
 
 _PATIENCE = 60.0
-"""Seconds after which an action goes on out of turn: the one whose turn it is may wait for a lock of this one's."""
+"""Seconds after which an action continues without the lock: its holder may wait for a lock of this action."""
 
 _LOOK_SECONDS = 5.0
-"""How often an action that waits looks whether the thread whose turn it is still lives."""
+"""Seconds between checks whether the thread that holds the lock is alive."""
 
 _turn = _Turn()
 _working: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
-"""What threads do or did, those that actions started as well. By thread, as an ident is given again."""
+"""The latest action of each thread, including threads that actions started. Idents would be used again."""
 
 _waited = threading.local()
 _counting = threading.Lock()
 _under_way = 0
-"""Actions, or spans in which some are to come, for which what they ask for is intercepted."""
+"""Count of the uses of `actions_to_come`: calls are intercepted while it is positive."""
 
 
 def current() -> Action | None:
     """Return the action that the calling thread works for."""
-    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # current_thread() makes one up
-    found = _working.get(thread) if thread is not None else None
-    return found if found is not None and found.under_way else None
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # current_thread() would create a dummy
+    action = _working.get(thread) if thread is not None else None
+    return action if action is not None and action.under_way else None
 
 
 def asks(what: str, frame: FrameType | None) -> None:
-    """Note something that is another one in the next session (a phrase), if it is the author's own code that asks."""
+    """Note a phrase about a value that differs in each session, if the author's own code requests it."""
     watch = _watch(frame)
     if watch is not None and (who := asker(frame)) is not None and who.kind is CodeOwner.AUTHOR:
-        watch.differs(who.at(what))
+        watch.note_nondeterminism(who.at(what))
 
 
 def _entropy() -> Entropy | None:
-    if (found := current()) is None:
+    if (action := current()) is None:
         return None
-    # Identifiers that Spark draws for stages change no result: they are no draw of the author's.
-    passing_on = (CodeOwner.PYTHON, CodeOwner.HELIX)
-    asks = next((kind for _, kind in callers(sys._getframe(1)) if kind not in passing_on), None)
-    return found.identifiers if asks is CodeOwner.SPARK else found.draws.entropy
+    # Identifiers that Spark draws for stages change no result, so they do not count as the author's draws.
+    intermediaries = (CodeOwner.PYTHON, CodeOwner.HELIX)
+    owner = next((kind for _, kind in callers(sys._getframe(1)) if kind not in intermediaries), None)
+    return action.identifiers if owner is CodeOwner.SPARK else action.draws.entropy
 
 
 def _watch(_frame: FrameType | None) -> Watch | None:
-    found = current()
-    return None if found is None else found.watch
+    action = current()
+    return None if action is None else action.watch
 
 
 def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
-    """Note a thread that an action starts. One that waits for Spark's server runs no code of the author's."""
-    if not is_for_spark(frame) and (found := current()) is not None:
-        _working[thread] = found
+    """Note a thread that an action starts, unless it is Spark's client that waits for a server."""
+    if not is_for_spark(frame) and (action := current()) is not None:
+        _working[thread] = action
 
 
 _memos = Memos()
-_given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
+_entropy_source, _wrapped = ControlledEntropy(_entropy), Wrapped(_watch, _begins_thread)
 
 
 @contextmanager
 def in_action(action: Action) -> Iterator[None]:
-    """Control and watch the author's code that runs in this thread meanwhile. Wait until no other action is under way,
-    except those that wait for Spark themselves; within one, another may begin."""
+    """Control and watch the author's code that runs in this thread. Wait until no other action runs, except those that
+    wait for Spark. Actions may be nested."""
     thread, turn = threading.current_thread(), _turn
     outer = turn.action if turn.holder is thread else None
     if outer is None:
-        turn = _turn_taken(thread)
+        turn = _take_turn(thread)
     before = _working.get(thread)
     try:
         if action.look_again is not None:
@@ -144,8 +143,8 @@ def in_action(action: Action) -> Iterator[None]:
             turn.lock.release()
 
 
-def _turn_taken(thread: threading.Thread) -> _Turn:
-    """Wait for the turn of the calling thread. The turn of a thread that has ended is over."""
+def _take_turn(thread: threading.Thread) -> _Turn:
+    """Acquire the lock for the calling thread. Abandon the lock of a thread that has ended."""
     since = time.perf_counter()
     turn = _turn
     while not turn.lock.acquire(timeout=_LOOK_SECONDS):
@@ -164,7 +163,7 @@ def seconds_waited() -> float:
 
 @contextmanager
 def others_first() -> Iterator[None]:
-    """Let other actions run while this thread waits for something outside of Python, such as a job of Spark's."""
+    """Let other actions run while this thread waits for a job of Spark, for instance."""
     turn, thread = _turn, threading.current_thread()
     if turn.holder is not thread or turn.action is None:
         yield
@@ -173,7 +172,7 @@ def others_first() -> Iterator[None]:
     nested = [action]
     while nested[-1].outer is not None:
         nested.append(nested[-1].outer)
-    states = [(one, one.draws.away()) for one in nested]
+    states = [(paused, paused.draws.away()) for paused in nested]
     turn.holder, turn.action = None, None
     turn.lock.release()
     try:
@@ -181,8 +180,8 @@ def others_first() -> Iterator[None]:
     finally:
         if turn.lock.acquire(timeout=_PATIENCE):
             turn.holder, turn.action = thread, action
-            for one, state in reversed(states):
-                one.draws.back(state)
+            for paused, state in reversed(states):
+                paused.draws.back(state)
         else:
             for disturbed in (*nested, turn.action):
                 if disturbed is not None:
@@ -190,24 +189,24 @@ def others_first() -> Iterator[None]:
 
 
 def abandon() -> None:
-    """Stop waiting for the actions that an interrupt has left behind: they may never end."""
+    """Stop waiting for actions that were interrupted: they may never end."""
     global _turn
-    left, _turn = _turn.action, _Turn()
-    while left is not None:
-        left.draws.put_back()
-        AUTHOR_SEEDS.release(left)
-        left = left.outer
+    action, _turn = _turn.action, _Turn()
+    while action is not None:
+        action.draws.put_back()
+        AUTHOR_SEEDS.release(action)
+        action = action.outer
 
 
 @contextmanager
 def actions_to_come() -> Iterator[None]:
-    """Intercept what actions ask for, in all threads; several may share one installation."""
+    """Intercept the reads and draws of actions in all threads. Uses may overlap: the first one installs."""
     global _under_way
     try:
         with _counting:
             _under_way += 1
             if _under_way == 1:
-                _given.install()
+                _entropy_source.install()
                 _wrapped.install()
         yield
     finally:
@@ -215,4 +214,4 @@ def actions_to_come() -> Iterator[None]:
             _under_way -= 1
             if _under_way == 0:
                 _wrapped.remove()
-                _given.remove()
+                _entropy_source.remove()

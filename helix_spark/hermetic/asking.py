@@ -1,4 +1,4 @@
-"""Who asks for something: the author's code, a library that it calls, Python's own library, Spark or Helix."""
+"""Owners of running code: the author, a library, Python's own library, Spark or Helix."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SPARK = (
 )
 METADATA = "/importlib/metadata/__init__.py"
 _SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py", "logging/handlers.py", METADATA)
-"""Of Python's library: what these read and ask is for people to see, or is noted apart."""
+"""Modules of Python's library whose reads serve messages, or are noted separately."""
 
 
 class CodeOwner(Enum):
-    """Whose code a file holds."""
+    """The owner of the code in a file."""
 
     AUTHOR = "the author's"
     LIBRARY = "a library's"
@@ -38,7 +38,7 @@ class CodeOwner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The kind of the innermost code that is not Python's own, a library's package, and the author's ``FILE:LINE``."""
+    """The owner of the innermost code that is not Python's, a library's package, and the author's ``FILE:LINE``."""
 
     kind: CodeOwner
     package: str
@@ -51,7 +51,7 @@ class Asker:
 
 
 def is_code(path: str) -> bool:
-    """Return whether a file holds code that counts by its version; what a package brings or fetches besides counts."""
+    """Return whether a file holds code that counts by its version, unlike data of a package."""
     is_module = path.endswith((*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES, "/"))
     inside = any(folder in path for folder in SITES)
     return (inside and is_module) or "/__pycache__/" in path or path.startswith((_HELIX, *_PYTHON))
@@ -59,60 +59,60 @@ def is_code(path: str) -> bool:
 
 @cache
 def kind_of(file: str) -> CodeOwner:
-    """Return whose code a file holds.
+    """Return the owner of the code in a file.
 
     >>> kind_of("/home/me/pyspark/train.py"), kind_of("/opt/spark/python/pyspark/sql/functions.py")
     (<CodeOwner.AUTHOR: "the author's">, <CodeOwner.SPARK: "Spark's">)
     """
     if any(part in file for part in _SPARK):
         return CodeOwner.SPARK
-    if file.startswith(_HELIX):  # which may be installed among libraries
+    if file.startswith(_HELIX):  # before SITES: it may be installed there
         return CodeOwner.HELIX
     if any(part in file for part in SITES):
         return CodeOwner.LIBRARY
-    # What is made of a text at run time, as a dataclass's methods, is whoever's calls it; a notebook's cells are not.
-    made = file.startswith("<") and not file.startswith("<ipython")
-    return CodeOwner.PYTHON if made or file.startswith(_PYTHON) else CodeOwner.AUTHOR
+    # Code compiled from text at run time, such as a dataclass's methods, belongs to its caller; notebook cells do not.
+    is_generated = file.startswith("<") and not file.startswith("<ipython")
+    return CodeOwner.PYTHON if is_generated or file.startswith(_PYTHON) else CodeOwner.AUTHOR
 
 
 def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:
-    """Yield a frame and those that led to it, each with whose code it runs."""
+    """Yield a frame and its callers, each with the owner of its code."""
     while frame is not None:
         yield frame, kind_of(frame.f_code.co_filename)
         frame = frame.f_back
 
 
 def library_of(file: str) -> str:
-    """Return the top-level name of the library that a file is of; empty for other files."""
+    """Return the top-level name of the library of a file; empty for other files."""
     return next((file.partition(part)[2] for part in SITES if part in file), "").partition("/")[0].partition(".")[0]
 
 
 def asker(frame: FrameType | None) -> Asker | None:
-    """Return the asker, by its frame; None for what is no node's concern: Helix, Spark, imports, messages."""
+    """Return the asker of a frame; None for Helix, Spark, imports and messages, which concern no node."""
     first: tuple[CodeOwner, str] | None = None
-    for one, kind in callers(frame):
-        file = one.f_code.co_filename
-        if kind is CodeOwner.HELIX and first is not None and not _serves_spark(one):
+    for caller, kind in callers(frame):
+        file = caller.f_code.co_filename
+        if kind is CodeOwner.HELIX and first is not None and not _serves_spark(caller):
             break
-        if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # a library that Spark calls, as grpc, asks for Spark
+        if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # libraries that Spark calls, such as grpc, work for Spark
             return None
-        is_import = file.startswith("<frozen importlib") and one.f_code.co_name != "get_data"  # which packages offer
-        if is_import or (kind is CodeOwner.LIBRARY and one.f_code.co_name == "<module>"):
+        is_import = file.startswith("<frozen importlib") and caller.f_code.co_name != "get_data"  # an API for data
+        if is_import or (kind is CodeOwner.LIBRARY and caller.f_code.co_name == "<module>"):
             return None
         if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None
         if first is None and kind is not CodeOwner.PYTHON:
             first = kind, library_of(file)
         if kind is CodeOwner.AUTHOR:
-            return Asker(*(first or (kind, "")), f"{Path(file).name}:{one.f_lineno}")
+            return Asker(*(first or (kind, "")), f"{Path(file).name}:{caller.f_lineno}")
     return None if first is None else Asker(*first, "")
 
 
 def is_for_spark(frame: FrameType | None) -> bool:
-    """Return whether a library works for Spark, which calls it: grpc, by which its client speaks to a server."""
+    """Return whether Spark called a library, such as grpc, which its client uses."""
     by_library = False
-    for one, kind in callers(frame):
-        if kind is CodeOwner.SPARK or (kind is CodeOwner.HELIX and _serves_spark(one)):
+    for caller, kind in callers(frame):
+        if kind is CodeOwner.SPARK or (kind is CodeOwner.HELIX and _serves_spark(caller)):
             return by_library
         if kind in (CodeOwner.AUTHOR, CodeOwner.HELIX):
             return False
@@ -121,39 +121,39 @@ def is_for_spark(frame: FrameType | None) -> bool:
 
 
 def _serves_spark(frame: FrameType) -> bool:
-    """Return whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
-    for one, kind in callers(frame):
+    """Return whether Spark calls the code of Helix in a frame, which forwards its client's requests."""
+    for caller, kind in callers(frame):
         if kind is not CodeOwner.HELIX:
             return kind is CodeOwner.SPARK
-        # It takes the place of pyspark's methods that give tables.
-        if one.f_code.co_filename.endswith("/plans/frame_creation.py"):
+        # It replaces pyspark's methods that create frames.
+        if caller.f_code.co_filename.endswith("/plans/frame_creation.py"):
             return True
     return False
 
 
 def pattern_asked(frame: FrameType) -> str:
-    """Return the pattern of the names for which a folder is looked through, and of no others; empty where all count."""
+    """Return the pattern that names in a folder are matched against; empty if all names count."""
     pattern = _local(frame, "pattern", "glob", "_glob1")
     return pattern if isinstance(pattern, str) and not any(sign in pattern for sign in ("/", "**", " of ")) else ""
 
 
 def group_asked(frame: FrameType) -> str | None:
-    """Return the group of entry points for which installed packages are looked through; empty for all groups."""
-    asked = _local(frame, "params", "entry_points")
-    return None if asked is None else str(asked.get("group", ""))
+    """Return the group of entry points that is looked up, empty for all groups; None for another lookup."""
+    parameters = _local(frame, "params", "entry_points")
+    return None if parameters is None else str(parameters.get("group", ""))
 
 
 def _local(frame: FrameType, name: str, *functions: str) -> Any:
-    """Return what a local holds in the innermost of some functions of Python's library that ask; None if none does."""
-    library = takewhile(lambda one: one[1] is CodeOwner.PYTHON, callers(frame))
-    return next((one.f_locals.get(name) for one, _ in library if one.f_code.co_name in functions), None)
+    """Return a local of the innermost caller among some functions of Python's library; None without such a caller."""
+    library = takewhile(lambda pair: pair[1] is CodeOwner.PYTHON, callers(frame))
+    return next((caller.f_locals.get(name) for caller, _ in library if caller.f_code.co_name in functions), None)
 
 
-_OF_STATUS = frozenset({"stat", "lstat", "getmtime", "getctime", "getatime", "owner", "group"})
+_STATUS_CALLS = frozenset({"stat", "lstat", "getmtime", "getctime", "getatime", "owner", "group"})
 
 
 def takes_status(frame: FrameType) -> bool:
-    """Return whether the author's code asks for the status of a file, such as its times, by a call of the system or of
-    Python's library that a frame makes. Otherwise it asks whether the file is there, and what kind of file it is."""
-    called = [one.f_code.co_name for one, _ in takewhile(lambda one: one[1] is CodeOwner.PYTHON, callers(frame))]
-    return not called or called[-1] in _OF_STATUS
+    """Return whether the author's code reads the status of a file, such as its times, through the call in a frame, and
+    does not only check its existence or type."""
+    names = [caller.f_code.co_name for caller, _ in takewhile(lambda pair: pair[1] is CodeOwner.PYTHON, callers(frame))]
+    return not names or names[-1] in _STATUS_CALLS

@@ -1,4 +1,4 @@
-"""The generators of numbers that all code of a process shares, and the entropy that others are seeded with.
+"""Random generators that all code of a process shares, and the entropy that seeds others.
 
 Where the author's code has seeded a generator, its state is an input, and Helix does not seed over it.
 """
@@ -19,41 +19,41 @@ from typing import Any
 
 
 class Entropy:
-    """Bytes that follow from a seed, without end: each request gets others. What is asked for while something is
-    imported, as numpy does for its generators, is counted apart: in another process that was imported before."""
+    """An endless stream of bytes from a seed. Requests during an import, such as numpy's, are counted separately:
+    another process may have imported it before."""
 
     def __init__(self, seed: str) -> None:
         self._seed = hashlib.sha256(seed.encode()).digest()
-        self.requests = self._of_imports = 0
+        self.requests = self._import_requests = 0
         self._around = _imports_under_way()  # the author's program may be imported itself
 
     def take(self, size: int) -> bytes:
         if size < 0:
             raise ValueError("negative argument not allowed")
         if _imports_under_way() > self._around:
-            number = self._of_imports = self._of_imports - 1
+            number = self._import_requests = self._import_requests - 1
         else:
             number = self.requests = self.requests + 1
         return hashlib.shake_256(self._seed + number.to_bytes(8, "big", signed=True)).digest(size)
 
     def number(self, bits: int) -> int:
-        """Return a number of so many bits; `bits` is a multiple of 8."""
+        """Return a random number; `bits` is a multiple of 8."""
         return int.from_bytes(self.take(bits // 8), "big")
 
 
 def _imports_under_way() -> int:
-    """Return how many frames of the import system the calling thread is below."""
+    """Return the number of frames of the import system that call this thread's code."""
     frame: FrameType | None = sys._getframe(1)
-    found = 0
+    count = 0
     while frame is not None:
-        found += frame.f_code.co_filename.startswith("<frozen importlib")
+        count += frame.f_code.co_filename.startswith("<frozen importlib")
         frame = frame.f_back
-    return found
+    return count
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A generator that all code shares, by the name of its module. `seed` has it begin anew from 32 bits."""
+    """A generator that all code shares, with the name of its module. `seed` takes 32 bits."""
 
     name: str
     get: Callable[[Any], Any]
@@ -73,15 +73,15 @@ class Shared:
 
 
 def _seed_numpy(numpy_random: Any, number: int) -> None:
-    if type(numpy_random.get_bit_generator()).__name__ == "MT19937":  # `seed` would forget how it was seeded before
-        seeded = numpy_random.RandomState(numpy_random.MT19937(0))  # by itself it would ask for entropy
+    if type(numpy_random.get_bit_generator()).__name__ == "MT19937":  # `seed` would drop its seed sequence
+        seeded = numpy_random.RandomState(numpy_random.MT19937(0))  # the default requests entropy
         seeded.seed(number)
         numpy_random.set_state(seeded.get_state(legacy=False))
-    else:  # somebody has put a generator of another kind in its place, which has no such seed
+    else:  # the author installed a generator of another kind, without such a seed
         numpy_random.set_bit_generator(type(numpy_random.get_bit_generator())(number))
 
 
-SHARED: Mapping[str, Shared] = {one.name: one for one in (
+SHARED: Mapping[str, Shared] = {generator.name: generator for generator in (
     Shared("random", lambda m: m.getstate(), lambda m, state: m.setstate(state), lambda m, number: m.seed(number)),
     Shared("numpy.random", lambda m: m.get_state(legacy=False), lambda m, state: m.set_state(state), _seed_numpy),
     Shared(
@@ -89,45 +89,44 @@ SHARED: Mapping[str, Shared] = {one.name: one for one in (
         lambda m, number: m.manual_seed(number),
     ),
 )}
-"""By module; what is not loaded draws nothing."""
+"""By module. Modules that are not loaded draw nothing."""
 
 
 class HeldGenerators:
-    """Generators that are objects of the author's, as ``RNG = np.random.default_rng(1)``. To an action all that are
-    known as it begins are one generator: it begins with the states in which the author's code has left them."""
+    """Generators in variables of the author's, such as ``RNG = np.random.default_rng(1)``. Each action treats all that
+    are registered when it begins as one generator, in the states that the author's code left."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Any] = {}
+        self._registered: dict[int, Any] = {}
 
     def note(self, value: object) -> Any:
-        """Return the state of such a generator, which no action changes for others from now on; None for any other
-        object."""
+        """Register a generator and return its state; None for any other object. Actions restore registered states."""
         if not is_generator(value):
             return None
-        self._known[id(value)] = value
+        self._registered[id(value)] = value
         seeds = getattr(getattr(value, "bit_generator", value), "seed_seq", None)
-        return plain_state(_state_of(value)), getattr(seeds, "state", None)  # of which others may be spawned
+        return plain_state(_state_of(value)), getattr(seeds, "state", None)  # `spawn` uses it
 
     @property
     def state(self) -> dict[int, Any]:
-        return {key: _state_of(one) for key, one in self._known.items()}
+        return {key: _state_of(generator) for key, generator in self._registered.items()}
 
     def restore(self, state: Mapping[int, Any]) -> None:
-        for key, one in state.items():
-            held = self._known[key]
-            if hasattr(held, "setstate"):
-                held.setstate(one)
-            elif hasattr(held, "set_state"):
-                held.set_state(one)
+        for key, earlier in state.items():
+            generator = self._registered[key]
+            if hasattr(generator, "setstate"):
+                generator.setstate(earlier)
+            elif hasattr(generator, "set_state"):
+                generator.set_state(earlier)
             else:
-                getattr(held, "bit_generator", held).state = one
+                getattr(generator, "bit_generator", generator).state = earlier
 
 
 def is_generator(value: object) -> bool:
-    """Return whether something is a generator of Python's or numpy's."""
+    """Return whether a value is a generator of Python's or numpy's."""
     numpy_random = sys.modules.get("numpy.random")
     kinds = [getattr(numpy_random, name, None) for name in ("Generator", "RandomState", "BitGenerator")]
-    return type(value) is random.Random or any(one in type(value).__mro__ for one in kinds)
+    return type(value) is random.Random or any(kind in type(value).__mro__ for kind in kinds)
 
 
 def _state_of(generator: Any) -> Any:
@@ -139,13 +138,13 @@ def _state_of(generator: Any) -> Any:
 
 
 HELD = HeldGenerators()
-"""Of this process."""
+"""Those of this process."""
 
 _GENERATORS: Mapping[str, Shared | HeldGenerators] = {**SHARED, "held": HELD}
 
 
 class WhenImported:
-    """A finder of modules, for `sys.meta_path`, that has something done with some of them once they are imported."""
+    """A finder for `sys.meta_path` that calls `loaded` with each named module once it is imported."""
 
     def __init__(self, names: Collection[str], loaded: Callable[[ModuleType], None]) -> None:
         self._names, self._loaded = names, loaded
@@ -160,15 +159,15 @@ class WhenImported:
 
         def executed(module: ModuleType) -> None:
             execute(module)
-            if module.__name__ == name and self in sys.meta_path:  # an archive's loader is that of all modules in it
+            if module.__name__ == name and self in sys.meta_path:  # modules of one archive share a loader
                 self._loaded(module)
 
-        spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this object alone
+        spec.loader.exec_module = executed  # type: ignore[method-assign]  # only on this object
         return spec
 
 
 def seed_stages_by_name() -> None:
-    """Give stages of Spark ML without a seed one of their class's name: their own differs from process to process."""
+    """Seed stages of Spark ML by the name of their class: their default differs from process to process."""
 
     def seed(module: ModuleType) -> None:
         vars(module)["hash"] = default_seed
@@ -185,9 +184,9 @@ def default_seed(name: str) -> int:
 
 
 class Draws:
-    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives a generator's first
-    state, by its module; None for one that is seeded. `drawn` names those that were drawn from, once it is over, and
-    `drew_held` says whether one of `HELD` was."""
+    """Control of the generators while code runs whose draws follow from a seed, any text. `start` returns the first
+    state of a generator, by its module, or None to seed it. At the end, `drawn` has the modules of shared generators
+    that were drawn from, and `drew_held` is True if one of `HELD` was."""
 
     def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)
@@ -199,12 +198,12 @@ class Draws:
         self._imports = WhenImported(SHARED, lambda module: self._take_over(module.__name__))
 
     def begin(self) -> None:
-        """Seed the generators that are loaded, and those that will be when they are."""
+        """Seed the loaded generators now, and others once they are imported."""
         self._began.clear()
         self.back({})
 
     def end(self) -> bool:
-        """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
+        """Restore all generators. Return whether any was drawn from, or entropy requested."""
         if self._imports in sys.meta_path:
             sys.meta_path.remove(self._imports)
         drawn = [name for name, began in self._began.items() if plain_state(_GENERATORS[name].state) != began]
@@ -213,20 +212,20 @@ class Draws:
         return bool(self.drawn) or self.entropy.requests > 0
 
     def put_back(self) -> None:
-        """Give the generators the process's own states again."""
+        """Restore the process's own states."""
         for name, state in self._before.items():
             _GENERATORS[name].restore(state)
 
     def away(self) -> dict[str, Any]:
-        """Put the process's own states back for a while; return those that `back` needs."""
-        ours = {name: _GENERATORS[name].state for name in self._began}
+        """Pause: restore the process's own states. Return those that `back` needs."""
+        states = {name: _GENERATORS[name].state for name in self._began}
         self.put_back()
         sys.meta_path.remove(self._imports)
-        return ours
+        return states
 
-    def back(self, ours: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        for name, state in ours.items():
+    def back(self, states: Mapping[str, Any]) -> None:
+        """Continue from the states that `away` returned."""
+        for name, state in states.items():
             self._before[name] = _GENERATORS[name].state
             _GENERATORS[name].restore(state)
         for name in _GENERATORS:
@@ -245,24 +244,24 @@ class Draws:
 
 
 def is_loaded(name: str) -> bool:
-    """Return whether a module with a shared generator is loaded; another module may have its name."""
+    """Return whether the module of a shared generator is loaded, not another one of its name."""
     module = _loaded(name)
     return module is not None and (name != "torch" or hasattr(module, "get_rng_state"))
 
 
 def _loaded(name: str) -> ModuleType | None:
-    """Return a module that is loaded to its end: one that another thread imports has no generator yet."""
+    """Return a module that is wholly imported; one that another thread still imports has no generator yet."""
     module = sys.modules.get(name)
     return None if module is None or is_being_imported(module) else module
 
 
 def is_being_imported(module: object) -> bool:
-    """Return whether a thread still runs a module's code."""
+    """Return whether a thread still executes a module's code."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def plain_state(state: Any) -> Any:
-    """Return a state as something that can be compared."""
+    """Return a state in a comparable form."""
     if isinstance(state, dict):
         return {key: plain_state(value) for key, value in state.items()}
     if hasattr(state, "tobytes"):  # numpy's
@@ -270,62 +269,61 @@ def plain_state(state: Any) -> Any:
     return state.numpy().tobytes() if hasattr(state, "numpy") else state  # torch's
 
 
-class EntropyGiven:
-    """While it is installed, what asks the system for entropy gets it from the source of its thread, if there is one:
-    `secrets`, `uuid`, numpy's `SeedSequence`, and generators of `random` that are given no seed."""
+class ControlledEntropy:
+    """Replacement of the system's entropy by that of the calling thread's source, if any, for `secrets`, `uuid`,
+    numpy's `SeedSequence`, and generators of `random` without a seed."""
 
     def __init__(self, source: Callable[[], Entropy | None]) -> None:
         self._source = source
-        self._theirs: list[tuple[Any, str, Any]] = []
+        self._originals: list[tuple[Any, str, Any]] = []
 
     def install(self) -> None:
-        for holder, name, ours in self._replacements():
-            self._theirs.append((holder, name, vars(holder)[name]))
-            setattr(holder, name, ours)
+        for holder, name, replacement in self._replacements():
+            self._originals.append((holder, name, vars(holder)[name]))
+            setattr(holder, name, replacement)
 
     def remove(self) -> None:
-        while self._theirs:
-            setattr(*self._theirs.pop())
+        while self._originals:
+            setattr(*self._originals.pop())
 
     def _replacements(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         source, urandom, seed = self._source, os.urandom, random.Random.seed
         shared: random.Random = vars(random)["_inst"]
 
         def take(size: int) -> bytes:
-            found = source()
-            return urandom(size) if found is None else found.take(size)
+            entropy = source()
+            return urandom(size) if entropy is None else entropy.take(size)
 
         def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
-            found = source() if a is None else None
-            seed(self, a if found is None else found.number(256), version)
+            entropy = source() if a is None else None
+            seed(self, a if entropy is None else entropy.number(256), version)
 
         yield os, "urandom", take
-        yield random, "_urandom", take  # what SystemRandom and secrets ask
+        yield random, "_urandom", take  # used by SystemRandom and secrets
         yield random.Random, "seed", seeded
         yield random, "seed", lambda a=None, version=2: seeded(shared, a, version)
         if (getrandom := vars(os).get("getrandom")) is not None:
 
             def take_some(size: int, flags: int = 0) -> bytes:
-                found = source()
-                return bytes(getrandom(size, flags)) if found is None else found.take(size)
+                entropy = source()
+                return bytes(getrandom(size, flags)) if entropy is None else entropy.take(size)
 
             yield os, "getrandom", take_some
 
 
 ABSENT = "absent"
-"""Stands for a state, a file's content, or a variable's value where there is none."""
+"""Placeholder for a missing state, file or variable."""
 
 _MOST_TWISTS = 1_000
-"""A twist is 624 numbers. A generator from which more was drawn without a seed counts as seeded: then it is left
-alone, and what is drawn from it is reused by no other process."""
+"""A twist is 624 numbers. An unseeded generator with more draws counts as seeded: its state stays, and no other process
+reuses results that draw from it."""
 
 Words = tuple[int, ...]
 
 
 class AuthorSeeds:
-    """The states in which the author's code has left the generators that it seeded. They are looked at while neither
-    Helix nor an action draws from them. A Mersenne Twister does not tell whether it was seeded. But its state follows
-    from the one that the process began with if numbers were only drawn from it; a state that does not was put there."""
+    """States of the generators that the author's code has seeded, examined while neither Helix nor an action draws. A
+    Mersenne Twister does not tell whether it was seeded, but an unseeded state follows from the process's first one."""
 
     def __init__(self) -> None:
         self._unseeded: dict[str, Any] = {}
@@ -333,16 +331,16 @@ class AuthorSeeds:
         self._busy: set[object] = set()
 
     def hold(self, holder: object) -> None:
-        """Keep the states as they are now until the holder releases them."""
+        """Freeze the present states until the holder releases them."""
         self.look()
         self._busy.add(holder)
 
     def release(self, holder: object) -> None:
-        """Look at the generators again from now on, unless something else holds their states."""
+        """End the hold of a holder; without any holder, generators are examined again."""
         self._busy.discard(holder)
 
     def begin_loading(self, holder: object) -> None:
-        """Release the states, and put the generators back to before they were seeded: that code is loaded again."""
+        """Release the states, and undo the seeding: its code is loaded again."""
         self.release(holder)
         for name in self._seeded.keys() & self._unseeded.keys():
             SHARED[name].restore(self._unseeded[name])
@@ -358,7 +356,7 @@ class AuthorSeeds:
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
-        """Keep the states while Helix works, and put them back: what it draws itself is not the author's draw."""
+        """Hold the states while Helix works, and restore them afterwards: its own draws are not the author's."""
         with self.holding(object()):
             held = dict(self._seeded)
             try:
@@ -368,17 +366,17 @@ class AuthorSeeds:
                     SHARED[name].restore(state)
 
     def state(self, name: str) -> Any:
-        """Return the state of a generator that the author seeded, by its module; None for another one."""
+        """Return the state of a generator that the author seeded, by its module; None if it is unseeded."""
         return self._seeded.get(name)
 
     def digest(self, name: str) -> str:
-        """Return what stands for that state; ABSENT where there is none."""
+        """Return the digest of that state; ABSENT if there is none."""
         self.look()
         state = self._seeded.get(name)
         return ABSENT if state is None else hashlib.sha256(repr(plain_state(state)).encode()).hexdigest()
 
     def look(self) -> None:
-        """Look at the generators, unless something holds their states. What the first look sees counts as unseeded."""
+        """Examine the generators, unless their states are held. The first states seen count as unseeded."""
         if self._busy:
             return
         for name in filter(is_loaded, SHARED):
@@ -391,24 +389,24 @@ class AuthorSeeds:
         if name == "torch":
             unseeded = 67_280_421_310_721  # torch's default seed
             return bool(SHARED[name].module.initial_seed() != unseeded)
-        words, before, known = _words(state), self._unseeded.get(name), self._seeded.get(name)
+        words, before, seeded = _words(state), self._unseeded.get(name), self._seeded.get(name)
         if before is None and name == "numpy.random":
-            own = SHARED[name].module.get_bit_generator()
-            if getattr(own, "seed_seq", None) is None:  # its first seeding was replaced before anybody looked
+            generator = SHARED[name].module.get_bit_generator()
+            if getattr(generator, "seed_seq", None) is None:  # it was seeded before the first look
                 return True
-        # A generator of another kind, which the author has put in its place, has no words.
-        if words is None or _follows(words, known, 2) or not (before is None or _follows(words, before, _MOST_TWISTS)):
+        # A generator of another kind, which the author installed, has no words.
+        if words is None or _follows(words, seeded, 2) or not (before is None or _follows(words, before, _MOST_TWISTS)):
             return True
         self._unseeded[name] = state
         return False
 
 
 AUTHOR_SEEDS = AuthorSeeds()
-"""Of this process."""
+"""Those of this process."""
 
 
 def _words(state: Any) -> Words | None:
-    """Return the 624 words of a Mersenne Twister, as `random` and numpy tell its state."""
+    """Return the 624 words of a Mersenne Twister from a state of `random` or numpy."""
     if isinstance(state, dict):
         key = state["state"].get("key") if state.get("bit_generator") == "MT19937" else None
         return None if key is None else tuple(key.tolist())
@@ -416,7 +414,7 @@ def _words(state: Any) -> Words | None:
 
 
 def _follows(words: Words, earlier: Any, twists: int) -> bool:
-    """Return whether a state is an earlier one, or what that comes to as numbers are drawn."""
+    """Return whether a state is the earlier one, or follows from it by drawing numbers."""
     before: Words = (None if earlier is None else _words(earlier)) or ()
     twister = random.Random(0)
     for _ in range(twists + 1 if before else 0):

@@ -1,4 +1,4 @@
-"""What the author's functions make once and keep: memos, cached properties, and variables that begin as None, as in
+"""Caches in the author's code: memos, cached properties, and variables that begin as None, such as
 ``if _model is None: _model = load()``."""
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ Memo: TypeAlias = "_lru_cache_wrapper[Any]"
 
 
 class Uses(NamedTuple):
-    """Memos as an action begins: how often each has answered, and was filled; and variables that are None, each with
-    the module or class that has it."""
+    """State before an action: hits and misses of memos, and variables that are None, each with its module or class."""
 
     memos: Mapping[Memo, tuple[int, int]]
     unset: Sequence[tuple[str, ModuleType | type]]
@@ -35,15 +34,15 @@ class Uses(NamedTuple):
 
 @dataclass(frozen=True)
 class Holders:
-    """What modules of the author's hold, and may keep what code made: memos, also those of classes; objects
-    of the author's classes; variables that are None, each with the module or class that has it."""
+    """Possible caches in the author's modules: memos, also in classes; objects of the author's classes; variables that
+    are None, each with its module or class."""
 
     memos: dict[Memo, None] = field(default_factory=dict)
     objects: list[object] = field(default_factory=list)
     unset: list[tuple[str, ModuleType | type]] = field(default_factory=list)
 
     def look_at_module(self, module: ModuleType, authors: Container[str]) -> None:
-        """Add what a module holds; `authors` has the names of the author's modules."""
+        """Add the caches of a module; `authors` has the names of the author's modules."""
         for name, value in [*vars(module).items()]:
             if (kind := type(value)) in _KEEPS_NOTHING:
                 continue
@@ -57,13 +56,13 @@ class Holders:
             elif kind.__module__ in authors:
                 self.objects.append(value)
 
-    def _look_at_class(self, one: type) -> None:
-        is_plain = type(one) is type  # a metaclass may have a say in what is set
-        for name, member in [*vars(one).items()]:
+    def _look_at_class(self, kind: type) -> None:
+        is_plain = type(kind) is type  # a metaclass may intercept assignments
+        for name, member in [*vars(kind).items()]:
             if type(member) in _KEEPS_NOTHING:
                 continue
             if member is None and is_plain:
-                self.unset.append((name, one))
+                self.unset.append((name, kind))
             elif _is_memo(function := getattr(member, "__func__", member)):
                 self.memos[function] = None
 
@@ -72,25 +71,24 @@ _KEEPS_NOTHING = frozenset({
     FunctionType, ModuleType, ModuleSpec, BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, property,
     str, bytes, int, float, complex, bool, tuple, list, dict, set, frozenset,
 })
-"""Types of nearly all that modules and classes hold: an action that begins looks at each value."""
+"""Types of nearly all values in modules and classes, skipped for speed: each action examines all values."""
 
 
 class Memos:
-    """What filled the memos of the author's project (`functools.cache`): it counts for each action that they answer.
-    One that was filled where nothing was watched, as while its module was imported, is emptied; and so is one behind
-    the action that filled it, if it keeps what actions may change for each other. So are the cached properties of
-    objects that modules hold, and variables that are made once (`_is_lazy`): nobody says who asks for them."""
+    """The events that filled the project's memos (`functools.cache`), which count for each action that uses the memos.
+    Memos that were filled unwatched are emptied before an action; memos of mutable values after the action that filled
+    them. So are cached properties of objects in modules, and lazy variables: their uses cannot be observed."""
 
     def __init__(self) -> None:
         self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
         self._modules: dict[str, None] = {}
-        self._looked_at = set[str]()
+        self._examined = set[str]()
 
     def begin(self) -> Uses:
-        """Return the uses before an action, without memos that were filled unwatched."""
+        """Empty caches that were filled unwatched, and return the uses of the others."""
         holders = self._holders()
         for value in holders.objects:
-            for name in _cached_properties(value):
+            for name in _cached_properties(type(value)):
                 vars(value).pop(name, None)
         uses = {}
         for memo in holders.memos:
@@ -101,8 +99,8 @@ class Memos:
         return Uses(uses, holders.unset)
 
     def end(self, before: Uses, watch: Watch | None, *, drew: bool) -> None:
-        """Note what filled the memos that answered an action, and what it filled; None if nothing was watched. Empty
-        those that it filled if it drew numbers: another action draws with a seed of its own."""
+        """Note the events behind the memos that an action used or filled. `watch` is None if it was unwatched. Empty the
+        memos that it filled if it drew numbers: another action draws with its own seed."""
         for name, holder in before.unset:
             module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
             file = str(getattr(module, "__dict__", {}).get("__file__"))
@@ -123,15 +121,15 @@ class Memos:
                 self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
 
     def _holders(self) -> Holders:
-        for name in {*list(sys.modules)} - self._looked_at:  # there are thousands, and an action begins every moment
-            self._looked_at.add(name)
+        for name in {*list(sys.modules)} - self._examined:  # there are thousands, and actions are frequent
+            self._examined.add(name)
             if _is_authors(name):
                 self._modules[name] = None
-        found = Holders()
+        holders = Holders()
         for name in self._modules:
             if isinstance(module := sys.modules.get(name), ModuleType):
-                found.look_at_module(module, self._modules)
-        return found
+                holders.look_at_module(module, self._modules)
+        return holders
 
     def _files(self) -> Iterator[str]:
         modules = (vars(sys.modules[name]) for name in self._modules if name in sys.modules)
@@ -139,7 +137,7 @@ class Memos:
 
 
 def _is_authors(name: str) -> bool:
-    """Return whether a module that is loaded under a name is the author's."""
+    """Return whether the module loaded under a name is the author's."""
     file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
     return name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
 
@@ -150,33 +148,31 @@ def _is_memo(value: object) -> bool:
     return isinstance(function, FunctionType) and kind_of(function.__code__.co_filename) is CodeOwner.AUTHOR
 
 
-def _cached_properties(value: object) -> Iterator[str]:
-    """Yield the names under which the classes of an object of the author's cache what they compute of it."""
-    for kind in type(value).__mro__:
-        yield from (name for name, member in vars(kind).items() if isinstance(member, cached_property))
+def _cached_properties(kind: type) -> list[str]:
+    members = [item for base in kind.__mro__ for item in vars(base).items()]
+    return [name for name, member in members if isinstance(member, cached_property)]
 
 
 def _kept_in(memo: Memo) -> Iterator[object]:
-    """Yield what a memo keeps, results and perhaps arguments, as Python's collector sees them. Nothing else does."""
-    for one in gc.get_referents(memo):
-        if one is vars(memo):
+    """Yield the results that a memo keeps, and perhaps arguments. Only Python's garbage collector exposes them."""
+    for referent in gc.get_referents(memo):
+        if referent is vars(memo):
             continue
-        values = list(one.values()) if type(one) is dict else []
-        # The memo's own table: of results, or of places in order, where their number has a limit.
-        is_table = memo.cache_parameters()["maxsize"] is None or type(next(iter(values), None)).__name__ == _PLACE
-        yield from values if values and is_table else [one]
+        values = list(referent.values()) if type(referent) is dict else []
+        # The memo's table holds results, or linked entries if their number is limited.
+        is_limited = memo.cache_parameters()["maxsize"] is not None
+        is_table = not is_limited or type(next(iter(values), None)).__name__ == "_lru_list_elem"
+        yield from values if values and is_table else [referent]
 
 
-_PLACE = "_lru_list_elem"
 _CHANGING = (dict, list, set, deque, bytearray, Iterator)
 
 
 def _may_change(value: object) -> bool:
-    """Return whether a function may change an object of Python's or the author's for others; what libraries make is
-    taken to stay as it is, but for generators."""
+    """Return whether a value may be changed in place. Objects of libraries, except generators, count as constant."""
     kind = type(value)
     if kind in (tuple, frozenset):
-        return any(map(_may_change, value))  # type: ignore[call-overload]  # the line before
+        return any(map(_may_change, value))  # type: ignore[call-overload]  # a tuple or frozenset
     if issubclass(kind, _CHANGING) or is_generator(value):
         return True
     is_frozen = issubclass(kind, tuple | Enum) or getattr(getattr(kind, "__dataclass_params__", 0), "frozen", False)
@@ -184,33 +180,33 @@ def _may_change(value: object) -> bool:
 
 
 def _is_lazy(name: str, file: str, others: Iterable[str]) -> bool:
-    """Return whether functions of a module keep in a variable what they make once: whether no other code of the file
-    mentions its name but for a statement that sets it to None; nor do other files."""
+    """Return whether a variable is a cache of functions: they set it only where it is None, and no other code of the
+    file or of `others` mentions it, except one statement that sets it to None."""
     module = syntax_of(file)
-    functions = [one for one in ast.walk(module) if isinstance(one, ast.FunctionDef) and [*_mentions(one, name)]]
-    known = [mention for one in functions for mention in _mentions(one, name)]
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and [*_mentions(node, name)]]
+    mentions = [mention for function in functions for mention in _mentions(function, name)]
     word = re.compile(rf"\b{name}\b")
     return (
-        bool(functions) and all(_makes(one, name) for one in functions)
-        and len([*_mentions(module, name)]) == 1 + len(known)
+        bool(functions) and all(_sets_if_none(function, name) for function in functions)
+        and len([*_mentions(module, name)]) == 1 + len(mentions)
         and not any(word.search("".join(read_lines(other))) for other in others if other != file)
     )
 
 
 def _mentions(inside: ast.AST, name: str) -> Iterator[ast.Name | ast.Attribute]:
-    for one in ast.walk(inside):
-        if (isinstance(one, ast.Name) and one.id == name) or (isinstance(one, ast.Attribute) and one.attr == name):
-            yield one
+    for node in ast.walk(inside):
+        if isinstance(node, ast.Name | ast.Attribute) and getattr(node, "id", getattr(node, "attr", "")) == name:
+            yield node
 
 
-def _makes(function: ast.FunctionDef, name: str) -> bool:
+def _sets_if_none(function: ast.FunctionDef, name: str) -> bool:
     """Return whether a function sets a variable, and only where it is None."""
-    stored = {one for one in _mentions(function, name) if not isinstance(one.ctx, ast.Load)}
+    stores = {mention for mention in _mentions(function, name) if not isinstance(mention.ctx, ast.Load)}
     where_none = (
-        statement for one in ast.walk(function) if isinstance(one, ast.If) and _is_none(one.test, name)
-        for statement in one.body
+        statement for node in ast.walk(function) if isinstance(node, ast.If) and _is_none(node.test, name)
+        for statement in node.body
     )
-    return bool(stored) and stored <= {one for statement in where_none for one in _mentions(statement, name)}
+    return bool(stores) and stores <= {mention for body in where_none for mention in _mentions(body, name)}
 
 
 def _is_none(test: ast.expr, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the author's code was seen to do, and files that it names: a library in C may read them unseen."""
+"""The observed inputs of the author's code, and files that it names: a library in C may read them unseen."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from helix_spark.regular_files import OddFileError, content_fields, is_file_name
 from helix_spark.visible_text import visible
 
 NO_FILE = "no file"
-"""Stands for the content of a device, a pipe, a name that no file can have: nobody knows whether it is the same."""
+"""Placeholder for the content of a device, a pipe, or an impossible file name: it cannot be compared."""
 
 _MOST_NAMES = 1_000_000
-"""Of a folder that has more, its names are not known."""
+"""Limit of names in a folder; a folder with more counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedInputs:
-    """What one node's code did besides computing.
+    """Inputs that one node's code was observed to use.
 
     Attributes:
-        drew: whether it drew numbers.
-        files, environment: what it read by itself, by path or name, with what identifies it: contents of files
-            (`content_of`), variables (`value_of`).
-        told: what else the system said of files and folders, as `system_digest` is asked, with what stands for it.
-        generators: by module, what stands for the state from which a shared generator was drawn that the author's code
-            has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
-        chance: why its result may differ each time, as phrases with the author's line.
-        outside: the same, of what it asked others: the network, other processes.
+        drew: True if the code drew random numbers.
+        files: digests of files that it read, by path (`content_of`).
+        environment: digests of variables, by name (`value_of`).
+        told: digests of other answers of the system, by query (`system_digest`).
+        generators: digests of the states of shared generators that the author's code seeded and drew from, by module
+            (see `AuthorSeeds`); ABSENT for one that Helix seeded.
+        chance: why the result may differ each time, as phrases with the author's line.
+        outside: requests to the network and other processes, likewise.
     """
 
     drew: bool = False
@@ -61,80 +61,80 @@ class ObservedInputs:
 
     @property
     def reads(self) -> bool:
-        """Whether it read anything that counts."""
+        """True if anything was read that counts."""
         return any(getattr(self, kind) for kind in LOOKS)
 
     @property
     def seeded(self) -> Mapping[str, str]:
-        """The generators among them that the author's code has seeded."""
+        """States of the generators that the author's code has seeded."""
         return {name: state for name, state in self.generators.items() if state != ABSENT}
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The files that it read, and the folders whose names it looked through."""
-        return (*self.files, *(what.partition(" of ")[2] for what in self.told if what.startswith(NAMES)))
+        """Files that were read, and folders whose names were listed."""
+        return (*self.files, *(query.partition(" of ")[2] for query in self.told if query.startswith(NAMES)))
 
     @property
     def unknown(self) -> str:
-        """A path whose content cannot be known; empty if there is none."""
-        named = (*self.files.items(), *self.told.items())
-        return next((path for path, content in named if content == NO_FILE), "")
+        """A path whose content is unknown; empty if there is none."""
+        contents = (*self.files.items(), *self.told.items())
+        return next((path for path, content in contents if content == NO_FILE), "")
 
     def agrees(self, other: ObservedInputs) -> bool:
-        """Return whether all that the other one read is known to be the same here."""
+        """Return whether all inputs of `other` are known and the same here."""
         return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in LOOKS)
 
     def only(self, other: ObservedInputs) -> ObservedInputs:
-        """Return this, as far as the other one read it."""
+        """Return those of these inputs that `other` read too."""
         reads: dict[str, Any] = {
             kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in LOOKS
         }
         return ObservedInputs(self.drew, **reads)
 
     def now(self) -> ObservedInputs:
-        """Return the same of what is there now."""
+        """Return the same inputs with their present digests."""
         reads: dict[str, Any] = {kind: {name: LOOKS[kind](name) for name in getattr(self, kind)} for kind in LOOKS}
         return ObservedInputs(self.drew, **reads)
 
     def to_json(self) -> str:
-        """Return the text for a record, without why a result differs; empty if there is nothing to say."""
-        said: dict[str, Any] = {kind: dict(sorted(known.items())) for kind in LOOKS if (known := getattr(self, kind))}
-        said |= {"drew": True, "generators": dict(sorted(self.generators.items()))} if self.drew else {}
-        return json.dumps(said, sort_keys=True) if said else ""
+        """Return the text for a record, without `chance` and `outside`; empty if there is nothing to record."""
+        fields: dict[str, Any] = {kind: dict(getattr(self, kind)) for kind in LOOKS if getattr(self, kind)}
+        fields |= {"drew": True, "generators": dict(self.generators)} if self.drew else {}
+        return json.dumps(fields, sort_keys=True) if fields else ""
 
 
 NOTHING_OBSERVED = ObservedInputs()
 
 
 def observed_from_json(text: str) -> ObservedInputs:
-    """Return what `ObservedInputs.to_json` wrote. Older records do not say which generators were drawn from, all of
-    which Helix had seeded. A stranger may have written it: a path that no file can have is cut, and its content is
-    unknown. So is what a later version notes of more kinds."""
-    told: dict[str, Any] = json.loads(text) if text else {}
-    for folder, content in told.pop("listed", {}).items():  # as older records call it
-        told.setdefault("told", {})[f"{NAMES} of {folder}"] = content
-    strange = [*(told.keys() - {"drew", *LOOKS}), *(one for one in told.get("told", {}) if not is_file_name(one))]
-    told["files"] = dict(
+    """Parse the text that `ObservedInputs.to_json` wrote. Older records do not name the generators, all of which Helix
+    had seeded. The text is untrusted: an impossible path is cut, and its content is unknown. So are fields of later
+    versions."""
+    fields: dict[str, Any] = json.loads(text) if text else {}
+    for folder, content in fields.pop("listed", {}).items():  # the field's name in older records
+        fields.setdefault("told", {})[f"{NAMES} of {folder}"] = content
+    strange = [*(fields.keys() - {"drew", *LOOKS}), *(key for key in fields.get("told", {}) if not is_file_name(key))]
+    fields["files"] = dict(
         (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
-        for path, content in told.get("files", {}).items()
+        for path, content in fields.get("files", {}).items()
     )
     for name in strange:
-        told["files"][f"what is noted as {visible(name[:200])}"] = NO_FILE
-        told.pop(name, None)
-        told.get("told", {}).pop(name, None)
-    if told.get("drew"):
-        told.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
-    return ObservedInputs(**told)
+        fields["files"][f"what is noted as {visible(name[:200])}"] = NO_FILE
+        fields.pop(name, None)
+        fields.get("told", {}).pop(name, None)
+    if fields.get("drew"):
+        fields.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
+    return ObservedInputs(**fields)
 
 
 def reads_unknown(path: str) -> str:
-    """Return why the result of code that reads a path is not reused, as what follows the name of the code."""
+    """Return the reason against reuse of code that reads a path, to follow the name of the code."""
     return f"reads {visible(path[:200])}, which is no regular file on a disk"
 
 
 def content_of(path: str) -> str:
-    """Return what identifies the content at a path: the SHA-256 of a file, or of what tells a large one from others.
-    The path may come from a record: nothing but a regular file of a disk is opened.
+    """Return the identity of the content at a path: the SHA-256 of a file, or of the identifying fields of a large one.
+    The path may come from a record, so open regular files of a disk only.
 
     >>> content_of("/no/such/file"), content_of("/dev/zero"), content_of("/dev")
     ('absent', 'no file', 'folder')
@@ -149,19 +149,19 @@ def content_of(path: str) -> str:
 
 
 ALL_VARIABLES = "names of variables besides "
-"""What `value_of` is asked where code looks through the names; those that it has set itself follow."""
+"""Query of `value_of` for the names of all variables but those that follow, which the code has set itself."""
 
 FOR_SPARK = ("SPARK_", "PYSPARK_", "PYTHON", "OMP_NUM_THREADS")
-"""How variables begin that Spark may set for its workers."""
+"""Prefixes of variables that Spark may set for its workers."""
 
 
 def value_of(variable: str) -> str:
-    """Return what stands for the value of an environment variable, or for the names of all."""
+    """Return the digest of an environment variable, or of the names of all."""
     try:
         value = os.environ.get(variable)
         if variable.startswith(ALL_VARIABLES):
-            own, apart = variable.removeprefix(ALL_VARIABLES).split(), (*FOR_SPARK, "HELIX")
-            value = " ".join(sorted(one for one in os.environ if one not in own and not one.startswith(apart)))
+            own, ignored = variable.removeprefix(ALL_VARIABLES).split(), (*FOR_SPARK, "HELIX")
+            value = " ".join(sorted(key for key in os.environ if key not in own and not key.startswith(ignored)))
     except UnicodeEncodeError:  # no variable has such a name
         value = None
     if value is None:
@@ -170,58 +170,58 @@ def value_of(variable: str) -> str:
 
 
 WORKING_FOLDER = "working folder of the process"
-"""What `system_digest` is asked where code names a file from there, or asks where it is."""
+"""Query of `system_digest` for the working folder, to which relative paths belong."""
 
-_SAYS: Mapping[str, Callable[[str], object]] = {
+_QUERIES: Mapping[str, Callable[[str], object]] = {
     "entry points": lambda group: sorted(
-        (point.group, point.name, point.value, one.version)
-        for one in _metadata().distributions() for point in one.entry_points if group in ("", point.group)
+        (point.group, point.name, point.value, dist.version)
+        for dist in _metadata().distributions() for point in dist.entry_points if group in ("", point.group)
     ),
-    "packages": lambda _: sorted((one.metadata["Name"], one.version) for one in _metadata().distributions()),
+    "packages": lambda _: sorted((dist.metadata["Name"], dist.version) for dist in _metadata().distributions()),
     "package": lambda name: _metadata().distribution(name).read_text("METADATA"),
     "working folder": lambda _: Path.cwd(),
-    "access": lambda path: [os.access(path, how) for how in (os.R_OK, os.W_OK, os.X_OK)],
+    "access": lambda path: [os.access(path, mode) for mode in (os.R_OK, os.W_OK, os.X_OK)],
     "link": os.readlink,
-    "entries": lambda path: [_status(one) for one in _entries(path)],
+    "entries": lambda path: [_status(entry) for entry in _entries(path)],
     "status": lambda path: _status(Path(path)),
 }
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     with scan_folder(folder) as entries:
-        found = sorted(islice(entries, _MOST_NAMES + 1), key=lambda one: one.name)
-    if len(found) > _MOST_NAMES:
+        ordered = sorted(islice(entries, _MOST_NAMES + 1), key=lambda entry: entry.name)
+    if len(ordered) > _MOST_NAMES:
         raise OddFileError(errno.EFBIG, "it has too many names", folder)
-    return [one for one in found if one.name != "__pycache__"]
+    return [entry for entry in ordered if entry.name != "__pycache__"]
 
 
 def _metadata() -> Any:
-    return importlib.import_module("importlib.metadata")  # which takes long, and few ask
+    return importlib.import_module("importlib.metadata")  # a slow import, seldom needed
 
 
 def _status(path: Path | os.DirEntry[str]) -> tuple[object, ...]:
-    told = path.stat()
-    return path.name, told.st_mode, told.st_size, told.st_mtime_ns
+    status = path.stat()
+    return path.name, status.st_mode, status.st_size, status.st_mtime_ns
 
 
 NAMES = "names"
-"""What `system_digest` is asked for the names in a folder; `` like `` may follow, and a pattern that they have."""
+"""Query of `system_digest` for the names in a folder; `` like `` and a pattern may follow."""
 
 
-def system_digest(asked: str) -> str:
-    """Return what stands for what the system says of a path: a word of `_SAYS`, `NAMES`, or a field of its status,
-    " of ", and the path, which may come from a record: no file is opened. Likewise of installed packages.
+def system_digest(query: str) -> str:
+    """Return the digest of an answer of the system; open no file. A query is a key of `_QUERIES`, `NAMES`, or a field
+    of a path's status, then " of ", then the path or package.
 
     >>> system_digest("mtime of /no/such/file"), system_digest("mode of /") == system_digest("mode of /.")
     ('absent', True)
     """
-    word, _, path = asked.partition(" of ")
+    word, _, path = query.partition(" of ")
     try:
         if word.startswith(NAMES):
-            said: object = fnmatch.filter([one.name for one in _entries(path)], word.partition(" like ")[2] or "*")
+            answer: object = fnmatch.filter([file.name for file in _entries(path)], word.partition(" like ")[2] or "*")
         else:
-            said = _SAYS[word](path) if word in _SAYS else getattr(Path(path).stat(), f"st_{word}", None)
-        return hashlib.sha256(repr(said).encode(errors="surrogateescape")).hexdigest()
+            answer = _QUERIES[word](path) if word in _QUERIES else getattr(Path(path).stat(), f"st_{word}", None)
+        return hashlib.sha256(repr(answer).encode(errors="surrogateescape")).hexdigest()
     except OddFileError as error:
         return ABSENT if error.errno == errno.ENOTDIR else NO_FILE
     except (ImportError, OSError, ValueError):
@@ -231,40 +231,39 @@ def system_digest(asked: str) -> str:
 LOOKS: Mapping[str, Callable[[str], str]] = {
     "files": content_of, "told": system_digest, "environment": value_of, "generators": AUTHOR_SEEDS.digest,
 }
-"""By field of `ObservedInputs`, what tells the present state of something that code read."""
-
+"""By field of `ObservedInputs`, the function that digests the present state of an input."""
 
 _ATTACHED = re.compile(r"\battach\b(?:\s+database)?\s+['\"]([^'\"]+)", re.IGNORECASE)
-"""A file in a statement, which sqlite opens unseen."""
+"""A file in a SQL statement, which sqlite opens unseen."""
 
 
 def files_named(function: Callable[..., Any]) -> Iterator[str]:
-    """Yield the absolute paths of files that a function names, or one of the author's that it calls, in it or held."""
+    """Yield the absolute paths of files that a function names or holds, and the author's functions that it calls."""
     waiting: list[object] = [getattr(function, "__wrapped__", function)]
-    met: set[int] = set()
-    found: dict[str, None] = {}
+    visited: set[int] = set()
+    paths: dict[str, None] = {}
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, FunctionType):
-            if id(one) not in met and kind_of(one.__code__.co_filename) is CodeOwner.AUTHOR:
-                met.add(id(one))
-                waiting += [*(one.__defaults__ or ()), *_values_named(one.__code__, one.__globals__)]
-                for cell in one.__closure__ or ():
-                    with suppress(ValueError):  # it is empty as yet
+        value = waiting.pop()
+        if isinstance(value, FunctionType):
+            if id(value) not in visited and kind_of(value.__code__.co_filename) is CodeOwner.AUTHOR:
+                visited.add(id(value))
+                waiting += [*(value.__defaults__ or ()), *_values_named(value.__code__, value.__globals__)]
+                for cell in value.__closure__ or ():
+                    with suppress(ValueError):  # the cell is empty
                         waiting.append(cell.cell_contents)
-        elif issubclass(type(one), str | PurePath):  # a proxy says of itself that it is one
-            text = str(one)
-            # A name alone is that of a file if it has an ending; a path is no longer than 1,000 characters.
+        elif issubclass(type(value), str | PurePath):  # `isinstance` would believe a proxy
+            text = str(value)
             waiting += _ATTACHED.findall(text)
+            # A bare name counts as a file if it has a suffix.
             is_path = 2 < len(text) < 1000 and ("/" in text or "." in text) and not {"\n", "\0"}.intersection(text)
             if is_path and Path(text).is_file():
-                found[str(Path(text).absolute())] = None
-    yield from found
+                paths[str(Path(text).absolute())] = None
+    yield from paths
 
 
 def _values_named(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
-    """Yield the constants of code, and what its names hold."""
-    # Where its own file lies, code asks for the sake of others beside it; what it reads of it is seen.
+    """Yield the constants of code, and the values of its names."""
+    # Code uses `__file__` to find files next to it; reading those is observed.
     yield from (names[name] for name in code.co_names if name in names and name != "__file__")
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

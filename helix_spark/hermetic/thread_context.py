@@ -1,5 +1,5 @@
-"""What the author's thread has set, for functions that run in another one: context variables, and settings that
-libraries keep for each thread."""
+"""Carry the settings of the author's thread to another thread: context variables, and thread-local settings of
+libraries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _R = TypeVar("_R")
 
 
 class ThreadContext:
-    """What the thread that makes it has set, for calls in other threads. What a call changes stays its own.
+    """Settings of the creating thread, for calls in other threads. Changes by a call stay local to it.
 
     Context variables (`decimal`, numpy's error state and print options) and thread-local settings (scikit-learn,
-    joblib) have their defaults in a new thread, where code that a file configured at its top would run as if that line
-    were missing.
+    joblib) have their defaults in a new thread, without the configuration at the top of the author's file.
     """
 
     def __init__(self) -> None:
@@ -29,33 +28,33 @@ class ThreadContext:
         self._settings: list[tuple[threading.local, dict[str, Any]]] = []
         for module in list(sys.modules.values()):  # of libraries and of the author's
             names = vars(module) if isinstance(module, ModuleType) else {}
-            if names.get("threading") is threading or names.get("local") is threading.local:  # else it makes none
+            if names.get("threading") is threading or names.get("local") is threading.local:  # else it creates none
                 file = names.get("__file__")
                 if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
                     locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
                     self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)
 
     def call(self, function: Callable[..., _R], *arguments: Any) -> _R:
-        """Call a function in the calling thread, as if it were the one that made this."""
+        """Call a function in this thread with the settings."""
         for local, values in self._settings:
             own = vars(local)
             for name in _settings_of(local).keys() - values.keys():
                 del own[name]
             own.update(deepcopy(values))
         variables = self._variables.copy()
-        if (decimal := sys.modules.get("decimal")) is not None:  # its context is shared by copies, and changed in place
+        if (decimal := sys.modules.get("decimal")) is not None:  # copies share its mutable context
             variables.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
         return variables.run(function, *arguments)
 
 
 def _settings_of(local: threading.local) -> dict[str, Any]:
-    """Return a thread-local object's plain data; a connection to a database, say, is for its own thread alone."""
+    """Return the plain data of a thread-local object. Connections, for instance, belong to one thread."""
     return {name: value for name, value in vars(local).items() if _is_plain(value)}
 
 
 def _is_plain(value: object, depth: int = 4) -> bool:
     if isinstance(value, dict):
-        return depth > 0 and all(_is_plain(one, depth - 1) for pair in value.items() for one in pair)
+        return depth > 0 and all(_is_plain(part, depth - 1) for item in value.items() for part in item)
     if isinstance(value, list | tuple | set | frozenset):
-        return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
     return type(value) in (type(None), bool, int, float, complex, str, bytes)

@@ -1,5 +1,4 @@
-"""Times and tracebacks that code only prints or logs: `print(f"{time.time() - begun:.1f} s")`. They are no part of its
-result."""
+"""Times and tracebacks that code only prints or logs: `print(f"{time.time() - start:.1f} s")`. They do not count."""
 
 from __future__ import annotations
 
@@ -21,57 +20,56 @@ _CLOCKS = frozenset({
 _FORMATS = frozenset({
     "round", "str", "int", "float", "abs", "format", "timedelta", "strftime", "isoformat", "total_seconds",
 })
-"""Functions and methods that times may be given on their way."""
+"""Functions and methods that may convert times."""
 
 MESSAGES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
-"""Methods of loggers that only say something to people."""
+"""Methods of loggers that only emit messages."""
 
 _PRINT = "print"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def is_only_told(code: CodeType, line: int, names: Mapping[str, object]) -> bool:
-    """Return whether the clocks that a line of a function asks serve messages alone: whether all that is computed of
-    them is given to `print`, or to a logger, and to nothing else. In doubt it is not.
+    """Return whether the clocks on a line certainly serve messages alone, by `print` or loggers.
 
     Args:
         names: the globals of the function.
     """
-    if isinstance(sys.stdout, io.StringIO) or "redirect_stdout" in code.co_names:  # what is printed is read
+    if isinstance(sys.stdout, io.StringIO) or "redirect_stdout" in code.co_names:  # the code may read its own output
         return False
-    told = _tellers(code, code.co_filename, line)
+    printers = _printers(code, code.co_filename, line)
     own = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-    return told is not None and told.isdisjoint(own) and all(_is_teller(one, names) for one in told)
+    return printers is not None and printers.isdisjoint(own) and all(_is_printer(name, names) for name in printers)
 
 
-def _is_teller(name: str, names: Mapping[str, object]) -> bool:
+def _is_printer(name: str, names: Mapping[str, object]) -> bool:
     if name == _PRINT:
         return name not in names
-    named = names.get(name)
-    logger = named.logger if isinstance(named, logging.LoggerAdapter) else named
+    value = names.get(name)
+    logger = value.logger if isinstance(value, logging.LoggerAdapter) else value
     loggers = [logging.root, *logging.root.manager.loggerDict.values()] if logger is logging else []
     while isinstance(logger, logging.Logger):
         loggers.append(logger)
         logger = logger.parent
-    handlers = [handler for one in loggers for handler in getattr(one, "handlers", ())]
+    handlers = [handler for each in loggers for handler in getattr(each, "handlers", ())]
     return bool(loggers) and all(map(_writes_to_people, handlers))
 
 
 def _writes_to_people(handler: logging.Handler) -> bool:
-    """Return whether what a handler is given goes to a stream, a file or a library, and is not kept for the author."""
+    """Return whether a handler emits to a stream, a file or a library, and not to the author's code."""
     is_kept = type(handler) is logging.StreamHandler and isinstance(handler.stream, io.StringIO)
     emit = getattr(type(handler).emit, "__code__", None)
     return not is_kept and emit is not None and kind_of(emit.co_filename) is not CodeOwner.AUTHOR
 
 
 @lru_cache(maxsize=1024)
-def _tellers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
-    """Return the names of what tells the times that a line asks for; None if they may go elsewhere. The file, since to
-    Python code of two files may be equal."""
-    functions = [one for one in ast.walk(syntax_of(file)) if isinstance(one, _Function) and _spans(one, line)]
-    function = max(functions, key=lambda one: one.lineno, default=None)
-    asked = [one for one in ast.walk(function) if isinstance(one, ast.Call) and _asks(one)] if function else []
-    return _message_names(function) if function and any(_spans(one, line) for one in asked) else None
+def _printers(_code: CodeType, file: str, line: int) -> frozenset[str] | None:
+    """Return the names that print or log the times of a line; None if the times may go elsewhere. The file is a
+    parameter because code objects of two files may be equal."""
+    functions = [node for node in ast.walk(syntax_of(file)) if isinstance(node, _Function) and _spans(node, line)]
+    function = max(functions, key=lambda node: node.lineno, default=None)
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and _is_clock(node)] if function else []
+    return _message_names(function) if function and any(_spans(call, line) for call in calls) else None
 
 
 def _spans(node: ast.stmt | ast.expr, line: int) -> bool:
@@ -79,47 +77,47 @@ def _spans(node: ast.stmt | ast.expr, line: int) -> bool:
 
 
 def _message_names(function: _Function) -> frozenset[str] | None:
-    """Return what tells the times of a function, where each use of a clock, and of a variable made of one, makes
-    another such variable or a message."""
+    """Return the names that print or log the times of a function; None if a time has another use."""
     times = set[str]()
 
     def uses(node: ast.AST) -> int:
-        return sum(_asks(one) or (isinstance(one, ast.Name) and one.id in times) for one in ast.walk(node))
+        return sum(_is_clock(part) or (isinstance(part, ast.Name) and part.id in times) for part in ast.walk(node))
 
-    known = -1
-    while known != len(times):
-        known = len(times)
-        times |= {name for one in ast.walk(function) for name in _assigned(one) if uses(one)}
+    count = -1
+    while count != len(times):
+        count = len(times)
+        times |= {name for node in ast.walk(function) for name in _assigned(node) if uses(node)}
     parts = [*_harmless(function)]
-    outer = {name for one in ast.walk(function) if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
-    calls = [one for part in parts for one in ast.walk(part) if isinstance(one, ast.Call) and uses(one)]
-    inside = any(isinstance(one, ast.NamedExpr) and uses(one) for one in ast.walk(function))  # it sets a variable, too
-    is_told = not inside and times.isdisjoint(outer) and sum(map(uses, parts)) == sum(map(uses, function.body)) and all(
-        _asks(one) or _teller(one) or _name(one.func) in _FORMATS for one in calls
-    )
-    return frozenset(filter(None, map(_teller, ast.walk(function)))) if is_told else None
+    outer = {name for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    calls = [node for part in parts for node in ast.walk(part) if isinstance(node, ast.Call) and uses(node)]
+    has_walrus = any(isinstance(node, ast.NamedExpr) and uses(node) for node in ast.walk(function))
+    if has_walrus or not times.isdisjoint(outer) or sum(map(uses, parts)) != sum(map(uses, function.body)):
+        return None
+    if not all(_is_clock(call) or _printer(call) or _name(call.func) in _FORMATS for call in calls):
+        return None
+    return frozenset(filter(None, map(_printer, ast.walk(function))))
 
 
 def _assigned(node: ast.AST) -> list[str]:
     """Return the variables that a statement sets, if it sets nothing else."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     is_assignment = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
-    found = [one.id for one in targets if isinstance(one, ast.Name)] if is_assignment else []
-    return found if len(found) == len(targets) else []
+    names = [target.id for target in targets if isinstance(target, ast.Name)] if is_assignment else []
+    return names if len(names) == len(targets) else []
 
 
 def _harmless(function: _Function) -> Iterator[ast.AST]:
     """Yield the parts of a function that may use times."""
-    for one in ast.walk(function):
-        if _assigned(one) or (isinstance(one, ast.Expr) and _teller(one.value)):
-            yield one
-        elif isinstance(one, ast.If) and all(
-            isinstance(inner, ast.Expr) and _teller(inner.value) for inner in (*one.body, *one.orelse)
+    for node in ast.walk(function):
+        if _assigned(node) or (isinstance(node, ast.Expr) and _printer(node.value)):
+            yield node
+        elif isinstance(node, ast.If) and all(
+            isinstance(inner, ast.Expr) and _printer(inner.value) for inner in (*node.body, *node.orelse)
         ):
-            yield one.test
+            yield node.test
 
 
-def _asks(node: ast.AST) -> bool:
+def _is_clock(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and _name(node.func) in _CLOCKS
 
 
@@ -127,10 +125,10 @@ def _name(called: ast.expr) -> str:
     return called.attr if isinstance(called, ast.Attribute) else str(getattr(called, "id", ""))
 
 
-def _teller(node: ast.AST) -> str:
-    """Return by what name a call prints or logs, if it may do that; else nothing."""
+def _printer(node: ast.AST) -> str:
+    """Return the name by which a call prints or logs; empty if it does neither."""
     match node:
-        case ast.Call(func=ast.Name(id="print"), keywords=given) if not any(word.arg == "file" for word in given):
+        case ast.Call(func=ast.Name(id="print"), keywords=keywords) if not any(word.arg == "file" for word in keywords):
             return _PRINT
         case ast.Call(func=ast.Attribute(value=ast.Name(id=holder), attr=method)) if method in MESSAGES:
             return holder

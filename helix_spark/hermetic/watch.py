@@ -1,4 +1,4 @@
-"""What code reads and asks for while it runs: told by Python's audit events, and by wrapped clocks and environment."""
+"""Record what code reads while it runs, by Python's audit events and by wrappers of clocks and the environment."""
 
 from __future__ import annotations
 
@@ -38,138 +38,138 @@ _TIMED = frozenset({
     "pandas", "joblib", "tqdm", "sklearn", "matplotlib", "torch", "lightgbm", "xgboost", "catboost", "numba", "dask",
     "rich", "pip", "_pytest", "hypothesis", "IPython", "urllib3", "ray", "optuna",
 })
-"""Libraries that take the time of what they do, for people to see."""
+"""Libraries that measure their own run time for messages."""
 
 _CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
 
 Event = tuple[str, str, Any]
-"""A sort, what it is about, and what else is known of it: plain data, which a worker can send."""
+"""A kind, a name, and details: plain data, which a worker can send."""
 
 
 class Watch:
-    """What one action did, since `began` in nanoseconds since 1970, or now: events, each once, in order. Several
-    threads may tell of it. `own` are environment variables that the author's code has set itself; added to."""
+    """Events of one action, each once, in order, from any thread. It `began` then, in nanoseconds since 1970, or now.
+    `own` are environment variables that the author's code has set itself; more are added."""
 
     def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
         self._began = _now() if began is None else began
         self._own = set[str]() if own is None else own
-        self._met: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str]] = set()
         self.events: list[Event] = []
 
-    def _note(self, sort: str, name: str, more: Any = None) -> None:
-        if (sort, name) not in self._met:
-            self._met.add((sort, name))
-            self.events.append((sort, name, more))
+    def _note(self, kind: str, name: str, details: Any = None) -> None:
+        if (kind, name) not in self._noted:
+            self._noted.add((kind, name))
+            self.events.append((kind, name, details))
 
     def adopt(self, events: Iterable[Event]) -> None:
-        """Note what another action read and asked for, whose result this one uses."""
-        for sort, name, more in events:
-            if sort not in ("written", "set"):
-                self._note(sort, name, more)
+        """Note the events of another action whose result this one uses."""
+        for kind, name, details in events:
+            if kind not in ("written", "set"):
+                self._note(kind, name, details)
 
-    def differs(self, why: str) -> None:
-        """Something that differs each time was asked for: a phrase."""
+    def note_nondeterminism(self, why: str) -> None:
+        """Note why the result may differ each time, as a phrase."""
         self._note("chance", why)
 
-    def asks_others(self, what: str) -> None:
-        """The network or another process was asked: a phrase."""
+    def note_outside(self, what: str) -> None:
+        """Note a request to the network or another process, as a phrase."""
         self._note("outside", what)
 
-    def opened(self, path: str, flags: int, who: Asker) -> None:
-        """A file was opened, or is not there to be."""
+    def note_open(self, path: str, flags: int, who: Asker) -> None:
+        """Note that a file was opened, or that it is missing."""
         if flags & (os.O_WRONLY | os.O_RDWR):
-            anew = os.O_TRUNC | os.O_EXCL
-            if flags & os.O_RDWR and not flags & anew and ("written", path) not in self._met:
-                self.read(path, who)
+            if flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL) and ("written", path) not in self._noted:
+                self.note_read(path, who)
             self._note("written", path)
         else:
-            self.read(path, who)
+            self.note_read(path, who)
 
-    def read(self, path: str, who: Asker) -> None:
-        if not self._met.isdisjoint({("read", path), ("written", path)}) or is_code(path):
+    def note_read(self, path: str, who: Asker) -> None:
+        if not self._noted.isdisjoint({("read", path), ("written", path)}) or is_code(path):
             return
         if path in ("/dev/urandom", "/dev/random", "/dev/hwrng"):
-            self.differs(who.at(f"reads {path}"))
+            self.note_nondeterminism(who.at(f"reads {path}"))
         elif path.startswith(OF_MACHINE):
             if who.kind is CodeOwner.AUTHOR and path != os.devnull:
-                self.differs(who.at(f"reads the state of the machine, {path}"))
+                self.note_nondeterminism(who.at(f"reads the state of the machine, {path}"))
         else:
             state = _state(path)
-            if state is not None and Path(path).is_dir():  # what is looked for in it is told apart
+            if state is not None and Path(path).is_dir():  # lookups in it are events of their own
                 return
-            made_now = state is not None and max(state[-1], state[-2]) >= self._began
-            if not (made_now and path.startswith(tempfile.gettempdir())):  # else its own library has written it
+            is_new = state is not None and max(state[-1], state[-2]) >= self._began
+            if not (is_new and path.startswith(tempfile.gettempdir())):  # such a file is a library's own
                 self._note("read", path, (state, who.at(f"reads {path}, which was written to while it ran")))
 
-    def looked_at(self, path: str) -> None:
+    def note_existence_check(self, path: str) -> None:
         """Note that the action asked whether a path exists, or what the system says of it."""
-        if not self._met.isdisjoint({("read", path), ("looked", path), ("written", path)}):
+        if not self._noted.isdisjoint({("read", path), ("looked", path), ("written", path)}):
             return
         if not (is_code(path) or path.startswith(OF_MACHINE)):
             state = _state(path)
             if state is None or state[-1] < self._began:
                 self._note("looked", path, state is not None)
 
-    def named(self, paths: Iterable[str]) -> None:
-        """Note files that the code names, which may be read unseen, but not those that the action has written."""
+    def note_named_files(self, paths: Iterable[str]) -> None:
+        """Note files that the code names and may read unseen, without those that the action has written."""
         for path in paths:
             if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
-                self.looked_at(path)
+                self.note_existence_check(path)
 
     def note_answer(self, what: str) -> None:
-        """Note that the system was asked for something: see `system_digest`."""
+        """Note a query to the system: see `system_digest`."""
         self._note("told", what)
 
     def note_system(self, what: str, path: str) -> None:
-        """Note that the system was asked for more of a path than whether it exists: see `system_digest`."""
-        self.looked_at(path)
-        if not self._met.isdisjoint({("read", path), ("looked", path)}):
+        """Note a query about a path, beyond whether it exists: see `system_digest`."""
+        self.note_existence_check(path)
+        if not self._noted.isdisjoint({("read", path), ("looked", path)}):
             self.note_answer(f"{what} of {path}")
 
-    def full(self, path: Any) -> str:
-        """Return an absolute path. Where it begins in the working folder, that counts."""
+    def absolute_path(self, path: Any) -> str:
+        """Return the absolute path. If it is relative, note the working folder."""
         text = os.fsdecode(path)
         if not text.startswith("/"):
             self._note("told", WORKING_FOLDER, str(Path.cwd()))
-        return os.path.abspath(text)  # noqa: PTH100  # a path's own `absolute` keeps `..`
+        return os.path.abspath(text)  # noqa: PTH100  # `Path.absolute` keeps `..`
 
-    def listed(self, folder: str, pattern: str = "") -> None:
-        """The names in a folder were looked through, for those that have a pattern where there is one."""
+    def note_listing(self, folder: str, pattern: str = "") -> None:
+        """Note that the names in a folder were listed, or those that match a pattern."""
         if not is_code(f"{folder}/") and not f"{folder}/".startswith(OF_MACHINE):
             self.note_answer(f"{NAMES} like {pattern} of {folder}" if pattern else f"{NAMES} of {folder}")
 
     def note_variable(self, variable: object, who: Asker) -> None:
-        """An environment variable was asked for, or the names of all."""
+        """Note a read of an environment variable, or of the names of all."""
         if variable == ALL_VARIABLES:
             variable += " ".join(sorted(self._own))
         if isinstance(variable, str) and variable not in self._own:
             self._note("asked", variable, (value_of(variable), who.at(f"asks for the variable {variable}")))
 
-    def sets(self, variable: object) -> None:
-        """An environment variable was set: what is asked of it from now on is no input."""
+    def note_variable_set(self, variable: object) -> None:
+        """Note that a variable was set: later reads of it are no input."""
         if isinstance(variable, str):
             self._own.add(variable)
             self._note("set", variable)
 
 
 def observed_in(events: Sequence[Event]) -> ObservedInputs:
-    """Return what events say, with the present state of the files that they name."""
+    """Return the inputs that events name, with their present state."""
     files: dict[str, str] = {}
     changed: list[str] = []
-    written = {name for sort, name, _ in events if sort == "written"}
-    for sort, name, more in events:
-        if sort == "read":
+    written = {name for kind, name, _ in events if kind == "written"}
+    for kind, name, details in events:
+        if kind == "read":
             files[name] = content_of(name)
-            if _state(name) != (None if more[0] is None else tuple(more[0])):
-                changed.append(more[1])
-        elif sort == "looked" and name not in written and (_state(name) is not None) == more:  # else it made it itself
+            if _state(name) != (None if details[0] is None else tuple(details[0])):
+                changed.append(details[1])
+        # Otherwise the action created or deleted the file.
+        elif kind == "looked" and name not in written and (_state(name) is not None) == details:
             files.setdefault(name, content_of(name))
-    here = str(Path.cwd())  # a worker of Spark's is elsewhere, wherever the author is
-    said = {name: system_digest(name) for sort, name, more in events if sort == "told" and more in (None, here)}
-    chance, outside = (tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside"))
-    asked = {name: more[0] for sort, name, more in events if sort == "asked"}
-    chance = (*chance, *dict.fromkeys(changed))
-    return ObservedInputs(files=files, environment=asked, told=said, chance=chance, outside=outside)
+    here = str(Path.cwd())  # Spark's workers have another folder than the author
+    answers = {name: system_digest(name) for kind, name, folder in events if kind == "told" and folder in (None, here)}
+    chance, outside = ([name for kind, name, _ in events if kind == wanted] for wanted in ("chance", "outside"))
+    variables = {name: details[0] for kind, name, details in events if kind == "asked"}
+    reasons = (*chance, *dict.fromkeys(changed))
+    return ObservedInputs(files=files, environment=variables, told=answers, chance=reasons, outside=tuple(outside))
 
 
 def _state(path: str) -> State | None:
@@ -181,106 +181,110 @@ def _state(path: str) -> State | None:
 
 
 _installed: list[Wrapped] = []
-"""While any action is under way."""
+"""The installed wrappers, while any action runs."""
 
 _hooked = False
 _busy = threading.local()
 
 
-def _hook(event: str, given: tuple[Any, ...]) -> None:
-    tell = _TELLS.get(event)
-    if tell is None or not _installed or getattr(_busy, "is_so", False):
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    note = _NOTERS.get(event)
+    if note is None or not _installed or getattr(_busy, "in_hook", False):
         return
     frame = sys._getframe(1)
     watch = _installed[0].finder(frame)
     if watch is None:
         return
-    _busy.is_so = True
+    _busy.in_hook = True
     try:
         if (who := asker(frame)) is not None:
-            tell(watch, who, given, frame)
-    except Exception as error:  # noqa: BLE001 - an audit hook that raises would end what the author does
-        watch.differs(f"does something that could not be looked at ({event}: {error!r})")
+            note(watch, who, arguments, frame)
+    except Exception as error:  # noqa: BLE001 - an audit hook that raises would abort the author's call
+        watch.note_nondeterminism(f"does something that could not be looked at ({event}: {error!r})")
     finally:
-        _busy.is_so = False
+        _busy.in_hook = False
 
 
 _PATH = (str, bytes, os.PathLike)
 
-Tell = Callable[[Watch, Asker, tuple[Any, ...], FrameType], None]
-"""Notes an event, of which the asker, the arguments and the frame are given."""
+Noter = Callable[[Watch, Asker, tuple[Any, ...], FrameType], None]
+"""Notes an audit event: its watch, asker, arguments and frame."""
 
 
-def _open(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
-    path, _, flags = given
+def _note_open(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
+    path, _, flags = arguments
     if isinstance(path, _PATH):
-        watch.opened(watch.full(path), flags if isinstance(flags, int) else 0, who)
+        watch.note_open(watch.absolute_path(path), flags if isinstance(flags, int) else 0, who)
 
 
-def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
-    folder = "." if given[0] is None else given[0]
+def _note_listing(watch: Watch, _who: Asker, arguments: tuple[Any, ...], frame: FrameType) -> None:
+    folder = "." if arguments[0] is None else arguments[0]
     if isinstance(folder, _PATH):
-        path = watch.full(folder)
-        watch.listed(path, asking.pattern_asked(frame))
+        path = watch.absolute_path(folder)
+        watch.note_listing(path, asking.pattern_asked(frame))
         if "scandir" in frame.f_code.co_names and kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR:
             watch.note_system("entries", path)
 
 
-def _connect_database(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
-    name = os.fsdecode(given[0]) if isinstance(given[0], _PATH) else ""
+def _note_database(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
+    name = os.fsdecode(arguments[0]) if isinstance(arguments[0], _PATH) else ""
     path = name.removeprefix("file:").partition("?")[0]
     if path and path != ":memory:" and "mode=memory" not in name:
-        watch.read(watch.full(path), who)
-        watch.read(watch.full(f"{path}-wal"), who)
+        watch.note_read(watch.absolute_path(path), who)
+        watch.note_read(watch.absolute_path(f"{path}-wal"), who)
 
 
-def _load_library(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
-    if isinstance(given[0], str) and "/" in given[0] and who.kind is CodeOwner.AUTHOR:
-        watch.read(watch.full(given[0]), who)
+def _note_library(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
+    if isinstance(arguments[0], str) and "/" in arguments[0] and who.kind is CodeOwner.AUTHOR:
+        watch.note_read(watch.absolute_path(arguments[0]), who)
 
 
-def _asks_others(what: str, place: int | None = None) -> Tell:
-    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
-        # These start a process to find out how many processors there are, say.
-        for_itself = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
-        if not any(one.f_code.co_filename.endswith(for_itself) for one, _ in asking.callers(frame)):
-            watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
+def _outside(what: str, index: int | None = None) -> Noter:
+    def note(watch: Watch, who: Asker, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        # These start a process to count processors, for instance.
+        internal = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
+        if not any(caller.f_code.co_filename.endswith(internal) for caller, _ in asking.callers(frame)):
+            watch.note_outside(who.at(what if index is None else f"{what} ({str(arguments[index])[:80]})"))
 
-    return tell
+    return note
+
+
+def _nondeterministic(what: str) -> Noter:
+    return lambda watch, who, _arguments, _frame: watch.note_nondeterminism(who.at(what))
 
 
 _NETWORK, _PROCESS = "asks the network", "starts another process"
 
-_TELLS: Mapping[str, Tell] = {
-    "open": _open, "os.listdir": _list, "os.scandir": _list, "sqlite3.connect": _connect_database,
-    "ctypes.dlopen": _load_library,
-    **dict.fromkeys(("socket.connect", "socket.sendto"), _asks_others(_NETWORK, 1)),
-    "socket.gethostbyname": _asks_others(_NETWORK, 0), "http.client.send": _asks_others(_NETWORK),
-    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), _asks_others(_PROCESS, 0)),
-    **dict.fromkeys(("os.fork", "os.forkpty", "pty.spawn"), _asks_others(_PROCESS)),
-    "builtins.input": lambda watch, who, _given, _frame: watch.differs(who.at("asks who sits at the terminal")),
-    "socket.gethostname": lambda watch, who, _given, _frame: watch.differs(who.at("asks for the name of the machine")),
+_NOTERS: Mapping[str, Noter] = {
+    "open": _note_open, "os.listdir": _note_listing, "os.scandir": _note_listing, "sqlite3.connect": _note_database,
+    "ctypes.dlopen": _note_library,
+    **dict.fromkeys(("socket.connect", "socket.sendto"), _outside(_NETWORK, 1)),
+    "socket.gethostbyname": _outside(_NETWORK, 0), "http.client.send": _outside(_NETWORK),
+    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), _outside(_PROCESS, 0)),
+    **dict.fromkeys(("os.fork", "os.forkpty", "pty.spawn"), _outside(_PROCESS)),
+    "builtins.input": _nondeterministic("asks who sits at the terminal"),
+    "socket.gethostname": _nondeterministic("asks for the name of the machine"),
 }
 
 
 class Wrapped:
-    """While it is installed, clocks and the environment report each use. So do readers in C++, which Python does
-    not see open a file: by the paths that they are given. `finder` tells what watches the code of a frame, in the
-    calling thread; `begins_thread` is told of each thread before it is started, and by which frame."""
+    """Wrappers of clocks, of the environment, and of readers in C++, whose files open without an audit event. `finder`
+    returns the watch of a frame in the calling thread. `begins_thread` gets each thread before its start, and the frame
+    that starts it."""
 
     def __init__(
         self, finder: Callable[[FrameType | None], Watch | None],
         begins_thread: Callable[[threading.Thread, FrameType | None], None],
     ) -> None:
         self.finder, self.begins_thread = finder, begins_thread
-        self._theirs: list[tuple[Any, str, Any]] = []
-        self._known: list[Any] = []
-        self._looked_at: dict[str, object] = {}
+        self._originals: list[tuple[Any, str, Any]] = []
+        self._wrapped_queries: list[Any] = []
+        self._examined: dict[str, object] = {}
         self._with_clocks: list[tuple[ModuleType, Sequence[str]]] = []
-        self._imports = WhenImported(_IN_C, lambda library: self._replace(self._readers_of(library)))
+        self._imports = WhenImported(_READERS_IN_C, lambda library: self._replace(self._readers_of(library)))
 
     def install(self) -> None:
-        """Put the wrappers in place; the audit hook once and for all."""
+        """Install the wrappers, and the audit hook, which stays."""
         global _hooked
         if not _hooked:
             sys.addaudithook(_hook)
@@ -290,190 +294,188 @@ class Wrapped:
         self._replace(self._wrappers())
 
     def remove(self) -> None:
-        while self._theirs:
-            _put(*self._theirs.pop())
+        while self._originals:
+            _put(*self._originals.pop())
         if self in _installed:
             _installed.remove(self)
             sys.meta_path.remove(self._imports)
-        for known in _KNOWN_ABLE:
-            known.difference_update(self._known)
-        self._known.clear()
+        for functions in _CAPABLE:
+            functions.difference_update(self._wrapped_queries)
+        self._wrapped_queries.clear()
 
     def _replace(self, replacements: Iterable[tuple[Any, str, Any]]) -> None:
-        for holder, name, ours in replacements:
-            self._theirs.append((holder, name, vars(holder)[name]))
-            _put(holder, name, ours)
+        for holder, name, wrapper in replacements:
+            self._originals.append((holder, name, vars(holder)[name]))
+            _put(holder, name, wrapper)
 
     def _wrappers(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
-        started = threading.Thread.start
+        start_thread = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:
             self.begins_thread(thread, sys._getframe(1))
-            started(thread)
+            start_thread(thread)
 
         yield threading.Thread, "start", start
-        yield importlib, "import_module", self._by_name(importlib.import_module)
-        asking = {name: self._asking(vars(os)[name], what) for name, what in _ASKING.items()}
-        yield from ((os, name, ask) for name, ask in asking.items())
-        if sys.version_info < (3, 11):  # where paths hold what `os` has
-            yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(asking["stat"])
-        yield os, "getcwd", self._telling(os.getcwd, lambda watch, _who: watch.full("."))
+        yield importlib, "import_module", self._import_module(importlib.import_module)
+        queries = {name: self._query(vars(os)[name], what) for name, what in _QUERIES.items()}
+        yield from ((os, name, query) for name, query in queries.items())
+        if sys.version_info < (3, 11):  # where pathlib has its own reference to `os.stat`
+            yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(queries["stat"])
+        yield os, "getcwd", self._noting(os.getcwd, lambda watch, _who: watch.absolute_path("."))
         environ = type(os.environ)
-        get, put = environ.__getitem__, environ.__setitem__
-        yield environ, "__getitem__", self._telling(get, lambda watch, who, _, key: watch.note_variable(key, who))
-        yield environ, "__setitem__", self._telling(put, lambda watch, _who, _, key, _value: watch.sets(key))
-        every = environ.__iter__
-        yield environ, "__iter__", self._telling(every, lambda watch, who, _: watch.note_variable(ALL_VARIABLES, who))
-        yield tempfile, "gettempdir", self._telling(tempfile.gettempdir, _asks_for_temporary)
+        get, put, names = environ.__getitem__, environ.__setitem__, environ.__iter__
+        yield environ, "__getitem__", self._noting(get, lambda watch, who, _, key: watch.note_variable(key, who))
+        yield environ, "__setitem__", self._noting(put, lambda watch, _who, _, key, *__: watch.note_variable_set(key))
+        yield environ, "__iter__", self._noting(names, lambda watch, who, _: watch.note_variable(ALL_VARIABLES, who))
+        yield tempfile, "gettempdir", self._noting(tempfile.gettempdir, _note_temporary_folder)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
-        for module, names in self._libraries_with_clocks():
-            for name in names:
-                told = vars(module).get(name)
-                if type(told).__name__ == "builtin_function_or_method" and told in clocks:
-                    yield module, name, clocks[told]
-        for name in _IN_C:
+        for module, clock_names in self._libraries_with_clocks():
+            for name in clock_names:
+                clock = vars(module).get(name)
+                if type(clock).__name__ == "builtin_function_or_method" and clock in clocks:
+                    yield module, name, clocks[clock]
+        for name in _READERS_IN_C:
             yield from self._readers_of(sys.modules[name]) if name in sys.modules else ()
 
     def _libraries_with_clocks(self) -> Sequence[tuple[ModuleType, Sequence[str]]]:
-        """Return the libraries that may have bound a clock, each with its own names for it: thousands of modules are
-        looked at once they are loaded to their end, not by each action."""
+        """Return the libraries that may have bound a clock, with their names for it. Examine each of thousands of
+        modules once, when it is loaded, not in each action."""
         for name, module in list(sys.modules.items()):
-            if self._looked_at.get(name) is module or is_being_imported(module):
+            if self._examined.get(name) is module or is_being_imported(module):
                 continue
-            self._looked_at[name] = module
+            self._examined[name] = module
             file = getattr(module, "__file__", None)
-            if isinstance(file, str) and "/site-packages/" in file and (names := vars(module).keys() & _BOUND):
+            if isinstance(file, str) and "/site-packages/" in file and (names := vars(module).keys() & _CLOCK_NAMES):
                 self._with_clocks.append((module, tuple(names)))
         return self._with_clocks
 
     def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Any]]:
-        tell: Callable[..., None] = _reads_paths
+        note: Callable[..., None] = _note_paths
         if library.__name__ in _CLIENTS:
-            tell = lambda watch, who, /, *_given, **_named: watch.asks_others(who.at(_NETWORK))  # noqa: E731
+            note = lambda watch, who, /, *_, **__: watch.note_outside(who.at(_NETWORK))  # noqa: E731
         if library.__name__ == _PACKAGES:
-            found = library.Distribution
-            yield found, "discover", classmethod(self._discovering(found.discover.__func__))
-        for reader in _IN_C[library.__name__]:
-            told = vars(library).get(reader)
-            if isinstance(told, type):
-                if "__init__" in vars(told):
-                    yield told, "__init__", self._telling(vars(told)["__init__"], tell)
-            elif callable(told):
-                yield library, reader, self._telling(told, tell)
+            distribution = library.Distribution
+            yield distribution, "discover", classmethod(self._discover(distribution.discover.__func__))
+        for reader in _READERS_IN_C[library.__name__]:
+            function = vars(library).get(reader)
+            if isinstance(function, type):
+                if "__init__" in vars(function):
+                    yield function, "__init__", self._noting(vars(function)["__init__"], note)
+            elif callable(function):
+                yield library, reader, self._noting(function, note)
 
-    def _by_name(self, told: Any) -> Callable[..., Any]:
-        """A library that imports a module of the author's by its name: what it does with that is in no signature."""
+    def _import_module(self, function: Any) -> Callable[..., Any]:
+        """Wrap `import_module`: no signature covers what a library does with an author's module that it imports."""
 
-        def import_module(*given: Any, **named: Any) -> Any:
-            module = told(*given, **named)
+        def import_module(*arguments: Any, **keywords: Any) -> Any:
+            module = function(*arguments, **keywords)
             watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
             if watch is not None and who is not None and who.kind is CodeOwner.LIBRARY:
                 file = getattr(module, "__file__", None)
                 if isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR:
-                    watch.differs(who.at(f"imports {module.__name__} by its name"))
+                    watch.note_nondeterminism(who.at(f"imports {module.__name__} by its name"))
             return module
 
         return import_module
 
-    def _discovering(self, told: Any) -> Callable[..., Any]:
-        """Wrap what all functions look up installed packages by."""
+    def _discover(self, function: Any) -> Callable[..., Any]:
+        """Wrap the method by which all functions look up installed packages."""
 
-        def discover(kind: Any, **given: Any) -> Any:
+        def discover(kind: Any, **keywords: Any) -> Any:
             group = asking.group_asked(frame := sys._getframe(1))
-            outer = (one for one, _ in asking.callers(frame) if not one.f_code.co_filename.endswith(asking.METADATA))
+            callers = (caller for caller, _ in asking.callers(frame))
+            outer = (caller for caller in callers if not caller.f_code.co_filename.endswith(asking.METADATA))
             if (watch := self.finder(frame)) is not None and asker(next(outer, None)) is not None:
-                of_all = "packages of path" if group is None else f"entry points of {group}"
-                watch.note_answer(f"package of {given['name']}" if given.get("name") else of_all)
-            return told(kind, **given)
+                listing = "packages of path" if group is None else f"entry points of {group}"
+                watch.note_answer(f"package of {keywords['name']}" if keywords.get("name") else listing)
+            return function(kind, **keywords)
 
         return discover
 
-    def _telling(
-        self, told: Callable[..., Any], tell: Callable[..., None],
-        counts: Callable[..., bool] = lambda *_given, **_named: True,
+    def _noting(
+        self, function: Callable[..., Any], note: Callable[..., None],
+        counts: Callable[..., bool] = lambda *_, **__: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made, where `counts`."""
+        """Wrap a function to note each call before it runs, if `counts` is true of its arguments."""
 
-        def ask(*given: Any, **named: Any) -> Any:
-            if counts(*given, **named):
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            if counts(*arguments, **keywords):
                 watch = self.finder(frame := sys._getframe(1))
                 if watch is not None and (who := asker(frame)) is not None:
-                    tell(watch, who, *given, **named)
-            return told(*given, **named)
+                    note(watch, who, *arguments, **keywords)
+            return function(*arguments, **keywords)
 
-        return ask
+        return call
 
-    def _asking(self, told: Any, what: str = "") -> Callable[..., Any]:
-        """Wrap a function that asks the system about a path: for `what`, or for its status."""
+    def _query(self, function: Any, what: str = "") -> Callable[..., Any]:
+        """Wrap a function that queries `what` of a path, or its status."""
 
-        def tell(watch: Watch, who: Asker, path: Any = ".", *_given: Any, **_named: Any) -> None:
-            full = watch.full(path)
+        def note(watch: Watch, who: Asker, path: Any = ".", *_: Any, **__: Any) -> None:
+            full = watch.absolute_path(path)
             if what or (who.kind is CodeOwner.AUTHOR and asking.takes_status(sys._getframe(2))):
                 watch.note_system(what or "status", full)
             else:
-                watch.looked_at(full)
+                watch.note_existence_check(full)
 
-        ask = self._telling(
-            told, tell,
-            lambda path=".", *_given, **_named: isinstance(path, _PATH) and not getattr(_busy, "is_so", False),
+        query = self._noting(
+            function, note,
+            lambda path=".", *_, **__: isinstance(path, _PATH) and not getattr(_busy, "in_hook", False),
         )
-        self._known.append(ask)
-        for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
-            if told in known:
-                known.add(ask)
-        return ask
+        self._wrapped_queries.append(query)
+        for functions in _CAPABLE:  # code checks there whether a function can ignore links
+            if function in functions:
+                functions.add(query)
+        return query
 
-    def _clock(self, told: Any) -> Callable[..., Any]:
-        needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
+    def _clock(self, function: Any) -> Callable[..., Any]:
+        name = function.__name__
+        index = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(name, 0)  # of the time, if one is passed
+        counts: Callable[..., bool] = lambda *times: len(times) <= index or times[index] is None  # noqa: E731
+        return self._noting(function, _note_clock(f"time.{name}"), counts)
 
-        return self._telling(
-            told, _asks_clock(f"time.{told.__name__}"),
-            lambda *given: len(given) <= needs or given[needs] is None,
-        )
+    def _moment(self, function: Any) -> Any:
+        """Wrap a class method of `datetime`, which does not call Python's clocks."""
 
-    def _moment(self, told: Any) -> Any:
-        """Wrap a class method of `datetime`, which asks the system and not Python's clocks."""
+        def call(kind: Any, *arguments: Any, **keywords: Any) -> Any:
+            return function.__get__(None, kind)(*arguments, **keywords)
 
-        def call(kind: Any, *given: Any, **named: Any) -> Any:
-            return told.__get__(None, kind)(*given, **named)
-
-        return classmethod(self._telling(call, _asks_clock(f"datetime.{told.__name__}")))
+        return classmethod(self._noting(call, _note_clock(f"datetime.{function.__name__}")))
 
 
-def _asks_for_temporary(watch: Watch, who: Asker) -> None:
-    if not sys._getframe(2).f_code.co_filename.endswith("/tempfile.py"):  # the names of whose files nobody reads
-        for variable in ("TMPDIR", "TEMP", "TMP"):  # which Python has asked for long before
+def _note_temporary_folder(watch: Watch, who: Asker) -> None:
+    if not sys._getframe(2).f_code.co_filename.endswith("/tempfile.py"):  # its random file names do not count
+        for variable in ("TMPDIR", "TEMP", "TMP"):  # which Python has read already
             watch.note_variable(variable, who)
 
 
-def _asks_clock(what: str) -> Callable[..., None]:
-    def tell(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
-        asked = sys._getframe(2)
-        if kind_of(asked.f_code.co_filename) is CodeOwner.PYTHON:  # which asks for itself
+def _note_clock(what: str) -> Callable[..., None]:
+    def note(watch: Watch, who: Asker, /, *_: Any, **__: Any) -> None:
+        frame = sys._getframe(2)
+        if kind_of(frame.f_code.co_filename) is CodeOwner.PYTHON:  # for the library's own purposes
             return
-        told = who.kind is CodeOwner.AUTHOR and is_only_told(asked.f_code, asked.f_lineno, asked.f_globals)
-        if who.package not in _TIMED and not told:
-            watch.differs(who.at(f"asks the clock, {what}"))
+        is_told = who.kind is CodeOwner.AUTHOR and is_only_told(frame.f_code, frame.f_lineno, frame.f_globals)
+        if who.package not in _TIMED and not is_told:
+            watch.note_nondeterminism(who.at(f"asks the clock, {what}"))
 
-    return tell
+    return note
 
 
-_ASKING = {"stat": "", "lstat": "", "access": "access", "readlink": "link"}
-"""Functions of `os` that ask the system about a path, with what they ask."""
+_QUERIES = {"stat": "", "lstat": "", "access": "access", "readlink": "link"}
+"""Functions of `os` that query a path, with the subject of the query."""
 
-_KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
+_CAPABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
 
-_BOUND = frozenset({"time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock"})
-"""Names by which libraries have clocks."""
+_CLOCK_NAMES = frozenset({"time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock"})
+"""Names under which libraries bind clocks."""
 
 _CLIENTS = ("psycopg2", "psycopg", "pyodbc", "oracledb", "MySQLdb", "pymssql")
-"""Of databases, whose sockets are opened in C."""
+"""Clients of databases, which open sockets in C."""
 
 _PACKAGES = "importlib.metadata"
 
-_IN_C: Mapping[str, tuple[str, ...]] = {
+_READERS_IN_C: Mapping[str, tuple[str, ...]] = {
     "pyarrow.parquet": ("read_table", "read_pandas", "read_metadata", "read_schema"),
     "pyarrow.parquet.core": ("read_table",), "pyarrow.csv": ("read_csv", "open_csv"), "pyarrow.json": ("read_json",),
     "pyarrow.feather": ("read_table", "read_feather"), "pyarrow.dataset": ("dataset",), "pyarrow.orc": ("read_table",),
@@ -483,11 +485,11 @@ _IN_C: Mapping[str, tuple[str, ...]] = {
     "cv2": ("imread",), "lxml.etree": ("parse", "iterparse"), "soundfile": ("read", "info"), "h5py": ("File",),
     "deltalake": ("DeltaTable",), _PACKAGES: (), **dict.fromkeys(_CLIENTS, ("connect",)),
 }
-"""Functions and classes that are given paths; of `_CLIENTS` what asks the network."""
+"""Functions and classes that take paths; of `_CLIENTS`, those that connect."""
 
 
 def _put(holder: Any, name: str, value: Any) -> None:
-    """Set an attribute, also of a class that is written in C: that allows none to be set, but its names are a dict."""
+    """Set an attribute. `datetime` is written in C and allows none to be set, so change the dict of its names."""
     if holder is not datetime:
         setattr(holder, name, value)
         return
@@ -496,19 +498,19 @@ def _put(holder: Any, name: str, value: Any) -> None:
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(holder))
 
 
-def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None:
-    """Note paths that a reader is given as read: files, or all below a folder."""
-    for path in (*given, *named.values()):
+def _note_paths(watch: Watch, who: Asker, /, *arguments: Any, **keywords: Any) -> None:
+    """Note the paths among arguments as read: files, or all files below a folder."""
+    for path in (*arguments, *keywords.values()):
         if isinstance(path, list | tuple):
-            _reads_paths(watch, who, *path)
+            _note_paths(watch, who, *path)
             continue
         if not isinstance(path, str | os.PathLike) or len(str(path)) >= 4096 or "\0" in str(path):
             continue
-        full = watch.full(path)
+        full = watch.absolute_path(path)
         if Path(full).is_dir():
             for folder, _, names in os.walk(full):
-                watch.listed(folder)
+                watch.note_listing(folder)
                 for name in names:
-                    watch.read(os.path.join(folder, name), who)  # noqa: PTH118 - texts
+                    watch.note_read(os.path.join(folder, name), who)  # noqa: PTH118 - texts
         elif Path(full).is_file():
-            watch.read(full, who)
+            watch.note_read(full, who)

@@ -1,5 +1,5 @@
-"""Which data is read, told without Spark: files by what is in them and by what their file system says, objects of an S3
-store by what that says, Delta tables by version and commit, tables in memory by content."""
+"""Identify data without Spark: files by content and file system state, objects of an S3 store by its metadata, Delta
+tables by version and commit, tables in memory by content."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 WHOLE_BYTES = 8 * HASHED_BYTES
-"""Where the files of one source that are read whole are more than this together, they are sampled as larger ones are.
-What that may miss is a rewrite that leaves a file's name, size and time as they were, and each sampled block."""
+"""If the fully hashed files of one source exceed this in total, they are sampled like larger ones. Sampling misses a
+rewrite that preserves a file's name, size, time and each sampled block."""
 
 LEAST_SAMPLE, MOST_SAMPLES = 2**12, 1024
-"""No block of a sampled file is smaller than that, and of all files of a source together no more are read: at a
-millisecond a block, as on a network disk, of so many people do not yet wait."""
+"""The least bytes of a sampled block, and the most blocks of a source: a second, at a millisecond a block on a network
+disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSource:
-    """Paths of Spark's in the S3 store that the AWS_ variables name."""
+    """Paths for Spark in the S3 store of the AWS_ variables."""
 
     paths: tuple[str, ...]
 
 
 Readable = Source | ObjectSource | Path
-"""What a run reads: a source, objects of a store, or a file or folder that an author names in `depends_on`."""
+"""An input of a run: a source, objects of a store, or a file or folder in `depends_on`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataIdentity:
-    """Which data something holds that is read, and how its files on this machine were when that was looked at.
+    """The identity of data, and the states of its files on this machine at that time.
 
     Attributes:
-        digest: hex SHA-256 of what a signature covers; empty where nobody looked at contents.
-        shown: in words: ``2 files, 5.7 MB, 3f2a91c``, and by what else than content it is known.
-        bytes: of the data as it lies there; 0 if unknown.
+        digest: hex SHA-256 for signatures; empty if contents were not read.
+        shown: text for people: ``2 files, 5.7 MB, 3f2a91c``, with what else identifies the data.
+        bytes: stored size of the data; 0 if unknown.
     """
 
     digest: str
@@ -65,7 +65,7 @@ class DataIdentity:
     states: tuple[FileState, ...] = ()
 
     def change(self, now: DataIdentity) -> str | None:
-        """Return what was done to it since, in words; None where it can have held nothing else in between."""
+        """Return the change of the data since, in words; None if it is certainly unchanged."""
         if (how := difference(self.states, now.states)) is not None:
             return how
         return "it holds other data" if self.digest and now.digest and self.digest != now.digest else None
@@ -73,19 +73,19 @@ class DataIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SignedData:
-    """Something that is read, and which data it held when what reads it was signed."""
+    """An input, and the identity of its data when its reader was signed."""
 
     source: Readable
     identity: DataIdentity
 
     @property
     def shown(self) -> str:
-        """Where it is."""
+        """Its location."""
         return place_of(self.source)
 
     def changed(self, *, contents: bool = False) -> str | None:
-        """Return what was done to it since, in words; `contents` says whether files are read for it."""
-        # Of a Delta table the version is what is known, and that is in its log alone.
+        """Return the change of the data since, in words; with `contents`, read the files."""
+        # The version of a Delta table is only in its log.
         contents = contents or isinstance(self.source, DeltaSource)
         try:
             return self.identity.change(identify(self.source, contents=contents))
@@ -94,7 +94,7 @@ class SignedData:
 
 
 def paths_of(source: Readable) -> tuple[str, ...]:
-    """Return the paths of data as its author names them; none of what has no path."""
+    """Return the paths of data as its author names them, if it has any."""
     match source:
         case FileSource(paths=paths) | ObjectSource(paths=paths):
             return paths
@@ -106,17 +106,17 @@ def paths_of(source: Readable) -> tuple[str, ...]:
 
 
 def place_of(source: Readable) -> str:
-    """Return where data is, for people."""
+    """Return the location of data, for people."""
     return ", ".join(paths_of(source)) or str(source)
 
 
 def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
-    """Tell which data is there now; without contents, only the states of files on this machine. A file that has just
-    changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds alone): what is done
-    to it from then on shows.
+    """Identify the present data; without `contents`, only the states of files on this machine. After a recent change,
+    wait for the next tick of the file system's clock (20 ms; 2 s on a disk with whole seconds), so that a later change
+    shows.
 
     Raises:
-        SourceError: the data is missing or empty, or its version cannot be told.
+        SourceError: the data is missing or empty, or has no known version.
         OSError: a file cannot be read.
     """
     match what:
@@ -128,10 +128,10 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
         case DeltaSource():
             return _delta_identity(what, where, contents=contents)
         case ObjectSource():
-            found = [one for path in what.paths for one in _objects_at(path, where)]
-            identity = digest("objects", *(text for name, size, tag in found for text in (name, str(size), tag)))
-            size = sum(size for _, size, _ in found)
-            count = f"{len(found)} object{'s' if len(found) > 1 else ''}"
+            objects = [item for path in what.paths for item in _objects_at(path, where)]
+            identity = digest("objects", *(text for name, size, tag in objects for text in (name, str(size), tag)))
+            size = sum(size for _, size, _ in objects)
+            count = f"{len(objects)} object{'s' if len(objects) > 1 else ''}"
             return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
         case FileSource(version=str(version)):
             return DataIdentity(digest("declared", *what.paths, version), version)
@@ -143,7 +143,7 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
 
 
 def pin_versions(dag: Dag) -> Dag:
-    """Return the same graph with Delta sources at the newest version, to be signed and read. Raises SourceError."""
+    """Return the graph with Delta sources at their newest versions, to be signed and read. Raises SourceError."""
     nodes = []
     for node in dag.nodes:
         if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource):
@@ -156,46 +156,47 @@ def pin_versions(dag: Dag) -> Dag:
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
     """Return the (name, path) of each data file, in order of name. A name is relative to what the author named, or to
     ``basePath``: Spark makes columns of the folders below that. Raises SourceError."""
-    found: list[tuple[str, Path]] = []
-    for given in source.paths:
-        if "://" in given and not given.startswith("file://"):
+    files: list[tuple[str, Path]] = []
+    for path in source.paths:
+        if "://" in path and not path.startswith("file://"):
             raise SourceError(
-                f"the version of {given!r} cannot be told: it is not on a file system of this machine", where=where,
+                f"the version of {path!r} cannot be told: it is not on a file system of this machine", where=where,
                 remedy='say it yourself: version="..." (a date, an ETag), and change it when the data changes',
             )
-        found += _expand(Path(given.removeprefix("file://")).expanduser(), where)
-    if not any(path.stat().st_size for _, path in found):
+        files += _expand(Path(path.removeprefix("file://")).expanduser(), where)
+    if not any(file.stat().st_size for _, file in files):
         raise SourceError(
             f"{', '.join(source.paths)}: there is no data in it", where=where, remedy="check the path and the files"
         )
     base = next((str(value) for name, value in source.options if name.lower() == "basepath"), None)
     if base is None:
-        return tuple(found)
-    return tuple((os.path.relpath(path, base.removeprefix("file://")), path) for _, path in found)
+        return tuple(files)
+    return tuple((os.path.relpath(file, base.removeprefix("file://")), file) for _, file in files)
 
 
 def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
-    """Return the files that Spark reads of what an author named: a file, a folder, or a pattern for such. Unlike
-    Python's, Hadoop's patterns have braces, may negate by ^, and hide no names."""
+    """Return the files that Spark reads at a path: of a file, a folder, or a pattern. Unlike Python's, Hadoop's
+    patterns have braces, may negate by ^, and match hidden names."""
     if path.is_dir():
         return files_below(path, _is_skipped)[1]
     if path.is_file():
         return [(path.name, path)]
-    matches = {one for plain in _without_braces(str(path).replace("[^", "[!")) for one in matches_of(plain)}
+    matches = {match for plain in _without_braces(str(path).replace("[^", "[!")) for match in matches_of(plain)}
     if not matches:
-        near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
+        near = sorted(entry.name for entry in path.parent.iterdir())[:10] if path.parent.is_dir() else []
         raise SourceError(
             f"there is no {str(path)!r}", where=where,
             exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
             remedy="check the path",
         )
-    # Of a folder that a pattern matches Spark reads what is inside, whatever the folder is called.
-    found = [one for one in map(Path, sorted(matches)) if one.is_dir() or (one.is_file() and not _is_skipped(one.name))]
-    return [file for one in found for file in _expand(one, where)]
+    # Spark reads each folder that a pattern matches, whatever its name.
+    paths = map(Path, sorted(matches))
+    kept = [match for match in paths if match.is_dir() or (match.is_file() and not _is_skipped(match.name))]
+    return [file for match in kept for file in _expand(match, where)]
 
 
 def _is_skipped(name: str) -> bool:
-    """Return whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`).
+    """Return whether Spark skips files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`).
 
     >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
     ['_SUCCESS', '.a.crc']
@@ -206,7 +207,7 @@ def _is_skipped(name: str) -> bool:
 
 
 def _without_braces(pattern: str) -> Iterator[str]:
-    """Yield the patterns that one with alternatives in braces stands for.
+    """Yield the patterns for the alternatives in braces.
 
     >>> list(_without_braces("data/{2023,2024{a,b}}.csv"))
     ['data/2023.csv', 'data/2024a.csv', 'data/2023.csv', 'data/2024b.csv']
@@ -221,7 +222,7 @@ def _without_braces(pattern: str) -> Iterator[str]:
 def _files_identity(
     kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool
 ) -> DataIdentity:
-    """Identify files by their names and what is in them; `folders` are those that are read as such."""
+    """Identify files by names and contents; `folders` are folders that are listed."""
     files = [path for _, path in named]
     states = states_of(files, folders)
     if not contents:
@@ -229,13 +230,13 @@ def _files_identity(
     if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
         time.sleep(seconds)
         states = states_of(files, folders)
-    sizes = [one.size for one in states[: len(files)]]
+    sizes = [state.size for state in states[: len(files)]]
     sampling = _sampling(sizes)
     read = [
-        replace(one, content=digest(name, *content_fields(path, *sampling)))
-        for (name, path), one in zip(named, states, strict=False)
+        replace(state, content=digest(name, *content_fields(path, *sampling)))
+        for (name, path), state in zip(named, states, strict=False)
     ]
-    identity = digest(kind, *(one.content for one in read))
+    identity = digest(kind, *(state.content for state in read))
     large = sum(size >= sampling[0] for size in sizes)
     count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
     which = "" if large == len(files) else f"{large} of them "
@@ -245,8 +246,8 @@ def _files_identity(
 
 
 def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]:
-    """Return the objects that Spark reads at a path: by name, with their bytes and ETags (or times of change). Of a
-    pattern these are all below the folder of its first wildcard, so that none which it matches is missing."""
+    """Return the objects that Spark reads at a path: names, sizes, and ETags (or times of change). For a pattern these
+    are all below the folder of its first wildcard, which include all its matches."""
     bucket, key = bucket_and_key(path)
     if wild := re.search(r"[*?[{]", key):
         key = key[: wild.start()].rpartition("/")[0]
@@ -259,10 +260,10 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
         access = s3_access()
         store = bucket_of(access, bucket)
         with answering(access.where):
-            itself: list[Any] = []
+            objects: list[Any] = []
             with suppress(FileNotFoundError):
-                itself += [obstore.head(store, key)] if key else []
-            listed = [*itself, *(one for batch in obstore.list(store, key or None) for one in batch)]
+                objects += [obstore.head(store, key)] if key else []
+            objects += (item for batch in obstore.list(store, key or None) for item in batch)
     except HelixError:
         raise
     except Exception as error:
@@ -270,10 +271,10 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
             f"{path!r} cannot be read: {str(error).strip().splitlines()[0][:200]}", where=where,
             remedy="check the path, the AWS_ variables and the network",
         ) from error
-    named = ((one["path"].removeprefix(key).lstrip("/"), one) for one in listed)
+    named = ((item["path"].removeprefix(key).lstrip("/"), item) for item in objects)
     kept = [
-        (name, one["size"], one["e_tag"] or one["last_modified"].isoformat())
-        for name, one in sorted(named, key=itemgetter(0))
+        (name, item["size"], item["e_tag"] or item["last_modified"].isoformat())
+        for name, item in sorted(named, key=itemgetter(0))
         if not any(_is_skipped(part) for part in name.split("/") if part)
     ]
     if not any(size for _, size, _ in kept):
@@ -282,7 +283,7 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
 
 
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
-    """Return from which size on the files of a source are sampled, how many blocks of each, and the bytes of a block.
+    """Return the least size of sampled files of a source, the number of blocks of each, and the bytes of a block.
 
     >>> _sampling([HASHED_BYTES] * 9)
     (8193, 16, 29127)
@@ -295,7 +296,7 @@ def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
-    """Identify a table by its id, version and the commit of that version: two diverged copies may share the others."""
+    """Identify a table by id, version and the version's commit, by which diverged copies differ."""
     states: tuple[FileState, ...] = ()
     if "://" not in source.path and source.version is not None:
         file = Path(source.path, _COMMIT.format(source.version))
@@ -311,8 +312,8 @@ _COMMIT = "_delta_log/{:020}.json"
 
 
 def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTable, str]:
-    """Return a table at its version, and a digest of the commit of that version: of its bytes, or of the files, where
-    the log was tidied. Raises SourceError."""
+    """Return a table at its version, and a digest of the version's commit, or of its files if the log was cleaned up.
+    Raises SourceError."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
     from deltalake.fs import DeltaStorageHandler
@@ -327,10 +328,10 @@ def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTabl
             return table, digest("files", *sorted(map(str, table.get_add_actions(flatten=True)["path"].to_pylist())))
     except TableNotFoundError:
         raise SourceError(f"there is no Delta table at {source.path!r}", where=where, remedy="check the path") from None
-    except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
+    except (DeltaError, OSError) as error:  # a store, and its credentials, raise OSError
         newest = source.version is None
         which = "the Delta table" if newest else f"version {source.version} of the Delta table"
-        # What deltalake says comes in many lines and colours.
+        # Messages of deltalake have many lines and colours.
         lines = (line.strip(" \u21b3->") for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines())
         why = ": ".join(line for line in lines if line)[:300]
         raise SourceError(
@@ -341,7 +342,7 @@ def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTabl
 
 def _memory_identity(data: Any) -> DataIdentity:
     def by_name(value: object, _path: str) -> bytes | None:
-        """Name the class of a column of another library than pandas: no function of it makes the table."""
+        """Name the class of a column from another library than pandas; its code does not affect the table."""
         return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None
 
     size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())

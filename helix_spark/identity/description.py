@@ -1,4 +1,4 @@
-"""The part of one thing, by what kind of thing it is."""
+"""Describe one object as a part, by its kind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FIELD_TABLES = (
     "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
     "__struct_defaults__", "__struct_encode_fields__",
 )
-"""Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
+"""Attributes in which pydantic, attrs and msgspec keep the fields of a class and their options."""
 
 _INTERNALS = frozenset({
     "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__",
@@ -56,20 +56,20 @@ _INTERNALS = frozenset({
     "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__",
     "_is_protocol", "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
 })
-"""What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
+"""Attributes that Python, dataclasses, attrs, pydantic, typing and Spark add to a class."""
 
 _ENUM_INTERNALS = frozenset({
     "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
     "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
 })
-"""What Python keeps in a class of an enum besides its members."""
+"""Attributes that Python adds to an enum class."""
 
 
 def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Described:
-    """Describe one thing, as a part of a signature. `home` as for `describe_function`; `on_driver` as for `trace`.
+    """Describe an object as a part of a signature. `home` as for `describe_function`; `on_driver` as for `trace`.
 
     Raises:
-        UnidentifiedError, SignatureError: it cannot be told apart from others, or a module it needs not be imported.
+        UnidentifiedError, SignatureError: it cannot be identified, or a module that it needs cannot be imported.
     """
     value = reference.value
     if isinstance(value, Package):
@@ -91,10 +91,10 @@ def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Des
 
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
-    """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
-    found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
-    edges = _describe_module(Reference(found[0], package.name)).edges if found else ()
-    wholes = (Package, types.FunctionType, types.ModuleType, type)  # other code is but a piece of the file
+    """Return the visible references of a compiled module of the project: base classes, imports, data."""
+    modules = [each for each in sys.modules.values() if package.file and vars(each).get("__file__") == package.file]
+    edges = _describe_module(Reference(modules[0], package.name)).edges if modules else ()
+    wholes = (Package, types.FunctionType, types.ModuleType, type)  # other code belongs to the file
     return tuple(
         edge for edge in edges if isinstance(edge, str) or isinstance(edge.value, wholes)
         or (not is_code(edge.value) and _is_identifiable_around_code(edge.value))
@@ -102,13 +102,13 @@ def _visible_in(package: Package) -> tuple[Edge, ...]:
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
-    """Describe a function that a library made for the project: around code of the project, or around values."""
+    """Describe a function that a library created around code or values of the project."""
     label = reference.label
     edges: list[Edge] = [package_edge(package, code_name(function))]
     warnings: list[str] = []
     for name, value in held_values(function):
-        may_be_ours = package_of_module(module_of(type(value))) is None or type(value) in (list, dict, set, tuple)
-        if may_be_ours or is_code(value) or _is_identifiable_around_code(value):
+        may_be_projects = package_of_module(module_of(type(value))) is None or type(value) in (list, dict, set, tuple)
+        if may_be_projects or is_code(value) or _is_identifiable_around_code(value):
             edges += [name, edge_to(
                 value, f"{name} of {label}", role="closure value", name=name, owner=label,
                 variable=(id(function), name),
@@ -120,26 +120,26 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
 
 
 def _is_identifiable_around_code(value: object) -> bool:
-    """Return whether a value has canonical bytes where the code in it is told by itself."""
+    """Return whether a value has canonical bytes apart from the code in it."""
     return is_identifiable(value, lambda inner, _: b"" if is_code(inner) else None)
 
 
 def _inner(value: object) -> list[tuple[str, object]] | None:
-    """Return what an object around code is made of; None for any other object."""
+    """Return the components of an object around code; None for any other object."""
     if (udf := udf_of(value)) is not None:
-        # `returnType` asks the JVM to parse a type given as text; what was given is as good. Spark names the column
-        # after the function, where nobody gives it another name.
+        # `returnType` asks the JVM to parse a type given as text, so take the text. Spark names the column after the
+        # function by default.
         settings = (udf.evalType, udf.deterministic, udf._name)
         return [("udf", udf.func), ("class", type(udf)), ("return type", udf._returnType), ("settings", settings)]
     match value:
         case types.MethodType():
             holder: Any = value.__self__
-            held: list[tuple[str, object]] = [("self", holder)]
+            parts: list[tuple[str, object]] = [("self", holder)]
             if type(holder).__module__ == "pydantic._internal._validate_call":
-                # Its wrapper of a function holds the names of a module, and what it compiled of the annotations.
+                # The wrapper holds the names of a module, and a schema compiled from the annotations.
                 config = {**holder.config_wrapper.config_dict, "validate_return": holder.validate_return}
-                held = [("function", holder.function), ("settings", config)]
-            return [("method", value.__func__), *held]
+                parts = [("function", holder.function), ("settings", config)]
+            return [("method", value.__func__), *parts]
         case types.BuiltinFunctionType() | types.MethodWrapperType():
             return [(f"method {value.__name__}", value.__self__)]
         case partial() | partialmethod():
@@ -166,7 +166,7 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
         edges += [name, edge_to(value, label, role=name, name=reference.label)]
     udf, label = udf_of(reference.value), f"{reference.label} ({inner[0][0]})"
-    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
+    # Table functions count as nondeterministic by default, which is no declaration.
     is_random = type(udf).__name__ == "UserDefinedFunction" and not udf.deterministic
     random = (f"`{reference.label}` is declared nondeterministic",) if is_random else ()
     return Described(Group.CODE, label, encode("composed"), tuple(edges), random=random)
@@ -202,8 +202,8 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
 
 
 def _describe_class(reference: Reference, home: str) -> Described:
-    """Describe a class of the project: bases, metaclass, fields, members, and where it is. Its docstring does not
-    count, nor do the methods that a decorator generated from its fields."""
+    """Describe a class of the project: bases, metaclass, fields, members, and its location. Its docstring does not
+    count, nor do methods that a decorator generated from its fields."""
     kind: type = reference.value  # type: ignore[assignment]  # a value of any type
     label = kind.__qualname__.rpartition("<locals>.")[2]
     label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
@@ -215,38 +215,38 @@ def _describe_class(reference: Reference, home: str) -> Described:
     edges += _fields(kind, label)
     edges.append(f"called {kind.__name__} {full_name(kind, home)}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
-    own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
-    edges += member_edges(own, kind, "class attribute", label)
+    members = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
+    edges += member_edges(members, kind, "class attribute", label)
     unseen: tuple[str, ...] = ()
     meta = type(kind)
     if issubclass(meta, abc.ABCMeta):
-        registered = (one() for one in abc._get_dump(kind)[0])  # type: ignore[attr-defined]  # of the C module below it
-        edges += sorted(f"registered {one.__module__}.{one.__qualname__}" for one in registered if one is not None)
+        registered = (reference() for reference in abc._get_dump(kind)[0])  # type: ignore[attr-defined]  # of the C module
+        edges += sorted(f"registered {sub.__module__}.{sub.__qualname__}" for sub in registered if sub is not None)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen)
 
 
 def _describe_module(reference: Reference) -> Described:
-    """Describe a module of the project used as a whole: every name in it."""
+    """Describe a module of the project that is used as a whole, with every name in it."""
     names, label = vars(reference.value), reference.value.__name__  # type: ignore[attr-defined]  # a module
-    own = ((name, member) for name, member in names.items() if name not in MODULE_INTERNALS)
-    return Described(Group.CODE, label, encode("module"), tuple(member_edges(own, names, "global", label)))
+    members = ((name, member) for name, member in names.items() if name not in MODULE_INTERNALS)
+    return Described(Group.CODE, label, encode("module"), tuple(member_edges(members, names, "global", label)))
 
 
 def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
     for name, member in kind.__members__.items():  # aliases included, in order of definition
         yield f"enum member {name}"
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
-        base, content = builtin_content(member)  # which the `__new__` of its class may have made another than its value
+        base, content = builtin_content(member)  # `__new__` may give it another content than its value
         kept_by_enum = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
-        beside = [one for one in attributes(member) if one[0] not in kept_by_enum]
-        held = beside if base is object else [(base.__name__, content), *beside]
-        yield from member_edges(held, member, "attribute", f"{label}.{name}")
+        own = [item for item in attributes(member) if item[0] not in kept_by_enum]
+        members = own if base is object else [(base.__name__, content), *own]
+        yield from member_edges(members, member, "attribute", f"{label}.{name}")
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
-    """Yield what dataclasses, other libraries and annotations say of the fields of a class."""
+    """Yield the fields of a class, from dataclasses, other libraries and annotations."""
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield f"dataclass {vars(kind)['__dataclass_params__']!r} {order}"
@@ -255,46 +255,46 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
         yield f"field {field.name} {options}"
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
-                # Of the default, that is, unless the class was given another value since.
+                # The class attribute, unless it was replaced since.
                 variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
-    if "__pydantic_fields__" in vars(kind):  # its schema says it
+    if "__pydantic_fields__" in vars(kind):  # it is part of its schema
         yield f"docstring {kind.__doc__}"
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
-    # What pydantic's decorators were told: which fields, before or after what. What they decorate are members.
+    # The options of pydantic's decorators. The decorated functions are members.
     tables: Any = getattr(kind, "__pydantic_decorators__", None)
     for kept in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
         for name, decorator in getattr(tables, kept.name).items():
             yield f"{kept.name} {name}"
-            told = {option: value for option, value in attributes(decorator.info) if option != "description"}
-            yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
-    own = inspect.get_annotations(kind)
-    meant = hints_of(kind) if own else {}
-    yield from member_edges(own.items(), kind, "annotation", label)
-    yield from member_edges([(name, meant.get(name)) for name in own], kind, "meant annotation", label)
+            settings = {option: value for option, value in attributes(decorator.info) if option != "description"}
+            yield edge_to(settings, f"{label}.{name}", role="decorator", owner=label)
+    annotations = inspect.get_annotations(kind)
+    meanings = hints_of(kind) if annotations else {}
+    yield from member_edges(annotations.items(), kind, "annotation", label)
+    yield from member_edges([(name, meanings.get(name)) for name in annotations], kind, "meant annotation", label)
 
 
 def _is_generated(kind: type, name: str, member: object) -> bool:
-    """Return whether a member says nothing that the class's fields and bases do not say already."""
+    """Return whether a member follows from the class's fields and bases."""
     if name in _INTERNALS or (name == "__hash__" and member is None):
         return True
     if (isinstance(member, DESCRIPTORS) and member.__objclass__ is kind) or type(member).__name__ == "_tuplegetter":
-        return True  # of a slot, or a named tuple, whose fields are listed besides
+        return True  # of a slot or a named tuple, whose fields are members too
     if re.match(r"__pydantic_(?!config__)", name) or (
         name == "__signature__" and _library_of(type(member)) is not None
     ):
-        return True  # the signature is pydantic's, which keeps what it was asked for
+        return True  # pydantic's own objects
     if isinstance(member, types.FunctionType):
-        made = vars(member).get("__wrapped__", member)
-        code = (made if isinstance(made, types.FunctionType) else member).__code__
+        inner = vars(member).get("__wrapped__", member)
+        code = (inner if isinstance(inner, types.FunctionType) else member).__code__
         return is_of_dataclass(code) or code.co_filename.startswith("<attrs generated")
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
-        return True  # a field's default is a class attribute as well, unless somebody set another one
+        return True  # a field's default is a class attribute too
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or name in _ENUM_INTERNALS
-    # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
+    # A library's metaclass adds validators, serializers and caches. Values of the author's are plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
     return is_library and not is_code(member) and not is_identifiable(member)
 
@@ -304,6 +304,6 @@ def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def _library_of(kind: type) -> Package | None:
-    """Return the library a class belongs to, the standard one aside; None for the project's."""
+    """Return the library of a class; None for the project and the standard library."""
     package = package_of_module(kind.__module__)
     return package if package != PYTHON else None

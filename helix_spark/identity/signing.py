@@ -1,5 +1,5 @@
-"""Signs a graph: `describe` looks at each node's code, parameters and data once; `resolve` chains signatures through
-the graph, and is repeated when some are found to stand for earlier, equivalent ones."""
+"""Sign a graph: `describe` describes each node's code, parameters and data once; `resolve` chains signatures through
+the graph, and is repeated when some prove equivalent to earlier ones."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
-    """Describe each node, apart from its inputs: its operator, environment and code, in canonical order. It is `random`
-    also where its signature alone does not tell its result. `settings` are those of Spark that change results.
+    """Describe each node without its inputs: operator, environment and code, in canonical order. `random` has any
+    reason why the signature does not determine the result. `settings` are Spark's that change results.
 
     Raises:
         SignatureError: a node depends on something that cannot be identified.
@@ -40,17 +40,17 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
 
 
 def change_since(node: Node, own: Description, settings: Mapping[str, str]) -> str:
-    """Return what has changed of a node since it was described so, but for data, in words; empty if nothing has."""
+    """Return the changes of a node since its description, except data, in words; empty if there are none."""
     try:
         now = _describe(node, settings)
     except SignatureError as error:
         return error.what
-    found = own_changes(own.parts, now.parts)
-    return ", ".join(str(change) for change in found if change.group not in (Group.FILE, Group.SOURCE))
+    differences = own_changes(own.parts, now.parts)
+    return ", ".join(str(change) for change in differences if change.group not in (Group.FILE, Group.SOURCE))
 
 
 def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
-    """Return the declared signature of a captured function, by what it builds; None where that may differ each time.
+    """Return the declared signature of a captured function by its plan; None if that may differ each time.
     `inputs` are signatures of the node's inputs, by name. Arguments and errors are otherwise those of `describe`."""
     own = _describe(node, settings)
     if own.random:
@@ -64,13 +64,13 @@ class Signed:
 
     Attributes:
         declared: from code, parameters and inputs alone.
-        signature: the one its result goes by: `declared`, or that of an equivalent earlier program, or one of this
-            run alone where the result may differ each time, or is an instance that this run makes.
+        signature: the key of its result: `declared`, that of an equivalent earlier program, or one of this run alone if
+            the result may differ each time or is a new instance.
         random: names of the nodes that make its result differ each time, itself included.
-        instance: whether its result is one of several right ones, or fixed, so that what is made of it belongs to this
-            one: that of an earlier run, or a new one; empty for any other result.
-        seen: what its code did when it ran, with what it reads as that is now.
-        by_plan: the declared signature by what its code builds, where that is known through answers on record.
+        instance: "earlier" or "new" for a result that is one of several correct ones, or fixed, so that results
+            downstream belong to this instance; empty for any other result.
+        seen: the observed inputs of its code, with present digests.
+        by_plan: the declared signature by the plan of its code, if recorded answers have it.
     """
 
     declared: str
@@ -91,13 +91,13 @@ def resolve(
     """Chain signatures from sources to outputs.
 
     Args:
-        run: an id no other run has; salts what may differ each time.
-        equivalent: declared signature -> the signature it stands for; of an instance, an earlier one's.
-        known_random: declared signature -> why a run found its result to differ each time.
-        known_choices: declared signature -> why a run found its result to be one of several right ones.
-        renewed: declared signatures of instances that this run makes anew.
-        seen: declared signature -> what the code did when it ran, with what it reads as that is now.
-        by_plan: declared signature -> the one by what the code builds.
+        run: a unique id, the salt of results that may differ each time.
+        equivalent: declared signature -> its equivalent signature, or that of an earlier instance.
+        known_random: declared signature -> why its result differs each time, as a run found.
+        known_choices: declared signature -> why its result is one of several correct ones, as a run found.
+        renewed: declared signatures of instances that this run computes again.
+        seen: declared signature -> observed inputs of the code, with present digests.
+        by_plan: declared signature -> that by the plan of the code.
     """
     signed: dict[str, Signed] = {}
     for node in dag.nodes:
@@ -109,24 +109,24 @@ def resolve(
         is_random = bool(own.random) or not known_random.keys().isdisjoint((declared, built))
         is_chosen = bool(own.choices) or not known_choices.keys().isdisjoint((declared, built))
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
-        did = seen.get(declared, ObservedInputs()) | ObservedInputs(own.drew)
+        observed = seen.get(declared, ObservedInputs()) | ObservedInputs(own.drew)
         signature = equivalent.get(declared) or equivalent.get(built, declared)
-        one = Signed(declared, signature, (*parts, *parts_read(did)), blamed, seen=did)
-        new = digest(declared, run, node.name)  # two draws, even if declared alike, are two
+        result = Signed(declared, signature, (*parts, *parts_read(observed)), blamed, seen=observed)
+        new = digest(declared, run, node.name)  # by node, as two nodes of one declaration draw independently
         if is_random and not node.wishes.fixed:
-            one = replace(one, signature=new, random=(*blamed, node.name))
+            result = replace(result, signature=new, random=(*blamed, node.name))
         elif not (is_random or is_chosen):
-            one = replace(one, by_plan=built)
+            result = replace(result, by_plan=built)
         elif declared not in renewed and not equivalent.keys().isdisjoint((declared, built)):
-            one = replace(one, instance="earlier")
+            result = replace(result, instance="earlier")
         else:
-            one = replace(one, signature=new, instance="new")
-        signed[node.name] = one
+            result = replace(result, signature=new, instance="new")
+        signed[node.name] = result
     return signed
 
 
 def parts_read(seen: ObservedInputs) -> tuple[Part, ...]:
-    """Return what code read while it ran, as parts. Known only afterwards, they are in no declared signature."""
+    """Return the observed inputs of code as parts. Known only after it ran, they are in no declared signature."""
     read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.told.items())]
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
@@ -134,12 +134,12 @@ def parts_read(seen: ObservedInputs) -> tuple[Part, ...]:
 
 
 def _with_replaced(own: Description) -> Description:
-    """Mark what a node uses that was replaced under this process. Its result belongs to neither version."""
-    others = replaced_packages()
+    """Mark packages of a node that were replaced during this process: its result belongs to neither version."""
+    replaced = replaced_packages()
     parts: list[Part] = []
     reasons: dict[str, None] = {}
     for part in own.parts:
-        now = others.get((part.label, part.shown or "")) if part.group is Group.PACKAGE else None
+        now = replaced.get((part.label, part.shown or "")) if part.group is Group.PACKAGE else None
         if now is not None:
             why = f"{part.label} {part.shown} was replaced by {now} under this process"
             reasons[f"{why}, which may run either of them (start it again)"] = None
@@ -159,9 +159,9 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
         case SparkFunction(built=CapturedFunction() as built):
             own = described_by_plan(node, built)
         case Function():
-            known = list(inspect.signature(operator.call).parameters)
-            # Which parameters its inputs go to: what has a default may be left out.
-            positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
+            parameters = list(inspect.signature(operator.call).parameters)
+            # The parameters of its inputs: those with defaults may be omitted.
+            positions = [str(parameters.index(name)) if name in parameters else name for name in operator.arguments]
             forms = digest("forms", *operator.forms, operator.returns, *positions)
             shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
             asks = frozenset({f"what `{node.name}` asks Spark"} if operator.by_code else ())
@@ -171,26 +171,27 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
         case _:
             own = _describe_ready_made(node)
     declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else Description()
-    found = merged([own, declared])
+    description = merged([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
-    # An author who declares what else counts is taken at their word.
-    lost = [] if further else [f"{one}: what it reaches cannot be followed ({advice})" for one in found.unfollowed]
+    # Declared dependencies replace those that cannot be followed.
+    lost = [] if further else [f"{it}: what it reaches cannot be followed ({advice})" for it in description.unfollowed]
     fresh = [f"you asked for a new draw of `{node.name}` in each run (fresh=True)"] if node.wishes.fresh else []
     exclude = node.wishes.exclude
-    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")  # with `CFG` goes `CFG.alpha`
+    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")  # `CFG` includes `CFG.alpha`
     kept = (
-        part for part in found.parts
+        part for part in description.parts
         if part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
     )
-    reads = (one for one in declared.reads if one.shown not in exclude)
+    reads = (read for read in declared.reads if read.shown not in exclude)
     return _with_replaced(replace(
-        found, parts=(kind, *_around(operator, surroundings(settings)), *kept), reads=(*own.reads, *reads),
-        random=(*found.random, *lost, *fresh), unfollowed=(),
+        description, parts=(kind, *_around(operator, surroundings(settings)), *kept), reads=(*own.reads, *reads),
+        random=(*description.random, *lost, *fresh), unfollowed=(),
     ))
 
 
 def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return what surrounds an operator: a function without Spark Python alone, and packages of what it is handed."""
+    """Return the environment of an operator: for a function without Spark only Python, and the packages of its
+    inputs."""
     match operator:
         case SparkFunction(built=CapturedFunction() | RecordedFunction() as built):
             return (*surroundings, *place_parts()) if built.has_code else surroundings
@@ -212,18 +213,18 @@ def _describe_read(node: Node, source: Source) -> Description:
             "whether you may read it",
         ) from error
     part = Part(Group.SOURCE, node.name, version.digest, version.shown)
-    found = [Description((part,), (SignedData(source, version),))]
+    descriptions = [Description((part,), (SignedData(source, version),))]
     match source:
         case FileSource(format=format, schema=schema, options=options):
-            found += [_parameter(node, "format", format), _parameter(node, "schema", schema)]
-            found += [_parameter(node, name, value) for name, value in options]
+            descriptions += [_parameter(node, "format", format), _parameter(node, "schema", schema)]
+            descriptions += [_parameter(node, name, value) for name, value in options]
         case ReaderSource(read=function):
-            found.append(trace(function, node=node.name, where=node.where))
-    return merged(found)
+            descriptions.append(trace(function, node=node.name, where=node.where))
+    return merged(descriptions)
 
 
 def described_by_plan(node: Node, built: CapturedFunction) -> Description:
-    """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
+    """Describe a function by the plan that it builds, with the Python code in the plan."""
     slow = (
         f"`{node.name}` takes {built.seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits"
         " for by itself is reused if it is a node of its own"
@@ -239,26 +240,26 @@ def described_by_plan(node: Node, built: CapturedFunction) -> Description:
 
 
 def _describe_ready_made(node: Node) -> Description:
-    found: list[Description] = []
-    texts: list[object] = [getattr(node.operator, "label", None)]  # which may be SQL
+    descriptions: list[Description] = []
+    texts: list[object] = [getattr(node.operator, "label", None)]  # possibly SQL
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if not isinstance(value, Stage):
-            found.append(_parameter(node, entry.name, value))
+            descriptions.append(_parameter(node, entry.name, value))
             continue
-        stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
+        stages: dict[str, int] = {}  # shared by the parameters: a grid names stages of its estimator
         if isinstance(value.make, str):
-            found.append(trace_path(value.make, node=node.name, where=node.where))
+            descriptions.append(trace_path(value.make, node=node.name, where=node.where))
         else:
-            found.append(trace(value.make, node=node.name, where=node.where, stages=stages))
-        for name, one in sorted(value.parameters, key=itemgetter(0)):
-            found.append(_parameter(node, name, one, stages))
-            texts += [one] if name == "statement" else []  # of an SQLTransformer
+            descriptions.append(trace(value.make, node=node.name, where=node.where, stages=stages))
+        for name, setting in sorted(value.parameters, key=itemgetter(0)):
+            descriptions.append(_parameter(node, name, setting, stages))
+            texts += [setting] if name == "statement" else []  # of an SQLTransformer
     written = [text for text in texts if isinstance(text, str)]
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
     random = tuple(f"`{node.name}` {why}" for why in chance)
     choices = tuple(f"`{node.name}` {why}" for text in written for why in choices_in_text(text))
-    return merged([*found, Description(random=random, choices=choices)])
+    return merged([*descriptions, Description(random=random, choices=choices)])
 
 
 def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:

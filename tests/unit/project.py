@@ -21,7 +21,7 @@ def forget_packages() -> None:
         import_reads._files_of,
     ):
         cached.cache_clear()
-    for known in (origin._first_read, origin._replaced, origin._looked_at):
+    for known in (origin._first_read, origin._replaced, origin._site_times):
         known.clear()
 
 

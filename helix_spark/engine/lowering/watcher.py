@@ -153,7 +153,7 @@ class Watcher:
                 self.notes.left[node.name] = left
             self.notes.note_requests(node, requests)
         if isinstance(node.operator, Function):
-            action.watch.named(files_named(node.operator.call))
+            action.watch.note_named_files(files_named(node.operator.call))
         self.notes.note(node, action.observed_inputs())
 
     def _look_again(self, node: Node) -> None:
@@ -195,9 +195,9 @@ class Watcher:
             self.notes.differs[node.name] = "built something else than it did when it was planned"
         watch = Watch()
         for function in found.code:
-            watch.named(files_named(function))
+            watch.note_named_files(files_named(function))
         for why in found.chance:
-            watch.differs(why)
+            watch.note_nondeterminism(why)
         self.notes.note(node, observed_in(watch.events))
         if found.choices:
             self.notes.choices.setdefault(node.name, found.choices[0])
@@ -293,7 +293,7 @@ class AuthorRequests:
                 if (set_ := _SETS_IN_SQL.match(part.query)) is not None:
                     self._about_to_set([set_[1]], its_place)
             for source in () if self._reads_declared else self._reads(part):
-                self._watch.asks_others(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
+                self._watch.note_outside(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
         kind = what.WhichOneof("command_type") if sort_of(what) == "Command" else None
         if kind == "create_dataframe_view":
             made = what.create_dataframe_view
@@ -352,7 +352,7 @@ class AuthorRequests:
     def _differs(self, why: str, place: str) -> None:
         if why not in self._noted:
             self._noted.add(why)
-            self._watch.differs(_at(why, place))
+            self._watch.note_nondeterminism(_at(why, place))
 
 
 _BEFORE_TABLES = re.compile(r"\b(from|into|join|table|update|view)\b|\bidentifier\s*\(", re.IGNORECASE)

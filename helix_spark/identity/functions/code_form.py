@@ -1,8 +1,7 @@
-"""The form of a function: what the compiler made of it, without how its author said it.
+"""The form of a function: its compiled code, without comments, formatting, docstrings and names of locals.
 
-Its steps are alike for each Python; later ones join instructions that often follow each other. Comments, formatting,
-docstrings and the names of locals are gone. A name the function does not bind itself is a
-numbered *slot*, so that the form says nothing of what the slot holds; `names` finds that out from the live function.
+Its steps are the same in each Python; later ones fuse frequent pairs of instructions. A name that the function does not
+bind itself is a numbered *slot*. The form does not cover the value of a slot; `names` resolves it in the live function.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from types import CodeType
 from helix_spark.identity.objects.encoder import canonical
 
 _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "MAKE_CELL", "COPY_FREE_VARS"})
-"""Instructions that say nothing that other ones do not say."""
+"""Redundant instructions."""
 
 _SPLIT = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"), "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
-"""Two in one, since Python 3.13."""
+"""Fused instructions, since Python 3.13."""
 
 _SAME = {
     "LOAD_FAST_CHECK": "LOAD_FAST", "LOAD_FAST_AND_CLEAR": "LOAD_FAST", "LOAD_FROM_DICT_OR_GLOBALS": "LOAD_NAME",
     "LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF": "LOAD_DEREF",
     "CALL_FUNCTION": "CALL", "CALL_METHOD": "CALL", "CALL_FUNCTION_KW": "CALL_KW",
 }
-"""Others that do what these do."""
+"""Instructions with the same effect as another one."""
 
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
-_TELL_OF_CALLS = frozenset({"LOAD_METHOD", "LOAD_GLOBAL"} if sys.version_info >= (3, 11) else ()) | (
+_ANNOUNCE_CALLS = frozenset({"LOAD_METHOD", "LOAD_GLOBAL"} if sys.version_info >= (3, 11) else ()) | (
     frozenset({"LOAD_ATTR"} if sys.version_info >= (3, 12) else ())
 )
-"""Instructions that say, by their name or by their argument's lowest bit, that a call follows."""
+"""Instructions whose name, or the lowest bit of whose argument, announces a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One step of compiled code: the operation's name, and the name or constant that it reads, assigns or loads; of a
-    jump the offset that it leads to. The line is 0 where none is known; a jump may lead to a target; what is loaded may
-    be for a call, if this Python tells."""
+    """One step of compiled code: the name of the operation, and the name or constant that it reads, assigns or loads,
+    or the target offset of a jump. The line is 0 if unknown. `is_called` is True if the value is loaded for a call and
+    this Python announces that."""
 
     name: str
     value: object
@@ -62,32 +61,32 @@ class Instruction:
 
 @lru_cache(maxsize=256)
 def instructions(code: CodeType) -> tuple[Instruction, ...]:
-    """Return the steps of a code object, without the code inside it."""
-    found: list[Instruction] = []
+    """Return the steps of a code object, without nested code."""
+    steps: list[Instruction] = []
     lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, 2)}  # two bytes a step
     is_target = is_called = False
-    for one in dis.get_instructions(code):
-        is_target |= one.is_jump_target
-        if one.opname == "PUSH_NULL" and sys.version_info >= (3, 13):  # behind what is called, which it was before
-            found[-1] = replace(found[-1], is_called=True)
-        if one.opname in _SILENT:
-            is_called |= one.opname == "PUSH_NULL" and sys.version_info < (3, 13)
+    for raw in dis.get_instructions(code):
+        is_target |= raw.is_jump_target
+        if raw.opname == "PUSH_NULL" and sys.version_info >= (3, 13):  # it follows the called value
+            steps[-1] = replace(steps[-1], is_called=True)
+        if raw.opname in _SILENT:
+            is_called |= raw.opname == "PUSH_NULL" and sys.version_info < (3, 13)
             continue
-        line, value = lines.get(one.offset, 0), one.argval
-        steps = [(_SAME.get(one.opname, one.opname), value)]
-        if one.opname in _SPLIT:
-            steps = [*zip(_SPLIT[one.opname], value, strict=True)]
-        elif one.opname == "RETURN_CONST":
-            steps = [("LOAD_CONST", value), ("RETURN_VALUE", None)]
-        elif one.opname == "KW_NAMES":
-            steps = [("KW_NAMES", code.co_consts[one.arg or 0])]
-        elif one.opname == "MAKE_FUNCTION" and sys.version_info < (3, 11):
-            found.pop()  # the function's qualified name
-        is_called |= one.opname in _TELL_OF_CALLS and (one.opname == "LOAD_METHOD" or bool((one.arg or 0) & 1))
-        for name, told in steps:
-            found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS, is_called))
+        line, value = lines.get(raw.offset, 0), raw.argval
+        operations = [(_SAME.get(raw.opname, raw.opname), value)]
+        if raw.opname in _SPLIT:
+            operations = [*zip(_SPLIT[raw.opname], value, strict=True)]
+        elif raw.opname == "RETURN_CONST":
+            operations = [("LOAD_CONST", value), ("RETURN_VALUE", None)]
+        elif raw.opname == "KW_NAMES":
+            operations = [("KW_NAMES", code.co_consts[raw.arg or 0])]
+        elif raw.opname == "MAKE_FUNCTION" and sys.version_info < (3, 11):
+            steps.pop()  # the function's qualified name
+        is_called |= raw.opname in _ANNOUNCE_CALLS and (raw.opname == "LOAD_METHOD" or bool((raw.arg or 0) & 1))
+        for name, operand in operations:
+            steps.append(Instruction(name, operand, raw.offset, line, is_target, raw.opcode in _JUMPS, is_called))
             is_target = is_called = False
-    return tuple(found)
+    return tuple(steps)
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:
@@ -102,12 +101,12 @@ def texts_of(constant: object) -> Iterator[str]:
     if isinstance(constant, str):
         yield constant
     elif isinstance(constant, tuple | frozenset):
-        for one in sorted(constant, key=repr) if isinstance(constant, frozenset) else constant:
-            yield from texts_of(one)
+        for item in sorted(constant, key=repr) if isinstance(constant, frozenset) else constant:
+            yield from texts_of(item)
 
 
 def parameter_names(code: CodeType) -> tuple[str, ...]:
-    """Return all names that the signature of a code object's function shows, ``*rest`` and ``**more`` last."""
+    """Return the names of all parameters of a code object, ``*args`` and ``**kwargs`` last."""
     collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
 
@@ -116,30 +115,30 @@ _KINDS = (
     inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
     | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 )
-"""Flags of code that say what it does; others say how it was read."""
+"""Flags of code that affect what it does."""
 
 _SEES_LOCALS = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
-"""Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
+"""Builtins that see the names of locals. If one is used, renaming a local may change what the function does."""
 
 
 def key_step(key: str) -> str:
-    """Return a key as a step of a path, which no attribute is called: ``['reg']``."""
+    """Return a key as a step of a path, distinct from any attribute: ``['reg']``."""
     return f"[{key!r}]"
 
 
 def path_text(path: Sequence[str]) -> str:
-    """Return attributes and keys as they are written behind a name: ``.model['reg'].real``."""
+    """Return attributes and keys as written after a name: ``.model['reg'].real``."""
     return "".join(step if step.startswith("[") else f".{step}" for step in path)
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text that may be an expression, which code may evaluate, as ``age > LIMIT``."""
+    """Return the words of a text that may be an expression, such as ``age > LIMIT``."""
     return re.findall(r"[A-Za-z_]\w*", text) if re.search(r"[^\w\s'-]|\w\s+\w", text) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import binds a name to: ``a.b`` and ``c`` of ``from a.b import c``; its leading dots are the level."""
+    """The target of an import: ``a.b`` and ``c`` of ``from a.b import c``; the level counts leading dots."""
 
     module: str
     name: str | None = None
@@ -148,8 +147,8 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name the function does not bind, with the attributes and constant keys (`key_step`) that are read from it; and
-    whether this is only called."""
+    """A name that the function does not bind, with the attributes and constant keys (`key_step`) that are read from it,
+    and whether the result is only called."""
 
     base: str | Imported
     attributes: tuple[str, ...] = ()
@@ -158,8 +157,8 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A place where code reads something: a slot, with the constant text that it is called with first; or names of
-    attributes, one of the other, of what has no slot (``sparkSession.conf`` of `rows`)."""
+    """A read in code: of a slot, with the constant text of the first argument if it is called; or of a chain of
+    attributes of a value without a slot (``sparkSession.conf`` of `rows`)."""
 
     slot: int | None
     names: tuple[str, ...]
@@ -169,8 +168,8 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class CodeForm:
-    """The form of one function, whose slots are numbered in order of first appearance; what each is called, and where
-    it reads slots and attributes. `mentioned` are its texts, and all names that it reads but for those of locals."""
+    """The form of one function, the names of its slots in order of first appearance, and its reads of slots and
+    attributes. `mentioned` has its texts, and all names that it reads except locals."""
 
     text: bytes
     free: tuple[Free, ...]
@@ -188,18 +187,18 @@ def form_of(code: CodeType) -> CodeForm:
     True
     """
     all_code = (code, *nested_code(code))
-    names = frozenset(name for one in all_code for name in one.co_names)
-    loaded = [step.value for one in all_code for step in instructions(one) if step.name == "LOAD_CONST"]
-    texts = [text for value in loaded for text in texts_of(value)]  # docstrings are no part of them
+    names = frozenset(name for part in all_code for name in part.co_names)
+    loaded = [step.value for part in all_code for step in instructions(part) if step.name == "LOAD_CONST"]
+    texts = [text for value in loaded for text in texts_of(value)]  # without docstrings
     words = None if names & _SEES_LOCALS else frozenset(word for text in texts for word in words_of(text))
-    bound_inside = {name for one in all_code[1:] for name in (*one.co_varnames, *one.co_cellvars)}
+    bound_inside = {name for part in all_code[1:] for name in (*part.co_varnames, *part.co_cellvars)}
     around = frozenset(code.co_freevars) - {"__class__"}
     writer = _Writer(words, around - bound_inside, _imports(all_code))
     writer.write(code)
-    # Of an import that is there for what it does, and of a name that inner code has for something else, all counts.
-    whole: list[str | Imported] = [*sorted(around & bound_inside)]
-    whole += [one for one in writer.imports.values() if all(free.base != one for free in writer.slots)]
-    for base in whole:
+    # Unused imports count as a whole, and so do names that inner code binds differently.
+    bases: list[str | Imported] = [*sorted(around & bound_inside)]
+    bases += [imported for imported in writer.imports.values() if all(free.base != imported for free in writer.slots)]
+    for base in bases:
         writer.out.append(f"Slot {writer.slot(Free(base), code.co_firstlineno)};")
     return CodeForm(
         "".join(writer.out).encode("utf-8", "surrogatepass"), tuple(writer.slots), tuple(writer.uses),
@@ -209,14 +208,14 @@ def form_of(code: CodeType) -> CodeForm:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the form of one function as text, and notes its slots, uses and texts on the way."""
+    """Writes the form of one function as text, and collects its slots, uses and texts."""
 
     words: frozenset[str] | None
-    """Names of locals that count; None for all."""
+    """Names of locals that count; None if all do."""
     around: frozenset[str]
-    """Variables that the function has from around it."""
+    """Variables of enclosing functions."""
     imports: Mapping[str, Imported]
-    """Variables that are bound by one import and by nothing else."""
+    """Variables that one import binds and nothing else."""
     out: list[str] = field(default_factory=list)
     slots: dict[Free, int] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
@@ -243,11 +242,11 @@ class _Writer:
                 self.out.append(f" Import {self.slot(Free(bindings[at]), step.line)}")
             self.out.append(";")
             at = after
-        # Jumps and exceptions lead behind so many steps, whatever is in between.
-        for one in steps:
-            if one.is_jump and isinstance(one.value, int):
-                self.out.append(f"Jump {bisect_left(kept, one.offset)} {bisect_left(kept, one.value)};")
-        # Which tells of exceptions since Python 3.11; before, steps of the code itself lead there.
+        # Targets are counted in steps, as offsets depend on the version of Python.
+        for step in steps:
+            if step.is_jump and isinstance(step.value, int):
+                self.out.append(f"Jump {bisect_left(kept, step.offset)} {bisect_left(kept, step.value)};")
+        # The exception table exists since Python 3.11; before, the steps contain it.
         for entry in getattr(dis.Bytecode(code), "exception_entries", ()):
             places = [bisect_left(kept, offset) for offset in (entry.start, entry.end, entry.target)]
             self.out.append(f"Try {places} {entry.depth} {entry.lasti};")
@@ -265,10 +264,10 @@ class _Writer:
             self.out.append(f"Slot {self.slot(Free(name), step.line)}")
         elif step.name == "LOAD_ATTR":
             self.out.append(name)
-            if not (at and steps[at - 1].name == "LOAD_ATTR" and not step.is_target):  # of a chain the longest alone
-                chain = takewhile(lambda one: not one.startswith("["), (name, *_path(steps, at + 1)[0]))
+            if not (at and steps[at - 1].name == "LOAD_ATTR" and not step.is_target):  # not for a part of a chain
+                chain = takewhile(lambda part: not part.startswith("["), (name, *_path(steps, at + 1)[0]))
                 self.uses.append(Use(None, tuple(chain), None, step.line))
-        elif not (step.is_jump or step.name in ("IMPORT_NAME", "IMPORT_FROM")):  # what these bind is a slot
+        elif not (step.is_jump or step.name in ("IMPORT_NAME", "IMPORT_FROM")):  # their bindings are slots
             self.out.append(repr(step.value))
 
     def slot(self, free: Free, line: int, text: str | None = None) -> int:
@@ -281,43 +280,43 @@ class _Writer:
         return f"{number} {name}," if self.words is None or name in self.words else f"{number},"
 
     def free(self, step: Instruction, code: CodeType) -> Free | None:
-        """Return what a step reads that is not the function's own; None for any other step."""
+        """Return the name from outside of the function that a step reads; None for any other step."""
         name = str(step.value)
         match step.name:
             case "LOAD_GLOBAL":
                 return Free(name)
             case "LOAD_NAME":
-                # A class body reads a name from outside as long as it has not bound it: both count.
+                # A class body reads a name from outside until it binds it: both count.
                 self.out.append(f"Name {name};")
                 return Free(name)
             case "LOAD_DEREF" if name in self.around:
                 return Free(name)
             case "LOAD_DEREF" if name in self.imports:
                 return Free(self.imports[name])
-            # Python 3.13 hands variables to inner functions as it loads locals.
+            # Python 3.13 passes variables to inner functions with LOAD_FAST.
             case "LOAD_FAST" if name in self.imports and name not in (*code.co_cellvars, *code.co_freevars):
                 return Free(self.imports[name])
         return None
 
     def chain(self, free: Free, steps: Sequence[Instruction], at: int) -> int:
-        """Write what is read of something that is not the function's own; return where the next step is."""
+        """Write the attributes and keys read from an outside name; return the index of the next step."""
         path, after = _path(steps, at + 1)
-        # The constant text that a call is given first, if the text is not put together.
-        given = list(takewhile(lambda step: step.name in ("LOAD_CONST", "LOAD_FAST"), steps[after : after + 4]))
-        called = [(step.name, step.value) for step in steps[after + len(given) : after + len(given) + 1]]
-        is_told = bool(given) and given[0].name == "LOAD_CONST" and called == [("CALL", len(given))]
-        text = given[0].value if is_told and isinstance(given[0].value, str) else None
+        # The first argument of a call, if all arguments are constants or locals.
+        arguments = list(takewhile(lambda step: step.name in ("LOAD_CONST", "LOAD_FAST"), steps[after : after + 4]))
+        call = [(step.name, step.value) for step in steps[after + len(arguments) : after + len(arguments) + 1]]
+        is_passed = bool(arguments) and arguments[0].name == "LOAD_CONST" and call == [("CALL", len(arguments))]
+        text = arguments[0].value if is_passed and isinstance(arguments[0].value, str) else None
         if path and path[-1] == "get" and text is not None:
             path = (*path, key_step(text))  # ``CFG.get("reg")`` depends on that key
         self.texts += [text for step in steps[at:after] if step.name == "LOAD_CONST" for text in texts_of(step.value)]
-        # What is called is loaded first or last. What `:=` keeps may be looked at, too.
+        # A called value is loaded first or last. A value that `:=` keeps may have other uses.
         is_called = (steps[at].is_called or steps[after - 1].is_called) and steps[after].name != "COPY"
         read = replace(free, attributes=path, is_called=is_called)
         self.out.append(f"Slot {self.slot(read, steps[at].line, text)}")
         return after
 
     def constant(self, value: object, after: Instruction | None) -> None:
-        """Write a constant; of an inner function its form, and the name that whatever gets it may read."""
+        """Write a constant, or the form and name of an inner function."""
         bound = after.value if after is not None and after.name == "STORE_NAME" else None
         if isinstance(value, CodeType):
             self.out.append(f"{value.co_name} {parameter_names(value)}")
@@ -336,7 +335,7 @@ def _places(code: CodeType) -> dict[str, int]:
 
 
 def _path(steps: Sequence[Instruction], at: int) -> tuple[tuple[str, ...], int]:
-    """Return the attributes and constant keys that are read one of the other from a place on, and where they end."""
+    """Return the chain of attributes and constant keys read from an index on, and the index after it."""
     path: list[str] = []
     while at < len(steps) and not steps[at].is_target:
         step, after = steps[at], steps[at + 1] if at + 1 < len(steps) else None
@@ -353,30 +352,30 @@ def _path(steps: Sequence[Instruction], at: int) -> tuple[tuple[str, ...], int]:
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:
-    """Return the steps that bind a name by an import, each with what."""
-    found: dict[int, Imported] = {}
-    whole, names = Imported(""), None
+    """Return the imports that bind names, by the index of the binding step."""
+    bindings: dict[int, Imported] = {}
+    imported, names = Imported(""), None
     for at, (before, step) in enumerate(pairwise(steps), start=1):
         if step.name == "IMPORT_NAME":
             level = steps[at - 2].value
-            whole, names = Imported(str(step.value), None, level if isinstance(level, int) else 0), before.value
+            imported, names = Imported(str(step.value), None, level if isinstance(level, int) else 0), before.value
         elif step.name.startswith("STORE_") and before.name == "IMPORT_NAME":
-            found[at] = replace(whole, module=whole.module.partition(".")[0])
+            bindings[at] = replace(imported, module=imported.module.partition(".")[0])
         elif step.name.startswith("STORE_") and before.name == "IMPORT_FROM":
-            found[at] = whole if names is None else replace(whole, name=str(before.value))
-    return found
+            bindings[at] = imported if names is None else replace(imported, name=str(before.value))
+    return bindings
 
 
 def _imports(all_code: Sequence[CodeType]) -> dict[str, Imported]:
-    """Return the variables of a function and those inside it that are bound by one import and by nothing else."""
+    """Return the variables of a function and its inner functions that one import binds and nothing else."""
     bound = defaultdict[str, set[Imported | None]](set)
     for code in all_code:
         for name in parameter_names(code):
             bound[name].add(None)
         steps = instructions(code)
         bindings = _bindings(steps)
-        for at, one in enumerate(steps):
-            if one.name.startswith(("STORE_", "DELETE_")):
-                is_local = one.name in ("STORE_FAST", "STORE_DEREF")
-                bound[str(one.value)].add(bindings.get(at) if is_local else None)
-    return {name: one for name, (one, *others) in bound.items() if one is not None and not others}
+        for at, step in enumerate(steps):
+            if step.name.startswith(("STORE_", "DELETE_")):
+                is_local = step.name in ("STORE_FAST", "STORE_DEREF")
+                bound[str(step.value)].add(bindings.get(at) if is_local else None)
+    return {name: first for name, (first, *others) in bound.items() if first is not None and not others}

@@ -1,10 +1,10 @@
-"""The part of a function of the project: its form, what each slot of it stands for, and what its names and texts say.
+"""The part of a function of the project: its form, the values of its slots, and findings from its names and texts.
 
-- Routes to code that are no syntax. A module that is imported by a constant name is followed like any other, and so are
-  variables that texts name, as in ``rows.query("x > @LIMIT")``. What else is looked up at run time (``eval``,
-  ``globals()["clean"]``, frames) is not known: such a function is never reused.
-- What makes a result another one each time, and nobody sees as it runs: Python's own clocks, as a module may have bound
-  them before anybody could watch (``from time import time``). What Spark draws shows in what it is asked for.
+- Dynamic imports and lookups by text. A module that is imported by a constant name is followed like any other, and so
+  are variables that texts name, as in ``rows.query("x > @LIMIT")``. Other lookups at run time (``eval``,
+  ``globals()["clean"]``, frames) cannot be followed: such a function is never reused.
+- Nondeterminism that cannot be observed: Python's clocks, which a module may have bound before the watch began
+  (``from time import time``). Random expressions of Spark show in its plans.
 """
 
 from __future__ import annotations
@@ -29,21 +29,20 @@ from helix_spark.since_python_311 import own_name
 UNFOLLOWED = frozenset({
     "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
 })
-"""Attributes that lead from a function, a class or a frame to what counts for nobody else."""
+"""Attributes that lead from a function, a class or a frame to code and data that do not count otherwise."""
 
 _LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b")
-"""In texts, too: loggers have formats."""
+"""Also in texts, such as formats of loggers."""
 
 _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
-"""Functions that look up the words of a text as variables, which are known of a constant text."""
+"""Functions that look up the words of a text as variables; for a constant text these are known."""
 
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*|$)")
-"""Nothing follows where the text is put together at run time."""
+"""The name is empty if the text is built at run time."""
 
 _LOOK_UP = frozenset({"query", "eval"})
-"""Methods of pandas' tables that look up what follows an @."""
-
+"""Methods of pandas' tables that look up names after an @."""
 
 _PANDAS = r"pandas\.(\w+\.)*"
 _CLOCK = re.compile(
@@ -52,7 +51,7 @@ _CLOCK = re.compile(
     r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
 )
 _BOUND = re.compile(r"time\.(strftime|asctime|localtime|gmtime|ctime)$")
-"""Further clocks, each of which is seen as it is asked unless a module has bound it (``from time import strftime``)."""
+"""Further clocks, whose calls are observed unless a module has bound them (``from time import strftime``)."""
 
 _DATES = re.compile(
     rf"{_PANDAS}(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
@@ -67,14 +66,14 @@ _UNSEEN = re.compile(
     r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
 )
-"""Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
-imports the author's code by its name is seen while it does."""
+"""Python's functions that lead to frames, files, paths and docstrings at run time. An import of the author's code by a
+library is observed when it happens."""
 
 _TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")
 
 _Kind = Literal["random", "unfollowed", "module", "lines"]
-"""A field of `Findings`; or ``module``, where the phrase is a module that is imported by a constant name; or ``lines``,
-where it names what reads the numbers of lines."""
+"""A field of `Findings`; or ``module`` for a module that is imported by a constant name; or ``lines`` for a reader of
+line numbers."""
 
 _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
     ("random", _CLOCK, "calls {}"),
@@ -86,7 +85,7 @@ _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
 """Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
 
 _SQL_ELSEWHERE = frozenset({"execute", "executescript", "read_sql", "read_sql_query"})
-"""Methods and functions that are given the SQL of a database."""
+"""Methods and functions that take the SQL of a database."""
 
 
 def describe_function(reference: Reference, home: str) -> Described:
@@ -104,7 +103,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     texts = (*form.texts, *_texts_held(edges), *(one for one in defaults_of(function).values() if type(one) is str))
     facts: defaultdict[_Kind, dict[str, int]] = defaultdict(dict)
     for kind, phrase, line in (*_facts_of_names(function, form, edges, texts), *_facts_of_texts(function, form, texts)):
-        # A class that gives its objects a hash orders sets by it, and no more.
+        # A hash only affects the order of sets.
         if kind != "random" or function.__name__ != "__hash__":
             facts[kind].setdefault(phrase, line)
 
@@ -118,7 +117,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     signature: list[Edge] = []
     if reference.use != "top":  # a call may name them
         signature.append(f"parameters {form.parameters}")
-    if reference.use == "value":  # what others may see of it: its names, by which pandas calls columns, too
+    if reference.use == "value":  # other code sees its names: pandas names columns by them
         signature.append(f"called {function.__name__} {full_name(function, home)}")
         signature += member_edges(hints_of(function).items(), function, "annotation", label)
     return Described(
@@ -187,8 +186,8 @@ def _facts_of_texts(
 
 
 def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:
-    """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
-    `texts` are those of all that is reached with the function, which may be given one that evaluates texts."""
+    """Yield the variables that texts of a function name: outer ones with data, and after an @ any, also its own.
+    `texts` are those of everything reached with the function."""
     form = form_of(function.__code__)
     at: dict[str, None] = {}
     own: list[str] = []
@@ -218,13 +217,13 @@ def fact_of(name: str) -> tuple[_Kind, str] | None:
 
 
 def hash_seed() -> str:
-    """Return the seed by which this process orders sets of texts; empty where it was drawn."""
+    """Return the hash seed, which orders sets of texts; empty if it is random."""
     given = os.environ.get("PYTHONHASHSEED", "random")
     return "" if given == "random" else given
 
 
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
-    """Return, in sentences, what a thing holds that is random: a clock as a default, `F.rand` in a dict."""
+    """Return sentences on random values among edges: a clock as a default, `F.rand` in a dict."""
     names = filter(None, map(dotted_name, edges))
     facts = ((name, fact[0]) for name in names if (fact := fact_of(name)) is not None)
     return tuple(f"{place} is or holds {name}" for name, kind in facts if kind not in ("unfollowed", "lines"))

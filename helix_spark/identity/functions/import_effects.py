@@ -1,13 +1,13 @@
-"""What the author's modules put into libraries while they are imported: ``pd.DataFrame.clean = clean``, or a component
-that spaCy finds by its name.
+"""Changes of libraries by the author's modules at import: ``pd.DataFrame.clean = clean``, or a component that spaCy
+finds by its name.
 
-A library is known by its version, which says nothing of that. So these statements count as code, with all that they
-reach, for each function that is loaded with them:
+The version of a library does not cover them. So these statements count as code, with all that they reach, for each
+function whose module runs or imports them:
 
-- an assignment to an attribute or item of something that is known by its name or imported, ``setattr`` included;
-- a call on such a thing, of which nothing is kept: ``pd.set_option("display.precision", 3)``. In a program or notebook,
-  most of whose calls are for people, only one that is given code of the project, or is a class's;
-- a definition under a library's decorator that returns it as it is, for code that mentions its name, or a text of the
+- an assignment to an attribute or item of a library's object, ``setattr`` included;
+- a call on such an object whose result is dropped: ``pd.set_option("display.precision", 3)``. In a program or notebook,
+  where most calls only show something, only a call with code of the project as argument, or on a class;
+- a definition under a library's decorator that returns it unchanged, for code that mentions its name, or a text of the
   decorator;
 - a call of a function of the project that does any of these, also as a decorator.
 """
@@ -36,21 +36,21 @@ from helix_spark.import_reads import files_read_at
 from helix_spark.loaded_sources import is_edited, parsed, read_lines
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
-"""Builtins that act on what they are given first."""
+"""Builtins that act on their first argument."""
 
 CALL = "call at import"
-"""The name of the function that is made of such a call."""
+"""The name of the function compiled from such a call."""
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Names = Mapping[str, object]
 _Import = tuple[str, object, tuple[str, ...]]
-"""A name that an import binds, its value if that is loaded, and the modules that it may come from."""
+"""A name that an import binds, its value if loaded, and the modules that may define it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportEffect:
-    """A statement of a module that changes what a library does, as a function. It counts for code that mentions one of
-    the names, if there are any. A doubt says why it may not be what was done, as the end of a sentence."""
+    """A statement of a module that changes a library, as a function. It counts for code that mentions one of the names,
+    or for all code if there are none. `doubt` is the reason why another statement may have run, if any."""
 
     code: FunctionType
     doubt: str
@@ -59,8 +59,8 @@ class ImportEffect:
 
 @dataclass(eq=False)
 class _Module:
-    """A module of the project as it was imported: `spec` is of this import, and `statements` its text when the module
-    was first met, as a later edit of the file is not loaded yet. `scan` is kept once it was imported as a whole."""
+    """A module of the project as imported: `spec` identifies the import, and `statements` are its text at the first
+    look, since later edits of the file are not loaded. `scan` is cached once the import is complete."""
 
     spec: ModuleSpec | None
     file: str
@@ -75,7 +75,7 @@ class _Module:
         return _Scope(self.names, _of_libraries(self.imports(self.statements)), is_program)
 
     def imports(self, statements: Iterable[ast.stmt]) -> list[_Import]:
-        """Return what imports among statements of the module bind, outside of functions."""
+        """Return the bindings of imports among statements of the module, outside of functions."""
         found: list[_Import] = []
         package = str(self.names.get("__package__") or "")
         for one in _outside_functions(statements):
@@ -94,7 +94,7 @@ class _Module:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What names stand for where a statement is, and which of them a library's import has bound."""
+    """Values of the names that a statement sees, and the names that imports of libraries have bound."""
 
     names: _Names
     imported: frozenset[str]
@@ -105,7 +105,7 @@ class _Scope:
         return _is_known(_base(node, self.names), of_python) or (of_python and _path(node)[0] in self.imported)
 
     def is_object(self, node: ast.expr) -> bool:
-        """Return whether an expression is a variable with an object of a library's class, which may keep it, too."""
+        """Return whether an expression is a variable with an instance of a library's class."""
         kind = type(self.names.get(node.id) if isinstance(node, ast.Name) else None)
         return kind.__module__ != "builtins" and not issubclass(kind, type) and _is_known(kind)
 
@@ -114,7 +114,7 @@ _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
 
 
 def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
-    """Yield what a module of the project, and those that it imports, put into libraries. Adds them to `seen`."""
+    """Yield the import effects of a module of the project, and of those that it imports. Add the modules to `seen`."""
     waiting = [name]
     while waiting:
         module = _module(one) if (one := waiting.pop()) not in seen else None
@@ -128,10 +128,10 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
 
 
 def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
-    """Return the effects of a module, and the names of what it imports."""
+    """Return the effects of a module, and the names of its imports."""
     effects: list[ImportEffect] = []
     for statement in module.statements:
-        inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
+        inside = [*_outside_functions([statement])]  # loops and conditions count as a whole
         if any(_is_effect(one, module.scope, frozenset()) for one in inside):
             effects.append(ImportEffect(_function(module, [statement]), module.doubt))
         for one in inside:
@@ -140,7 +140,7 @@ def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
 
 
 def _module(name: str) -> _Module | None:
-    """Return a module of the project, or what a notebook has run; None for any other."""
+    """Return a module of the project, or the cells that a notebook has run; None for any other module."""
     module = sys.modules.get(name)
     if not isinstance(module, ModuleType):
         return None
@@ -153,7 +153,7 @@ def _module(name: str) -> _Module | None:
             _modules[module] = known = _Module(spec, file, names, statements, edited if is_edited(file) else "")
         return known
     if name == "__main__" and isinstance(cells, list):
-        texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
+        texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # the last run of each cell
         return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in parsed(text).body))
     return None
 
@@ -172,7 +172,7 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _is_effect(statement: ast.stmt, scope: _Scope, callers: frozenset[CodeType]) -> bool:
-    """Return whether a statement by itself changes what a library does."""
+    """Return whether a statement by itself changes a library."""
     stored = (
         one for one in ast.walk(statement)
         if isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
@@ -189,11 +189,11 @@ def _is_effect(statement: ast.stmt, scope: _Scope, callers: frozenset[CodeType])
 
 
 def _configures(call: ast.Call, scope: _Scope) -> bool:
-    """Return whether a call, whose result is dropped, may change what a library does."""
+    """Return whether a call, whose result is dropped, may change a library."""
     if isinstance(call.func, ast.Name) and call.func.id in _REFLECTION:
         return bool(call.args) and scope.is_librarys(call.args[0])
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    # Whatever library has functions of these names, and loggers' methods, they only say something to people.
+    # In any library, functions of these names, and loggers' methods, only emit messages.
     if name in MESSAGES | {"print", "warn"} or not scope.is_librarys(call.func):
         return False
     holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, scope.names)
@@ -228,11 +228,11 @@ def _of_libraries(imports: Iterable[_Import]) -> frozenset[str]:
 
 
 def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
-    """Yield what the decorators of a definition do besides."""
+    """Yield the import effects of the decorators of a definition."""
     scope = module.scope
     live = module.names.get(definition.name)
     is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
-    is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself
+    is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator stored its data on the function
     for one in definition.decorator_list:
         code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
         if _calls_effect(one.func if isinstance(one, ast.Call) else one, scope, frozenset()):
@@ -244,18 +244,18 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
 
 
 def _base(node: ast.expr, names: _Names) -> object:
-    """Return the class, function or variable of a module that an expression begins with; None if there is none."""
+    """Return the class, function or variable at the start of an expression; None if there is none."""
     first, path = _path(node)
     value = names.get(first, vars(builtins).get(first))
     for attribute in path:
-        if not issubclass(type(value), ModuleType):  # not `isinstance`, which a proxy answers itself
+        if not issubclass(type(value), ModuleType):  # `isinstance` would believe a proxy
             break
         value = vars(value).get(attribute)
     return value
 
 
 def _path(node: ast.expr) -> tuple[str, list[str]]:
-    """Return the name that an expression begins with, if any, and its attributes before anything is called."""
+    """Return the name at the start of an expression, if any, and its attributes before the first call."""
     path: list[str] = []
     while not isinstance(node, ast.Name):
         match node:

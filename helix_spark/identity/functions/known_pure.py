@@ -1,8 +1,7 @@
-"""What is known to be pure: code outside the project whose result its arguments alone decide.
+"""Pure code outside of the project: its arguments alone decide its result.
 
-The set is closed: a name that is not in it may ask anything. Methods need no names: what they are called on is made by
-what is in the set, or is a table that the engine hands over.
-"""
+Any name outside of this set may be impure. Methods need no names: their objects come from code in the set, or are
+tables of the engine. """
 
 from __future__ import annotations
 
@@ -27,12 +26,12 @@ _PURE = re.compile(
     r"|pyspark\.(sql\.(\w+\.)*(functions|types|window|column|udf)|ml)(\.|$)"
 )
 _MAKE_SETS = frozenset(dis.opmap[name] for name in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
-"""Opcodes: in which order a set of texts is gone through differs from process to process."""
+"""Opcodes that create sets: the order of texts in a set differs from process to process."""
 
 
 def doubtful_names(value: object, described: Described) -> Iterator[str]:
-    """Yield what a thing consists of, or reaches beyond the project, that is not known to be pure; a thing of the
-    project that it reaches is asked by itself."""
+    """Yield the content of an object, or its references out of the project, that are not known to be pure. References
+    into the project are checked separately."""
     checked = described.edges[: described.checked]
     yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
     if isinstance(value, FunctionType):
@@ -42,7 +41,7 @@ def doubtful_names(value: object, described: Described) -> Iterator[str]:
 
 
 def names_beyond(edges: Iterable[Edge]) -> Iterator[str]:
-    """Yield the names of what is referred to beyond the project that is not known to be pure.
+    """Yield the names of edges out of the project that are not known to be pure.
 
     >>> list(names_beyond(["builtins.len", "builtins.open", "unbound.spark"]))
     ['builtins.open', 'unbound.spark']

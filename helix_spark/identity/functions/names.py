@@ -1,9 +1,8 @@
-"""What the names that a function does not bind itself stand for, in the live function: also the fields of a
-configuration, as ``CFG.alpha`` and ``PARAMS["model"]["reg"]``.
+"""Resolve the names that a function does not bind, in the live function, with fields of configurations, such as
+``CFG.alpha`` and ``PARAMS["model"]["reg"]``.
 
-Code that reads a field depends on that field, and on no other of the object that holds it, as long as reading it runs
-no code of anybody's and what it leads to is plain data. Whatever else is done to the object refers to the whole of it.
-"""
+Code that reads a field depends on that field only, as long as the read runs no other code and gives plain data. Any
+other use of the object refers to the whole object. """
 
 from __future__ import annotations
 
@@ -34,17 +33,17 @@ MODULE_INTERNALS = frozenset({
     "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
     "__builtins__", "__annotations__", "__warningregistry__",
 })
-"""Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
+"""Names of every module, whose values depend on how the file was loaded and not on its content."""
 
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
-"""Classes of Python's own whose objects hold what they were given, and no more."""
+"""Python's classes whose objects hold only the attributes that were set."""
 
 _MISSING = object()
 
 
 @dataclass
 class Names:
-    """The names one function can see."""
+    """The names that one function sees."""
 
     function: FunctionType
     label: str
@@ -59,7 +58,7 @@ class Names:
         return Location(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), line)
 
     def held_edges(self) -> Iterator[Edge]:
-        """Yield what the function holds besides the names in its body; `super()` has its class in the closure."""
+        """Yield defaults, attributes, and the class in the closure for `super()`."""
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         own = vars(self.function)
@@ -69,7 +68,7 @@ class Names:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
 
     def resolve(self, free: Free) -> Edge:
-        """Return the edge a slot stands for."""
+        """Return the edge of a slot."""
         edge = self._resolve(free)
         if free.is_called and isinstance(edge, Reference) and type(edge.value) is FunctionType and not edge.text:
             return replace(edge, use="called")
@@ -78,10 +77,10 @@ class Names:
     def _resolve(self, free: Free) -> Edge:
         name, namespace = free.base, self.function.__globals__
         if isinstance(name, Imported):
-            # What an import inside the function binds, imported now if it is the project's.
+            # An import inside the function; modules of the project are imported now.
             path = (name.name, *free.attributes) if name.name else free.attributes
             written, module = "." * name.level + name.module, ""
-            with suppress(ImportError):  # there may be no package for the dots to start from
+            with suppress(ImportError):  # the dots may have no package to start from
                 module = importlib.util.resolve_name(written, str(namespace.get("__package__") or ""))
             if (package := package_of_module(module)) is not None:
                 return package_edge(package, ".".join((module, *path)))
@@ -123,14 +122,14 @@ class Names:
             name = f"{module.__name__}.{attribute}"
             if attribute in vars(module):
                 start = self._global(vars(module), attribute)
-            # Where a module is no package, importing from it calls its `__getattr__`.
+            # An import from a module that is no package calls its `__getattr__`.
             elif ("__path__" in vars(module) or name in sys.modules) and (submodule := _module(name)) is not None:
-                if (getter := vars(module).get("__getattr__")) is not None:  # which makes it, where nothing is bound
+                if (getter := vars(module).get("__getattr__")) is not None:  # which returns it if the name is unbound
                     vars(module).pop(attribute, None)
                     return edge_to((getter, submodule), name, role="global", owner=self.label, text=path_text(rest))
                 start = Reference(submodule, name, "module", name)
             else:
-                # Its `__getattr__` may make the attribute, or the class that the module was given.
+                # `__getattr__` of the module, or of its class, may create the attribute.
                 missing = ".".join((attribute, *rest))
                 getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
                 if getter is None:
@@ -149,14 +148,15 @@ class Names:
 
 
 def _module(name: str) -> object | None:
-    """Return a module of the project, imported if need be, or what it put into its place; None if there is none."""
+    """Return a module of the project, imported if necessary, or its replacement in `sys.modules`; None if it is
+    missing."""
     if name in sys.modules:
         return sys.modules[name]
     try:
         return importlib.import_module(name)
     except ImportError:
         return None
-    except Exception as error:  # what a module raises while it is imported can be anything
+    except Exception as error:  # imports may raise anything
         raise SignatureError(
             f"module {name!r} cannot be imported, so what it holds cannot be identified: {error!r}",
             remedy="import it at the top of the file, or make it importable without a Spark session",
@@ -164,9 +164,8 @@ def _module(name: str) -> object | None:
 
 
 def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int, str]] | None:
-    """Return the plain data that a path of attributes and keys leads to, as far along it as there is any: with how many
-    steps of the path lead there, and the variable, as in `Reference`. None if there is none, or if getting there may
-    run code.
+    """Return the plain data furthest along a path of attributes and keys, with its number of steps, and the variable,
+    as in `Reference`. Return None if there is none, or if a read may run code.
 
     >>> field_of({"model": {"reg": 0.1, "bins": 3}}, ("['model']", "['reg']", "real"))[:2]
     (0.1, 2)
@@ -174,7 +173,7 @@ def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int
     found: tuple[object, int, tuple[int, str]] | None = None
     for steps, step in enumerate(path, start=1):
         if type(value) is dict and step == "get" and path[steps:]:
-            continue  # which asks for the key that follows
+            continue  # the key follows
         holder, value = value, _read(value, step)
         if value is _MISSING:
             break
@@ -184,7 +183,7 @@ def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int
 
 
 def _read(holder: object, step: str) -> object:
-    """Return what a step leads to, if the object or its class just keeps it."""
+    """Return the value of a step, if the object or its class stores it."""
     if step.startswith("["):
         return dict.get(holder, ast.literal_eval(step[1:-1]), _MISSING) if type(holder) is dict else _MISSING
     kind = type(holder)
@@ -192,8 +191,8 @@ def _read(holder: object, step: str) -> object:
     if step.startswith("__") and step.endswith("__"):
         return _MISSING
     if kind not in _NAMESPACES:
-        # Only a class of the project that says nothing of how its objects are read or what they are identified by.
-        # Python's own say how theirs are read, which is as all others are.
+        # Only a class of the project that customizes neither reads nor identity. Reads of the excluded builtins are
+        # ordinary.
         said = (vars(one) for one in own.__mro__ if one not in (object, tuple, dict, list, str, int, float))
         if package_of_module(own.__module__) is not None or any(
             "__getattribute__" in names or "__helix_signature__" in names for names in said
@@ -205,7 +204,7 @@ def _read(holder: object, step: str) -> object:
 
 
 def is_plain(value: object, levels: int = 6) -> bool:
-    """Return whether a value is a number, a text or the like, or a list, tuple, set or dict of such."""
+    """Return whether a value is a number, a text or the like, or a list, tuple, set or dict of them."""
     if type(value) in (dict, list, tuple, set, frozenset):
         items: Any = value
         inside = (*items, *items.values()) if type(value) is dict else items

@@ -1,5 +1,5 @@
-"""What an object holds: attributes, and whether they are all there is; what functions and objects of libraries hold:
-closure values, defaults, the functions they are wrapped around."""
+"""The contents of objects: attributes, and whether there is hidden state; closure values, defaults and wrapped
+functions of functions and of library objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def attributes(value: object) -> list[tuple[str, object]]:
     def is_about_code(name: str, attribute: object) -> bool:  # as `functools.update_wrapper` copies it from a function
         if name not in ("__name__", "__qualname__", "__doc__"):
             return name in WRAPPER_ASSIGNMENTS
-        # One of its own may be read, as pandas does to name columns.
+        # Its own name may be read, as pandas does to name columns.
         return any(getattr(one, name, None) == attribute for one in code)
 
     return sorted(
@@ -41,24 +41,24 @@ def attributes(value: object) -> list[tuple[str, object]]:
 
 
 def class_attribute(kind: type, name: str) -> object | None:
-    """Return what a class or one of its bases has under a name; a `__getattr__` of its metaclass may say anything."""
+    """Return an attribute of a class or its bases, without a `__getattr__` of its metaclass."""
     return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
 
 
 def own_attribute(value: object, name: str) -> object | None:
-    """Return an attribute that the object or its class has, without asking a `__getattr__`; None where it raises."""
+    """Return an attribute of an object or its class, without a `__getattr__`; None if it raises."""
     with suppress(Exception):
         return getattr(value, name) if inspect.getattr_static(value, name, None) is not None else None
     return None
 
 
 def declares_itself(value: object) -> bool:
-    """Return whether the class of an object says what counts of it."""
+    """Return whether the class of an object defines its identity."""
     return class_attribute(type(value), "__helix_signature__") is not None
 
 
 def _slot_names(kind: type) -> list[str]:
-    # Private to the standard library and older than most of it: names mangled, `__dict__` and `__weakref__` left out.
+    # A private function of the standard library: it mangles names and omits `__dict__` and `__weakref__`.
     return list(copyreg._slotnames(kind))  # type: ignore[attr-defined]  # in no stub
 
 
@@ -76,16 +76,17 @@ _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
 
 
 def builtin_content(value: object) -> tuple[type, object]:
-    """Return the builtin that an object's class extends, else ``object``, and what the object is as one: 3."""
+    """Return the builtin that an object's class extends, and its content as one, such as 3; else ``object`` and
+    None."""
     for base, content in _BUILTIN_CONTENT:
-        if issubclass(type(value), base):  # a proxy says of itself that it is an instance
+        if issubclass(type(value), base):  # `isinstance` would believe a proxy
             return base, content(value)
     return object, None
 
 
 def has_hidden_state(value: object, base: type) -> bool:
-    """Return whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...):
-    the test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c)."""
+    """Return whether an object has state besides its attributes and that of its `base` (``object``, ``dict``, ...): the
+    test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c)."""
     kind = type(value)
     words = len(_slot_names(kind)) + _header_words(kind) - _header_words(base)
     room = base.__basicsize__ + words * struct.calcsize("P")
@@ -93,22 +94,22 @@ def has_hidden_state(value: object, base: type) -> bool:
 
 
 def _header_words(kind: type) -> int:
-    # Of a class with Py_TPFLAGS_MANAGED_DICT (Include/object.h) the instance's dict is no part of its basic size.
+    # With Py_TPFLAGS_MANAGED_DICT (Include/object.h), the basic size excludes the instance's dict.
     return (kind.__dictoffset__ != 0 and not kind.__flags__ & (1 << 4)) + (kind.__weakrefoffset__ > 0)
 
 
 def is_class(value: object) -> TypeGuard[type]:
-    """Return whether something is a class itself. To `isinstance`, ``list[int]`` is one in Python 3.10."""
+    """Return whether a value is a class. In Python 3.10, `isinstance` takes ``list[int]`` for one."""
     return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
 def wrapped_code(value: object) -> dict[str, object]:
-    """Return the functions inside an object of a library that stands for one (numba's, joblib's, wrapt's), by name."""
+    """Return the functions inside a library's wrapper object (numba's, joblib's, wrapt's), by name."""
     kind = type(value)
     if is_class(value) or kind is FunctionType:
         return {}
     package = package_of_module(kind.__module__)
-    # A compiled class may claim a module that does not exist (wrapt's does); it shows by what it keeps out of sight.
+    # A compiled class may claim a missing module (wrapt's does); its hidden state reveals it.
     if package == PYTHON or (package is None and not has_hidden_state(value, object)):
         return {}
     held = {name: own_attribute(value, name) for name in ("__wrapped__", "py_func", "_self_wrapper")}
@@ -133,10 +134,10 @@ def defaults_of(function: FunctionType) -> dict[str, object]:
 
 
 def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
-    """Yield what a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
+    """Yield the closure values, defaults, wrapped function and dispatch table of a library's function."""
     registry = function.__dict__.get("registry")
     dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
-    # The closure of a dispatcher has a cache besides, which fills as it is called.
+    # The closure of a dispatcher also has a cache, which calls fill.
     if not dispatched or function.__code__ not in singledispatch.__code__.co_consts:
         yield from closure_of(function).items()
         yield from defaults_of(function).items()
@@ -148,8 +149,9 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
 
 
 def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:
-    """Return the meaning of annotations, of which a library may make a schema; as text where that names nothing yet."""
+    """Return the evaluated annotations, from which a library may build a schema; as texts if they cannot be
+    evaluated."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
-    except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
+    except Exception:  # noqa: BLE001 - evaluating the author's texts may raise anything
         return inspect.get_annotations(annotated)

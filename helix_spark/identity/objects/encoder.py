@@ -1,8 +1,8 @@
-"""Canonical bytes of values: two values have the same bytes if and only if they are of the same type and equal, and so
-are those that a change of one of their parts makes of them. And a short text of a value, for people.
+"""Canonical bytes of values: two values have the same bytes if and only if they have the same type, are equal, and stay
+equal after the same change to a part of each. And a short text of a value, for people.
 
-Never `repr` or pickle of an unknown object, `hash` or an id: what cannot be told apart for certain is an error. Code in
-a value (a function, a class) is handed to a `Refer`, which stands for it by a slot; without one it is an error too.
+Never use `repr` or pickle of an unknown object, `hash` or an id: a value that cannot be identified for certain is an
+error. A `Refer` replaces code in a value (a function, a class) by a slot; without a `Refer`, code is an error too.
 """
 
 from __future__ import annotations
@@ -43,21 +43,20 @@ from helix_spark.identity.objects.origin import CYTHON, PYTHON, module_of, packa
 from helix_spark.identity.parts import PLAIN_DATA, UnidentifiedError, digest, encode
 
 Refer = Callable[[object, str], bytes | None]
-"""Given a value and the path to it (``['a'].scale``): what stands for it if it is code, None if it is data."""
-
+"""Returns the placeholder of a value that is code, None for data; its path is like ``['a'].scale``."""
 
 _LONG_TEXT, _LONG = 10_000, 1000
-"""Characters of a text, and items of a container, that hold data: no query, and no name of anything."""
+"""From these lengths on, texts and containers hold data, and no queries or names."""
 
 
 def canonical(value: object, refer: Refer | None = None) -> bytes:
-    """Return the canonical bytes of a value: plain data, an object made of such, numpy's, pandas', pyarrow's.
+    """Return the canonical bytes of plain data, objects made of it, and values of numpy, pandas and pyarrow.
 
     Args:
-        refer: what to do with functions, classes and other code in it.
+        refer: replaces functions, classes and other code in the value.
 
     Raises:
-        UnidentifiedError: it holds something whose state cannot be seen.
+        UnidentifiedError: it holds an object with hidden state.
 
     >>> canonical([1, 2.0]) == canonical([1, 2]), canonical({2, 1}) == canonical({1, 2})
     (False, True)
@@ -81,9 +80,8 @@ def _refuse(value: object, path: str) -> bytes | None:
 
 
 class Encoder:
-    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers stages of Spark ML that
-    the value holds or names, numbered by identifier, its texts, the SQL of transformers, and the objects in it that may
-    change, in order, which other values may hold as well."""
+    """Encodes one value and collects what it holds: stages of Spark ML, numbered by identifier, texts, the SQL of
+    transformers, and mutable objects, in order, which other values may hold too."""
 
     def __init__(self, refer: Refer) -> None:
         self.refer = refer
@@ -104,17 +102,17 @@ class Encoder:
             raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
 
     def __call__(self, value: object, step: str = "") -> bytes:
-        """Return the bytes of a value found at `step` (``[3]``, ``.scale``) of the one around it."""
+        """Return the bytes of a value at a `step` (``[3]``, ``.scale``) of the enclosing value."""
         leaf = LEAVES.get(type(value))
         if leaf is not None:
             if isinstance(value, str) and len(value) < _LONG_TEXT:
                 self.texts[value] = None
             return leaf(value)
         key, depth = id(value), len(self._open)
-        if key in self._open:  # it holds itself: say how far up
+        if key in self._open:  # a cycle, so encode its height
             self._outermost = min(self._outermost, self._open[key])
             return encode("cycle", str(depth - self._open[key]))
-        if key in self._done:  # two names of one object: a change by one shows by the other
+        if key in self._done:  # two names of one object share changes
             _, result, place = self._done[key]
             may_change = type(value) in _CHANGING or package_of_module(module_of(type(value))) is None
             return encode("again", str(place)) if may_change else result
@@ -129,13 +127,13 @@ class Encoder:
         finally:
             del self._open[key]
             self._path.pop()
-        if self._outermost >= depth:  # what depends on where it stands is not the same elsewhere
+        if self._outermost >= depth:  # a cycle through an enclosing value depends on the position
             self._done[key] = value, result, len(self._done)
         self._outermost = min(around, self._outermost)
         return result
 
     def stage(self, identifier: str) -> str:
-        """Return the number of a stage of Spark ML, whose identifier ends in random letters."""
+        """Return the number of a stage of Spark ML, since its identifier ends in random letters."""
         return str(self.stages.setdefault(identifier, len(self.stages)))
 
     def _fields(self, value: object) -> Iterable[bytes | str]:
@@ -145,7 +143,7 @@ class Encoder:
                 self.objects.append(value)
             return container(self, value)
         if declares_itself(value) and not is_class(value):
-            return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
+            return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # checked above
         hint = _hint(self, value)
         if hint is not None:
             return hint
@@ -156,7 +154,7 @@ class Encoder:
             library = _LIBRARIES.get(module_of(kind).partition(".")[0])
             fields = library(self, value) if library is not None else None
             if fields is not None:
-                # A class of somebody else's that extends the library's has methods of its own.
+                # A subclass outside of the library has methods of its own.
                 return fields if kind is type(value) else (*fields, "extended", self(type(value)))
         return _object(self, value)
 
@@ -193,10 +191,10 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     uuid.UUID: _leaf("UUID", str),
     zoneinfo.ZoneInfo: _leaf("ZoneInfo", str),
     re.Pattern: _leaf("Pattern", lambda value: encode(str(value.flags), LEAVES[type(value.pattern)](value.pattern))),
-    # What a logger is called says nothing of results, and is another in `__main__` than in the module of the same file.
+    # The name of a logger does not change results, and `__main__` differs from the module name of the same file.
     logging.Logger: _leaf("Logger", lambda _: b""),
     logging.RootLogger: _leaf("Logger", lambda _: b""),
-    # Who holds a lock says nothing of results either. Events, semaphores and queues have attributes beside it.
+    # Nor does the owner of a lock. Events, semaphores and queues have attributes too.
     **{type(make()): _leaf("lock", lambda _: b"") for make in (threading.Lock, threading.RLock)},
     **{kind: _leaf("Path", str) for kind in (Path, PosixPath, PurePath, PurePosixPath)},
     PureWindowsPath: _leaf("PureWindowsPath", str),
@@ -208,7 +206,7 @@ _IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.d
 
 
 def is_immutable(value: object) -> bool:
-    """Return whether a value is plain and cannot change, so that it does not matter which object it is."""
+    """Return whether a value is plain and immutable, so that its object identity does not matter."""
     return type(value) in _IMMUTABLE or issubclass(type(value), enum.Enum)
 
 
@@ -228,12 +226,12 @@ def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
     is_long = len(value) >= _LONG
     for key, item in value.items():  # in order of insertion, which a program can see
-        for one, step in ((key, f" key {shown(key, 30)}"), (item, f"[{shown(key, 30)}]")):
-            yield LEAVES[type(one)](one) if is_long and type(one) in LEAVES else encoder(one, step)
+        for part, step in ((key, f" key {shown(key, 30)}"), (item, f"[{shown(key, 30)}]")):
+            yield LEAVES[type(part)](part) if is_long and type(part) in LEAVES else encoder(part, step)
 
 
 def _name_of_code(value: object, path: str) -> bytes | None:
-    """Return what orders the elements of a set before any slot is given away."""
+    """Return the sort key of code in a set, before slots are assigned."""
     if is_class(value) or callable(value):
         qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
         return encode(str(own_attribute(value, "__module__")), str(qualified))
@@ -243,7 +241,7 @@ def _name_of_code(value: object, path: str) -> bytes | None:
 def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
     if all(type(item) in _NUMBERS for item in value):
-        yield from map(encoder, value)  # in its own order, which is the same in each process, and a program can see
+        yield from map(encoder, value)  # in the set's order: equal in each process, visible to programs
     elif all(type(item) in LEAVES for item in value):
         yield from sorted(LEAVES[type(item)](item) if len(value) >= _LONG else encoder(item) for item in value)
     else:
@@ -258,16 +256,16 @@ _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
     **dict.fromkeys((tuple, list), _sequence),
     **dict.fromkeys((dict, OrderedDict, MappingProxyType), _mapping),
     **dict.fromkeys((set, frozenset), _set),
-    # Its value where the author's file has been loaded.
+    # Its value in the thread that loaded the author's file.
     ContextVar: lambda encoder, value: ("context variable", value.name, encoder(value.get(None), ".get()")),
-    dt.datetime: lambda encoder, value: _reduced(encoder, value),  # of these there may be many
+    dt.datetime: lambda encoder, value: _reduced(encoder, value),  # here for speed
 }
 
 _HINT_FIELDS = (
     "_name", "__name__", "__forward_arg__", "__supertype__", "__value__", "__bound__", "__constraints__",
     "__covariant__", "__contravariant__", "__metadata__",
 )
-"""What type hints hold besides their origins and arguments: names, references, aliases, variables, `Annotated`."""
+"""Attributes of type hints besides origin and arguments: names, references, aliases, variables, `Annotated`."""
 
 
 def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
@@ -277,14 +275,14 @@ def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     origin = typing.get_origin(value)
     if origin is None and type(value).__module__ != "typing":
         return None
-    held = (own_attribute(value, name) for name in _HINT_FIELDS)
-    return "hint", type(value).__qualname__, *map(encoder, (origin, typing.get_args(value), *held))
+    others = (own_attribute(value, name) for name in _HINT_FIELDS)
+    return "hint", type(value).__qualname__, *map(encoder, (origin, typing.get_args(value), *others))
 
 
 def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     """Return the fields of an object: its class, the builtin it extends if any, and its attributes."""
     kind = type(value)
-    if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
+    if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy passes only the first
         return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")
     encoder.objects.append(value)
     base, content = builtin_content(value)
@@ -299,8 +297,8 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
 
 
 def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    """Return the fields of an object of a compiled class, Python's or a library's: what it gives to `pickle`. Raises
-    UnidentifiedError where it gives nothing."""
+    """Return the fields of an object of a compiled class, Python's or a library's, from its pickle protocol. Raises
+    UnidentifiedError if it has none."""
     kind, reduced = type(value), None
     package = package_of_module(module_of(kind))
     if package is not None and not isinstance(value, random.Random | Iterator):
@@ -310,21 +308,21 @@ def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
         what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
         raise UnidentifiedError(what, PLAIN_DATA)
     make: Any
-    make, *given = reduced
+    make, *arguments = reduced
     if isinstance(make, partial):  # `operator.methodcaller` with keywords
-        make, given = make.func, [make.args, make.keywords, *given]
-    made_of = [list(part) if isinstance(part, Iterator) else part for part in given]
-    # Of which Python it is each signature says.
+        make, arguments = make.func, [make.args, make.keywords, *arguments]
+    arguments = [list(part) if isinstance(part, Iterator) else part for part in arguments]
+    # Each signature has the version of Python.
     own = f"{kind.__module__}.{kind.__qualname__}" if package == PYTHON else encoder(kind)
-    # What its own library compiled is known by its name; other code may hold some of the project's.
+    # A library's own compiled code is identified by its name; other code may hold code of the project.
     is_compiled = isinstance(make, type | BuiltinFunctionType) or module_of(type(make)).startswith(CYTHON)
-    home, other = (str(name).partition(".")[0] for name in (module_of(kind), own_attribute(make, "__module__")))
-    by = _name_of_code(make, "") if other == "copyreg" or (is_compiled and home == other) else None
-    return "reduced", own, by or encoder(make), encoder(made_of)
+    home, origin = (str(name).partition(".")[0] for name in (module_of(kind), own_attribute(make, "__module__")))
+    by = _name_of_code(make, "") if origin == "copyreg" or (is_compiled and home == origin) else None
+    return "reduced", own, by or encoder(make), encoder(arguments)
 
 
 def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a scalar, array, dtype or calendar. Raises UnidentifiedError of a random generator."""
+    """Return the fields of a scalar, array, dtype or calendar. Raises UnidentifiedError for a random generator."""
     import numpy as np
 
     if isinstance(value, np.dtype):
@@ -335,8 +333,8 @@ def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
         encoder.objects.append(value if value.base is None else value.base)
         content = encoder(value.ravel().tolist()) if value.dtype.hasobject else value.tobytes()
         order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))  # in memory: `ravel("K")` sees it
-        seen = () if order == [*range(value.ndim)] else (str(order),)
-        return "numpy.array", _dtype(value.dtype), str(value.shape), content, *seen
+        layout = () if order == [*range(value.ndim)] else (str(order),)
+        return "numpy.array", _dtype(value.dtype), str(value.shape), content, *layout
     if isinstance(value, np.busdaycalendar):
         return "numpy.busdaycalendar", encoder(value.weekmask), encoder(value.holidays)
     if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
@@ -346,7 +344,7 @@ def _numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
 
 def _dtype(dtype: Any) -> str:
-    # `descr` says all there is of a structured type, `str` of the others, byte order and unit included.
+    # `descr` is complete for structured types, `str` for others, with byte order and unit.
     return repr(dtype.descr) if dtype.names else str(dtype.str)
 
 
@@ -357,21 +355,21 @@ def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
 
     if isinstance(value, pd.DataFrame):
         columns = [encoder(value.iloc[:, position]) for position in range(value.shape[1])]
-        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_noted(encoder, value)
+        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_metadata(encoder, value)
     if isinstance(value, pd.Series):
         own = encoder(value.name), encoder(value.index), encoder(value.array)
-        return "pandas.Series", *own, *_noted(encoder, value)
+        return "pandas.Series", *own, *_metadata(encoder, value)
     if isinstance(value, pd.Index):
         if isinstance(value, pd.RangeIndex):
-            held: object = (value.start, value.stop, value.step)
+            content: object = (value.start, value.stop, value.step)
         elif isinstance(value, pd.MultiIndex):
-            held = value.tolist(), [level.dtype for level in value.levels]
+            content = value.tolist(), [level.dtype for level in value.levels]
         else:
-            held = value.array
+            content = value.array
         freq = encoder(getattr(value, "freq", None), ".freq")
-        return "pandas.Index", type(value).__name__, encoder(list(value.names)), encoder(held), freq
+        return "pandas.Index", type(value).__name__, encoder(list(value.names)), encoder(content), freq
     if isinstance(value, ExtensionArray):
-        plain = getattr(value, "asi8", None)  # of times, whose dtype has their unit and zone
+        plain = getattr(value, "asi8", None)  # of times; the dtype has their unit and zone
         plain = value.to_numpy() if plain is None else plain
         return "pandas.array", encoder(value.dtype), encoder(plain if plain.dtype != object else plain.tolist())
     if isinstance(value, pd.offsets.BaseOffset):
@@ -379,12 +377,12 @@ def _pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
     return None
 
 
-def _noted(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
-    """Yield what the author noted on a frame or series: `attrs`, and what a class of the author's carries."""
+def _metadata(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
+    """Yield the metadata of a frame or series: `attrs`, and the attributes of an author's subclass."""
     if value.attrs:
         yield encoder(value.attrs)
     for name in value._metadata:
-        if name != "_name":  # a series' own, which is told already
+        if name != "_name":  # a series' name, encoded already
             yield name
             yield encoder(getattr(value, name, None), f".{name}")
 
@@ -407,7 +405,7 @@ def _pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | Non
         kind, table = "scalar", pa.table({"": pa.array([value.as_py()], value.type)})
     else:
         return None
-    table = table.replace_schema_metadata(None).combine_chunks()  # metadata hold versions of libraries and the like
+    table = table.replace_schema_metadata(None).combine_chunks()  # metadata hold versions of libraries
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -427,7 +425,7 @@ _REMEDIES = {
     ),
     "Model": "declare it as a learner of the workflow and read that node",
 }
-"""What to do instead of keeping an object of a session, by class of pyspark or py4j."""
+"""Remedies for objects that live in a session, by class of pyspark or py4j."""
 
 
 def spark_classes(value: object) -> list[str]:
@@ -436,21 +434,21 @@ def spark_classes(value: object) -> list[str]:
 
 
 def _spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a type, parameter or stage. Raises UnidentifiedError of what lives in a session."""
+    """Return the fields of a type, parameter or stage. Raises UnidentifiedError for objects of a session."""
     classes = spark_classes(value)
     if remedy := next(filter(None, map(_REMEDIES.get, classes)), None):
         raise UnidentifiedError(f"it is a Spark {classes[0]}, which lives in one session", remedy)
     if "DataType" in classes:
-        # One of an author's own is code, and its JSON has a pickle of it: such types are told by their attributes.
+        # The JSON of an author's type has a pickle of its code, so such types are encoded by their attributes.
         return None if _has_own_type(value) else ("spark.type", value.json())
     if "Param" in classes:
-        # Of which sort of stage, and of which one: its identifier ends in random letters.
-        sort = str(value.parent).rpartition("_")[0]
-        own = () if value.parent == "undefined" else (encoder.stage(value.parent),)  # of a class there is none yet
-        return "spark.param", sort, value.name, encoder(value.typeConverter, ".typeConverter"), *own
+        # The parent's identifier is its kind and random letters.
+        kind = str(value.parent).rpartition("_")[0]
+        own = () if value.parent == "undefined" else (encoder.stage(value.parent),)  # undefined in a class
+        return "spark.param", kind, value.name, encoder(value.typeConverter, ".typeConverter"), *own
     if "Params" not in classes:
         return None
-    # Of a stage its class and the parameters set count; the defaults come with the version of Spark or with its code.
+    # The class and the set parameters count; defaults belong to the version of Spark or to the code of the class.
     settings = {param.name: setting for param, setting in value._paramMap.items()}
     if "SQLTransformer" in classes and isinstance(statement := settings.get("statement"), str):
         encoder.statements.append(statement)
@@ -458,7 +456,7 @@ def _spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     for name, setting in sorted(settings.items()):
         result += [name, encoder(setting, f".{name}")]
     if not type(value).__module__.startswith("pyspark."):
-        # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
+        # Only of unset parameters: the default of an output column has the stage's random identifier.
         defaults = {param.name: default for param, default in value._defaultParamMap.items()}
         result.append(encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default"))
         internals = {"uid", "_paramMap", "_defaultParamMap", "_params", "_java_obj", "_input_kwargs"}
@@ -469,11 +467,11 @@ def _spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
 
 def _has_own_type(value: Any) -> bool:
-    """Return whether a type is or holds one whose class is not Spark's: a user-defined type."""
+    """Return whether a type is or holds a user-defined type."""
     if not type(value).__module__.startswith("pyspark."):
         return True
     inner = [getattr(value, name, None) for name in ("dataType", "elementType", "keyType", "valueType")]
-    return any(one is not None and _has_own_type(one) for one in (*inner, *getattr(value, "fields", ())))
+    return any(part is not None and _has_own_type(part) for part in (*inner, *getattr(value, "fields", ())))
 
 
 _OF_EXECUTORS = ("_max_workers", "_initializer", "_initargs")
@@ -489,8 +487,8 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
         if isinstance(value, futures.Executor) else None
     ),
 }
-"""By top-level module of the value's type. Each returns None for objects of its library that have no such fields. A
-library that is not imported has no values; classes of pyspark are known by name."""
+"""By top-level module of the value's type. Each returns None for objects without such fields. Pyspark's classes are
+matched by name, so that it is not imported."""
 
 
 def shown(value: object, limit: int = 60) -> str:

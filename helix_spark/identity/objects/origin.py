@@ -1,8 +1,8 @@
-"""Whose code something is: the project's own, Python's, or an installed distribution's, and of which version.
+"""The origin of code: the project, Python, or an installed distribution with its version.
 
-Project code is everything that is neither in the standard library nor in a site-packages folder; it is followed.
-All other code is identified by name, version and what is installed under it, with all that it requires: a dependency's
-upgrade, or a wheel that was built again, may change results as well.
+Project code is everything outside of the standard library and of site-packages folders; it is followed. Other code is
+identified by the name, version and installed files of its distribution and of all that it requires: an upgrade of a
+dependency, or a rebuilt wheel, may change results too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from helix_spark.import_reads import files_of_modules, imported_by, reads_of
 from helix_spark.regular_files import content_fields
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
-"""Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
+"""Distributions whose patch releases should not change results; counting them would recompute everything."""
 
 _SITES = frozenset({"site-packages", "dist-packages"})
 _HERE = Path(__file__).resolve().parents[2]
@@ -40,8 +40,8 @@ _STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("std
 
 @dataclass(frozen=True, slots=True, order=True)
 class Package:
-    """Code identified by version, and by a digest of what is installed of it and of all that it requires, unless the
-    version says all. A compiled module of the project, ``fast.so`` beside ``job.py``, is one with a file."""
+    """Code identified by version, and by a digest of its installation and requirements unless the version suffices. A
+    compiled module of the project, ``fast.so`` next to ``job.py``, is a package with a file."""
 
     name: str
     version: str
@@ -50,42 +50,40 @@ class Package:
 
 
 def startup_version() -> str:
-    """Return Python's version with what else all processes begin with: code that it runs by itself as it starts, and
-    what it is told to take for an error: some warnings, long numbers."""
-    started = [str(getattr(sys.modules.get(name), "__file__", "")) for name in ("sitecustomize", "usercustomize")]
-    code = [Path(file).read_text() for file in started if Path(file).is_file()]
+    """Return Python's version, with its startup code, and the warnings and long numbers that are errors."""
+    startup = [str(getattr(sys.modules.get(name), "__file__", "")) for name in ("sitecustomize", "usercustomize")]
+    code = [Path(file).read_text() for file in startup if Path(file).is_file()]
     sites = {*site.getsitepackages(), site.getusersitepackages()}
     for file in sorted(file for folder in sites for file in Path(folder).glob("*.pth")):
         lines = (line for line in file.read_text(errors="replace").splitlines() if line.startswith("import"))
         code += (line for line in lines if not any(name in line for name in _OF_INSTALLERS))
     digits = getattr(sys, "get_int_max_str_digits", lambda: _DIGITS)()
-    errors = [f"warnings {one}" for one in sys.warnoptions if one.startswith("error")]
+    errors = [f"warnings {option}" for option in sys.warnoptions if option.startswith("error")]
     errors += [f"numbers of {digits} digits"] if digits != _DIGITS else []
-    started = [f"startup code {digest(*code)[:7]}"] if code else []
+    startup = [f"startup code {digest(*code)[:7]}"] if code else []
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return ", ".join([version, *started, *errors])
+    return ", ".join([version, *startup, *errors])
 
 
 _OF_INSTALLERS = ("__editable__", "SETUPTOOLS_USE_DISTUTILS")
-"""In lines of .pth files that change where modules are found, and no module."""
+"""Marks of lines in .pth files that change the search for modules, but no module."""
 
 _DIGITS = 4300
-"""Of a whole number that Python reads or writes as text, where nobody says otherwise."""
+"""Python's default limit of digits when it reads or writes a whole number as text."""
 
 PYTHON = Package("python", startup_version())
 
-
 _first_read: dict[tuple[Callable[..., Package], tuple[object, ...]], Package] = {}
-"""By what reads it, and of what."""
+"""By the function that reads a package, and its arguments."""
 
 _replaced: dict[tuple[str, str], str] = {}
-_looked_at: dict[str, int] = {}
-"""When the folders of installed packages had changed last, by the time that was last looked at."""
+_site_times: dict[str, int] = {}
+"""Times of the last change of site-packages folders, as of the last check."""
 
 
 def package_of_file(filename: str, module: str | None) -> Package | None:
-    """Return the package a code object belongs to, by the file it was compiled from; None for project code. `module`,
-    whose globals it sees, decides where the file is none (``<string>``)."""
+    """Return the package of a code object by its file; None for project code. Without a file (``<string>``), the module
+    of its globals decides."""
     if filename.startswith("<frozen"):
         return PYTHON
     if filename.startswith("<"):
@@ -94,13 +92,13 @@ def package_of_file(filename: str, module: str | None) -> Package | None:
 
 
 def package_of_function(function: FunctionType) -> Package | None:
-    """Return the package that the code of a function belongs to; None for project code."""
+    """Return the package of a function's code; None for project code."""
     return package_of_file(function.__code__.co_filename, function.__globals__.get("__name__"))
 
 
 @cache
 def is_project_file(filename: str) -> bool:
-    """Return whether `package_of_file` finds no package for a file that is there, faster: it does not ask which one."""
+    """Return whether an existing file has no package, faster than `package_of_file`, which identifies it."""
     path = Path(filename)
     return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
 
@@ -116,17 +114,17 @@ def _is_project(path: Path) -> bool:
 
 
 CYTHON = "_cython_"
-"""The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
+"""Prefix of the module that the type of Cython's functions claims; it cannot be imported."""
 
 
 def module_of(kind: type) -> str:
-    """Return the module that a class says it is from. A type of Cython's may have what its objects have there."""
-    said: object = kind.__module__
-    return said if isinstance(said, str) else CYTHON
+    """Return the module of a class. On a type of Cython's, `__module__` may be a descriptor of its objects."""
+    module: object = kind.__module__
+    return module if isinstance(module, str) else CYTHON
 
 
 def package_of_module(name: str | None) -> Package | None:
-    """Return the package a module belongs to, whether it is imported or not; None for project code."""
+    """Return the package of a module, imported or not; None for project code."""
     if not name or name == "__main__":
         return None
     top = name.partition(".")[0]
@@ -146,28 +144,28 @@ def package_of_module(name: str | None) -> Package | None:
     return PYTHON if module is not None and top in sys.stdlib_module_names else None
 
 
-def as_first_read(read: Callable[..., Package], *of: object) -> Package:
-    """Return what a function read of an installed package when this process first asked: what it imported is so old."""
-    if (read, of) not in _first_read:
-        _first_read[read, of] = read(*of)
-    return _first_read[read, of]
+def as_first_read(read: Callable[..., Package], *arguments: object) -> Package:
+    """Return the first result of `read` in this process, which imported the package as it was then."""
+    if (read, arguments) not in _first_read:
+        _first_read[read, arguments] = read(*arguments)
+    return _first_read[read, arguments]
 
 
 def replaced_packages() -> Mapping[tuple[str, str], str]:
-    """Return packages that were replaced since this process first asked for them: the version that is there now, by
-    name and former version. Modules of both may run from then on, even once the old version is put back."""
+    """Return the present versions of packages that were replaced since this process first read them, by name and former
+    version. Modules of both may run from then on, even if the old version is restored."""
     sites = [folder for folder in sys.path if Path(folder).name in _SITES and Path(folder).is_dir()]
     now = {folder: Path(folder).stat().st_mtime_ns for folder in sites}
-    if now != _looked_at:
+    if now != _site_times:
         _installation.cache_clear()
-        for (read, of), package in list(_first_read.items()):
-            found: Package | None = None
+        for (read, arguments), package in list(_first_read.items()):
+            current: Package | None = None
             with suppress(OSError, ImportError, AttributeError, TypeError, ValueError):  # its metadata is half written
-                found = read(*of)
-            if found != package:
-                _replaced[package.name, package.version] = "another" if found is None else found.version
-        _looked_at.clear()
-        _looked_at.update(now)
+                current = read(*arguments)
+            if current != package:
+                _replaced[package.name, package.version] = "another" if current is None else current.version
+        _site_times.clear()
+        _site_times.update(now)
     return dict(_replaced)
 
 
@@ -191,27 +189,27 @@ def _site_folder(path: Path) -> Path | None:
 
 
 def _distribution(site: Path, top: str) -> Package:
-    """Return the package of a top-level name. Several may share a folder, as those of ``google`` do."""
+    """Return the package of a top-level name. Several distributions may share a folder, such as ``google``."""
     names = _distributions(site, top)
-    if not names:  # put there without metadata
+    if not names:  # copied there without metadata
         return _with_required(_bare(site, top))
-    found = sorted(installed_package(name) for name in names)
-    if len(found) == 1:
-        return found[0]
-    # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
-    said = ", ".join(f"{one.name} {one.version}" for one in found)
-    contents = [one.content for one in found]
-    return Package(top, said, digest(*contents) if any(contents) else "")
+    packages = sorted(installed_package(name) for name in names)
+    if len(packages) == 1:
+        return packages[0]
+    # The module of a name that is not imported yet may belong to any of them.
+    versions = ", ".join(f"{package.name} {package.version}" for package in packages)
+    contents = [package.content for package in packages]
+    return Package(top, versions, digest(*contents) if any(contents) else "")
 
 
 def _distributions(site: Path, top: str) -> list[str]:
     try:
-        named = metadata.distribution(top)
+        namesake = metadata.distribution(top)
     except metadata.PackageNotFoundError:
-        named = None
-    # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
-    provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
-    names = [metadata_field(named, "Name")] if named is not None and provides else []
+        namesake = None
+    # Most have the name of their module. The full table takes 100 ms.
+    provides = namesake is not None and top in (namesake.read_text("top_level.txt") or top).split()
+    names = [metadata_field(namesake, "Name")] if namesake is not None and provides else []
     is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
     if is_shared or not names:
         names = sorted({name for name in (*names, *metadata.packages_distributions().get(top, ())) if name})
@@ -219,7 +217,7 @@ def _distributions(site: Path, top: str) -> list[str]:
 
 
 def installed_package(name: str) -> Package:
-    """Return an installed distribution, by minor version where that is what counts; "absent" if there is none."""
+    """Return an installed distribution, by minor version if in `MINOR_ONLY`; version "absent" if it is missing."""
     try:
         return _with_required(_installation(name))
     except metadata.PackageNotFoundError:
@@ -227,45 +225,45 @@ def installed_package(name: str) -> Package:
 
 
 def _with_required(own: _Installation) -> Package:
-    """Return a package with all that it requires or imports, and what that read as it was imported."""
-    found: dict[str, _Installation] = {}  # what is absent is not needed here
-    asked = {(own.name, "")}
+    """Return a package with its requirements and imports, and the files that these read at import."""
+    found: dict[str, _Installation] = {}  # absent requirements are not needed here
+    visited = {(own.name, "")}
     waiting = [(own, "")]
     while waiting:
-        one, extra = waiting.pop()
-        for needed, extras, of in one.requires:
-            more = {(needed, ""), *((needed, wanted) for wanted in extras)} - asked if of == extra else set()
-            asked |= more
-            for key in more:
+        installation, extra = waiting.pop()
+        for needed, extras, of in installation.requires:
+            new = {(needed, ""), *((needed, part) for part in extras)} - visited if of == extra else set()
+            visited |= new
+            for key in new:
                 with suppress(metadata.PackageNotFoundError):
                     found[needed] = _installation(needed)
                     waiting.append((found[needed], key[1]))
-        if not waiting:  # else what is imported may be required
-            known = frozenset(top for there in (own, *found.values()) for top in there.tops)
-            for name in sorted(name for top in known for name in _imported(top, known) if (name, "") not in asked):
-                asked.add((name, ""))
+        if not waiting:  # otherwise an import may be a requirement
+            known = frozenset(top for each in (own, *found.values()) for top in each.tops)
+            for name in sorted(name for top in known for name in _imported(top, known) if (name, "") not in visited):
+                visited.add((name, ""))
                 found[name] = _installation(name)
                 waiting.append((found[name], ""))
     found.pop(own.name, None)
     required = [found[name] for name in sorted(found)]
-    told = [field for one in (own, *required) for field in (one.name, one.version, one.record)]
-    read = reads_of(frozenset(top for one in (own, *required) for top in one.tops))
-    told += [field for name, state in sorted(read.items()) for field in (Path(name).name, state)]
-    said = ", ".join(f"{Path(name).name} {state[:7]}" for name, state in islice(read.items(), 3))
-    version = f"{own.version}, which read {said}" if read else own.version
-    return Package(own.name, version, digest(*told) if required or own.record or read else "")
+    fields = [field for each in (own, *required) for field in (each.name, each.version, each.record)]
+    read = reads_of(frozenset(top for each in (own, *required) for top in each.tops))
+    fields += [field for name, state in sorted(read.items()) for field in (Path(name).name, state)]
+    files = ", ".join(f"{Path(name).name} {state[:7]}" for name, state in islice(read.items(), 3))
+    version = f"{own.version}, which read {files}" if read else own.version
+    return Package(own.name, version, digest(*fields) if required or own.record or read else "")
 
 
 @cache
 def _imported(top: str, known: frozenset[str]) -> frozenset[str]:
-    """Return the distributions of what a package was seen to import, but for packages that are known."""
+    """Return the distributions of observed imports of a package, except known packages."""
     others = ((other, _site_folder(Path(file))) for other, file in imported_by(top).items() if other not in known)
-    named = {other: [*map(_normal, _distributions(site, other))] for other, site in others if site is not None}
-    return frozenset(name for other, names in named.items() for name in names or [other])
+    by_import = {other: [*map(_normal, _distributions(site, other))] for other, site in others if site is not None}
+    return frozenset(name for other, names in by_import.items() for name in names or [other])
 
 
 def _bare(site: Path, top: str) -> _Installation:
-    """Return what is installed under a name without metadata."""
+    """Return the installation of a name without metadata."""
     files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
     total = hashlib.sha256()
     for path in files:
@@ -274,17 +272,21 @@ def _bare(site: Path, top: str) -> _Installation:
     return _Installation(top, total.hexdigest()[:12], "", (), (top,))
 
 
-def metadata_field(found: metadata.Distribution, key: str) -> str:
-    """Return a field that the metadata of a distribution begin with. To parse all of them may take milliseconds."""
-    line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
-    return line[1] if line is not None else found.metadata[key]
+def metadata_field(distribution: metadata.Distribution, key: str) -> str:
+    """Return a field from the head of a distribution's metadata. A full parse may take milliseconds."""
+    line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", distribution.read_text("METADATA") or "", re.MULTILINE)
+    return line[1] if line is not None else distribution.metadata[key]
 
 
 @dataclass(frozen=True, slots=True)
 class _Installation:
-    """One installed distribution: with a digest of what its RECORD says of its code, unless its version says all; what
-    it requires, with the extras of that, and the extra of its own for which it is required, if any; the top-level
-    names of its modules, unless Helix itself chooses which of them are imported."""
+    """One installed distribution.
+
+    Attributes:
+        record: digest of the code in its RECORD; empty if the version suffices.
+        requires: for each requirement its name, its extras, and the own extra that needs it, or nothing.
+        tops: top-level names of its modules, unless Helix itself chooses which are imported.
+    """
 
     name: str
     version: str
@@ -302,26 +304,26 @@ def _installation(name: str) -> _Installation:
         if site is None:
             raise
         return _bare(site, name)
-    called = _normal(name)
-    minor_only = called in MINOR_ONLY
+    normal_name = _normal(name)
+    minor_only = normal_name in MINOR_ONLY
     full = metadata_field(found, "Version")
     requires = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
     of_extra = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
     return _Installation(
-        called, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
+        normal_name, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
         tuple(
-            (_normal(line[1]), tuple(_normal(one) for one in (line[2] or "").split(",") if one.strip()),
+            (_normal(line[1]), tuple(_normal(part) for part in (line[2] or "").split(",") if part.strip()),
              _normal(extra[1]) if (extra := of_extra.search(line[3])) is not None else "")
             for line in requires.finditer(found.read_text("METADATA") or "")
         ),
-        () if minor_only or called == "helix-spark" else _tops(found),
+        () if minor_only or normal_name == "helix-spark" else _tops(found),
     )
 
 
 def _tops(found: metadata.Distribution) -> tuple[str, ...]:
     modules = re.compile(r"^([A-Za-z_]\w*)(?:/|\.)", re.MULTILINE)
-    said = (found.read_text("top_level.txt") or "").split()
-    return tuple(said or dict.fromkeys(modules.findall(found.read_text("RECORD") or "")))
+    names = (found.read_text("top_level.txt") or "").split()
+    return tuple(names or dict.fromkeys(modules.findall(found.read_text("RECORD") or "")))
 
 
 def _normal(name: str) -> str:
@@ -329,24 +331,24 @@ def _normal(name: str) -> str:
 
 
 def _recorded(found: metadata.Distribution) -> str:
-    """Return a digest of what the RECORD of a distribution says of its code, and of imported files edited since."""
-    # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
-    listed = (found.read_text("RECORD") or "").splitlines()
-    code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
+    """Return a digest of the code in the RECORD of a distribution, and of imported files edited since."""
+    # Scripts contain the folder of their interpreter, and dist-info the source of the installation.
+    record = (found.read_text("RECORD") or "").splitlines()
+    code = [line for line in record if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
     site = str(found.locate_file("")).rstrip("/")
     loaded = set(files_of_modules().values())
     lines = {f"{site}/{line.partition(',')[0]}": line for line in code}
-    installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # it is written last
+    installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # written last
     edited: list[str] = []
     for path in lines.keys() & loaded if code else ():
         if _changed(path) > installed:
             content = Path(path).read_bytes()
-            own = urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-            edited += [f"{path.removeprefix(site)} {own}"] if own not in lines[path] else []
+            hashed = urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            edited += [f"{path.removeprefix(site)} {hashed}"] if hashed not in lines[path] else []
     return hashlib.sha256("\n".join([*sorted(code), *sorted(edited)]).encode()).hexdigest() if code else ""
 
 
 def _changed(path: str) -> float:
     with suppress(OSError):
-        return os.stat(path).st_mtime  # noqa: PTH116  # a path takes longer, and there are hundreds
+        return os.stat(path).st_mtime  # noqa: PTH116  # faster, for hundreds of files
     return 0.0

@@ -1,5 +1,5 @@
-"""From one piece of a program to the next: what a name stands for, and whether it has to be followed, or is code known
-by its name alone: where it comes from, and what it is called there."""
+"""References from one part of a program to another: to code and values that are followed, or to code outside of the
+project that is identified by its package and name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CODE = (
 
 def is_code(value: object) -> bool:
     kind = type(value)
-    if kind is types.GenericAlias:  # list[int] passes for a class
+    if kind is types.GenericAlias:  # `isinstance` takes list[int] for a class
         return False
     if kind is types.FunctionType or isinstance(value, _CODE):
         return True
@@ -47,13 +47,13 @@ def is_code(value: object) -> bool:
 
 
 def identity(value: object) -> tuple[Package, str] | None:
-    """Return the package and qualified name of code that is not the project's and holds nothing of it; None for all
-    else. Code that a package imports from another module of its own may have two names: each counts as itself."""
+    """Return the package and qualified name of code that is not the project's and holds nothing of it; None for any
+    other value. Code that a package exports from two of its modules has two identities."""
     kind = type(value)
     if kind in LEAVES or kind in (tuple, list, dict, set, frozenset):
         return None
     if kind is types.FunctionType:
-        return _function_identity(value)  # type: ignore[arg-type]  # the line before
+        return _function_identity(value)  # type: ignore[arg-type]  # checked above
     if isinstance(value, types.ModuleType):
         return _named(value.__name__, value.__name__)
     if is_class(value):
@@ -75,7 +75,7 @@ def _attribute(of: tuple[Package, str] | None, value: Any) -> tuple[Package, str
 
 
 def udf_of(value: Any) -> Any:
-    """Return what pyspark's `udf(...)` or `udtf(...)` made of a function; None for all else."""
+    """Return the object that pyspark's `udf(...)` or `udtf(...)` created; None for any other value."""
     udf = value.__dict__.get("_unwrapped") if type(value) is types.FunctionType else value
     kind = type(udf)
     is_table_function = (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction")
@@ -84,20 +84,20 @@ def udf_of(value: Any) -> Any:
 
 
 def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
-    """Return the identity of a function that the library keeps under its name; None if it holds the project's code."""
+    """Return the identity of a library's function; None if it may hold code of the project."""
     package = package_of_function(function)
     if package is None or udf_of(function) is not None:
         return None
-    module = function.__module__  # of the wrapped function, if `functools.wraps` was at work
+    module = function.__module__  # `functools.wraps` copies it from the wrapped function
     if package_of_module(module) == package and _keeps(module, function.__qualname__, function):
         return package, f"{module}.{function.__qualname__}"
-    if function.__closure__ or any(type(held) not in LEAVES for _, held in held_values(function)):
+    if function.__closure__ or any(type(value) not in LEAVES for _, value in held_values(function)):
         return None
     return package, code_name(function)
 
 
 def code_name(function: types.FunctionType) -> str:
-    """Return the module and qualified name of a function's own code, which `functools.wraps` does not touch."""
+    """Return the module and qualified name of a function's own code, despite `functools.wraps`."""
     return f"{function.__globals__.get('__name__', '')}.{own_name(function)}"
 
 
@@ -105,12 +105,12 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
     package = package_of_module(kind.__module__)
     if package is None:
         return None
-    # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
-    # module; another file may have been loaded under a library's name. Types built into the interpreter are neither:
-    # they lack Py_TPFLAGS_HEAPTYPE (Include/object.h), which classes made at run time have.
+    # Classes that libraries create (pydantic.create_model, dataclasses.make_dataclass) may claim its module,
+    # and another file may be loaded under a library's name. Classes created at run time have Py_TPFLAGS_HEAPTYPE
+    # (Include/object.h), types built into the interpreter do not.
     if _keeps(kind.__module__, kind.__qualname__, kind) or not kind.__flags__ & (1 << 9):
         return package, f"{kind.__module__}.{kind.__qualname__}"
-    # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
+    # PyO3's classes claim `builtins`. They are the project's if its compiled module has them.
     for module in list(sys.modules) if kind.__module__ == "builtins" else ():
         if _keeps(module, kind.__qualname__, kind) and (found := package_of_module(module)) is not None and found.file:
             return found, f"{module}.{kind.__qualname__}"
@@ -118,8 +118,8 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
 
 
 def _bound_identity(value: Any) -> tuple[Package, str] | None:
-    """Return the identity of a method of a library's class or module, or of a generator that its library keeps, as
-    `random.shuffle`; those of another object are identified by the object."""
+    """Return the identity of a method of a library's class or module, or of its global generator, such as
+    `random.shuffle`. Methods of other objects are identified by the object."""
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
         module = str(value.__module__ or "builtins")
@@ -133,22 +133,22 @@ def _bound_identity(value: Any) -> tuple[Package, str] | None:
 
 
 def _kept_identity(value: object) -> tuple[Package, str] | None:
-    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`."""
+    """Return the identity of a global object of a library: a compiled function, `os.environ`."""
     home = module_of(type(value))
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
-    said = own_attribute(value, "__module__") if callable(value) else None
-    # Functions of scipy.special are of a class of numpy's, and do not say where they are from.
-    for holder in (said, *accumulate(home.split("."), "{}.{}".format), "scipy.special"):
+    claimed = own_attribute(value, "__module__") if callable(value) else None
+    # Functions of scipy.special have a class of numpy's and no `__module__`.
+    for holder in (claimed, *accumulate(home.split("."), "{}.{}".format), "scipy.special"):
         if isinstance(holder, str):
-            for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
-                if one is value:
+            for name, member in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
+                if member is value:
                     return _named(holder, f"{holder}.{name}")
     return None
 
 
 def _keeps(module: str | None, name: str, value: object) -> bool:
-    """Return whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
+    """Return whether ``module.name`` is the value, without a module's `__getattr__`, which may import things."""
     found: object = sys.modules.get(str(module))
     for attribute in name.split("."):
         found = vars(found).get(attribute) if isinstance(found, type | types.ModuleType) else None
@@ -157,16 +157,16 @@ def _keeps(module: str | None, name: str, value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """Something that gets a part of its own: an object, or a `Package`.
+    """An object or `Package` that gets a part of its own.
 
     Attributes:
-        label: how people call it, where it has no name itself.
-        role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
-        text: what the referring code says about it besides: attributes it reads, the name within a package.
-        variable: the variable it was read from; two variables are two parts, even if their values are equal. A value
-            without identity makes its node "never reused"; where it was read from none it is an error.
-        use: what is done with it. Of a function that is only called the name and annotations count nothing; of the one
-            that a node runs, at the top, neither do parameters.
+        label: the name for people, if it has no name itself.
+        role, name, owner: where it occurs, for errors: "closure value", "cfg", "clean".
+        text: attributes that the referring code reads, or the name within a package.
+        variable: the variable that holds it; two variables are two parts, even if their values are equal. A value
+            without identity makes its node "never reused"; outside of a variable it is an error.
+        use: how it is used. The name and annotations of a function that is only called do not count; nor do the
+            parameters of a node's own function, at the top.
     """
 
     value: object
@@ -183,20 +183,20 @@ class Reference:
 
 
 Edge = Reference | str
-"""What a part refers to; a text is identified by itself: a builtin, or a name bound to nothing."""
+"""A reference from a part. A text identifies itself: a builtin, or an unbound name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was noticed where code and values were described, in sentences.
+    """Findings in described code and values, as sentences.
 
     Attributes:
-        random: why the result may be another one each time.
-        choices: why the result is one of several right ones.
-        unfollowed: routes to code that could not be followed; where they lead is not covered.
+        random: why the result may differ each time.
+        choices: why the result is one of several correct ones.
+        unfollowed: routes to code that could not be followed and is not covered.
         registers: names under which functions may be registered with the session.
-        in_turns: whether views or functions may be registered with the session.
-        doubtful: what is reached that is not known to be pure (`functions.known_pure`).
+        in_turns: True if views or functions may be registered with the session.
+        doubtful: reached names that are not known to be pure (`functions.known_pure`).
     """
 
     warnings: tuple[str, ...] = ()
@@ -210,16 +210,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Described(Findings):
-    """What a part is made of.
+    """The description of one part.
 
     Attributes:
-        form: its own canonical bytes, without what it refers to.
-        edges: that, in the order of the slots of its form.
-        checked: how many edges, the first ones, were checked for chance together with how they are called.
-        texts: what it says, which others may look names up in.
+        form: its own canonical bytes, without its references.
+        edges: its references, in the order of the slots of its form.
+        checked: the number of first edges whose nondeterminism was checked together with their calls.
+        texts: its texts, in which other code may look up names.
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
-        objects: what it holds that may change, and that others may hold as well, in order.
-        reads_lines: whether it reads at which lines of files code is, as in tracebacks.
+        objects: mutable objects that it holds and that others may share, in order.
+        reads_lines: True if it reads line numbers of code, as in tracebacks.
     """
 
     group: Group
@@ -238,17 +238,17 @@ def edge_to(
     value: object, label: str, *, role: str, name: str = "", owner: str = "", text: str = "",
     variable: tuple[int, str] | None = None,
 ) -> Edge:
-    """Return the edge to a value: to its package if it is not the project's, else to itself."""
-    known = identity(value)
-    if known is None:
+    """Return the edge to a value, or to its package if it is not the project's."""
+    code = identity(value)
+    if code is None:
         return Reference(value, label, role, name or label, owner, text, variable)
-    package, qualified = known
+    package, qualified = code
     return package_edge(package, qualified + text)
 
 
 def member_edges(members: Iterable[tuple[str, object]], holder: object, role: str, label: str) -> Iterator[Edge]:
-    """Yield the names that a function, class or module binds, in order, each followed by the edge to its value."""
-    is_variable = role in ("class attribute", "global")  # as code reads it
+    """Yield each name that a function, class or module binds, followed by the edge to its value."""
+    is_variable = role in ("class attribute", "global")  # the key of reads by code
     for name, value in members:
         yield f"{role} {name}"
         variable = id(holder), name if is_variable else f"{role} {name}"
@@ -256,28 +256,28 @@ def member_edges(members: Iterable[tuple[str, object]], holder: object, role: st
 
 
 def package_edge(package: Package, text: str) -> Edge:
-    """Return the edge to what a package has under a qualified name."""
+    """Return the edge to a qualified name of a package."""
     if package == PYTHON and text.startswith("builtins."):
         return text
     return Reference(package, package.name, "package", text=text)
 
 
 def dotted_name(edge: Edge) -> str | None:
-    """Return the full name of something outside the project, up to the first key; None for what is the project's."""
+    """Return the full name of an edge out of the project, up to the first key; None for one within the project."""
     if isinstance(edge, str):
         return edge.partition("[")[0]
     return edge.text.partition("[")[0] if edge.role == "package" else None
 
 
 def full_name(value: type | types.FunctionType, home: str) -> str:
-    """Return where a class or function is, which it says of itself, as do pickles of it: in `home` without its module,
-    which is another one in `__main__`."""
+    """Return the full name of a class or function, as its pickles have it; without the module in `home`, which may be
+    `__main__`."""
     return value.__qualname__ if value.__module__ == home else f"{value.__module__}.{value.__qualname__}"
 
 
 def home_of(value: object) -> str:
-    """Return the module a value is at home in; names of that module need no prefix."""
-    if type(value) in LEAVES:  # most are, and to look at one takes longer than to encode it
+    """Return the home module of a value, whose names need no prefix."""
+    if type(value) in LEAVES:  # for speed, as most values are
         return type(value).__module__
     function = own_attribute(value, "func") or value
     if isinstance(function, types.FunctionType):

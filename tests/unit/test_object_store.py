@@ -148,7 +148,7 @@ class TestStoring:
         monkeypatch.setenv("HELIX_INDEX", str(tmp_path / "of another machine"))
         other = Catalog.open(str(catalog.root), create=False)
         assert {record.signature for record in other.live()} == {first.signature, last.signature}
-        assert any("0000000003.segment is damaged, and left out" in why for why in other.rejections)
+        assert any("0000000003.segment is damaged and skipped" in why for why in other.rejections)
         assert not verify(other, deep=False).sound
         damaged.unlink()
         monkeypatch.setenv("HELIX_INDEX", str(tmp_path / "of a third one"))

@@ -42,7 +42,7 @@ GROWTH = 4
 """Minimum ratio of a fold's bytes to the next one's; smaller folds are merged with it."""
 
 FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 256 << 20, 1 << 18
-"""Maximum bytes of a fold, which readers hold in memory, and its unpacked bytes and lines. Full folds are not merged."""
+"""Maximum bytes of a fold, which readers hold in memory; its unpacked bytes; its lines. Full folds are not merged."""
 
 KEPT_SEGMENTS, KEPT_SECONDS, LOOKED_AT_SECONDS = 256, 2 * 24 * 3600.0, 3600.0
 """Number of newest folded segments that stay, and for how many seconds at most; seconds that a merged fold stays."""

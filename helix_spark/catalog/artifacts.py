@@ -113,7 +113,10 @@ class ArtifactLedger:
                 if signature in live and (attempts is None or live[signature].attempt in attempts)
             )
             now = time.time()
-            return [replace(one, event=event, why=why[one.signature], at=now, schema=None, value=None) for one in ended]
+            return [
+                replace(artifact, event=event, why=why[artifact.signature], at=now, schema=None, value=None)
+                for artifact in ended
+            ]
 
         self._records.decide_and_append(decide)
         return ended
@@ -125,8 +128,10 @@ class ArtifactLedger:
         def decide() -> Sequence[ArtifactRecord]:
             recorded = self.events_of(ids)
             return [
-                ArtifactRecord(one.signature, one.attempt, one.kind, "abandoned", "", "", 0, time.time(), why=text)
-                for one, text in why.items() if one.attempt not in recorded
+                ArtifactRecord(
+                    attempt.signature, attempt.attempt, attempt.kind, "abandoned", "", "", 0, time.time(), why=text
+                )
+                for attempt, text in why.items() if attempt.attempt not in recorded
             ]
 
         self._records.decide_and_append(decide)
@@ -181,7 +186,7 @@ def find_leftovers(
 
     with explained(layout, "read"):
         # List folders before records are read: what is published in between is seen as live.
-        stored = {one.attempt: one for one in stored_attempts(layout)}
+        stored = {attempt.attempt: attempt for attempt in stored_attempts(layout)}
         waiting = not_live(stored)
         events, leftovers = artifacts.events_of(waiting), list[Leftover]()
         for name, attempt in stored.items():

@@ -350,7 +350,7 @@ class Catalog(CatalogReader):
             ended = self._end_unpublished(silent)
             folders.delete_all(self._layout, ended)
             self.leases.remove(dead.values())
-            return tuple(one for one in leftovers if one.certain or one.attempt in ended)
+            return tuple(leftover for leftover in leftovers if leftover.certain or leftover.attempt in ended)
 
     def maintain(self) -> None:
         """Fold the records to keep them quick to read: call it in the background after a run. Raises CatalogError."""

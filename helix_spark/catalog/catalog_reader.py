@@ -109,9 +109,9 @@ class CatalogReader(IterationReader, ResultReader):
             layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id), older
         )
         self.select = self._records.select
-        self.answers = AnswerLedger(self._records, lambda question: next(
-            ((name, one) for name, one in self.shared.each(lambda below: below.answers.newest(question)) if one), None
-        ))
+        self.answers = AnswerLedger(self._records, lambda question: next((
+            (name, record) for name, record in self.shared.each(lambda below: below.answers.newest(question)) if record
+        ), None))
         self._artifacts = ArtifactLedger(self._records)
         self.leases = Leases(layout.leases)
 
@@ -142,7 +142,8 @@ class CatalogReader(IterationReader, ResultReader):
             past = self._recent(workflow, 40)  # a forecast weighs older ones with less than a third (`FRESHNESS`)
             near = {node.signature for iteration in past for node in iteration.nodes}
             live = self._artifacts.live(near)
-            last = next((one.record for one in reversed(past) if one.record.status != "running"), None)
+            ended = (iteration.record for iteration in reversed(past) if iteration.record.status != "running")
+            last = next(ended, None)
             nodes = self.nodes(last) if last else ()
             pinned = self._pinned_results()
         if not past and not live:
@@ -151,9 +152,8 @@ class CatalogReader(IterationReader, ResultReader):
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout, live.keys()))
             listed = {attempt.attempt for attempt in stored}
-            missing = folders.missing_among(
-                self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
-            )
+            nearby = (live[signature] for signature in sorted(near & live.keys()))
+            missing = folders.missing_among(self._layout, (record for record in nearby if record.attempt not in listed))
         missing_signatures = {record.signature for record in missing}
         own = {signature: record for signature, record in live.items() if signature not in missing_signatures}
 
@@ -240,8 +240,9 @@ class CatalogReader(IterationReader, ResultReader):
     def _bytes_from_records(self, live: Iterable[ArtifactRecord], stored: Iterable[Attempt]) -> int:
         sizes = {record.attempt: record.bytes for record in live}
         with explained(self._layout, "read"):
-            others = sum(one.path.total_bytes() for one in stored if one.path is not None and one.attempt not in sizes)
-            return sum(sizes.values()) + others + self._layout.records.total_bytes()
+            unrecorded = (attempt.path for attempt in stored if attempt.attempt not in sizes)
+            unrecorded_bytes = sum(path.total_bytes() for path in unrecorded if path is not None)
+            return sum(sizes.values()) + unrecorded_bytes + self._layout.records.total_bytes()
 
 
 Format = Literal["delta", "parquet"]
@@ -267,7 +268,7 @@ def write_tables(catalog: CatalogReader, folder: Path, form: Format) -> Mapping[
             "place": pa.array([turn & (1 << TURN_BITS) - 1 for turn in turns], pa.int64()),
         }
         for (name, column), values in zip(columns.items(), cells, strict=True):
-            arrays[name] = pa.array([column.value(one) for one in values], types[column.plain])
+            arrays[name] = pa.array([column.value(value) for value in values], types[column.plain])
         if form == "delta":
             write_deltalake(str(folder / kind.name), pa.table(arrays))
         else:

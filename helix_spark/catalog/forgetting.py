@@ -95,14 +95,14 @@ class Forgetting:
 
     def strip(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the fields of a record, from the JSON of a segment, without what is forgotten; None to delete it, also
-        if it is invalid: readers skip it, and its iteration is not known."""
+        if it is invalid: readers skip it, and its iteration is unknown."""
         if kind in _TYPES:
             try:
                 record_of(fields, _TYPES[kind])
             except ValueError:
                 return None
         elif any(isinstance(fields.get(name), list | dict) for name in ("workflow", "iteration")):
-            return None  # of a later version, and its iteration is not known
+            return None  # from a later version, and its iteration is unknown
         if kind == "artifacts":
             return None if fields.get("attempt") in self.attempts else fields
         if kind == "files":
@@ -117,7 +117,7 @@ class Forgetting:
             is_hit = (fields.get("workflow"), fields.get("iteration")) in self.iterations
         if not is_hit:
             return fields
-        if self.whole or kind == "answers":  # the node of an answer is not known
+        if self.whole or kind == "answers":  # the node of an answer is unknown
             return None
         names = self.names.get(fields.get("run", ""), frozenset())  # a run that ended early has no nodes
         if kind == "iterations":
@@ -153,7 +153,7 @@ def _without_names(values: Mapping[str, Any], names: Collection[str]) -> dict[st
     return {name: value for name, value in values.items() if name not in names}
 
 
-_TYPES = {one.name: one.record_type for one in KINDS}
+_TYPES = {kind.name: kind.record_type for kind in KINDS}
 
 
 class _Node(NamedTuple):
@@ -167,7 +167,7 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
     """Return the effects of a selection on the current records. Raises CatalogError if it selects something of a pinned
     iteration."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
-    selected = {one.run: one for one in iterations if selection.selects(one, pinned)}
+    selected = {iteration.run: iteration for iteration in iterations if selection.selects(iteration, pinned)}
     graphs: dict[str, dict[str, _Node]] = {}
     sql = "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
     for run, name, inputs, signature, kind, reads in records.select(sql):
@@ -175,8 +175,8 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
         graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places_read)
     selected_graphs = {run: graphs.get(run, {}) for run in selected}
     names, places = _selected_nodes(selected_graphs, selection)
-    runs = selected if selection.is_whole else {run: one for run, one in selected.items() if names[run]}
-    if conflicts := [key for one in runs.values() if (key := (one.workflow, one.number)) in pinned]:
+    runs = selected if selection.is_whole else {run: iteration for run, iteration in selected.items() if names[run]}
+    if conflicts := [key for iteration in runs.values() if (key := (iteration.workflow, iteration.number)) in pinned]:
         workflow, number = min(conflicts)
         raise CatalogError(f"iteration {number} of {workflow!r} is pinned",
                            remedy=f"`helix pin {number} {workflow} --remove` first")
@@ -185,12 +185,12 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
         for name, node in nodes.items():
             (going if name in names.get(run, ()) else staying).add(node.signature)
     if selection.is_whole:  # a killed iteration has no nodes
-        numbers = {(one.workflow, one.number) for one in runs.values()}
+        numbers = {(iteration.workflow, iteration.number) for iteration in runs.values()}
         stored = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
         going |= {signature for signature, *iteration in stored if tuple(iteration) in numbers}
     signatures = frozenset(going - staying)
     untold = tuple(
-        one for run, one in selected.items()
+        iteration for run, iteration in selected.items()
         if selection.source is not None and (not selected_graphs[run] or any(
             "" in node.reads and name not in names[run] for name, node in selected_graphs[run].items()
         ))
@@ -213,11 +213,12 @@ def _named_texts(
     names: Mapping[str, frozenset[str]], signatures: Collection[str],
 ) -> Iterator[str]:
     """Yield the digests of texts that remaining records name: files, first rows of outputs, model cards."""
-    for one in iterations:
-        if one.run not in forgotten_runs:
-            yield one.file_digest
-            plan = mapping(one.plan)
-            yield from _without_names(plan.get("tables", {}), _with_aliases(names.get(one.run, ()), plan)).values()
+    for iteration in iterations:
+        if iteration.run not in forgotten_runs:
+            yield iteration.file_digest
+            plan = mapping(iteration.plan)
+            aliases = _with_aliases(names.get(iteration.run, ()), plan)
+            yield from _without_names(plan.get("tables", {}), aliases).values()
     for trained, *keys in records.select("SELECT trained, signature, declared FROM results WHERE trained != ''"):
         if set(keys).isdisjoint(signatures):
             yield trained
@@ -246,9 +247,12 @@ def _selected_nodes(
     hit, places, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), dict[str, None](), set[str](), True
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            if read := [one for one in node.reads if one and any(_overlap(one, location) for location in locations)]:
+            matches = [
+                place for place in node.reads if place and any(_overlap(place, location) for location in locations)
+            ]
+            if matches:
                 hit[run] |= {name}
-                places |= dict.fromkeys(read)
+                places |= dict.fromkeys(matches)
     while is_new:
         is_new = False
         for run, nodes in graphs.items():
@@ -270,14 +274,15 @@ def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> froze
     """
     if names and QUESTION_KINDS.issuperset(node.kind for node in nodes.values()):
         return frozenset(nodes)
-    more = names
-    while more:
-        more = frozenset(name for name, one in nodes.items() if name not in names and not names.isdisjoint(one.inputs))
-        names |= more
+    children = names
+    while children:
+        remaining = nodes.keys() - names
+        children = frozenset(name for name in remaining if not names.isdisjoint(nodes[name].inputs))
+        names |= children
     return names
 
 
-def _overlap(one: str, other: str) -> bool:
+def _overlap(first: str, second: str) -> bool:
     """Return whether two locations may have data in common: they are equal, or one is below the other. Names may have
     wildcards.
 
@@ -286,7 +291,7 @@ def _overlap(one: str, other: str) -> bool:
     """
     return all(
         a is None or b is None or a == b or fnmatchcase(a, b) or fnmatchcase(b, a)
-        for a, b in zip_longest(_steps(one), _steps(other))
+        for a, b in zip_longest(_steps(first), _steps(second))
     )
 
 

@@ -19,36 +19,36 @@ LAYOUT = 2
 
 ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
-"""Abandoned is what was never published, and never will be."""
+"""An abandoned attempt was never published, and never will be."""
 
 Proof = Literal["unproven", "pure", "verified", "aged", "chance", "instance"]
-"""What is known of whether a result is the same when it is computed again; see `drawing.graph.PROOFS`."""
+"""Evidence that a result is the same when it is computed again; see `drawing.graph.PROOFS`."""
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 LARGEST_VALUE = 4 << 20
-"""Bytes of a value, as JSON, that are recorded at most: records are read whole and never evicted."""
+"""Maximum bytes of a recorded value, as JSON: records are read whole and never evicted."""
 
 GREATEST_NUMBER = 10**9
-"""Of iterations."""
+"""Largest number of an iteration."""
 
 Signature = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 SignatureOrNone = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_ONE_LINE)]
-"""Of a workflow or a node; of what has none the empty text."""
+"""Name of a workflow or a node; empty if there is none."""
 Names = Annotated[tuple[Name, ...], Meta(max_length=20_000)]
 LONGEST_PLACE = 10_000
 Places = Annotated[tuple[Annotated[str, Meta(max_length=LONGEST_PLACE)], ...], Meta(max_length=1_000_000)]
-"""Where data is: paths, absolute on a disk, and names of tables. An empty one stands for others that are unknown."""
+"""Locations of data: paths, absolute on a disk, and names of tables. An empty text means further, unknown ones."""
 Prose = Annotated[str, Meta(max_length=1 << 20)]
-"""What is for people: reasons, messages, errors, code."""
+"""Text for people: reasons, messages, errors, code."""
 Note = Annotated[str, Meta(max_length=2_000)]
 Moment = Annotated[float, Meta(ge=0.0, le=253_402_300_799.0)]
-"""Unix seconds by the writer's clock, to the end of the year 9999; for people, never for a decision."""
+"""Unix seconds by the writer's clock, up to the year 9999; shown to people, never used in a decision."""
 Seconds = Annotated[float, Meta(ge=-1e10, le=1e10)]
 Cost = Annotated[float, Meta(ge=0.0, le=1e9)]
-"""Seconds that plans rest on, thirty years at most."""
+"""Seconds that plans use; at most thirty years."""
 Count = Annotated[int, Meta(ge=0, le=1 << 60)]
 Iteration = Annotated[int, Meta(ge=0, le=GREATEST_NUMBER)]
 Kind = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
@@ -104,7 +104,7 @@ class _Observation(TypedDict, total=False):
 
 Observed = Annotated[str, Meta(max_length=16 << 20), Json(_Observation)]
 LONGEST_BUILDS = 2 << 20
-"""Characters of what the functions of a workflow built."""
+"""Maximum characters of the recorded builds of a workflow's functions."""
 
 
 class _DescribedSince(TypedDict, total=False):
@@ -141,20 +141,21 @@ Builds = Annotated[str, Meta(max_length=LONGEST_BUILDS), Json(_Builds)]
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
-    """One stored result, or the end of one (`event`). An attempt is live until there is an end of it; that is final.
-    The end of an attempt which was never published has neither workflow, node nor iteration.
+    """A stored result, or its end (`event`). An attempt is live until its end is recorded; the end is final.
+    The end of an attempt that was never published has no workflow, node or iteration.
 
     Attributes:
-        attempt: names the folder, so that no two writers ever share one.
+        attempt: name of the folder; no two writers share one.
         kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
-        bytes: physical, logs included; 0 for a value.
-        schema, value: a table's Spark schema, or a value, as JSON; not in the record of an end.
-        write_seconds: 0 where it cannot be told from computing.
-        recompute_seconds: C, an estimate of what it would take to have it again with everything it is made from.
-        why: of an eviction or quarantine.
-        digest: of its files, see `digest_of_table` and `checked_digest`; None for a value, and in older records.
-        insisted, insisted_by: whether the author of `workflow` insists that it is kept; other workflows whose do.
-        fixed: whether an author does because computing it again would give another result (`hx.fixed`).
+        bytes: physical bytes, logs included; 0 for a value.
+        schema, value: a table's Spark schema, or a value, as JSON; absent from the record of an end.
+        write_seconds: 0 if it cannot be separated from computing.
+        recompute_seconds: C, an estimate for computing the result again with all that it depends on.
+        why: reason of an eviction or quarantine.
+        digest: digest of its files, see `digest_of_table` and `checked_digest`; None for a value, and in older records.
+        insisted: whether the author of `workflow` pins it.
+        insisted_by: other workflows whose authors pin it.
+        fixed: whether it is pinned because computing it again would give another result (`hx.fixed`).
     """
 
     signature: Signature
@@ -179,39 +180,42 @@ class ArtifactRecord:
 
     @property
     def insisting(self) -> frozenset[str]:
-        """The workflows whose authors insist that it is kept."""
+        """The workflows whose authors pin it."""
         return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
 
     @property
     def shared(self) -> str:
-        """The shared catalog that it is in; empty for one's own."""
+        """Name of the shared catalog that holds it; empty for the own catalog."""
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedArtifact(ArtifactRecord):
-    """A stored result in a shared catalog, named as in the settings: it is loaded, and takes no room of one's own."""
+    """A stored result in a shared catalog, named as in the settings. It takes no storage of the own catalog."""
 
     shared: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultRecord:
-    """What is known of a signature, whether or not its result is stored. Appended when a node was computed.
+    """Facts about a signature, whether or not its result is stored. Appended when a node was computed.
 
     Attributes:
-        declared: the signature as signed from code and parameters alone.
-        signature: the signature it stands for: the same, or that of one run alone, whose result may differ each time.
-        compute_seconds: measured, given the node's inputs.
-        load_seconds, read_seconds: of the last load in a step of its own, and of the last read by itself.
+        declared: signature from code and parameters alone.
+        signature: effective signature: `declared`, or that of a single run if the result is nondeterministic.
+        compute_seconds: measured, without the node's inputs.
+        load_seconds: seconds of the last load in a step of its own.
+        read_seconds: seconds of the last separate read.
         bytes: physical bytes when stored, else an estimate; None if unknown.
-        random, choice: why the result may differ each time, or is one of several right ones; else empty.
-        pure: whether all code in it is known to be pure.
-        verified, verified_at, verified_in, audit_seconds: whether an audit computed it once more and it came out the
-            same, when, in which circumstances (`run.auditor.circumstances`), and its share of what that took.
-        content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
-        observed: what the author's code was seen to do: JSON of `ObservedInputs`; else empty.
-        trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
+        random: why the result is nondeterministic; else empty.
+        choice: why the result is one of several right ones; else empty.
+        pure: whether all of its code is known to be pure.
+        verified: whether an audit computed an equal result.
+        verified_at, verified_in: time and circumstances (`run.auditor.circumstances`) of that audit.
+        audit_seconds: the node's share of the audit's time.
+        content: digest of the result's content, see `engine.results.agreement`; None if it was not computed.
+        observed: observed inputs of the author's code: JSON of `ObservedInputs`; else empty.
+        trained: digest of the `FileRecord` with a fit's model card (`past.model_card`); else empty.
     """
 
     declared: Signature
@@ -239,18 +243,17 @@ class ResultRecord:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """What happened to one node in one iteration.
+    """A node in one iteration.
 
     Attributes:
         declared, signature, pure: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
-        code: the source text of the author's function, for people; empty if there is none.
-        seconds: measured or attributed; None if it was not run.
-        bytes: of the result as stored, of this version or else of the newest earlier one whose size was measured; None
-            if none was.
-        stored: whether a stored result was there when the run was planned.
-        started: seconds since the iteration began; None if it was not run.
-        reads: the places of the data that it reads by itself; None in records from before there was this field.
+        code: source text of the author's function, for people; empty if there is none.
+        seconds: measured or attributed; None if the node was not run.
+        bytes: bytes of the stored result, or of the newest earlier version that was measured; None if none was.
+        stored: whether a stored result existed when the run was planned.
+        started: seconds since the iteration began; None if the node was not run.
+        reads: locations of the data that the node reads directly; None in older records.
     """
 
     run: Id
@@ -277,27 +280,29 @@ class NodeRecord:
 
 
 QUESTION_KINDS = frozenset({"answer", "learner", "table", "write"})
-"""Kinds of the nodes of a script, which are what it asks Spark. A workflow has others besides a learner."""
+"""Kinds of a script's nodes, which are its requests to Spark. Workflows share only the learner."""
 
 
 @dataclass(frozen=True, slots=True)
 class IterationRecord:
-    """One run of a workflow. `running` is written when it starts, its end as a second row; see `history`.
+    """A run of a workflow. `running` is written when it starts, its end as a second row; see `history`.
 
     Attributes:
         number: counts from 1 within a workflow.
-        status: "died" is never recorded: it is what readers conclude of a running one whose process is gone.
+        status: "died" is never recorded: readers infer it for a running iteration whose process is gone.
         seconds: time to answer; None while running.
         outputs: JSON object, name to value; tables and models as a short description.
-        plan: JSON object, see `recording.plan_summary`: what the plan expected, and, in `merged`, the name under which
-            a node is on record that was merged into an equal one.
-        versions, writer: JSON objects: of helix_spark, python, pyspark, delta; host, pid, user.
-        error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
-        file: path of the file that declares the workflow; empty if it is no file (a notebook). Its text is the
-            `FileRecord` of `file_digest`.
-        commit: of the file's git repository; empty where there is none.
-        dirty: whether the repository differed from its commit, or did not have the file; None if that is not known.
-        start_seconds: what starting Spark took in it; None where that was not needed.
+        plan: JSON object of the plan's summary (`recording.plan_summary`). `merged` maps a node that was merged into
+            an equal one to the recorded node.
+        versions: JSON object of versions: helix_spark, python, pyspark, delta.
+        writer: JSON object of the writer: host, pid, user.
+        error: the error of a failed iteration; in any, the data that changed while it was read, whose descendants are
+            not kept.
+        file: path of the file that declares the workflow; empty for a notebook. Its text is the `FileRecord` of
+            `file_digest`.
+        commit: commit of the file's git repository; empty if there is none.
+        dirty: whether the repository differed from its commit, or did not have the file; None if unknown.
+        start_seconds: seconds for starting Spark; None if it was not started.
     """
 
     run: Id
@@ -321,14 +326,14 @@ class IterationRecord:
 
     @property
     def user(self) -> str:
-        """The user's name; empty where that is not recorded."""
+        """The user's name; empty if it is not recorded."""
         name = mapping(self.writer).get("user")
         return name if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class PinRecord:
-    """That an iteration is pinned, or is not any more: of the records of one the newest counts."""
+    """Pins or unpins an iteration; the newest record of an iteration counts."""
 
     workflow: Name
     iteration: Iteration
@@ -342,8 +347,8 @@ class FileRecord:
 
     Attributes:
         digest: SHA-256 of the text as UTF-8.
-        name: of the file, without folders, when this text was first seen.
-        text: whole; a file that is too long for a record has none.
+        name: name of the file, without folders, when this text was first read.
+        text: whole text; a file that is too long has no record.
     """
 
     digest: Signature
@@ -353,17 +358,17 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What Spark answered a question of a plain program, or what else was learnt: one of the fields from `answer` on.
+    """Spark's answer to a request of a plain program, or another fact: one of the fields from `answer` on is filled.
 
     Attributes:
-        seconds: that it took Spark.
+        seconds: Spark's time for the answer.
         answer: see `plans.answer_gate.text_of_answer`.
-        left: the identity of what an effect left at its place.
-        doubt: why no answer to the question is reused, as an audit found.
-        reads: what a Python function was seen to read in workers: JSON of `ObservedInputs`.
+        left: identity of the data that an effect wrote to its location.
+        doubt: an audit's reason not to reuse answers to the question.
+        reads: inputs that workers observed of a Python function: JSON of `ObservedInputs`.
         needs_classic: where a program needs a classic session, and why.
-        builds: what the functions of a workflow built: JSON of `answers.recorded_calls`.
-        digest: SHA-256 of all other fields: a changed bit is seen, and an answer under another question.
+        builds: builds of a workflow's functions: JSON of `answers.recorded_calls`.
+        digest: SHA-256 of all other fields. It detects a changed bit, and an answer under another question.
     """
 
     question: Signature
@@ -380,15 +385,15 @@ class AnswerRecord:
     builds: Builds = ""
 
     def content_digest(self) -> str:
-        """Return the digest that the record must have. A field that was added later counts where it is not empty."""
-        found = hashlib.sha256(b"helix answer 1")
+        """Return the digest that the record must have. Fields that were added later count only if filled."""
+        digest = hashlib.sha256(b"helix answer 1")
         for field in fields(self):
-            later = field.name in ("reads", "needs_classic", "builds") and not getattr(self, field.name)
-            if field.name != "digest" and not later:
+            is_unfilled = field.name in ("reads", "needs_classic", "builds") and not getattr(self, field.name)
+            if field.name != "digest" and not is_unfilled:
                 value = str(getattr(self, field.name)).encode(errors="surrogatepass")
-                found.update(b"%s %d " % (field.name.encode(), len(value)))
-                found.update(value)
-        return found.hexdigest()
+                digest.update(b"%s %d " % (field.name.encode(), len(value)))
+                digest.update(value)
+        return digest.hexdigest()
 
 
 KINDS = (
@@ -404,4 +409,4 @@ KINDS = (
     RecordKind("pins", PinRecord, ()),
     RecordKind("artifacts", ArtifactRecord, (("signature",), ("attempt",), ("workflow", "iteration"))),
 )
-"""All kinds of records, with the columns by which they are looked up."""
+"""All kinds of records, with their lookup columns."""

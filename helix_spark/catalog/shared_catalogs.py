@@ -35,7 +35,7 @@ class SharedCatalogs(Generic[C]):
 
     Args:
         names: folders, or addresses in object stores.
-        open_catalog: opens one, or raises CatalogError; None for the user's own catalog, which is not below itself.
+        open_catalog: opens a catalog, or raises CatalogError; returns None for the user's own catalog.
 
     Attributes:
         damaged: attempts of damaged results, which are skipped.
@@ -51,14 +51,17 @@ class SharedCatalogs(Generic[C]):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Sentences about what could not be read so far."""
-        read = ((name, one) for name, one in self.catalogs.items() if one is not None and name not in self._unread)
-        misfits = (f"the shared catalog {name}: {why}" for name, one in read for why in one.rejections[:1])
-        return (*self._unread.values(), *misfits)
+        """Messages about unreadable catalogs and rejected records."""
+        rejections = (
+            f"the shared catalog {name}: {why}" for name, catalog in self.catalogs.items()
+            if catalog is not None and name not in self._unread for why in catalog.rejections[:1]
+        )
+        return (*self._unread.values(), *rejections)
 
     def open_all(self) -> tuple[C, ...]:
-        """Open all, and return those that can be read. Raises NotACatalogError for what never was a catalog."""
-        return tuple(one for _, one in self.each(lambda one: one))  # type: ignore[misc]  # of a lambda, no method
+        """Open all, and return the readable ones. Raises NotACatalogError for a folder that never was a catalog."""
+        catalogs = self.each(lambda catalog: catalog)  # type: ignore[misc]  # of a lambda, no method
+        return tuple(catalog for _, catalog in catalogs)
 
     def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
         """Yield the name of each readable catalog with the result of `look`."""
@@ -83,7 +86,7 @@ class SharedCatalogs(Generic[C]):
         return next((result for _, result in self.each(look) if result is not None), None)
 
     def artifacts(self, look: Callable[[C], Mapping[str, ArtifactRecord]]) -> dict[str, ArtifactRecord]:
-        """Return the stored results that `look` returns of each, by signature; the first catalog wins."""
+        """Return the stored results that `look` finds in each catalog, by signature; the first catalog wins."""
         artifacts, names = dict[str, ArtifactRecord](), [field.name for field in fields(ArtifactRecord)]
         for shared, live in self.each(look):
             for signature, record in live.items():

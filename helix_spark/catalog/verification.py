@@ -195,9 +195,9 @@ def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ..
     files, damaged = folder.files(), folder.damaged()
     damaged |= dict.fromkeys(folder.listing()[1], "its number is too far ahead")
     # The first and the last of segments that no sound file holds.
-    at, gaps, end = 0, list[tuple[int, int]](), max((one.last for one in files), default=0)
-    sound = covering([one for one in files if one not in damaged], 0)
-    for first, last in (*((one.first, one.last) for one in sound), (end + 1, end)):
+    at, gaps, end = 0, list[tuple[int, int]](), max((file.last for file in files), default=0)
+    sound = covering([file for file in files if file not in damaged], 0)
+    for first, last in (*((file.first, file.last) for file in sound), (end + 1, end)):
         if first > at + 1:
             gaps.append((at + 1, first - 1))
         at = max(at, last)

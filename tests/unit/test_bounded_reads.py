@@ -144,7 +144,7 @@ def test_what_is_no_file_among_records_is_left_out_and_said(records: LocalPath, 
     log = opened(records)
     assert [row.name for row in log.rows(Seen, "ORDER BY turn")] == ["a", "c"]
     (why,) = log.rejections
-    assert "0000000002.segment is damaged, and left out: " in why
+    assert "0000000002.segment is damaged and skipped: " in why
     assert log.append([Seen("d")]) == 4
     assert names(records) == "acd"
 

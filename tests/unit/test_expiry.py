@@ -208,7 +208,7 @@ def test_whoever_was_stopped_while_others_took_over_says_so(tmp_path: Path, monk
     monkeypatch.setattr(folding, "AT_ONCE", 1)
     monkeypatch.setattr(folding, "KEPT_SEGMENTS", 0)
     monkeypatch.setattr("helix_spark.catalog.catalog.rewrite", stopped)
-    with pytest.raises(CatalogError, match="others have changed them meanwhile") as caught:
+    with pytest.raises(CatalogError, match="another process changed them meanwhile") as caught:
         Expiry(iterations=1).expire(catalog)
     assert caught.value.remedy == "try again"
     monkeypatch.undo()

@@ -306,7 +306,7 @@ class TestDamage:
         log = log_of(folder)
         assert names(log) == [name for name in "01234" if name != str(number - 1)]
         (why,) = log.rejections
-        assert f"{number:010}.segment is damaged, and left out: " in why
+        assert f"{number:010}.segment is damaged and skipped: " in why
         assert log.append([Seen("next")]) == 6
         assert names(log_of(folder))[-1] == "next"
 
@@ -352,7 +352,7 @@ class TestDamage:
         Path(folder, name).write_bytes(content)
         log = log_of(folder)
         assert names(log) == ["0", "1", "2"]
-        assert log.rejections == (f"{name} is left out: its number is too far ahead",)
+        assert log.rejections == (f"{name} is skipped: its number is too far ahead",)
         assert log.append([Seen("3")]) == 4
         assert names(log_of(folder)) == ["0", "1", "2", "3"]
 

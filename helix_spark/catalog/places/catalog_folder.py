@@ -1,7 +1,4 @@
-"""Where things are in a catalog's folder, and whether a folder is a catalog. Reads and writes the marker, no records.
-
-What it takes to read and write there, on a disk or in an object store, is in `place.py`.
-"""
+"""A catalog's paths and marker, and checks that a folder is a catalog. File operations are in `place.py`."""
 
 from __future__ import annotations
 
@@ -29,23 +26,23 @@ MARKER = "helix.json"
 
 FOLDERS: Mapping[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
-"""What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
+"""Characters that deltalake (1.x) parses as parts of a URL: it panics, or reads another folder."""
 
 SIGNATURE, ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
-"""The name of a result, and that of an attempt or a run."""
+"""Names of results, and of attempts or runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one catalog: its folder, links followed, and as it was named where that is another path."""
+    """The paths of a catalog: its folder with links resolved, and the user's path if that differs."""
 
     root: Place
-    given: Place | None = None
+    alias: Place | None = None
 
     @property
     def name(self) -> Place:
-        """The folder as it was named."""
-        return self.given or self.root
+        """The folder as the user wrote it."""
+        return self.alias or self.root
 
     @property
     def marker(self) -> Place:
@@ -60,12 +57,12 @@ class Layout:
         return self.root / "leases"
 
     def attempts(self, kind: ArtifactKind) -> Place:
-        """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``; a value has none."""
+        """Return the folder of all attempts of a kind, as ``SIGNATURE/ATTEMPT``; values have none."""
         return self.root / FOLDERS[kind]
 
 
 def index_file(layout: Layout, catalog_id: str) -> Path | None:
-    """Return this user's index of a catalog's records, in HELIX_INDEX or the cache folder; None if it is not made."""
+    """Return the path of this user's index of a catalog, in HELIX_INDEX or the cache folder; None without a catalog."""
     if not catalog_id:
         return None
     name = hashlib.sha256(f"{layout.root}\0{catalog_id}".encode()).hexdigest()[:32]
@@ -74,21 +71,21 @@ def index_file(layout: Layout, catalog_id: str) -> Path | None:
 
 
 def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
-    """Return the layout at `root`, after all checks that can be made without writing. Raises CatalogError; HelixError
-    if this process was forked from one that has opened a catalog."""
+    """Return the layout at `root`, after all checks that need no write. Raises CatalogError; HelixError if this process
+    was forked from one that opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
-        raise NotACatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
-                               remedy="give the address as text, not as a Path")
+        raise NotACatalogError(f"the catalog {root} is an address as a Path, which drops a slash",
+                               remedy="pass the address as text, not as a Path")
     if is_remote(root):
         layout = Layout(object_path(os.fspath(root)))
     else:
-        # Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, as deltalake.
-        given, folder = LocalPath(root).absolute(), LocalPath(root).resolve()
-        layout = Layout(folder, None if folder == given else given)
+        # After a link, `..` is another folder on the disk than in libraries that shorten paths as text, like deltalake.
+        alias, folder = LocalPath(root).absolute(), LocalPath(root).resolve()
+        layout = Layout(folder, None if folder == alias else alias)
         if unusable := _NO_TABLES.search(str(folder)):
             raise CatalogError(f"no tables can be stored at {folder}: Delta cannot read paths with {unusable[0]!r}",
-                               remedy="give a folder whose path is without it")
+                               remedy=f"name a folder whose path has no {unusable[0]!r}")
     with explained(layout, "read"):
         if _has_marker(layout):
             _check_no_links(layout)
@@ -102,30 +99,30 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
 
 
 @contextmanager
-def explained(layout: Layout, done: str) -> Iterator[None]:
-    """Raise an OSError of the block as the CatalogError that says what could not be `done`."""
+def explained(layout: Layout, action: str) -> Iterator[None]:
+    """Raise an OSError of the block as a CatalogError with the `action` that failed."""
     try:
         yield
     except OSError as error:
         remedy = "check the store's credentials, which may have expired, this machine's clock, and the network"
-        raise CatalogError(f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
+        raise CatalogError(f"the catalog {layout.root} cannot be {action}: {error.strerror or error}",
                            remedy=remedy if is_remote(layout.root) else None) from error
 
 
 def make_catalog(layout: Layout) -> None:
-    """Make the catalog, unless it exists: its folder and its marker, of which the first process's stays."""
-    from helix_spark.identity.environment import package_version  # who only reads needs none of it
+    """Make the catalog's folder and marker, unless they exist. The first process's marker stays."""
+    from helix_spark.identity.environment import package_version  # readers do not need it
 
     with explained(layout, "made"):
         try:
             _read_marker(layout)
         except FileNotFoundError:
             pass
-        except ValueError:  # what lies in its place gets another name
+        except ValueError:  # rename the invalid marker
             layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
         else:
             return
-        # Synced once in a catalog's life, before anything else is in it.
+        # Sync the folder once in a catalog's life, before it has any content.
         layout.root.make_folder(synced=True)
         by = f"helix_spark {package_version('helix_spark')}"
         new = {"layout": layout_number(layout), "created_by": by, "id": uuid.uuid4().hex}
@@ -136,37 +133,37 @@ def make_catalog(layout: Layout) -> None:
 
 
 def layout_number(layout: Layout) -> int:
-    """Return the layout of a catalog, by its marker; of one without a marker that can be read by its records."""
+    """Return a catalog's layout version from its marker, or from its records if the marker cannot be read."""
     with suppress(FileNotFoundError, ValueError):
         return int(_read_marker(layout)["layout"])
     with suppress(NotADirectoryError):
-        names = [one.name for one in layout.records.entries()]
+        names = [entry.name for entry in layout.records.entries()]
         if any(name.endswith(".head") for name in names) and not any(name.endswith(".segment") for name in names):
             return 1
     return LAYOUT
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
-    """Read the marker. Raises FileNotFoundError if there is none, ValueError for one that names no layout, OSError."""
+    """Read the marker. Raises FileNotFoundError if there is none, ValueError if it names no layout, OSError."""
     try:
         marker = parsed(text_in(layout.marker))
     except OddFileError as error:
-        raise ValueError("it is no file that a catalog has") from error
+        raise ValueError("it is a link, no regular file, or too large") from error
     if not isinstance(marker, dict) or type(marker.get("layout")) is not int:
         raise ValueError("it names no layout")
     return marker
 
 
 def _holds_records(layout: Layout) -> bool:
-    """True if a folder is a catalog by what it holds, whatever its marker says."""
+    """True if a folder has a catalog's content, regardless of its marker."""
     with suppress(NotADirectoryError):
-        if any(one.name.endswith((".segment", ".fold")) for one in layout.records.entries()):
+        if any(entry.name.endswith((".segment", ".fold")) for entry in layout.records.entries()):
             return True
     return any(SIGNATURE.fullmatch(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names())
 
 
 def _has_marker(layout: Layout) -> bool:
-    """Return whether a catalog's marker is there, and one that can be read. Raises CatalogError if it cannot."""
+    """Return whether a catalog's marker exists and can be read. Raises CatalogError if it cannot be read."""
     if isinstance(layout.marker, Path) and not os.path.lexists(layout.marker):
         return False
     try:
@@ -175,7 +172,7 @@ def _has_marker(layout: Layout) -> bool:
         return False
     except (ValueError, OSError) as error:
         if isinstance(error, ValueError) and _holds_records(layout):
-            return True  # the next write makes it anew: it says nothing that this does not
+            return True  # the next write replaces the marker, which has no other information
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
@@ -187,13 +184,13 @@ def _has_marker(layout: Layout) -> bool:
 
 
 def _check_no_links(layout: Layout) -> None:
-    """Check that the folders of a catalog are its own: by a link in one that is handed on, leases would be made and
-    removed, records merged, and what no record names deleted elsewhere."""
+    """Check that a catalog's folders hold no links: through a link in a foreign catalog, its leases, merged records and
+    deletions would affect another folder."""
     folders = (layout.root, layout.root / "records") if isinstance(layout.root, Path) else ()
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            if link := next((one.path for one in entries if one.is_symlink()), None):
-                remedy = "put what it leads to in its place, or mount it there; a link may lead to the whole catalog"
+            if link := next((entry.path for entry in entries if entry.is_symlink()), None):
+                remedy = "move or mount its target there; only the whole catalog may be behind a link"
                 raise CatalogError(f"{link} is a link; nothing of a catalog may lie elsewhere",
                                    exists=f"it leads to {Path(link).readlink()}", remedy=remedy)
 
@@ -202,20 +199,22 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise NotACatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be trying the disk, or writing the marker; one that was killed may have left leases alone.
-        # Spark makes what is above a folder that it writes to, also where a catalog was moved away.
+        # Another process may be testing the disk or writing the marker, and a killed process may have left only leases.
+        # Spark creates missing parents of its output folders, also after a catalog was moved away.
         if isinstance(layout.root, Path):
-            next(layout.root.iterdir(), None)  # `glob` finds nothing where it may not look
-        bare = (layout.records, *map(layout.attempts, FOLDERS))
+            next(layout.root.iterdir(), None)  # `glob` is silent without permission
+        may_be_empty = (layout.records, *map(layout.attempts, FOLDERS))
         names = sorted(
-            p.name for p in layout.root.glob("*")
-            if not p.name.startswith((f".{MARKER}.", TRIED)) and p != layout.leases
-            and not (p in bare and (p.is_own_folder() or isinstance(p, ObjectPath)) and not p.total_bytes())
+            path.name for path in layout.root.glob("*")
+            if not path.name.startswith((f".{MARKER}.", TRIED)) and path != layout.leases and not (
+                path in may_be_empty and (path.is_own_folder() or isinstance(path, ObjectPath))
+                and not path.total_bytes()
+            )
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
     if MARKER in names:
-        return  # another process made it, after it was looked for
+        return  # another process made it meanwhile
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise NotACatalogError(f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
@@ -225,11 +224,11 @@ def _check_free(layout: Layout, *, create: bool) -> None:
 
 
 def check_writable(layout: Layout) -> None:
-    """Raise CatalogError if a catalog cannot be written or made, or if its disk or store cannot keep two runs apart."""
+    """Raise CatalogError if a catalog cannot be written or made, or its disk or store does not isolate runs."""
     root, marker = layout.root, layout.marker
     with explained(layout, "read"):
         if isinstance(marker, ObjectPath) and marker.exists():
-            # A new one is checked when it is made, which is before anything runs.
+            # A new marker is checked when it is made, which is before anything runs.
             check_conditional(marker, text_in(marker))
         if not isinstance(root, Path):
             return
@@ -237,33 +236,33 @@ def check_writable(layout: Layout) -> None:
         if not above.is_dir():
             raise CatalogError(f"the catalog {root} cannot be made: {above} is a file", remedy="name another folder")
         inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
-        for each in (above, *(path for path in inside if path.exists())):
-            if not os.access(each, os.W_OK | os.X_OK):
+        for folder in (above, *(path for path in inside if path.exists())):
+            if not os.access(folder, os.W_OK | os.X_OK):
                 remedy = "change the permission, or name another folder; plan, log and explain work without writing"
-                raise CatalogError(f"the catalog {root} cannot be written: no permission to write in {each}",
+                raise CatalogError(f"the catalog {root} cannot be written: no permission to write in {folder}",
                                    remedy=remedy)
         if marker.exists():
             return
         import tempfile  # no lookup needs it
-        # A file is created only where there is none by a hard link: exFAT, FAT and some shared folders have none.
+        # Exclusive creation of files uses hard links, which exFAT, FAT and some shared folders do not have.
         with tempfile.NamedTemporaryFile(dir=above, prefix=TRIED) as file:
-            other = Path(f"{file.name}.link")
+            link = Path(f"{file.name}.link")
             try:
-                os.link(file.name, other)
+                os.link(file.name, link)
             except OSError as error:
                 raise CatalogError(f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
-                                   exists="two runs at once could lose each other's records",
-                                   remedy="name a folder on another disk, or a place in an object store") from error
-            other.unlink()
+                                   exists="concurrent runs could lose each other's records",
+                                   remedy="name a folder on another disk, or in an object store") from error
+            link.unlink()
 
 
 class SamePlace:
-    """The place of one catalog, which may not be there yet: its folder may be deleted, or another catalog put in its
-    place, while a session goes on. A catalog is known by the id in its marker.
+    """The location of a catalog, which may not exist yet. During a session, its folder may be deleted or replaced by
+    another catalog, which has another id in its marker.
 
     Attributes:
-        id: the catalog's; empty while it is not made.
-        is_older: whether it was of an older layout when it was looked at first.
+        id: the catalog's id; empty until the catalog is made.
+        is_older: whether its layout was an older one at first.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -277,7 +276,7 @@ class SamePlace:
                 self.id, self._is_made, self.is_older = str(marker.get("id", "")), True, marker["layout"] < LAYOUT
 
     def make(self) -> None:
-        """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
+        """Make the catalog, unless it exists. Raises CatalogError as `check` does, or if it cannot be made."""
         if self._is_made:
             self.check()
             return
@@ -286,7 +285,7 @@ class SamePlace:
             self.id, self._is_made = str(_read_marker(self._layout).get("id", "")), True
 
     def check(self) -> None:
-        """Raises CatalogError if the catalog is gone, or its name leads to another one."""
+        """Raise CatalogError if the catalog is gone, or its name leads to another one."""
         if not self._is_made:
             return
         layout, what = self._layout, ""
@@ -298,7 +297,7 @@ class SamePlace:
                     if str(_read_marker(layout).get("id", "")) != self.id:
                         what = "another catalog was put in its place"
                 except (FileNotFoundError, ValueError):
-                    what = "its folder was moved or deleted, or what was in it is gone"
+                    what = "its folder was moved, deleted or emptied"
         if what:
-            remedy = "put it back where it was; what is there now is not written to, and a new run takes it as it is"
+            remedy = "put it back; this run does not write to the folder that is there now, a new run does"
             raise CatalogError(f"the catalog {layout.name} is not what it was: {what}", remedy=remedy)

@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written: as deep as people nest things, and no deeper."""
+"""Parse JSON from untrusted sources, with limited nesting, as typed values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 DEEPEST = 100
-"""Levels of lists and objects inside each other: Python allows a thousand nested calls, readers take some a level."""
+"""Maximum nesting of lists and objects: Python allows a thousand nested calls, and readers use several per level."""
 
 
 def parsed(text: str | bytes) -> Any:
-    """Return the value of a JSON text. Raises ValueError for what is none, or is nested deeper than `DEEPEST`.
+    """Return the value of a JSON text. Raises ValueError if it is invalid, or nested deeper than `DEEPEST`.
 
     >>> parsed('{"a": [1]}')
     {'a': [1]}
@@ -39,15 +39,15 @@ def parsed(text: str | bytes) -> Any:
 
 
 def as_type(value: Any, type_: type[T]) -> T:
-    """Return a value of JSON's types as one of a type, see `msgspec.convert`. Raises ValueError for what is none."""
+    """Convert a value of JSON's types to a type, see `msgspec.convert`. Raises ValueError if it does not fit."""
     try:
         return convert(value, type_)
-    except ValidationError as error:  # which may quote all of a text
+    except ValidationError as error:  # it may quote a whole text
         raise ValueError(cut(str(error), 300)) from error
 
 
 def parsed_as(text: str | bytes, type_: type[T]) -> T:
-    """Return the value of a JSON text as one of a type. Raises ValueError for what is none, or is nested too deep.
+    """Convert a JSON text to a type. Raises ValueError if it does not fit, or is nested too deep.
 
     >>> parsed_as('{"a": 1}', dict[str, int])
     {'a': 1}
@@ -60,7 +60,7 @@ def parsed_as(text: str | bytes, type_: type[T]) -> T:
 
 
 def mapping(text: str) -> dict[str, Any]:
-    """Return a JSON object; what is damaged reads as an empty one.
+    """Return a JSON object; empty for an invalid text.
 
     >>> mapping('{"a": 1}'), mapping("[1]"), mapping("{")
     ({'a': 1}, {}, {})
@@ -72,11 +72,11 @@ def mapping(text: str) -> dict[str, Any]:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a value of JSON's types is nested deeper than `DEEPEST`."""
+    """True if a value of JSON's types is nested deeper than `DEEPEST`."""
     level = [value]
     for _ in range(DEEPEST + 1):
-        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, list | dict)]
+        nested = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, list | dict)]
         if not nested:
             return False
-        level = [inner for one in nested for inner in one]
+        level = [inner for items in nested for inner in items]
     return True

@@ -1,10 +1,10 @@
-"""A place in an object store: S3, Azure's or Google's.
+"""A location in an object store: S3, Azure's or Google's.
 
-An object appears whole or not at all and is seen by all at once, so a file is replaced by writing it. A folder is there
-as long as an object's name goes through it. There are no links, and no renames.
+An object appears atomically and is visible to all at once, so writing it replaces a file. A folder exists while the
+name of an object goes through it. There are no links, and no renames.
 
-Hadoop marks folders by empty objects, in S3 and at Google ``NAME/``. obstore lists one as ``NAME`` and has no name to
-delete it by. So what is empty counts for no folder, and pyarrow deletes the marks.
+Hadoop marks folders by empty objects, in S3 and at Google ``NAME/``. obstore lists such a mark as ``NAME`` and cannot
+delete it. So empty objects do not count as folders, and pyarrow deletes the marks.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PIECE = 8 << 20
-"""Bytes that one request fetches of a large part of an object; several at a time are faster than one."""
+"""Bytes per request when a large part of an object is fetched; concurrent requests are faster than a single one."""
 
 
 class ObjectStatus(NamedTuple):
-    """Of an object: bytes, when it was written, in Unix seconds of the store's clock, and in listings its name."""
+    """An object's bytes, its time in Unix seconds of the store's clock, and, in listings, its name."""
 
     st_size: int
     st_mtime: float
@@ -49,7 +49,7 @@ class ObjectStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObjectPath:
-    """An object or a folder of them, as bucket/name/name; see `place.Place`. Raises StoreError."""
+    """An object or a folder, as bucket/name/name; see `place.Place`. Raises StoreError."""
 
     access: StoreAccess
     path: str
@@ -82,7 +82,7 @@ class ObjectPath:
         return next(self._below(), None) is not None
 
     def is_own_folder(self) -> bool:
-        return any(one["size"] for one in self._below())
+        return any(meta["size"] for meta in self._below())
 
     def is_file(self) -> bool:
         try:
@@ -102,75 +102,76 @@ class ObjectPath:
             self._ask(lambda store, key: store.delete(key))
 
     def glob(self, pattern: str, /) -> Iterator[ObjectPath]:
-        yield from (self / one.name for one in self.entries() if PurePosixPath(one.name).match(pattern))
+        yield from (self / entry.name for entry in self.entries() if PurePosixPath(entry.name).match(pattern))
 
     def entries(self) -> list[ObjectStatus]:
-        listed, here = self._ask(lambda store, key: store.list_with_delimiter(key or None)), self._beginning
-        own = self._key[1]  # its own mark
-        found = {one["path"]: _status(one, one["path"][here:]) for one in listed["objects"] if one["path"] != own}
-        found |= {name: ObjectStatus(0, 0.0, name[here:]) for name in listed["common_prefixes"]}
-        return list(found.values())
+        listing, start = self._ask(lambda store, key: store.list_with_delimiter(key or None)), self._beginning
+        own_mark = self._key[1]
+        objects = {meta["path"]: meta for meta in listing["objects"] if meta["path"] != own_mark}
+        statuses = {path: _status(meta, path[start:]) for path, meta in objects.items()}
+        statuses |= {path: ObjectStatus(0, 0.0, path[start:]) for path in listing["common_prefixes"]}
+        return list(statuses.values())
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         self._write(text.encode())
 
     def write_new(self, content: bytes, *, synced: bool = False) -> None:
-        """A writer whose answer was lost is told, too, that the object is there."""
+        """Create the object. Raises FileExistsError, also if an earlier request created it and its answer was lost."""
         self._write(content, mode="create")
 
     def move_to(self, other: Any, /) -> None:
-        other._write(self.read_at_most(1 << 30))  # no file that is moved is nearly as large
+        other._write(self.read_at_most(1 << 30))  # all moved files are much smaller
         self.unlink(missing_ok=True)
 
     def sync(self, files: Collection[Any], /) -> None:
-        """No-op: a store answers once it keeps what was written."""
+        """No-op: a store answers after the object is durable."""
 
     def make_folder(self, *, synced: bool = False) -> None:
         """No-op: the name of an object makes its folders."""
 
     def make_new_folder(self, *, within: Any) -> None:
-        """Check that the folder is new. Its name is a fresh id, so no other process writes there."""
+        """Check that the folder is new. Its name is a new id, so no other process writes there."""
         if self.is_dir():
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))
 
     def total_bytes(self) -> int:
-        return sum(one["size"] for one in self._below())
+        return sum(meta["size"] for meta in self._below())
 
     def last_modified(self) -> float | None:
-        return max((one["last_modified"].timestamp() for one in self._below() if one["size"]), default=None)
+        return max((meta["last_modified"].timestamp() for meta in self._below() if meta["size"]), default=None)
 
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """List everything at once: a request for each folder would take longer than many pages of names."""
-        names = (one["path"][self._beginning :].split("/") for one in self._below() if one["size"])
+        """List everything in pages: a request for each folder would take longer."""
+        names = (meta["path"][self._beginning :].split("/") for meta in self._below() if meta["size"])
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 
     def files(self) -> Iterator[ObjectPath]:
-        """Yield all objects, but for the empty ones that mark folders: something is below their names."""
-        found = {one["path"]: one["size"] for one in self._below() if one["path"] != self._key[1]}
-        if not found:
+        """Yield all objects except the empty marks of folders, which have objects below their names."""
+        sizes = {meta["path"]: meta["size"] for meta in self._below() if meta["path"] != self._key[1]}
+        if not sizes:
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(self))
-        above = {name.rpartition("/")[0] for name in found}
-        yield from (self._at(name) for name, size in found.items() if size or name not in above)
+        folders = {name.rpartition("/")[0] for name in sizes}
+        yield from (self._at(name) for name, size in sizes.items() if size or name not in folders)
 
     def delete_tree(self) -> None:
-        """Delete all objects in one request for many; again where another process deleted some of them meanwhile."""
-        found = [*self._below()]
-        while names := [one["path"] for one in found if one["size"]]:
+        """Delete all objects in bulk requests; retry if another process deleted some of them meanwhile."""
+        objects = [*self._below()]
+        while names := [meta["path"] for meta in objects if meta["size"]]:
             with suppress(FileNotFoundError):
                 self._ask(lambda store, _: store.delete(names))
-            found = [*self._below()]
-        for name in sorted((one["path"] for one in found), reverse=True):  # Azure's folders, once they are empty
+            objects = [*self._below()]
+        for name in sorted((meta["path"] for meta in objects), reverse=True):  # Azure's folders, once they are empty
             self._at(name).unlink(missing_ok=True)
-        if found and (marks := self.access.marks()) is not None and self.is_dir():
+        if objects and (marks := self.access.marks()) is not None and self.is_dir():
             with _explained(self), suppress(FileNotFoundError):
                 marks.delete_dir(self.path)
 
     def read_at_most(self, most: int) -> bytes:
         def read(store: ObjectStore, key: str) -> bytes:
-            found = store.get(key)
-            if found.meta["size"] > most:
+            response = store.get(key)
+            if response.meta["size"] > most:
                 raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
-            return bytes(found.bytes())
+            return bytes(response.bytes())
 
         return self._ask(read)
 
@@ -179,7 +180,7 @@ class ObjectPath:
 
     @contextmanager
     def writable(self) -> Iterator[Any]:
-        """A file in memory, written as an object at the end: half of one is never there."""
+        """Yield a file in memory, written at the end as a whole object."""
         import pyarrow as pa
 
         with pa.BufferOutputStream() as file:
@@ -198,7 +199,7 @@ class ObjectPath:
 
     @property
     def _beginning(self) -> int:
-        """Letters of an object's name before its name in this folder."""
+        """Length of this folder's prefix in the names of its objects."""
         return len(self._key[1]) + 1 if self._key[1] else 0
 
     def _at(self, key: str) -> ObjectPath:
@@ -208,8 +209,8 @@ class ObjectPath:
         with _explained(self):
             return request(*self._key)
 
-    def _write(self, content: Any, **how: Any) -> None:
-        self._ask(lambda store, key: store.put(key, content, **{"use_multipart": False, **how}))
+    def _write(self, content: Any, **options: Any) -> None:
+        self._ask(lambda store, key: store.put(key, content, **{"use_multipart": False, **options}))
 
     def _below(self) -> Iterator[ObjectMeta]:
         """List all objects below a folder, page by page."""
@@ -219,7 +220,7 @@ class ObjectPath:
 
 
 class _ObjectFile(io.RawIOBase):
-    """An object to read and to seek in: each read is a request, or several at a time where it is of many bytes."""
+    """A seekable object: each read is one request, or concurrent requests for many bytes."""
 
     def __init__(self, path: ObjectPath, size: int) -> None:
         self._path, self._size, self._at = path, size, 0
@@ -253,15 +254,15 @@ class _ObjectFile(io.RawIOBase):
 
 
 def at_once(work: Callable[[T], R], items: Iterable[T], threads: int = 8) -> Iterator[R]:
-    """Yield what `work` gives for each item, in order; several are worked on at once."""
-    from concurrent.futures import ThreadPoolExecutor  # brings `logging`, which most lookups do without
+    """Yield the results of `work` for items, in order, running it concurrently."""
+    from concurrent.futures import ThreadPoolExecutor  # imports `logging`, which most lookups do not need
 
     with ThreadPoolExecutor(threads, thread_name_prefix="helix-store") as pool:
         yield from pool.map(work, items)
 
 
-def _status(found: ObjectMeta, name: str) -> ObjectStatus:
-    return ObjectStatus(found["size"], found["last_modified"].timestamp(), name)
+def _status(meta: ObjectMeta, name: str) -> ObjectStatus:
+    return ObjectStatus(meta["size"], meta["last_modified"].timestamp(), name)
 
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
@@ -270,7 +271,7 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 @contextmanager
 def _explained(path: ObjectPath) -> Iterator[None]:
-    """Raise what a request raises with what the store said in `strerror`, and of the class that fits."""
+    """Raise a request's error as an OSError of the fitting class, with the store's message in `strerror`."""
     from obstore import exceptions
 
     try:
@@ -282,58 +283,58 @@ def _explained(path: ObjectPath) -> Iterator[None]:
         name, status = str(path), _STATUS.search(str(error))
         text = " ".join(filter(None, status.groups())) if status else str(error).split("\n")[0][:300]
         raised: OSError
-        if any(said in text for said in _NO_BUCKET):
+        if any(code in text for code in _NO_BUCKET):
             raised = StoreError(errno.ENODEV, f"there is no bucket {path.bucket!r} at {path.access.where}", name)
         elif isinstance(error, FileNotFoundError):
             raised = FileNotFoundError(errno.ENOENT, "there is no such object", name)
         elif isinstance(error, exceptions.AlreadyExistsError):
             raised = FileExistsError(errno.EEXIST, "the object is there already", name)
         elif text.startswith(("401", "403")) or "ExpiredToken" in text:
-            raised = StoreError(errno.EACCES, f"the store refuses it: {text}", name)
+            raised = StoreError(errno.EACCES, f"the store refuses the request: {text}", name)
         else:
             raised = StoreError(errno.EIO, text, name)
         raise raised from error
 
 
 def object_path(root: str) -> ObjectPath:
-    """Return the place that an address such as ``s3a://bucket/path`` names. Raises CatalogError if it is no such
-    address, or the store cannot be reached, has no such bucket, or refuses the credentials."""
-    found = ObjectPath(*parse_address(root))
+    """Return the path for an address such as ``s3a://bucket/path``. Raises CatalogError if it is no such address, or
+    the store cannot be reached, has no such bucket, or refuses the credentials."""
+    path = ObjectPath(*parse_address(root))
     if importlib.util.find_spec("obstore") is None:
         raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
                            remedy=install("stores"))
     try:
-        found.entries()
+        path.entries()
     except OSError as error:
-        where, text = found.access.where, error.strerror or str(error)
-        what, remedy = f"the object store at {where} cannot be reached", \
-            "check the network, and the variables that name the store"
+        where, text = path.access.where, error.strerror or str(error)
+        what = f"the object store at {where} cannot be reached"
+        remedy = "check the network, and the variables that name the store"
         if error.errno == errno.ENODEV:
-            what, remedy = text, "make it, name another, or set the variables of the store to where it is"
+            what, remedy = text, "create the bucket, name another, or set the store's variables to its location"
         elif error.errno == errno.EACCES:
-            what, remedy = f"the bucket {found.bucket!r} at {where} refuses these credentials", \
-                f"set {found.access.variables}"
+            what = f"the bucket {path.bucket!r} at {where} refuses these credentials"
+            remedy = f"set {path.access.variables}"
         raise CatalogError(what, exists=None if what == text else text, remedy=remedy) from error
-    return found
+    return path
 
 
 def check_conditional(marker: ObjectPath, text: str) -> None:
-    """Check that the store refuses to make an object that is there, such as the marker with its text: all that keeps
-    records apart rests on it. Raises CatalogError if it does not, or does not let us write."""
+    """Check that the store refuses to create an existing object, such as the marker with its text: concurrent appends
+    of records rely on it. Raises CatalogError if it does not refuse, or if it cannot be written."""
     with _unwritable(marker.parent), suppress(FileExistsError):
         marker.write_new(text.encode())
         what = f"the store at {marker.access.where} does not honour If-None-Match when an object is written"
-        raise CatalogError(what, exists="two runs at once could lose each other's records",
+        raise CatalogError(what, exists="concurrent runs could lose each other's records",
                            remedy="use a store that does (AWS S3, Azure and Google do), or a local folder")
 
 
 TRIED = ".helix-try-"
-"""What the name of a file begins with by which a disk or a store is tried."""
+"""Prefix of the files that test a disk or a store."""
 
 
 def try_store(root: ObjectPath) -> str:
-    """Write an object in a place and delete it again; return in words what the store does as a catalog needs it. Raises
-    CatalogError for a store that does not, that cannot be written to, or whose clock is another one."""
+    """Write an object and delete it; return a message that the store has what a catalog needs. Raises CatalogError if
+    it does not, cannot be written, or has a clock that differs from ours."""
     tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
     with _unwritable(root):
         before = time.time()
@@ -341,17 +342,17 @@ def try_store(root: ObjectPath) -> str:
         now = (before + time.time()) / 2
         try:
             check_conditional(tried, "another")
-            listed = {one.name: one.stat().st_mtime for one in root.entries()}
-            if tried.name not in listed or tried.read_at_most(len(content)) != content:
-                raise CatalogError(f"the store at {root.access.where} does not show at once what was written",
+            times = {entry.name: entry.stat().st_mtime for entry in root.entries()}
+            if tried.name not in times or tried.read_at_most(len(content)) != content:
+                raise CatalogError(f"the store at {root.access.where} does not show written objects at once",
                                    exists="records would be missed", remedy="use another store, or a local folder")
         finally:
             tried.unlink(missing_ok=True)
-    ahead = listed[tried.name] - now
-    if abs(ahead) > 60.0:  # runs elsewhere that give no sign for as long are taken for dead
-        late = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
-        raise CatalogError(f"this machine's clock is {late} that of the store at {root.access.where}",
-                           exists="results and records are sound; whether a run elsewhere is alive is told wrongly",
+    ahead = times[tried.name] - now
+    if abs(ahead) > 60.0:  # a run elsewhere counts as dead after this time without a heartbeat
+        difference = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+        raise CatalogError(f"this machine's clock is {difference} that of the store at {root.access.where}",
+                           exists="results and records are sound, but a live run elsewhere may count as dead",
                            remedy="set this machine's clock by a time server")
     return f"{root} at {root.access.where} creates only what is absent and shows at once what was written"
 
@@ -362,5 +363,5 @@ def _unwritable(root: ObjectPath) -> Iterator[None]:
         yield
     except OSError as error:
         raise CatalogError(f"the catalog {root} cannot be written: {error.strerror}",
-                           remedy="allow these credentials to write, or name another place; "
+                           remedy="allow these credentials to write, or name another location; "
                            "log and explain work without writing") from error

@@ -1,4 +1,4 @@
-"""What a catalog needs of the place it lies in (`Place`): a disk (`LocalPath`) or an object store (`ObjectPath`)."""
+"""File operations of a catalog (`Place`), on a disk (`LocalPath`) or in an object store (`ObjectPath`)."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from helix_spark.regular_files import OddFileError, open_regular, read_regular
 from helix_spark.store_access import StoreError
 
 Entry: TypeAlias = os.DirEntry[str] | ObjectStatus
-"""What a listing says of a file in a folder."""
+"""A file in the listing of a folder."""
 
 
 class LocalPath(PosixPath):
-    """A file or folder of a catalog on a disk, there or not. `ObjectPath` has the same methods, with the same OSErrors;
-    in an object store a folder is there as long as something is in it."""
+    """A path in a catalog on a disk. `ObjectPath` has the same methods, with the same OSErrors; in an object store a
+    folder exists while it is not empty."""
 
     __slots__ = ()
 
     def entries(self) -> Sequence[Entry]:
-        """List what is in a folder, by one request of a store; nothing where there is none."""
+        """List a folder, in a store by one request; empty if there is no such folder."""
         try:
-            with os.scandir(self) as found:
-                return list(found)
+            with os.scandir(self) as entries:
+                return list(entries)
         except FileNotFoundError:
             return []
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        """Write a small file whole or not at all; where it is `synced`, also after a loss of power."""
+        """Write a small file atomically; if `synced`, it survives a power loss."""
         with self._unfinished(text.encode(), synced) as file:
             file.replace(self)
 
     def write_new(self, content: bytes, *, synced: bool = False) -> None:
-        """Write a file whole or not at all where there is none. Raises FileExistsError."""
+        """Create a file atomically. Raises FileExistsError."""
         with self._unfinished(content, synced) as file:
             os.link(file, self)
 
     @contextlib.contextmanager
     def _unfinished(self, content: bytes, synced: bool) -> Iterator[LocalPath]:
-        """A file beside this one, to be given its name."""
+        """Yield a temporary file next to this one, for the block to rename or link."""
         unfinished = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
         try:
             unfinished.write_bytes(content)
-            if synced:  # before it gets its name, which may survive a loss of power that the bytes did not
+            if synced:  # before the rename, which may survive a power loss that the bytes do not
                 sync_path(unfinished)
             yield unfinished
             if synced:
@@ -60,62 +60,62 @@ class LocalPath(PosixPath):
             unfinished.unlink(missing_ok=True)
 
     def move_to(self, other: Any, /) -> None:
-        """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
+        """Rename a file, or on a disk a folder, in the same store; replace a file of the new name."""
         self.replace(other)
 
     def sync(self, files: Collection[Any], /) -> None:
-        """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
-        loss of power: all at once, as a disk takes hardly longer for many than for one."""
-        # A folder keeps the names in it, so each on the way is synced as well. A file system serves all who wait at
-        # once by one flush: of 30 small files on ext4 each by itself takes 60, 8 at a time take 18, and 32 take 6.
+        """Sync files under this folder, and the folders on the way, which hold the names, so that they survive a power
+        loss. Sync them concurrently."""
+        # One flush serves all syncs that wait for it: of 30 small files on ext4, one at a time takes 60 flushes,
+        # 8 at a time take 18, and 32 take 6.
         above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
         for paths in (files, above):
             list(at_once(sync_path, paths, threads=32))
 
     def make_folder(self, *, synced: bool = False) -> None:
-        """Make a folder and those above it, unless they are there."""
-        there = what_is_there(self)
+        """Make a folder and its parents, unless they exist."""
+        existing = what_is_there(self)
         self.mkdir(parents=True, exist_ok=True)
-        for above in self.parents if synced and there != self else ():
-            with contextlib.suppress(PermissionError):  # who may make something in a folder may not always list it
+        for above in self.parents if synced and existing != self else ():
+            with contextlib.suppress(PermissionError):  # a folder may be writable and not readable
                 sync_path(above)
-            if above == there:
+            if above == existing:
                 break
 
     def make_new_folder(self, *, within: Any) -> None:
-        """Make a folder and those above it, within one that must be there: it may be moved. Raises FileExistsError."""
+        """Make a folder and its parents below `within`, which must exist: it may be moved. Raises FileExistsError."""
         between = [above for above in reversed(self.parents) if above != within and above.is_relative_to(within)]
-        for tries_left in reversed(range(5)):
+        for attempts_left in reversed(range(5)):
             try:
                 for above in between:
                     above.mkdir(exist_ok=True)
                 self.mkdir()
-            except FileNotFoundError:  # somebody removed or moved an empty folder meanwhile
-                if not tries_left or not within.is_dir():
+            except FileNotFoundError:  # another process removed or moved an empty folder meanwhile
+                if not attempts_left or not within.is_dir():
                     raise
             else:
                 return
 
     def total_bytes(self) -> int:
-        """Bytes of all files under the place, links as themselves; 0 if there is none."""
+        """Return the bytes of all files under the path, without following links; 0 if there are none."""
         return sum(status.st_size for status in _statuses(self) if not stat.S_ISDIR(status.st_mode))
 
     def last_modified(self) -> float | None:
-        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
+        """Return the time of the last write under the path, in Unix seconds; None if it does not exist."""
         return max((status.st_mtime for status in _statuses(self)), default=None)
 
     def is_own_folder(self) -> bool:
-        """True if a folder is there, and neither it nor the one above is a link."""
-        return all(one.is_dir() and not one.is_symlink() for one in (self, self.parent))
+        """True if this is a folder, and neither it nor its parent is a link."""
+        return all(folder.is_dir() and not folder.is_symlink() for folder in (self, self.parent))
 
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """(folder in this one, what is in it). The `known` folders need not be looked into."""
+        """Yield the names of two levels, as (folder, entry of it). The `known` folders may be skipped."""
         for first in _names(self):
             for second in _names(self / first) if first not in known else ():
                 yield first, second
 
     def files(self) -> Iterator[LocalPath]:
-        """All files under a folder. Raises OddFileError where something is neither a file nor a folder."""
+        """Yield all files under a folder. Raises OddFileError for an entry that is neither a file nor a folder."""
         for entry in entries_below(self):
             if entry.is_file(follow_symlinks=False):
                 yield type(self)(entry.path)
@@ -123,8 +123,8 @@ class LocalPath(PosixPath):
                 raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
 
     def delete_tree(self) -> None:
-        """Delete a folder, if it is there, with all that is in it, and the one above where it can be told to be empty.
-        A link goes, not what it leads to. Raises OddFileError where the folder above is a link."""
+        """Delete a folder with its content, if it exists, and its parent if that is empty. Delete a link, not its
+        target. Raises OddFileError if the parent is a link."""
         if self.parent.is_symlink():
             raise OddFileError(errno.ELOOP, f"a link leads out of the catalog, to {self.parent.resolve()}", str(self))
 
@@ -140,26 +140,26 @@ class LocalPath(PosixPath):
                 rmtree(self, onerror=unless_gone)
             except RecursionError as error:
                 raise OddFileError(errno.ELOOP, "its folders are nested beyond all measure", str(self)) from error
-        # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
+        # This fails if another attempt exists or begins; an empty folder that stays costs nothing.
         with contextlib.suppress(OSError):
             self.parent.rmdir()
 
     def read_at_most(self, most: int) -> bytes:
-        """All of a file. Raises OddFileError for a link, a pipe, a device, and for more than `most` bytes."""
+        """Read a whole file. Raises OddFileError for a link, a pipe, a device, and for more than `most` bytes."""
         return read_regular(self, most, links=False)
 
     def open_binary(self) -> BinaryIO:
-        """A file to read and to seek in. Raises OddFileError as `read_at_most`."""
+        """Open a file to read and seek. Raises OddFileError as `read_at_most`."""
         return open_regular(self, links=False)
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[Path]:
-        """A new file as pyarrow writes it; it is there when the context ends."""
+        """Yield a new file for pyarrow to write. It exists when the context ends."""
         yield self
 
     @property
     def spark_uri(self) -> str:
-        """The address for Spark, with its scheme, which `fs.defaultFS` may set; Hadoop's `Path` encodes it itself."""
+        """The address for Spark, with a scheme, as `fs.defaultFS` may set another. Hadoop's `Path` encodes it."""
         return f"file://{self}"
 
 
@@ -167,15 +167,15 @@ Place: TypeAlias = LocalPath | ObjectPath
 
 
 def sync_path(path: Path) -> None:
-    """Sync the bytes of a file, or the names in a folder, so that they survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe, nobody waits for its other end
+    """Sync the bytes of a file, or the names in a folder, so that they survive a power loss."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not wait for the other end of a pipe
     try:
-        if sys.platform == "darwin":  # whose `fsync` leaves what it wrote in the disk's own memory
+        if sys.platform == "darwin":  # its `fsync` leaves data in the disk's cache
             fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
         else:
             os.fsync(handle)
     except OSError as error:
-        # A file system that does not know how to sync a folder keeps names as it keeps them.
+        # Some file systems cannot sync folders.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -183,7 +183,8 @@ def sync_path(path: Path) -> None:
 
 
 def entries_below(folder: Path, *, passed: Collection[int] = ()) -> Iterator[os.DirEntry[str]]:
-    """Yield all that is in a folder and below, links not followed, but not where listing gives an error of `passed`."""
+    """Yield all entries below a folder, without following links. Skip folders whose listing fails with an errno in
+    `passed`."""
     folders = [str(folder)]
     while folders:
         try:
@@ -199,16 +200,16 @@ def entries_below(folder: Path, *, passed: Collection[int] = ()) -> Iterator[os.
 
 
 def what_is_there(path: Path) -> Path:
-    """Return the path, or what is there of the way to it: whose disk and permissions it will have once it is made.
+    """Return the path, or its nearest existing parent, whose disk and permissions it will have once it is made.
 
     >>> what_is_there(Path("/no/such/folder"))
     PosixPath('/')
     """
-    return next(place for place in (path, *path.absolute().parents) if place.exists())
+    return next(existing for existing in (path, *path.absolute().parents) if existing.exists())
 
 
 def room(place: Place) -> str | None:
-    """Return how much room a disk has left, in words for an error; None for a store."""
+    """Return a message with a disk's free bytes, for an error; None for a store."""
     disk = os.statvfs(what_is_there(place)) if isinstance(place, Path) else None
     return None if disk is None else f"free on that disk: {disk.f_bavail * disk.f_frsize:,} bytes"
 
@@ -221,7 +222,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _statuses(path: Path) -> Iterator[os.stat_result]:
-    """`path` itself and everything under it, links not followed; nothing of what is nested too deep to have a path."""
+    """Yield the status of `path` and of all below it, without following links or entries whose paths are too long."""
     with contextlib.suppress(FileNotFoundError):
         yield path.lstat()
     passed = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -236,23 +237,23 @@ def text_in(place: Place, most: int = 1 << 20) -> str:
 
 
 def is_out_of_reach(error: BaseException) -> bool:
-    """True if an error says that what is stored could not be reached or held, and not that it is damaged or gone."""
-    # Too many files are open, no permission, a disk on the network that does not answer: they tell nothing of a file.
+    """True if stored data could not be reached or does not fit into memory; False if it may be damaged or missing."""
+    # Too many open files, no permission, a network disk that does not answer: they say nothing about the file.
     unreached = (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
     return isinstance(error, StoreError | MemoryError) or (isinstance(error, OSError) and error.errno in unreached)
 
 
-def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield what `work` gives for each item, in order; in an object store several are worked on at once."""
-    return map(work, items) if isinstance(here, Path) else at_once(work, items)
+def each(place: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield the results of `work` for items, in order; for an object store, run it concurrently."""
+    return map(work, items) if isinstance(place, Path) else at_once(work, items)
 
 
 def is_remote(root: Any) -> bool:
-    """True if a catalog's root, as the user names it, is in an object store."""
+    """True if a catalog's root, as the user wrote it, is in an object store."""
     return isinstance(root, ObjectPath) or "://" in str(root)
 
 
 def spark_options(places: Iterable[Place]) -> Mapping[str, str]:
-    """Return what Spark must know of the stores of some places; see `S3Access.hadoop`."""
+    """Return Spark's settings for the stores of some places; see `S3Access.hadoop`."""
     stores = (place.access.hadoop(place.bucket) for place in places if isinstance(place, ObjectPath))
     return {name: value for options in stores for name, value in options.items()}

@@ -1,11 +1,11 @@
-"""The records of a catalog in an SQLite database: a copy in the user's own cache, by which they are looked up.
+"""An SQLite index of a catalog's records in the user's own cache.
 
-The segments are what counts. Each process adds those that are new to it, whoever wrote them; all that is read from
-them is checked once, on the way in. A database of another version, or one that the segments contradict, is made anew.
+The segments are authoritative. Each process adds the segments that the index lacks, and checks their records once, when
+it adds them. A database of another version, or one that contradicts the segments, is built again.
 
 A field's type gives its column: str, int (64 bit), float, bool and tuples of str; each may be None where the field
-allows it. A field that an older writer did not know has its default. Types have rules (`msgspec.Meta`), with which what
-is read is compared: records may be from anybody.
+allows it. A field that an older writer did not write has its default. Records may come from anybody, so they are
+checked against their types' rules (`msgspec.Meta`).
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from helix_spark.catalog.places.json_text import as_type, parsed_as
 from helix_spark.catalog.segments.segment import Segment
 
 TURN_BITS = 20
-"""A row's `turn`, by which rows are ordered, is the number of its segment and, in so many bits, its place in it."""
+"""Low bits of `turn`, which orders rows: they hold a row's position in its segment, the others the segment's number."""
 
 _FORM = 2
-"""Number of what is in a database besides its tables' columns: it grows where rows are held to stricter rules."""
+"""Version of a database apart from its tables' columns. It grows when the rules for rows become stricter."""
 
 _AT_ONCE = 1 << 20
-"""Letters of rows that are inserted at once."""
+"""Letters of the rows in one insertion."""
 
 
 class RecordKind(NamedTuple):
     """A kind of records.
 
     Attributes:
-        name: in segments and as a table.
+        name: name in segments, and of the table.
         looked_up_by: groups of columns, each with an index.
-        sparse_by: a column by which the newest row that fills another column is looked up, however many rows leave that
-            empty: each column that may be empty has an index of the rows that fill it. Empty for none.
+        sparse_by: lookup column for the newest row that fills another column, if any. Each column that may be empty
+            gets an index by it of the rows that fill the column.
     """
 
     name: str
@@ -56,28 +56,28 @@ class RecordKind(NamedTuple):
 
 
 class Position(NamedTuple):
-    """How far an index has read: the number of the last segment, 0 for none; and its id, empty if it was damaged."""
+    """The last segment that an index has read: its number, 0 for none, and its id, empty if it was damaged."""
 
     number: int = 0
     id: str = ""
 
 
 class RecordIndex:
-    """An index of records in a file (None: its own) or in memory. Several threads and processes may use one at once."""
+    """An index of records in a file (None: a temporary one) or in memory, for concurrent threads and processes."""
 
     def __init__(self, kinds: Sequence[RecordKind], file: Path | Literal[":memory:"] | None) -> None:
-        self._kinds = {one.name: one for one in kinds}
+        self._kinds = {kind.name: kind for kind in kinds}
         self._lock = threading.RLock()
         if isinstance(file, Path):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if file.exists():
                 os.utime(file)
-            else:  # those that nobody opened for a month make room
-                for other in file.parent.glob("*.sqlite"):
+            else:  # delete indexes that were not opened for a month
+                for old_file in file.parent.glob("*.sqlite"):
                     with suppress(OSError):
-                        if time.time() - other.stat().st_mtime > 30 * 24 * 3600:
-                            other.unlink()
-        # The timeout is for another process that writes to the same database.
+                        if time.time() - old_file.stat().st_mtime > 30 * 24 * 3600:
+                            old_file.unlink()
+        # The timeout is for other processes that write to the same database.
         self._database = sqlite3.connect(file or "", 60.0, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
@@ -85,40 +85,42 @@ class RecordIndex:
             self.clear()
 
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return what a query gives. Each kind of records is a table, with `turn` besides."""
-        with self._lock, closing(self._database.execute(sql, values)) as found:
-            return found.fetchall()
+        """Return the rows of a query. Each kind of records is a table, with the additional column `turn`."""
+        with self._lock, closing(self._database.execute(sql, values)) as cursor:
+            return cursor.fetchall()
 
     def rows(self, record_type: type[Record], rest: str, values: Sequence[Any]) -> list[Record]:
-        """Return records; `rest` is what follows the table's name in the query."""
+        """Return records; `rest` follows the table's name in the query."""
         columns = ", ".join(f'"{name}"' for name in columns_of(record_type))
         table = next(name for name, kind in self._kinds.items() if kind.record_type is record_type)
-        found = self.select(f"SELECT {columns} FROM {table} {rest}", values)
-        return [record_from_cells(record_type, row) for row in found]
+        rows = self.select(f"SELECT {columns} FROM {table} {rest}", values)
+        return [record_from_cells(record_type, row) for row in rows]
 
     def rejections(self) -> list[str]:
-        """Return why records and segments were left out, in words; of a hundred at most."""
+        """Return messages about rejected records and lost segments; at most a hundred."""
         return [why for (why,) in self.select("SELECT why FROM rejections ORDER BY turn, why LIMIT 100")]
 
     def position(self) -> Position:
-        """Return how far it has read."""
+        """Return the position of the last segment that was read."""
         number, _, name = self._note("position").partition(" ")
         return Position(int(number), name) if number else Position()
 
     @property
     def synced(self) -> int:
-        """The number up to which all segments are known to survive a loss of power."""
+        """The number up to which all segments are synced."""
         return int(self._note("synced") or 0)
 
     def note_synced(self, number: int) -> None:
-        """Remember up to which number segments were synced."""
+        """Record the number up to which all segments are synced."""
         with self._writing():
             self._set_note("synced", str(number))
 
     def add(self, before: Position, segments: Iterable[Segment], last: int, lost: Mapping[int, str]) -> Position | None:
-        """Add the segments up to a number and say what is lost among them; return the new position. None if it is not
-        at `before` any more, and nothing is added; or where what it has was written anew, and it forgets that. Nothing
-        is either where reading segments raises."""
+        """Add the segments up to number `last`, and messages about `lost` ones; return the new position.
+
+        Return None without adding if the index is no longer at `before`. Clear it and return None if the segment there
+        was rewritten. Nothing is added if reading the segments raises an error.
+        """
         with self._writing():
             if self.position() != before:
                 return None
@@ -132,7 +134,7 @@ class RecordIndex:
         return Position(last, name)
 
     def clear(self) -> None:
-        """Forget everything, as before the first segment."""
+        """Delete everything, so that the index is before the first segment."""
         with self._writing():
             for kind, name in self.select("SELECT type, name FROM sqlite_master WHERE type = 'table'"):
                 self._database.execute(f'DROP {kind} "{name}"')
@@ -143,25 +145,25 @@ class RecordIndex:
             self._set_note("form", self._form())
 
     def _add(self, segments: Iterable[Segment], before: Position) -> str | None:
-        """Insert the rows of segments after a position; return the id of the last segment, empty if there is none. None
-        where the segment of that position has another id: it was written anew."""
+        """Insert the rows of segments after a position. Return the id of the last segment, empty if there is none; None
+        if the segment at that position was rewritten, so that it has another id."""
         name, letters = "", 0
         waiting: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in self._kinds}
         for segment in segments:
             name = segment.id
             if segment.number == before.number and name != before.id:
                 return None
-            for place, (kind, said) in enumerate(segment.rows if segment.number > before.number else ()):
-                turn = segment.number << TURN_BITS | place
-                if kind not in waiting or place >> TURN_BITS:
-                    continue  # of a later version
+            for at, (kind, values) in enumerate(segment.rows if segment.number > before.number else ()):
+                turn = segment.number << TURN_BITS | at
+                if kind not in waiting or at >> TURN_BITS:
+                    continue  # from a later version
                 try:
-                    record = record_of(said, self._kinds[kind].record_type)
+                    record = record_of(values, self._kinds[kind].record_type)
                 except ValueError as error:
                     self._reject(turn, f"{kind}: {error}")
                     continue
-                values = (getattr(record, column) for column in columns_of(type(record)))
-                row = [json.dumps(value) if isinstance(value, tuple) else value for value in values]
+                fields_in_order = (getattr(record, column) for column in columns_of(type(record)))
+                row = [json.dumps(value) if isinstance(value, tuple) else value for value in fields_in_order]
                 waiting[kind].append((turn, *row))
                 letters += sum(len(cell) for cell in row if type(cell) is str)
                 if letters > _AT_ONCE:
@@ -182,17 +184,18 @@ class RecordIndex:
     def _tables(self) -> Iterator[str]:
         types = {"str": "TEXT", "int": "INTEGER", "float": "REAL", "bool": "INTEGER", "strs": "TEXT"}
         for kind in self._kinds.values():
-            columns = ", ".join(f'"{name}" {types[one.plain]}' for name, one in columns_of(kind.record_type).items())
-            yield f"CREATE TABLE {kind.name} (turn INTEGER PRIMARY KEY, {columns})"
-            for place, looked_up in enumerate(kind.looked_up_by):
-                yield f"CREATE INDEX {kind.name}_{place} ON {kind.name} ({', '.join(looked_up)})"
-            for name, column in columns_of(kind.record_type).items() if kind.sparse_by else ():
+            columns = columns_of(kind.record_type)
+            definitions = ", ".join(f'"{name}" {types[column.plain]}' for name, column in columns.items())
+            yield f"CREATE TABLE {kind.name} (turn INTEGER PRIMARY KEY, {definitions})"
+            for number, names in enumerate(kind.looked_up_by):
+                yield f"CREATE INDEX {kind.name}_{number} ON {kind.name} ({', '.join(names)})"
+            for name, column in columns.items() if kind.sparse_by else ():
                 if column.default in (None, ""):
                     index = f"CREATE INDEX {kind.name}_{name} ON {kind.name} ({kind.sparse_by})"
                     yield f"{index} WHERE {is_filled(name, column)}"
 
     def _form(self) -> str:
-        """Return a digest that tells databases of other versions: of their tables and the number `_FORM`."""
+        """Return the digest of the tables and `_FORM`, which identifies a database's version."""
         return hashlib.sha256("\n".join([str(_FORM), *self._tables()]).encode()).hexdigest()
 
     def _note(self, name: str) -> str:
@@ -205,7 +208,7 @@ class RecordIndex:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold off other writers; what is written is there when the block has ended, or nothing of it."""
+        """Write the statements of the block in one transaction, excluding other writers."""
         with self._lock:
             if self._database.in_transaction:
                 yield
@@ -233,7 +236,7 @@ Record = TypeVar("Record", bound=RecordType)
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """Says of a text that it is JSON of a type, unless it is the field's default."""
+    """Mark a text as JSON of a type, unless it is the field's default."""
 
     of: Any
 
@@ -242,9 +245,9 @@ class RecordColumn(NamedTuple):
     """A field as a column.
 
     Attributes:
-        default: of the field; MISSING where it has none.
-        longest: letters to which a text for people is cut; None for others.
-        json: the type of what a JSON text says; None for others.
+        default: the field's default; MISSING if it has none.
+        longest: letters to which a text for people is cut; None for other columns.
+        json: type of the value of a JSON text; None for other columns.
     """
 
     plain: Plain
@@ -253,14 +256,14 @@ class RecordColumn(NamedTuple):
     json: Any
 
     def value(self, cell: Any) -> Any:
-        """Return the value of the field that a cell holds."""
+        """Return the field's value from a cell."""
         if self.plain == "strs" and cell is not None:
             return tuple(json.loads(cell))
         return bool(cell) if self.plain == "bool" and cell is not None else cell
 
 
 def is_filled(name: str, column: RecordColumn) -> str:
-    """Return the condition in SQL that a row fills a column; true of one that no row leaves empty."""
+    """Return the SQL condition that a row fills a column; true for a column that is never empty."""
     if column.default is None:
         return f'"{name}" IS NOT NULL'
     return f"\"{name}\" <> ''" if column.default == "" else "true"
@@ -275,7 +278,7 @@ def columns_of(record_type: type[RecordType]) -> Mapping[str, RecordColumn]:
     ...     name: str
     ...     seconds: float | None = None
     ...     inputs: tuple[str, ...] = ()
-    >>> [(name, one.plain) for name, one in columns_of(Seen).items()]
+    >>> [(name, column.plain) for name, column in columns_of(Seen).items()]
     [('name', 'str'), ('seconds', 'float'), ('inputs', 'strs')]
     """
     names: dict[Any, Plain] = {str: "str", int: "int", float: "float", bool: "bool", Literal: "str", tuple: "strs"}
@@ -287,26 +290,26 @@ def columns_of(record_type: type[RecordType]) -> Mapping[str, RecordColumn]:
         rules = getattr(hint, "__metadata__", ())
         type_ = getattr(hint, "__origin__", hint) if rules else hint
         plain = names[get_origin(type_) or type_]
-        json_type = next((one.of for one in rules if isinstance(one, Json)), None)
-        prose = (one for one in rules if isinstance(one, Meta) and not one.pattern)
-        longest = next((one.max_length for one in prose), None) if plain == "str" and json_type is None else None
+        json_type = next((rule.of for rule in rules if isinstance(rule, Json)), None)
+        prose = (rule for rule in rules if isinstance(rule, Meta) and not rule.pattern)
+        longest = next((rule.max_length for rule in prose), None) if plain == "str" and json_type is None else None
         columns[field.name] = RecordColumn(plain, field.default, longest, json_type)
     return columns
 
 
 def fields_of(record: RecordType) -> dict[str, Any]:
-    """Return the fields of a record that do not hold their default, texts for people as long as they may be."""
-    found = dict[str, Any]()
+    """Return the fields of a record that differ from their defaults; cut texts for people to their longest size."""
+    values = dict[str, Any]()
     for name, column in columns_of(type(record)).items():
         value = getattr(record, name)
         if value != column.default:
-            found[name] = value if column.longest is None or value is None else value[: column.longest]
-    return found
+            values[name] = value if column.longest is None or value is None else value[: column.longest]
+    return values
 
 
-def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
-    """Return the record with these fields, without unknown ones. Raises ValueError for what does not fit."""
-    record = as_type(said, record_type)
+def record_of(values: Mapping[str, Any], record_type: type[Record]) -> Record:
+    """Return the record with these fields, ignoring unknown ones. Raises ValueError for values that do not fit."""
+    record = as_type(values, record_type)
     for name, column in columns_of(record_type).items():
         if column.json is not None and (text := getattr(record, name)) not in (None, column.default):
             try:
@@ -317,10 +320,10 @@ def record_of(said: Mapping[str, Any], record_type: type[Record]) -> Record:
 
 
 _check_json = lru_cache(maxsize=4096)(parsed_as)
-"""Checks what a JSON text says; records of unchanged nodes say the same again and again."""
+"""Check a JSON text. Cached, as records of unchanged nodes repeat the same texts."""
 
 
 def record_from_cells(record_type: type[Record], cells: Iterable[Any]) -> Record:
     """Return the record of a row's cells, in the order of its columns."""
-    columns = columns_of(record_type)
-    return record_type(**{name: one.value(cell) for (name, one), cell in zip(columns.items(), cells, strict=True)})
+    columns = columns_of(record_type).items()
+    return record_type(**{name: column.value(cell) for (name, column), cell in zip(columns, cells, strict=True)})

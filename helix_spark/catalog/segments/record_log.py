@@ -1,10 +1,10 @@
-"""The records of a catalog: appended as segments, each whole or not at all, and looked up in an index of them.
+"""The records of a catalog: appended as segments, each whole or not at all, and looked up in an index.
 
-An append makes the file of the next number on the condition that it is not there, so of several processes none loses a
-row. Each has an id, so one whose answer was lost is found and not made twice. What is appended is seen at once, and
-reported as recorded once it is synced; one sync serves all appends since the last one.
+An append creates the file of the next number only if it does not exist, so concurrent processes lose no row. Each
+segment has an id, so an append whose answer was lost is recognized and not repeated. Appended records are visible at
+once, and reported as recorded once they are synced; one sync serves all appends since the last one.
 
-A segment that cannot be read is left out, and told. One that an index has read before it was damaged is not missed.
+An unreadable segment is skipped and reported. If an index read it before the damage, nothing is missing.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from helix_spark.errors import CatalogError
 T = TypeVar("T")
 
 LAST_NUMBER = 9_999_999_999
-"""The greatest number that a file's name has room for."""
+"""The largest number that fits a file's name."""
 
 ATTEMPTS = 60
-"""Tries of one append under contention. With four writers none needed more than a handful."""
+"""Attempts of one append under contention. Four writers needed a handful."""
 
 _LOOKS = 100
-"""Looks at a folder whose files change meanwhile."""
+"""Maximum listings of a folder whose files change meanwhile."""
 
 LONGEST_PAUSE = 0.25
-"""Seconds between two tries at most."""
+"""Maximum seconds between two attempts."""
 
 PAUSES = random.Random()
-"""Draws pauses. `random`'s own generator is the author's."""
+"""Generator of pauses. `random`'s own generator is the author's."""
 
 
 class RecordLog:
-    """The records in one folder. Several threads and processes may use them at once.
+    """The records in a folder, for concurrent threads and processes.
 
     Args:
-        folder: of the segments; made by the first append.
-        index_file: where the index of the folder is, or goes; None for one of this process alone.
-        older: gives records that are kept in another way, as long as these are all; None once they are not.
+        folder: folder of the segments; created by the first append.
+        index_file: returns the path of the index; None for an index of this process alone.
+        older: returns the records of an older layout until they are taken over; then None.
 
     Attributes:
-        remarks: why records were left out besides those that do not fit, in words.
+        remarks: messages about files that were skipped for their number.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RecordLog:
     ) -> None:
         self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
         self._segments = SegmentFolder(folder)
-        self._names = {one.record_type: one.name for one in kinds}
+        self._names = {kind.record_type: kind.name for kind in kinds}
         self._lock = threading.RLock()
         self._file: Path | None = None
         self._index_used: RecordIndex | None = None
@@ -75,12 +75,12 @@ class RecordLog:
         self.remarks: dict[str, None] = {}
 
     def rows(self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
-        """Return records of a kind; `rest` is what follows the table's name in a query of SQLite. Read first what was
-        appended since the last look, where the answer has to be `is_fresh`."""
+        """Return records of a kind; `rest` follows the table's name in the SQLite query. If `is_fresh`, read new
+        segments first."""
         return self._look_up(lambda index: index.rows(record_type, rest, values), is_fresh=is_fresh)
 
     def select(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return what a query of SQLite gives; each kind is a table, in which `turn` orders all rows."""
+        """Return the rows of an SQLite query; each kind is a table, ordered by `turn`."""
         return self._look_up(lambda index: index.select(sql, values))
 
     def newest(self, record_type: type[Record]) -> int:
@@ -95,17 +95,17 @@ class RecordLog:
 
     @contextmanager
     def one_look(self) -> Iterator[None]:
-        """Look for what was appended once, and have all queries of the block answered as of then."""
+        """Read new segments once, and answer all queries of the block as of then."""
         with self._lock:
             self._look_up(lambda index: None)
-            self._is_held, held = True, self._is_held
+            self._is_held, was_held = True, self._is_held
             try:
                 yield
             finally:
-                self._is_held = held
+                self._is_held = was_held
 
     def hold(self) -> None:
-        """Look for what was appended once, and have all queries answered as of then until the next call."""
+        """Read new segments once, and answer all queries as of then until the next call."""
         with self._lock:
             self._is_held = False
             self._look_up(lambda index: None)
@@ -113,19 +113,19 @@ class RecordLog:
 
     @property
     def rejections(self) -> tuple[str, ...]:
-        """Why records were left out, in words."""
+        """Messages about rejected records and skipped files."""
         return (*self._look_up(RecordIndex.rejections, is_fresh=False), *self.remarks)
 
     def is_empty(self) -> bool:
-        """Return whether no segment is there."""
+        """Return whether there is no segment."""
         return self._older() is None and not self._segments.files()
 
     def append(self, records: Sequence[Record]) -> int:
-        """Append records, also none, and return the number of their segment. Raises CatalogError."""
+        """Append records, or an empty segment, and return the segment's number. Raises CatalogError."""
         return self._append(lambda: records, may_be_empty=True)[0]
 
     def decide_and_append(self, decide: Callable[[], Sequence[Record]]) -> Sequence[Record]:
-        """Append what `decide` gives, which is called again if others append meanwhile; return these records."""
+        """Append the records that `decide` returns, and return them. `decide` is called again if the log grew."""
         return self._append(decide)[1]
 
     def _append(
@@ -136,21 +136,21 @@ class RecordLog:
             with self.one_look():
                 last, before = self._look_up(RecordIndex.position)
                 records = decide()
-                rows = tuple((self._names[type(one)], fields_of(one)) for one in records)
+                rows = tuple((self._names[type(record)], fields_of(record)) for record in records)
             if not (rows or may_be_empty):
                 return last, records
-            if last >= LAST_NUMBER:  # readers would pass over what comes after it
-                raise CatalogError(f"the records {self.folder} are full: a file of them has the last number",
-                                   remedy="name another folder: no catalog comes that far by runs")
+            if last >= LAST_NUMBER:  # readers would skip larger numbers
+                raise CatalogError(f"the records {self.folder} are full: a file has the last number",
+                                   remedy="name another folder: runs alone never reach this number")
             if self._create(Segment(last + 1, name, rows, before)):
                 self._appended = last + 1
                 return last + 1, records
             time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-        what = f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries"
+        what = f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} attempts"
         raise CatalogError(what, remedy="run fewer workflows on this catalog at once, then try again")
 
     def _create(self, segment: Segment) -> bool:
-        """Make the file of a segment; return whether it is in the log. If not, its number was taken."""
+        """Create the file of a segment; return whether it is in the log. If not, its number was taken."""
         try:
             content = pack([segment.lines()])
         except UnicodeEncodeError as error:
@@ -165,34 +165,35 @@ class RecordLog:
                 self.folder.make_folder(synced=True)
             file.place.write_new(content)
             reach("log.appended")
-        except OSError as error:  # also that it is there: the answer to this try may have been lost
+        except OSError as error:  # even if the file exists: this attempt may have created it and lost the answer
             failure = error
         try:
-            is_made = failure is None or self._id_of(file) == segment.id
+            is_created = failure is None or self._id_of(file) == segment.id
             folded, fills_gap = self._standing(segment)
-            if is_made and (folded not in (None, segment.id) or fills_gap):
+            if is_created and (folded not in (None, segment.id) or fills_gap):
                 file.place.unlink(missing_ok=True)
                 return False
         except OSError as error:
             raise self._failed("written", error) from error
-        if (is_made and folded is None) or folded == segment.id:
+        if (is_created and folded is None) or folded == segment.id:
             return True
         if failure is None or isinstance(failure, FileExistsError):
             return False
         raise self._failed("written", failure) from failure
 
     def _standing(self, segment: Segment) -> tuple[str | None, bool]:
-        """Return the id of the segment in the fold that has a number, empty where that has none, None where no fold
-        has; and whether the segment was made where another one is lost. A writer that was stopped for long, before it
-        made its file or after, finds there what counts."""
+        """Return the id that the folds have for a segment's number: empty if they lack it, None if no fold spans it.
+        Also return whether the segment took the number of a lost one. A writer that was suspended for long learns so
+        whether its segment counts."""
         number = segment.number
         for _ in range(_LOOKS):
             files = self._segments.files()
-            folds = [one for one in files if one.is_fold and one.first <= number <= one.last]
-            with suppress(FileNotFoundError):  # it was merged elsewhere, and deleted
+            folds = [file for file in files if file.is_fold and file.first <= number <= file.last]
+            with suppress(FileNotFoundError):  # another process merged and deleted it
                 for fold in reversed(folds):
                     with suppress(SegmentError):
-                        return next((one.was or one.id for one in fold.segments() if one.number == number), ""), False
+                        ids = (copy.was or copy.id for copy in fold.segments() if copy.number == number)
+                        return next(ids, ""), False
                 return ("", False) if folds else (None, _fills_gap(files, segment))
         return None, False
 
@@ -202,39 +203,39 @@ class RecordLog:
         return ""
 
     def sync(self) -> None:
-        """Make all that any process appended survive a loss of power. Raises CatalogError."""
+        """Make the segments of all processes survive a power loss. Raises CatalogError."""
         why = "they change all the time"
         for _ in range(_LOOKS):
             # In this order: another thread may append while the folder is listed.
             appended, synced = self._appended, self._look_up(lambda index: index.synced)
-            there = [one for one in self._segments.files() if one.last > synced]
-            if appended > max((synced, *(one.last for one in there))):
+            newer = [file for file in self._segments.files() if file.last > synced]
+            if appended > max((synced, *(file.last for file in newer))):
                 why = f"segment {appended} is gone"
                 break
-            files = [one for one in there if not one.is_fold]
+            files = [file for file in newer if not file.is_fold]
             try:
                 if files:
                     reach("log.syncing")
-                    self.folder.sync([one.place for one in files])
+                    self.folder.sync([file.place for file in files])
                     self._look_up(partial(RecordIndex.note_synced, number=files[-1].last))
                 return
             except FileNotFoundError:
-                continue  # it was folded elsewhere, and deleted
+                continue  # another process folded and deleted it
             except OSError as error:
                 why = str(error)
                 break
         raise CatalogError(f"the records {self.folder} cannot be synced: {why}", exists=room(self.folder),
-                           remedy="what was recorded last may be lost with the power")
+                           remedy="a power loss may lose the newest records")
 
     def forget_index(self) -> None:
         """Discard the index; the next use builds another one."""
         with self._lock:
-            self._file = self._index_file()  # also where it was not looked at yet
+            self._file = self._index_file()  # it may not be open yet
             self._discard()
             self._damaged.clear()
 
     def _look_up(self, look: Callable[[RecordIndex], T], *, is_fresh: bool = True) -> T:
-        """Look at the index once it has read all segments: at a new one if it is damaged, else at one in memory."""
+        """Query the index after it has read all segments. Replace a damaged index; the last attempt uses memory."""
         with self._lock:
             for attempt in range(3):
                 try:
@@ -260,7 +261,7 @@ class RecordLog:
     def _refresh(self, index: RecordIndex) -> None:
         try:
             for _ in range(_LOOKS):
-                with suppress(FileNotFoundError):  # what was listed is folded elsewhere, and deleted
+                with suppress(FileNotFoundError):  # another process folded and deleted a listed file
                     if self._read_on(index):
                         return
         except OSError as error:
@@ -268,71 +269,72 @@ class RecordLog:
         raise CatalogError(f"the records {self.folder} change all the time", remedy="try again")
 
     def _read_on(self, index: RecordIndex) -> bool:
-        """Add what an index has not read; return whether it has all."""
+        """Add the segments that an index has not read; return whether it has all."""
         if (older := self._older()) is not None:
             if self._checked is None:
                 try:
                     segments = list(older)
                 except CatalogError:
-                    if self._older() is None:  # another process has taken them over meanwhile
+                    if self._older() is None:  # another process took them over meanwhile
                         return False
                     raise
                 self._checked = index.add(Position(), segments, len(segments), {})
             return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
-        self.remarks |= {f"{file.place.name} is left out: its number is too far ahead": None for file in far}
-        last = max((one for one in files if one.last == at.number), default=None)  # its own file, if that is there
+        self.remarks |= {f"{file.place.name} is skipped: its number is too far ahead": None for file in far}
+        last = max((file for file in files if file.last == at.number), default=None)  # its own file sorts last
         if at.number and (at != self._checked or last is None or last != self._checked_in):
             if last is None or last.last_id() != at.id:
-                index.clear()  # it was rewritten, or another catalog, or an older copy of it, was put in this place
+                index.clear()  # the log was rewritten, or replaced by another catalog or an older copy
                 return False
             self._checked = at
         self._checked_in = last
-        newer = [one for one in files if one.last > at.number]
-        for file in covering([one for one in newer if one.place.name not in self._damaged], at.number):
+        newer = [file for file in files if file.last > at.number]
+        for file in covering([file for file in newer if file.place.name not in self._damaged], at.number):
             try:
                 added = index.add(at, file.segments(), file.last, self._lost(newer, at.number, file.first))
             except SegmentError as error:
                 self._damaged[file.place.name] = str(error)
-                if len(self._damaged) < _LOOKS // 2 and any(  # another file may have what this one had
-                    one.first <= file.last and one.last >= file.first and one.place.name not in self._damaged
-                    for one in newer if one.is_fold or file.is_fold
+                if len(self._damaged) < _LOOKS // 2 and any(  # another file may have the same segments
+                    other.first <= file.last and other.last >= file.first and other.place.name not in self._damaged
+                    for other in newer if other.is_fold or file.is_fold
                 ):
                     return False
                 continue
             if added is None:
                 return False
             at, self._checked, self._checked_in = added, added, file
-        if (end := max((one.last for one in newer), default=0)) > at.number:
+        if (end := max((file.last for file in newer), default=0)) > at.number:
             self._checked = index.add(at, (), end, self._lost(newer, at.number, end + 1))
             return self._checked is not None
         return True
 
     def _lost(self, files: Sequence[SegmentFile], after: int, before: int) -> dict[int, str]:
-        """Say what is lost between two numbers, by number."""
+        """Return messages about lost segments between two numbers, by number."""
         if before <= after + 1:
             return {}
         damaged = {
-            one.last: f"{one.place.name} is damaged, and left out: {self._damaged[one.place.name]}" for one in files
-            if one.place.name in self._damaged and one.first < before and one.last > after
+            file.last: f"{file.place.name} is damaged and skipped: {self._damaged[file.place.name]}" for file in files
+            if file.place.name in self._damaged and file.first < before and file.last > after
         }
         return damaged or {after + 1: f"segments {after + 1} to {before - 1} of the records are gone"}
 
-    def _failed(self, done: str, error: OSError) -> CatalogError:
-        what = f"the records {self.folder} cannot be {done}: {error.strerror or error}"
-        remedy = "have `helix repair` move aside what lies there" if isinstance(error, NotADirectoryError) else None
+    def _failed(self, action: str, error: OSError) -> CatalogError:
+        what = f"the records {self.folder} cannot be {action}: {error.strerror or error}"
+        remedy = "run `helix repair`, which moves that file aside" if isinstance(error, NotADirectoryError) else None
         return CatalogError(what, exists=room(self.folder), remedy=remedy)
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:
-    """Return whether the files after a segment follow another one, which is lost: readers may have read on."""
-    later = [one for one in files if one.last > segment.number]
+    """Return whether the files after a segment follow a lost one: readers may have read past the gap."""
+    later = [file for file in files if file.last > segment.number]
     with suppress(SegmentError):
-        first = next((one for one in later[0].segments() if one.number > segment.number), None) if later else None
+        following = (other for file in later[:1] for other in file.segments() if other.number > segment.number)
+        first = next(following, None)
         return first is not None and (first.number > segment.number + 1 or first.after not in ("", segment.id))
     return False
 
 
 def listed(texts: Iterable[str]) -> str:
-    """Return texts as one value of a query, for ``json_each``."""
+    """Return texts as one query parameter, for ``json_each``."""
     return json.dumps(sorted(set(texts)))

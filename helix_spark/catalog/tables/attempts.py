@@ -1,7 +1,7 @@
-"""The folders that hold stored tables and models: each writer gets one of its own, which is removed whole.
+"""The folders of stored tables and models: each writer gets its own, which is removed whole.
 
-When all is stored and checked, just before it is recorded, a manifest is written next to the data: a small JSON file
-with all that the record says. Where records are lost, results that have one are recorded again; others are unfinished.
+After the data is stored and checked, and before it is recorded, a manifest is written next to it: a small JSON file
+with the fields of the record. If records are lost, results with a manifest are recorded again; others are unfinished.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from helix_spark.errors import CatalogError
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to store a result.
+    """An attempt to store a result.
 
     Attributes:
-        attempt: 32 hex characters, never used before.
-        path: the folder to write to; None for a value. It does not exist yet: Spark's writers want to make it.
+        attempt: new id of 32 hex characters.
+        path: folder to write to; None for a value. Spark's writers create it.
     """
 
     signature: str
@@ -38,7 +38,7 @@ class Attempt:
 
 
 def attempt_in(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Attempt:
-    """Return an attempt. Raises CatalogError for ids that are not plain hex: no others may be in a path."""
+    """Return an attempt. Raises CatalogError for ids that are not plain hex: a path may have no others."""
     if kind == "value":
         return Attempt(signature, attempt, kind, None)
     if not SIGNATURE.fullmatch(signature):
@@ -53,21 +53,21 @@ def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
 
 
 LONGEST_COMMIT = 64 << 20
-"""Bytes of a table's commit at most: a file takes some 300, a column 100."""
+"""Maximum bytes of a table's commit: a file takes some 300, a column 100."""
 
 
 def commit_of(table: Place) -> Place:
-    """Return the only entry that the Delta log of a stored table has."""
+    """Return the only entry of a stored table's Delta log."""
     return table / "_delta_log" / f"{0:020}.json"
 
 
 def physical_bytes(path: Place) -> int:
-    """Return the bytes of all files under `path`: logs, checksums and leftovers included."""
+    """Return the bytes of all files under `path`, logs, checksums and leftovers included."""
     return path.total_bytes()
 
 
 def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
-    """Yield all attempts that have a folder, live or not; without `known` signatures where that spares looks."""
+    """Yield all attempts with a folder, live or not. Those of `known` signatures may be skipped."""
     for kind in FOLDERS:
         for signature, attempt in layout.attempts(kind).second_names(known):
             if SIGNATURE.fullmatch(signature) and ID.fullmatch(attempt):
@@ -75,14 +75,14 @@ def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Att
 
 
 def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
-    """Return those of some artifacts whose folder is gone."""
+    """Return the artifacts whose folder is missing."""
     paths = ((record, attempt_of(layout, record).path) for record in records)
     return [record for record, path in paths if path is not None and not path.is_own_folder()]
 
 
 def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
-    """Delete the folders of attempts that are there, each of them whatever becomes of the others. Raises CatalogError
-    for the first that could not be deleted, as where a link leads to it."""
+    """Delete the folders of attempts, also after one fails. Raises CatalogError for the first failure, such as a link
+    on the way to a folder."""
     failures: list[tuple[Place, OSError]] = []
     for attempt in attempts:
         if (path := attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path) is not None:
@@ -94,40 +94,40 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
     for folder, first in failures[:1]:
         more = f" (and {len(failures) - 1:,} more)" if failures[1:] else ""
         raise CatalogError(f"{folder} cannot be deleted: {first.strerror or first}{more}",
-                           remedy="it is not used any more; `helix gc` tries again, or delete it by hand") from first
+                           remedy="it is unused; `helix gc` tries again, or delete it manually") from first
 
 
 MANIFEST = ".helix.json"
-"""Spark, Delta and the digests of what is stored pass over files whose names begin with a dot."""
+"""Name of a manifest. Spark, Delta and our digests skip files whose names begin with a dot."""
 
 
 class _Manifest(Struct):
-    """What a manifest says, in its first version."""
+    """The content of a manifest, in its first version."""
 
     layout: Literal[1]
     record: dict[str, Any]
 
 
 def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
-    """Write what a record says next to the data in its folder; return the record with the bytes of this, too."""
-    whole, text = record, ""
-    while not text or whole.bytes != record.bytes + len(text):  # JSON is ASCII
-        whole = replace(record, bytes=record.bytes + len(text))
-        text = json.dumps({"layout": 1, "record": fields_of(whole)})
+    """Write a record's manifest into its folder; return the record with the manifest's bytes included."""
+    complete, text = record, ""
+    while not text or complete.bytes != record.bytes + len(text):  # JSON is ASCII
+        complete = replace(record, bytes=record.bytes + len(text))
+        text = json.dumps({"layout": 1, "record": fields_of(complete)})
     (folder / MANIFEST).replace_text(text)
-    return whole
+    return complete
 
 
 def has_manifest(folder: Place) -> bool:
-    """True if a stored result was finished: its record was written, or was about to be."""
+    """True if a stored result is finished: its record was written, or was about to be."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Place) -> ArtifactRecord | None:
-    """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError, OSError."""
+    """Read the record in a folder's manifest; None if there is no manifest. Raises ValueError, OSError."""
     try:
-        told = parsed_as((folder / MANIFEST).read_at_most(16 << 20), _Manifest)  # most of it is a schema
-        return record_of(told.record, ArtifactRecord)
+        manifest = parsed_as((folder / MANIFEST).read_at_most(16 << 20), _Manifest)  # most of it is a schema
+        return record_of(manifest.record, ArtifactRecord)
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""The files of a stored model: only those that Spark ML's own writer makes, which name only Spark ML's own classes.
+"""The files of a stored model: only files that Spark ML's own writer makes, which name only Spark ML's own classes.
 
-Loading a model imports the classes that its metadata name, and opens the folders that they name. Spark reads whatever
-lies in a folder of metadata; so nothing else may lie there. The bytes that are checked are digested, and copied where a
-copy is wanted: what is loaded from the copy was checked.
+Loading a model imports the classes and opens the folders that its metadata name. Spark reads all files in a folder of
+metadata, so it may hold no others. The checked bytes are digested, and copied if requested, so that the files that are
+loaded were checked.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TRUSTED = frozenset(
 _INSIDE = frozenset({
     "org.apache.spark.mllib.clustering.BisectingKMeansModel", "org.apache.spark.mllib.clustering.DistributedLDAModel",
 })
-"""What a model of these names holds of the older library; its reader knows them, and makes no class of a name."""
+"""Classes of the older library inside these models. Their reader knows them, and loads no class by name."""
 
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TEXT_FILE = re.compile(rf"part-0{{5}}(-{_UUID}-c000\.txt)?")
@@ -67,33 +67,33 @@ _TABLE_FILE = re.compile(rf"part-\d{{5,}}-{_UUID}(?:-c|\.c)\d{{3,}}(\.[a-z0-9]+)
 _MARK = "_SUCCESS"
 _CHECKSUM = re.compile(r"(^|/)\.[^/]*\.crc$")
 _PLAIN = re.compile(r"\w[\w-]*")
-"""Names of folders; what metadata say of folders is to be such a name, too."""
+"""Names of folders. Folders that metadata name must match it, too."""
 
 _DEEPEST_FOLDER = 40
 _LARGEST_METADATA = 16 << 20
 _LARGEST_FILE = 2 << 30
-"""Bytes of a file at most: they are read whole."""
+"""Maximum bytes of a file: files are read whole."""
 
 _ROW_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 _MOST_BYTES, _TIMES = 1 << 30, 1000
-"""How many bytes a file of a model may become when it is read: so many, or a thousand times what it has."""
+"""Maximum bytes of a file in memory: so many, or a thousand times its size."""
 
 
 class StrangeModelError(ValueError):
-    """A folder that is said to hold a model holds something else, or more than that."""
+    """A folder of a model holds something else, or additional files."""
 
 
 def checked_digest(folder: Place, copy: Path | None = None) -> str:
-    """Return the digest of the names and bytes of a model's files; write exactly what was checked to `copy`, a folder
-    that must not exist. Raises StrangeModelError if it is no model of Spark ML's own classes, or more; OSError."""
-    whole = hashlib.sha256()
+    """Return the digest of the names and bytes of a model's files; write the checked bytes to `copy`, a folder that
+    must not exist. Raises StrangeModelError if the folder is not exactly a model of Spark ML's own classes; OSError."""
+    digest = hashlib.sha256()
     for name, content in checked_files(folder):
-        whole.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
-        whole.update(content)
+        digest.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
+        digest.update(content)
         if copy is not None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes(content)
-    return whole.hexdigest()
+    return digest.hexdigest()
 
 
 def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
@@ -103,103 +103,103 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
         return name, path.read_at_most(_LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
 
     for name, content in each(folder, read, _files(folder)):
-        inside, _, last = name.rpartition("/")
-        if last != _MARK:  # whose content nobody reads; a store's writer leaves notes in it
-            if _is_metadata(inside):
-                _check_metadata(content, is_part="/" in inside)
+        parent, _, last = name.rpartition("/")
+        if last != _MARK:  # its content is not read; a store's writer leaves notes in it
+            if _is_metadata(parent):
+                _check_metadata(content, is_part="/" in parent)
             else:
                 _check_table(name, content)
         yield name, content
 
 
 def _files(folder: Place) -> list[tuple[str, Place]]:
-    """Return all files by their names from the folder on, sorted, without the manifest and checksums."""
+    """Return all files with their names below the folder, sorted, without the manifest and checksums."""
     try:
-        found = {str(path)[len(str(folder)) + 1 :]: path for path in folder.files()}
+        all_files = {str(path)[len(str(folder)) + 1 :]: path for path in folder.files()}
     except OddFileError as error:
         raise StrangeModelError(f"{error.filename}: {error.strerror}") from error
     if not folder.is_own_folder():
         raise StrangeModelError("it is no folder")
-    files = {name: path for name, path in found.items() if name != MANIFEST and not _CHECKSUM.search(name)}
+    files = {name: path for name, path in all_files.items() if name != MANIFEST and not _CHECKSUM.search(name)}
     _check_names(files)
     return sorted(files.items())
 
 
 def _check_names(names: Iterable[str]) -> None:
-    """Check that each folder holds either folders or the files of one table or text, and each text one file."""
-    inside: dict[str, list[str]] = {}
+    """Check that each folder holds either folders, or the files of one table, or the file of one text."""
+    files_by_folder: dict[str, list[str]] = {}
     for name in names:
         *folders, last = name.split("/")
         if not folders or len(folders) > _DEEPEST_FOLDER or not all(map(_PLAIN.fullmatch, folders)):
             raise StrangeModelError(f"it holds {name!r}, which no model has")
-        inside.setdefault("/".join(folders), []).append(last)
-    if "metadata" not in inside:
+        files_by_folder.setdefault("/".join(folders), []).append(last)
+    if "metadata" not in files_by_folder:
         raise StrangeModelError("it has no metadata")
-    for folder, files in inside.items():
-        if any(other.startswith(f"{folder}/") for other in inside):
+    for folder, files in files_by_folder.items():
+        if any(other.startswith(f"{folder}/") for other in files_by_folder):
             raise StrangeModelError(f"{folder!r} holds files and folders, as nothing of a model does")
-        wanted = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
+        pattern = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
         parts = [file for file in files if file != _MARK]
-        if strange := next((file for file in parts if not wanted.fullmatch(file)), None):
+        if strange := next((file for file in parts if not pattern.fullmatch(file)), None):
             raise StrangeModelError(f"it holds {f'{folder}/{strange}'!r}, which no model has")
         if _is_metadata(folder) and len(parts) != 1:
             raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
 
 
 def _is_metadata(folder: str) -> bool:
-    """True if a folder of a model holds what says of what class it, or a part of it, is."""
+    """True if a folder holds the metadata of a model or of a part of it, which name its class."""
     return folder.rpartition("/")[2] == "metadata"
 
 
 def _check_metadata(content: bytes, *, is_part: bool) -> None:
-    """Check the class that metadata of a model, or of a part in it, name, and the folders."""
+    """Check the class and the folders that the metadata of a model, or of a part of it, name."""
     content = content.removesuffix(b"\n")
-    if b"\n" in content or b"\r" in content:  # Spark reads the first line alone
+    if b"\n" in content or b"\r" in content:  # Spark reads only the first line
         raise StrangeModelError("its metadata have several lines")
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):  # of which two readers may take two values
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):  # two readers may use different ones
             raise ValueError("a name is there twice")
         return dict(pairs)
 
     try:
-        told = json.loads(content.decode(), object_pairs_hook=once)
+        metadata = json.loads(content.decode(), object_pairs_hook=unique)
     except RecursionError as error:
         raise StrangeModelError(f"its metadata are nested more than {DEEPEST} levels deep") from error
     except ValueError as error:
         raise StrangeModelError(f"its metadata cannot be read ({error})") from error
-    if not isinstance(told, dict) or is_too_deep(told):
-        raise StrangeModelError("its metadata are none")
-    named = told.get("class")
-    if not isinstance(named, str):
+    if not isinstance(metadata, dict) or is_too_deep(metadata):
+        raise StrangeModelError("its metadata are no JSON object, or nested too deep")
+    class_name = metadata.get("class")
+    if not isinstance(class_name, str):
         raise StrangeModelError("its metadata name no class")
-    if named not in TRUSTED and not (is_part and named in _INSIDE):
-        raise StrangeModelError(f"it names the class {named[:200]}, which is not Spark ML's, or may run anything")
-    for folder in _named_folders(told):
+    if class_name not in TRUSTED and not (is_part and class_name in _INSIDE):
+        raise StrangeModelError(f"it names the class {class_name[:200]}, which is not Spark ML's, or may run anything")
+    for folder in _named_folders(metadata):
         if not isinstance(folder, str) or not _PLAIN.fullmatch(folder):
             raise StrangeModelError(f"its metadata name the folder {str(folder)[:200]!r}, which is not in it")
 
 
-def _named_folders(told: Any) -> Iterator[Any]:
-    """Yield what metadata say of folders: the ids of stages, and where values of a grid lie that are no JSON."""
-    if isinstance(told, dict):
-        if "stageUids" in told:
-            uids = told["stageUids"]
+def _named_folders(metadata: Any) -> Iterator[Any]:
+    """Yield the folders that metadata name: the ids of stages, and the folders of a grid's values that are not JSON."""
+    if isinstance(metadata, dict):
+        if "stageUids" in metadata:
+            uids = metadata["stageUids"]
             yield from uids if isinstance(uids, list) else [uids]
-        if "isJson" in told and str(told["isJson"]).lower() != "true":
+        if "isJson" in metadata and str(metadata["isJson"]).lower() != "true":
             try:
-                yield json.loads(told["value"])
+                yield json.loads(metadata["value"])
             except (KeyError, ValueError, TypeError, RecursionError):
-                yield told.get("value")
-    for one in told.values() if isinstance(told, dict) else told:
-        if isinstance(one, dict | list):
-            yield from _named_folders(one)
+                yield metadata.get("value")
+    for value in metadata.values() if isinstance(metadata, dict) else metadata:
+        if isinstance(value, dict | list):
+            yield from _named_folders(value)
 
 
 def _check_table(name: str, content: bytes) -> None:
     file = io.BytesIO(content)
     try:
-        if size_and_footer(file)[1].count(_ROW_SCHEMA) > 1:  # of which two readers may take two
+        if size_and_footer(file)[1].count(_ROW_SCHEMA) > 1:  # two readers may use different ones
             raise ValueError("it has several schemas")
         footer = read_footer(file)
         check_decoded(footer, len(content), most=_MOST_BYTES, times=_TIMES)

@@ -1,8 +1,8 @@
-"""Spark's schemas, as the JSON that Spark and Delta write, in Arrow's types; and vectors of Spark ML, which Arrow does
-not know, as lists of doubles, with the names of their slots. Pure, and without pyspark.
+"""Convert Spark's schemas, from the JSON of Spark and Delta, to Arrow types, and Spark ML's vectors, which Arrow does
+not know, to lists of doubles with named slots. Pure, and without pyspark.
 
 Spark's names: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#schema-serialization-format. The Arrow types
-are those of `DataFrame.toArrow()`, so that a table read here equals one that Spark hands over.
+are those of `DataFrame.toArrow()`, so that a table read here equals Spark's.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 VECTOR = "org.apache.spark.ml.linalg.VectorUDT"
 NO_NAME = re.compile(r"[\n\t]|^$")
-"""What is taken for no column's name. Delta's own writer refuses any of ` ,;{}()=` as well, unless columns are mapped
-(DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES); files with such names are committed by us, and all can read them."""
+"""Names that no column may have. Delta's own writer also refuses any of ` ,;{}()=`, unless columns are mapped
+(DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES). We commit files with such names ourselves, and all readers accept them."""
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
 
@@ -62,24 +62,24 @@ SparkType = Annotated[str, Meta(max_length=200, pattern=_NAMED)] | StructType | 
 
 @lru_cache(maxsize=256)
 def parsed_schema(text: str) -> Mapping[str, Any]:
-    """Return a table's Spark schema, checked as `StructType`. Raises ValueError for what is no schema."""
+    """Return a table's Spark schema, checked as `StructType`. Raises ValueError if it is no schema."""
     schema = parsed_as(text, dict[str, Any])
     as_type(schema, StructType)
     return schema
 
 
 class NeedsSparkError(CatalogError):
-    """The table is sound, but holds what only Spark can read."""
+    """The table is sound, but only Spark can read it."""
 
 
 class Column(NamedTuple):
-    """One column of a stored table.
+    """A column of a stored table.
 
     Attributes:
-        stored: the Arrow type of what lies in the files: anything may be null, as in all Delta files.
-        declared: the Arrow type that Spark gives it, which knows what is never null; a list of doubles for a vector.
-        is_vector: a Spark ML vector, to be unwrapped into a list of doubles.
-        unreadable: what prevents reading it without Spark; empty if nothing does.
+        stored: Arrow type in the files, nullable everywhere, as in all Delta files.
+        declared: Arrow type of Spark, with nullability; a list of doubles for a vector.
+        is_vector: whether it holds Spark ML vectors, to be converted to lists of doubles.
+        unreadable: the part that only Spark can read; empty if there is none.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Column(NamedTuple):
 
 
 def columns(schema: str) -> tuple[Column, ...]:
-    """Return the columns of a Spark schema. Raises ValueError for what is no schema.
+    """Return the columns of a Spark schema. Raises ValueError if it is no schema.
 
     >>> [(c.name, str(c.declared)) for c in columns('''{"type": "struct", "fields": [
     ...     {"name": "age", "type": "double", "nullable": true, "metadata": {}},
@@ -101,32 +101,32 @@ def columns(schema: str) -> tuple[Column, ...]:
     """
     import pyarrow as pa
 
-    found = list[Column]()
+    stored_columns = list[Column]()
     for field in parsed_schema(schema)["fields"]:
         name, type_, nullable = field["name"], field["type"], bool(field["nullable"])
         try:
             if isinstance(type_, dict) and type_["type"] == "udt" and type_.get("class") == VECTOR:
-                doubles = pa.list_(pa.field("element", pa.float64()))
-                found.append(Column(name, _arrow(type_["sqlType"], exact=False), doubles, nullable, is_vector=True))
+                stored, declared = _arrow(type_["sqlType"], exact=False), pa.list_(pa.field("element", pa.float64()))
+                stored_columns.append(Column(name, stored, declared, nullable, is_vector=True))
             else:
-                found.append(Column(name, _arrow(type_, exact=False), _arrow(type_, exact=True), nullable))
+                stored_columns.append(Column(name, _arrow(type_, exact=False), _arrow(type_, exact=True), nullable))
         except NeedsSparkError as error:
-            found.append(Column(name, unreadable=error.what))
-    return tuple(found)
+            stored_columns.append(Column(name, unreadable=error.what))
+    return tuple(stored_columns)
 
 
-def same_types(one: str, other: str) -> bool:
-    """True if two schemas have the same names and types in order. Delta changes nullability, which is not compared."""
+def same_types(first: str, second: str) -> bool:
+    """True if two schemas have the same names and types in order. Nullability, which Delta changes, may differ."""
     dropped = {"nullable", "metadata", "containsNull", "valueContainsNull", "pyClass", "serializedClass"}
 
     def bare(spark_type: Any) -> Any:
         if isinstance(spark_type, list):
-            return [bare(each) for each in spark_type]
+            return [bare(inner) for inner in spark_type]
         if isinstance(spark_type, dict):
             return {key: bare(value) for key, value in spark_type.items() if key not in dropped}
         return spark_type
 
-    return bool(bare(parsed_schema(one)) == bare(parsed_schema(other)))
+    return bool(bare(parsed_schema(first)) == bare(parsed_schema(second)))
 
 
 _TRUSTED = {
@@ -136,8 +136,8 @@ _TRUSTED = {
 
 
 def foreign_classes(schema: str) -> tuple[str, ...]:
-    """Return the classes that a schema names and that are not Spark ML's: reading such a table would import them, or
-    unpickle the copy that the schema carries. Raises ValueError for what is no schema.
+    """Return the classes in a schema that are not Spark ML's: reading the table would import them, or unpickle the
+    schema's copies. Raises ValueError if it is no schema.
 
     >>> udt = '{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}'
     >>> foreign_classes(f'{{"type": "struct", "fields": [{{"name": "a", "type": {udt}, "nullable": true}}]}}')
@@ -148,15 +148,15 @@ def foreign_classes(schema: str) -> tuple[str, ...]:
             for key, trusted in _TRUSTED.items():
                 if key in spark_type and spark_type[key] not in trusted and spark_type.get("type") == "udt":
                     yield str(spark_type[key])
-        for each in spark_type.values() if isinstance(spark_type, dict) else spark_type:
-            if isinstance(each, dict | list):
-                yield from foreign(each)
+        for inner in spark_type.values() if isinstance(spark_type, dict) else spark_type:
+            if isinstance(inner, dict | list):
+                yield from foreign(inner)
 
     return tuple(foreign(parsed_schema(schema)))
 
 
 def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
-    """Return the Arrow type, with what is never null only if `exact`."""
+    """Return the Arrow type, nullable everywhere unless `exact`."""
     import pyarrow as pa
 
     def field(name: str, inner: Any, nullable: bool) -> pa.Field:
@@ -165,17 +165,17 @@ def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
     if isinstance(spark_type, str):
         if decimal := _DECIMAL.fullmatch(spark_type):
             return pa.decimal128(int(decimal[1]), int(decimal[2]))
-        known = {
+        types = {
             "string": pa.string(), "binary": pa.binary(), "boolean": pa.bool_(),
             "byte": pa.int8(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(),
             "float": pa.float32(), "double": pa.float64(), "decimal": pa.decimal128(10, 0), "date": pa.date32(),
             "timestamp": pa.timestamp("us", tz="UTC"), "timestamp_ntz": pa.timestamp("us"), "void": pa.null(),
         }
-        is_text = spark_type.startswith(("char(", "varchar(", "string collate"))  # which only Spark tells apart
+        is_text = spark_type.startswith(("char(", "varchar(", "string collate"))  # Arrow has one type for all
         name = "string" if is_text else spark_type
-        if name not in known:
+        if name not in types:
             raise NeedsSparkError(f"the type {name}")
-        return known[name]
+        return types[name]
     kind = spark_type["type"]
     if kind == "array":
         return pa.list_(field("element", spark_type["elementType"], spark_type["containsNull"]))
@@ -183,19 +183,19 @@ def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
         key = pa.field("key", _arrow(spark_type["keyType"], exact=exact), nullable=False)
         return pa.map_(key, field("value", spark_type["valueType"], spark_type["valueContainsNull"]))
     if kind == "struct":
-        return pa.struct([field(each["name"], each["type"], each["nullable"]) for each in spark_type["fields"]])
+        return pa.struct([field(inner["name"], inner["type"], inner["nullable"]) for inner in spark_type["fields"]])
     raise NeedsSparkError(f"the type {kind} {spark_type.get('class', '')}".rstrip())
 
 
 MOST_VALUES = 2**31 - 1
-"""Arrow's list offsets have 32 bits."""
+"""Maximum values of a list column: Arrow's list offsets have 32 bits."""
 
 
 def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
-    """Return vectors (struct array of n) as list<double> of n; a null vector stays null. Raises NeedsSparkError if the
-    dense form would have more than `most` values, ValueError for a vector with values outside of it.
+    """Convert vectors (struct array of n) to list<double> of n; a null vector stays null. Raises NeedsSparkError if the
+    dense form would have more than `most` values, ValueError for a vector with an index out of range.
 
-    They lie in parquet as struct<type: tinyint, size: int, indices: array<int>, values: array<double>>, where type 0 is
+    Parquet has them as struct<type: tinyint, size: int, indices: array<int>, values: array<double>>, where type 0 is
     sparse and 1 is dense (org.apache.spark.ml.linalg.VectorUDT).
 
     >>> import pyarrow as pa
@@ -210,22 +210,22 @@ def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind, size, indices, values = (pc.struct_field(vectors, each) for each in range(4))
+    kind, size, indices, values = (pc.struct_field(vectors, index) for index in range(4))
     is_null = np.asarray(pc.is_null(vectors).to_numpy(zero_copy_only=False), dtype=bool)
     is_sparse = np.asarray(pc.fill_null(kind, 1).to_numpy(zero_copy_only=False)) == 0
     stored = np.asarray(pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
     width = np.where(is_sparse, np.asarray(pc.fill_null(size, 0).to_numpy(zero_copy_only=False)), stored)
     offsets = np.concatenate(([0], np.cumsum(width, dtype=np.int64)))
     if (width < 0).any():
-        raise ValueError("a vector has less than no values")
+        raise ValueError("a vector has a negative size")
     if offsets[-1] > most:
-        raise NeedsSparkError(f"its vectors have {offsets[-1]:,} values when written out, too many for a list column")
+        raise NeedsSparkError(f"its vectors have {offsets[-1]:,} dense values, too many for a list column")
     # Position of each stored value: the start of its row, plus its index (sparse) or its rank in the row (dense).
     rank = np.arange(stored.sum()) - np.repeat(np.cumsum(stored) - stored, stored)
     within = np.where(np.repeat(is_sparse, stored), 0, rank)
     within[np.repeat(is_sparse, stored)] = np.asarray(pc.list_flatten(indices.filter(pa.array(is_sparse))))
     if ((within < 0) | (within >= np.repeat(width, stored))).any():
-        raise ValueError("a vector has a value outside of it")
+        raise ValueError("a vector has an index out of range")
     dense = np.zeros(int(offsets[-1]))
     dense[np.repeat(offsets[:-1], stored) + within] = np.asarray(pc.list_flatten(values))
     type_ = pa.list_(pa.field("element", pa.float64()))
@@ -241,14 +241,14 @@ class _Slot(Struct):
 
 
 class _Attributes(Struct):
-    """What Spark ML notes of a vector's slots, or of a label's classes."""
+    """Spark ML's metadata of a vector's slots, or of a label's classes."""
 
     attrs: dict[str, list[_Slot]] = {}
     vals: Annotated[tuple[str, ...], Meta(max_length=_SLOTS)] = ()
 
 
 def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a vector's slots, in order; none where it has none, or too many.
+    """Return the names of a vector's slots, in order; empty if there are none, or too many.
 
     >>> slot_names({"ml_attr": {"attrs": {"numeric": [{"idx": 1, "name": "helix_age"}],
     ...                                   "binary": [{"idx": 0, "name": "helix_sex_is_Male"}]}, "num_attrs": 2}})
@@ -258,15 +258,15 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """
     with suppress(ValueError):
         slots = as_type(metadata.get("ml_attr"), _Attributes).attrs.values()
-        # Columns of extractors begin so while a vector is assembled of them.
-        found = {slot.idx: slot.name.removeprefix("helix_") for group in slots for slot in group}
-        if len(found) <= _SLOTS and sorted(found) == list(range(len(found))):
-            return tuple(found[place] for place in range(len(found)))
+        # Extractors' columns have this prefix while a vector is assembled from them.
+        names = {slot.idx: slot.name.removeprefix("helix_") for group in slots for slot in group}
+        if len(names) <= _SLOTS and sorted(names) == list(range(len(names))):
+            return tuple(names[index] for index in range(len(names)))
     return ()
 
 
 def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a label's classes, by their indexes; none where it has none, or too many.
+    """Return the names of a label's classes, by their indexes; empty if there are none, or too many.
 
     >>> class_names({"ml_attr": {"type": "nominal", "vals": ["ham", "spam"]}}), class_names({"ml_attr": {"vals": 3}})
     (('ham', 'spam'), ())
@@ -277,7 +277,7 @@ def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:
-    """Return `slot_names` of all columns of a table, by its schema as Spark writes it (JSON)."""
+    """Return `slot_names` of all columns in a Spark schema."""
     try:
         fields = parsed_schema(schema)["fields"]
     except ValueError:

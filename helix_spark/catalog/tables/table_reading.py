@@ -1,10 +1,10 @@
-"""Stored tables: whether one is still what was recorded, by its Delta log and its files; and read as Arrow tables
-without a JVM, equal to what Spark would hand over.
+"""Check stored tables against their records, by Delta log and files, and read them without a JVM as Arrow tables that
+equal Spark's.
 
-A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. What pages hold is
-verified when they are read, by their checksums; what a footer says of a file's size before that, as some kilobytes may
-hold a hundred million rows. What is wrong with a table is a ValueError, which those who look at stored results raise as
-a DamagedArtifactError (`explained_damage`). pyarrow is used file by file, because its datasets import pandas (0.3 s).
+A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. Checksums verify
+pages when they are read. The decoded size that a footer states is checked before that, as some kilobytes may hold a
+hundred million rows. A defect is a ValueError, which `explained_damage` raises as a DamagedArtifactError. pyarrow reads
+file by file, because its datasets import pandas (0.3 s).
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
-"""Bytes of the first rows that are looked at, and of those of one column."""
+"""Maximum bytes of the first rows, and of one column in them."""
 
 _MOST_BYTES, _TIMES = 256 << 20, 10_000
-"""Bytes that a file may become when it is read: so many, or ten thousand times its own, as columns of one value do."""
+"""Maximum bytes of a file in memory: so many, or ten thousand times its size, as columns of one value need."""
 
 
 def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
-    """Read a stored table with types and nullability as of Spark's `toArrow()`, but vectors as lists of doubles, and
-    rows in the order of the partitions. Raises DamagedArtifactError, NeedsSparkError."""
+    """Read a stored table with the types and nullability of Spark's `toArrow()`, but vectors as lists of doubles. Rows
+    are in the order of the partitions. Raises DamagedArtifactError, NeedsSparkError."""
     import pyarrow as pa
 
     table = check_table(folder, record)
@@ -61,13 +61,14 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
 
     def read(path: Place) -> tuple[pa.Table, int]:
         with _checked(path) as file:
-            # Spark leaves columns of type void out of its files.
-            present = set(file.schema_arrow.names)
-            return file.read([one.name for one in stored_columns if one.name in present]), file.metadata.num_rows
+            # Spark does not write columns of type void.
+            names = set(file.schema_arrow.names)
+            present = [column.name for column in stored_columns if column.name in names]
+            return file.read(present), file.metadata.num_rows
 
     with _explained(folder):
-        found = list(each(folder, read, table.files))
-        parts, rows = [part for part, _ in found], sum(counted for _, counted in found)
+        counted_parts = list(each(folder, read, table.files))
+        parts, rows = [part for part, _ in counted_parts], sum(count for _, count in counted_parts)
         arrays = [_as_declared(parts, column, rows) for column in stored_columns]
         _check_count(record, rows)
     fields = [pa.field(column.name, column.declared, column.nullable) for column in stored_columns]
@@ -75,35 +76,35 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
 
 
 def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
-    """Read all of a stored table as `read_arrow` does, but a row group at a time: it may be larger than memory. Return
-    what keeps columns from being read without Spark, in words: of these only the pages were looked at."""
+    """Read all of a stored table as `read_arrow` does, but one row group at a time: it may be larger than memory.
+    Return messages about columns that only Spark can read; only their pages were checked."""
     import pyarrow as pa
 
     table, rows = check_table(folder, record), 0
-    known = columns(table.schema)
+    stored_columns = columns(table.schema)
     with _explained(folder):
         for path in table.files:
             with _checked(path) as file:
-                names = frozenset(file.schema_arrow.names)  # once: of thousands of columns it takes a while each time
+                names = frozenset(file.schema_arrow.names)  # once, because it is slow for thousands of columns
                 for group in range(file.num_row_groups):
-                    counted = file.metadata.row_group(group).num_rows
-                    for column in known:
+                    count = file.metadata.row_group(group).num_rows
+                    for column in stored_columns:
                         present = [column.name] if column.name in names else []
                         with suppress(pa.ArrowNotImplementedError) if column.unreadable else nullcontext():
                             part = file.read_row_group(group, present)
                             if not column.unreadable:
-                                _as_declared([part], column, counted)
-                    rows += counted
+                                _as_declared([part], column, count)
+                    rows += count
         _check_count(record, rows)
-    return tuple(_needs_spark(column) for column in known if column.unreadable)
+    return tuple(_needs_spark(column) for column in stored_columns if column.unreadable)
 
 
 class FirstRows(NamedTuple):
-    """The first rows of a stored table, and how many columns it has.
+    """The first rows of a stored table, and its number of columns.
 
     Attributes:
         unreadable: names of columns that only Spark can read.
-        too_long: names of those whose first values take more memory than a look is worth.
+        too_long: names of columns whose first values take too much memory for a preview.
     """
 
     table: pa.Table
@@ -113,11 +114,11 @@ class FirstRows(NamedTuple):
 
 
 def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
-    """Read first rows of the first columns of a table, and no more pages than they take. Raises as `check_table`."""
+    """Read the first rows of the first columns of a table, and only their pages. Raises as `check_table`."""
     import pyarrow as pa
 
     def first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.ChunkedArray | None:
-        """Read the first values of a column one by one; None if they take more than so many bytes."""
+        """Read the first values of a column one by one; None if they take more than `most` bytes."""
         batches, read = list[pa.RecordBatch](), 0
         for batch in islice(file.iter_batches(1, columns=[name]), rows):
             read += batch.nbytes
@@ -128,37 +129,38 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
         return pa.Table.from_batches(batches, schema).column(0)
 
     table = check_table(folder, record)
-    known = columns(table.schema)
-    wanted = [column for column in known if not column.unreadable][:most_columns]
-    parts, taken, left, long = list[pa.Table](), 0, _MOST_SHOWN, set[str]()
+    stored_columns = columns(table.schema)
+    first_columns = [column for column in stored_columns if not column.unreadable][:most_columns]
+    parts, count, free_bytes, too_long = list[pa.Table](), 0, _MOST_SHOWN, set[str]()
     with _explained(folder):
         for path in table.files if rows > 0 else ():
             with _opened(path) as file:
-                first = {}
-                for name in (one.name for one in wanted if one.name in file.schema_arrow.names):
-                    values = first_values(file, name, rows - taken, min(_LONGEST_SHOWN, left))
+                part = {}
+                for name in (column.name for column in first_columns if column.name in file.schema_arrow.names):
+                    values = first_values(file, name, rows - count, min(_LONGEST_SHOWN, free_bytes))
                     if values is None:
-                        long.add(name)
+                        too_long.add(name)
                     else:
-                        first[name] = values
-                        left -= values.nbytes
-                parts.append(pa.table(first))
-                taken += min(rows - taken, file.metadata.num_rows)
-            if taken >= rows:
+                        part[name] = values
+                        free_bytes -= values.nbytes
+                parts.append(pa.table(part))
+                count += min(rows - count, file.metadata.num_rows)
+            if count >= rows:
                 break
-        shown = [column for column in wanted if column.name not in long]
-        arrays = [_as_declared(parts, column, taken, most=_MOST_SHOWN) for column in shown]
+        shown = [column for column in first_columns if column.name not in too_long]
+        arrays = [_as_declared(parts, column, count, most=_MOST_SHOWN) for column in shown]
     fields = [pa.field(column.name, column.declared, column.nullable) for column in shown]
     return FirstRows(
-        pa.Table.from_arrays(arrays, schema=pa.schema(fields)), len(known),
-        tuple(column.name for column in known if column.unreadable), tuple(c.name for c in wanted if c.name in long),
+        pa.Table.from_arrays(arrays, schema=pa.schema(fields)), len(stored_columns),
+        tuple(column.name for column in stored_columns if column.unreadable),
+        tuple(column.name for column in first_columns if column.name in too_long),
     )
 
 
 def _explained(folder: Place) -> AbstractContextManager[None]:
     import pyarrow as pa
 
-    # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
+    # A damaged footer makes pyarrow raise various errors, such as for names that are not Unicode.
     return explained_damage(folder, pa.ArrowException, LookupError, TypeError, OverflowError)
 
 
@@ -174,16 +176,16 @@ def _needs_spark(column: Column) -> str:
 def _opened(path: Place) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
-    is_here = isinstance(path, Path)
+    is_local = isinstance(path, Path)
     return pq.ParquetFile(
-        path if is_here else path.open_binary(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
-        pre_buffer=not is_here,
+        path if is_local else path.open_binary(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
+        pre_buffer=not is_local,
     )
 
 
 @contextmanager
 def _checked(path: Place) -> Iterator[pq.ParquetFile]:
-    """Open a file to read whole. Raises ValueError for one that becomes more than there can be in it."""
+    """Open a file to read whole. Raises ValueError if its decoded size is beyond belief."""
     with _opened(path) as file:
         check_decoded(file.metadata, path.stat().st_size, most=_MOST_BYTES, times=_TIMES)
         yield file
@@ -196,24 +198,24 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int, *, most: 
         return pa.chunked_array([pa.nulls(rows)])
     chunks = []
     for part in parts:
-        place = part.schema.get_field_index(column.name)
-        if place < 0:
+        index = part.schema.get_field_index(column.name)
+        if index < 0:
             raise ValueError(f"its files have no column {column.name!r}")
-        array = part.column(place)
+        array = part.column(index)
         if array.null_count and not column.nullable:
             raise ValueError(f"its files hold nulls as {column.name!r}, its schema says there are none")
-        # A cast imports pyarrow.compute, which most tables can do without.
+        # A cast imports pyarrow.compute, which most tables do not need.
         chunks += (array if array.type == column.stored else array.cast(column.stored)).chunks
     if column.is_vector:
         chunks = [to_lists(chunk, most=most) for chunk in chunks]
     return pa.chunked_array([
-        one if one.type.equals(column.declared, check_metadata=True) else pa.array(_Relabel(one, column.declared))
-        for one in chunks
+        chunk if chunk.type.equals(column.declared, check_metadata=True) else pa.array(_Relabel(chunk, column.declared))
+        for chunk in chunks
     ], column.declared)
 
 
 class _Relabel(NamedTuple):
-    """An array under another type of the same layout: no cast makes what is inside lists and structs never null."""
+    """An array under another type of the same layout: no cast makes fields inside lists and structs non-nullable."""
 
     array: pa.Array
     declared: pa.DataType
@@ -226,18 +228,18 @@ _PART = re.compile(r"part-(\d+)-")
 
 
 class DamagedArtifactError(CatalogError):
-    """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
+    """A stored result is missing, incomplete or not the recorded one: quarantine it and compute it again."""
 
 
 @contextmanager
 def explained_damage(folder: Place | None, *errors: type[Exception]) -> Iterator[None]:
-    """Raise some errors of the block as a DamagedArtifactError, or as a CatalogError for what cannot be reached."""
-    of_reading: tuple[type[Exception], ...] = (OSError, ValueError, *errors)
+    """Raise errors of the block as a DamagedArtifactError, or as a CatalogError if the result cannot be reached."""
+    read_errors: tuple[type[Exception], ...] = (OSError, ValueError, *errors)
     try:
         yield
-    except of_reading as error:
+    except read_errors as error:
         if is_out_of_reach(error):
-            remedy = "run again when it can be reached and read; what is stored there is kept"
+            remedy = "run again when it can be reached and read; the stored result is kept"
             raise CatalogError(f"the stored result {folder} cannot be read now: {error}", remedy=remedy) from error
         raise DamagedArtifactError(f"the stored result {folder} is damaged: {error}",
                                    remedy="it is computed again") from error
@@ -274,7 +276,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
 
 def written_digest(folder: Place) -> str:
-    """Return the digest for the record of the table in `folder`, which was just written."""
+    """Return the digest, for the record, of the table that was just written to `folder`."""
     with explained_damage(folder):
         return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
 
@@ -285,16 +287,16 @@ def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
         with path.open_binary() as file:
             return path.name, *size_and_footer(file)
 
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, size, footer in sorted(each(folder, read, files)):
-        whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
-        whole.update(footer)
-    return whole.hexdigest()
+        digest.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
+        digest.update(footer)
+    return digest.hexdigest()
 
 
 class TableCommit(NamedTuple):
-    """The only commit of a stored table: names and bytes of the files that it adds, the rows in them if it tells,
-    Spark's schema as JSON, and the attempt that it was written for if it names one."""
+    """The only commit of a stored table: names and bytes of the files that it adds, their rows if stated, Spark's
+    schema as JSON, and the attempt that wrote it if named."""
 
     files: tuple[tuple[str, int], ...]
     rows: int | None
@@ -327,7 +329,7 @@ class _CommitInfo(Struct, rename="camel"):
 
 
 class _Action(Struct, rename="camel"):
-    """An action of a commit, as far as it is looked at."""
+    """An action of a commit: the fields that are read."""
 
     add: _Added | None = None
     remove: Any = None
@@ -336,33 +338,34 @@ class _Action(Struct, rename="camel"):
 
 
 def read_commit(folder: Place) -> TableCommit:
-    """Read the commit of a table. Raises ValueError for one that no stored table has, OSError."""
+    """Read the commit of a table. Raises OSError, or ValueError for a commit that is not of a stored table."""
     commit = commit_of(folder)
     log = commit.parent
     if not (folder.is_own_folder() and log.is_own_folder()):
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
-    if others := sorted(path.name for path in log.glob("*.json") if path != commit):
-        raise ValueError(f"something else wrote to it: its log has {others[0]}")
+    if later := sorted(path.name for path in log.glob("*.json") if path != commit):
+        raise ValueError(f"something else wrote to it: its log has {later[0]}")
     try:
         lines = [parsed(line) for line in text_in(commit, LONGEST_COMMIT).splitlines() if line.strip()]
         actions = as_type(lines, list[_Action])
-        added = [one.add for one in actions if one.add is not None]
-        metadata = [one.meta_data for one in actions if one.meta_data is not None]
+        added = [action.add for action in actions if action.add is not None]
+        metadata = [action.meta_data for action in actions if action.meta_data is not None]
         if len(metadata) != 1:
-            raise ValueError("it says no schema, or several")
+            raise ValueError("it has no schema, or several")
         parsed_schema(metadata[0].schema_string)
-        moved = metadata[0].configuration.get("delta.columnMapping.mode", "none") != "none"
-        if moved or metadata[0].partition_columns or any(one.remove is not None for one in actions):
+        is_mapped = metadata[0].configuration.get("delta.columnMapping.mode", "none") != "none"
+        if is_mapped or metadata[0].partition_columns or any(action.remove is not None for action in actions):
             raise ValueError("it has partitions, mapped columns or removed files")
-        if any(one.deletion_vector for one in added):
+        if any(file.deletion_vector for file in added):
             raise ValueError("it has deleted rows")
     except ValueError as error:
         raise ValueError(f"its log is not that of a table: {error}") from error
     rows = None
     with suppress(ValueError):  # statistics are optional in Delta; the files' footers are counted when they are read
-        rows = sum(parsed_as(one.stats or "", _Stats).num_records for one in added)
-    attempt = next((one.commit_info.user_metadata for one in actions if one.commit_info is not None), None)
-    return TableCommit(tuple((unquote(one.path), one.size) for one in added), rows, metadata[0].schema_string, attempt)
+        rows = sum(parsed_as(file.stats or "", _Stats).num_records for file in added)
+    attempt = next((action.commit_info.user_metadata for action in actions if action.commit_info is not None), None)
+    files = tuple((unquote(file.path), file.size) for file in added)
+    return TableCommit(files, rows, metadata[0].schema_string, attempt)
 
 
 def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
@@ -371,7 +374,7 @@ def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
         if Path(name).name != name:
             raise ValueError(f"its log names the file {name!r}, which is not in its folder")
         actual = (folder / name).lstat()
-        if not stat.S_ISREG(getattr(actual, "st_mode", stat.S_IFREG)):  # what a store holds is nothing else
+        if not stat.S_ISREG(getattr(actual, "st_mode", stat.S_IFREG)):  # a store has only regular files
             raise ValueError(f"its file {name} is a link, or no regular file")
         if actual.st_size != size:
             raise ValueError(f"its file {name} has {actual.st_size} bytes, not {size}")
@@ -381,7 +384,7 @@ def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
 
 
 AFTER_FOOTER = 8
-"""Bytes behind a footer: its length and the magic number."""
+"""Bytes after a footer: its length and the magic number."""
 
 
 def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
@@ -390,7 +393,7 @@ def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
     file.seek(max(size - AFTER_FOOTER, 0))
     end = file.read(AFTER_FOOTER)
     length = int.from_bytes(end[:4], "little")
-    # That of a table of 10,000 columns has some 5 MB.
+    # The footer of a table of 10,000 columns has some 5 MB.
     if end[4:] != b"PAR1" or not 0 < length <= min(size - AFTER_FOOTER, 64 << 20):
         raise ValueError("it has no footer")
     file.seek(size - AFTER_FOOTER - length)
@@ -398,7 +401,7 @@ def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
 
 
 def read_footer(file: BinaryIO) -> pq.FileMetaData:
-    """Read the footer of a file that is in memory. Raises ValueError for what is no parquet file."""
+    """Read the footer of a file in memory. Raises ValueError if it is no parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -409,13 +412,13 @@ def read_footer(file: BinaryIO) -> pq.FileMetaData:
 
 
 def check_decoded(footer: pq.FileMetaData, size: int, *, most: int, times: int) -> None:
-    """Check that a file becomes at most `most` bytes when it is read, or so many times its size. Raises ValueError.
+    """Check that a file's decoded size is at most `most` bytes, or `times` its own size. Raises ValueError.
 
-    What a damaged footer says of a column is not looked at: pyarrow (25.0) ends the process where it makes no sense.
+    Columns' own metadata are not read: pyarrow (25.0) ends the process if they are damaged.
     """
     decoded = 0
     for group in map(footer.row_group, range(footer.num_row_groups)):
-        # A value has 16 bytes in memory at most, of a text without its letters.
+        # A value takes at most 16 bytes in memory, besides a text's letters.
         decoded += max(group.total_byte_size, 0) + group.num_rows * group.num_columns * 16
         if decoded > max(most, times * size):
             raise ValueError(f"its {size:,} bytes would become {decoded:,} and more, which is beyond belief")

@@ -261,6 +261,6 @@ class _ServedClient:
     def _of_script(self, request: Any) -> Any:
         """Return a request as one of the script's session."""
         own = deepcopy(request)
-        own.session_id = self.served.like.session_id
-        own.user_context.CopyFrom(self.served.like.user_context)
+        own.session_id = self.served.newest_request.session_id
+        own.user_context.CopyFrom(self.served.newest_request.user_context)
         return own

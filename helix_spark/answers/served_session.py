@@ -17,7 +17,7 @@ from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import as_new, is_run, message_in, ours, rpc_error, server_ended, server_message
 from helix_spark.answers.served_models import Record, ServedModels
-from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
+from helix_spark.answers.stored_tables import can_be_substituted, is_exact, substitute_for
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.plan_messages import messages, sort_of, substituted
@@ -222,7 +222,7 @@ class ServedSession:
                 self._look_up(table)
             # Files record which columns may be null.
             writes = sort_of(what) == "Command" and what.HasField("write_operation")
-            if table.is_reused and not ((table.is_exact or not writes) and may_stand_in(what, table.relation)):
+            if table.is_reused and not ((table.is_exact or not writes) and can_be_substituted(what, table.relation)):
                 table.compute()
             # If Spark refuses the shared input of several fits, it is computed for each.
             refusals = () if table.base is None else (rpc_error(),)
@@ -246,7 +246,7 @@ class ServedSession:
                 table.in_memory = True
                 table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
             elif (stored := self.stored.table(question.identity)) is not None:
-                table.is_exact, table.substitute = is_exact(stored), stand_in(table.relation, stored)
+                table.is_exact, table.substitute = is_exact(stored), substitute_for(table.relation, stored)
         table.question = question  # at last: another thread that sees it relies on the substitute
 
     def leave_rows(self) -> None:

@@ -15,7 +15,7 @@ from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.answers.sent_requests import as_new, fitted_class, ml_command, rpc_error, server_message, stage_class
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
-from helix_spark.answers.stored_tables import PLACE, partitions_told
+from helix_spark.answers.stored_tables import PLACE, written_partitions
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.costs.model import LOAD, WRITE, Throughput
@@ -246,7 +246,7 @@ class _ServedClient:
             return iter(())
         found = self.served.send_own(self._of_script(request))
         if request.plan.command.HasField("write_operation"):
-            self._written = partitions_told(found)
+            self._written = written_partitions(found)
         return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above

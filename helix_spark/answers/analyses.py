@@ -1,6 +1,5 @@
-"""The tables that a program builds, step by step, analysed where a classic session does: at the line that builds them.
-The schema that Spark tells of a step is an answer on record as any other. A refusal is not recorded: Spark is asked
-again."""
+"""Analysis of a program's tables, step by step, at the line that builds them, as in a classic session. The schema of a
+step is recorded like any other answer. An error is not recorded: Spark is asked again."""
 
 from __future__ import annotations
 
@@ -33,27 +32,26 @@ from helix_spark.plans.sql_texts import spark_functions
 _SCHEMA = AnswerForm("analyze", "schema")
 
 _DEEP = 60
-"""Steps on top of each other at most for a plan to be analysed at its line: in a loop of hundreds of steps that would
-take time that grows with their square. Deeper ones are analysed when rows are asked for."""
+"""Greatest depth of a plan that is analysed at its line: in a loop of hundreds of steps that time grows with their
+square. Deeper plans are analysed when rows are requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameStep:
-    """One step of a plan, noted when the program is given the table.
+    """One step of a plan, noted when its table is created.
 
     Attributes:
         number: its plan id.
-        plan: pyspark's own object; gone once the program has no table that is made of it.
-        identity: of what Spark is asked when it analyses the step.
-        chance: why Spark may analyse it otherwise next time, as phrases.
-        names: the tables, views and functions that are not Spark's own and that it names itself, in lower case.
-        handles: the models and checkpoints that it and its inputs refer to.
-        has_alias: whether its columns may be named by an alias.
-        is_open: whether it, or an input, names columns of a query that it is to become a part of: it is not analysed
-            alone.
-        depth: how many steps are on top of each other in it.
-        lists: how it says which files it reads, which are listed when it is built: by a source, or by a name in SQL;
-            empty if it reads none.
+        plan: pyspark's own object, as long as the program has a table that contains it.
+        identity: identity of its analysis.
+        chance: reasons why its analysis may be nondeterministic, as phrases.
+        names: tables, views and functions in it that are not Spark's own, in lower case; without those of its inputs.
+        handles: models and checkpoints that it and its inputs refer to.
+        has_alias: True if its columns may be named by an alias.
+        is_open: True if it, or an input, names columns of an outer query, so that it cannot be analysed alone.
+        depth: depth of the plan.
+        lists: how it names files, which are listed when it is built: by a source, or by a name in SQL; empty if it
+            reads none.
     """
 
     number: int
@@ -73,10 +71,10 @@ class Analyses:
     """The steps of all tables of a session, by plan id. Its methods may be called from any thread.
 
     Attributes:
-        recorded: returns an answer of a form that is known, by its identity.
-        live_id: returns the server's own id of a model or a checkpoint that it holds, by the program's.
-        ask: sends a question to the server as a request, and returns what that answers; None where none may be asked.
-        client: of the session, once it has a table.
+        recorded: returns a recorded answer of a form, by its identity.
+        live_id: returns the server's id of a model or a checkpoint that it holds, by the program's.
+        ask: sends a question to the server as a request, and returns the responses; None if there is no server.
+        client: client of the session, once it has a table.
     """
 
     signer: Signer
@@ -91,8 +89,8 @@ class Analyses:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def settle(self, frame: Any) -> FrameStep:
-        """Analyse a table that the program is given, unless it is known to be right, and return its last step. Raises
-        AnalysisException if Spark refuses it."""
+        """Analyse a new table, unless Spark accepted it before, and return its last step. Raises AnalysisException if
+        Spark refuses it."""
         step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step
@@ -104,9 +102,9 @@ class Analyses:
             try:
                 answer = self.ask(question, request)
             except rpc_error() as error:
-                frame._session.client._handle_error(error)  # which raises what pyspark makes of it
+                frame._session.client._handle_error(error)  # raises pyspark's error
             if answer is not None and not step.chance:
-                with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
+                with suppress(StrangeAnswerError):  # such as a user-defined type: Spark is asked again
                     text, seconds = text_of_answer(_SCHEMA, answer), time.perf_counter() - started
                     self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
         if answer is not None:
@@ -115,17 +113,17 @@ class Analyses:
         return step
 
     def columns(self, frame: Any) -> Collection[str] | None:
-        """Return the names of a table's columns; None where they are not known without asking."""
+        """Return the names of a table's columns, without a question; None if they are unknown."""
         names: list[str] | None = None if frame._cached_schema is None else frame._cached_schema.names
         return names
 
     def take(self) -> list[AnsweredQuestion]:
-        """Take the analyses that are to be recorded, once."""
-        taken, self._new = self._new, []
-        return taken
+        """Return the analyses to be recorded, each once."""
+        analyses, self._new = self._new, []
+        return analyses
 
     def note_frame(self, frame: Any) -> FrameStep:
-        """Note the steps of a table that are new, and return its last one."""
+        """Note the new steps of a table, and return its last one."""
         with self._lock:
             self.client = frame._session.client
             for plan, relation in steps_of(frame, self._steps):
@@ -139,74 +137,77 @@ class Analyses:
         with self._lock:
             self._frames = {number: frame for number, frame in self._frames.items() if frame() is not None}
             steps = [self._steps[number] for number in sorted(self._frames)]
-        return ((one, plan) for one in steps if (plan := one.plan()) is not None)
+        return ((step, plan) for step in steps if (plan := step.plan()) is not None)
 
     def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
-        """Yield the steps that the program may still use, each with pyspark's object, in the order in which they were
-        built: those that name one of these names themselves; None for all that name something."""
+        """Yield the steps that the program may still use, each with pyspark's object, in the order of their creation:
+        those that contain one of these names themselves; None for all that contain any."""
         with self._lock:
             steps = [self._steps[number] for number in sorted(self._steps)]
-        for one in steps:
-            if (one.names if names is None else one.names & frozenset(names)) and (plan := one.plan()) is not None:
-                yield one, plan
+        for step in steps:
+            if (step.names if names is None else step.names & frozenset(names)) and (plan := step.plan()) is not None:
+                yield step, plan
 
     def _note(self, plan: Any, relation: Any) -> None:
         parts: list[Any] = list(messages(relation))
         number = plan._plan_id
         binding, versions, chance = self._bound(parts)
-        inputs = [self._steps[one.common.plan_id] for one in parts if _is_hole(one)]
-        for one in parts:
-            if sort_of(one) == "Relation" and not _is_hole(one) and one.common.HasField("plan_id"):
-                self.signer.bindings[one.common.plan_id] = binding
-        named = set[str]()  # tables, views and functions that are not Spark's own
-        for one in parts:
-            tables = tables_named(one)
-            named.update(("a statement that cannot be parsed",) if tables is None else map(view_name, tables))
-            named |= {
-                name for name in functions_called(one) if name in binding.functions or name not in spark_functions()
-            }
-        names = frozenset(named)
+        inputs = [self._steps[part.common.plan_id] for part in parts if _is_input_placeholder(part)]
+        for part in parts:
+            is_relation = sort_of(part) == "Relation" and part.common.HasField("plan_id")
+            if is_relation and not _is_input_placeholder(part):
+                self.signer.bindings[part.common.plan_id] = binding
+        names = frozenset(name for part in parts for name in self._names(part, binding))
         by_name = any(name.partition(".")[0] in FILE_FORMATS for name in names)
         if names and binding.unknown:
             chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
         self._steps[number] = FrameStep(
             number, weakref.ref(plan), self._identity(relation, binding, names, versions),
-            tuple(dict.fromkeys((*chance, *(why for one in inputs for why in one.chance)))), names,
-            frozenset(handle for one in parts if (handle := handle_in(one)) is not None).union(
-                *(one.handles for one in inputs)
+            tuple(dict.fromkeys((*chance, *(why for step in inputs for why in step.chance)))), names,
+            frozenset(handle for part in parts if (handle := handle_in(part)) is not None).union(
+                *(step.handles for step in inputs)
             ),
-            relation.WhichOneof("rel_type") == "subquery_alias" or any(one.has_alias for one in inputs),
-            any(sort_of(one) == "Expression" and is_outer(one) for one in parts) or any(one.is_open for one in inputs),
-            1 + max((one.depth for one in inputs), default=0),
+            relation.WhichOneof("rel_type") == "subquery_alias" or any(step.has_alias for step in inputs),
+            any(sort_of(part) == "Expression" and is_outer(part) for part in parts)
+            or any(step.is_open for step in inputs),
+            1 + max((step.depth for step in inputs), default=0),
             "name" if by_name else "source" if binding.data else "",
         )
 
+    def _names(self, part: Any, binding: Binding) -> Iterator[str]:
+        """Yield the tables, views and functions in a message that are not Spark's own."""
+        tables = tables_named(part)
+        yield from ("a statement that cannot be parsed",) if tables is None else map(view_name, tables)
+        for name in functions_called(part):
+            if name in binding.functions or name not in spark_functions():
+                yield name
+
     def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
-        """Return what names mean now, with the versions of the files that a step reads; the versions of all that it
-        reads; and why one is unknown."""
+        """Return the binding of a new step, with the versions of its files; the versions of all its data; and why some
+        version is unknown."""
         binding, chance = self.signer.state.now, list[str]()
         data: dict[bytes, tuple[SignedData, ...]] = {}
         versions: list[str] = []
-        for one in parts:
+        for part in parts:
             try:
-                reads = tuple(self.signer.data_of(one, binding, lambda _: None))
+                reads = tuple(self.signer.data_of(part, binding, lambda _: None))
             except UnknownDataError as error:
                 chance.append(str(error))
                 continue
             versions += (read.identity.digest for read in reads)
             if reads and all(map(is_listed_at_once, reads)):
-                data[read_key(one)] = reads
+                data[read_key(part)] = reads
         return (replace(binding, data=data) if data else binding), versions, chance
 
     def _identity(self, relation: Any, binding: Binding, names: frozenset[str], versions: list[str]) -> str:
-        """Return the identity of a step, of which its inputs are parts by theirs. Of Python code the type counts, and
-        not what it gives."""
+        """Return the identity of a step, which includes those of its inputs. Python code counts by its return type, not
+        its values."""
         own = deepcopy(relation)
         refers: list[str] = []
         for part in messages(own):
             if sort_of(part) == "Read.DataSource":
                 self.signer.name_source(part)
-            number = part.common.plan_id if _is_hole(part) else plan_named(part)
+            number = part.common.plan_id if _is_input_placeholder(part) else plan_named(part)
             if number is not None:
                 step = self._steps.get(number)
                 refers.append("unknown" if step is None else step.identity)
@@ -218,5 +219,5 @@ class Analyses:
         )
 
 
-def _is_hole(one: Any) -> bool:
-    return sort_of(one) == "Relation" and one.WhichOneof("rel_type") is None
+def _is_input_placeholder(part: Any) -> bool:
+    return sort_of(part) == "Relation" and part.WhichOneof("rel_type") is None

@@ -1,5 +1,5 @@
-"""Answers what a program asks Spark: from the record where its identity is known, else by a server that is started
-then. This is the service that the program's client believes to speak to."""
+"""Answers a program's questions from the record, or by a server that is started when it is first needed. PySpark's
+Connect client calls this service in place of a server."""
 
 from __future__ import annotations
 
@@ -29,26 +29,25 @@ from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 Stage = Literal["recorded", "waited for", "sent", "answered"]
-"""A stage of a question: its answer was recorded; or Spark is about to be asked, after its start where it does not run
-yet; gets the question now; has answered, or never will."""
+"""A stage of a question: its answer was recorded; or the server is about to be asked, once it has started; gets the
+question now; has answered, or has failed."""
 
 Following = Callable[[Stage, Question, Caller], None]
-"""Is told how far a run is, by any thread."""
+"""Callback for the progress of a run, called from any thread."""
 
 Mode = Literal["run", "plan", "audit"]
-"""What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
-computed from scratch, without what it does that lasts."""
+"""Purpose of a run: the answers; to see which of them are recorded, until Spark is needed; or to compute all from
+scratch, without lasting effects."""
 
 MOST_KEPT = 64 << 20
-"""Bytes of answers that a run keeps in memory, and records. Others are read, or requested, again where they are needed
-again."""
+"""Bytes of answers that a run keeps in memory, and records. Other answers are read or requested again."""
 
 _LARGE = 64 << 10
-"""Bytes of an answer that counts among those to be recorded."""
+"""Bytes above which an answer counts towards the most that a run records."""
 
 
 class NotAuditedError(Exception):
-    """A program that is only audited has come to something that Spark does and that lasts."""
+    """A program that is only audited has come to a lasting effect."""
 
 
 @dataclass(slots=True)
@@ -56,14 +55,14 @@ class Answerer:
     """The service. Its methods may be called from any thread.
 
     Attributes:
-        answers_here: tells `program_client.answers_here` that it is no connection to a server.
-        tell: is told what is worth a line.
-        rerun_effects: whether what was written before is written again.
-        mode: what the program is run for. In a plan the first question without an answer raises UnansweredError; in an
-            audit writes are left out, and what else lasts raises NotAuditedError.
-        asked: what was asked so far, in the order of the answers.
-        following: is told how far the run is.
-        note: is called with each question before it is looked up.
+        answers_here: mark for `program_client.answers_here` that this is no connection to a server.
+        tell: prints a message.
+        rerun_effects: True if unchanged writes are repeated.
+        mode: purpose of the run. In a plan the first question without an answer raises UnansweredError; in an audit
+            writes are skipped, and other lasting effects raise NotAuditedError.
+        asked: questions so far, in the order of the answers.
+        following: callback for progress.
+        note: callback for each question before its lookup.
     """
 
     answers_here: ClassVar[bool] = True
@@ -94,76 +93,75 @@ class Answerer:
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
-        """Analyse a table that the program is given, and have its files listed, as a classic session does. Raises
-        AnalysisException if Spark refuses it."""
+        """Analyse a new table and list its files, as a classic session does. Raises AnalysisException if Spark refuses
+        it."""
         step = self.analyses.settle(frame)
         if step.lists and self.mode != "plan":
             self.commands.list_files(step, schema_request(frame).schema)
 
-    # What the client calls -----------------------------------------------------------------------------------------
+    # Methods that the client calls ---------------------------------------------------------------------------------
 
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-        self.served.like = request
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the protocol's name
+        self.served.newest_request = request
         rows = request.plan.WhichOneof("op_type") == "root"
-        found = self._rows(request) if rows else self._command(request.plan.command, request)
-        return (of_session(one, request) for one in found)
+        responses = self._rows(request) if rows else self._command(request.plan.command, request)
+        return (of_session(response, request) for response in responses)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        self.served.like = request
-        made = self._answer_here(request)
-        if made is None:
-            (made,) = self._answered("analysis", request)
-        return of_session(made, request)
+        self.served.newest_request = request
+        response = self._answer_here(request)
+        if response is None:
+            (response,) = self._answer("analysis", request)
+        return of_session(response, request)
 
     def _answer_here(self, request: Any) -> Any | None:
-        """Answer an analysis without a server: what the program persists, types that it writes as text. None where only
-        Spark can."""
+        """Answer an analysis without a server: tables to persist, types as text. None where only Spark can."""
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
-        what, made = message_in(request), pb.AnalyzePlanResponse()
+        what, response = message_in(request), pb.AnalyzePlanResponse()
         match request.WhichOneof("analyze"):
             case "persist":
                 self.served.tables.persist(request, caller())
-                made.persist.SetInParent()
+                response.persist.SetInParent()
             case "unpersist":
                 self.served.unpersist(what.relation.common.plan_id)
-                made.unpersist.SetInParent()
+                response.unpersist.SetInParent()
             case "get_storage_level":
                 level = self.served.tables.level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
-                made.get_storage_level.storage_level.CopyFrom(level)
+                response.get_storage_level.storage_level.CopyFrom(level)
             case "ddl_parse":
                 try:
-                    found = parse_type(what.ddl_string, self._settings())
+                    parsed = parse_type(what.ddl_string, self._settings())
                 except UnknownTypeError:
                     return None
-                made.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(found))
-            case "is_streaming":  # which `observe` asks
-                made.is_streaming.SetInParent()
-                made.is_streaming.is_streaming = any(
-                    sort_of(one) == "Read" and getattr(one, "is_streaming", False) for one in messages(what)
+                response.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
+            case "is_streaming":  # `observe` requests it
+                response.is_streaming.SetInParent()
+                response.is_streaming.is_streaming = any(
+                    sort_of(part) == "Read" and getattr(part, "is_streaming", False) for part in messages(what)
                 )
             case _:
                 return None
-        return made
+        return response
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        self.served.like, operation = request, request.operation
+        self.served.newest_request, operation = request, request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
             return of_session(self.commands.set(kind, operation, request), request)
-        known, asked = self._settings(), getattr(operation, kind)
-        keys = [one.key for one in asked.pairs] if kind == "get_with_default" else list(getattr(asked, "keys", ()))
-        if keys and kind != "is_modifiable" and all(key in known for key in keys):
-            answer = pb.ConfigResponse(pairs=[pb.KeyValue(key=key, value=known[key]) for key in keys])
-            return of_session(answer, request)
-        (made,) = self._answered("setting", request)
-        return of_session(made, request)
+        settings, message = self._settings(), getattr(operation, kind)
+        keys = [pair.key for pair in message.pairs] if kind == "get_with_default" else getattr(message, "keys", ())
+        if keys and kind != "is_modifiable" and all(key in settings for key in keys):
+            response = pb.ConfigResponse(pairs=[pb.KeyValue(key=key, value=settings[key]) for key in keys])
+        else:
+            (response,) = self._answer("setting", request)
+        return of_session(response, request)
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         return of_session(self.served.stub().FetchErrorDetails(as_new(request)), request)
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        """End all that runs: the server knows what it runs by other ids than the client."""
+        """Interrupt all operations: their ids on the server differ from the client's."""
         self.served.interrupt()
         return of_session(pb.InterruptResponse(), request)
 
@@ -184,11 +182,11 @@ class Answerer:
             kind = root.catalog.WhichOneof("cat_type")
             only_looks = kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists")
             if not only_looks and kind != "is_cached":
-                known = self.commands.catalog_call(root.catalog, request)
-                return self._unfollowed("a call of spark.catalog", request) if known is None else known
+                rows = self.commands.catalog_call(root.catalog, request)
+                return self._ask_untracked("a call of spark.catalog", request) if rows is None else rows
         if caller().function in ("foreach", "foreachPartition"):
-            return self._each_time(request, "it is run for what it does")
-        return self._answered("rows", request)
+            return self._ask_each_time(request, "it is run for what it does")
+        return self._answer("rows", request)
 
     def _command(self, command: Any, request: Any) -> Iterable[Any]:
         kind = command.WhichOneof("command_type")
@@ -202,7 +200,7 @@ class Answerer:
             case "sql_command":
                 return self._sql(command.sql_command, request)
             case "checkpoint_command":
-                return self._answered("fit", request)
+                return self._answer("fit", request)
             case "remove_cached_remote_relation_command":
                 return []
             case "write_operation":
@@ -212,72 +210,74 @@ class Answerer:
             ):
                 events: Iterable[Any] = self.served.stub().ExecutePlan(as_new(request))
                 return events  # as they come: they have no end
-        return self._unfollowed(kind.replace("_", " "), request)
+        return self._ask_untracked(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
         match command.WhichOneof("command"):
             case "delete":
-                self.served.models.release(one.id for one in command.delete.obj_refs)
+                self.served.models.release(reference.id for reference in command.delete.obj_refs)
                 return []
             case "clean_cache":
                 return []  # models go with their session
             case "fit" | "read":
-                return self._answered("fit", request)
+                return self._answer("fit", request)
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
-                # Asked of no model: it deletes what lies where a model is about to be written.
+                # It belongs to no model: it deletes the files at the path where a model is about to be written.
                 if self.mode == "audit" or gather(request):
                     done = pb.Expression.Literal(boolean=True)
                     return [pb.ExecutePlanResponse(ml_command_result=pb.MlCommandResult(param=done))]
-                return self._each_time(request, _MAKES_ROOM)
+                return self._ask_each_time(request, _MAKES_ROOM)
             case "fetch" | "evaluate":
-                return self._answered("rows", request)
+                return self._answer("rows", request)
             case "write":
                 return self._effect(request)
         return self.served.send(request)
 
     def _sql(self, command: Any, request: Any) -> list[Any]:
-        asked = command.input if command.HasField("input") else pb.Relation(sql=pb.SQL(query=command.sql))
-        query = next((one.query for one in messages(asked) if sort_of(one) == "SQL"), "")
+        statement = command.input if command.HasField("input") else pb.Relation(sql=pb.SQL(query=command.sql))
+        query = next((part.query for part in messages(statement) if sort_of(part) == "SQL"), "")
         if query and read_statement(query).asks:
-            result = pb.ExecutePlanResponse.SqlCommandResult(relation=asked)
+            relation = statement
+        else:
+            is_sql = statement.HasField("sql")
+            relation = self.commands.statement(statement.sql, request, self._answer) if is_sql else None
+        if relation is not None:
+            result = pb.ExecutePlanResponse.SqlCommandResult(relation=relation)
             return [pb.ExecutePlanResponse(sql_command_result=result)]
-        known = self.commands.statement(asked.sql, request, self._answered) if asked.HasField("sql") else None
-        if known is not None:
-            return [pb.ExecutePlanResponse(sql_command_result=pb.ExecutePlanResponse.SqlCommandResult(relation=known))]
         match query.lower().split():
             case ["show" | "desc" | "describe" | "explain", *_]:
                 question = self.signer.question("rows", message_in(request))
-                return self._asked_live(question, request, "it asks the catalog")
+                return self._ask_server(question, request, "it asks the catalog")
             case ["set" | "reset" | "use", *_]:
                 self.commands.keep_meanings()
                 self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
-                return self._asked_live(self.signer.question("rows", message_in(request)), request, "it sets something")
-        return self._unfollowed("a statement of SQL", request)
+                return self._ask_server(self.signer.question("rows", message_in(request)), request, "it sets something")
+        return self._ask_untracked("a statement of SQL", request)
 
-    def _unfollowed(self, what: str, request: Any) -> list[Any]:
-        """Ask Spark each time, after which it is unknown what its session holds."""
+    def _ask_untracked(self, what: str, request: Any) -> list[Any]:
+        """Ask Spark each time. From then on the state of its session is unknown."""
         self.commands.keep_meanings()
         self.signer.state.now = replace(self.signer.state.now, unknown=what)
-        return self._each_time(request, f"it is {what}")
+        return self._ask_each_time(request, f"it is {what}")
 
-    def _each_time(self, request: Any, why: str) -> list[Any]:
-        """Ask Spark each time for something that lasts."""
+    def _ask_each_time(self, request: Any, why: str) -> list[Any]:
+        """Ask Spark each time for a lasting effect."""
         if self.mode == "audit":
-            raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
-        return self._asked_live(self.signer.question("effect", message_in(request)), request, why)
+            raise NotAuditedError(f"the audit stopped here: {why}, and that lasts")
+        return self._ask_server(self.signer.question("effect", message_in(request)), request, why)
 
     def _effect(self, request: Any) -> list[Any]:
-        """Write, unless the same was written there before and lies there still."""
+        """Write, unless an equal earlier write is still in place."""
         if gather(request):
             return []
         place = written_place(message_in(request), self.signer.data.folder)
         if place is None:
-            return self._unfollowed("a write to a table", request)
+            return self._ask_untracked("a write to a table", request)
         started, question = time.perf_counter(), self.signer.question("effect", message_in(request))
         return [] if self.mode == "audit" else self._write([(question, request)], place, started)
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model in the place of what lies there, as one write, of however many parts, which `write` sends."""
+        """Save a model over existing files. The requests that `write` sends count as one write."""
         folder = on_this_machine(path, self.signer.data.folder)
         if self.mode == "audit" or folder is None or gather():
             write()
@@ -289,50 +289,48 @@ class Answerer:
         self._write(list(zip(questions, parts, strict=True)), WrittenPlace(folder, may_be_skipped=True), started)
 
     def _write(self, parts: Sequence[tuple[Question, Any]], place: WrittenPlace, started: float) -> list[Any]:
-        """Send all parts of a write, the last of which stands for the whole; none where the same was written to its
-        place before, and nobody has touched it since."""
+        """Send all parts of a write, or none if an equal earlier write is still in place. The last part stands for the
+        whole write."""
         whole, request = parts[-1]
         before = self.record.left(whole.identity)
         is_there = bool(before) and not whole.chance and not self.rerun_effects and place.identity() == before
         if place.may_be_skipped and is_there:
             seconds = (time.perf_counter() - started) / len(parts)
-            for one, _ in parts:
-                self._note(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
+            for question, _ in parts:
+                self.asked.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
-        if self.mode == "run":  # models that were read from there are made before something else lies there
-            self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
-        for one, part in parts[:-1]:
-            own_place = written_place(one.what, self.signer.data.folder)
-            self._asked_live(one, part, "" if own_place else _MAKES_ROOM, left=own_place)
-        return self._asked_live(whole, request, left=place)
+        if self.mode == "run":  # models that are read from these files are loaded before the files are replaced
+            self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
+        for question, part in parts[:-1]:
+            own_place = written_place(question.what, self.signer.data.folder)
+            self._ask_server(question, part, "" if own_place else _MAKES_ROOM, left=own_place)
+        return self._ask_server(whole, request, left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
 
-    def _answered(self, sort: Sort, request: Any) -> list[Any]:
+    def _answer(self, sort: Sort, request: Any) -> list[Any]:
         started = time.perf_counter()
         question = self.signer.question(sort, message_in(request))
-        if question.chance:  # one that this run has not asked before
+        if question.chance:  # each time a question of its own
             with self._lock:
                 self._times[question.identity] += 1
                 times = self._times[question.identity]
             another = replace(question, identity=digest(question.identity, str(times))) if times > 1 else question
-            return self._asked_live(another, request, question.chance[0])
+            return self._ask_server(another, request, question.chance[0])
         self.note(question)
         with self.served.turn(question.identity):
-            known = self._lookup(question.identity, form_of(question))
-            if known is not None:
-                self.served.tables.note(question)
-                self.served.models.know(question, known)
-                self.following("recorded", question, who := caller())
-                self._note(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
-                self._keep(question, known)
-            else:
-                known = self._asked_live(question, request)
-            return known
+            answer = self._lookup(question.identity, form_of(question))
+            if answer is None:
+                return self._ask_server(question, request)
+            self.served.tables.note(question)
+            self.served.models.know(question, answer)
+            self.following("recorded", question, who := caller())
+            self.asked.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+            self._keep(question, answer)
+            return answer
 
     def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
-        """Return the answer to a question, of this run or of an earlier one; None if there is none, or it does not fit.
-        """
+        """Return the answer to a question, of this run or an earlier one; None if there is no valid one."""
         if identity in self._answers:
             return self._answers[identity]
         text = self.record.answer(identity)
@@ -343,8 +341,8 @@ class Answerer:
             return None
 
     def _keep(self, question: Question, answer: list[Any]) -> None:
-        """Keep an answer in memory for the rest of the run, as long as there is room."""
-        size = sum(one.ByteSize() for one in answer)
+        """Cache an answer for the run, as long as there is room."""
+        size = sum(response.ByteSize() for response in answer)
         with self._lock:
             if question.identity not in self._answers and self._bytes + size <= MOST_KEPT:
                 self._bytes += size
@@ -357,22 +355,22 @@ class Answerer:
                 raise StrangeAnswerError(f"it would be more than {MOST_KEPT >> 20} MiB, with others of this run")
             self._large += len(answer) if len(answer) > _LARGE else 0
 
-    def _asked_live(
+    def _ask_server(
         self, question: Question, request: Any, why: str = "", left: WrittenPlace | None = None
     ) -> list[Any]:
-        """Ask Spark, and remember what it said."""
+        """Ask Spark, and note the answer."""
         who = caller()
         if self.mode == "plan":
-            self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self.asked.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
-        found, started, seconds = self._waited_for(question, request, who)
+        response, started, seconds = self._ask_when_started(question, request, who)
         is_kept = not why and question.sort != "effect"
         if not why:
             question = question.reading(self.signer.watched.as_read(question.code))
-        self.served.models.name(found, question.handle)
-        self.served.models.know(question, found)
+        self.served.models.name(response, question.handle)
+        self.served.models.know(question, response)
         if is_kept:
-            self._keep(question, found)
+            self._keep(question, response)
         why = (
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
@@ -382,25 +380,27 @@ class Answerer:
         answer = None
         if is_kept and not why:
             try:
-                answer = text_of_answer(form_of(question), found)
+                answer = text_of_answer(form_of(question), response)
                 self._check_room(answer)
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
-        there = "" if left is None or why else left.identity()
-        self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
-        return found
+        written = "" if left is None or why else left.identity()
+        self.asked.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
+        return response
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
-        """Ask Spark of a plan. It is no question of the author's, but the start that it may need is waited for."""
-        self.served.like = request
-        is_informed = self.served.is_informed
-        answer = self.served.ask(question, request) if is_informed else self._waited_for(question, request, caller())[0]
+        """Have Spark analyse a plan. Progress shows only a start of the server: the author did not ask this."""
+        self.served.newest_request = request
+        if self.served.is_informed:
+            answer = self.served.ask(question, request)
+        else:
+            answer, *_ = self._ask_when_started(question, request, caller())
         if not question.chance:
             self._keep(question, answer)
         return answer
 
-    def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
-        """Return what Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
+    def _ask_when_started(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
+        """Return Spark's answer, when it was asked, and the seconds that it took without the server's start."""
         self.following("waited for", question, who)
         try:
             self.served.stub()
@@ -408,18 +408,15 @@ class Answerer:
                 self.served.models.forget()
             self.following("sent", question, who)
             started = time.perf_counter()
-            found = self.served.ask(question, request)
-            return found, started, time.perf_counter() - started
+            answer = self.served.ask(question, request)
+            return answer, started, time.perf_counter() - started
         finally:
             self.following("answered", question, who)
 
     def end(self) -> None:
-        """Delete the program's models from the server, and release the answers that it kept."""
+        """Delete the program's models from the server, and release cached answers."""
         self.served.models.end()
         self._answers.clear()
-
-    def _note(self, one: AnsweredQuestion) -> None:
-        self.asked.append(one)
 
 
 _MAKES_ROOM = "it makes room for a model"

@@ -1,5 +1,5 @@
-"""Which functions of a graph are captured: those of Spark tables and columns that return one. Those that ask Spark
-something are once that is answered. And columns that nodes name and their tables do not have, found without Spark."""
+"""Captures the functions of a graph that take Spark tables and columns and return one. Functions that ask Spark
+something are captured once that is answered. Also finds missing columns without Spark."""
 
 from __future__ import annotations
 
@@ -49,64 +49,63 @@ _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column
 
 @dataclass(frozen=True, slots=True)
 class CapturedDag:
-    """A graph, with what functions of tables and columns build in place of their texts, and what these functions read
-    while they were called."""
+    """A graph in which plans replace captured functions, and the reads of these functions."""
 
     dag: Dag
     seen: ObservedInputs = NOTHING_OBSERVED
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
-    """Call the functions of tables and columns on placeholders. A function that cannot be identified by what it builds
-    stays as it is."""
+    """Call the functions of tables and columns on placeholders. A function that its plan does not identify stays
+    unchanged."""
     called = list[ObservedInputs]()
 
     def call(node: Node, operator: Function, known: Mapping[str, Columns | None]) -> Node:
         if (inputs := inputs_of(operator, node, dag)) is None:
             return node
-        from helix_spark.answers.function_calls import capture  # a plan by the record calls none, and loads no client
+        from helix_spark.answers.function_calls import capture  # a recorded plan needs no client
 
         given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
         action = Action(uuid4().hex if node.wishes.fresh else node.name)
-        found = capture(operator.call, given, action)
+        captured = capture(operator.call, given, action)
         assert action.watch is not None
         action.watch.note_named_files(files_named(operator.call))
         called.append(action.observed_inputs())
-        by_code = found.why if isinstance(found, NotCaptured) else ""
+        by_code = captured.why if isinstance(captured, NotCaptured) else ""
         may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
-        if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
+        if isinstance(captured, NotCaptured) and not (captured.asks and may_be_answered):
             return replace(node, operator=replace(operator, by_code=by_code))
         of_spark = SparkFunction(
             operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given
         )
-        return as_built(replace(node, operator=of_spark), found)
+        return as_built(replace(node, operator=of_spark), captured)
 
     with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
-        whole = fill_functions(dag, settings, call)
-    return CapturedDag(whole, reduce(or_, called, ObservedInputs()))
+        filled = fill_functions(dag, settings, call)
+    return CapturedDag(filled, reduce(or_, called, ObservedInputs()))
 
 
 def fill_functions(
     dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
 ) -> Dag:
-    """Return a graph whose functions of tables and columns are replaced: `fill` returns such a node with what its
-    function builds, by the columns of the tables before it."""
+    """Return a graph whose functions of tables and columns are captured: `fill` returns such a node with its plan,
+    given the columns of the tables before it."""
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
         operator = node.operator
-        made = fill(node, operator, known) if may_be_captured(node) and isinstance(operator, Function) else node
-        made = with_known_columns(made, known)
-        nodes.append(made)
-        if made.result is Result.TABLE:
-            known[made.name] = columns_of_node(made, settings, known)
+        filled = fill(node, operator, known) if may_be_captured(node) and isinstance(operator, Function) else node
+        filled = with_known_columns(filled, known)
+        nodes.append(filled)
+        if filled.result is Result.TABLE:
+            known[filled.name] = columns_of_node(filled, settings, known)
     return replace(dag, nodes=tuple(nodes))
 
 
 def may_be_captured(node: Node) -> bool:
-    """Return whether a node's function is one of Spark's tables or columns that returns one."""
+    """Return whether a node's function may be captured: it returns a Spark table or column."""
     operator = node.operator
-    # What an author leaves out of a signature is named as code names it, and a plan has no such names.
+    # Parts that an author excludes from a signature have names of code, which a plan lacks.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
         return False
     return operator.returns in (Form.SPARK, Form.COLUMN) and node.result in _FORMS
@@ -123,16 +122,16 @@ def inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] |
     return inputs
 
 
-def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
-    """Return the node with what its function built; as it was, where that is not known."""
-    if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
+def as_built(node: Node, captured: CapturedFunction | NotCaptured) -> Node:
+    """Return the node with its function's plan; unchanged if it was not captured."""
+    if isinstance(captured, NotCaptured) or captured.is_column != (node.result is Result.COLUMN):
         return node
     assert isinstance(node.operator, SparkFunction)
-    return replace(node, operator=replace(node.operator, by_code="", built=found))
+    return replace(node, operator=replace(node.operator, by_code="", built=captured))
 
 
 def table_columns(dag: Dag, settings: Mapping[str, str]) -> dict[str, Columns | None]:
-    """Return the columns of each table of a graph, by name; None where they are not known."""
+    """Return the columns of each table of a graph, by name; None if unknown."""
     known: dict[str, Columns | None] = {}
     for node in dag.nodes:
         if node.result is Result.TABLE:
@@ -141,7 +140,7 @@ def table_columns(dag: Dag, settings: Mapping[str, str]) -> dict[str, Columns | 
 
 
 def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
-    """Return the columns of a table, where its declaration or its plan says so."""
+    """Return the columns of a table by its declaration or its plan; None if unknown."""
     match node.operator:
         case Read(source=FileSource(format="text", schema=None)):
             return ("value",)
@@ -156,41 +155,40 @@ def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str,
             table = known.get(node.inputs[0])
             if split is None and table is None:
                 return None
-            sides = [one for one in table or () if one.lower() == "split"] if split is None else ["split"]
-            made = ["features", *["label"] * (label is not None), *sides]
-            made += [one.name for one in keep if isinstance(one, KeptColumn)]
-            return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
+            sides = [name for name in table or () if name.lower() == "split"] if split is None else ["split"]
+            new = ["features", *["label"] * (label is not None), *sides]
+            new += [column.name for column in keep if isinstance(column, KeptColumn)]
+            return tuple(dict.fromkeys((*new, *(name for name in keep if isinstance(name, str)))))
         case SparkFunction(built=RecordedFunction(columns=columns)):
             return columns
         case SparkFunction(built=CapturedFunction() as built):
-            of = {place: known.get(source) for place, source in enumerate(node.inputs)}
+            inputs = {place: known.get(source) for place, source in enumerate(node.inputs)}
             try:
-                return columns_of(built.plan, of)
+                return columns_of(built.plan, inputs)
             except UnknownColumnsError:
                 return None
     return None
 
 
 _READ_BY_STAGES = ("inputCol", "featuresCol", "labelCol", "weightCol", "inputCols")
-"""Parameters of Spark ML's stages that name columns of their table."""
+"""Parameters of Spark ML's stages that name columns of their input."""
 
 _CERTAIN = frozenset({"read", "project", "filter", "with_columns", "sort", "limit"})
-"""Relations whose columns all come from their input, or are made by a name that the plan says."""
+"""Relations whose columns all come from their input, or have names in the plan."""
 
 _UNCERTAIN = frozenset({"expression_string", "unresolved_regex", "subquery_expression"})
 _NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
-"""Expressions whose columns have names that the plan says; Spark makes up those of others."""
+"""Expressions whose columns have names in the plan; Spark invents those of others."""
 
 
 def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
-    """Check that tables have the columns that these nodes name, where the columns are known without Spark: by
-    declarations, and by what functions build where that is certain. Raises ColumnNotFoundError for one that is not
-    there, with the nearest name, and where it is written."""
+    """Check that tables have the columns that these nodes name, as far as declarations and plans tell that without
+    Spark. Raises ColumnNotFoundError for a missing one, with the nearest name, and its line."""
     known = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):
             columns = known.get(source)
-            if columns is None or column.lower() in {one.lower() for one in columns}:
+            if columns is None or column.lower() in {name.lower() for name in columns}:
                 continue
             raise ColumnNotFoundError(
                 f"{node.kind} {node.name!r} reads column {column!r}, which {source!r} does not have" + where,
@@ -199,14 +197,14 @@ def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, 
 
 
 def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
-    """Yield tables that a node reads, the columns of them that it names, and where, as what follows in a sentence."""
+    """Yield tables that a node reads, the columns that it names, and their line as the end of a sentence."""
     operator = node.operator
     match operator:
         case SparkFunction(built=CapturedFunction() as built):
-            aliases = (one for one in messages(built.plan) if sort_of(one) == "Expression.Alias")
-            made = {name.lower() for one in aliases for name in one.name}
+            aliases = (part for part in messages(built.plan) if sort_of(part) == "Expression.Alias")
+            new = {name.lower() for alias in aliases for name in alias.name}
             for place, column in _certain(built.plan):
-                if place < len(node.inputs) and column.lower() not in made:
+                if place < len(node.inputs) and column.lower() not in new:
                     at = built.place_of(column)
                     yield node.inputs[place], column, f" (at {at})" if at else ""
         case FitStage(stage=Stage() as stage) | ApplyStage(stage=Stage() as stage):
@@ -216,42 +214,42 @@ def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
 
 
 def _named_by(stage: Stage, operator: FitStage | ApplyStage) -> Iterator[str]:
-    given = dict(stage.parameters)
-    for name in _READ_BY_STAGES:
-        value = given.get(name)
+    parameters = dict(stage.parameters)
+    for parameter in _READ_BY_STAGES:
+        value = parameters.get(parameter)
         names = value if isinstance(value, list | tuple) else [value]
-        yield from (one for one in names if isinstance(one, str) and _is_plain(one))
+        yield from (name for name in names if isinstance(name, str) and _is_plain(name))
     if takes_label(stage) and isinstance(operator, FitStage) and not operator.columns:
         path = stage.make if isinstance(stage.make, str) else getattr(stage.make, "__module__", "")
         if str(path).startswith(("pyspark.ml.classification", "pyspark.ml.regression")):
-            yield from (column for column in ("features", "label") if f"{column}Col" not in given)
+            yield from (column for column in ("features", "label") if f"{column}Col" not in parameters)
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether a text is the name of a column, and not of a part of one."""
+    """Return whether a text names a column, rather than a field of one."""
     return "." not in name and "`" not in name
 
 
 def _certain(plan: Any) -> Iterator[tuple[int, str]]:
-    """Yield the columns that a plan surely reads of its one input, with the place of that input."""
+    """Yield the columns that a plan certainly reads from its only input, with the position of that input."""
     places, names = set[int](), list[str]()
-    for one in messages(plan):
-        match sort_of(one):
+    for part in messages(plan):
+        match sort_of(part):
             case "Relation":
-                kind = one.WhichOneof("rel_type")
-                chosen = one.project.expressions if kind == "project" else ()
-                if kind not in _CERTAIN or not _NAMED.issuperset(each.WhichOneof("expr_type") for each in chosen):
+                kind = part.WhichOneof("rel_type")
+                chosen = part.project.expressions if kind == "project" else ()
+                if kind not in _CERTAIN or not _NAMED.issuperset(column.WhichOneof("expr_type") for column in chosen):
                     return
                 if kind == "read":
-                    name = one.read.named_table.unparsed_identifier
+                    name = part.read.named_table.unparsed_identifier
                     if not name.startswith(INPUT):
                         return
                     places.add(int(name.removeprefix(INPUT)))
             case "Expression":
-                if one.WhichOneof("expr_type") in _UNCERTAIN:
+                if part.WhichOneof("expr_type") in _UNCERTAIN:
                     return
-                if one.HasField("unresolved_attribute"):
-                    names.append(one.unresolved_attribute.unparsed_identifier)
+                if part.HasField("unresolved_attribute"):
+                    names.append(part.unresolved_attribute.unparsed_identifier)
     if sort_of(plan) == "Expression":
         places = {0}
     for name in names if len(places) == 1 else ():

@@ -1,5 +1,5 @@
-"""Calls a node's function of Spark's tables as a program of its own: what it builds is captured, and what it asks Spark
-is a question, which is answered from the record or by a server."""
+"""Calls a node's function of Spark tables like a program of its own: its plan is captured, and its questions to Spark
+are answered from the record or by a server."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _ASKED_FOR: Mapping[Sort, str] = {
 
 
 class _OfNodes(WatchedFunctions):
-    """Python functions in workers that a node has: what they read counts for the node, by its code. Of a question that
-    is not known, so that no answer to it is recorded."""
+    """A node's Python functions in workers. Their reads are recorded for the node, and not for a question: so no answer
+    to one is recorded."""
 
     def unknown(self, code: str) -> tuple[str, ...]:
         return ("has Python code in it, and what that reads is known of its node alone",)
@@ -54,14 +54,14 @@ class _OfNodes(WatchedFunctions):
 
 @dataclass(slots=True)
 class FunctionCall:
-    """One call of a function: the program that pyspark is asked by meanwhile (`recorded_call.Program`).
+    """One call of a function: during the call, the program of pyspark (`recorded_call.Program`).
 
     Attributes:
-        terms: what it asks, as a script would ask it.
-        values: what stands in its plans by place: a function with what it returns, or the class of a table function.
-        refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
-        origin: of the table or the model that it returned, where a script can say it.
-        fit: identity of the fit of a script whose model it returned, as that left it; empty if it is none.
+        terms: translates its questions into those of a script.
+        values: Python code in its plans by number: functions with their return types, and classes of table functions.
+        refused: the first request that a call cannot make, as the end of "it asks Spark for".
+        origin: origin of the returned table or model, if a script can express it.
+        fit: identity of a script's fit whose model it returned unchanged; empty if there is none.
     """
 
     given: CallInputs
@@ -100,7 +100,7 @@ class FunctionCall:
     def settle(self, frame: Any) -> None:
         if frame._session is not self._session:
             return
-        if self.is_planned or self.given.is_known:  # no answer to an analysis is recorded
+        if self.is_planned or self.given.is_known:  # analyses are not recorded
             self.answerer.analyses.note_frame(frame)
         else:
             self.answerer.settle(frame)
@@ -109,14 +109,14 @@ class FunctionCall:
         if frame._session is not self._session:
             return None
         sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
-        if self.is_planned:  # else Spark knows better
+        if self.is_planned:  # else Spark's schema is more exact
             with suppress(UnknownColumnsError):
                 return columns_of(relation_of(frame), self.given.columns, case_sensitive=sensitive)
-        known = self.answerer.analyses.columns(frame)
-        return None if known is None else list(known)
+        names = self.answerer.analyses.columns(frame)
+        return None if names is None else list(names)
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        place = next((place for place, one in enumerate(self.values) if _same(one, value)), len(self.values))
+        place = next((place for place, other in enumerate(self.values) if _same(other, value)), len(self.values))
         token = f"{UDF}{place}".encode()
         if place == len(self.values):
             self.values.append(value)
@@ -130,7 +130,7 @@ class FunctionCall:
         raise NeedsClassicError(what)
 
     def model(self, place: int, model: Any) -> Any:
-        """Return the input at a place, a model of another session, as one of the call's, known by its signature."""
+        """Return an input, a model of another session, as a model of the call's, identified by its signature."""
         numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
 
         def take(live: str) -> str:
@@ -139,42 +139,43 @@ class FunctionCall:
             self.terms.know_model(handle, place, number)
             return self.answerer.served.models.take_over(handle, live)
 
-        with self.under_way():  # some models ask their server what they are
+        with self.under_way():  # some models query their server
             return with_references(model, take)
 
     def returned_model(self, model: Any) -> Any:
-        """Return a model of the call's as one of the server's session, which owns it from now on."""
+        """Return a model of the call's as a model of the server's session, which owns it from now on."""
         handles: list[str] = []
 
         def hand_over(handle: str) -> str:
             handles.append(handle)
             return self.answerer.served.models.hand_over(handle)
 
-        handed = with_references(model, hand_over)
+        server_model = with_references(model, hand_over)
         self.origin = self.terms.origin_of_model(handles)
         is_fit = len(handles) == 1 and self.answerer.served.models.is_as_fitted(handles[0], model)
         if self.origin is not None and is_fit:
             self.fit = self.origin.handles[0].removeprefix(HANDLE)
-        return handed
+        return server_model
 
     def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-        """Call the function with placeholders and other arguments, and return what it returns."""
+        """Return the function's result for placeholders and other arguments."""
         with self.under_way():
             return function(**self._placeholders, **arguments)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Make pyspark work for this call while the author's code runs."""
+        """Make this call the program of pyspark while the author's code runs."""
         with working_for(self), client.active(self._session):
             yield
 
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
-        return self.refused or next((_ASKED_FOR[one.question.sort] for one in self.answerer.asked if one.fresh), "")
+        answered = self.answerer.asked
+        return self.refused or next((_ASKED_FOR[answer.question.sort] for answer in answered if answer.fresh), "")
 
     @property
     def registers(self) -> bool:
-        """True if it leaves views or Python functions in its session."""
+        """True if the function leaves views or Python functions in its session."""
         return bool(self.answerer.signer.state.requests)
 
     def is_own(self, value: Any) -> bool:
@@ -182,7 +183,7 @@ class FunctionCall:
         return client.is_frame(value) and value._session is self._session
 
     def as_sent(self, relation: Any) -> Any:
-        """Return a relation as the server has to be sent it, which knows then what it refers to."""
+        """Return a relation as it is sent, once the server has all that it refers to."""
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
@@ -191,15 +192,16 @@ class FunctionCall:
 
     def _look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
         state = self.answerer.signer.state
-        # An expression is of the table that an extractor extends.
-        first = next((one._plan._plan_id for one in self._placeholders.values() if client.is_frame(one)), None)
+        # An expression belongs to the table that an extractor extends.
+        frames = filter(client.is_frame, self._placeholders.values())
+        first = next((frame._plan._plan_id for frame in frames), None)
         if client.is_column(returned):
             plan: Any = client.expression_of(returned, self._session.client)
             if state.requests:
                 return NotCaptured("registers views or functions, and returns a column")
             if client.has_subquery(plan):
                 return NotCaptured("has a query inside its column")
-            if any(one.plan_id != first for one in client.references(plan)):
+            if any(reference.plan_id != first for reference in client.references(plan)):
                 return NotCaptured("names columns of other tables than its own")
         elif self.is_own(returned):
             plan, first = relation_of(returned), None
@@ -213,13 +215,13 @@ class FunctionCall:
         views = [view.shows for name, view in state.now.views.items() if not name.startswith(INPUT)]
         return CapturedFunction(
             plan, self._identity(plan, first), tuple(map(_function_of, self.values)), chance_in(parts),
-            tuple(line for one in (*views, plan) for line in lines_of(one)), tuple(state.now.functions),
+            tuple(line for part in (*views, plan) for line in lines_of(part)), tuple(state.now.functions),
             self.registers, self.origin, unsigned, choices=choices_in(parts),
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
-        """Yield why a plan, whose parts are all messages in it and in what it means, does not determine what its
-        function gives."""
+        """Yield why a plan does not determine its function's result. Its parts include those of its views and
+        functions."""
         now = self.answerer.signer.state.now
         if self.refused:
             yield f"asks Spark for {self.refused}"
@@ -230,15 +232,15 @@ class FunctionCall:
         called = (name for name in functions_elsewhere(parts) if name not in now.functions)
         yield from (f"reads the function {name} of its session by itself" for name in called)
         relations = (part for part in parts if sort_of(part) == "Relation")
-        if any(one.cached_remote_relation.relation_id.startswith(SERVED) for one in relations):
+        if any(part.cached_remote_relation.relation_id.startswith(SERVED) for part in relations):
             yield "reads a table that it has from elsewhere"
 
     def _identity(self, plan: Any, own: int | None) -> str:
-        """Return the identity of what was built; of an expression, `own` is the id of its table."""
+        """Return the identity of a plan, or of an expression, if `own` is the plan id of its table."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
             alone = deepcopy(plan)
-            client.name_by_itself(alone)  # all of its columns are of one table
+            client.name_by_itself(alone)  # it has columns of one table only
             return identity_of(alone, {token: code.digest for token, code in signer.functions.items()})
         registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)
         return digest(signer.question("table", plan).identity, *registered)
@@ -248,10 +250,10 @@ def capture(
     function: Callable[..., Any], given: CallInputs, action: Action | None = None, record: ScriptTerms | None = None,
     around: str = "",
 ) -> CapturedFunction | NotCaptured:
-    """Call a function of tables and columns on placeholders, and capture what it builds. No server is asked.
+    """Call a function of tables and columns on placeholders, and capture its plan, without a server.
 
     Args:
-        action: what its draws follow from, and whether it is watched; None where neither matters.
+        action: seed and watch of the call; None if neither matters.
         record, around: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
@@ -260,25 +262,28 @@ def capture(
         with in_action(action):
             returned = call.call(function, {})
             seconds = time.perf_counter() - begun
-            found = call.look_at(returned)
+            captured = call.look_at(returned)
     except NeedsClassicError as needs:
         return NotCaptured(f"uses {needs}")
-    except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
-        found = NotCaptured(f"cannot be called on placeholders ({type(error).__name__}: {server_message(error)[:200]})")
-    # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
+    except Exception as error:  # noqa: BLE001 - the run itself raises it, too
+        reason = f"{type(error).__name__}: {server_message(error)[:200]}"
+        captured = NotCaptured(f"cannot be called on placeholders ({reason})")
+    # Even if the function caught the error of an unanswered question: its result may depend on the answer.
     if unanswered := call.unanswered():
         return NotCaptured(f"asks Spark for {unanswered}", not call.refused)
-    return replace(found, drew=action.drew, seconds=seconds) if isinstance(found, CapturedFunction) else found
+    if isinstance(captured, NotCaptured):
+        return captured
+    return replace(captured, drew=action.drew, seconds=seconds)
 
 
 def begin(
     given: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
 ) -> FunctionCall:
-    """Return a call that is yet to be run. The caller controls what the function draws.
+    """Return a call that is yet to run. The caller controls the function's randomness.
 
     Args:
-        record: answers what it asks, where the inputs have signatures.
-        server: is asked what the record does not answer; None if nothing is.
+        record: answers its questions, if the inputs have signatures.
+        server: answers questions without a recorded answer; None if these are not to be asked.
         around: identity of versions and settings around the call.
     """
     client.prepare()
@@ -293,15 +298,15 @@ def begin(
     terms = record if record is not None and given.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"
     answerer = Answerer(
-        signer, terms.record, server, dict(given.settings), mode=mode, note=lambda one: terms.note(one, signer)
+        signer, terms.record, server, dict(given.settings), mode=mode,
+        note=lambda question: terms.note(question, signer),
     )
     return FunctionCall(given, answerer, terms)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
-    """Build a workflow, loading its file, whose declarations hold Spark's objects (``F.col`` at a module's top, a stage
-    of a learner), as PySpark's Connect client makes them without a JVM. None where that asks Spark something, or
-    registers functions."""
+    """Load a workflow without a JVM: Spark objects in its declarations (a module's ``F.col``, a learner's stage) are
+    those of PySpark's Connect client. None if loading it asks Spark something, or registers functions."""
     call = begin(CallInputs({}, {}))
     try:
         with call.under_way():
@@ -314,13 +319,13 @@ def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
 
 
 def _input_view(signature: str) -> View:
-    """Return the view that an input's name refers to in a plan: a table of that signature."""
+    """Return the view of an input in a plan: a table identified by its signature."""
     table = pb.CachedRemoteRelation(relation_id=f"{HANDLE}{digest(signature)}")
     return View(pb.Relation(cached_remote_relation=table), {})
 
 
 def _messages_done(state: SessionState) -> Iterator[Any]:
-    """Yield all messages in what a call did to its session: in its views and functions."""
+    """Yield all messages in the views and functions of a call's session."""
     for request in state.requests:
         if not callable(request) and type(request).__name__ == "ExecutePlanRequest":
             yield from messages(request.plan.command)
@@ -330,8 +335,8 @@ def _function_of(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two values in plans are one: the same function with the same return type."""
-    if not isinstance(one, tuple) or not isinstance(other, tuple):
-        return one is other
-    return one[0] is other[0] and one[1:] == other[1:]
+def _same(value: Any, other: Any) -> bool:
+    """Return whether two values in plans are the same function with the same return type."""
+    if not isinstance(value, tuple) or not isinstance(other, tuple):
+        return value is other
+    return value[0] is other[0] and value[1:] == other[1:]

@@ -1,5 +1,5 @@
-"""A model of several parts that is saved in the place of an earlier one: its parts are written all, or, where the same
-lie there still, none."""
+"""Saves of a model of several parts over existing files: all parts are written, or none if an equal earlier save is
+still in place."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ _PARTS: ContextVar[list[Any] | None] = ContextVar("parts", default=None)
 
 @contextmanager
 def parts_gathered() -> Iterator[list[Any]]:
-    """Give the requests by which pyspark saves a model meanwhile, in this thread: they are sent afterwards, if at
-    all."""
+    """Collect this thread's requests to save a model, to be sent afterwards, if at all."""
     gathered: list[Any] = []
     token = _PARTS.set(gathered)
     try:
@@ -34,7 +33,7 @@ def parts_gathered() -> Iterator[list[Any]]:
 
 
 def gather(*requests: Any) -> bool:
-    """Take requests for parts of the model that this thread is about to save; return False if none is."""
+    """Collect requests of a save of this thread; return False if there is no such save."""
     gathered = _PARTS.get()
     if gathered is not None:
         gathered.extend(requests)
@@ -42,36 +41,34 @@ def gather(*requests: Any) -> bool:
 
 
 def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
-    """Return the parts of a save as questions. The last one stands for all: what lies there when it is answered is the
-    whole model."""
-    questions = [signer.question("effect", _without_time(message_in(one))) for one in parts]
+    """Return the parts of a save as questions. The last question stands for the whole model."""
+    questions = [signer.question("effect", _without_time(message_in(part))) for part in parts]
     whole = replace(
-        questions[-1], identity=digest("save", *(one.identity for one in questions)),
-        chance=tuple(why for one in questions for why in one.chance),
-        reads=tuple(read for one in questions for read in one.reads),
-        code=tuple(dict.fromkeys(code for one in questions for code in one.code)),
+        questions[-1], identity=digest("save", *(question.identity for question in questions)),
+        chance=tuple(why for question in questions for why in question.chance),
+        reads=tuple(read for question in questions for read in question.reads),
+        code=tuple(dict.fromkeys(code for question in questions for code in question.code)),
     )
     return [*questions[:-1], whole]
 
 
 def _without_time(command: Any) -> Any:
-    """Return a write of the metadata by which pyspark saves a stage of Python's without the time that it says; others
-    as they are."""
+    """Return a write of a Python stage's metadata without its timestamp; another write unchanged."""
     if command.WhichOneof("command_type") != "write_operation" or command.write_operation.source != "text":
         return command
     import pyarrow as pa
 
     copy = deepcopy(command)
-    for one in messages(copy):
-        if sort_of(one) != "LocalRelation":
+    for part in messages(copy):
+        if sort_of(part) != "LocalRelation":
             continue
         try:
-            (row,) = pa.ipc.open_stream(one.data).read_all().to_pylist()
-            said = json.loads(row["value"])
-            del said["timestamp"]
-        except (pa.ArrowException, ValueError, KeyError, TypeError):  # something else is written
+            (row,) = pa.ipc.open_stream(part.data).read_all().to_pylist()
+            metadata = json.loads(row["value"])
+            del metadata["timestamp"]
+        except (pa.ArrowException, ValueError, KeyError, TypeError):  # no metadata
             return command
-        one.data = json.dumps(said).encode()
+        part.data = json.dumps(metadata).encode()
     return copy
 
 

@@ -1,6 +1,6 @@
-"""The tables that a server keeps: those that the program wants kept, by `persist` or `cache`, and what several fits or
-evaluations are made of, such as a fold as a pipeline's feature stages leave it. What the server was told of each, and
-what stands in for those that an earlier run stored."""
+"""The persisted tables of a server: those that the program persists, by `persist` or `cache`, and inputs that several
+fits or evaluations share, such as a fold after a pipeline's feature stages. Each has its state on the server, and its
+substitute if an earlier run left the table."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from helix_spark.plans.program_client import Caller
 
 @dataclass(slots=True, eq=False)
 class PersistedTable:
-    """One of them.
+    """A table that is persisted on the server.
 
     Attributes:
-        request: that has it kept. Spark knows its relation again by its id and all that is in it.
-        caller: where the program says so.
-        base: of one that fits share, the program's table.
-        question: which result it is, once it is needed; None of one that fits share.
-        substitute: the relation that reads what an earlier run left of it, in its place; None where it is computed.
-        is_exact: whether the columns of that say as the table's own which may be null.
-        in_memory: whether the server has these rows in memory.
-        is_registered: whether the server knows that it is to be kept.
-        started, seconds: of the question for which it was computed, as `time.perf_counter()` has it; 0.0 before.
-        given_up: whether the program wants it no more.
-        forgotten: whether the server does not keep it any more either.
-        refused: whether Spark could not compute it as a whole.
+        request: the request that persists it. Spark recognizes its relation by the plan id and all parts.
+        caller: the program's call of `persist`.
+        base: the program's table that a shared input is made from; None for a table of the program's.
+        question: its question, once the table is needed; None for a shared input.
+        substitute: relation that reads the table of an earlier run; None if the table is computed.
+        is_exact: True if the substitute's columns are nullable exactly where the table's are.
+        in_memory: True if the server has the substitute's rows in memory.
+        is_registered: True if the server knows that the table is persisted.
+        started, seconds: of the question that computed it, by `time.perf_counter()`; 0.0 before.
+        given_up: True once the program has unpersisted it.
+        forgotten: True once the server has released it.
+        refused: True if Spark could not compute the whole table.
     """
 
     request: Any
@@ -55,35 +55,35 @@ class PersistedTable:
 
     @property
     def number(self) -> int:
-        """The id of its plan."""
+        """Its plan id."""
         return int(self.relation.common.plan_id)
 
     @property
     def is_reused(self) -> bool:
-        """Whether an earlier run's result stands in for it."""
+        """True if a table of an earlier run is its substitute."""
         return self.substitute is not None
 
     def compute(self) -> None:
-        """Compute the table: no earlier one takes its place any more."""
+        """Drop the substitute, so that the table is computed."""
         self.substitute, self.in_memory, self.is_registered = None, False, False
 
     @property
     def is_computed(self) -> bool:
-        """Whether the server computed it in this run."""
+        """True if the server computed it in this run."""
         return self.is_registered and not self.is_reused and self.seconds > 0.0
 
 
 @dataclass(slots=True)
 class PersistedTables:
-    """All of a session, by the ids of their plans.
+    """The persisted tables of a session, by plan id.
 
-    What several fits or evaluations are made of is kept where models make it of a table that the program itself has
-    kept: there neither the order of rows nor their partitions change, and what is kept takes room as that table does.
-    A classic session computes it for each of them.
+    An input that fits or evaluations share is persisted if models make it from a table that the program persists: the
+    order of rows and their partitions stay the same, and it takes about as much memory as that table. A classic session
+    computes it for each.
 
     Attributes:
-        identity: returns the identity of a relation's rows; empty where these may be others each time.
-        stage: returns the class of Spark ML that made a model, by the id that the program has of it.
+        identity: returns the identity of a relation's rows; empty if they are nondeterministic.
+        stage: returns the class of Spark ML that made a model, by the program's id.
     """
 
     identity: Callable[[Any], str]
@@ -95,27 +95,29 @@ class PersistedTables:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def persist(self, request: Any, caller: Caller, base: PersistedTable | None = None) -> PersistedTable:
-        """Note that a table is to be kept. It is, once it is computed."""
+        """Note that a table is to be persisted, once it is computed."""
         number = request.persist.relation.common.plan_id
-        known = self._tables.pop(number, None)
-        if known is None or known.forgotten:
-            known = PersistedTable(request, caller, base)
-        known.given_up = False
-        self._tables[number] = known  # behind all others
-        return known
+        table = self._tables.pop(number, None)
+        if table is None or table.forgotten:
+            table = PersistedTable(request, caller, base)
+        table.given_up = False
+        self._tables[number] = table  # behind all others
+        return table
 
     def unpersist(self, number: int) -> list[PersistedTable]:
-        """Note that the program does not want a table any more. Return the tables that the server is to forget."""
+        """Note that the program has unpersisted a table. Return the tables that the server must release."""
         table = self._tables.get(number)
         if table is None or table.given_up:
             return []
         table.given_up = True
-        held_back = [one for one in self if one.given_up and one.is_computed and not one.forgotten]
-        gone = [table] if not table.is_computed else held_back[:-4]  # the others are kept until they are stored
-        return [*(one for one in self if one.base is table), *gone]
+        shared = [other for other in self if other.base is table]
+        if not table.is_computed:
+            return [*shared, table]
+        unneeded = [other for other in self if other.given_up and other.is_computed and not other.forgotten]
+        return [*shared, *unneeded[:-4]]  # the last ones stay until they are stored
 
     def lose_all(self) -> None:
-        """Expect a server that has just been started to keep none of them."""
+        """Note that a new server has no table."""
         for table in self:
             table.is_registered = False
             if table.in_memory:
@@ -123,7 +125,7 @@ class PersistedTables:
             table.forgotten = table.forgotten or table.given_up
 
     def level(self, number: int) -> Any:
-        """Return how the program wants a table kept; None where it does not."""
+        """Return the storage level of a table; None if the program does not persist it."""
         table = self._tables.get(number)
         return None if table is None or table.given_up else table.request.persist.storage_level
 
@@ -131,36 +133,36 @@ class PersistedTables:
         return iter(tuple(self._tables.values()))
 
     def table_of(self, message: Any) -> PersistedTable | None:
-        """Return the table that a message is the relation of, also one that is not kept any more."""
+        """Return the table whose relation a message is, even if it is released."""
         return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
 
     def needed(self, what: Any) -> Iterator[PersistedTable]:
-        """Yield the tables that a message takes, each once, from the top down; a stand-in takes none."""
+        """Yield the tables in a message, each once, from the top down, without those below a substitute."""
         waiting, seen = [what] if self._tables else [], set()
         while waiting:
-            one = waiting.pop()
-            table = self.table_of(one)
+            part = waiting.pop()
+            table = self.table_of(part)
             if table is not None and not table.forgotten:
                 if table.number not in seen:
                     seen.add(table.number)
                     yield table
                 if table.is_reused:
                     continue
-            waiting.extend(reversed(parts_of(one)))
+            waiting.extend(reversed(parts_of(part)))
 
     def substitute_of(self, number: int) -> Any:
-        """Return the relation that takes the place of a table, by the id of its plan; None where none does."""
+        """Return the substitute of a table, by its plan id; None if it has none."""
         table = self._tables.get(number)
         return None if table is None or table.forgotten else table.substitute
 
     def note(self, question: Question) -> None:
-        """Note a question, answered from the record or by a server. Costs nothing until a server answers one."""
+        """Note a question that is answered from the record or by a server. This is cheap until a server answers one."""
         if question.identity not in self._shareable and (part := _shareable_part(question.what)) is not None:
             self._noted[question.identity] = part
 
     def sharing(self, question: Question, request: Any) -> Any:
-        """Return the request of a noted question, in which a table that is kept takes the place of what the question
-        has in common with another one."""
+        """Return the request of a noted question, with a persisted table as substitute of the input that it shares with
+        another question."""
         part = _shareable_part(question.what)
         base = None if part is None else self._base_of(part)
         if part is None or base is None:
@@ -180,12 +182,12 @@ class PersistedTables:
         return request if shared.refused else substituted(request, {part.common.plan_id: shared.relation}.get)
 
     def _base_of(self, relation: Any) -> PersistedTable | None:
-        """Return the table of which stages made a relation row by row; None if the program does not have it kept."""
+        """Return the table from which stages made a relation row by row; None if the program does not persist it."""
         part, features = relation, "org.apache.spark.ml.feature."
         while (below := _input(part)) is not None:
             stage = part.ml_relation.transform
             name = stage.transformer.name if stage.HasField("transformer") else self.stage(stage.obj_ref.id)
-            # All of these make one row of one row, or leave it out; but for SQL, which may be any query.
+            # All of these map rows to rows, or drop them, except for SQL, which may be any query.
             if not name.startswith(features) or name == f"{features}SQLTransformer":
                 return None
             part = below
@@ -194,8 +196,8 @@ class PersistedTables:
 
 
 def _shareable_part(what: Any) -> Any | None:
-    """Return the relation that a question may have in common with others: the data of a fit, and what the model is
-    applied to that is evaluated. None of other questions, and where no model made it."""
+    """Return the input that a question may share with others: the data of a fit, or the input of the model whose
+    predictions are evaluated. None for other questions, and if no model made the input."""
     command = ml_command(what)
     match None if command is None else command.WhichOneof("command"):
         case "fit":
@@ -208,7 +210,7 @@ def _shareable_part(what: Any) -> Any | None:
 
 
 def _input(relation: Any) -> Any | None:
-    """Return what a model or a transformer is applied to; None of another relation."""
+    """Return the input of a model or a transformer; None for another relation."""
     if relation.WhichOneof("rel_type") != "ml_relation" or not relation.ml_relation.HasField("transform"):
         return None
     return relation.ml_relation.transform.input

@@ -1,4 +1,4 @@
-"""The data that plans of a program read and write by path: which there is now, and whether it changed meanwhile."""
+"""The data that a program's plans read and write by path: its versions, and whether they changed."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _PATH_IN_SQL = re.compile(r"(?P<format>\w+)\.`?(?P<path>[^`]*/[^`]*)`?")
 
 
 class UnknownDataError(Exception):
-    """The version of data that is read is unknown. The text says why, as the end of a sentence about the program."""
+    """The version of some data is unknown. The message gives the reason, as the end of a sentence about the program."""
 
 
 @dataclass(slots=True)
 class DataVersions:
-    """The versions of data, each looked at once unless it changes.
+    """The versions of data, each read once unless it changes.
 
     Attributes:
-        folder: where relative paths begin: the driver's working folder, whatever the program makes its own.
-        elsewhere: the machine whose disks are read, where that is another one.
-        settings: gives the settings of the session.
+        folder: base of relative paths: the driver's working folder, even if the program changes its own.
+        elsewhere: the machine whose disks are read, if it is another one.
+        settings: returns the settings of the session.
     """
 
     folder: Path = field(default_factory=Path.cwd)
@@ -53,49 +53,49 @@ class DataVersions:
 
     def of_table(self, name: str) -> SignedData:
         """Return the version of a table named by its path, ``delta.`/data/table` ``. Raises UnknownDataError."""
-        found = _PATH_IN_SQL.fullmatch(name)
-        if found is None:
-            raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
-        return self._read_version(self._source(found["format"], [found["path"]], {}))
+        match = _PATH_IN_SQL.fullmatch(name)
+        if match is None:
+            raise UnknownDataError(f"reads the table {name}, whose version is unknown")
+        return self._read_version(self._source(match["format"], [match["path"]], {}))
 
     def of_folder(self, path: str) -> SignedData:
         """Return the version of all files at a path. Raises UnknownDataError."""
-        place = self._placed(path)
+        place = self._local_path(path)
         try:
             return SignedData(place, identify(place))
         except (HelixError, OSError) as error:
             raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
 
-    def _placed(self, path: str) -> Path:
+    def _local_path(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
         if place is None or self.elsewhere:
-            raise _untold(path, "it is not on a disk of this machine")
+            raise _unknown_version(path, "it is not on a disk of this machine")
         return place
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
-        given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
-        kept = {name.lower(): value for name, value in options.items() if name.lower() not in ("path", "paths")}
-        stored = [one for one in given if is_in_s3(one)]
-        placed = tuple(one if one in stored else str(self._placed(one)) for one in given)
-        for path in stored:
+        all_paths = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
+        others = {name.lower(): value for name, value in options.items() if name.lower() not in ("path", "paths")}
+        in_s3 = [path for path in all_paths if is_in_s3(path)]
+        located = tuple(path if path in in_s3 else str(self._local_path(path)) for path in all_paths)
+        for path in in_s3:
             try:
-                alike = not any("fs.s3a." in name for name in kept) and is_reached_alike(path, self.settings())
+                alike = not any("fs.s3a." in name for name in others) and is_reached_alike(path, self.settings())
             except CatalogError as error:
-                raise _untold(path, error.what) from error
+                raise _unknown_version(path, error.what) from error
             if not alike:
-                raise _untold(path, "the AWS_ variables name another store")
+                raise _unknown_version(path, "the AWS_ variables name another store")
         match format.lower():
-            case "delta" if len(placed) == 1:
-                asked = kept.get("versionasof")
-                if asked is not None and asked.isdigit():
-                    return DeltaSource(placed[0], int(asked))
-                if not {"versionasof", "timestampasof"} & kept.keys():
-                    return DeltaSource(placed[0])
-            case other if other in FILE_FORMATS and placed and len(stored) == len(placed):
-                return ObjectSource(placed)
-            case other if other in FILE_FORMATS and placed and not stored:
-                return FileSource("text", placed, options=tuple(sorted(kept.items())))
-        raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
+            case "delta" if len(located) == 1:
+                version = others.get("versionasof")
+                if version is not None and version.isdigit():
+                    return DeltaSource(located[0], int(version))
+                if not {"versionasof", "timestampasof"} & others.keys():
+                    return DeltaSource(located[0])
+            case name if name in FILE_FORMATS and located and len(in_s3) == len(located):
+                return ObjectSource(located)
+            case name if name in FILE_FORMATS and located and not in_s3:
+                return FileSource("text", located, options=tuple(sorted(others.items())))
+        raise UnknownDataError(f"reads by {format}, whose versions are unknown")
 
     def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> SignedData:
         with self._lock:
@@ -103,28 +103,27 @@ class DataVersions:
             try:
                 if before is not None and is_listed_at_once(before) and before.changed() is None:
                     return before
-                found = SignedData(source, identify(source))
+                version = SignedData(source, identify(source))
             except (HelixError, OSError) as error:
                 raise UnknownDataError(f"reads {place_of(source)}, which cannot be read ({error})") from error
-            self._known[source] = found
-            return found
+            self._known[source] = version
+            return version
 
 
 def is_listed_at_once(read: SignedData) -> bool:
-    """Return whether a table reads the files that there are when it is built; one of Delta's reads its newest version.
-    """
+    """Return whether a table reads the files that exist when it is built; Delta's read their newest version."""
     return isinstance(read.source, FileSource | ObjectSource)
 
 
 def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) -> Iterator[str]:
-    """Yield the places of data, and of what plans read by themselves: paths, absolute where they are on a disk of this
-    machine, names of tables, and an empty text for what nobody knows the place of. Relative paths begin in a folder."""
-    named = [path for one in data for path in paths_of(one.source) or ("",)]
-    for one in (one for plan in plans for one in messages(plan)):
-        if sort_of(one) == "Read.DataSource":
-            paths = [*one.paths, *(value for name, value in one.options.items() if name.lower() == "path")]
+    """Yield the locations of data, and of sources in plans: paths, absolute if they are on a disk of this machine,
+    names of tables, and an empty text for an unknown location. Relative paths begin in a folder."""
+    named = [path for read in data for path in paths_of(read.source) or ("",)]
+    for part in (part for plan in plans for part in messages(plan)):
+        if sort_of(part) == "Read.DataSource":
+            paths = [*part.paths, *(value for name, value in part.options.items() if name.lower() == "path")]
             named += paths or [""]
-        for table in ("",) if (tables := tables_named(one)) is None else tables:
+        for table in ("",) if (tables := tables_named(part)) is None else tables:
             form, _, path = table.partition(".")
             if form.lower() in FILE_FORMATS | {"delta"}:
                 named.append(path.strip("`"))
@@ -136,28 +135,28 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
 
 
 def may_overlap(read: SignedData, place: Path) -> bool:
-    """Return whether a write to a place may change what is read."""
+    """Return whether a write to a location may change this data."""
     match read.source:
         case FileSource(paths=paths):
-            at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
+            read_paths = [Path(re.split(r"[*?[{]", path)[0]) for path in paths]
         case DeltaSource(path=path):
-            at = [Path(path)]
+            read_paths = [Path(path)]
         case Path() as path:
-            at = [path]
-        case _:  # a write to a store is not followed at all
+            read_paths = [path]
+        case _:  # writes to a store are not tracked
             return False
-    return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
+    return any(path.is_relative_to(place) or place.is_relative_to(path) for path in read_paths)
 
 
-def _untold(path: str, why: str) -> UnknownDataError:
-    return UnknownDataError(f"reads {path}, whose version nobody tells: {why}")
+def _unknown_version(path: str, why: str) -> UnknownDataError:
+    return UnknownDataError(f"reads {path}, whose version is unknown: {why}")
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:
-    """Return a path of Spark's as one of Python's; None where it is on no disk of this machine.
+    """Return a path of Spark's as one of Python's; None if it is on no disk of this machine.
 
     Args:
-        folder: where relative paths begin.
+        folder: base of relative paths.
 
     >>> on_this_machine("file:///data/a.csv", Path("/home/me")), on_this_machine("a.csv", Path("/home/me"))
     (PosixPath('/data/a.csv'), PosixPath('/home/me/a.csv'))
@@ -169,24 +168,23 @@ def on_this_machine(path: str, folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPlace:
-    """Where something is written.
+    """The target of a write.
 
     Attributes:
-        path: on a disk of this machine.
-        may_be_skipped: whether writing it once more would leave what is there already: not where it is added to what
-            is there, nor where Spark refuses to write to a place that is taken.
+        path: path on a disk of this machine.
+        may_be_skipped: True if repeating the write would change nothing: neither append, nor fail on existing files.
     """
 
     path: Path
     may_be_skipped: bool
 
     def identity(self) -> str:
-        """Return the identity of all that is there now, or below it; empty if nothing is."""
+        """Return the identity of all files at or below the path; empty if it does not exist."""
         return identify(self.path).digest if self.path.exists() else ""
 
 
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
-    """Return where a command writes; None where that is no path on a disk of this machine. Relative paths begin in a
+    """Return the target of a command; None if it is no path on a disk of this machine. Relative paths begin in a
     folder."""
     if command.WhichOneof("command_type") == "ml_command":
         path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite

@@ -1,7 +1,7 @@
-"""What a program asks Spark, as questions that have an identity: two with one identity have one answer.
+"""Questions of a program to Spark. Two questions with the same identity have the same answer.
 
-An identity covers what is asked (the plan, in its canonical form), the data that it reads, the Python code in it, the
-models and checkpoints that it refers to (by ids that are their own identities), and what the session holds.
+An identity covers the canonical plan, the data that it reads, its Python code, the models and checkpoints that it
+refers to (their ids are their identities), and the state of the session.
 """
 
 from __future__ import annotations
@@ -32,25 +32,24 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_texts import asks_tables, spark_functions
 
 PROGRAM_FORMAT = 8
-"""Version of how questions are identified. Raise it when the same question would get another identity, or another
-answer."""
+"""Version of the identities of questions. Raise it when the same question would get another identity or answer."""
 
 Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that a program asks of Spark.
+    """A question of a program to Spark.
 
     Attributes:
         identity: hex SHA-256.
-        sort: what is asked.
-        what: the message that asks it.
-        chance: why its answer may be another one each time, as phrases; none if it is the same.
+        sort: kind of question.
+        what: its message.
+        chance: why its answer may be nondeterministic, as phrases; empty if it is deterministic.
         handles: ids of models and checkpoints in it, in order.
-        reads: the data that it reads.
-        code: the Python functions in it by their code, each with the identity of what it is known to read.
-        asked: identity of what is asked, whatever these functions read; empty where it has none.
+        reads: versions of its data.
+        code: its Python functions by the identity of their code, each with the identity of its recorded reads.
+        asked: its identity without the reads of these functions; empty if it has none.
     """
 
     identity: str
@@ -63,27 +62,27 @@ class Question:
     asked: str = ""
 
     def reading(self, code: tuple[tuple[str, str], ...]) -> Question:
-        """Return the same question where its functions, as in `code`, read something else."""
+        """Return the question with other reads of its functions."""
         return self if code == self.code else replace(self, code=code, identity=_identity(self.asked, code))
 
     @property
     def handle(self) -> str:
-        """The id that a program is given for the model or the checkpoint that answers it."""
+        """The program's id for the model or the checkpoint that answers it."""
         return f"{HANDLE}{self.identity}"
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """One question of this run, and how it was answered.
+    """A question of this run, with its answer.
 
     Attributes:
-        answer: as it is put on record; None if it is not, for one that was on record, too.
-        seconds: that it took; of one on record those that reading it took.
+        answer: text to be recorded; None if it is not, or already was.
+        seconds: seconds until the answer; of a recorded one those of the lookup.
         started: `time.perf_counter()` when it was asked.
-        fresh: whether Spark answered it.
-        why: if it is not put on record, the reason.
-        left: what an effect left at its place.
-        name: as a node of its run, once that is looked at; `inputs` the nodes that its answer is made from.
+        fresh: True if Spark answered it.
+        why: reason why it is not recorded.
+        left: identity of the files that an effect wrote.
+        name: its name as a node of the run, once that is known; `inputs` are the nodes that it is computed from.
     """
 
     question: Question
@@ -103,25 +102,25 @@ class AnsweredQuestion:
 
     @property
     def kind(self) -> str:
-        """The kind of node that it is recorded as."""
+        """Its kind as a recorded node."""
         return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.sort, "answer")
 
 
 @dataclass(slots=True)
 class Signer:
-    """Signs what one program asks.
+    """Signs the questions of one program.
 
     Attributes:
         around: identity of versions and settings around the program.
-        state: of its session.
-        data: versions of what it reads.
-        functions: by its pickle, the code of each Python function that was written into a plan, as it was then.
-        watched: what these functions read in workers.
-        user: who runs what is asked; empty where nobody knows.
-        doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
-            else's answer.
-        bindings: what names meant when a step of a plan was built, by its plan id.
-        over_layout: whether rows keep their order and partitions; else what depends on these may be another each time.
+        state: state of its session.
+        data: versions of its data.
+        functions: code of each Python function in its plans, at the time it was pickled, by its pickle.
+        watched: reads of these functions in workers.
+        user: the user of the server; empty if unknown.
+        doubtful: ids of models and checkpoints that another run cannot reproduce: answers from them are not reused.
+        bindings: meaning of names when a step of a plan was built, by its plan id.
+        over_layout: True if rows keep their order and partitions; else results that depend on these are
+            nondeterministic.
     """
 
     around: str
@@ -135,139 +134,139 @@ class Signer:
     over_layout: bool = True
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
-        """Return a question. Names in a step of a plan mean what they meant when it was built.
+        """Return a question. Names in a step of a plan mean what they meant when the step was built.
 
         Args:
             what: a command, a relation, or a part of a request to analyse one.
-            views: those that names mean outside of such steps; else the session's.
+            views: meaning of names outside of such steps; by default the session's views.
         """
         binding = self.state.now if views is None else replace(self.state.now, views=views)
-        found = _Parts()
+        noted = _Parts()
         signed = deepcopy(what)
         parts, waiting = list[tuple[Any, Binding]](), [(signed, binding)]
-        while waiting:  # from the top down, each message with what names in it mean
-            one, its_binding = waiting.pop()
-            if sort_of(one) == "Relation" and one.common.HasField("plan_id"):
-                its_binding = self.bindings.get(one.common.plan_id, its_binding)
-            parts.append((one, its_binding))
-            waiting.extend((part, its_binding) for part in reversed(parts_of(one)))
-        for one, its_binding in parts:
-            self._look(one, its_binding, found)
-        every = [one for one, _ in parts]
-        found.chance += chance_in(every, user_known=bool(self.user))
+        while waiting:  # from the top down, each message with its binding
+            message, its_binding = waiting.pop()
+            if sort_of(message) == "Relation" and message.common.HasField("plan_id"):
+                its_binding = self.bindings.get(message.common.plan_id, its_binding)
+            parts.append((message, its_binding))
+            waiting.extend((part, its_binding) for part in reversed(parts_of(message)))
+        for message, its_binding in parts:
+            self._note_message(message, its_binding, noted)
+        every = [message for message, _ in parts]
+        noted.chance += chance_in(every, user_known=bool(self.user))
         if not self.over_layout:
-            found.chance += choices_in(every)
-        # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
-        numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
+            noted.chance += choices_in(every)
+        # Canonical plans may drop ids of objects: digest all ids, and number them in the plan.
+        numbers = {handle: f"{number}" for number, handle in enumerate(dict.fromkeys(noted.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
-        # The settings by which steps were analysed, where these are not the session's.
-        by_settings = groupby((its_binding for _, its_binding in parts), lambda one: id(one.settings))
+        # Settings by which steps were analysed, if they differ from the session's.
+        by_settings = groupby((its_binding for _, its_binding in parts), lambda bound: id(bound.settings))
         others = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
         if {self.state.now.settings_identity(of_analysis=True)}.issuperset(others):
             others = []
         asked = digest(digest(
-            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code),
+            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, noted.code),
             self.state.now.settings_identity(), *others,
-            *found.meanings(), *(one.identity.digest for one in found.reads),
+            *noted.meanings(), *(read.identity.digest for read in noted.reads),
             *((self.user,) if may_ask_user(every) else ()),
         ), *numbers)
-        code = tuple(dict.fromkeys(found.sent))
+        code = tuple(dict.fromkeys(noted.sent))
         return Question(
-            _identity(asked, code), sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
-            tuple(found.reads), code, asked,
+            _identity(asked, code), sort, what, tuple(dict.fromkeys(noted.chance)), tuple(noted.handles),
+            tuple(noted.reads), code, asked,
         )
 
-    def _send(self, code: str, found: _Parts) -> None:
-        """Note a Python function that is sent to workers, with what it is known to read there."""
-        found.sent.append((code, self.watched.identity(code)))
-        found.chance += self.watched.unknown(code)
+    def _note_code(self, code: str, noted: _Parts) -> None:
+        """Note a Python function that is sent to workers, and its recorded reads there."""
+        noted.sent.append((code, self.watched.identity(code)))
+        noted.chance += self.watched.unknown(code)
 
-    def _names(self, one: Any, binding: Binding, found: _Parts) -> None:
-        """Note what the names in a message mean that are no functions of Spark's own."""
-        called = {name for name in functions_called(one) if name in binding.functions or name not in spark_functions()}
+    def _note_functions(self, message: Any, binding: Binding, noted: _Parts) -> None:
+        """Note the functions in a message that are not Spark's own."""
+        functions = functions_called(message)
+        called = {name for name in functions if name in binding.functions or name not in spark_functions()}
         for name in sorted(called & binding.functions.keys()):
-            found.means.append((name, binding.functions[name]))
+            noted.means.append((name, binding.functions[name]))
             for code in binding.code[name]:
-                self._send(code, found)
-        if called and binding.unknown:
-            found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+                self._note_code(code, noted)
+        if called:
+            noted.note_unknown(binding)
 
-    def _view(self, name: str, binding: Binding, found: _Parts) -> None:
+    def _note_view(self, name: str, binding: Binding, noted: _Parts) -> None:
         view = binding.views[name]
-        shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
-        found.means.append((name, shown.asked))
-        found.chance += shown.chance
-        found.reads += shown.reads
-        found.sent += shown.code
-        if binding.unknown:
-            found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+        question = self.question("rows", view.shows, binding.views if view.views is None else view.views)
+        noted.means.append((name, question.asked))
+        noted.chance += question.chance
+        noted.reads += question.reads
+        noted.sent += question.code
+        noted.note_unknown(binding)
 
-    def _look(self, one: Any, binding: Binding, found: _Parts) -> None:
-        self._names(one, binding, found)
+    def _note_message(self, message: Any, binding: Binding, noted: _Parts) -> None:
+        self._note_functions(message, binding, noted)
         try:
-            found.reads += self._reads(one, binding, found)
+            noted.reads += self._reads(message, binding, noted)
         except UnknownDataError as error:
-            found.chance.append(str(error))
-        if (handle := handle_in(one)) is not None:
-            found.handles.append(handle)
+            noted.chance.append(str(error))
+        if (handle := handle_in(message)) is not None:
+            noted.handles.append(handle)
             if handle in self.doubtful:
-                found.chance.append("uses a model or a checkpoint that may be another one each time")
+                noted.chance.append("uses a model or a checkpoint that is nondeterministic")
             elif not is_handle(handle) and handle != HELPER:
-                found.chance.append("refers to something that Helix did not make")
-        match sort_of(one):
+                noted.chance.append("refers to something that Helix did not make")
+        match sort_of(message):
             case "MlCommand.Fit":
-                # Where its author names none, a fitted model names its column by the estimator's uid.
-                stage, outputs = stage_class(one.estimator.name), {"outputCol", "outputCols"}
+                # Without a name for its column, a fitted model uses the estimator's uid.
+                stage, outputs = stage_class(message.estimator.name), {"outputCol", "outputCols"}
                 has_output = stage is None or any(hasattr(stage, name) for name in outputs)
-                if not has_output or outputs.intersection(one.params.params):
-                    one.estimator.ClearField("uid")
+                if not has_output or outputs.intersection(message.params.params):
+                    message.estimator.ClearField("uid")
             case "MlCommand.Evaluate":
-                one.evaluator.ClearField("uid")
+                message.evaluator.ClearField("uid")
             case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
-                code = self.functions.get(one.command, _UNSEEN)
-                found.code[one.command] = code.digest
+                code = self.functions.get(message.command, _UNSEEN)
+                noted.code[message.command] = code.digest
                 if code.digest:
-                    self._send(code.digest, found)
-                found.chance += code.chance
+                    self._note_code(code.digest, noted)
+                noted.chance += code.chance
             case "Read.DataSource":
-                self.name_source(one)
+                self.name_source(message)
             case "Catalog":
-                found.chance.append("asks the session's catalog")
+                noted.chance.append("asks the session's catalog")
             case "google.protobuf.Any":
-                if "delta.connect" in one.type_url:
+                if "delta.connect" in message.type_url:
                     need_classic("delta.tables.DeltaTable")
-                found.chance.append("asks a plug-in of the server")
+                noted.chance.append("asks a plug-in of the server")
             case "JavaUDF" | "ScalarScalaUDF":
-                found.chance.append("calls code of the JVM, which nobody follows")
+                noted.chance.append("calls code of the JVM, which nobody follows")
             case "Expression.ExpressionString":
-                if asks_tables(one.expression):
-                    found.chance.append("has a query inside an expression in SQL")
+                if asks_tables(message.expression):
+                    noted.chance.append("has a query inside an expression in SQL")
 
     def name_source(self, source: Any) -> None:
-        """Name what is read in one way: a path is the same from its root and from the program's folder, and a csv file
-        has no header unless somebody says so."""
+        """Make a source canonical: with relative paths below the program's folder, and without the default of a csv
+        file's header."""
         places = [on_this_machine(path, self.data.folder) for path in source.paths]
         if source.format in FILE_FORMATS and None not in places:
             folder = self.data.folder
             source.paths[:] = [
-                str(one.relative_to(folder) if one.is_relative_to(folder) else one) for one in filter(None, places)
+                str(path.relative_to(folder) if path.is_relative_to(folder) else path) for path in filter(None, places)
             ]
         if source.format == "csv" and source.options.get("header", "").lower() == "false":
             del source.options["header"]
 
-    def _reads(self, one: Any, binding: Binding, found: _Parts) -> Iterator[SignedData]:
-        may_read = sort_of(one) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
-        listed = binding.data.get(read_key(one), ()) if binding.data and may_read else ()
-        # A table reads files as they are, but those that there were when it was built.
-        found.chance += (
+    def _reads(self, message: Any, binding: Binding, noted: _Parts) -> Iterator[SignedData]:
+        may_read = sort_of(message) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
+        listed = binding.data.get(read_key(message), ()) if binding.data and may_read else ()
+        # A table reads the files that existed when it was built, as they are now.
+        noted.chance += (
             f"reads {read.shown}, which was changed after a table of it was built"
             for read in listed if read.changed() is not None
         )
-        yield from listed or self.data_of(one, binding, lambda name: self._view(name, binding, found))
+        yield from listed or self.data_of(message, binding, lambda name: self._note_view(name, binding, noted))
 
     def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
-        """Yield the data that a message reads, as it is now; `show` is called with the name of each view that it reads
-        instead. Raises UnknownDataError for data whose version is unknown."""
+        """Yield the current versions of a message's data, and call `show` with the name of each of its views. Raises
+        UnknownDataError for data whose version is unknown."""
         match sort_of(one):
             case "Read.DataSource":
                 yield self.data.of_source(one)
@@ -285,14 +284,14 @@ class Signer:
 
 
 def _identity(asked: str, code: Iterable[tuple[str, str]]) -> str:
-    """Return the identity of a question by what it asks and what its functions read, each once."""
-    reads = [one for _, one in code if one]
+    """Return the identity of a question, with the recorded reads of its functions."""
+    reads = [identity for _, identity in code if identity]
     return digest(asked, *reads) if reads else asked
 
 
-def read_key(one: Any) -> bytes:
-    """Return what tells a message that reads data from others in its step."""
-    return sort_of(one).encode() + bytes(one.SerializeToString(deterministic=True))
+def read_key(message: Any) -> bytes:
+    """Return a key of a message that reads data, unique in its step."""
+    return sort_of(message).encode() + bytes(message.SerializeToString(deterministic=True))
 
 
 @dataclass(slots=True)
@@ -304,8 +303,12 @@ class _Parts:
     means: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
 
+    def note_unknown(self, binding: Binding) -> None:
+        if binding.unknown:
+            self.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+
     def meanings(self) -> Iterator[str]:
-        """Return what names mean; each once, unless one means several things in several places."""
+        """Return the meanings of names; each once, unless a name has several."""
         once = dict.fromkeys(self.means)
         several = len({name for name, _ in once}) < len(once)
         return (part for pair in (self.means if several else sorted(once)) for part in pair)
@@ -313,12 +316,12 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCode:
-    """The code of a Python function with all that it reached at a time.
+    """The code of a Python function, with all that it reached when it was traced.
 
     Attributes:
-        digest: its identity; empty where it has none.
-        chance: why what the function gives may differ each time, as phrases.
-        is_pure: whether all of it is known to be pure.
+        digest: its identity; empty if it has none.
+        chance: why its values may be nondeterministic, as phrases.
+        is_pure: True if all of it is known to be pure.
     """
 
     digest: str
@@ -326,7 +329,7 @@ class FunctionCode:
     is_pure: bool = False
 
 
-_UNSEEN = FunctionCode("", ("has Python code in it that nobody saw",))
+_UNSEEN = FunctionCode("", ("has Python code in it that Helix did not see",))
 
 
 def code_of(function: Any) -> FunctionCode:
@@ -341,7 +344,7 @@ def code_of(function: Any) -> FunctionCode:
 # Forms of answers ----------------------------------------------------------------------------------------------------
 
 def form_of(question: Question) -> AnswerForm:
-    """Return what the answer to a question has to be."""
+    """Return the form of a valid answer to a question."""
     what = question.what
     match question.sort:
         case "analysis":
@@ -381,6 +384,6 @@ def form_of(question: Question) -> AnswerForm:
 
 
 def has_one_row(relation: Any) -> bool:
-    """Return whether a relation is an aggregate of all rows, which has one whatever they are."""
+    """Return whether a relation aggregates all rows into one."""
     is_total = relation.WhichOneof("rel_type") == "aggregate" and not relation.aggregate.grouping_expressions
     return bool(is_total and relation.aggregate.group_type == type(relation.aggregate).GROUP_TYPE_GROUPBY)

@@ -1,8 +1,8 @@
-"""What the functions of a workflow built, as an earlier run recorded it: where nothing must be computed none of them is
-called, and no client of Spark Connect is loaded.
+"""Recorded plans of a workflow's functions: if nothing must be computed, no function is called and no client of Spark
+Connect is loaded.
 
-The record is found by the compiled identity of all these functions, and counts as long as what they were seen to read
-is the same. Before Spark computes anything they are called.
+The record is looked up by the compiled identity of all these functions, and is valid as long as their observed reads
+are unchanged. Before Spark computes anything the functions are called.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
     "warnings": tuple, "random": tuple, "choices": tuple, "unfollowed": tuple,
     "registers": frozenset, "doubtful": frozenset,
 }
-"""Fields of a `Description` that are several texts."""
+"""Fields of a `Description` that hold several texts."""
 
 
 def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
-    """Return the identity of all that a workflow's functions of Spark's tables are before they are called; empty if
-    there are none, or if it does not determine what they build."""
+    """Return the identity of a workflow's functions of Spark tables before they are called; empty if there are none, or
+    if it does not determine their plans."""
     called = [node for node in dag.nodes if may_be_captured(node)]
     if not called or any(node.wishes.fresh for node in called):
         return ""
@@ -50,16 +50,16 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
     for node in called:
         assert isinstance(node.operator, Function)
         try:
-            found = trace(node.operator.call, node=node.name, where=node.where)
+            code = trace(node.operator.call, node=node.name, where=node.where)
         except SignatureError:
             return ""
-        if found.random or found.unfollowed or found.warnings:
+        if code.random or code.unfollowed or code.warnings:
             return ""
         shape = (*node.operator.arguments, *node.operator.forms, node.operator.returns)
-        traced[node.name] = (found.digest, *shape)
-    known = dict.fromkeys((one.name for one in dag.nodes), ())
+        traced[node.name] = (code.digest, *shape)
+    known = dict.fromkeys((node.name for node in dag.nodes), ())
     for node in dag.nodes:
-        if node.name not in traced:  # which columns its table has counts, but for those before it
+        if node.name not in traced:  # its own columns count, without those of its inputs
             traced[node.name] = ("", *(columns_of_node(node, settings, known) or ("unknown",)))
     return digest("calls 2", str(FORMAT), *(part.digest for part in around), *(
         digest(node.name, node.result, *node.inputs, *traced[node.name]) for node in dag.nodes
@@ -67,17 +67,17 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
-    """Return a graph with what its functions built as a record says; none of them is called. None if the record does
-    not say it of each, or if they would read something else now."""
+    """Return a graph with the recorded plans of its functions, without calling them. None if the record does not cover
+    each, or if their reads have changed."""
     if record is None or not record.builds:
         return None
-    found = json.loads(record.builds)
-    seen = observed_from_json(json.dumps(found["seen"]) if found["seen"] else "")
+    builds = json.loads(record.builds)
+    reads = observed_from_json(json.dumps(builds["seen"]) if builds["seen"] else "")
     called = {node.name for node in dag.nodes if may_be_captured(node)}
-    if found["nodes"].keys() != called or (seen.reads and not seen.now().agrees(seen)):
+    if builds["nodes"].keys() != called or (reads.reads and not reads.now().agrees(reads)):
         return None
     return fill_functions(dag, settings, lambda node, operator, _: _recorded(
-        node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), found["nodes"][node.name]
+        node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), builds["nodes"][node.name]
     ))
 
 
@@ -103,7 +103,7 @@ def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[
 
 
 def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
-    """Return what functions built, as a record says it; empty if another call may build something else, or if it is too
+    """Return the plans of functions as text for a record; empty if another call may build other plans, or if it is too
     long for a record."""
     seen = captured.seen
     if seen.chance or seen.outside or seen.unknown:
@@ -121,12 +121,12 @@ def _built(node: Node, operator: Function, columns: Columns | None) -> Iterator[
     yield "by_code", operator.by_code
     yield "asks", isinstance(operator, SparkFunction) and operator.built is None
     if isinstance(operator, SparkFunction) and isinstance(built := operator.built, CapturedFunction):
-        found = described_by_plan(node, built)
+        description = described_by_plan(node, built)
         yield "described", {
-            "parts": [[part.group, part.label, part.digest, part.shown] for part in found.parts],
-            "drew": found.drew, "in_turns": found.in_turns,
+            "parts": [[part.group, part.label, part.digest, part.shown] for part in description.parts],
+            "drew": description.drew, "in_turns": description.in_turns,
             **{
-                name: sorted(said) if isinstance(said := getattr(found, name), frozenset) else list(said)
+                name: sorted(texts) if isinstance(texts := getattr(description, name), frozenset) else list(texts)
                 for name in _FINDINGS
             },
         }

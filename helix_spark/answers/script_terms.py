@@ -1,5 +1,5 @@
-"""What a function of a workflow asks, as a script would ask it: of tables and models by what they are made of, in place
-of the nodes that they are. A script and a workflow that ask the same have one answer."""
+"""Translates the questions of a workflow's function into those of a script, in which the plans of tables and models
+replace the node's inputs. So a script and a workflow share their answers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from helix_spark.workflow.sources import FileSource
 
 @dataclass(frozen=True, slots=True)
 class ScriptOrigin:
-    """What a node's result is made of, as a script would say it.
+    """The origin of a node's result, in a script's terms.
 
     Attributes:
-        relation: of a table; None of a model.
-        handles: by which a script knows a model, or the models that it consists of, in order.
+        relation: plan of a table; None for a model.
+        handles: a script's ids of a model, or of the models that it consists of, in order.
     """
 
     relation: Any = None
@@ -31,8 +31,8 @@ class ScriptOrigin:
 
 
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
-    """Return the origin of a table of files, read by ``spark.read``; None where its author says its version, or a
-    script's reader would take a path for a pattern."""
+    """Return the origin of a table of files, read by ``spark.read``; None if its version is declared, or if a script's
+    reader would take a path for a pattern."""
     if source.version is not None or any(set(path) & set("*?[]{}\\") for path in source.paths):
         return None
     read = pb.Read.DataSource(
@@ -45,12 +45,12 @@ def origin_of_source(source: FileSource) -> ScriptOrigin | None:
 
 @dataclass(slots=True)
 class ScriptTerms:
-    """The questions of a call in a script's words.
+    """The questions of a call in a script's terms.
 
     Attributes:
-        record: of these and of a script's.
+        record: record of these questions and of a script's.
         around: identity of versions and settings around a script.
-        origins: of the call's inputs, by position, as far as they are known.
+        origins: origins of the call's inputs, by position, as far as they are known.
     """
 
     record: Record = field(default_factory=NothingRecorded)
@@ -59,7 +59,7 @@ class ScriptTerms:
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
     def note(self, question: Question, signer: Signer) -> None:
-        """Let the record know a question of the call also by a script's identity, if a script can ask it."""
+        """Record a question of the call also under a script's identity, if a script can ask it."""
         if not self.origins or question.chance or question.handle in self._handles or not _is_shared(question):
             return
         if (what := self.translated(question.what)) is None:
@@ -70,24 +70,24 @@ class ScriptTerms:
             self._handles[question.handle] = same.handle
 
     def know_model(self, handle: str, place: int, number: int) -> None:
-        """Note by which id a call knows a model that an input consists of."""
+        """Note a call's id of a model that an input consists of."""
         origin = self.origins.get(place)
         if origin is not None and number < len(origin.handles):
             self._handles[handle] = origin.handles[number]
 
     def origin_of_model(self, handles: Sequence[str]) -> ScriptOrigin | None:
-        """Return the origin of a model that a call returned; None if no script has what it rests on."""
-        known = tuple(map(self._script_handle, handles))
-        return ScriptOrigin(handles=known) if all(known) else None
+        """Return the origin of a model that a call returned; None if no script has its parts."""
+        script_handles = tuple(map(self._script_handle, handles))
+        return ScriptOrigin(handles=script_handles) if all(script_handles) else None
 
     def translated(self, what: Any) -> Any | None:
-        """Return a message of the call's as a script would say it. None if no script can, and where it has Python code:
-        what that reads in workers is known of its node alone."""
-        known = {one: self._script_handle(one) for one in handles_in(what)}
-        if not all(known.values()):
+        """Return a message of the call's in a script's terms. None if that is impossible, or if it has Python code,
+        whose reads in workers are recorded for the node alone."""
+        script_handles = {handle: self._script_handle(handle) for handle in handles_in(what)}
+        if not all(script_handles.values()):
             return None
-        made = with_handles(what, known.items())
-        for part in messages(made):
+        message = with_handles(what, script_handles.items())
+        for part in messages(message):
             match sort_of(part):
                 case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
                     return None
@@ -98,23 +98,23 @@ class ScriptTerms:
                         return None
                     part.CopyFrom(origin.relation)
                     part.common.plan_id = number
-        return made if made.ByteSize() <= 1 << 20 else None  # it is signed anew for each question
+        return message if message.ByteSize() <= 1 << 20 else None  # each question signs it again
 
     def _script_handle(self, handle: str) -> str:
-        """Return the id by which a script knows an object of a call; empty where it has none."""
+        """Return a script's id of an object of a call; empty if it has none."""
         maker = maker_of(handle)
         return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
 
     def origin(self, plan: Any) -> ScriptOrigin | None:
-        """Return the origin of a table that a call built; None if no script can say it."""
-        found = self.translated(plan)
-        return None if found is None else ScriptOrigin(found)
+        """Return the origin of a table that a call built; None if no script can express it."""
+        relation = self.translated(plan)
+        return None if relation is None else ScriptOrigin(relation)
 
 
 def _is_shared(question: Question) -> bool:
-    """Return whether an answer is the same in a session that divides rows otherwise, but for the last digits of sums: a
-    workflow and a script have other numbers of partitions. Settings, plans as text and rows in an order are not, nor is
-    a learner that draws by partition, and with it all that rests on its model."""
+    """Return whether an answer does not depend on partitions, except for the last digits of sums: a workflow and a
+    script have different numbers of them. Settings, plans as text and ordered rows depend on them, and so do learners
+    that draw by partition, with all that is computed from their models."""
     if ml_command(question.what) is not None:
         return not any(word in fitted_class(question.what) for word in DRAW_BY_PARTITION)
     if question.sort == "analysis":

@@ -1,5 +1,4 @@
-"""Requests: what they ask, the objects of a server that they name, how they are sent, and what is said of those that
-fail."""
+"""Requests to a server: their messages, the objects that they refer to, and the errors of those that fail."""
 
 from __future__ import annotations
 
@@ -12,15 +11,15 @@ from helix_spark.plans.plan_messages import messages, sort_of
 
 
 def is_run(request: Any) -> bool:
-    """Return whether it runs something, rather than analysing it."""
+    """Return whether a request runs a plan or a command."""
     return type(request).__name__ == "ExecutePlanRequest"
 
 
 def as_new(request: Any) -> Any:
-    """Return a copy of a request, as one that is sent for the first time."""
+    """Return a copy of a request that can be sent for the first time."""
     copy = deepcopy(request)
     copy.ClearField("client_observed_server_side_session_id")
-    if type(copy).__name__ == "ExecutePlanRequest":
+    if is_run(copy):
         copy.ClearField("operation_id")
         copy.ClearField("request_options")
     return copy
@@ -32,20 +31,20 @@ def ours(kind: Callable[..., Any], like: Any) -> Any:
 
 
 def rpc_error() -> type[Exception]:
-    """Return what a server's refusal is raised as."""
+    """Return the class of a server's errors."""
     from grpc import RpcError
 
     return RpcError  # type: ignore[no-any-return]  # grpc has no types
 
 
 def server_message(error: BaseException) -> str:
-    """Return the first line of what a server says of a failure, or of any other error."""
+    """Return the first line of an error of a server, or of any other error."""
     details = getattr(error, "details", None)
     return str(details() if callable(details) else error).strip().partition("\n")[0]
 
 
 def server_ended(how: str) -> ServerEndedError:
-    """Return the error for a server that has ended, as a clause says."""
+    """Return the error for a server that has ended; `how` continues "the JVM"."""
     return ServerEndedError(
         f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
         "time and again takes more memory than the machine has; set spark.driver.memory",
@@ -53,7 +52,7 @@ def server_ended(how: str) -> ServerEndedError:
 
 
 def message_in(request: Any) -> Any:
-    """Return the message in a request that says what it requests."""
+    """Return the plan, command or other message of a request."""
     match type(request).__name__:
         case "ExecutePlanRequest":
             return getattr(request.plan, request.plan.WhichOneof("op_type"))
@@ -63,19 +62,19 @@ def message_in(request: Any) -> Any:
 
 
 def ml_command(what: Any) -> Any:
-    """Return the command of Spark ML that a question is; None for others."""
+    """Return the command of Spark ML in a message; None for another message."""
     is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
     return what.ml_command if is_ml else None
 
 
 def fitted_class(what: Any) -> str:
-    """Return the class of Spark ML that a question fits, in the JVM's words; empty for others."""
+    """Return the JVM class of Spark ML that a message fits; empty for another message."""
     command = ml_command(what)
     return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
 
 
 def handle_in(message: Any) -> str | None:
-    """Return the id of the model or the checkpoint that a message is; None for others."""
+    """Return the id in a reference to a model or a checkpoint; None for another message."""
     match sort_of(message):
         case "ObjectRef":
             return str(message.id)
@@ -86,11 +85,11 @@ def handle_in(message: Any) -> str | None:
 
 def handles_in(what: Any) -> Iterator[str]:
     """Yield the ids of the models and checkpoints that a message refers to."""
-    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
+    return (handle for part in messages(what) if (handle := handle_in(part)) is not None)
 
 
 def maker_of(handle: str) -> str:
-    """Return the id of all that a question made, by the id of one of several objects.
+    """Return the id of a question's answer, by the id of one of its objects.
 
     >>> maker_of("helix-2f_1"), maker_of("helix-2f")
     ('helix-2f', 'helix-2f')
@@ -99,27 +98,26 @@ def maker_of(handle: str) -> str:
 
 
 def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
-    """Return a copy of a message that names models and checkpoints by the server's ids, given pairs of the program's id
-    and the server's."""
-    known = dict(live)
+    """Return a copy of a message with other ids of models and checkpoints, by pairs of old and new ids."""
+    new_ids = dict(live)
     copy = deepcopy(what)
     for part in messages(copy):
         match sort_of(part):
-            case "ObjectRef" if part.id in known:
-                part.id = known[part.id]
-            case "CachedRemoteRelation" if part.relation_id in known:
-                part.relation_id = known[part.relation_id]
+            case "ObjectRef" if part.id in new_ids:
+                part.id = new_ids[part.id]
+            case "CachedRemoteRelation" if part.relation_id in new_ids:
+                part.relation_id = new_ids[part.relation_id]
     return copy
 
 
 HELPER = "______ML_CONNECT_HELPER______"
-"""By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
+"""Id by which pyspark calls functions of Spark ML without a model (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
 
 
 def stage_class(name: str) -> type | None:
-    """Return the class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+    """Return the Python class of a stage of Spark ML, by its name in the JVM; None if there is none.
 
-    A server has a wrapper around the stage that is neither an estimator nor a transformer.
+    A server wraps a stage that is neither an estimator nor a transformer.
 
     >>> stage_class("org.apache.spark.ml.feature.PCA").__module__, stage_class("com.example.Mine")
     ('pyspark.ml.feature', None)
@@ -132,7 +130,7 @@ def stage_class(name: str) -> type | None:
     if not home.startswith("spark.ml."):
         return None
     try:
-        found = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
+        stage = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
     except ImportError:
         return None
-    return found if isinstance(found, type) else None
+    return stage if isinstance(stage, type) else None

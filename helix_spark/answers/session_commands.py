@@ -1,5 +1,5 @@
-"""What a program does to its session: views, functions, settings. The server has it do the same once it is there, in
-the program's order; tables that were built before keep what they meant."""
+"""Changes of a program's session: views, functions, settings. A server gets them in the program's order once it runs.
+Tables that were built before keep their meaning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from helix_spark.plans.sql_texts import read_statement
 
 @dataclass(frozen=True, slots=True)
 class SessionCommands:
-    """Those of one session, which began with the initial settings."""
+    """The commands of one session, which began with the initial settings."""
 
     signer: Signer
     served: ServedSession
@@ -31,7 +31,7 @@ class SessionCommands:
     initial: Mapping[str, str]
 
     def view(self, view: Any, request: Any) -> list[Any]:
-        """Make a view. A server is told of it once it is there; at once where Spark may refuse it."""
+        """Create a view: on the server once it runs; at once if Spark may refuse the view."""
         name = view_name(view.name, is_global=view.is_global)
         if name in self.signer.state.now.views:
             if not view.replace:
@@ -40,12 +40,13 @@ class SessionCommands:
         self.signer.state.show(name, View(view.input, self.signer.state.now.views))
         return self.change(request)
 
-    def function(self, made: Any, request: Any) -> list[Any]:
-        question = self.signer.question("rows", made)
-        # What it reads in workers is asked again by each question that calls it.
-        read = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
-        drawn = f" {time.time_ns()}" if set(question.chance) - read else ""
-        name = made.function_name.lower()
+    def function(self, command: Any, request: Any) -> list[Any]:
+        """Register a function. One with a nondeterministic definition gets a unique identity."""
+        question = self.signer.question("rows", command)
+        # Unknown reads in workers count in each question that calls it.
+        reads = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
+        drawn = f" {time.time_ns()}" if set(question.chance) - reads else ""
+        name = command.function_name.lower()
         if name in self.signer.state.now.functions:
             self.keep_meanings([name])
         now, code = self.signer.state.now, tuple(code for code, _ in question.code)
@@ -55,18 +56,18 @@ class SessionCommands:
         return self.change(request)
 
     def set(self, kind: str, operation: Any, request: Any) -> Any:
-        asked = getattr(operation, kind)
-        pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
+        message = getattr(operation, kind)
+        pairs = message.pairs if kind == "set" else [pb.KeyValue(key=name) for name in message.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
         self.note_settings(new)
         is_static = any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new)
-        # Spark says which of its own may be set.
+        # Spark refuses to set some of its own settings.
         answer = self.served.send(request)[0] if self.served.is_informed or is_static else pb.ConfigResponse()
         self.signer.state.requests.append(request)
         return answer
 
     def note_settings(self, new: Mapping[str, str | None]) -> None:
-        """Note settings; tables that there are were analysed by those before."""
+        """Note settings; existing tables keep their analysis by the earlier ones."""
         before = {**self.initial, **self.signer.state.now.settings}
         if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
             for step, plan in self.analyses.tables():
@@ -75,29 +76,29 @@ class SessionCommands:
         self.signer.state.set(new)
 
     def catalog_call(self, call: Any, request: Any) -> list[Any] | None:
-        """Do what a call of ``spark.catalog`` does, where that is known without asking, and return its rows."""
+        """Carry out a call of ``spark.catalog`` whose effect is known, and return its rows; None for another call."""
         kind = call.WhichOneof("cat_type")
-        made, views = getattr(call, kind), self.signer.state.now.views
+        message, views = getattr(call, kind), self.signer.state.now.views
         match kind:
             case "drop_temp_view" | "drop_global_temp_view":
-                name = view_name(made.view_name, is_global=kind == "drop_global_temp_view")
+                name = view_name(message.view_name, is_global=kind == "drop_global_temp_view")
                 if name not in views and self.signer.state.now.unknown:
                     return None
                 self._drop(name, request)
                 return _rows("bool", [name in views])
             case "clear_cache":
                 self._clear_cache(request)
-            case "cache_table" | "uncache_table" if view_name(made.table_name) in views:
+            case "cache_table" | "uncache_table" if view_name(message.table_name) in views:
                 self.change(request)
             case _:
                 return None
         return _rows("string", [])
 
     def statement(
-        self, sql: Any, request: Any, answered: Callable[[Literal["analysis"], Any], list[Any]]
+        self, sql: Any, request: Any, answer: Callable[[Literal["analysis"], Any], list[Any]]
     ) -> Any | None:
-        """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows. A
-        request of our own is answered by `answered`, which raises what Spark says where it refuses it."""
+        """Carry out a statement of SQL whose effect is known, and return the relation of its rows; None for another
+        one. `answer` answers requests of Helix's own, and raises Spark's errors."""
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
         match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
         if match is None:
@@ -111,9 +112,9 @@ class SessionCommands:
             if not read_statement(match["body"]).asks:
                 return None
             body = pb.Relation(sql=pb.SQL(query=match["body"]))
-            asking = ours(pb.AnalyzePlanRequest, request)
-            asking.schema.plan.root.CopyFrom(body)
-            answered("analysis", asking)
+            analysis = ours(pb.AnalyzePlanRequest, request)
+            analysis.schema.plan.root.CopyFrom(body)
+            answer("analysis", analysis)
             if name in views:
                 self.keep_meanings([name])
             self.signer.state.show(name, View(body, None))
@@ -131,7 +132,7 @@ class SessionCommands:
     def _drop(self, name: str, request: Any) -> None:
         self.keep_meanings([name])
         now = self.signer.state.now
-        self.signer.state.now = replace(now, views={one: view for one, view in now.views.items() if one != name})
+        self.signer.state.now = replace(now, views={key: view for key, view in now.views.items() if key != name})
         self.change(request)
 
     def _clear_cache(self, request: Any) -> None:
@@ -140,25 +141,24 @@ class SessionCommands:
         self.change(request)
 
     def list_files(self, step: FrameStep, what: Any) -> None:
-        """List the files of a step that was just built, and that a message has, on the server: later ones are not the
-        step's."""
+        """List the files of a new step, which a message contains, on the server: later files are not part of it."""
         if step.lists == "source" and self.served.is_informed:
             self.served.resolve_reads(what)
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan)
 
     def change(self, request: Any) -> list[Any]:
-        """Send the change to the server: now, or once it is started."""
+        """Send a change to the server, now or once it runs."""
         if self.served.is_informed:
             self.served.send(request)
         self.signer.state.requests.append(request)
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Keep on the server what the tables that there are mean by names (in lower case; None for all), before these
-        get other meanings."""
+        """Keep on the server the analyses of existing tables with these names (in lower case; None for all), before the
+        names get another meaning."""
         now = self.signer.state.now
-        # Names in a view in SQL mean what they mean when it is read.
+        # Names in a view in SQL are resolved when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):
             names = None
         for step, plan in self.analyses.alive(names):
@@ -183,7 +183,7 @@ _STATEMENT = re.compile(
     )\s*;?\s*""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-"""Statements whose effects on a session are known."""
+"""Statements with known effects on a session."""
 
 
 def _rows(kind: str, values: Sequence[Any]) -> list[Any]:

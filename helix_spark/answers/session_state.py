@@ -1,4 +1,4 @@
-"""What a program's session holds beside its data: settings, views, functions. What it is asked rests on them."""
+"""The state of a program's session: settings, views, functions. The identities of its questions include it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class View:
 
     Attributes:
         shows: its relation.
-        views: those that there were when it was made, by their names in lower case: names in the relation mean these.
-            None where they mean what they mean where the view is named.
+        views: the views that existed when it was created, by name in lower case: names in the relation mean these. None
+            if these names mean what they mean where the view is used.
     """
 
     shows: Any
@@ -26,15 +26,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What names and settings mean at a moment. A table means what they meant when it was built.
+    """The meaning of names and settings at a moment. For a table, this is the moment when it was built.
 
     Attributes:
-        settings: what the program set, by name.
-        views: by their names in lower case.
-        functions: the identity of each Python function, by the name that it is registered by, in lower case.
-        code: of these functions, by the same names.
-        unknown: what was done to the session before that nobody follows, in words; empty if nothing was.
-        data: the versions of the files that one step reads, by the message that reads them.
+        settings: settings of the program, by name.
+        views: views by name in lower case.
+        functions: identities of registered Python functions, by name in lower case.
+        code: the code of these functions, by the same names.
+        unknown: an earlier change of the session with untracked effects, in words; empty if there was none.
+        data: versions of the files of one step, by the message that reads them.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Binding:
     data: Mapping[bytes, tuple[SignedData, ...]] = field(default_factory=dict)
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:
-        """Return the identity of what the program set; of an analysis, without settings that count when a plan runs."""
+        """Return the identity of the settings; for an analysis, without those that count when a plan runs."""
         return digest(*(
             part for pair in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(pair[0])
             for part in pair
@@ -54,12 +54,11 @@ class Binding:
 
 @dataclass(slots=True)
 class SessionState:
-    """The state of one session, as the program has brought it about.
+    """The state of one session.
 
     Attributes:
-        now: what names and settings mean now.
-        requests: what brought it about, in order: whoever starts a server later has it do the same. Each is a request,
-            or sends some.
+        now: the current binding.
+        requests: requests that led to it, in order, or functions that send some: a server that starts later gets them.
     """
 
     now: Binding = field(default_factory=Binding)
@@ -68,7 +67,7 @@ class SessionState:
     def set(self, settings: Mapping[str, str | None]) -> None:
         """Note settings; None unsets one."""
         changed: dict[str, str | None] = {**self.now.settings, **settings}
-        self.now = replace(self.now, settings={name: one for name, one in changed.items() if one is not None})
+        self.now = replace(self.now, settings={name: value for name, value in changed.items() if value is not None})
 
     def show(self, name: str, view: View) -> None:
         self.now = replace(self.now, views={**self.now.views, name: view})
@@ -83,7 +82,7 @@ _AT_EXECUTION = (
 
 
 def counts_at_analysis(setting: str) -> bool:
-    """True unless a setting is known to count when a plan runs, and not when it is analysed.
+    """Return False if a setting is known to count only when a plan runs, and not when it is analysed.
 
     >>> counts_at_analysis("spark.sql.ansi.enabled"), counts_at_analysis("spark.sql.shuffle.partitions")
     (True, False)

@@ -1,12 +1,12 @@
-"""Stored tables as plans: parquet files, written and read with no help of Delta's, and what reads a script's table in
-the place of the plan that made it.
+"""Stored tables as plans: parquet files, written and read without Delta, and the relation that reads a script's table
+as substitute of its plan.
 
-A stored table has one commit, which is checked against its record and names its files. Delta would have Spark read and
-replay the log for the same: some jobs, and in a fresh process most of a load's time. To write 337,000 rows took Delta
-0.97 s, of which Spark's parquet writer needs 0.58; and 2.8 s the first time in a session.
+A stored table has one commit, which is checked against its record and names its files. For the same, Delta makes Spark
+read and replay the log: some jobs, and in a fresh process most of a load's time. Delta took 0.97 s to write 337,000
+rows, of which Spark's parquet writer needs 0.58; and 2.8 s the first time in a session.
 
-Scripts rest on the layout of what they persist: `randomSplit`, folds and sums of floats go by partition and by the
-order of rows. So each row of a script's table is stored with its place, and the stand-in brings it back there.
+Scripts depend on the layout of persisted tables: `randomSplit`, folds and sums of floats follow partitions and the
+order of rows. So each row of a script's table is stored with its place, to which the substitute moves it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ AS_FILES = MappingProxyType({
     "mapreduce.fileoutputcommitter.algorithm.version": "1",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 })
-"""Options by which a folder of parquet files holds those of tasks that came to their end, and nothing else."""
+"""Options by which a folder holds only the parquet files of tasks that succeeded."""
 
 VERIFIED = MappingProxyType({"parquet.page.verify-checksum.enabled": "true"})
-"""A flipped bit in a stored page is an error, not another number (without: 27 of 40 flips went unnoticed)."""
+"""Option by which a flipped bit in a stored page is an error (without it, 27 of 40 flips went unnoticed)."""
 
 READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", **VERIFIED})
-"""What was written without Spark does not tell by which calendar: by the one that all others use."""
+"""Options to read files; those not written by Spark do not name their calendar, which is the common one."""
 
 _PLAIN = re.compile(
     r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
@@ -44,11 +44,11 @@ _PLAIN = re.compile(
 
 
 def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
-    """Return the rows of a table that was checked, or None where only Delta reads them: types that parquet does not
-    tell by itself, no files or many, a path that the reader would take for a pattern."""
+    """Return the rows of a checked table, or None if only Delta can read them: because of types that parquet cannot
+    express, no files or many, or a path that the reader would take for a pattern."""
     schema = parsed_schema(table.schema)
     # Spark lists more paths by a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`).
-    if not 0 < len(table.files) <= 32 or not _are_told_by_parquet(_parts(schema)):
+    if not 0 < len(table.files) <= 32 or not _has_parquet_types(_parts(schema)):
         return None
     if any(re.search(r"[\[\]{}*?\\,]", str(file)) for file in table.files):
         return None
@@ -59,28 +59,28 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
 
 
 def can_be_files(schema: str) -> bool:
-    """Return whether a table of a schema (Spark's, as JSON) may be written as files that are committed afterwards: of
-    types and names that parquet tells and that take no feature of Delta's, and no two names that differ only in case.
-    Else Delta writes it, or says why it cannot be."""
+    """Return whether a table of a schema (Spark's, as JSON) may be written as files that are committed afterwards: with
+    types and names that parquet can express and that need no feature of Delta, and without names that differ only in
+    case. Else Delta writes the table, or raises an error."""
     parts = list(_parts(parsed_schema(schema)))
-    structs = [one for one in parts if isinstance(one, list)]
+    structs = [part for part in parts if isinstance(part, list)]
     return (
         bool(structs[0]) and all(len({name.lower() for name in names}) == len(names) for names in structs)
         and not any(NO_NAME.search(name) for names in structs for name in names)
-        # Delta notes in its protocol that a table has times without a zone.
-        and _are_told_by_parquet(parts) and "timestamp_ntz" not in parts
+        # Times without a zone are a feature of Delta's protocol.
+        and _has_parquet_types(parts) and "timestamp_ntz" not in parts
     )
 
 
 def _parts(schema: Any) -> Iterator[Any]:
-    """Yield the names of a schema's fields, a list for each struct, the outermost first, and its leaves' types; of
-    Spark ML's vectors the class."""
+    """Yield a list of field names for each struct, the outermost first, and the types of leaves; for Spark ML's vectors
+    the class."""
     match schema:
         case {"type": "struct", "fields": fields}:
             yield [field["name"] for field in fields]
             for field in fields:
                 if "__COLLATIONS" in field.get("metadata", {}):
-                    yield "collated"  # which parquet knows nothing of
+                    yield "collated"  # parquet has no collations
                 yield from _parts(field["type"])
         case {"type": "array" | "map"}:
             for part in {"elementType", "keyType", "valueType"} & schema.keys():
@@ -91,26 +91,25 @@ def _parts(schema: Any) -> Iterator[Any]:
             yield schema
 
 
-def _are_told_by_parquet(parts: Iterable[Any]) -> bool:
-    leaves = [one for one in parts if not isinstance(one, list)]
-    return all(isinstance(one, str) and _PLAIN.fullmatch(one) is not None for one in leaves)
+def _has_parquet_types(parts: Iterable[Any]) -> bool:
+    leaves = [part for part in parts if not isinstance(part, list)]
+    return all(isinstance(leaf, str) and _PLAIN.fullmatch(leaf) is not None for leaf in leaves)
 
 
 # A script's tables ----------------------------------------------------------------------------------------------------
 
 PLACE = "helix_place"
-"""The column of a script's stored table that says where each row lay: its partition above 33 bits of its number there,
-as `monotonically_increasing_id` has it."""
+"""Column of a script's stored table with the place of each row: its partition above 33 bits of its number there, as
+`monotonically_increasing_id` gives it."""
 
 _PARTITIONS = "partitions"
 
 MOST_PARTITIONS = 100_000
-"""Of a table that is stored. Each takes a task, an empty one too."""
+"""Most partitions of a stored table. Each takes a task, even an empty one."""
 
 
 def partitions_of(table: CheckedTable) -> int:
-    """Return the number of partitions that a stored table lay in, empty ones too. Raises ValueError where its schema
-    does not tell."""
+    """Return the number of partitions of a stored table, with empty ones. Raises ValueError if its schema lacks it."""
     for field in parsed_schema(table.schema)["fields"]:
         if field["name"] == PLACE:
             number = field.get("metadata", {}).get(_PARTITIONS)
@@ -121,27 +120,28 @@ def partitions_of(table: CheckedTable) -> int:
 
 
 def with_partitions(schema: str, partitions: int) -> str:
-    """Return the schema of a table with places, as JSON, that tells also how many partitions it lay in."""
-    whole = json.loads(schema)
-    for field in whole["fields"]:
+    """Return the schema of a table with places, as JSON, together with its number of partitions."""
+    described = json.loads(schema)
+    for field in described["fields"]:
         if field["name"] == PLACE:
             field["metadata"] = {_PARTITIONS: partitions}
-    return json.dumps(whole)
+    return json.dumps(described)
 
 
 def is_exact(table: CheckedTable) -> bool:
-    """Return whether the columns of a stored table are what they were: from files all may hold nulls, which a file that
-    is written of them would tell."""
+    """Return whether the columns of a stored table are nullable as they were: columns of files always are, which a file
+    written from them would record."""
     from pyspark.sql.types import StructType
 
     schema = parsed_schema(table.schema)
-    whole = StructType.fromJson({**schema, "fields": [one for one in schema["fields"] if one["name"] != PLACE]})
-    return bool(whole == whole.toNullable())
+    columns = [field for field in schema["fields"] if field["name"] != PLACE]
+    struct = StructType.fromJson({**schema, "fields": columns})
+    return bool(struct == struct.toNullable())
 
 
-def stand_in(relation: Any, table: CheckedTable) -> Any:
-    """Return what reads a stored table where a plan has the relation that it was made by: the same rows in the same
-    order in the same partitions, under the same id, by which columns refer to it."""
+def substitute_for(relation: Any, table: CheckedTable) -> Any:
+    """Return the relation that reads a stored table as substitute of its plan: with the same rows, order, partitions,
+    and plan id, by which columns refer to it."""
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],
@@ -160,32 +160,33 @@ def stand_in(relation: Any, table: CheckedTable) -> Any:
         null_ordering=pb.Expression.SortOrder.SORT_NULLS_FIRST,
     )
     ordered = pb.Relation(sort=pb.Sort(input=moved, order=[order], is_global=False))
-    found = pb.Relation(drop=pb.Drop(input=ordered, column_names=[PLACE]))
-    found.common.CopyFrom(relation.common)
-    return found
+    substitute = pb.Relation(drop=pb.Drop(input=ordered, column_names=[PLACE]))
+    substitute.common.CopyFrom(relation.common)
+    return substitute
 
 
-def may_stand_in(what: Any, relation: Any) -> bool:
-    """Return whether a message needs nothing of a relation but its rows: nothing else refers to what lies below it, by
-    its id, by a name that is known there only, or by the files that it was read from."""
+def can_be_substituted(what: Any, relation: Any) -> bool:
+    """Return whether a message uses only the rows of a relation: nothing else refers to parts of its plan, by an id, by
+    a name that is defined there, or by the files that it was read from."""
     number = relation.common.plan_id
-    relations = [one for one in messages(relation) if sort_of(one) == "Relation" and one.common.HasField("plan_id")]
-    below = {one.common.plan_id for one in relations} - {number}
-    named = any(sort_of(one) in ("SubqueryAlias", "Read.NamedTable", "SQL") for one in messages(relation))
+    parts = list(messages(relation))
+    relations = [part for part in parts if sort_of(part) == "Relation" and part.common.HasField("plan_id")]
+    below = {part.common.plan_id for part in relations} - {number}
+    named = any(sort_of(part) in ("SubqueryAlias", "Read.NamedTable", "SQL") for part in parts)
     waiting = [what]
     while waiting:
-        one = waiting.pop()
-        if sort_of(one) == "Relation" and one.common.plan_id == number:
+        part = waiting.pop()
+        if sort_of(part) == "Relation" and part.common.plan_id == number:
             continue
-        if plan_named(one) in below or _looks_below(one, named=named):
+        if plan_named(part) in below or _looks_below(part, named=named):
             return False
-        waiting.extend(parts_of(one))
+        waiting.extend(parts_of(part))
     return True
 
 
 def _looks_below(message: Any, *, named: bool) -> bool:
-    """Return whether a message may ask for the files that rows were read from, or, where a relation has names by which
-    its columns may be named, as ``people.age``, for such a column."""
+    """Return whether a message may refer to the files of rows, or, if a relation has `named` tables, to a qualified
+    column, as ``people.age``."""
     match sort_of(message):
         case "Expression.UnresolvedAttribute":
             text = message.unparsed_identifier
@@ -201,11 +202,12 @@ def _looks_below(message: Any, *, named: bool) -> bool:
     return False
 
 
-def partitions_told(responses: Iterable[Any]) -> int | None:
-    """Return how many partitions were written: the tasks of the last stage, as the server reports its progress; None if
-    it does not."""
+def written_partitions(responses: Iterable[Any]) -> int | None:
+    """Return how many partitions were written: the tasks of the last stage in the server's progress reports; None
+    without such reports."""
     stages = {
         stage.stage_id: stage.num_tasks
-        for one in responses if one.HasField("execution_progress") for stage in one.execution_progress.stages
+        for response in responses if response.HasField("execution_progress")
+        for stage in response.execution_progress.stages
     }
     return stages[max(stages)] if stages else None

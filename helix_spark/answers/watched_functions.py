@@ -1,7 +1,7 @@
-"""What a program's Python functions read in Spark's workers: it counts by content, as what its plans read does.
+"""Reads of a program's Python functions in Spark's workers, by content, like the data of its plans.
 
-A function is known by its code. What it read is on record under that, so that later runs look at the same files before
-they ask anything. What it was first seen to read while it answered a question counts in that question's identity, too.
+They are recorded by the function's code, so that later runs check the same files before their questions. Reads that are
+first observed while a question is answered become part of that question's identity, too.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from helix_spark.identity.parts import digest
 
 @dataclass(slots=True)
 class WatchedFunctions:
-    """Those of one program. Its methods may be called from any thread.
+    """The functions of one program. Its methods may be called from any thread.
 
     Attributes:
-        recorded: what a function was seen to read by earlier runs, as a text; by its code.
-        watched: whether Spark's workers share a folder with this process; else nothing is seen.
-        home: the folder that functions are to find themselves in there.
+        recorded: returns the recorded reads of a function, as text, by its code.
+        watched: True if Spark's workers share a folder with this process; else no read is observed.
+        home: working folder of functions in workers.
     """
 
     recorded: Callable[[str], str]
@@ -40,15 +40,15 @@ class WatchedFunctions:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def purpose(self, code: str) -> Purpose:
-        """Return what a function is sent to workers for."""
+        """Return the purpose of a function that is sent to workers."""
         return Purpose(code, self._reports.folder if self.watched and code else "", self.home)
 
     def places(self, code: str) -> tuple[str, ...]:
-        """Return the paths that a function is known to read."""
+        """Return the recorded paths that a function reads."""
         return self._reads(code).places
 
     def identity(self, code: str) -> str:
-        """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
+        """Return the identity of a function's recorded reads, as they are now; empty if it reads nothing."""
         seen = self._reads(code)
         return self._identity(code, seen, seen.now())
 
@@ -61,20 +61,20 @@ class WatchedFunctions:
         return identity
 
     def unknown(self, code: str) -> tuple[str, ...]:
-        """Return why what a function reads cannot be known, as a phrase, once it has an identity; nothing if it can."""
+        """Return why reads of a function are unknown, as a phrase, once it has an identity; empty if they are known."""
         path = self._unknown.get(code, "")
         return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
     def as_read(self, signed: Collection[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        """Return functions with the identities of what they were seen to read just now, for the first time, too. They
-        are `signed` by code, each with the identity of what it was known to read then; so is what was changed since."""
+        """Return functions with the identities of their reads, including the newest ones. In `signed`, each has the
+        identity of its reads before; it keeps that if data has changed since."""
         self._take(signed)
         return tuple((code, self._read_since(code, before)) for code, before in signed)
 
     def _read_since(self, code: str, before: str) -> str:
         seen = self._reads(code)
-        now, known = seen.now(), (self._signed.get((code, before)), self._seen.get(code))
-        is_changed = any(one is not None and not now.agrees(one) for one in known)
+        now, earlier = seen.now(), (self._signed.get((code, before)), self._seen.get(code))
+        is_changed = any(reads is not None and not now.agrees(reads) for reads in earlier)
         return before if is_changed else self._identity(code, seen, now)
 
     def _take(self, signed: Collection[tuple[str, str]]) -> None:
@@ -88,8 +88,8 @@ class WatchedFunctions:
                     self._learned.add(code)
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Return why what some functions gave just now is no answer for another run, as a phrase; else empty. They are
-        signed by code, each with the identity of what it was known to read then."""
+        """Return why an answer of some functions may not be recorded, as a phrase; else empty. In `signed`, each has
+        the identity of its reads before."""
         self._take(signed)
         for code, before in signed:
             if code in self._doubts:
@@ -105,11 +105,11 @@ class WatchedFunctions:
         return ""
 
     def learned(self) -> Iterator[tuple[str, str]]:
-        """Return what was learned in this run, as texts for the record, by code."""
+        """Return the new reads of this run by code, as texts for the record."""
         with self._lock:
-            learned = sorted(self._learned)
+            functions = sorted(self._learned)
             self._learned.clear()
-        return ((code, replace(self._known[code], drew=False).to_json()) for code in learned)
+        return ((code, replace(self._known[code], drew=False).to_json()) for code in functions)
 
     def close(self) -> None:
         self._reports.close()
@@ -120,7 +120,7 @@ class WatchedFunctions:
             try:
                 parsed_as(text or "{}", dict[str, dict[str, str]])
                 self._known[code] = observed_from_json(text)
-            except (ValueError, TypeError):  # no text of ours: then nothing is known
+            except (ValueError, TypeError):  # not written by Helix
                 self._known[code] = NOTHING_OBSERVED
         return self._known[code]
 

@@ -1,4 +1,4 @@
-"""One run of a plain PySpark program in a session of Helix's; its questions are recorded behind its last answer."""
+"""One run of a plain PySpark program in a session of Helix's. Its questions are recorded after its last answer."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ from helix_spark.run.recording import Provenance, start_iteration
 
 @dataclass(slots=True)
 class PlainProgram:
-    """A program, from its start to its end. It is what pyspark asks for a session.
+    """A program, from its start to its end. It gives pyspark its session.
 
     Attributes:
         rerun_effects, mode: see `Answerer`.
-        budget: bytes that the catalog may hold in all; None for no limit.
-        refused: identities of results that could not be stored: they are not tried again.
-        small, iterations, days: what is kept because it is small, and what stays of the record, see `CommandSettings`.
-        on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
-        home: the process that it runs in; a child that it forks ends as a process of its own.
+        budget: most bytes of the catalog; None for no limit.
+        refused: identities of results that could not be stored, which are not tried again.
+        small, iterations, days: limits of small results and of the history, see `CommandSettings`.
+        on_need: restarts the program if it needs a classic session; if it returns, pyspark raises its error.
+        home: the program's process; a forked child ends as a process of its own.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class PlainProgram:
         self.watched = WatchedFunctions(self.record.reads, watched=False)
 
     def session(self, options: dict[str, str]) -> Any:
-        """Return the session that ``SparkSession.builder...getOrCreate()`` gives; made when it is first asked for."""
+        """Return the session of ``SparkSession.builder...getOrCreate()``, opened at its first use."""
         self.home.check("this program's Spark session")
         if self._session is None or self._session.is_stopped:
             self._session = self._open({name: str(value) for name, value in options.items()})
@@ -109,7 +109,7 @@ class PlainProgram:
 
     @property
     def shares_catalog(self) -> bool:
-        """Whether its server reads and writes what the catalog stores."""
+        """True if its server can read and write the catalog's files."""
         return self.server is None or not self.server.elsewhere or all(map(is_remote, self.catalog.roots))
 
     @property
@@ -130,12 +130,12 @@ class PlainProgram:
             self.on_need(NeedsClassic(Path(place.file or self.path), place.line or 1, what))
 
     def fits_at_a_time(self, dataset: Any) -> int:
-        """Return how many fits on a table there may be at a time."""
+        """Return how many fits on a table may run at a time."""
         if self.answerer is None or self.server is None or self.server.elsewhere:
             return 1
         question = self.answerer.signer.question("table", dataset._plan.to_proto(self._session.client).root)
-        # Larger data keeps all cores busy by itself, and takes room for each fit.
-        small = sum(one.identity.bytes for one in question.reads) <= 256 << 20
+        # A fit of larger data keeps all cores busy, and takes memory.
+        small = sum(read.identity.bytes for read in question.reads) <= 256 << 20
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
     def save(self, path: str, write: Callable[[], None]) -> None:
@@ -155,10 +155,10 @@ class PlainProgram:
         if self._launched_with is None and not self.server.elsewhere and self._master.startswith("local"):
             self.watched.watched, self.watched.home = True, str(self.data.folder)
         users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
-        user = "" if address else digest(str(os.getuid()), *users)  # in whose name a server of our own works
+        user = "" if address else digest(str(os.getuid()), *users)  # the user of Helix's own server
         signer = Signer(around_script(initial, given), SessionState(), self.data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
-        # An error is told without the JVM's stack, as a classic session tells it.
+        # Errors have no stack of the JVM, as in a classic session.
         stacks = ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled")
         own = dict.fromkeys(stacks, "false")
         own |= {name: value for name, value in options.items() if name.startswith("spark.")}
@@ -168,7 +168,7 @@ class PlainProgram:
         )
         self.data.settings = lambda: {**initial, **signer.state.now.settings}
         session = open_session(self.answerer, initial, address)
-        # A server may have been started before anybody knew what this session would be given.
+        # A server may have been started before the settings of this session were known.
         its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial
         open_session_on = self.server.open_session
         signer.state.requests += [
@@ -177,34 +177,36 @@ class PlainProgram:
         ]
         if self._launched_with is None:
             self._launched_with = dict(given)
-        modules = [one.removeprefix("file:") for one in initial.get("spark.submit.pyFiles", "").split(",") if one]
-        if modules:  # of `--py-files`, which other sessions than a classic one have to be told
+        files = initial.get("spark.submit.pyFiles", "").split(",")
+        modules = [file.removeprefix("file:") for file in files if file]
+        if modules:  # of `--py-files`: only a classic session has them by itself
             signer.state.requests.append(lambda: session.addArtifacts(*modules, pyfile=True))
         return session
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
-        """Return the settings that its session is given, and the address of the server that it names; empty if none."""
-        asked = {**self.settings, **options}
-        address = named_server(asked, spark_home())
-        # What a JVM was launched with holds for all of its sessions; spark-submit launches it before any is made.
+        """Return the settings of its session, and the address of the server that they name; empty if none."""
+        requested = {**self.settings, **options}
+        address = named_server(requested, spark_home())
+        # Settings at the launch of a JVM hold for all its sessions; spark-submit launches it before the first one.
         submitted = "PYSPARK_GATEWAY_PORT" in os.environ
         launched_with = None if address or submitted else self._launched_with
         given = {**(launched_with or {}), **options, **self.settings}
         given.pop("spark.remote", None)
-        if not address and (master := asked.get("spark.remote")):
+        if not address and (master := requested.get("spark.remote")):
             given.setdefault("spark.master", master)
         return given, address
 
     def begun_iteration(self) -> IterationRecord:
-        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end."""
+        """Return the iteration of this run. It is recorded and leased when Spark is first needed, or at the run's
+        end."""
         with self._lock:
             if self.begun is None:
                 run, started = uuid.uuid4().hex, time.time() - (time.perf_counter() - self.began)
-                given = {"arguments": list(self.arguments)} if self.arguments else {}
+                parameters = {"arguments": list(self.arguments)} if self.arguments else {}
                 self.catalog.make()
                 self.catalog.leases.take(run)
                 try:
-                    self.begun = start_iteration(self.catalog, run, self.name, 1, started, self.message, given)
+                    self.begun = start_iteration(self.catalog, run, self.name, 1, started, self.message, parameters)
                 except BaseException:
                     self.catalog.leases.release(run)
                     raise
@@ -216,7 +218,7 @@ class PlainProgram:
             self.server.stop()
 
     def begin(self) -> None:
-        """Take over the sessions that this process makes from now on."""
+        """Take over the sessions that this process opens from now on."""
         if self.mode == "run":  # others are not recorded
             self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
         cache_no_fresh_bytecode()
@@ -226,8 +228,8 @@ class PlainProgram:
         save_models_as_one()
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
-        """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised; `ended_by` is
-        told that before its threads are waited for."""
+        """Run the program like ``python FILE ARGUMENTS``, and wait for its threads. `ended_by` is called with its error
+        before that."""
         self.begin()
         before = set(threading.enumerate())
         with as_main(self.path, self.arguments) as names:
@@ -245,46 +247,46 @@ class PlainProgram:
 
 
 _FITS: dict[type, Any] = {}
-"""What fits a search one by one, by its class."""
+"""Pyspark's own fit of each class of search."""
 
 
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
-    """Run the fits of pyspark's searches side by side from now on, where their author says nothing of `parallelism`: a
-    fit of little data leaves cores idle between its many small jobs."""
+    """Run the fits of pyspark's searches in parallel from now on, unless the author sets `parallelism`: a fit of little
+    data leaves cores idle between its many small jobs."""
     from pyspark.ml.classification import OneVsRest
     from pyspark.ml.param import Params
     from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
 
     def spread(fit: Callable[[Any, Any], Any], search: Any, dataset: Any) -> Any:
-        # A search within a search runs in a thread of the outer one's.
+        # A nested search runs in a thread of the outer one.
         is_outermost = threading.current_thread() is threading.main_thread()
         if is_outermost and not search.isSet(search.parallelism) and is_sparks(search):
-            # `search.copy` would copy the estimator, too, which the fitted model holds; models have no `parallelism`.
+            # `search.copy` would also copy the estimator, which the fitted model holds; models have no `parallelism`.
             search = Params.copy(search, {search.parallelism: fits_at_a_time(dataset)})
         return fit(search, dataset)
 
     kinds: tuple[Any, ...] = (CrossValidator, TrainValidationSplit, OneVsRest)
     for kind in kinds:
-        kind._fit = _FITS.setdefault(kind, kind._fit)  # else each program's would call that of the one before
+        kind._fit = _FITS.setdefault(kind, kind._fit)  # a later program must not wrap an earlier wrapper
         replaces(kind, "_fit")(spread)
 
 
 def is_sparks(stage: Any) -> bool:
-    """Return whether a stage, and all in it, is Spark's own: one in Python may not be able to run in parallel."""
+    """Return whether a stage, and all stages in it, are Spark's own: those in Python may not support parallel fits."""
     from pyspark.ml.param import Params
 
     values = stage.extractParamMap().values()
-    parts = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    is_own = re.fullmatch(r"pyspark\.ml\.\w+", type(stage).__module__) is not None  # what is deeper is Python's
-    return is_own and all(is_sparks(one) for one in parts if isinstance(one, Params))
+    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    is_own = re.fullmatch(r"pyspark\.ml\.\w+", type(stage).__module__) is not None  # deeper modules are Python's
+    return is_own and all(is_sparks(part) for part in parts if isinstance(part, Params))
 
 
 def cores_of(master: str, machine: int) -> int:
-    """Return how many fits may run at a time beside a master; 1 if it is not on this machine.
+    """Return how many fits may run at a time with a master; 1 if it is not on this machine.
 
     >>> [cores_of(one, 4) for one in ("local", "local[2]", "local[*]", "local[2, 3]", "spark://host:7077")]
     [1, 2, 4, 2, 1]
     """
-    if (found := re.match(r"local\[(\d+|\*)", master)) is None:
+    if (match := re.match(r"local\[(\d+|\*)", master)) is None:
         return 1
-    return min(machine if found[1] == "*" else int(found[1]), 8)
+    return min(machine if match[1] == "*" else int(match[1]), 8)

@@ -1,4 +1,4 @@
-"""The questions of a program's run as nodes of its graph: their names and inputs, and why Spark was asked."""
+"""The questions of a program's run as nodes of its graph: with names, inputs, and reasons for asking Spark."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ from helix_spark.visible_text import LONGEST_NAME
 
 def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[AnsweredQuestion]:
     """Return the questions that count as nodes, each once, inputs first: jobs, and persisted tables."""
-    once: dict[str, AnsweredQuestion] = {}
-    for one in (*_kept_tables(tables), *asked):
-        if is_node(one.question, one.caller):
-            once.setdefault(one.identity, one)
-    names = _names(once.values())
-    inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
-    ordered = TopologicalSorter(inputs).static_order()
-    return [replace(once[one], name=names[one], inputs=tuple(names[made] for made in inputs[one])) for one in ordered]
+    rows: dict[str, AnsweredQuestion] = {}
+    for row in (*_persisted_tables(tables), *asked):
+        if is_node(row.question, row.caller):
+            rows.setdefault(row.identity, row)
+    names = _names(rows.values())
+    inputs = {identity: _inputs(row, tables, names) for identity, row in rows.items()}
+    return [
+        replace(rows[identity], name=names[identity], inputs=tuple(map(names.__getitem__, inputs[identity])))
+        for identity in TopologicalSorter(inputs).static_order()
+    ]
 
 
 def rows_of_program(program: PlainProgram) -> list[AnsweredQuestion]:
-    """Return all that a program has asked so far."""
+    """Return a program's nodes so far."""
     answerer = program.answerer
     return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
 
 
-def _kept_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
-    """Yield persisted tables that were computed for a question, or read."""
+def _persisted_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
+    """Yield the persisted tables that were computed for a question, or reused."""
     for table in tables:
         question = table.question
         if question is not None and (table.is_reused or table.is_computed):
@@ -54,35 +56,35 @@ def _kept_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
 
 
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
-    """Return the identities of the models, checkpoints and persisted tables that a question's answer is made from."""
+    """Return the identities of the models, checkpoints and persisted tables in a question."""
     question = asked.question
     waiting = parts_of(question.what) if question.sort == "table" else [question.what]
-    found: dict[str, None] = {}
+    inputs: dict[str, None] = {}
     while waiting:
-        one: Any = waiting.pop()
-        if (table := tables.table_of(one)) is not None and table.question is not None:
-            found[table.question.identity] = None
+        part: Any = waiting.pop()
+        if (table := tables.table_of(part)) is not None and table.question is not None:
+            inputs[table.question.identity] = None
             continue
-        if (handle := handle_in(one)) is not None:
-            found[handle.removeprefix(HANDLE)] = None
-        waiting.extend(reversed(parts_of(one)))
-    return [one for one in found if one in names and one != question.identity]
+        if (handle := handle_in(part)) is not None:
+            inputs[handle.removeprefix(HANDLE)] = None
+        waiting.extend(reversed(parts_of(part)))
+    return [identity for identity in inputs if identity in names and identity != question.identity]
 
 
 def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
-    """Name questions, by identity. Equal titles are numbered by line, then in an order that no timing changes."""
+    """Return the names of questions, by identity. Equal titles are numbered by line, then in a deterministic order."""
     groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
-    for one in asked:
-        groups[title_of(one.question, one.caller)].append(one)
+    for row in asked:
+        groups[title_of(row.question, row.caller)].append(row)
     names: dict[str, str] = {}
     for title, group in groups.items():
-        ordered = sorted(group, key=lambda one: (one.caller.line, sorted(params_of(one.question.what)), one.identity))
-        names |= {one.identity: title if at == 1 else f"{title} #{at}" for at, one in enumerate(ordered, 1)}
+        ordered = sorted(group, key=lambda row: (row.caller.line, sorted(params_of(row.question.what)), row.identity))
+        names |= {row.identity: title if at == 1 else f"{title} #{at}" for at, row in enumerate(ordered, 1)}
     return names
 
 
 def title_of(question: Question, who: Caller) -> str:
-    """Return the title of a question: a metric, the name that its author assigns, or the call, with what it fits."""
+    """Return the title of a question: a metric, the assigned variable, or the call, with the class that it fits."""
     inside = _inside(question.what)
     if inside and is_metric(question, who):
         return inside
@@ -92,25 +94,25 @@ def title_of(question: Question, who: Caller) -> str:
 
 
 def is_metric(question: Question, who: Caller) -> bool:
-    """Return whether a question is an evaluation that the author asks, not one of a search."""
+    """Return whether a question is an evaluation of the author's, rather than of a search."""
     command = ml_command(question.what)
     return command is not None and command.HasField("evaluate") and who.function == "evaluate"
 
 
 def _inside(what: Any) -> str:
-    """Return the class of Spark ML that is fitted, or the metric that is evaluated; empty for other questions."""
+    """Return the fitted class of Spark ML, or the evaluated metric; empty for another question."""
     if (command := ml_command(what)) is None or not command.HasField("evaluate"):
         return fitted_class(what).rpartition(".")[2]
     if metric := dict(params_of(what)).get("metricName"):
         return metric
     evaluator = str(command.evaluate.evaluator.name)
     kind = stage_class(evaluator)
-    known = {} if kind is None else inspect.signature(kind).parameters  # clients send only what is set
-    return str(known["metricName"].default) if "metricName" in known else evaluator.rpartition(".")[2]
+    parameters = {} if kind is None else inspect.signature(kind).parameters  # clients send no defaults
+    return str(parameters["metricName"].default) if "metricName" in parameters else evaluator.rpartition(".")[2]
 
 
 def is_node(question: Question, who: Caller) -> bool:
-    """Return whether a question runs something and is the author's: pyspark asks its models some things by itself."""
+    """Return whether a question runs something and is the author's: pyspark asks its models some questions itself."""
     if question.sort in ("analysis", "setting"):
         return False
     if (command := ml_command(question.what)) is None or command.WhichOneof("command") != "fetch":
@@ -119,44 +121,44 @@ def is_node(question: Question, who: Caller) -> bool:
 
 
 def params_of(what: Any) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of what is fitted, or evaluates."""
+    """Yield the parameters of an estimator or evaluator."""
     from pyspark.ml.connect.serialize import deserialize_param
 
-    for one in messages(what):
-        if sort_of(one) in ("MlCommand.Fit", "MlCommand.Evaluate"):
-            for name, value in one.params.params.items():
+    for part in messages(what):
+        if sort_of(part) in ("MlCommand.Fit", "MlCommand.Evaluate"):
+            for name, value in part.params.params.items():
                 yield name, str(deserialize_param(value))[:200]
 
 
 def place_of(asked: AnsweredQuestion) -> str:
-    """Return the author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
+    """Return the author's line that asks a question, as ``FILE:LINE``; empty if unknown."""
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 
 def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
-    """Return the parts of a question, to compare two runs by."""
+    """Return the parts of a question, for comparisons of runs."""
     question, what = row.question, row.question.what
     relations = [what] if sort_of(what) == "Relation" else \
-        [one for one in messages(what) if sort_of(one) == "Relation"][:1]  # the outermost
-    text = "\n".join(str(line) for one in relations for line in lines_of(one))
-    code, given = tuple(dict.fromkeys(one for one, _ in question.code)), sorted(params_of(what))
-    # Where others tell what is not in the words of the plan, these alone say whether it changed.
-    told_apart = bool(code or given or question.handles)
+        [part for part in messages(what) if sort_of(part) == "Relation"][:1]  # the outermost
+    text = "\n".join(str(line) for relation in relations for line in lines_of(relation))
+    code, parameters = tuple(dict.fromkeys(function for function, _ in question.code)), sorted(params_of(what))
+    # If other parts cover what the plan's text lacks, the plan changed only if its text did.
+    has_other_parts = bool(code or parameters or question.handles)
     return (
-        Part(Group.PLAN, row.name, digest(text) if told_apart else question.identity, text),
+        Part(Group.PLAN, row.name, digest(text) if has_other_parts else question.identity, text),
         *([Part(Group.CODE, call_of(row.name), digest(*code), None)] if code else []),
         *(Part(Group.INPUT, "model", handle, None) for handle in dict.fromkeys(question.handles)),
         *(Part(Group.SOURCE, read.shown, read.identity.digest, read.identity.shown) for read in question.reads),
-        *(Part(Group.PARAMETER, name, digest(name, value), value) for name, value in given),
+        *(Part(Group.PARAMETER, name, digest(name, value), value) for name, value in parameters),
     )
 
 
 def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[NodeRecord]:
-    """Return questions as they are recorded, of no iteration yet. Reasons come from a line's parts in the last one."""
+    """Return questions as recorded nodes, without an iteration. Reasons compare a line's parts with the last run's."""
     last, record = last_ended(program.catalog, program.name), program.record
     before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
     functions = () if program.answerer is None else program.answerer.signer.functions.values()
-    pure = {one.digest for one in functions if one.is_pure}
+    pure = {function.digest for function in functions if function.is_pure}
     nodes = [
         NodeRecord(
             run="", workflow=program.name, iteration=0, name=row.name, kind=row.kind, inputs=row.inputs,
@@ -172,41 +174,41 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
     reasons: dict[str, str] = {}
     for line, members in lines_of_source(nodes).items():
         differing = changes(before[line], now[line]) if line in before else None
-        for one in members:
-            shared = "" if answers[one.name].fresh else record.shared_in(one.signature)
-            reasons[one.name] = _reason(answers[one.name], differing, parts_from_json(one.parts)) + (
+        for node in members:
+            shared = "" if answers[node.name].fresh else record.shared_in(node.signature)
+            reasons[node.name] = _reason(answers[node.name], differing, parts_from_json(node.parts)) + (
                 f" in the shared catalog {shared}" if shared else ""
             )
-    return [replace(one, reason=reasons[one.name]) for one in nodes]
+    return [replace(node, reason=reasons[node.name]) for node in nodes]
 
 
 def _reads(question: Question, program: PlainProgram) -> tuple[str, ...]:
-    """Return the places that a question reads by itself, in its plan and in the Python functions of that."""
+    """Return the locations that a question's plan and its Python functions read."""
     in_workers = (place for code, _ in question.code for place in program.watched.places(code))
     places = dict.fromkeys((*places_read(question.reads, [question.what], program.data.folder), *in_workers))
     return tuple(place[:LONGEST_PLACE] for place in places)
 
 
 def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:
-    return {one.name: parts_from_json(one.parts) for one in source_rows(nodes)}
+    return {row.name: parts_from_json(row.parts) for row in source_rows(nodes)}
 
 
 def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
     sort = asked.question.sort
     if not asked.fresh:
-        found_there = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
-        return found_there.get(sort, "its answer is on record")
+        reasons = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
+        return reasons.get(sort, "its answer is on record")
     if asked.why:
         return asked.why
     if of_line is None:
         return "it was not asked before"
-    own = {one.shown for one in parts if one.group is Group.PARAMETER}
-    found = [
-        one for one in of_line
-        if (one.group is not Group.PLAN or one.before != one.after)
-        and (not one.label.startswith("grid value") or one.after in own)
+    own = {part.shown for part in parts if part.group is Group.PARAMETER}
+    own_changes = [
+        change for change in of_line
+        if (change.group is not Group.PLAN or change.before != change.after)
+        and (not change.label.startswith("grid value") or change.after in own)
     ]
-    told = [str(one) for one in found if one.group is not Group.INPUT]
-    if found and not told:
+    texts = [str(change) for change in own_changes if change.group is not Group.INPUT]
+    if own_changes and not texts:
         return "a model that it uses is another one"
-    return "; ".join(told) or ("it is not stored" if sort == "table" else "its answer is not kept")
+    return "; ".join(texts) or ("it is not stored" if sort == "table" else "its answer is not kept")

@@ -1,4 +1,5 @@
-"""Puts a run of a program on record: its answers, its iteration with a node a question, and the models it fitted."""
+"""Records a run of a program: its answers, its iteration with a node for each question, and the models that it
+fitted."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Record a run that has ended, and store what is worth it; return its iteration, None if it asked Spark nothing."""
+    """Record a run that has ended, and store results; return its iteration, None if it asked Spark nothing."""
     answerer = program.answerer
     if answerer is None:
         return None
@@ -38,14 +39,14 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     seconds, catalog = time.perf_counter() - program.began, program.catalog
     last = last_ended(catalog, program.name)
     begun = program.begun_iteration()
-    # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
+    # An interrupted run must end at once; after an edit the next run can use this one's results.
     to_keep = not isinstance(error, KeyboardInterrupt)
     try:
         rows = rows_of_program(program)
         values = _evaluated(rows, program.record)
         _record_answers(answerer.asked, program, begun.number)
         answerer.served.is_over = True
-        nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
+        nodes = [replace(node, run=begun.run, iteration=begun.number) for node in nodes_of(rows, program)]
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
         fits, cards = cards_of_fits(rows, program, begun.number) if to_keep else ([], [])
         ended = record_end(
@@ -64,8 +65,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         program.begun = ended
         if to_keep:
             keep_results(rows, program, ended.number, has_ended=True)
-            if what := Expiry(program.iterations, program.days).expire(catalog):
-                program.tell(what)
+            if message := Expiry(program.iterations, program.days).expire(catalog):
+                program.tell(message)
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
         catalog.leases.release(begun.run)
@@ -73,8 +74,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
-    """Record some answers of a program that goes on, and store the models that were fitted for them."""
-    if not any(one.fresh for one in asked):
+    """Record some answers of a running program, and store the models that were fitted for them."""
+    if not any(answer.fresh for answer in asked):
         return
     assert program.answerer is not None
     number = program.begun_iteration().number
@@ -87,59 +88,60 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
 def _edit(
     last: IterationRecord | None, program: PlainProgram, begun: IterationRecord, nodes: Sequence[NodeRecord]
 ) -> str:
-    """Return what the edit before a run was: what differs in calls of the author's."""
+    """Describe the edit before a run by the differences of the author's calls."""
     if last is None or last.status != "done":
         return ""
     old, new = (
-        [one for one in source_rows(all_of) if one.kind != "table"] for all_of in (program.catalog.nodes(last), nodes)
+        [row for row in source_rows(side) if row.kind != "table"] for side in (program.catalog.nodes(last), nodes)
     )
-    places = {one.name: titled("", one.code).strip() for one in (*old, *new)}
-    old, new = ([replace(one, inputs=(), code="") for one in side] for side in (old, new))
+    places = {row.name: titled("", row.code).strip() for row in (*old, *new)}
+    old, new = ([replace(row, inputs=(), code="") for row in side] for side in (old, new))
     return edit_message(last, old, mapping(begun.parameters), new, places)
 
 
 def _record_answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> None:
-    """Record answers, and what Python functions were seen to read for them."""
+    """Record answers, and the observed reads of Python functions."""
     assert program.answerer is not None
-    found = ((one.identity, one) for one in (*program.answerer.analyses.take(), *asked))
-    program.record.append(number, found, reads=program.watched.learned())
+    answers = ((answer.identity, answer) for answer in (*program.answerer.analyses.take(), *asked))
+    program.record.append(number, answers, reads=program.watched.learned())
 
 
 def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dict[str, Any]:
-    """Return what evaluators gave, of the author's calls and of searches, by name."""
+    """Return the values of evaluators, in the author's calls and in searches, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for row in rows:
         if (command := ml_command(row.question.what)) is None or not command.HasField("evaluate"):
             continue
         text = row.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):
             for answer in answer_of_text(form_of(row.question), text) if text else ():
-                found[row.name] = deserialize_param(answer.ml_command_result.param)
-    return found
+                values[row.name] = deserialize_param(answer.ml_command_result.param)
+    return values
 
 
 def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
-    """Return what a program has asked so far; `place` names where a question was asked, for people."""
+    """Return the view of a program's questions so far; `place` returns the line of a question, as text."""
     rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.asked
 
-    def viewed(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
+    def view(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
         is_kept = row.why or row.answer or row.left or row.kind == "table" or not row.fresh
         again = row.why if is_kept else "it is done each time"
         return AnswerView(replace(node, code=place(row)), row.caller.call, again)
 
     return ProgramView(
-        program.name, tuple(map(viewed, rows, nodes_of(rows, program))), tuple(one.identity for one in asked),
-        next((one.identity for one in asked if one.fresh), ""),
+        program.name, tuple(map(view, rows, nodes_of(rows, program))), tuple(answer.identity for answer in asked),
+        next((answer.identity for answer in asked if answer.fresh), ""),
     )
 
 
 def run_text(program: PlainProgram, ended: IterationRecord) -> str:
-    """Tell in a line how a recorded run went. It saved at most what an earlier run took."""
+    """Summarize a recorded run in a line. It saved at most the seconds of an earlier run."""
     assert program.answerer is not None
     tally = tally_of(program.answerer.asked, program.record)
-    earlier = (one.seconds for one in program.catalog.iterations(program.name) if one.number < ended.number)
+    iterations = program.catalog.iterations(program.name)
+    earlier = (iteration.seconds for iteration in iterations if iteration.number < ended.number)
     tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
     return tally.run_text(
         ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
@@ -148,8 +150,8 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
 
 
 def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tally:
-    """Count how questions were answered."""
-    found = {one.identity for one in asked}
-    fresh = {one.identity: one for one in asked if one.fresh}
-    saved = sum(record.seconds(identity) for identity in found - fresh.keys())
-    return Tally(len(found), len(fresh), sum(bool(fitted_class(one.question.what)) for one in fresh.values()), saved)
+    """Count the questions of a run, and those that Spark answered."""
+    identities = {answer.identity for answer in asked}
+    fresh = {answer.identity: answer.question for answer in asked if answer.fresh}
+    saved = sum(record.seconds(identity) for identity in identities - fresh.keys())
+    return Tally(len(identities), len(fresh), sum(bool(fitted_class(one.what)) for one in fresh.values()), saved)

@@ -1,5 +1,5 @@
-"""What is kept of a script's run behind its last answer: models and persisted tables as rows of the planner. Its server
-holds them; they are described and stored as those of a workflow, by pyspark's own classes over a client of ours."""
+"""Results of a script's run that are stored after its last answer: models and persisted tables, as rows of the planner.
+Its server holds them; pyspark's own classes describe and store them as a workflow's, over a client of Helix's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.answers.sent_requests import as_new, fitted_class, ml_command, rpc_error, server_message, stage_class
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
-from helix_spark.answers.stored_tables import PLACE, partitions_told
+from helix_spark.answers.stored_tables import PLACE, written_partitions
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.costs.model import LOAD, WRITE, Throughput
@@ -36,13 +36,14 @@ from helix_spark.run.retention import Retention
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
 _WRITE = {**WRITE, "model": Throughput(0.07, 1 / 50e6)}
-"""A server reads a model by one command, and writes several side by side: so each takes less than a workflow's."""
+"""Throughput of models: a server reads one by one command, and writes several in parallel, faster than a workflow."""
 
 _MODEL_BYTES = 50_000
-"""A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
+"""Expected bytes of a model: a logistic regression of a hundred features takes 12 KB, a small forest 200."""
+
 
 def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
-    """Store what is worth keeping of a run, and evict what is not; at its end also what is beyond the budget."""
+    """Store the results of a run that are worth it, and evict others; at its end also those beyond the budget."""
     if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
@@ -56,7 +57,7 @@ def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number
             results.keep()
             program.answerer.served.forget_given_up()
     except ServerEndedError as error:
-        program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
+        program.tell(f"this run's models and tables are not stored: {error.what}")
     results.acknowledge(results.tidy() if has_ended else ())
 
 
@@ -72,10 +73,10 @@ class ServedResults(Retention):
         nodes = tuple(map(self._costs, self.rows))
         needed = {name for node in nodes for name in node.inputs}
         outputs = frozenset(node.name for node in nodes if node.name not in needed)
-        # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
-        found = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
-        # Whatever is kept, Spark is needed: to compute it and to load it.
-        return replace(found, start_price=0.0, fresh_process=0.0)
+        # An edit of a call in the program's text affects all its questions: of a search each fit of a stage.
+        problem = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
+        # Spark is needed in any case: to compute results and to load them.
+        return replace(problem, start_price=0.0, fresh_process=0.0)
 
     @property
     def states(self) -> dict[str, State]:
@@ -98,17 +99,17 @@ class ServedResults(Retention):
         record, stored = self.program.record, self.records.view.artifacts.get(row.identity)
         seconds = row.seconds if row.fresh else record.seconds(row.identity)
         fitted = "" if row.kind == "table" else fitted_class(row.question.what)
-        if row.kind != "table" and not fitted:  # its answer is on record, which takes no room
+        if row.kind != "table" and not fitted:  # its recorded answer takes no space
             known = bool(row.answer) or not row.fresh
             return NodeCosts(row.name, "reducer", row.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
-        # A table is expected to take as much as the files that it was read from; a model little.
+        # The size of a table is expected to be that of its source files.
         kind = "model" if fitted else "table"
         expected = _MODEL_BYTES if fitted else sum(one.identity.bytes for one in row.question.reads)
         size = expected if stored is None else stored.bytes
         return NodeCosts(
             row.name, "learner" if fitted and ".ml.feature." not in fitted else "extractor", row.identity, row.inputs,
             seconds, _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
-            storable=stored is not None or not row.why,  # what the program released stays where it is stored
+            storable=stored is not None or not row.why,  # released results stay stored
             compute_needs_spark=True, load_needs_spark=True, shown=bool(fitted),
         )
 
@@ -117,16 +118,16 @@ def _has_new_model(row: AnsweredQuestion) -> bool:
     return row.fresh and bool(row.answer and fitted_class(row.question.what))
 
 
-def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
-    """Store results of a script's run; return their records in this order, None for one that cannot be stored, which
-    people are told.
+def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
+    """Store results of a script's run; return their records in order, None for a result that cannot be stored, with a
+    message.
 
-    Models are stored side by side; tables one by one: while one is written, the session has settings of ours.
+    Models are stored in parallel; tables in turn: while a table is written, the session has Helix's settings.
     """
     assert program.answerer is not None
     served = program.answerer.served
     service = _ServedClient(served)
-    tables = {one.question.identity: one for one in served.tables if one.question and not one.forgotten}
+    tables = {table.question.identity: table for table in served.tables if table.question and not table.forgotten}
 
     def store_one(origin: Origin, question: Question, model: Any, session: Any) -> ArtifactRecord | None:
         def check() -> None:
@@ -150,29 +151,29 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
 
     def store_all() -> list[ArtifactRecord | None]:
         session = active_session()
-        found = [service.model(one) if fitted_class(one.what) else None for _, one in wanted]
+        models = [service.model(question) if fitted_class(question.what) else None for _, question in results]
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             records = [
                 pool.submit(store_one, *pair, model, session) if model is not None else None
-                for pair, model in zip(wanted, found, strict=True)
+                for pair, model in zip(results, models, strict=True)
             ]
         return [
             store_one(*pair, None, session) if record is None else record.result()
-            for pair, record in zip(wanted, records, strict=True)
+            for pair, record in zip(results, records, strict=True)
         ]
 
-    return beside(service, store_all) if wanted else []
+    return beside(service, store_all) if results else []
 
 
 def cards_of_fits(
     rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int
 ) -> tuple[list[ResultRecord], list[FileRecord]]:
-    """Return the cards of a run's fits, where a server has their models, behind the records by which they are found."""
+    """Return the records of a run's fits, and the cards of their models, as far as a server has these."""
     assert program.answerer is not None
     fits = {row.identity: row for row in rows if _has_new_model(row)}
     known = program.catalog.results((), [*fits]).measured if fits else {}
-    # Of the last ones: a card takes some ten questions to the server, of 5 ms each.
-    new = [row for one, row in fits.items() if one not in known or not known[one].trained][-40:]
+    # The newest ones only: a card takes some ten requests to the server, of 5 ms each.
+    new = [row for identity, row in fits.items() if identity not in known or not known[identity].trained][-40:]
     service = _ServedClient(program.answerer.served)
     try:
         cards = beside(service, lambda: [(row, service.card(row)) for row in new]) if new else []
@@ -180,26 +181,26 @@ def cards_of_fits(
         why = error.what if isinstance(error, HelixError) else server_message(error)
         program.tell(f"what fits gave is not known: {why}")
         return [], []
-    there = [(row, card) for row, card in cards if card is not None]
+    present = [(row, card) for row, card in cards if card is not None]
     return [
         ResultRecord(
             row.identity, row.identity, program.name, row.name, "learner", number, compute_seconds=row.seconds,
             trained=card.digest,
-        ) for row, card in there
-    ], [card for _, card in there]
+        ) for row, card in present
+    ], [card for _, card in present]
 
 
 @dataclass(slots=True)
 class _ServedClient:
-    """A service that passes requests of a client of ours on to the session that a script's server has."""
+    """A service that forwards requests of Helix's client to a script's session on its server."""
 
     served: ServedSession
     _written: int | None = None
-    # The names of the slots of each vector in the table of a fit.
+    # Slot names of each vector in the table of a fit.
     _slots: dict[bytes, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def model(self, question: Question) -> Any | None:
-        """Return the model of a fit; None where the server has dropped it, or it is none of Spark's."""
+        """Return the model of a fit; None if the server has dropped it, or if it is not one of Spark's."""
         from pyspark.ml.connect.serialize import deserialize_param
         from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
 
@@ -216,7 +217,7 @@ class _ServedClient:
         return estimator._copyValues(model)
 
     def card(self, row: AnsweredQuestion) -> FileRecord | None:
-        """Return the card of a fit's model; None where the server has no such model."""
+        """Return the card of a fit's model; None if the server does not have the model."""
         if (model := self.model(row.question)) is None:
             return None
         column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
@@ -226,7 +227,8 @@ class _ServedClient:
         return card_of_model(model, self._slots[key].get(column, ())).record(row.name)
 
     def table(self, table: PersistedTable, session: Any) -> TableResult:
-        """Return a table of the server's, with the place of each row. Raises CatalogError if it has such a column."""
+        """Return a table of the server with the place of each row. Raises CatalogError if the table has such a
+        column."""
         from pyspark.sql import functions as F
 
         frame = frame_of(session, table.relation)
@@ -236,22 +238,22 @@ class _ServedClient:
         return TableResult(lambda: placed)
 
     def partitions(self) -> int:
-        """Return how many partitions were last written. Raises CatalogError where Spark did not tell."""
+        """Return how many partitions were last written. Raises CatalogError if Spark did not report it."""
         if self._written is None:
             raise CatalogError("Spark did not tell how many partitions it has")
         return self._written
 
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the client calls it so
-        if request.plan.command.ml_command.HasField("delete"):  # what is let go of here, the script may have still
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the protocol's name
+        if request.plan.command.ml_command.HasField("delete"):  # the script may still hold the model
             return iter(())
-        found = self.served.send_own(self._of_script(request))
+        responses = self.served.send_own(self._of_script(request))
         if request.plan.command.HasField("write_operation"):
-            self._written = partitions_told(found)
-        return (of_session(one, request) for one in found)
+            self._written = written_partitions(responses)
+        return (of_session(response, request) for response in responses)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        (found,) = self.served.send_own(self._of_script(request))
-        return of_session(found, request)
+        (response,) = self.served.send_own(self._of_script(request))
+        return of_session(response, request)
 
     Config = AnalyzePlan
 
@@ -259,8 +261,8 @@ class _ServedClient:
         return of_session(self.served.stub().FetchErrorDetails(as_new(self._of_script(request))), request)
 
     def _of_script(self, request: Any) -> Any:
-        """Return a request as one of the script's session."""
+        """Return a copy of a request in the script's session."""
         own = deepcopy(request)
-        own.session_id = self.served.like.session_id
-        own.user_context.CopyFrom(self.served.like.user_context)
+        own.session_id = self.served.newest_request.session_id
+        own.user_context.CopyFrom(self.served.newest_request.user_context)
         return own

@@ -95,7 +95,7 @@ def test_what_cannot_be_computed_as_a_whole_is_computed_for_each(runs: Runs) -> 
     server = runs.run(searched([0.1, 0.2, 0.3]), server=Refuses())
     assert len(data_of_fits(server)) == 3
     assert len(told(server, "persist")) == 2
-    assert runs.said == ["what several fits are made of is computed for each: a column divides by zero"]
+    assert runs.said == ["the input that several fits share is computed for each: a column divides by zero"]
 
 
 class _Refused(grpc.RpcError):

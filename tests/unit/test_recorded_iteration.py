@@ -110,7 +110,7 @@ def test_another_name_kind_or_number_says_what_there_is(helix: hx.Helix) -> None
     assert "did you mean 'bounds'?" in str(unknown.value)
     with pytest.raises(HelixError, match="'bounds' is a value, not a table") as other:
         made.table("bounds")
-    assert "ask for it by .value('bounds')" in str(other.value)
+    assert "get it by .value('bounds')" in str(other.value)
     with pytest.raises(WorkflowError, match="no output is named 'bounds'"):
         made["bounds"]
     with pytest.raises(ParameterError, match="there is no iteration 9"):

@@ -58,14 +58,8 @@ part of the audit (see `cli.schema`, audit), or `error`: why it stopped."""
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An audit for the process, in plain values that pass through a file.
-
-    Attributes:
-        work: a workflow, pickled, or the file of a script and its arguments.
-        path: folders in which modules are found.
-        cells: texts of code that is in no file, as `linecache` has them.
-        stays: True if the process outlives the one that starts it.
-    """
+    """An audit for the process, in plain values that pass through a file. `work` is a pickled workflow, or a script's
+    file and its arguments; `cells` are texts of code without a file, as `linecache` has them."""
 
     work: bytes | tuple[str, ...]
     path: tuple[str, ...]
@@ -218,10 +212,8 @@ class Auditor:
             self._begin(last[0], replace(job, stays=True))
 
     def _job(self, name: str, signatures: Collection[str], begin: Begin) -> Job | None:
-        seconds = self._seconds
-        if self.when != "all":
-            seconds = min(seconds, seconds_left(self._catalog, name))
-        if seconds < LEAST_SECONDS:
+        left = self._seconds if self.when == "all" else seconds_left(self._catalog, name)
+        if (seconds := min(self._seconds, left)) < LEAST_SECONDS:
             return None
         try:
             return begin(signatures, seconds)

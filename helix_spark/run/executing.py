@@ -149,12 +149,11 @@ def _wait_for_lease(lease: Lease, name: str, run: Run) -> bool:
     """Wait for the end of a lease; return whether it ended in time. Raises EndedError if the Helix is closed."""
     tools, holder = run.tools, str(lease.holder or "another process")
     tools.observer.waiting(name, holder)
-    limit = max(LEAST, FACTOR * run.plan.predicted_seconds)
-    deadline = time.monotonic() + limit
+    limit, begun = max(LEAST, FACTOR * run.plan.predicted_seconds), time.monotonic()
 
     def is_late() -> bool:
         tools.check_open()
-        return time.monotonic() > deadline
+        return time.monotonic() - begun > limit
 
     if tools.catalog.leases.wait(lease.name, until=is_late):
         return True
@@ -214,12 +213,11 @@ def compute_alone(
     run: Run, names: Collection[str], *, again: Collection[str] | None = (),
     announce: Callable[[Plan], None] = lambda plan: None,
 ) -> Run:
-    """Compute nodes that are not stored, and nothing else, from stored results.
+    """Compute nodes that are not stored, and nothing else, from stored results. `announce` gets the plan first.
 
     Args:
         again: names of the nodes to compute although they are stored, reusing no answer of Spark in their functions;
             None for all nodes, so that only instances are loaded.
-        announce: called with the plan before anything runs.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
@@ -299,9 +297,8 @@ def cut_off(run: Run) -> Run:
     done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_held(name, outcome)}
     ran = run.dag.upstream_within(done, outcome.results.keys()) | done
     equivalents = {before[name].declared: signature for name, signature in equal.items()}
-    after = plan_again(
-        replace(run, equal={**run.equal, **equivalents}), [name for name in ran if _is_held(name, outcome)]
-    )
+    held = [name for name in ran if _is_held(name, outcome)]
+    after = plan_again(replace(run, equal={**run.equal, **equivalents}), held)
     if _shape(after.dag) != _shape(run.dag):  # it merges nodes that the plan under way keeps apart
         return run
     sentences = {name: _describe_earlier(after, signature) for name, signature in equal.items()}

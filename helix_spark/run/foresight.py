@@ -32,14 +32,8 @@ _RECORDED_KINDS = ("answer", "write")
 
 @dataclass(frozen=True, slots=True)
 class RecordsRead:
-    """Records of a catalog as they were read for one run.
-
-    Attributes:
-        measured: records of results, by signature.
-        usual: load throughput by kind of artifact, for a catalog without an entry in `loads`.
-        shown: see `shown_results`.
-        loads: load throughput by kind of artifact, by the catalog's name in the settings; empty for the own catalog.
-    """
+    """Records of a catalog as they were read for one run. `loads` is load throughput by kind of artifact, by the
+    catalog's name in the settings, empty for the own one; `usual` that of a catalog without results."""
 
     view: CatalogView
     measured: Mapping[str, ResultRecord]
@@ -59,12 +53,8 @@ def foresee(
     problem: PlanningProblem, random: Collection[str], records: RecordsRead, *, writer: str = "",
     one_run: bool | None = None, line: Callable[[str], str] = str,
 ) -> PlanningProblem:
-    """Return a problem with the other stored results and the scenarios expected of the iterations to come.
-
-    Args:
-        random: names of nodes whose signatures are new in each run, edited or not.
-        line: returns the unit of edits that a node belongs to: an edit hits all of its nodes.
-    """
+    """Return a problem with the other stored results and the scenarios expected of the iterations to come. Signatures
+    of `random` nodes are new in each run. `line` returns the call that a node belongs to: edits hit all its nodes."""
     nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
     all_nodes: list[Sequence[PastNode | NodeCosts]] = [*(iteration.nodes for iteration in past), nodes]
     versions: list[Signed] = [
@@ -112,7 +102,8 @@ def may_come_back(view: CatalogView) -> set[str]:
     signatures = [frozenset(node.signature for node in iteration.nodes) for iteration in past]
     different = [iteration for iteration, own in zip(past, signatures, strict=True) if own != signatures[-1]]
     iterations = (*different[-1:], *filter(None, (_best(past), _best(different))))
-    return {node.signature for nodes in (view.nodes, *(iteration.nodes for iteration in iterations)) for node in nodes}
+    returning = {node.signature for iteration in iterations for node in iteration.nodes}
+    return returning.union(node.signature for node in view.nodes)
 
 
 def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:

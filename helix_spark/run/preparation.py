@@ -17,15 +17,7 @@ from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.costs.model import (
-    WRITE,
-    Costs,
-    Throughput,
-    calibrate,
-    estimate,
-    loads_from_reads,
-    session_seconds,
-)
+from helix_spark.costs.model import WRITE, Costs, Throughput, calibrate, estimate, loads_from_reads, session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.observed_inputs import ObservedInputs, observed_from_json, reads_unknown
@@ -190,8 +182,8 @@ class Lookup:
     """
 
     def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
-        self.measured = dict[str, ResultRecord]()
-        self.known_random, self.known_choices = dict[str, str](), dict[str, str]()
+        self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
+        self.known_choices = dict[str, str]()
         self._equivalent, self._seen = dict(run.equal), dict[str, ObservedInputs]()
         self._run, self._also, self._had, self._looked_up = run, set(also), had, set[str]()
 

@@ -35,13 +35,8 @@ _NO_WISHES = Wishes()
 
 @dataclass(eq=False)
 class Retention(ABC):
-    """Retention of the results of an answered run. Subclasses have the results of a workflow or a program.
-
-    Attributes:
-        number: the iteration's.
-        records: records of the catalog as of planning.
-        wishes: the author's current wishes, by signature of a result.
-    """
+    """Retention of the results of an answered run; subclasses have the results of a workflow or a program. `records`
+    are the catalog's as of planning, `wishes` the author's current ones by signature of a result."""
 
     number: int
     records: RecordsRead
@@ -198,9 +193,9 @@ class Retention(ABC):
             Origin(
                 node.signature, self.records.view.workflow, node.name, self.number,
                 sum(seconds[name] for name in {node.name} | above[node.name]),
-                insisted=wishes.insisted, fixed=wishes.fixed,
+                insisted=self._wishes(node.signature).insisted, fixed=self._wishes(node.signature).fixed,
             )
-            for node in nodes for wishes in (self._wishes(node.signature),)
+            for node in nodes
         ]
 
     def _wishes(self, signature: str) -> Wishes:

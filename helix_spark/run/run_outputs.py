@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from helix_spark.workflow.operators import Predict
 
 QUICK = 2.0
-"""Limit of seconds for previewing a table whose rows Spark has not kept: computing its first rows may take as long as
-the table did."""
+"""Seconds within which a table was computed that is previewed although Spark has not kept its rows."""
 
 
 def recorded_outputs(
@@ -150,9 +149,7 @@ def look_at_tables(run: Run) -> Run:
     previews = dict[str, TablePreview]()
     for name in run.whole.outputs:
         if (record := _recorded_by(run, name)) is not None:
-            recorded = tables_of(record, run.tools.catalog)
-            if name in recorded:
-                previews[name] = recorded[name]
+            previews |= {key: table for key, table in tables_of(record, run.tools.catalog).items() if key == name}
     for name, own, result in _tables(run):
         if result.collected:
             rows = result.arrow()
@@ -236,8 +233,7 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
 
 
 def measured(run: Run) -> dict[str, Any]:
-    """Return, as it is recorded, the code and the test rows that the numbers among a run's outputs were measured
-    with."""
+    """Return the code and the test rows that a run's numbers were measured with, as they are recorded."""
     tested = describe_tests(run.whole, run.described)
     for name, own in tested.items():  # with the number of scored rows, where this run knows it
         counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.whole, name)]

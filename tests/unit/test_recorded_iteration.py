@@ -98,7 +98,7 @@ def test_what_was_just_run_is_on_record(tmp_path: Path) -> None:
         assert helix.iteration("shared", 1)["total"] == 12
         mine, other = helix.iteration("shared", 1), helix.iteration("chain", 1)
         for after, workflow in ((other, None), (1, "chain")):
-            with pytest.raises(ParameterError, match="of one workflow are compared, not of 'chain' and 'shared'"):
+            with pytest.raises(ParameterError, match="of one workflow can be compared, not of 'chain' and 'shared'"):
                 helix.compare(mine, cast("int", after), workflow=workflow)
         assert helix.compare(1, other).before.workflow == "chain"
 

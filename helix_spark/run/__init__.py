@@ -1,8 +1,7 @@
-"""One iteration of a workflow, from what is on record to what is recorded of it.
+"""One run of a workflow, from the recorded results to the record of the iteration.
 
-`steps` is the way from top to bottom: named steps that plans, runs and audits go through, each as far as it goes. `run`
-is what they hand on.
+`steps` lists the steps of plans, runs and audits from top to bottom; they pass on a `run.Run`.
 
-Both fronts are recorded by `recording` and kept by `retention`: a workflow's results are handed over by
-`workflow_results`, a script's by `program.served_results`.
+Workflows and programs are both recorded by `recording` and kept by `retention`: a workflow's results come from
+`workflow_results`, a program's from `program.served_results`.
 """

@@ -1,4 +1,4 @@
-"""Who may use a Helix, and when: one run at a time, none within another, none after the end, none in a forked child."""
+"""Admission to a Helix: one run at a time, none within another, none after the end, none in a forked child."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Task(Enum):
 
 
 class Admission:
-    """Lets runs of one Helix in, one at a time: that which goes on holds `running`."""
+    """Admits runs of one Helix, one at a time: the current one holds `running`."""
 
     def __init__(self, root: str, session: Callable[[], Any] = lambda: None) -> None:
         self.home = Birthplace()
@@ -42,13 +42,13 @@ class Admission:
             raise EndedError(f"{self._name} was closed", remedy="make another one")
 
     def check_waits(self, *tasks: Task) -> None:
-        """Check as `check` does, and that the calling thread does none of the tasks that it would wait for."""
+        """Check as `check` does, and that the calling thread performs none of the tasks that it would wait for."""
         self.check()
         self._check_outside(tasks, "what waits for it was called")
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """Hold the one place for a run. Raises as `check_waits`."""
+        """Hold the lock for a run. Raises as `check_waits`."""
         self.check()
         self._check_outside(tuple(Task), "another run was begun")
         with self.running, as_before():
@@ -61,9 +61,9 @@ class Admission:
 
     @contextmanager
     def end(self) -> Iterator[bool]:
-        """Close the Helix, in one thread at a time; yield True if that is still to be done. Raises as `check_waits`."""
+        """Close the Helix, in one thread at a time; yield True if it was not closed before. Raises as `check_waits`."""
         if not self.home.is_here:
-            yield False  # what there is to close is the parent's
+            yield False  # the parent closes
             return
         self._check_outside(tuple(Task), "its end was asked for")
         self._closing.set()

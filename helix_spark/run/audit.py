@@ -1,9 +1,9 @@
-"""Audit: recorded results are computed again and compared with what is recorded. One that comes out the same is
-verified. One that does not is random, or rests on something that no signature covers: neither it nor what is made of it
-is reused again. Workflows and scripts differ in how results are computed again, and set aside.
+"""Audits: compute recorded results again and compare. An equal result is verified. A different one is nondeterministic,
+or depends on something that no signature covers: neither it nor its descendants are reused again. Workflows and scripts
+compute again and quarantine in their own ways.
 
-An audit that somebody asks for reuses nothing. One in the background computes a result from what is stored of its
-inputs: node by node that proves the same, for as much time as nobody misses.
+A requested audit reuses nothing. An audit in the background computes a result from its stored inputs: node by node that
+proves the same in less time.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ class Audited:
     """The audit of one result.
 
     Attributes:
-        verdict: the same when computed again, not the same, or of a kind that cannot be compared.
-        why: in words; empty for a verified one.
-        exact: True if it is equal to the last bit.
-        to_blame: True if it differs although nothing that it is made of does.
-        heirs: names of the nodes whose stored results are made of a different one, and went with it.
+        why: the reason of the verdict in words; empty for a verified result.
+        exact: True if the result is equal to the last bit.
+        to_blame: True if the result differs although none of its ancestors does.
+        heirs: names of the descendants whose stored results were quarantined with it.
     """
 
     node: str
@@ -55,10 +54,10 @@ class Audit:
     """The findings of an audit.
 
     Attributes:
-        results: that were computed again, inputs first.
+        results: audits of the results that were computed again, inputs first.
         verified: names of the nodes whose results were verified before, and not computed again.
-        left: names of those that the time did not suffice for.
-        ended: why it stopped before all was computed again; empty if it did not.
+        left: names of the nodes for which the time did not suffice.
+        ended: why the audit stopped early; empty if it did not.
     """
 
     results: tuple[Audited, ...]
@@ -69,51 +68,52 @@ class Audit:
 
     @property
     def sound(self) -> bool:
-        return all(one.verdict != "different" for one in self.results)
+        return all(result.verdict != "different" for result in self.results)
 
 
 Compare = Callable[[str, Mapping[str, Audited]], Audited | None]
-"""Compares a node's result with what is recorded, given the nodes compared so far that it is made of; None if it was
-not computed again."""
+"""Compares a node's result with the recorded one, given the audits of its ancestors; None if it was not computed
+again."""
 
 
 def judge(
     records: Mapping[str, ResultRecord], above: Mapping[str, Collection[str]], compare: Compare, catalog: Catalog, *,
     stored: Collection[str] = (), hidden: Collection[str] = (), circumstances: str, since: float,
 ) -> tuple[tuple[Audited, ...], dict[str, str]]:
-    """Compare results with those that are recorded, name those to blame (whose inputs do not differ), and record what
-    was found. Return it, and why results are not to be reused any more, by name.
+    """Compare results with the recorded ones, and record the verdicts. Different results without a different ancestor
+    are to blame. Return the audits, and by name why results must not be reused any more.
 
     Args:
-        records: of each node, by name, inputs first; `above` has the names of all that it is made of.
-        stored: names of those whose results go with one that they are made of.
-        hidden: names of those that cannot be compared: they are verified where what was made of them is.
+        records: the record of each node, by name, inputs first.
+        above: the names of each node's ancestors.
+        stored: names of the results to quarantine with an ancestor.
+        hidden: names of nodes that cannot be compared: they are verified if a result made of them is.
         circumstances: see `run.auditor.circumstances`.
         since: when the audit began, by `time.perf_counter`.
     """
     compared: dict[str, Audited] = {}
     for name in records:
-        one = compare(name, {source: compared[source] for source in compared.keys() & above[name]})
-        if one is not None:
-            compared[name] = one
-    different = {name for name, one in compared.items() if one.verdict == "different"}
-    verified = {name for name, one in compared.items() if one.verdict == "verified"}
+        audited = compare(name, {source: compared[source] for source in compared.keys() & above[name]})
+        if audited is not None:
+            compared[name] = audited
+    different = {name for name, audited in compared.items() if audited.verdict == "different"}
+    verified = {name for name, audited in compared.items() if audited.verdict == "verified"}
     why = dict[str, str]()
-    for name, one in compared.items():
+    for name in compared:
         if name in different and different.isdisjoint(above[name]):
             heirs = tuple(heir for heir in records if heir in stored and name in above[heir])
-            compared[name] = replace(one, to_blame=True, heirs=heirs)
-            why[name] = f"an audit computed `{name}` again and it came out different: {one.why}"[:_LONGEST]
+            compared[name] = replace(compared[name], to_blame=True, heirs=heirs)
+            why[name] = f"an audit computed `{name}` again and it came out different: {compared[name].why}"[:_LONGEST]
     above_verified, above_different = (
         frozenset[str]().union(*(above[name] for name in names)) for names in (verified, different)
     )
     verified |= above_verified.intersection(hidden) - above_different
-    found = [name for name in records if name in compared or name in verified]
-    now, seconds = time.time(), (time.perf_counter() - since) / max(len(found), 1)
+    audited_names = [name for name in records if name in compared or name in verified]
+    now, seconds = time.time(), (time.perf_counter() - since) / max(len(audited_names), 1)
     catalog.append_results([
         replace(records[name], audit_seconds=seconds, verified=True, verified_at=now, verified_in=circumstances)
         if name in verified else replace(records[name], audit_seconds=seconds, random=why.get(name, ""))
-        for name in found
+        for name in audited_names
     ])
     of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
     return tuple(compared.values()), of_heirs | why
@@ -126,76 +126,82 @@ def audit(
     run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None,
     since: float | None = None,
 ) -> Audit:
-    """Compute stored results of a workflow again, and record how they came out; see `Helix.audit`.
+    """Compute stored results of a workflow again, and record the verdicts; see `Helix.audit`.
 
     Args:
-        wanted: signatures; these are computed from what is stored of their inputs. None: all that are stored, from
-            scratch.
-        since: when the process began that is there for this audit alone, by `time.perf_counter`.
+        wanted: signatures of the results to compute from their stored inputs; None for all stored ones, from scratch.
+        since: when a process for this audit alone began, by `time.perf_counter`.
     """
     begun = time.perf_counter()
-    lost = [one.name for one in run.situation.nodes if one.signed.instance and one.artifact is None]
+    lost = [node.name for node in run.situation.nodes if node.signed.instance and node.artifact is None]
     made_of_lost = run.dag.descendants(lost)
-    auditable = [  # would come out the same, as far as is known
-        one.name for one in run.situation.nodes
-        if one.signature in run.view.artifacts and not one.signed.random and not one.signed.instance
-        and one.name not in made_of_lost
+    auditable = [  # expected to come out the same
+        node.name for node in run.situation.nodes
+        if node.signature in run.view.artifacts and not node.signed.random and not node.signed.instance
+        and node.name not in made_of_lost
     ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].proof == "verified"]
-    asked = [name for name in stored if name not in verified]
-    # From scratch with the stored results that they are made of: else what is made of a different one takes the blame.
-    chosen = _affordable(asked, run, seconds, from_scratch=wanted is None).intersection(auditable)
+    unverified = [name for name in stored if name not in verified]
+    # From scratch with their stored ancestors: else descendants of a different result take the blame.
+    chosen = _affordable(unverified, run, seconds, from_scratch=wanted is None).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
-        since, catalog = begun if since is None else since, run.tools.catalog
-        records = {
-            one.name: ResultRecord(
-                one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration,
-            )
-            for one in run.situation.nodes
-        }
-        try:
-            outcome = compute_alone(run, tuple(chosen), again=None if wanted is None else chosen).outcome
-        except HelixError:  # what it took counts, or it would be tried for ever
-            first = next(record for name, record in records.items() if name in chosen)
-            catalog.append_results([replace(first, audit_seconds=time.perf_counter() - since)])
-            raise
-        try:
-            here = circumstances(run.described[one.name].digest for one in run.situation.nodes)
-            results, unusable = judge(
-                records, ancestors_of(run.dag.nodes), partial(_compare, run, outcome, chosen), catalog,
-                stored=[one.name for one in run.situation.nodes if one.signature in run.view.artifacts],
-                circumstances=here, since=since,
-            )
-        finally:
-            release_results(outcome)
-        for name, why in unusable.items():
-            signature = run.situation[name].signature
-            catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
-            run.tools.memory.drop(signature)
-    left = tuple(name for name in asked if name not in chosen)
+        results = _compute_and_judge(run, chosen, None if wanted is None else chosen, begun if since is None else since)
     return Audit(
-        results, tuple(name for name in verified if name not in chosen), left, time.perf_counter() - begun
+        results, tuple(name for name in verified if name not in chosen),
+        tuple(name for name in unverified if name not in chosen), time.perf_counter() - begun,
     )
 
 
-def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_scratch: bool) -> frozenset[str]:
-    """Return as many of these as are expected to be computed in time: from scratch with all that they are made of, else
-    alone, from what is stored of their inputs. First come those with the most seconds of work at risk per second."""
-    costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
+def _compute_and_judge(
+    run: Run, chosen: frozenset[str], again: Collection[str] | None, since: float
+) -> tuple[Audited, ...]:
+    """Compute results again, judge them, and quarantine those that must not be reused; see `compute_alone`, `judge`."""
+    nodes, catalog = run.situation.nodes, run.tools.catalog
+    records = {
+        node.name: ResultRecord(
+            node.signed.declared, node.signature, run.dag.workflow, node.name, node.node.kind, run.situation.iteration,
+        )
+        for node in nodes
+    }
+    try:
+        outcome = compute_alone(run, tuple(chosen), again=again).outcome
+    except HelixError:  # its seconds count, or it would be tried forever
+        first = next(record for name, record in records.items() if name in chosen)
+        catalog.append_results([replace(first, audit_seconds=time.perf_counter() - since)])
+        raise
+    try:
+        results, unusable = judge(
+            records, ancestors_of(run.dag.nodes), partial(_compare, run, outcome, chosen), catalog,
+            stored=[node.name for node in nodes if node.signature in run.view.artifacts],
+            circumstances=circumstances(run.described[node.name].digest for node in nodes), since=since,
+        )
+    finally:
+        release_results(outcome)
+    for name, why in unusable.items():
+        signature = run.situation[name].signature
+        catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
+        run.tools.memory.drop(signature)
+    return results
 
-    def took(names: Collection[str]) -> float:
-        return sum(costs[one] for one in names)
+
+def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_scratch: bool) -> frozenset[str]:
+    """Return the nodes to compute in time, those with the most seconds of work at risk per second first; from scratch
+    with all their ancestors, else alone, from their stored inputs."""
+    costs = {node.name: node.costs.compute_seconds for node in run.situation.nodes}
+
+    def total(names: Collection[str]) -> float:
+        return sum(costs[name] for name in names)
 
     def needed(name: str) -> frozenset[str]:
         return run.dag.ancestors(name) | {name} if from_scratch else frozenset({name})
 
     def expected(names: frozenset[str]) -> float:
-        return took(names) if from_scratch else plan_alone(run, names, again=names).plan.predicted_seconds
+        return total(names) if from_scratch else plan_alone(run, names, again=names).plan.predicted_seconds
 
     def harm(name: str) -> float:
-        return took(run.dag.descendants([name]) | {name}) / max(took(needed(name)), 1e-3)
+        return total(run.dag.descendants([name]) | {name}) / max(total(needed(name)), 1e-3)
 
     chosen = frozenset[str]()
     for name in sorted(names, key=harm, reverse=True):
@@ -222,17 +228,17 @@ def _compare(
     model = _inexact_model(run.dag.ancestors(name), outcome, above)
     if model is None:
         return Audited(name, signature, "different", how)
-    why = f"it is made of `{model}`, which was not compared, or not equal to the last bit; {how}"
+    why = f"it depends on `{model}`, which was not compared, or not equal to the last bit; {how}"
     return Audited(name, signature, "not compared", why)
 
 
 def _inexact_model(ancestors: Collection[str], outcome: Outcome, above: Mapping[str, Audited]) -> str | None:
-    """Return a model that may be why a result differs; None if there is none, or another result is to blame.
+    """Return a model that may explain a difference; None if there is none, or another result is to blame.
 
-    A model fitted to rows in another order is a little different, and a little may turn a prediction.
+    A model fitted to rows in another order differs a little, which may turn a prediction.
     """
-    if any(one.verdict == "different" for one in above.values()):
+    if any(audited.verdict == "different" for audited in above.values()):
         return None
-    return next((one for one in ancestors if (
-        not above[one].exact if one in above else isinstance(outcome.results.get(one), ModelResult)
+    return next((name for name in ancestors if (
+        not above[name].exact if name in above else isinstance(outcome.results.get(name), ModelResult)
     )), None)

@@ -1,11 +1,11 @@
-"""From a plan to its outcome: other processes that compute the same are waited for, then the plan is executed until all
-is had or nothing helps.
+"""From a plan to its outcome: wait for other processes that compute the same results, then execute the plan, and plan
+again where a result turns out equal or damaged.
 
-Nobody holds one lease while waiting for another, so no two drivers wait for each other; and since the first record of a
-result wins, a lease that is lost costs time and nothing else.
+A run holds no lease while it waits for another, so no two drivers wait for each other. The first record of a result
+wins, so a lost lease costs time and nothing else.
 
-Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies below
-it is then signed as before, found again, and the rest of the plan is made anew while the run goes on.
+Early cut-off: a computed result with the content of an earlier one takes over its identity. The nodes below are then
+signed as before and found again, and the rest is planned again while the run goes on.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from helix_spark.run.run_outputs import hold_in_memory
 
 
 def note_provenance(run: Run) -> Run:
-    """Read the file that declares the workflow at once, for it may be edited while the run goes on."""
+    """Read the file that declares the workflow at once: it may be edited while the run goes on."""
     return replace(run, provenance=Provenance.read(run.workflow.where))
 
 
 def check_what_computes(run: Run) -> Run:
-    """Check stages that are to be computed, and that columns exist. Raises OperatorError, ColumnNotFoundError."""
+    """Check that the stages to compute are valid and columns exist. Raises OperatorError, ColumnNotFoundError."""
     nodes = [node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE]
     check_stages(nodes)
     check_columns_exist(nodes, run.dag, run.tools.sessions.settings_that_change_results())
@@ -50,8 +50,8 @@ def check_what_computes(run: Run) -> Run:
 
 
 def prepare_catalog(run: Run) -> Run:
-    """Create the catalog, before anything is leased in it. Quarantine stored results that are gone or incomplete: a
-    live record would keep new data from being published."""
+    """Create the catalog, before anything is leased in it. Quarantine missing or incomplete results: their live
+    records would keep new data from being published."""
     run.tools.catalog.make()
     for record in run.tools.catalog.quarantine_missing(run.view.missing):
         run.tools.observer.warning(
@@ -61,18 +61,18 @@ def prepare_catalog(run: Run) -> Run:
 
 
 def take_from_server(run: Run) -> Run:
-    """Take over into the session results that are nowhere but in the memory of a server that stays. Plan again without
-    it if one is gone."""
-    memory, taken = run.tools.memory, set[str]()
+    """Take results that only a warm server has in memory into the session. Plan again without the server if it has lost
+    one."""
+    memory, loaded = run.tools.memory, set[str]()
     for node in run.plan.nodes:
         if node.state is State.LOAD and not (node.stored or node.held):
             if (result := kept_result(node.signature, run.tools.catalog, run.tools.sessions)) is None:
                 run.tools.observer.warning(f"the server has lost `{node.name}`, which it had in memory")
                 return plan_again(replace(run, takes_from_server=False))
             memory.put(result, node.signature)
-            taken.add(node.name)
-    held = tuple(replace(node, held=True) if node.name in taken else node for node in run.plan.nodes)
-    return replace(run, plan=replace(run.plan, nodes=held))
+            loaded.add(node.name)
+    nodes = tuple(replace(node, held=True) if node.name in loaded else node for node in run.plan.nodes)
+    return replace(run, plan=replace(run.plan, nodes=nodes))
 
 
 def begin(run: Run) -> Run:
@@ -80,8 +80,10 @@ def begin(run: Run) -> Run:
     tools, plan = run.tools, run.plan
     run.leased.take(run.id)
     tools.memory.next_version(node.signature for node in plan.nodes)
-    declared = (one for node in run.whole.nodes for one in node.wishes.metrics)
-    metrics = [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared]
+    metrics = [
+        {"name": metric.name, "better": metric.better or "", "primary": metric.primary}
+        for node in run.whole.nodes for metric in node.wishes.metrics
+    ]
     record = start_iteration(
         tools.catalog, run.id, plan.workflow, plan.iteration, time.time(), run.message, plan.parameters,
         {**plan_summary(plan), "metrics": metrics},
@@ -96,40 +98,39 @@ def begin(run: Run) -> Run:
 # Other processes ------------------------------------------------------------------------------------------------------
 
 WORTH_WAITING = 1.0
-"""Seconds that having a result must be expected to take for it to be leased: what takes less is not worth a wait."""
+"""Expected seconds from which a result is leased: a shorter computation is not worth a wait."""
 
 _MOST_WAITS = 50
-"""Waits of a run before it computes whatever others do; each time, somebody else had come to an end."""
+"""Waits of a run before it computes regardless of other processes."""
 
 FACTOR, LEAST = 3.0, 30.0
-"""A result is waited for as long as three times what this run expects to take; 30 seconds at least, as what takes a
-second in the plan may wait for a session or for the cores. A holder that lives and comes to no end (its code hangs, its
-data grew) would be waited for without limit else: its heartbeat goes on."""
+"""Limit of one wait: three times the seconds that this run expects, and 30 at least, as a job of one second may wait
+for a session or for cores. A holder whose code hangs keeps its heartbeat, so its lease never ends by itself."""
 
 
 def wait_for_others(run: Run) -> Run:
-    """Wait while another process computes what this plan would compute, then plan with what that stored.
+    """Wait while another process computes a result of this plan, then plan again with what that process stored.
 
     A process that takes too long is not waited for again. In the end the run holds the leases of its plan.
     """
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
-        wanted = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
-        taken = (run.leased.take(signature) for signature in sorted(wanted))
-        blocking = next((lease for lease in taken if lease is not None), None)  # the first that another process has
+        to_lease = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
+        conflicts = (run.leased.take(signature) for signature in sorted(to_lease))
+        blocking = next((lease for lease in conflicts if lease is not None), None)
         if blocking is None and not run.tools.catalog.live_among(run.leased.names):
             return run
         run.leased.release_all()
-        if blocking is not None and not _waited(blocking, wanted[blocking.name], run):
+        if blocking is not None and not _wait_for_lease(blocking, to_lease[blocking.name], run):
             late.add(blocking.name)
         run = plan_again(run)
     return run
 
 
 def expensive(plan: Plan) -> dict[str, str]:
-    """Return names by signature of nodes to be computed and stored that are worth a lease.
+    """Return names, by signature, of the nodes to compute and store that are worth a lease.
 
-    What is computed for a node alone counts with it: how the seconds of one job divide among its nodes is a guess.
+    The seconds of inputs that are not stored count with a node: how one job divides among its nodes is a guess.
     """
     seconds: dict[str, float] = {}
     for node in plan.nodes:
@@ -139,14 +140,14 @@ def expensive(plan: Plan) -> dict[str, str]:
                 seconds.get(source.name, 0.0) for source in inputs if not source.keep
             )
     return {
-        plan[name].signature: name for name, took in seconds.items()
-        if took >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
+        plan[name].signature: name for name, expected in seconds.items()
+        if expected >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
     }
 
 
-def _waited(blocking: Lease, name: str, run: Run) -> bool:
-    """Wait for the end of a lease. Return whether it came in time. Raise EndedError if the Helix is closed."""
-    tools, holder = run.tools, str(blocking.holder or "another process")
+def _wait_for_lease(lease: Lease, name: str, run: Run) -> bool:
+    """Wait for the end of a lease; return whether it ended in time. Raises EndedError if the Helix is closed."""
+    tools, holder = run.tools, str(lease.holder or "another process")
     tools.observer.waiting(name, holder)
     limit, begun = max(LEAST, FACTOR * run.plan.predicted_seconds), time.monotonic()
 
@@ -154,10 +155,10 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
         tools.check_open()
         return time.monotonic() - begun > limit
 
-    if tools.catalog.leases.wait(blocking.name, until=is_late):
+    if tools.catalog.leases.wait(lease.name, until=is_late):
         return True
     tools.observer.warning(
-        f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it: it is computed here as well"
+        f"{holder} still computes {name!r} after {limit:.0f} seconds: it is computed here as well"
     )
     return False
 
@@ -165,9 +166,9 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
 # Execution ------------------------------------------------------------------------------------------------------------
 
 def execute(run: Run) -> Run:
-    """Execute the plan until all is there or something fails; another plan from where a result turns out to be an
-    earlier one, or a stored one to be damaged."""
-    set_aside: set[str] = set()
+    """Execute the plan until it is done or fails. Plan the rest again where a result turns out equal to an earlier one,
+    or a stored one damaged."""
+    damaged_attempts: set[str] = set()
     so_far = None
     while True:
         outcome = run.tools.executor.execute(
@@ -177,32 +178,32 @@ def execute(run: Run) -> Run:
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
             run, so_far = cut_off(run), outcome
-        elif (found := _without_damage(run, set_aside)) is not None:
-            run = found
+        elif (next_run := _without_damage(run, damaged_attempts)) is not None:
+            run = next_run
         else:
             return run
         run.tools.observer.planned(run.numbered)
 
 
 def _change_since_signed(run: Run, node: Node) -> str:
-    """Return what has changed of a node since it was signed, in words; empty if nothing has."""
+    """Describe what of a node has changed since it was signed; empty for no change."""
     return change_since(node, run.described[node.name], run.answered.settings)
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:
-    """Compute an output that was answered from the record, from what is stored.
+    """Compute an output that was answered from the record, from stored results.
 
     Raises:
-        NotStoredError: it would be another result now.
+        NotStoredError: the result would be another one now.
         NodeError: the author's code or a Spark job failed.
     """
     node = run.dag[name]
     if run.situation[name].signature != signature:
         raise NotStoredError(
-            f"the result of {name!r} was not kept, and what it is made of has changed since", where=node.where,
+            f"the result of {name!r} was not kept, and its code or inputs have changed since", where=node.where,
             remedy="run the workflow again",
         )
-    run.tools.observer.warning(f"`{name}` was not kept: it is computed now, as its result is asked for")
+    run.tools.observer.warning(f"`{name}` was not kept: it is computed now, for this request")
     run = compute_alone(run, (node.name,))
     hold_in_memory(run)
     return run.outcome.results[node.name]
@@ -212,23 +213,22 @@ def compute_alone(
     run: Run, names: Collection[str], *, again: Collection[str] | None = (),
     announce: Callable[[Plan], None] = lambda plan: None,
 ) -> Run:
-    """Compute nodes that are not stored, and nothing else, from what is stored.
+    """Compute nodes that are not stored, and nothing else, from stored results. `announce` gets the plan first.
 
     Args:
-        again: names of those that are computed although they are stored, and whose functions ask Spark all; None: of
-            all, so that nothing is loaded but instances.
-        announce: called with the plan before anything runs.
+        again: names of the nodes to compute although they are stored, reusing no answer of Spark in their functions;
+            None for all nodes, so that only instances are loaded.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
-        NotStoredError: it takes an instance of an earlier run that was not kept.
+        NotStoredError: an instance of an earlier run is needed that was not kept.
     """
     run = plan_alone(run, names, again=again)
-    situation, computed = run.situation, run.computed
-    if lost := [one for one in situation.nodes if one.signed.instance == "earlier" and one.name in computed]:
+    computed = run.computed
+    if lost := [node for node in run.situation.nodes if node.signed.instance == "earlier" and node.name in computed]:
         raise NotStoredError(
-            f"{lost[0].name!r} is one of several right answers, and the one that this was made of was not kept",
-            where=lost[0].node.where, remedy="run the workflow again: it makes another one, and all that is made of it",
+            f"{lost[0].name!r} is one of several right answers, and the one that was used here was not kept",
+            where=lost[0].node.where, remedy="run the workflow again: it makes another one, and all that depends on it",
         )
     announce(run.plan)
     outcome = run.tools.executor.execute(
@@ -245,30 +245,30 @@ def plan_alone(run: Run, names: Collection[str], *, again: Collection[str] | Non
     """Plan to compute nodes, and nothing else; see `compute_alone`."""
     situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
     situation = replace(situation, nodes=tuple(
-        replace(one, artifact=one.artifact if one.signed.instance else None, held=False)
-        if again is None or one.name in again else one
-        for one in situation.nodes
+        replace(node, artifact=node.artifact if node.signed.instance else None, held=False)
+        if again is None or node.name in again else node
+        for node in situation.nodes
     ))
     return replace(run, situation=situation, plan=make_plan(situation, NEVER))
 
 
 def registering(run: Run) -> frozenset[str]:
-    """Return the names of nodes whose code registers views or functions with the session."""
+    """Return the nodes whose code registers views or functions with the session."""
     return frozenset(node.name for node in run.dag.nodes if run.described[node.name].in_turns)
 
 
-def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
-    """Quarantine a damaged stored result, once each, and plan again without it and all that this run had: any of that
-    may be made of it. None where that is not what ended the run."""
+def _without_damage(run: Run, damaged_attempts: set[str]) -> Run | None:
+    """Quarantine a damaged stored result, once each, and plan again without all results of this run: any of them may
+    depend on it. Return None if the run did not end for damage."""
     damage, tools = run.outcome.failure, run.tools
-    if not isinstance(damage, DamagedResultError) or damage.record.attempt in set_aside:
+    if not isinstance(damage, DamagedResultError) or damage.record.attempt in damaged_attempts:
         return None
-    # It may be held, too: its rows were read before its files went, and its DataFrame is asked for now.
+    # Memory may have its rows, read before its files went.
     tools.memory.drop(damage.record.signature)
     if tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt) is not None:
-        # Else it was evicted since this run planned, and its files are gone for that reason.
+        # Otherwise it was evicted since this run planned, so its files are rightly gone.
         tools.observer.warning(f"{damage.what}; it is computed again")
-    set_aside.add(damage.record.attempt)
+    damaged_attempts.add(damage.record.attempt)
     release_results(run.outcome)
     return plan_again(run)
 
@@ -276,8 +276,8 @@ def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
 def worth_comparing(run: Run) -> frozenset[str]:
     """Return the nodes to compare with earlier results as soon as they are computed.
 
-    Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
-    those below which less work is expected than `--cut-off` says: a match costs planning once more.
+    A match costs another planning, so the work below must be worth `--cut-off`. Nondeterministic results are never
+    compared, nor nodes without recorded content of an earlier version.
     """
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
     contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
@@ -291,23 +291,24 @@ def worth_comparing(run: Run) -> frozenset[str]:
 
 
 def cut_off(run: Run) -> Run:
-    """Plan the rest again where a result turned out to be an earlier one, and drop what is not needed any more."""
+    """Plan the rest again where a result turned out equal to an earlier one, and release what is not needed."""
     outcome, before = run.outcome, run.plan
     equal, outcome.equal = outcome.equal, {}
     done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_held(name, outcome)}
     ran = run.dag.upstream_within(done, outcome.results.keys()) | done
-    stands = {before[name].declared: signature for name, signature in equal.items()}
-    found = plan_again(replace(run, equal={**run.equal, **stands}), [name for name in ran if _is_held(name, outcome)])
-    if _shape(found.dag) != _shape(run.dag):  # it merges nodes that what is under way does not
+    equivalents = {before[name].declared: signature for name, signature in equal.items()}
+    held = [name for name in ran if _is_held(name, outcome)]
+    after = plan_again(replace(run, equal={**run.equal, **equivalents}), held)
+    if _shape(after.dag) != _shape(run.dag):  # it merges nodes that the plan under way keeps apart
         return run
-    earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
-    found = replace(found, plan=_carry_on(before, found.plan, ran, earlier))
-    release_results(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
-    return found
+    sentences = {name: _describe_earlier(after, signature) for name, signature in equal.items()}
+    after = replace(after, plan=_carry_on(before, after.plan, ran, sentences))
+    release_results(outcome, after.computed | ran)
+    return after
 
 
 def release_results(outcome: Outcome, needed: Collection[str] = ()) -> None:
-    """Drop the results that the rest of a run does not need."""
+    """Release the results that the rest of a run does not need."""
     for name in outcome.results.keys() - needed:
         result = outcome.results.pop(name)
         if name in outcome.pinned and isinstance(result, TableResult):
@@ -317,12 +318,12 @@ def release_results(outcome: Outcome, needed: Collection[str] = ()) -> None:
 
 
 def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
-    """Return the expected seconds of the dearest chain of computations below each node."""
+    """Return the expected seconds of the longest chain of computations below each node."""
     below: dict[str, float] = {}
     for node in reversed(dag.nodes):
-        readers = [plan[name] for name in dag.readers(node.name)]
+        readers = (plan[name] for name in dag.readers(node.name))
         below[node.name] = max(
-            (one.predicted_seconds + below[one.name] for one in readers if one.state is State.COMPUTE), default=0.0
+            (own.predicted_seconds + below[own.name] for own in readers if own.state is State.COMPUTE), default=0.0
         )
     return below
 
@@ -340,13 +341,13 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
-    """Return the later plan with what happened by the earlier one; `equal` has sentences about equal results."""
+    """Return the later plan, where nodes that ran stay as planned before; `equal` has sentences on equal results."""
     def with_history(node: PlannedNode) -> PlannedNode:
         if node.name not in ran:
             return node
-        had = before[node.name]
-        reason = "; ".join(filter(None, (had.reason, equal.get(node.name, ""))))
-        return replace(node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held)
+        old = before[node.name]
+        reason = "; ".join(filter(None, (old.reason, equal.get(node.name, ""))))
+        return replace(node, state=old.state, reason=reason, predicted_seconds=old.predicted_seconds, held=old.held)
 
     return replace(after, nodes=tuple(map(with_history, after.nodes)), run_all_seconds=before.run_all_seconds)
 

@@ -1,4 +1,4 @@
-"""Which iterations are forgotten for their age, or because many are newer: what they stored goes, and their records."""
+"""Expiry of iterations by age or number: their results are deleted, and their records."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from helix_spark.errors import ParameterError
 from helix_spark.run.foresight import best_of
 
 SLACK = 0.1
-"""Of a workflow's iterations, how many more than asked may be due before they go: all records are written anew then."""
+"""Share of a workflow's iterations that may be overdue before any is deleted, as that writes all records again."""
 
 DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """A rule for the iterations of each workflow that stay. The newest, the best and pinned ones stay in any case.
+    """A rule for the iterations of each workflow to keep. The newest, the best and pinned ones are always kept.
 
-    Others are forgotten, with their results, once a tenth more than these are there.
+    The others are deleted, with their results, once there are a tenth more than the rule keeps.
 
     Attributes:
-        iterations: how many of the newest; None for all.
-        days: those that began in the last so many days; None for all.
+        iterations: number of the newest iterations to keep; None for all.
+        days: days since the start of an iteration for which it is kept; None for all.
 
     Raises:
         ParameterError: a number is less than one.
@@ -38,30 +38,30 @@ class Expiry:
     def __post_init__(self) -> None:
         for name, value in (("iterations", self.iterations), ("days", self.days)):
             if value is not None and not value >= 1:
-                raise ParameterError(f"retention of {value:g} {name}", remedy="keep at least one, or say nothing of it")
+                raise ParameterError(f"retention of {value:g} {name}", remedy="keep at least one, or leave it out")
 
     def expire(self, catalog: Catalog) -> str:
-        """Forget the iterations that are due; return a sentence on them, empty for none. Raises CatalogError."""
+        """Delete the iterations that are due; return a sentence on them, empty for none. Raises CatalogError."""
         first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
         most = math.inf if self.iterations is None else max(self.iterations * (1 + SLACK), self.iterations + 1)
         if self == Expiry() or not any(
             count > most or oldest < first for count, oldest in map(catalog.extent, catalog.workflows())
         ):
             return ""
-        found = catalog.expire(lambda: list(self._due(catalog)))
-        if found is None or not found.runs:
+        expired = catalog.expire(lambda: list(self._due(catalog)))
+        if expired is None or not expired.runs:
             return ""
-        return f"{len(found.runs):,} iterations and {len(found.signatures):,} results of them have expired"
+        return f"{len(expired.runs):,} iterations and {len(expired.signatures):,} results of them have expired"
 
     def _due(self, catalog: CatalogReader) -> Iterator[str]:
-        """Yield the runs that go."""
+        """Yield the runs to delete."""
         pinned, since = catalog.pinned(), 0.0 if self.days is None else time.time() - self.days * DAY
         for workflow in catalog.workflows():
             iterations = catalog.iterations(workflow)
-            done = [one for one in iterations if one.status == "done"]
-            spared = {one.run for one in (*done[:1], best_of(done[::-1])) if one is not None}
-            for place, one in enumerate(iterations):
-                is_old = one.started < since or (self.iterations is not None and place >= self.iterations)
-                is_spared = one.run in spared or one.status == "running" or (workflow, one.number) in pinned
+            done = [record for record in iterations if record.status == "done"]
+            spared = {record.run for record in (*done[:1], best_of(done[::-1])) if record is not None}
+            for place, record in enumerate(iterations):
+                is_old = record.started < since or (self.iterations is not None and place >= self.iterations)
+                is_spared = record.run in spared or record.status == "running" or (workflow, record.number) in pinned
                 if is_old and not is_spared:
-                    yield one.run
+                    yield record.run

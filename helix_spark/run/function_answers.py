@@ -1,4 +1,4 @@
-"""What Spark answered the functions of a workflow's nodes: on record, and in this run."""
+"""Calls of the functions of a workflow's nodes, with Spark's answers from the record and of this run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Sp
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import FileSource
 
-if TYPE_CHECKING:  # where nothing is computed no function is called, and nothing is looked up for it
+if TYPE_CHECKING:  # not loaded if nothing is computed
     from helix_spark.answers.function_calls import FunctionCall
     from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
     from helix_spark.answers.served_session import Server
@@ -31,13 +31,13 @@ if TYPE_CHECKING:  # where nothing is computed no function is called, and nothin
 
 @dataclass
 class FunctionAnswers:
-    """Begins calls (`engine.lowering.watcher.BeginCall`). Several threads may ask.
+    """Begins calls (`engine.lowering.watcher.BeginCall`), in any thread.
 
     Attributes:
-        built: by the declared signature of a function that asks, the one by what it builds, found by one call of it a
-            run; empty where that is not known.
-        builds: what the graph's functions built, as it is to be recorded, by its key.
-        recalled: the key under which an earlier run recorded that, so that none of them was called; else empty.
+        built: declared signatures by the plans that functions build, by their declared signatures, from one call of
+            each in a run; empty if unknown.
+        builds: the plans that the graph's functions built, as they are to be recorded, by their key.
+        recalled: the key under which an earlier run recorded them, so that no function was called; else empty.
     """
 
     catalog: Catalog
@@ -73,48 +73,48 @@ class FunctionAnswers:
         from helix_spark.answers.function_calls import begin
 
         given = replace(given, settings=given.settings or self.settings)
-        if given.is_known:  # then it asks nothing, unless for columns
+        if given.is_known:  # then it requests nothing but columns
             return begin(given, server=server)
         call = begin(given, self._terms(node), server, self._around)
         self._calls.append((node.name, call))
         return call
 
     def declared(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """Return the declared signature of a node by what its function builds; None where there is none."""
+        """Return the declared signature of a node by the plan that its function builds; None if there is none."""
         try:
             return declared_by_plan(node, self.settings, inputs)
         except SignatureError:
             return None
 
     def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """Call a function that asks Spark something; return the same of it, if all that it asks is on record."""
+        """Call a function that sends requests; return the same signature for it, if all its answers are recorded."""
         from helix_spark.answers.function_calls import capture
 
         operator = node.operator
         assert isinstance(operator, SparkFunction)
         given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})
-        found = capture(operator.call, given, Action(node.name, watched=False), self._terms(node), self._around)
-        made = as_built(node, found)
-        if isinstance(found, CapturedFunction) and found.origin is not None:
-            self._origins[node.name] = found.origin
-        return None if made is node else self.declared(made, inputs)
+        captured = capture(operator.call, given, Action(node.name, watched=False), self._terms(node), self._around)
+        built = as_built(node, captured)
+        if isinstance(captured, CapturedFunction) and captured.origin is not None:
+            self._origins[node.name] = captured.origin
+        return None if built is node else self.declared(built, inputs)
 
     def fit_of(self, name: str) -> str:
-        """Return the identity of the fit of a script that a node's model is equal to; empty if there is none."""
-        return next((call.fit for one, call in reversed(self._calls) if one == name), "")
+        """Return the identity of a script's fit that gives the same model as a node; empty if there is none."""
+        return next((call.fit for node, call in reversed(self._calls) if node == name), "")
 
     def _terms(self, node: Node) -> ScriptTerms:
         from helix_spark.answers.script_terms import ScriptTerms
 
-        origins: dict[int, ScriptOrigin] = {}  # of inputs; what no script can say has none
+        origins: dict[int, ScriptOrigin] = {}  # only of inputs that a script could compute
         for place, name in enumerate(node.inputs):
-            if (found := self._origins.get(name) or self._origin(self.dag[name])) is not None:
-                origins[place] = self._origins[name] = found
+            if (origin := self._origins.get(name) or self._origin(self.dag[name])) is not None:
+                origins[place] = self._origins[name] = origin
         return ScriptTerms(self._record, self._around_script if origins else "", origins)
 
     def _origin(self, node: Node) -> ScriptOrigin | None:
-        """Return what a node's result is made of, as a script would say it; None where no script can."""
-        if node.wishes.fixed or node.wishes.fresh:  # what it has need not be what it would be made of now
+        """Return the origin of a node's result in the terms of a script; None if no script can compute it."""
+        if node.wishes.fixed or node.wishes.fresh:  # its result may differ from what it would compute now
             return None
         from helix_spark.answers.script_terms import origin_of_source
 
@@ -127,19 +127,19 @@ class FunctionAnswers:
 
     @cached_property
     def _called(self) -> Dag:
-        """The graph, with what its functions build."""
+        """The graph, with the plans that its functions build."""
         return capture_nodes(self.dag, self.settings).dag if self.recalled else self.dag
 
-    def record(self, iteration: int, unsure: Collection[str]) -> None:
-        """Record what this run was answered, but of `unsure` nodes: their answers may be others the next time; and what
-        its functions built."""
+    def record(self, iteration: int, uncertain: Collection[str]) -> None:
+        """Record the answers of this run, but for `uncertain` nodes, whose answers may differ next time; and the plans
+        that its functions built."""
         now = time.time()
         self.catalog.answers.append([
             AnswerRecord(key, self.workflow, iteration, now, builds=text) for key, text in self.builds.items()
         ])
         self._record.append(iteration, (
-            (identity, one)
-            for name, call in self._calls if name not in unsure
-            for one in call.answerer.asked if one.answer
-            for identity in self._record.identities(one.question.identity)
+            (identity, answered)
+            for name, call in self._calls if name not in uncertain
+            for answered in call.answerer.asked if answered.answer
+            for identity in self._record.identities(answered.question.identity)
         ))

@@ -1,4 +1,4 @@
-"""One iteration of a workflow, as its author gets it back: just run, or from the catalog alone."""
+"""Iterations of a workflow as their author gets them: just run, or from the catalog."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class NamedResults(ABC):
     """Tables, models and values by the names of their nodes.
 
     Attributes:
-        workflow, number: which iteration; numbers count from 1 within a workflow.
+        workflow, number: the workflow's name and the iteration's number in it, from 1.
         outputs: values as they are; tables and models as a short description.
     """
 
@@ -74,13 +74,13 @@ class NamedResults(ABC):
         Raises:
             WorkflowError: no node is named so.
             HelixError: its result is no table, or this is a forked child.
-            NotStoredError: it is neither at hand, nor held in memory, nor stored.
-            CatalogError: what is stored is damaged.
-            EndedError: the session that had it was stopped, and it is not stored.
+            NotStoredError: the table is neither in memory nor stored.
+            CatalogError: the stored table is damaged.
+            EndedError: the session that had the table was stopped, and it is not stored.
         """
         with as_before():
-            found: DataFrame = in_author_session(self._table(name, lambda table: not table.lost).frame())
-            return found
+            frame: DataFrame = in_author_session(self._table(name, lambda table: not table.lost).frame())
+            return frame
 
     def pandas(self, name: str) -> pd.DataFrame:
         """Return a node's table as a pandas DataFrame. Raises what `table` raises."""
@@ -116,32 +116,32 @@ class NamedResults(ABC):
 
     @abstractmethod
     def _find(self, name: str) -> NodeResult:
-        """Return the result of a node. It raises what `table` says."""
+        """Return the result of a node. Raises what `table` raises."""
 
-    def _result(self, name: str, wanted: Result) -> Any:
-        """Return a result in the process that has it: a forked child's copy has lost what it is made of."""
-        self._home.check(f"what iteration {self.number} of {self.workflow} has of {name!r}")
+    def _result(self, name: str, kind: Result) -> Any:
+        """Return a result of a kind, in the process that has it: a forked child's copy has lost its session."""
+        self._home.check(f"the result of {name!r} in iteration {self.number} of {self.workflow}")
         if name not in self._results:
             self._results[name] = self._find(name)
-        kind = _KINDS[type(self._results[name])]
-        if kind is not wanted:
-            remedy = f"ask for it by .{kind}({name!r})"
-            raise HelixError(f"{name!r} is a {kind}, not a {wanted}", where=self._where(name), remedy=remedy)
+        actual = _KINDS[type(self._results[name])]
+        if actual is not kind:
+            remedy = f"get it by .{actual}({name!r})"
+            raise HelixError(f"{name!r} is a {actual}, not a {kind}", where=self._where(name), remedy=remedy)
         return self._results[name]
 
     def _where(self, name: str) -> Location | None:
         return None
 
-    def _table(self, name: str, can_be_had: Callable[[TableResult], bool]) -> TableResult:
-        """A table; where a session has ended with it, as it is stored."""
+    def _table(self, name: str, is_readable: Callable[[TableResult], bool]) -> TableResult:
+        """Return a table; load the stored one if its session has ended."""
         table: TableResult = self._result(name, Result.TABLE)
-        if not can_be_had(table):
+        if not is_readable(table):
             self._results = {node: result for node, result in self._results.items() if result is not table}
             table = self._result(name, Result.TABLE)
-        if not can_be_had(table):
+        if not is_readable(table):
             raise EndedError(
                 f"the Spark session that had {name!r} was stopped", where=self._where(name),
-                remedy="run the workflow again, which computes it; what is stored outlives a session (keep=\"always\")",
+                remedy="run the workflow again, which computes it; stored results outlive a session (keep=\"always\")",
             )
         return table
 
@@ -150,30 +150,29 @@ class NamedResults(ABC):
 
 
 class Iteration(NamedResults):
-    """The outputs of one run, and how they came about. ``it["accuracy"]`` is an output.
+    """The outputs of one run, with its plan and times. ``it["accuracy"]`` is an output.
 
-    Its tables, models and values are those that the run had. What it did not need is loaded at the first request for
-    it, if it is held in memory or stored.
+    Tables, models and values that the run did not need are loaded at the first request, from memory or the catalog.
 
     Attributes:
-        workflow, number: its name; numbers count from 1 within it.
-        plan: what was decided, and why.
-        seconds: seconds to answer, since somebody waited for it: with ``helix run`` Python's start is part of it, with
-            ``helix watch`` it counts from the save.
-        waited: how many of these were before the run began.
+        workflow, number: the workflow's name and the iteration's number in it, from 1.
+        plan: the decisions of the planner, with reasons.
+        seconds: seconds to the answer; with ``helix run`` from the start of Python, with ``helix watch`` from the save.
+        waited: the part of `seconds` before the run began.
         node_seconds: seconds of each node, measured or attributed, by name.
-        session_seconds: seconds that starting Spark took in this run; 0 if it ran already, or was not needed.
+        session_seconds: seconds that Spark took to start in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
-        metrics: the numbers among them, and what is said of these.
-        tables: the first rows of those output tables that are in this process by the answer.
-        before: the metrics of the iteration before, if that is on record as done.
+        metrics: the numbers among the outputs, with their declarations.
+        tables: previews of the output tables whose rows were in this process or recorded.
+        before: the metrics of the previous iteration, if it is recorded as done.
     """
 
     def __init__(self, run: Run, compute: Callable[[str, str], NodeResult]) -> None:
         super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
         self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
-        took = {name: one.seconds for name, one in run.times.items() if one.seconds is not None}
-        self.node_seconds: Mapping[str, float] = took
+        self.node_seconds: Mapping[str, float] = {
+            name: time.seconds for name, time in run.times.items() if time.seconds is not None
+        }
         self.session_seconds, self.tables = run.start_seconds, run.tables
         self._dag, self._behind, self._compute = run.dag, run.behind, compute
         self._elsewhere = run.tools.find_result
@@ -182,13 +181,12 @@ class Iteration(NamedResults):
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
 
     def pipeline(self, name: str) -> PipelineModel:
-        """Return a learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or
-        serve. It takes rows of the table that the synthesizer extends, and adds the prediction and columns in between.
+        """Return a learner's model with the stages of its features, as a ``pyspark.ml.PipelineModel`` to save, log or
+        serve. It takes rows of the table that the synthesizer extends, and adds prediction and intermediate columns.
 
         Raises:
-            OperatorError: a function makes one of the features, or fits the model; the error names it.
-            WorkflowError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
-                learnt.
+            OperatorError: a function computes one of the features, or fits the model; the error names it.
+            WorkflowError, HelixError, NotStoredError, CatalogError: as `table`, for the model and fitted extractors.
         """
         from helix_spark.engine.lowering.columns import pipeline
 
@@ -201,7 +199,7 @@ class Iteration(NamedResults):
 
     def wait(self) -> Mapping[str, int]:
         """Wait until all is stored; return physical bytes by node. Raises HelixError in a forked child."""
-        self._home.check(f"what stores behind iteration {self.number} of {self.workflow}")
+        self._home.check(f"the storing of iteration {self.number} of {self.workflow}")
         return result_of(self._behind)
 
     @property
@@ -210,8 +208,8 @@ class Iteration(NamedResults):
         return self._behind.done()
 
     def __repr__(self) -> str:
-        took = seconds_text(self.seconds)
-        return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
+        seconds = seconds_text(self.seconds)
+        return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {seconds}>"
 
     def _view(self) -> IterationView:
         from helix_spark.views.iteration_view import view_of_run
@@ -231,26 +229,26 @@ class Iteration(NamedResults):
             )
         if node.name in self._results:
             return self._results[node.name]
-        found = self._elsewhere(planned.signature)
-        if found is None and planned.output:
-            found = self._compute(node.name, planned.signature)
-        if found is None:
+        result = self._elsewhere(planned.signature)
+        if result is None and planned.output:
+            result = self._compute(node.name, planned.signature)
+        if result is None:
             raise NotStoredError(
                 f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
                 exists=planned.reason,
                 remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
                 "the next run that computes it",
             )
-        return found
+        return result
 
 
 class RecordedIteration(NamedResults):
-    """An iteration of the catalog. Values are read from its record; tables and models as far as they are stored.
+    """An iteration of the catalog. Values are read from its record, tables and models from the store.
 
     Attributes:
-        workflow, number: which iteration.
+        workflow, number: the workflow's name and the iteration's number in it.
         record: its row in the catalog: ``message``, ``status``, ``started`` (Unix seconds), ``seconds``, ...
-        nodes: what happened to each of its nodes, inputs first; none before it has ended.
+        nodes: records of its nodes, inputs first; empty until it has ended.
         outputs: values as they are; tables, models and huge values as a short description.
     """
 
@@ -263,12 +261,12 @@ class RecordedIteration(NamedResults):
 
     @property
     def metrics(self) -> Metrics:
-        """The numbers among its outputs, and what is said of these."""
+        """The numbers among its outputs, with their declarations."""
         return metrics_of(self.record)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that the iteration ran with, by name."""
+        """The workflow's parameters in this iteration, by name."""
         return mapping(self.record.parameters)
 
     def __repr__(self) -> str:
@@ -283,9 +281,9 @@ class RecordedIteration(NamedResults):
         if (value := value_on_record(self.record, name)) is not None:
             return value
         node = node_named(self.record, self.nodes, name)
-        if (found := self._elsewhere(node.signature)) is None:
+        if (result := self._elsewhere(node.signature)) is None:
             raise not_stored(self._catalog, self.record, self.nodes, node)
-        return found
+        return result
 
 
 class RecordedIterations(tuple[IterationRecord, ...]):
@@ -294,23 +292,23 @@ class RecordedIterations(tuple[IterationRecord, ...]):
     __slots__ = ()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row for each iteration: how it went, then its parameters and its metrics, a column each."""
+        """Return a row for each iteration, with a column for each parameter and each metric."""
         import pandas as pd
 
         return pd.DataFrame([
             {
-                "workflow": one.workflow, "iteration": one.number, "status": one.status,
-                "started": pd.Timestamp(one.started, unit="s", tz="UTC"), "seconds": one.seconds,
-                "message": one.message, "edit": edit_of(one),
-                **{f"parameters.{name}": value for name, value in mapping(one.parameters).items()},
-                **{f"metrics.{name}": value for name, value in metrics_of(one).values.items()},
+                "workflow": record.workflow, "iteration": record.number, "status": record.status,
+                "started": pd.Timestamp(record.started, unit="s", tz="UTC"), "seconds": record.seconds,
+                "message": record.message, "edit": edit_of(record),
+                **{f"parameters.{name}": value for name, value in mapping(record.parameters).items()},
+                **{f"metrics.{name}": value for name, value in metrics_of(record).values.items()},
             }
-            for one in self
+            for record in self
         ])
 
 
 def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
-    """Return an output's value, which stays recorded whatever is evicted; None for what is no value or no output."""
+    """Return an output's value from the record, which no eviction deletes; None for tables, models and other nodes."""
     outputs = json.loads(record.outputs)
     if name not in outputs or (result_text(outputs[name]) and not is_plot(outputs[name])):
         return None
@@ -318,22 +316,22 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
 
 
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
-    """Return the record of a node, or of the one that it was merged into. Raises WorkflowError."""
-    merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records do not say
-    found = next((node for node in nodes if node.name == merged.get(name, name)), None)
-    if found is None:
+    """Return the record of a node, or of the node that it was merged into. Raises WorkflowError."""
+    merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records lack it
+    node = next((node for node in nodes if node.name == merged.get(name, name)), None)
+    if node is None:
         raise WorkflowError(
             f"iteration {record.number} of {record.workflow!r} has no node {name!r}",
-            exists=None if nodes else f"it has none on record, for it is {record.status}",
+            exists=None if nodes else f"it has no recorded nodes, as it is {record.status}",
             remedy=nearest(name, [*(node.name for node in nodes), *merged]) if nodes else None,
         )
-    return found
+    return node
 
 
 def not_stored(
     catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
 ) -> NotStoredError:
-    """Return the error of a result that is not stored any more: why, what is, and how to have it again."""
+    """Return the error of a result that is not stored: why, which others are, and how to get it again."""
     last = catalog.last_event(node.signature)
     if last is None:
         why = "it never was"
@@ -341,12 +339,12 @@ def not_stored(
             why += "; a column is part of the tables that were made with it"
     else:
         why = f"it was {last.event} on {time.strftime('%Y-%m-%d %H:%M', time.localtime(last.at))}: {last.why}"
-    live = catalog.live_among({one.signature for one in nodes})
-    there = [one.name for one in nodes if one.signature in live]
-    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
+    live = catalog.live_among({own.signature for own in nodes})
+    stored = [own.name for own in nodes if own.signature in live]
+    listed = ", ".join(stored[:_LISTED]) + (", ..." if len(stored) > _LISTED else "")
     if not record.file_digest:
-        again = "run that version again to have it"
-    elif QUESTION_KINDS.issuperset(one.kind for one in nodes):
+        again = "run that version again to get it"
+    elif QUESTION_KINDS.issuperset(own.kind for own in nodes):
         again = f"`helix checkout {record.number}` writes that version's file: run it again to have it"
     else:
         again = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had"

@@ -1,4 +1,4 @@
-"""From what became of each node to the rows of the catalog: what happened to it, and what was learnt of its result."""
+"""Catalog records of a run's nodes and of their results."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Function
 
 _SHOWN_CODE = 20_000
-"""Characters of a function's text that a record holds; for people, who stop reading long before."""
+"""Limit of characters of a function's text in a record, which is only shown."""
 
 
 def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
-    """Return what happened to each node. A void one gets a signature of this run, by which nothing is found."""
+    """Return a record of each node. A void one gets a signature of this run, so that no lookup finds it."""
     return [
         NodeRecord(
             run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=own.name, kind=own.kind,
@@ -52,13 +52,13 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
 
 
 def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
-    """Return what this run learnt of results: warm seconds, sizes, content, nondeterminism.
+    """Return records of results with their warm seconds, sizes, content and nondeterminism.
 
-    Loads are recorded only where they had steps of their own.
+    Loads are recorded only if they were timed as steps of their own.
     """
     outcome = run.outcome
-    records = [  # of what was found by what functions build, so that the next plan finds it at once
-        _learnt(run, own) for own in run.plan.nodes
+    records = [  # results that were found by a function's plan, so that the next run finds them at once
+        _result_record(run, own) for own in run.plan.nodes
         if own.state is not State.COMPUTE and own.declared != own.signature and run.situation[own.name].signed.by_plan
     ]
     random, doubted = {**run.chance.drawn, **run.chance.found}, run.results.uncertain
@@ -71,52 +71,52 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
         choice = run.chance.choices.get(name, "") or next(iter(known.described.choices), "")
         if not (computed or why) and (differs := outcome.seen_to_differ(node)):
             why = f"`{name}` {differs}"
-        observed = _observed(node, outcome)  # of a held table workers may tell more, when its rows are computed
+        observed = _observed(node, outcome)  # workers may report more when the rows of a table in memory are computed
         if time.warm_seconds is None and not (why or choice or observed):
             continue
-        doubt = bool(why or choice) or name in doubted
-        # A chance that was found too late says nothing of the earlier result that this one was equal to.
-        signature = own.declared if doubt and own.declared in run.equal else own.signature
-        content = None  # of a result that may be reused, as it was compared, else taken now
-        if computed and not doubt and run.tools.cut_off < math.inf:
+        is_doubted = bool(why or choice) or name in doubted
+        # Nondeterminism that is found after a match does not concern the earlier, equal result.
+        signature = own.declared if is_doubted and own.declared in run.equal else own.signature
+        content = None
+        if computed and not is_doubted and run.tools.cut_off < math.inf:
             content = outcome.contents.get(name) or content_here(result)
         record = replace(
-            _learnt(run, own), signature=signature,
+            _result_record(run, own), signature=signature,
             compute_seconds=time.warm_seconds if computed else None,
             load_seconds=None if own.held else time.load_seconds,
             read_seconds=None if own.held or isinstance(result, ValueResult | ColumnResult) else result.read_seconds,
             rows=outcome.rows.get(name), random=why, choice=choice, trained=cards[name].digest if name in cards else "",
             content=content, observed=observed,
         )
-        # Why a result varies is on record by the time that it is loaded or held. A record without a figure would be
-        # read by each plan from then on, for nothing.
+        # The nondeterminism of a reused result is recorded already. Each plan would read a record without figures in
+        # vain.
         figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-        tells = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
-        if (computed and (why or choice)) or tells:
+        has_news = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
+        if (computed and (why or choice)) or has_news:
             records.append(record)
         fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
-        stands_for = () if doubt else (_by_plan(run, name), fit)
-        records += (replace(_learnt(run, own), declared=declared) for declared in stands_for if declared)
+        equivalents = () if is_doubted else (_by_plan(run, name), fit)
+        records += (_result_record(run, replace(own, declared=declared)) for declared in equivalents if declared)
     return records
 
 
 def _by_plan(run: Run, name: str) -> str:
-    """Return the declared signature by what a node's function turned out to build; empty if there is none."""
-    made = run.outcome.built.get(name)
-    if made is None:
+    """Return the declared signature by the plan that a node's function built; empty if there is none."""
+    built = run.outcome.built.get(name)
+    if built is None:
         return ""
-    return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
+    return run.answered.declared(built, {source: run.plan[source].signature for source in built.inputs}) or ""
 
 
 def _observed(node: Node, outcome: Outcome) -> str:
-    """Return what a node's code was seen to do. Files that its author declares are taken for all that it reads."""
+    """Return the observed inputs of a node's code. Files that its author declares replace the files that it read."""
     seen = outcome.seen.get(node.name, ObservedInputs())
     declared = ObservedInputs(seen.drew, environment=seen.environment, generators=seen.generators)
     return (declared if node.wishes.depends_on else seen).to_json()
 
 
 def _parts(run: Run, name: str) -> tuple[Part, ...]:
-    """Return a signature's parts, with what the node's code read, where that was not known when it was signed."""
+    """Return a signature's parts, with the inputs that the node's code read unless they were signed."""
     own, seen = run.situation[name].signed, run.outcome.seen
     if own.seen.reads or name not in seen or run.dag[name].wishes.depends_on:
         return own.parts
@@ -124,42 +124,42 @@ def _parts(run: Run, name: str) -> tuple[Part, ...]:
 
 
 def _reads(run: Run, name: str) -> tuple[str, ...]:
-    """Return the places that a node, and those equal to it, read by themselves: as declared, by the plans that their
-    functions build, and as their code was seen to read."""
+    """Return the locations that a node, and the nodes equal to it, read: as declared, by the plans that their functions
+    build, and as observed."""
     node, seen = run.dag[name], run.situation[name].signed.seen | run.outcome.seen.get(name, ObservedInputs())
-    data = (read for one in (name, *node.aliases) for read in run.described[one].reads)
-    functions = [one.operator for one in (run.outcome.built.get(name, node), node)]
-    built = [one.built for one in functions if isinstance(one, SparkFunction)]
-    plans = [one.plan for one in built if isinstance(one, CapturedFunction)]
-    in_code = (os.path.normpath(Path(one).absolute()) for one in seen.places)
-    elsewhere = [""] if seen.outside else []
-    places = dict.fromkeys((*places_read(data, plans, Path.cwd()), *in_code, *elsewhere))
+    data = (read for alias in (name, *node.aliases) for read in run.described[alias].reads)
+    functions = (run.outcome.built.get(name, node).operator, node.operator)
+    built = [function.built for function in functions if isinstance(function, SparkFunction)]
+    plans = [function.plan for function in built if isinstance(function, CapturedFunction)]
+    in_code = (os.path.normpath(Path(place).absolute()) for place in seen.places)
+    outside = [""] if seen.outside else []
+    places = dict.fromkeys((*places_read(data, plans, Path.cwd()), *in_code, *outside))
     return tuple(place[:LONGEST_PLACE] for place in places)
 
 
 def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str]) -> list[ResultRecord]:
-    """Return what storing results taught of them: bytes, and what code that ran once more was seen to do."""
+    """Return records of what storing measured: bytes of results, and observed inputs of code that ran again."""
     records = list[ResultRecord]()
     for node in run.dag.nodes:
         own = run.plan[node.name]
         if node.name in stored:
-            records.append(_learnt(run, own, bytes=stored[node.name]))
+            records.append(_result_record(run, own, bytes=stored[node.name]))
         if node.name in late:
             why = run.outcome.seen_to_differ(node)
             random = f"`{node.name}` {why}" if why else ""
-            records.append(_learnt(run, own, observed=_observed(node, run.outcome), random=random))
+            records.append(_result_record(run, own, observed=_observed(node, run.outcome), random=random))
     return records
 
 
-def _learnt(run: Run, own: PlannedNode, **what: Any) -> ResultRecord:
+def _result_record(run: Run, own: PlannedNode, **fields: Any) -> ResultRecord:
     return ResultRecord(
         declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=own.name, kind=own.kind,
-        iteration=run.record.number, pure=not run.situation[own.name].described.doubtful, **what,
+        iteration=run.record.number, pure=not run.situation[own.name].described.doubtful, **fields,
     )
 
 
 def _code(node: Node) -> str:
-    """Return the author's text as it was signed: the file may have been saved since."""
+    """Return the author's text as it was signed: the file may have been edited since."""
     if not isinstance(node.operator, Function):
         return ""
     function = inspect.unwrap(node.operator.call)
@@ -168,7 +168,7 @@ def _code(node: Node) -> str:
 
 def fitted_cards(run: Run) -> dict[str, FileRecord]:
     """Return a model card of each fit of this run, by name. Runs no job."""
-    found: dict[str, FileRecord] = {}
+    cards: dict[str, FileRecord] = {}
     for node in run.dag.nodes:
         result = run.outcome.results.get(node.name)
         if run.plan[node.name].state is not State.COMPUTE or not isinstance(result, ModelResult):
@@ -176,12 +176,13 @@ def fitted_cards(run: Run) -> dict[str, FileRecord]:
         slots = slot_names(_metadata(node, result.model, "featuresCol", run.outcome.results))
         classes = class_names(_metadata(node, result.model, "labelCol", run.outcome.results))
         if (record := card_of_model(result.model, slots, classes).record(node.name)) is not None:
-            found[node.name] = record
-    return found
+            cards[node.name] = record
+    return cards
 
 
 def _metadata(node: Node, model: Any, parameter: str, results: Mapping[str, NodeResult]) -> Mapping[str, Any]:
-    """Return the metadata of the column that a parameter of a model names, in the table that it was fitted on."""
+    """Return the metadata of the column that a parameter of a model names, in the table that the model was fitted
+    to."""
     reader = getattr(model, "bestModel", None) or model
     column = reader.getOrDefault(parameter) if reader.hasParam(parameter) else ""
     for name in node.inputs:

@@ -1,5 +1,5 @@
-"""From a workflow and a catalog to a plan: nodes are signed and their records looked up; a row a node says what is
-known of it: what it costs, what is there of it, what it was before. No Spark: a plan waits for nothing."""
+"""From a workflow and a catalog to a plan: nodes are signed and their records looked up. A row for each node has its
+costs, its stored result and its earlier version. Needs no Spark, so a plan never waits for it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,7 @@ from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.costs.model import (
-    WRITE,
-    Costs,
-    Throughput,
-    calibrate,
-    estimate,
-    loads_from_reads,
-    session_seconds,
-)
+from helix_spark.costs.model import WRITE, Costs, Throughput, calibrate, estimate, loads_from_reads, session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.observed_inputs import ObservedInputs, observed_from_json, reads_unknown
@@ -47,8 +39,7 @@ from helix_spark.run.run_outputs import recorded_outputs
 
 
 def start_early(run: Run) -> Run:
-    """Begin to start Spark where the catalog is new, so that all is to be computed: it starts while functions are
-    called and nodes are signed."""
+    """Start Spark early for a new catalog, where all must be computed: while functions are called and nodes signed."""
     if not (run.tools.catalog.id or run.tools.catalog.shared.names):
         dag = compile_workflow(run.workflow)
         if any(computes_with_spark(node, dag) for node in dag.nodes):
@@ -57,13 +48,13 @@ def start_early(run: Run) -> Run:
 
 
 def declare(run: Run) -> Run:
-    """Compile the graph as its author declares it, call its functions of Spark's tables, and describe its nodes."""
+    """Compile the declared graph, call its functions of Spark tables, and describe its nodes."""
     return _with_calls(run, pin_versions(compile_workflow(run.workflow)))
 
 
 def recall(run: Run) -> Run:
-    """Do the same with what its functions built in an earlier run, where that recorded it and nothing that they reach
-    was edited: then none is called, unless something must be computed (`call_functions`)."""
+    """Declare with the plans that the functions built in an earlier run, if these are recorded and no code that they
+    reach was edited. Then none is called, unless something must be computed (`call_functions`)."""
     settings, answers = run.tools.sessions.settings_that_change_results(), run.tools.catalog.answers
     compiled = pin_versions(compile_workflow(run.workflow))
     key = calls_key(compiled, settings)
@@ -72,105 +63,100 @@ def recall(run: Run) -> Run:
 
 
 def call_functions(run: Run) -> Run:
-    """Call the functions that are known from the record alone, where something is to be computed and Spark's client is
-    loaded anyway. Plan again if one builds something else than it did."""
+    """Call the functions whose plans were recalled, where something is to be computed and Spark's client is loaded
+    anyway. Plan again if one builds another plan."""
     computed = [run.whole[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
     loads_client = run.situation.session_runs or any(computes_with_spark(node, run.whole) for node in computed)
     if not (run.answered.recalled and computed and loads_client):
         return run
-    made = _with_calls(run, run.whole, run.answered.recalled)
-    if not all(_is_equal(made.described[name], own) for name, own in run.described.items()):
-        return plan_again(made)
-    made.answered.builds.clear()  # they are on record
-    dag = merge_equal(made.whole, {node.name: run.plan[node.name].signature for node in made.whole.nodes})
-    return replace(made, situation=run.situation.on(dag))
+    called = _with_calls(run, run.whole, run.answered.recalled)
+    if not all(_is_equal(called.described[name], own) for name, own in run.described.items()):
+        return plan_again(called)
+    called.answered.builds.clear()  # they are recorded
+    dag = merge_equal(called.whole, {node.name: run.plan[node.name].signature for node in called.whole.nodes})
+    return replace(called, situation=run.situation.on(dag))
 
 
 def _with_calls(run: Run, dag: Dag, key: str = "") -> Run:
-    """Call the functions of a graph.
-
-    Args:
-        key: under which what they build is to be recorded; empty where it is not.
-    """
+    """Call the functions of a graph; record the plans that they build under `key`, if it is not empty."""
     settings = run.tools.sessions.settings_that_change_results()
     captured = capture_nodes(dag, settings)
     text = builds_text(captured, settings) if key else ""
     return _described(run, captured.dag, settings, builds={key: text} if text else {})
 
 
-def _described(run: Run, whole: Dag, settings: Mapping[str, str], **known: Any) -> Run:
-    answered = FunctionAnswers(run.tools.catalog, whole.workflow, settings, run.tools.sessions, whole, **known)
+def _described(run: Run, whole: Dag, settings: Mapping[str, str], **fields: Any) -> Run:
+    answered = FunctionAnswers(run.tools.catalog, whole.workflow, settings, run.tools.sessions, whole, **fields)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 
 def _is_equal(one: Description, other: Description) -> bool:
-    """Return whether two descriptions are equal but for the texts that people are shown."""
+    """Return whether two descriptions are equal but for texts that are only shown."""
     return one.digest == other.digest and replace(one, parts=(), warnings=()) == replace(other, parts=(), warnings=())
 
 
 def look_up(run: Run, had: Collection[str] = ()) -> Run:
-    """Sign, look up in the catalog and estimate all that a plan starts from."""
+    """Sign and look up all nodes, and estimate their costs; `had` names nodes whose results this run has in memory."""
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view, in_memory = catalog.snapshot(whole.workflow), tools.memory.signatures
-    server = tools.sessions.kept_server()
+    sessions, server = tools.sessions, tools.sessions.kept_server()
     served = _served(server.rows, catalog.id) if run.takes_from_server else frozenset[str]()
     also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
-    stored, lookup = view.artifacts, Lookup(run, also, view.artifacts.keys() | in_memory)
+    lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
     signed, measured = lookup.sign(whole), lookup.measured
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
     if run.records is not NOT_YET:
-        shown = run.records.shown  # it goes through the history of all workflows, once a run
+        shown = run.records.shown  # it reads the history of all workflows, so once a run
     else:
-        shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # nothing is evicted without
-    read = RecordsRead(view, measured, shown=shown, loads={
-        name: calibrated_loads({signature: one for signature, one in stored.items() if one.shared == name}, measured)
-        for name in {one.shared for one in stored.values()}
+        shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # no budget, no eviction
+    records = RecordsRead(view, measured, shown=shown, loads={
+        name: calibrated_loads({key: own for key, own in view.artifacts.items() if own.shared == name}, measured)
+        for name in {record.shared for record in view.artifacts.values()}
     })
     held = in_memory.union(signed[name].signature for name in had)
-    starts, session = starts_of(view), tools.sessions
     situation = Situation(
-        dag, known_nodes(dag, run.described, signed, lookup, read, held, served, catalog),
+        dag, known_nodes(dag, run.described, signed, lookup, records, held, served, catalog),
         view.next_iteration, PlanningProblem(
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
             session_seconds=session_seconds(
-                starts, runs=session.started or server.runs, worked=session.worked or server.runs
+                starts_of(view), runs=sessions.started or server.runs, worked=sessions.worked or server.runs
             ),
-        ), session.started,
+        ), sessions.started,
         notices=(*_notices(catalog.rejections), *catalog.shared.problems),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
     )
-    random = {one.name for one in situation.nodes if one.signed.random}
-    ahead = foresee(situation.problem, random, read, writer=writer(), one_run=tools.one_run)
-    return replace(run, records=read, situation=replace(situation, ahead=ahead))
+    random = {node.name for node in situation.nodes if node.signed.random}
+    ahead = foresee(situation.problem, random, records, writer=writer(), one_run=tools.one_run)
+    return replace(run, records=records, situation=replace(situation, ahead=ahead))
 
 
-def _served(keys: Iterable[str], own: str) -> frozenset[str]:
-    """Return signatures of the results of a catalog, by its id, whose rows a server has in memory under these keys."""
-    return frozenset(key.removeprefix(own) for key in keys if own and key.startswith(own))
+def _served(keys: Iterable[str], catalog: str) -> frozenset[str]:
+    """Return the signatures of a catalog's results, by its id, that a server has in memory under these keys."""
+    return frozenset(key.removeprefix(catalog) for key in keys if catalog and key.startswith(catalog))
 
 
 def decide(run: Run, had: Collection[str] = ()) -> Run:
     """Decide what to load, to compute and to store; see `look_up` for `had`. Raises HelixError if an output cannot be
-    had.
+    computed.
 
-    An instance that is to be computed is another one from then on, and what an earlier run made of it does not belong
-    to it: so the rest is looked up and decided again.
+    A computed instance is a new one, and earlier results made of it do not match it: the rest is looked up and decided
+    again.
     """
     while True:
         run = replace(run, plan=make_plan(run.situation, run.tools.policy))
         computed = run.computed
-        instances = [one.signed for one in run.situation.nodes if one.signed.instance and one.name in computed]
-        run = replace(run, renewed=run.renewed.union(one.declared for one in instances))
-        if all(one.instance == "new" for one in instances):
+        instances = [node.signed for node in run.situation.nodes if node.signed.instance and node.name in computed]
+        run = replace(run, renewed=run.renewed.union(signed.declared for signed in instances))
+        if all(signed.instance == "new" for signed in instances):
             return run
         run = look_up(run, had)
 
 
 def plan_again(run: Run, had: Collection[str] = ()) -> Run:
-    """Look up and decide again, as others stored something, or the run found something out; see `look_up`."""
+    """Look up and decide again with what other runs stored and this run learned; see `look_up` for `had`."""
     return decide(look_up(run, had), had)
 
 
@@ -182,98 +168,105 @@ def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
 
 
 class Lookup:
-    """Signs graphs of a workflow's nodes and looks up their records; these take turns, as a record may change what
-    readers of its node are signed from.
+    """Signs graphs of a workflow's nodes and looks up their records, in turns: a record may change the signatures of
+    its node's readers.
 
     Attributes:
         measured: records of results, by signature.
-        known_random: why a result is nondeterministic, as an earlier run found, by declared signature.
-        known_choices: why a result is one of several right ones, as an earlier run found, by declared signature.
+        known_random: why an earlier run found a result nondeterministic, by declared signature.
+        known_choices: why an earlier run found a result one of several right ones, by declared signature.
+
+    Args:
+        also: signatures of further results to look up.
+        had: signatures of results that are stored or in memory.
     """
 
     def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
         self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
         self.known_choices = dict[str, str]()
-        self._stands, self._seen = dict(run.equal), dict[str, ObservedInputs]()
-        self._run, self._also, self._had, self._asked = run, set(also), had, set[str]()
+        self._equivalent, self._seen = dict(run.equal), dict[str, ObservedInputs]()
+        self._run, self._also, self._had, self._looked_up = run, set(also), had, set[str]()
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
-        """Sign; again when records say that a node stands for another one, which changes its readers."""
+        """Sign a graph; again while records give a node another signature, which changes its readers."""
         while True:
             signed = resolve(
-                dag, self._run.described, run=self._run.id, equivalent=self._stands, known_random=self.known_random,
-                known_choices=self.known_choices, renewed=self._run.renewed, seen=self._seen,
-                by_plan=self._run.answered.built,
+                dag, self._run.described, run=self._run.id, equivalent=self._equivalent,
+                known_random=self.known_random, known_choices=self.known_choices, renewed=self._run.renewed,
+                seen=self._seen, by_plan=self._run.answered.built,
             )
-            fresh = {one for own in signed.values() for one in (own.declared, own.by_plan) if one} - self._asked
-            if fresh:
-                self._asked |= fresh
-                found = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | self._also)
-                self._also = set()
-                self.measured.update(found.measured)
-                self._learn(found)
+            declared = {name for own in signed.values() for name in (own.declared, own.by_plan) if name}
+            if fresh := declared - self._looked_up:
+                self._looked_up |= fresh
+                also, self._also = self._also, set()
+                known = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | also)
+                self.measured.update(known.measured)
+                self._learn(known)
             elif not self._learn_by_plan(dag, signed):
                 return signed
 
     def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
-        """Find out what the first unrecorded function that asks Spark builds; return whether there was one."""
+        """Sign the first unrecorded function that sends requests by the plan that it builds; return whether there was
+        one."""
         built = self._run.answered.built
         for node in dag.nodes:
             own = signed[node.name]
-            is_known = own.random or own.declared in self._stands or own.declared in built
+            is_known = own.random or own.declared in self._equivalent or own.declared in built
             if isinstance(node.operator, SparkFunction) and node.operator.built is None and not is_known:
                 inputs = {name: signed[name].signature for name in node.inputs}
                 built[own.declared] = self._run.answered.by_plan(node, inputs) or ""
                 return True
         return False
 
-    def _learn(self, found: KnownResults) -> None:
-        """Note what stands for what: of instances the first one that is stored or in memory, else the newest."""
-        for declared, signature in found.standing.items():
-            seen = {one: observed_from_json(text) for one, text in found.observed.get(declared, {}).items()}
-            unknown = next(filter(None, (one.unknown for one in seen.values())), "")
+    def _learn(self, known: KnownResults) -> None:
+        """Note the recorded signature of each declared one: of instances the first that is stored or in memory, else
+        the newest."""
+        for declared, signature in known.standing.items():
+            seen = {name: observed_from_json(text) for name, text in known.observed.get(declared, {}).items()}
+            unknown = next(filter(None, (inputs.unknown for inputs in seen.values())), "")
             record = self.measured.get(signature)
             why = (record.random if record else "") or (reads_unknown(unknown) if unknown else "")
             choice = record.choice if record else ""
             if why or choice:
                 (self.known_random if why else self.known_choices)[declared] = why or choice
-                stands = self._instance(found.stood_for[declared], seen)
+                equivalent = self._instance(known.stood_for[declared], seen)
             else:
-                stands = self._of_what_is_there(declared, seen) or signature
-            if stands is not None:
-                self._stands.setdefault(declared, stands)
+                equivalent = self._sign_current_inputs(declared, seen) or signature
+            if equivalent is not None:
+                self._equivalent.setdefault(declared, equivalent)
 
-    def _of_what_is_there(self, declared: str, seen: Mapping[str, ObservedInputs]) -> str | None:
-        """Return the signature of what code makes of the files and variables that it reads, as they are now.
+    def _sign_current_inputs(self, declared: str, seen: Mapping[str, ObservedInputs]) -> str | None:
+        """Return the signature of a result by the files and variables that its code reads, as they are now.
 
-        It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
-        nothing is known to be read.
+        It is the newest signature whose code read the same, else a new one of all that the code was ever seen to read.
+        None if no reads are recorded.
         """
-        if any(one.drew for one in seen.values()):
+        if any(inputs.drew for inputs in seen.values()):
             self._seen[declared] = ObservedInputs(drew=True)
-        reading = {signature: one for signature, one in seen.items() if one.reads}
+        reading = {signature: inputs for signature, inputs in seen.items() if inputs.reads}
         if not reading:
             return None
         now = reduce(or_, reading.values()).now()
-        for signature, one in reversed(reading.items()):
-            if now.agrees(one):
-                self._seen[declared] = replace(now.only(one), drew=one.drew)
+        for signature, inputs in reversed(reading.items()):
+            if now.agrees(inputs):
+                self._seen[declared] = replace(now.only(inputs), drew=inputs.drew)
                 return signature
         self._seen[declared] = now
         return digest(declared, replace(now, drew=False).to_json())
 
     def _instance(self, signatures: Sequence[str], seen: Mapping[str, ObservedInputs]) -> str | None:
-        """Return the instance that stands, of code that reads what it read then; None if there is none."""
-        found = [
-            one for one in signatures
-            if (record := self.measured.get(one)) is not None and (record.random or record.choice)
-            and (one not in seen or seen[one].now().agrees(seen[one]))
+        """Return the instance to reuse, of code whose inputs are unchanged; None if there is none."""
+        instances = [
+            signature for signature in signatures
+            if (record := self.measured.get(signature)) is not None and (record.random or record.choice)
+            and (signature not in seen or seen[signature].now().agrees(seen[signature]))
         ]
-        return next((one for one in found if one in self._had), found[-1] if found else None)
+        newest = instances[-1] if instances else None
+        return next((signature for signature in instances if signature in self._had), newest)
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
-    """Return write throughput by kind of artifact, from those of live artifacts that were nothing but writes."""
+    """Return write throughput by kind of artifact, from the artifacts with a recorded write time."""
     return {
         kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind and r.write_seconds), prior)
         for kind, prior in WRITE.items()
@@ -283,7 +276,7 @@ def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throug
 def calibrated_loads(
     artifacts: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord]
 ) -> dict[str, Throughput]:
-    """Return load throughput by kind of artifact, from those that were read by themselves."""
+    """Return load throughput by kind of artifact, from the artifacts with a recorded read time."""
     samples = defaultdict[str, list[tuple[int, float]]](list)
     for signature, record in measured.items():
         if signature in artifacts and record.read_seconds is not None:
@@ -295,7 +288,7 @@ def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
     records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
-    """Return the rows, in the order of the graph."""
+    """Return a row for each node, in the order of the graph."""
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
@@ -308,7 +301,7 @@ def known_nodes(
         if last.event != "published"
     }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
-    is_any_verified = any(one.verified for one in measured.values())
+    is_any_verified = any(record.verified for record in measured.values())
     here = circumstances(described[node.name].digest for node in dag.nodes) if is_any_verified else ""
     now = time.time()
 
@@ -337,7 +330,7 @@ def _estimates(
     dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
     catalog: CatalogReader,
 ) -> dict[str, Costs]:
-    """Return estimates from what was measured of each result, else of the node's newest version."""
+    """Return estimates from the measurements of each result, else of the node's newest version."""
     view, measured = records.view, records.measured
     unmeasured = sorted(name for name, signature in signatures.items() if records.compute_seconds(signature) is None)
     previous = catalog.measured(view.workflow, unmeasured) if view.last and unmeasured else {}

@@ -1,5 +1,5 @@
-"""A result of a recorded iteration that was not kept, computed again: only where it is sure to be the same, of the code
-and the data that the iteration had."""
+"""Recomputing a result of a recorded iteration that was not kept: only if it is sure to be the same, from the code and
+the data that the iteration had."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from helix_spark.workflow.operators import Result
 def recompute(
     run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord, announce: Callable[[Plan], None]
 ) -> ArtifactRecord:
-    """Compute the result of a node of an iteration from what is stored, and store it; see `Helix.recompute`. `run` is
-    of the iteration's workflow, looked up; `nodes` are all of the iteration."""
+    """Compute the result of a node of an iteration from stored results, and store it; see `Helix.recompute`. `run` is
+    a looked-up run of its workflow; `nodes` are all nodes of the iteration."""
     _check_is_same(run, record, nodes, node)
     declared = run.dag[node.name]
     run = compute_alone(run, (declared.name,), announce=announce)
 
     def check() -> None:
-        for one in run.dag.nodes:
-            for read in run.described[one.name].reads:
-                if (how := read.changed()) is not None:
-                    raise CatalogError(f"what `{one.name}` reads changed while it was computed ({how})")
+        for source in run.dag.nodes:
+            for data in run.described[source.name].reads:
+                if (how := data.changed()) is not None:
+                    raise CatalogError(f"what `{source.name}` reads changed while it was computed ({how})")
 
     if random := found_random(run.dag, run.plan, run.outcome, run.described).found:
-        raise _another_each_time(record, node, next(filter(None, random.values()), ""))
+        raise _nondeterministic(record, node, next(filter(None, random.values()), ""))
     return store(
         run.outcome.results[declared.name], Origin(
             node.signature, record.workflow, declared.name, record.number, run.plan.predicted_seconds,
@@ -44,17 +44,17 @@ def recompute(
 
 
 def is_kept(run: Run, stored: ArtifactRecord) -> bool:
-    """Return whether a result stays that was computed again: as its author insists, or as the policy stores what is
-    small, or all, within the budget."""
+    """Return whether a recomputed result stays stored: if its author demands that, or if the policy stores small or all
+    results, within the budget."""
     match run.tools.policy:
         case FirstCome(stores_all=stores_all):
-            is_wanted = stores_all
+            by_policy = stores_all
         case Joint(small=small):
-            is_wanted = stored.bytes <= small
+            by_policy = stored.bytes <= small
         case _:
-            is_wanted = False
+            by_policy = False
     has_room = run.tools.budget is None or run.tools.catalog.bytes_used() <= run.tools.budget
-    return stored.insisted or (is_wanted and has_room)
+    return stored.insisted or (by_policy and has_room)
 
 
 def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord) -> None:
@@ -71,21 +71,21 @@ def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord
         commit = f" (its commit was {record.commit[:7]})" if record.commit else ""
         raise NotStoredError(
             f"{_result_text(record, node)} was not kept, and cannot be computed as it was",
-            exists="; ".join(differences[:_MOST_TOLD]),
-            remedy=f"bring that back as it was{commit}, or run the workflow for a result of today",
+            exists="; ".join(differences[:_LISTED]),
+            remedy=f"restore that as it was{commit}, or run the workflow for a result of today",
         )
-    made_of = () if known is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
-    described = [run.situation[one].described for one in made_of]
-    reasons = (why for one in described for why in (*one.random, *one.choices))
-    raise _another_each_time(record, node, next(reasons, ""))
+    names = () if known is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
+    described = [run.situation[name].described for name in names]
+    reasons = (why for description in described for why in (*description.random, *description.choices))
+    raise _nondeterministic(record, node, next(reasons, ""))
 
 
-_MOST_TOLD = 5
-"""Nodes of which an error says what differs."""
+_LISTED = 5
+"""Nodes whose differences an error lists."""
 
 
 def _differences(run: Run, nodes: Sequence[NodeRecord], node: NodeRecord) -> Iterator[str]:
-    """Yield what differs now in a node and all that it is made of, inputs first."""
+    """Yield the differences of a node and its ancestors now, inputs first."""
     above = ancestors_of(nodes)[node.name] | {node.name}
     for before in nodes:
         if before.name not in above:
@@ -96,12 +96,12 @@ def _differences(run: Run, nodes: Sequence[NodeRecord], node: NodeRecord) -> Ite
             yield f"`{before.name}`: {', '.join(map(str, changes))}"
 
 
-def _another_each_time(record: IterationRecord, node: NodeRecord, why: str) -> NotStoredError:
+def _nondeterministic(record: IterationRecord, node: NodeRecord, why: str) -> NotStoredError:
     return NotStoredError(
-        f"{_result_text(record, node)} was not kept, and may be another one each time it is computed",
+        f"{_result_text(record, node)} was not kept, and is nondeterministic",
         exists=why or None,
-        remedy='give what draws a seed; or declare the node with fixed=True and keep="always", which stores the one of '
-        "the next run",
+        remedy='give random generators a seed; or declare the node with fixed=True and keep="always", which stores the '
+        "result of the next run",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the catalog has of a program's runs: answers, what effects left, doubts, models and tables."""
+"""The recorded answers of a program, with the files that effects left, doubts, models and tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_gate import with_identity
 
 KEPT_BYTES = 16 << 20
-"""Bytes of answers that a run keeps of those that it has read, so that each is read once."""
+"""Limit of bytes of answers that a run caches, so that each is read once."""
 
 _LARGEST_METADATA = 16 << 20
 
@@ -35,8 +35,8 @@ _UNRECORDED = AnswerRecord("", "", 0, 0.0)
 
 @dataclass(slots=True)
 class RecordedAnswers:
-    """Recorded answers, as an `Answerer` looks them up, and as they are written. Where Spark runs on another machine,
-    `elsewhere`, that cannot read what is stored here. Nothing at all is reused if `is_unread`."""
+    """Recorded answers: lookups for an `Answerer`, and writes. If Spark runs `elsewhere`, on another machine, it cannot
+    read stored results. Nothing is reused if `is_unread`."""
 
     catalog: Catalog
     workflow: str
@@ -47,60 +47,62 @@ class RecordedAnswers:
     _kept_bytes: int = 0
     _refused: set[str] = field(default_factory=set)
     _equal: dict[str, str] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
     def append(
         self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
         reads: Iterable[tuple[str, str]] = (), doubts: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Record what Spark answered, or an effect left, by identities; what Python functions were seen to read in
-        workers, by their code; and why answers are not reused, by their identities."""
-        def texts() -> Iterable[tuple[str, dict[str, Any]]]:
-            for identity, one in answers:
-                if one.answer or one.left:
-                    own = one.question.identity
-                    text = one.answer or "" if identity == own else with_identity(one.answer or "", own, identity)
-                    yield identity, {"seconds": one.seconds, "answer": text, "left": one.left}
+        """Record answers of Spark and effects by identities, observed reads of Python functions in workers by their
+        code, and by identities why answers are not reused."""
+        def fields() -> Iterable[tuple[str, dict[str, Any]]]:
+            for identity, answered in answers:
+                if answered.answer or answered.left:
+                    text = answered.answer or ""
+                    if identity != (own := answered.question.identity):
+                        text = with_identity(text, own, identity)
+                    yield identity, {"seconds": answered.seconds, "answer": text, "left": answered.left}
             yield from ((reads_of(code), {"reads": text}) for code, text in reads)
             yield from ((identity, {"doubt": why}) for identity, why in doubts)
 
         now = time.time()
         self.catalog.answers.append([
-            AnswerRecord(identity, self.workflow, iteration, now, **found) for identity, found in texts()
+            AnswerRecord(identity, self.workflow, iteration, now, **own) for identity, own in fields()
         ])
 
     def equate(self, identity: str, other: str) -> None:
         self._equal[identity] = other
 
     def identities(self, identity: str) -> tuple[str, ...]:
-        """Return all identities of a question, by the one that its asker knows."""
+        """Return all identities of a request, by its first one."""
         return (identity, self._equal[identity]) if identity in self._equal else (identity,)
 
     def answer(self, identity: str) -> str | None:
         if self.is_unread or self.doubt(identity):
             return None
-        known = (one for one in self.identities(identity) if one not in self._refused and self._read_record(one).answer)
-        found = next(known, None)
-        return None if found is None else with_identity(self._read_record(found).answer, found, identity)
+        for name in self.identities(identity):
+            if name not in self._refused and (answer := self._read_record(name).answer):
+                return with_identity(answer, name, identity)
+        return None
 
     def refuse(self, identity: str, why: str) -> None:
-        for one in self.identities(identity):
-            self._refused.add(one)
-            self.catalog.answers.reject(one, why)
-        self._tell_of_misfits()
+        for name in self.identities(identity):
+            self._refused.add(name)
+            self.catalog.answers.reject(name, why)
+        self._report_problems()
 
-    def _tell_of_misfits(self) -> None:
+    def _report_problems(self) -> None:
         problems = list(self.catalog.shared.problems)
         if rejections := self.catalog.answers.rejections:
             why = f"recorded answers that do not fit are requested again ({rejections[0]}); `helix verify` lists them"
             problems.append(why)
         for problem in problems:
-            if problem not in self._told:
-                self._told.add(problem)
+            if problem not in self._reported:
+                self._reported.add(problem)
                 self.tell(problem)
 
     def doubt(self, identity: str) -> str:
-        return next(filter(None, (self._read_record(one).doubt for one in self.identities(identity))), "")
+        return next(filter(None, (self._read_record(name).doubt for name in self.identities(identity))), "")
 
     def left(self, identity: str) -> str | None:
         return self._read_record(identity).left or None
@@ -110,18 +112,18 @@ class RecordedAnswers:
         return self._read_record(identity).seconds
 
     def is_kept(self, identity: str) -> bool:
-        """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
+        """Return whether the answer of a request is reused, or its effect skipped."""
         return self.answer(identity) is not None or self.left(identity) is not None
 
     def shared_in(self, identity: str) -> str:
-        """Return the shared catalog that has the answer, or the table, of a question; empty where the own one has."""
+        """Return the shared catalog that has the answer, or the table, of a request; empty if the own one has."""
         if (origin := self.catalog.answers.origins.get(identity)) or not self.catalog.shared.names:
             return origin or ""
         stored = self.catalog.artifact(identity)
         return "" if stored is None or self._read_record(identity) is not _UNRECORDED else stored.shared
 
     def reads(self, code: str) -> str:
-        """Return what a Python function was seen to read in workers, as a text; empty if that is not recorded."""
+        """Return the recorded text of a Python function's reads in workers; empty if there is none."""
         return self._read_record(reads_of(code)).reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
@@ -135,7 +137,7 @@ class RecordedAnswers:
         except CatalogError as error:
             self.tell(f"{error.what}; it is fitted again")
             return None
-        (part,) = (one for one in (folder / "metadata").files() if one.name.startswith("part-"))
+        (part,) = (file for file in (folder / "metadata").files() if file.name.startswith("part-"))
         return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"]), folder.spark_uri
 
     def table(self, identity: str) -> CheckedTable | None:
@@ -143,10 +145,10 @@ class RecordedAnswers:
         if record is None or record.kind != "table":
             return None
         try:
-            found = self.catalog.check_table(record)
-            if foreign_classes(found.schema) or not can_be_files(found.schema):
-                raise CatalogError("it has a column of a type that none of Helix's has")
-            return found if partitions_of(found) else None
+            table = self.catalog.check_table(record)
+            if foreign_classes(table.schema) or not can_be_files(table.schema):
+                raise CatalogError("a column has a type that Helix never stores")
+            return table if partitions_of(table) else None
         except (CatalogError, DamagedArtifactError, ValueError) as error:
             self.tell(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None
@@ -156,36 +158,38 @@ class RecordedAnswers:
         return "" if is_unused else self.catalog.id + identity
 
     def _stored(self, identity: str, *, is_fit: bool = False) -> ArtifactRecord | None:
-        """Return what is stored of an answer; of a fit also the result of a workflow's node that stands for it."""
+        """Return the stored result of a request; for a fit also the equivalent model of a workflow's node."""
         if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
-        wanted = self.identities(identity)
-        own = next(filter(None, map(self.catalog.artifact, wanted)), None)
+        names = self.identities(identity)
+        own = next(filter(None, map(self.catalog.artifact, names)), None)
         if own is not None or not is_fit:
             return own
-        found = self.catalog.results(wanted)
-        stands = (one for name in wanted for one in found.stood_for.get(name, ()) if not found.measured[one].random)
-        return next(filter(None, map(self.catalog.artifact, stands)), None)
+        known = self.catalog.results(names)
+        signatures = (signature for name in names for signature in known.stood_for.get(name, ()))
+        models = (signature for signature in signatures if not known.measured[signature].random)
+        return next(filter(None, map(self.catalog.artifact, models)), None)
 
     def _read_record(self, identity: str) -> AnswerRecord:
-        """Read a record once in a run, as long as texts take no more than `KEPT_BYTES`."""
+        """Read a record; once in a run, as long as the cached texts take no more than `KEPT_BYTES`."""
         if identity in self._kept:
             return self._kept[identity]
-        found = self.catalog.answers.newest(identity, is_fresh=not self._kept) or _UNRECORDED
-        if self._kept_bytes + len(found.answer) <= KEPT_BYTES:
-            self._kept[identity] = found
-            self._kept_bytes += len(found.answer)
-        self._tell_of_misfits()
-        return found
+        record = self.catalog.answers.newest(identity, is_fresh=not self._kept) or _UNRECORDED
+        if self._kept_bytes + len(record.answer) <= KEPT_BYTES:
+            self._kept[identity] = record
+            self._kept_bytes += len(record.answer)
+        self._report_problems()
+        return record
 
 
-_SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
-"""Settings that begin so change no answer."""
+_IRRELEVANT = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
+"""Prefixes of settings that change no answer."""
 
 
 def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """Return a digest of the environment of a script: versions, cores and settings."""
     settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
-        name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
+        name: value for name, value in given.items() if not name.startswith(_IRRELEVANT)
     }
     return digest(
         package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),

@@ -1,8 +1,8 @@
-"""The record of an iteration, whichever front runs it: that it runs, what its plan expected, which file and which git
-commit it comes from, how it ended.
+"""The record of an iteration of a workflow or a program: its start, its plan's figures, its file and git commit, and
+its end.
 
-Nothing here slows an answer: the file is read at once, for it may be edited while the run goes on; a thread asks git at
-once, too, and its answer is read behind the run's. No git and no repository are fine.
+The file is read at once, as it may be edited while the run goes on. Git runs in a thread, and its result is read after
+the run's answer. Neither git nor a repository is necessary.
 """
 
 from __future__ import annotations
@@ -22,30 +22,23 @@ from typing import Any
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.places.json_text import is_too_deep
-from helix_spark.catalog.records import (
-    LARGEST_VALUE,
-    FileRecord,
-    IterationRecord,
-    NodeRecord,
-    ResultRecord,
-    Status,
-)
+from helix_spark.catalog.records import LARGEST_VALUE, FileRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.errors import Location, StartedOverError, error_text
 from helix_spark.identity.environment import package_version
 from helix_spark.planner.plan import Plan
 
 LONGEST_FILE = 512 * 1024
-"""Bytes of a file whose text is recorded; hand-written files are far below that."""
+"""Limit of bytes of a file whose text is recorded; hand-written files are far below it."""
 
 _LONGEST_ERROR = 100_000
 
 GIT_SECONDS = 10.0
-"""How long git may take to look at a repository; an answer that comes later is done without."""
+"""Limit of seconds for each git command; after that the commit is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a workflow or a script comes from, as of the start of a run. `text` is None where it cannot be recorded;
+    """The file and the commit of a workflow or a script at the start of a run. `text` is None if it cannot be recorded;
     `digest` is the SHA-256 of the file's bytes, hex, empty without a file."""
 
     path: Path | None = None
@@ -55,7 +48,7 @@ class Provenance:
 
     @classmethod
     def read(cls, where: Location | None) -> Provenance:
-        """Read the file at a location, and have git asked for its commit without waiting for the answer."""
+        """Read the file at a location, and start git for its commit without waiting."""
         path = Path(where.file).absolute() if where is not None else None
         if path is None or not path.is_file():
             return cls()
@@ -90,24 +83,23 @@ class Provenance:
 
 def _commit_of(path: Path) -> tuple[str, bool | None]:
     """Return the commit of a file's repository, empty without one, and whether the repository differs from it or lacks
-    the file; None if that is not known. Git takes no lock, and looks at the file's own repository also within a hook.
-    """
+    the file; None if unknown. Git takes no lock, and uses the file's own repository even within a hook."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
-    def ask(*command: str) -> subprocess.CompletedProcess[str]:
+    def run_git(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["git", "-C", str(path.parent), *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
             env=inherited | {"GIT_OPTIONAL_LOCKS": "0"}, timeout=GIT_SECONDS, check=False,
         )
 
-    try:  # untracked files, such as a catalog, are not looked for
-        status = ask("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    try:  # without untracked files, such as a catalog
+        status = run_git("status", "--porcelain=v2", "--branch", "--untracked-files=no")
         lines = status.stdout.splitlines() if status.returncode == 0 else []
         commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
         if commit in ("", "(initial)"):
             return "", None
         is_edited = any(not line.startswith("#") for line in lines)
-        return commit, is_edited or ask("ls-files", "--error-unmatch", "--", path.name).returncode != 0
+        return commit, is_edited or run_git("ls-files", "--error-unmatch", "--", path.name).returncode != 0
     except (OSError, subprocess.TimeoutExpired):
         return "", None
 
@@ -116,8 +108,8 @@ def start_iteration(
     catalog: Catalog, run: str, workflow: str, number: int, started: float, message: str,
     parameters: Mapping[str, Any], plan: Mapping[str, Any] = MappingProxyType({}),
 ) -> IterationRecord:
-    """Record that an iteration runs, from `started` in Unix seconds, and what its plan expects, see `plan_summary`.
-    Return its record, with the number that it has."""
+    """Record that an iteration runs, since `started` in Unix seconds, with the figures of its plan, see `plan_summary`.
+    Return its record, with its final number."""
     versions = {
         "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
         "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
@@ -130,14 +122,14 @@ def start_iteration(
 
 
 def ending_of(error: BaseException | None) -> tuple[Status, str]:
-    """Return how a run ended, and the error as it is recorded; empty where it ended well.
+    """Return the status of a run that ended, and the error as it is recorded; empty without one.
 
     >>> ending_of(None), ending_of(KeyboardInterrupt()), ending_of(ValueError("no \\udcff.csv"))
     (('done', ''), ('interrupted', 'by Ctrl-C'), ('failed', 'ValueError: no \\\\udcff.csv'))
     """
     if error is None:
         return "done", ""
-    # A path that is no text, say, must not keep the end from being recorded.
+    # A path that is not valid text must not keep the end from being recorded.
     text = error_text(error).encode(errors="backslashreplace").decode()
     return ("interrupted" if isinstance(error, KeyboardInterrupt | StartedOverError) else "failed"), text
 
@@ -147,9 +139,8 @@ def record_end(
     nodes: Sequence[NodeRecord], results: Sequence[ResultRecord], *, seconds: float, start_seconds: float,
     outputs: Mapping[str, Any], notes: Mapping[str, Any], changes: Iterable[str] = (), texts: Iterable[FileRecord] = (),
 ) -> IterationRecord:
-    """Record the end of an iteration, with its nodes and what it taught of results; return its record. `notes` are
-    recorded with its plan: the edit, how outputs were measured; `changes` say in sentences what changed while it ran.
-    """
+    """Record the end of an iteration, with its nodes and results; return its record. `notes` are recorded with its
+    plan; `changes` are sentences on what changed while it ran."""
     status, error = ending_of(failure)
     plan = {**json.loads(begun.plan), **{name: note for name, note in notes.items() if note}}
     ended = provenance.stamped(replace(
@@ -161,7 +152,7 @@ def record_end(
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
-    """Return figures of a plan, what it expected, and under which name an equal node is recorded."""
+    """Return the figures of a plan, and the names under which equal nodes are recorded."""
     return {
         **plan.figures, "budget": plan.budget, "used": plan.used,
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
@@ -169,7 +160,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:
-    """Return described outputs as they are recorded: huge or too deep values as a short description, too.
+    """Return described outputs as they are recorded: huge or too deep values as a short description.
 
     >>> outputs_json({"auc": 0.9}), outputs_json({"text": "x" * 5_000_000})
     ('{"auc": 0.9}', '{"text": {"value": "str", "bytes": 5000002}}')

@@ -1,5 +1,5 @@
-"""What of a run is kept, whichever front runs it: stored, in place of what is evicted, and within the budget once all
-is recorded."""
+"""Retention of a run's results, in workflows and programs: store, evict, and keep the catalog within its budget once
+all is recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from helix_spark.visible_text import named
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6
-"""An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
+"""Attempts: recording an eviction takes some kilobytes, and others store meanwhile, so another may be necessary."""
 
 OVERFLOWED = "results or records of the run took more room than the budget has"
 
@@ -35,8 +35,8 @@ _NO_WISHES = Wishes()
 
 @dataclass(eq=False)
 class Retention(ABC):
-    """What a run that has its answers keeps in the catalog. Its front has the results. `records` are the catalog's, as
-    the run was planned; `wishes` the author's of today, by signature of a result."""
+    """Retention of the results of an answered run; subclasses have the results of a workflow or a program. `records`
+    are the catalog's as of planning, `wishes` the author's current ones by signature of a result."""
 
     number: int
     records: RecordsRead
@@ -50,17 +50,16 @@ class Retention(ABC):
     @property
     @abstractmethod
     def base(self) -> PlanningProblem:
-        """The run as a planning problem, with what it measured; of what is stored as when it was planned."""
+        """The run as a planning problem, with measured costs, and stored results as of planning."""
 
     @property
     @abstractmethod
     def states(self) -> Mapping[str, State]:
-        """How the run had each of its nodes, by name."""
+        """The state of each node in the run, by name."""
 
     def problem(self, *, to_write: bool = True) -> PlanningProblem:
-        """Return the run as a planning problem, of which only storage is left to decide: by what is known now, with the
-        room that records and other drivers have taken since. Without `to_write` it is decided only what stays of what
-        is stored."""
+        """Return the storage decision of the run as a planning problem, with the room that records and other drivers
+        have taken since. Without `to_write` only stored results are decided on."""
         live, overhead = self.catalog.live(), 0
         self._attempts = {record.signature: record.attempt for record in live}
         if self.base.budget is not None:
@@ -84,24 +83,24 @@ class Retention(ABC):
     @property
     @abstractmethod
     def writable(self) -> Collection[str]:
-        """Names of the nodes whose results were not stored before the run, and can be."""
+        """Names of the nodes whose results can be stored, and were not stored before the run."""
 
     @abstractmethod
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
-        """Store results, in this order; None for one that cannot be stored, which the front reports."""
+        """Store results, in this order; yield None for a result that cannot be stored, and report it."""
 
-    def drop(self, signature: str) -> None:  # noqa: B027 - a front without memory has none to forget
-        """Forget a fixed result in memory: another driver stored another draw of it first."""
+    def drop(self, signature: str) -> None:  # noqa: B027 - programs keep no results in memory
+        """Drop a fixed result from memory: another driver stored another draw of it first."""
 
     def keep(self) -> dict[str, int]:
-        """Decide what to keep by what is known now, evict and store; return the bytes of what is stored, by name.
+        """Decide with measured costs what to keep, evict and store; return the bytes of the stored results, by name.
 
-        What turns out larger than it was expected to be goes in the end, see `evict_overflow`.
+        Results larger than expected may have to be evicted in the end, see `evict_overflow`.
         """
         problem = self.problem()
         decision, states = self.policy.decide(problem), self.states
-        self._tell_forgone(problem, decision)
-        # What is written may be made once more from what the run loaded.
+        self._warn_of_lost(problem, decision)
+        # Writing may compute a result again from results that the run loaded, so these are evicted last.
         loaded = {node.signature for node in problem.nodes if states[node.name] is State.LOAD}
         self._evict({signature: why for signature, why in decision.evictions.items() if signature not in loaded})
         stored = self._store(problem, decision.keep)
@@ -111,29 +110,29 @@ class Retention(ABC):
             self.warning(f"what to keep, by what the run has measured: {proof.notice}")
         return stored
 
-    def _tell_forgone(self, problem: PlanningProblem, decision: Decision) -> None:
-        """Say which results go, or are not kept, that would be if the budget had room for them."""
+    def _warn_of_lost(self, problem: PlanningProblem, decision: Decision) -> None:
+        """Warn of results that are evicted or not kept only because the budget is too small."""
         now = had_now(problem, problem.done) if problem.done is not None else frozenset[str]()
-        claimed = {one.signature: one for one, _ in claims(problem)}
-        lost = (decision.evict | now - decision.keep) - grant_room(problem, claimed, capacity(problem)).keys()
-        gone = {signature: one for signature, one in claimed.items() if signature in lost}
-        if gone and problem.budget is not None:
-            names = named([one.node if isinstance(one, OtherArtifact) else one.name for one in gone.values()], 3)
-            size = format_size(sum(one.bytes for one in gone.values()))
+        claimed = {result.signature: result for result, _ in claims(problem)}
+        signatures = (decision.evict | now - decision.keep) - grant_room(problem, claimed, capacity(problem)).keys()
+        lost = [result for signature, result in claimed.items() if signature in signatures]
+        if lost and problem.budget is not None:
+            names = named([result.node if isinstance(result, OtherArtifact) else result.name for result in lost], 3)
+            size = format_size(sum(result.bytes for result in lost))
             self.warning(
                 f"the budget of {format_size(problem.budget)} has no room for {names} ({size}), which would be kept "
                 "otherwise: a larger budget keeps it"
             )
 
     def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
-        """Store results that a plan keeps, by signature, after a failure."""
+        """Store the results that a plan keeps, by signature, after a failure."""
         return self._store(self.problem(), keep)
 
     def tidy(self) -> set[str]:
         """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
         try:
             self.catalog.maintain()
-        except (CatalogError, OSError) as error:  # as where some are damaged: the budget is kept all the same
+        except (CatalogError, OSError) as error:  # as for damaged records: the budget is kept all the same
             self.warning(f"the records could not be maintained: {first_line(error)}")
         try:
             self.catalog.gc(dry_run=False)
@@ -144,79 +143,79 @@ class Retention(ABC):
 
     def evict_overflow(self) -> set[str]:
         """Keep the catalog within its budget once all is recorded; return the evicted signatures."""
-        gone = set[str]()
-        # Another policy may leave too much, which is weighed then.
+        evicted = set[str]()
+        # A user-defined policy may keep too much; then the joint one decides.
         for policy in (self.policy, *[Joint()] * OVERFLOW_ROUNDS):
-            seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
+            version = self.catalog.stored_version()  # if others store or evict from now on, the next round decides
             if self.base.budget is None or self.catalog.bytes_used() <= self.base.budget:
                 break
             problem = self.problem(to_write=False)
             decision = policy.decide(problem)
-            self._tell_forgone(problem, decision)
-            gone |= self._evict(dict.fromkeys(decision.evictions, OVERFLOWED), seen)
-        return gone
+            self._warn_of_lost(problem, decision)
+            evicted |= self._evict(dict.fromkeys(decision.evictions, OVERFLOWED), version)
+        return evicted
 
-    def acknowledge(self, gone: Collection[str]) -> list[ArtifactRecord]:
-        """Sync all records, so that they survive a loss of power; return those of what was stored but `gone`."""
+    def acknowledge(self, evicted: Collection[str]) -> list[ArtifactRecord]:
+        """Sync all records, so that they survive a loss of power; return those of stored results but `evicted` ones."""
         self.catalog.sync()
-        return [record for record in self._written if record.signature not in gone]
+        return [record for record in self._written if record.signature not in evicted]
 
     def _store(self, problem: PlanningProblem, keep: Collection[str]) -> dict[str, int]:
-        """Store results, by signature; return the bytes of those that are there, by name."""
-        wanted = [node for node in problem.nodes if node.signature in keep and node.name in self.writable]
-        # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
-        there = dict(self.catalog.live_among([node.signature for node in wanted]))
-        to_write = [node for node in wanted if node.signature not in there]
+        """Store results, by signature; return the bytes of those that are live then, by name."""
+        nodes = [node for node in problem.nodes if node.signature in keep and node.name in self.writable]
+        # An earlier run, here or in another process, may have stored the same since this run planned.
+        live = dict(self.catalog.live_among([node.signature for node in nodes]))
+        to_write = [node for node in nodes if node.signature not in live]
         for node, record in zip(to_write, self.write(self._origins(to_write, problem)), strict=True):
             if record is not None:
-                there[node.signature] = record
+                live[node.signature] = record
                 self._written.append(record)
-        for signature, record in there.items():
-            is_own = (record.workflow, record.iteration, record.shared) == (self.records.view.workflow, self.number, "")
+        workflow = self.records.view.workflow
+        for signature, record in live.items():
+            is_own = (record.workflow, record.iteration, record.shared) == (workflow, self.number, "")
             if self._wishes(signature).fixed and not is_own:  # another driver stored another draw first
                 self.drop(signature)
-        # Evictions go by recorded wishes. What this version of the workflow lacks is not wished any more. Of several
-        # drivers' records the first counts, which says what its own wishes are.
-        workflow = self.records.view.workflow
-        news = {
-            signature: wishes for signature, record in {**self.records.view.artifacts, **there}.items()
+        # Evictions go by recorded wishes: of several drivers' records the first counts, which has its driver's wishes.
+        # Results without a node in this version of the workflow lose theirs.
+        changed_wishes = {
+            signature: wishes for signature, record in {**self.records.view.artifacts, **live}.items()
             if not record.shared and wished(record, workflow, wishes := self._wishes(signature)) != record
         }
-        if news:
+        if changed_wishes:
             with self._warned():
-                self.catalog.note_wishes(workflow, news)
-        return {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
+                self.catalog.note_wishes(workflow, changed_wishes)
+        return {node.name: live[node.signature].bytes for node in nodes if node.signature in live}
 
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
         above = ancestors_of(problem.nodes)
         seconds = {node.name: node.compute_seconds for node in problem.nodes}
-        wishes = [self._wishes(node.signature) for node in nodes]
         return [
             Origin(
                 node.signature, self.records.view.workflow, node.name, self.number,
-                sum(seconds[name] for name in {node.name} | above[node.name]), insisted=own.insisted, fixed=own.fixed,
+                sum(seconds[name] for name in {node.name} | above[node.name]),
+                insisted=self._wishes(node.signature).insisted, fixed=self._wishes(node.signature).fixed,
             )
-            for node, own in zip(nodes, wishes, strict=True)
+            for node in nodes
         ]
 
     def _wishes(self, signature: str) -> Wishes:
         return self.wishes.get(signature, _NO_WISHES)
 
-    def _evict(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
-        """Evict by signature, for these reasons; return the signatures of what went.
+    def _evict(self, reasons: Mapping[str, str], version: int | None = None) -> set[str]:
+        """Evict results, by signature; return the evicted signatures.
 
-        What was stored since it was decided stays; with `seen` all does, if anything was stored or ended since then.
+        Results stored since the decision stay. With `version` all stay if anything was stored or evicted since then.
         """
-        if not why:
+        if not reasons:
             return set()
-        attempts = {self._attempts[signature] for signature in why if signature in self._attempts}
+        attempts = {self._attempts[signature] for signature in reasons if signature in self._attempts}
         with self._warned():
-            return {one.signature for one in self.catalog.evict_all(why, attempts=attempts, seen=seen)}
+            return {record.signature for record in self.catalog.evict_all(reasons, attempts=attempts, seen=version)}
         return set()
 
     @contextlib.contextmanager
     def _warned(self) -> Iterator[None]:
-        """Warn of what cannot be evicted, or recorded: the run has answered."""
+        """Warn of a failed eviction or record: the run has answered."""
         try:
             yield
         except CatalogError as error:

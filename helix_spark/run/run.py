@@ -1,4 +1,4 @@
-"""One run of a workflow as its steps hand it on, frozen and fuller with each of them, and what it works with."""
+"""One run of a workflow as its steps pass it on, frozen and fuller with each step; and the tools that it uses."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a run works with.
+    """The tools of a run.
 
     Attributes:
-        one_run: whether this process is for one run alone; None if nobody can say.
-        recording: records answers; the next run waits for it, to plan on them.
-        cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
-            before the run goes on; infinite if nothing is ever compared.
+        recording: the thread that records answers; the next run waits for it, to plan on them.
+        behind: the thread that stores after answers.
+        one_run: True if this process is for one run alone; None if unknown.
+        cut_off: a result is compared with earlier ones before the run goes on if the work below it is expected to take
+            longer than these seconds; infinite: never.
         check_open: raises EndedError once another thread closes the Helix.
     """
 
@@ -65,34 +66,35 @@ class Tools:
 
     def find_result(self, signature: str) -> NodeResult | None:
         """Return a result from memory or the catalog; None where neither has it."""
-        held = self.memory.get(signature)
-        if held is not None:
-            return held
+        if (result := self.memory.get(signature)) is not None:
+            return result
         record = self.catalog.artifact(signature)
         return None if record is None else load(record, self.catalog, self.sessions)
 
 
 NOT_YET: Any = None
-"""What a later step makes."""
+"""Placeholder of a field that a later step fills."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a workflow. Each group of attributes is made by a step: declare, look up, decide, execute, measure,
+    """One run of a workflow. Each group of fields is filled by a step: declare, look up, decide, execute, measure,
     record and keep.
 
     Attributes:
-        begun: `time.perf_counter()` at its start; its answer had been waited for `waited` seconds by then.
-        whole: the graph as it is declared; `described` its nodes, by name.
-        equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
-        renewed: declared signatures of instances that this run makes anew.
-        takes_from_server: False once a server turned out to have lost rows that it had in memory.
-        times: what nodes took, by name, by `time.perf_counter()`.
-        chance: which results may differ each time, and why.
-        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
-        results: what can be stored, and is kept.
+        begun: `time.perf_counter()` at the start of the run.
+        waited: seconds that the author had waited by then.
+        whole: the graph as declared.
+        described: descriptions of its nodes, by name.
+        equal: signatures of the earlier results that computed ones turned out equal to, by declared signature.
+        renewed: declared signatures of the instances that this run makes anew.
+        takes_from_server: False once a server turned out to have lost rows from its memory.
+        times: times of the nodes, by name, by `time.perf_counter()`.
+        chance: nondeterministic results, and why.
+        start_seconds: seconds that Spark took to start; 0 if it ran already, or was not needed.
+        results: the results as retention needs them.
         tables: previews of output tables, by the author's names.
-        behind: gives physical bytes by node once all is stored.
+        behind: the physical bytes by node, once all is stored.
     """
 
     workflow: Workflow
@@ -140,7 +142,7 @@ class Run:
 
     @property
     def numbered(self) -> Plan:
-        """The plan, with the number that the iteration has on record."""
+        """The plan, with the recorded number of the iteration."""
         return replace(self.plan, iteration=self.record.number)
 
     @property

@@ -1,5 +1,5 @@
-"""The outputs of a run: told from the record where an iteration has them as they are now, else from what was executed;
-the first rows of the tables among them; and what the numbers among them were measured by and on: code, test rows."""
+"""The outputs of a run: from the record if an iteration has the same ones, else as computed; previews of the tables
+among them; and for their numbers the code and the test rows that they were measured with."""
 
 from __future__ import annotations
 
@@ -37,54 +37,54 @@ if TYPE_CHECKING:
     from helix_spark.workflow.operators import Predict
 
 QUICK = 2.0
-"""Seconds that a table may have taken whose rows Spark has not kept: looking at its first rows may take as long."""
+"""Seconds within which a table was computed that is previewed although Spark has not kept its rows."""
 
 
 def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
 ) -> dict[str, int]:
-    """Return, by node, the number of the newest iteration that has the same output recorded. Such outputs can be told
-    without Spark, and computed when somebody asks for their rows."""
-    found: dict[str, int] = {}
+    """Return, by node, the number of the newest iteration that has the same output recorded. Such an output needs no
+    Spark until its rows are requested."""
+    numbers: dict[str, int] = {}
     for node in (dag[name] for name in dag.outputs):
         if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:
             continue
         names = [name for name in (node.name, *node.aliases) if name in outputs]
         for past in reversed(view.past):
-            if _answers(past, names, signed[node.name].signature):
-                found[node.name] = past.record.number
+            if _has_output(past, names, signed[node.name].signature):
+                numbers[node.name] = past.record.number
                 break
-    return found
+    return numbers
 
 
-def _answers(past: PastIteration, names: Sequence[str], signature: str) -> bool:
+def _has_output(past: PastIteration, names: Sequence[str], signature: str) -> bool:
     """Return whether an iteration has an output recorded, under each of these names."""
     record = past.record
     if record.status != "done" or record.error:
         return False
     merged, outputs = mapping(record.plan).get("merged", {}), mapping(record.outputs)
-    signatures = {one.name: one.signature for one in past.nodes if one.output}
+    signatures = {node.name: node.signature for node in past.nodes if node.output}
 
-    def is_whole(value: Any) -> bool:  # not so a value too large for a record, or a table whose rows were not counted
+    def is_complete(value: Any) -> bool:  # not a value too large for a record, nor a table with rows not counted
         return not isinstance(value, dict) or not (
             value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
         )
 
     return all(
-        signatures.get(merged.get(name, name)) == signature and name in outputs and is_whole(outputs[name])
+        signatures.get(merged.get(name, name)) == signature and name in outputs and is_complete(outputs[name])
         for name in names
     )
 
 
 def _recorded_by(run: Run, name: str) -> IterationRecord | None:
-    """Return the iteration whose record stands for an output of this run; None if the run had the output itself."""
+    """Return the iteration whose record answers an output of this run; None if the run has the output itself."""
     planned = run.plan[name]
     number = run.situation.recorded.get(planned.name) if planned.state is State.PRUNE else None
     return next((past.record for past in run.view.past if past.record.number == number), None)
 
 
 def measure(run: Run) -> Run:
-    """Note what the run took, what nondeterminism it found, and what it answers."""
+    """Fill in the run's times, nondeterministic results and outputs."""
     outcome = run.outcome
     run = replace(
         run, seconds=time.perf_counter() - run.begun + run.waited,
@@ -97,7 +97,7 @@ def measure(run: Run) -> Run:
 
 
 def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
-    """Put the results of a run into the memory tier; nondeterministic ones are kept apart."""
+    """Put the results of a run into the memory tier; pinned tables that must not be reused go without a signature."""
     plan, memory = run.plan, run.tools.memory
     for name, result in lasting(run.outcome).items():
         if not plan[name].random and name not in spoiled:
@@ -107,18 +107,18 @@ def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
 
 
 def announce(run: Run) -> Run:
-    """Tell people that the answer is there, and of declared metrics that it does not have."""
+    """Report the answer, and warn of declared metrics that it does not have."""
     if run.outcome.failure is not None:
         return run
     run.tools.observer.answered(run.seconds)
-    found = Metrics(run.outputs).values
+    numbers = Metrics(run.outputs).values
     for node in run.whole.nodes:
-        names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
-        for one in node.wishes.metrics:
-            if node.name in run.outputs and one.name not in found:
-                exists = nearest(one.name, names) if names else "it has no numbers"
+        names = [name for name in numbers if name == node.name or name.startswith(f"{node.name}.")]
+        for metric in node.wishes.metrics:
+            if node.name in run.outputs and metric.name not in numbers:
+                exists = nearest(metric.name, names) if names else "it has no numbers"
                 run.tools.observer.warning(
-                    f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
+                    f"`{node.name}` returned no number `{metric.name}`, which metrics= declares: {exists}"
                 )
     return run
 
@@ -146,20 +146,20 @@ def look_at_tables(run: Run) -> Run:
     """Preview, by the author's names, the output tables whose rows are in this process or recorded."""
     if run.outcome.failure is not None:
         return run
-    found = dict[str, TablePreview]()
+    previews = dict[str, TablePreview]()
     for name in run.whole.outputs:
         if (record := _recorded_by(run, name)) is not None:
-            found |= {one: table for one, table in tables_of(record, run.tools.catalog).items() if one == name}
-    found |= {
-        name: _previewed(rows, len(rows), own, run) for name, own, result in _tables(run)
-        if result.collected and (rows := result.arrow()) is not None
-    }
-    return replace(run, tables=found)
+            previews |= {key: table for key, table in tables_of(record, run.tools.catalog).items() if key == name}
+    for name, own, result in _tables(run):
+        if result.collected:
+            rows = result.arrow()
+            previews[name] = _previewed(rows, len(rows), own, run)
+    return replace(run, tables=previews)
 
 
 def tables_elsewhere(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
-    """Preview the others, but for spoiled ones: stored ones without Spark, those in Spark's memory, and those that were
-    quick to make."""
+    """Preview the other tables, but for spoiled ones: stored tables without Spark, tables in Spark's memory, and tables
+    that were computed quickly."""
     for name, own, result in _tables(run):
         if result.collected or own.random or own.name in spoiled:
             continue
@@ -168,21 +168,21 @@ def tables_elsewhere(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, 
         if record is not None:
             try:
                 yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, own, run)
-            except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
+            except CatalogError:  # evicted meanwhile, or damaged: loading it reports that
                 continue
         elif not result.lost and (result.in_memory or (run.time(own.name).seconds or 0.0) <= QUICK):
             yield name, _previewed(collect(result.frame().limit(ROWS)), total, own, run)
 
 
 def _previewed(rows: pa.Table, total: int | None, own: PlannedNode, run: Run) -> TablePreview:
-    """Preview a table, with the class names of its label where all that it is made of agrees on them. Runs no job."""
+    """Preview a table, with the class names of its label where its ancestors agree on them. Runs no job."""
     result = run.outcome.results.get(own.name)
     preview = replace(previewed(rows, total), across=result.across if isinstance(result, TableResult) else "")
     if not preview.class_columns:
         return preview
     above = run.dag.ancestors(own.name)
-    found = {classes for one in run.plan.nodes if one.name in above and (classes := _classes(one, run))}
-    return replace(preview, classes=found.pop() if len(found) == 1 else ())
+    candidates = {classes for node in run.plan.nodes if node.name in above and (classes := _classes(node, run))}
+    return replace(preview, classes=candidates.pop() if len(candidates) == 1 else ())
 
 
 def _classes(own: PlannedNode, run: Run) -> tuple[str, ...]:
@@ -204,10 +204,10 @@ def _tables(run: Run) -> Iterator[tuple[str, PlannedNode, TableResult]]:
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
 _DIVIDES = frozenset({"split", "label", "rows"})
-"""Parameters that decide which rows are test rows, and what is to be predicted of them."""
+"""Parameters that decide which rows are test rows, and the label to predict."""
 
 _ENOUGH = 16
-"""Hex characters that tell two versions of one metric apart."""
+"""Hex characters that distinguish two versions of one metric."""
 
 
 def values_of(dag: Dag) -> list[str]:
@@ -215,17 +215,17 @@ def values_of(dag: Dag) -> list[str]:
 
 
 def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
-    """Return digests of what decides the rows that each output was measured on: data, split and label."""
+    """Return digests of the data, the split and the label that each output was measured on."""
     tested = {}
     for name in values_of(dag):
         scored = predictions_below(dag, name)
         if not scored:
             continue
-        examples = [examples_of(cast("Predict", dag[one].operator), dag[one].inputs) for one in scored]
-        below = {*examples}.union(*map(dag.ancestors, examples))
-        data = [version.digest for one in sorted(below) if (version := described[one].version) is not None]
+        examples = [examples_of(cast("Predict", dag[node].operator), dag[node].inputs) for node in scored]
+        above = {*examples}.union(*map(dag.ancestors, examples))
+        data = [version.digest for node in sorted(above) if (version := described[node].version) is not None]
         divides = [
-            f"{part.label} {part.digest}" for one in (*scored, *examples) for part in described[one].parts
+            f"{part.label} {part.digest}" for node in (*scored, *examples) for part in described[node].parts
             if part.group is Group.PARAMETER and part.label in _DIVIDES
         ]
         tested[name] = {"data": digest(*data)[:_ENOUGH], "split": digest(*divides)[:_ENOUGH]}
@@ -233,26 +233,26 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
 
 
 def measured(run: Run) -> dict[str, Any]:
-    """Return what the numbers among a run's outputs were measured by and on, as it is recorded."""
+    """Return the code and the test rows that a run's numbers were measured with, as they are recorded."""
     tested = describe_tests(run.whole, run.described)
-    for name, own in tested.items():  # how many rows were scored, where this run knows it
-        counts = [_rows(run.plan[one].name, run) for one in predictions_below(run.whole, name)]
+    for name, own in tested.items():  # with the number of scored rows, where this run knows it
+        counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.whole, name)]
         if None not in counts:
             own["rows"] = sum(filter(None, counts))
     return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
 
 
 def doubts(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield outputs whose numbers do not tell how good a model is, and why, as a phrase."""
+    """Yield outputs whose numbers do not measure how good a model is, and why, as a phrase."""
     last = run.view.last
     before = metrics_of(last).doubts if last is not None else {}
-    warned = [(output, one) for output in values_of(run.whole) for one in doubts_of(output, run.whole)]
-    for output, doubt in warned:
+    suspicions = [(output, doubt) for output in values_of(run.whole) for doubt in doubts_of(output, run.whole)]
+    for output, doubt in suspicions:
         result = run.outcome.results.get(run.plan[doubt.unless].name) if doubt.unless else None
         if isinstance(result, TableResult) and (result.framed or result.collected):
             columns = result.frame().columns if result.framed else result.arrow().column_names
             is_doubted = "split" not in map(str.lower, columns)
-        else:  # a table that this run did not have is the last run's, or its predictions would have been computed
+        else:  # the table is the last run's: otherwise its predictions would have been computed
             is_doubted = not doubt.unless or before.get(output) == doubt.phrase
         if is_doubted:
             yield output, doubt.phrase
@@ -267,26 +267,26 @@ def _rows(name: str, run: Run) -> int | None:
 
 
 def measured_by(run: Run) -> dict[str, str]:
-    """Return what measured each output, as digests of its code. A number inside an output whose code was edited keeps
-    the digest that it had where it came out the same for the same inputs: the edit was of other numbers."""
-    found: dict[str, str] = {}
-    for name in values_of(run.whole):  # what a node does, whatever its inputs and environment are
+    """Return digests of the code that measured each output. A number inside an output whose code was edited keeps its
+    digest if it came out the same for the same inputs: the edit was of other numbers."""
+    digests: dict[str, str] = {}
+    for name in values_of(run.whole):  # of the node alone, without its inputs and environment
         parts = (part for part in run.situation[run.plan[name].name].signed.parts if part.group in _OWN_GROUPS)
-        found[name] = digest(*(f"{part.group} {part.digest}" for part in parts))[:_ENOUGH]
-    past = next((one for one in reversed(run.view.past) if one.record.status == "done" and one.nodes), None)
-    if past is None:
-        return found
-    before, nodes = metrics_of(past.record), {node.name: node for node in past.nodes}
+        digests[name] = digest(*(f"{part.group} {part.digest}" for part in parts))[:_ENOUGH]
+    done = (past for past in reversed(run.view.past) if past.record.status == "done" and past.nodes)
+    if (last := next(done, None)) is None:
+        return digests
+    before, nodes = metrics_of(last.record), {node.name: node for node in last.nodes}
     kept: dict[str, str] = {}
     for name, value in leaves(run.outputs).items():
-        output = output_of(name, found)
+        output = output_of(name, digests)
         old = before.measured_by.get(output_of(name, before.measured_by))
-        if name in found or not output or old is None or old == found[output] or name not in before.leaves:
+        if name in digests or not output or old is None or old == digests[output] or name not in before.leaves:
             continue
-        if before.measured_by.get(output) == found[output]:
+        if before.measured_by.get(output) == digests[output]:
             kept[name] = old
         elif value == before.leaves[name] and output in nodes:
-            inputs = [nodes[one].signature if one in nodes else None for one in nodes[output].inputs]
-            if inputs == [run.plan[one].signature for one in run.whole[output].inputs]:
+            inputs = [nodes[source].signature if source in nodes else None for source in nodes[output].inputs]
+            if inputs == [run.plan[source].signature for source in run.whole[output].inputs]:
                 kept[name] = old
-    return found | kept
+    return digests | kept

@@ -1,5 +1,5 @@
-"""The way of a run from top to bottom: each step is a function that takes the run further. Plans, runs and audits go
-through the same lists, each as far as it goes. Here are the steps that follow an answer, or a failure, too."""
+"""The steps of a run from top to bottom. Plans, runs and audits use the same lists, each as far as it goes. The steps
+that follow an answer or a failure are defined here, too."""
 
 from __future__ import annotations
 
@@ -34,26 +34,27 @@ from helix_spark.workflow.operators import Kind
 
 
 def record(run: Run) -> Run:
-    """Record the answer or the failure, and what it took to get there."""
+    """Record the answer or the failure, and what the run measured."""
     failure, void, catalog = run.outcome.failure, run.results.void, run.tools.catalog
-    hold_in_memory(run, run.results.spoiled | run.results.drawn_once | void)
-    for name in void:  # it is made of data that changed meanwhile
+    unusable = run.results.spoiled | run.results.drawn_once | void
+    hold_in_memory(run, unusable)
+    for name in void:  # its data changed meanwhile
         run.tools.memory.drop(run.plan[name].signature)
     tables = dict(run.tables)
     if failure is None:
         with _spark_may_end(run, "the first rows of some outputs are not known"):
-            tables.update(tables_elsewhere(run, run.results.spoiled | run.results.drawn_once | void))
+            tables.update(tables_elsewhere(run, unusable))
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
     run.answered.record(run.record.number, void | run.results.uncertain)
     results = node_records.result_records(run, cards)
-    previews = {name: one.record(name) for name, one in tables.items()}
+    previews = {name: table.record(name) for name, table in tables.items()}
     ended = recording.record_end(
-        catalog, run.record, run.provenance, failure, nodes, [one for one in results if one.node not in void],
+        catalog, run.record, run.provenance, failure, nodes, [result for result in results if result.node not in void],
         seconds=run.seconds, start_seconds=run.start_seconds, outputs=run.outputs,
         notes={
             "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
-            "tables": {name: one.digest for name, one in previews.items()}, **measured(run),
+            "tables": {name: preview.digest for name, preview in previews.items()}, **measured(run),
             "unproven": {
                 own.name: own.signature for own in run.plan.nodes if own.state is State.LOAD and own.proof == "unproven"
             },
@@ -64,13 +65,12 @@ def record(run: Run) -> Run:
 
 
 def keep(run: Run) -> Run:
-    """Store and evict, and record what that taught of results. Report what was stored once that survives a loss of
-    power.
+    """Store and evict results, and record their sizes. Report stored results once they survive a loss of power.
 
-    After a failure what was planned to be stored is, and nothing is evicted for it. After an interrupt nothing is: a
-    person wants an end to it.
+    After a failure the results that the plan keeps are stored, and nothing is evicted for them; after an interrupt
+    nothing is stored.
     """
-    results, catalog, stored, gone = run.results, run.tools.catalog, dict[str, int](), set[str]()
+    results, catalog, stored, evicted = run.results, run.tools.catalog, dict[str, int](), set[str]()
     try:
         if run.outcome.failure is None:
             stored = results.keep()
@@ -79,21 +79,21 @@ def keep(run: Run) -> Run:
         late = run.outcome.take_reports(run.tools.executor.reports, run.dag, run.plan) - results.void
         catalog.append_results(node_records.records_of_storing(run, stored, late))
         if not run.is_interrupted:
-            gone = results.tidy()
+            evicted = results.tidy()
     finally:
-        for record in results.acknowledge(gone):
+        for record in results.acknowledge(evicted):
             run.tools.observer.stored(record.node, record.bytes)
-    return replace(run, stored={name: size for name, size in stored.items() if run.plan[name].signature not in gone})
+    return replace(run, stored={name: size for name, size in stored.items() if run.plan[name].signature not in evicted})
 
 
 def expire(run: Run) -> Run:
-    if what := run.tools.expiry.expire(run.tools.catalog):
-        run.tools.observer.note(what)
+    if note := run.tools.expiry.expire(run.tools.catalog):
+        run.tools.observer.note(note)
     return run
 
 
 def track(run: Run) -> Run:
-    """Tell a tracker of the iteration, if it is recorded."""
+    """Notify the tracker of the iteration, if it is recorded."""
     if run.tools.tracker is not None and run.record.status != "running":
         models = {
             name: result.model for name, result in run.outcome.results.items()
@@ -106,17 +106,17 @@ def track(run: Run) -> Run:
 
 
 def read_fits(run: Run) -> dict[str, FileRecord]:
-    """Return what each fit of the run gave, by the learner's name."""
-    with _spark_may_end(run, "what fits gave is not known"):
+    """Return a model card of each fit of the run, by the learner's name."""
+    with _spark_may_end(run, "the cards of fitted models are not known"):
         return node_records.fitted_cards(run)
     return {}
 
 
 @contextmanager
 def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
-    """Warn of what stays unknown where Spark ends while it is asked behind an answer.
+    """Warn of what stays unknown if Spark ends during a request after the answer.
 
-    What pyspark raises of a session that was stopped meanwhile may be anything.
+    PySpark may raise any exception for a session that was stopped meanwhile.
     """
     try:
         yield
@@ -127,13 +127,13 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
 
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
-"""What is declared, and what is on record of it. No Spark, nothing is written."""
+"""From a workflow to its records. Needs no Spark, writes nothing."""
 
 PLANNING: tuple[RunStep, ...] = (recall, look_up, decide, call_functions)
-"""What would be done. Steps that find something out later, marked with *, have it looked up and decided again."""
+"""From a workflow to its plan. Later steps marked with * may look up and decide again."""
 
 SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes)
-"""A plan for people who do not run it."""
+"""A plan that is shown and not run."""
 
 ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
@@ -142,32 +142,32 @@ ANSWERING: tuple[RunStep, ...] = (
     check_what_computes,
     prepare_catalog,
     wait_for_others,  # * where another process computes the same
-    take_from_server,  # * where a server has lost what it had in memory
+    take_from_server,  # * where a server has lost a result that it had in memory
     begin,
-    execute,  # * where a result turned out to be an earlier one, or a stored one to be damaged
+    execute,  # * where a result turns out equal to an earlier one, or a stored one damaged
     measure,
     announce,
     look_at_tables,
 )
-"""From a workflow to its answer, or its failure. Whoever asked waits for these."""
+"""From a workflow to its answer, or its failure: the steps that the author waits for."""
 
 KEEPING: tuple[RunStep, ...] = (keep, track, expire)
-"""What is to be stored is, within the budget. Nobody waits for these."""
+"""Store within the budget, in the background."""
 
 
 def answered(run: Run) -> Run:
-    """Run to the answer, or the failure, and begin what follows. Release the leases if it is interrupted before."""
+    """Run to the answer or the failure, and begin the steps in the background. Release the leases if interrupted."""
     try:
         run = through(ANSWERING, run)
-        on_record = run.tools.recording.submit(_recorded, replace(run, outputs=deepcopy(run.outputs)))
-        return replace(run, behind=awaited_at_exit(run.tools.behind.submit(_finished, run, on_record)))
+        recorded = run.tools.recording.submit(_record_safely, replace(run, outputs=deepcopy(run.outputs)))
+        return replace(run, behind=awaited_at_exit(run.tools.behind.submit(_finish, run, recorded)))
     except BaseException:
         run.leased.release_all()
         raise
 
 
-def _recorded(run: Run) -> Run:
-    """Record the run, which the next plan waits for; return it as it was if that fails: the answer stands."""
+def _record_safely(run: Run) -> Run:
+    """Record the run, which the next plan waits for; return it unchanged if that fails: the answer stands."""
     try:
         return record(run)
     except (HelixError, OSError) as error:
@@ -175,18 +175,18 @@ def _recorded(run: Run) -> Run:
         return run
 
 
-def _finished(run: Run, on_record: Future[Run]) -> Mapping[str, int]:
-    """Store and evict, once the iteration is recorded; return physical bytes stored by node. It raises nothing, as
-    nobody may wait for it."""
+def _finish(run: Run, recorded: Future[Run]) -> Mapping[str, int]:
+    """Store and evict once the iteration is recorded; return the stored bytes by node. Never raises: the caller may
+    not wait for it."""
     warning = run.tools.observer.warning
     try:
-        return through(KEEPING, on_record.result()).stored
+        return through(KEEPING, recorded.result()).stored
     except (HelixError, OSError) as error:
-        warning(f"what follows the answer could not be done: {error}")
-    except Exception as error:  # noqa: BLE001 - a defect is reported, and what was stored before is kept
+        warning(f"storing after the answer failed: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect is reported, and earlier results stay stored
         warning(
-            f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "
-            "stored before is kept"
+            f"storing after the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; results "
+            "stored before that are kept"
         )
     finally:
         run.leased.release_all()

@@ -1,4 +1,4 @@
-"""Who is told of each iteration once it is over, to show it elsewhere: an experiment tracker."""
+"""The interface of experiment trackers, which receive each iteration that has ended."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from helix_spark.planner.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An iteration that is over, well or not.
+    """An iteration that has ended, well or not.
 
     Attributes:
-        plan: what was decided; None of a plain program, of which nothing is before it asks.
-        models: the fitted Spark ML models of its learners, as far as this iteration had them.
-        stored: physical bytes of what it stored, by node name.
+        plan: the decisions of the planner; None for a plain program.
+        models: the fitted Spark ML models of its learners, if this iteration computed or loaded them.
+        stored: physical bytes of the results that it stored, by node name.
         live: signatures of its nodes whose results are stored by its end.
-        tables: among its outputs, their first rows.
+        tables: previews of its output tables.
     """
 
     record: IterationRecord
@@ -34,7 +34,7 @@ class Finished:
 
 
 def finished_on_record(catalog: CatalogReader, iteration: IterationRecord) -> Finished:
-    """Return an iteration of a plain program, as the catalog has it."""
+    """Return an iteration from its records in the catalog."""
     nodes = catalog.nodes(iteration)
     live = catalog.live_among({node.signature for node in nodes})
     stored = {node.name: live[node.signature].bytes for node in nodes if node.signature in live}
@@ -42,21 +42,21 @@ def finished_on_record(catalog: CatalogReader, iteration: IterationRecord) -> Fi
 
 
 class Tracker(Protocol):
-    """Is told of each iteration, behind its answer."""
+    """A receiver of iterations, after their answers."""
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        """Take note of an iteration. It should return soon, for storing waits for it; sending is for later.
+        """Accept an iteration, and return soon: storing waits for it. Send it later.
 
         Args:
-            warning: is told what went wrong, then or later, from any thread.
+            warning: reports errors, then or later, from any thread.
         """
 
     def close(self) -> None:
-        """End the work, within bounds: a program that ends waits for it."""
+        """End the work soon: a program that ends waits for it."""
 
 
 def tell(tracker: Tracker, finished: Finished, warning: Callable[[str], None]) -> None:
-    """Tell a tracker, whatever it does."""
+    """Notify a tracker; turn its errors into warnings."""
     try:
         tracker.track(finished, warning)
     except Exception as error:  # noqa: BLE001 - a tracker may be anybody's, and the iteration stands without it

@@ -1,8 +1,7 @@
-"""The results of a workflow's run, as keeping them needs it: what they cost by what the run measured, which can be
-stored, and how they are.
+"""The results of a workflow's run for retention: their measured costs, which of them can be stored, and how.
 
-What a run reads, sources and files of `depends_on`, must have held the data that was signed from when that was signed
-until the last reader was done: of what changed meanwhile nobody knows what was made of it, whatever it holds now.
+Sources and files of `depends_on` must not change from the time that they were signed until their last reader is done.
+If one does, the results made of it are void, whatever it holds now.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class WorkflowResults(Retention):
     """The results of a workflow's run.
 
     Attributes:
-        changes: what changed while the iteration ran, in sentences, as far as is known.
+        changes: sentences on what changed while the iteration ran.
     """
 
     def __init__(self, run: Run) -> None:
@@ -52,7 +51,7 @@ class WorkflowResults(Retention):
         run, problem = self.run, self.run.situation.problem
         seconds = {name: one.warm_seconds for name, one in run.times.items() if one.warm_seconds is not None}
         again = seconds_to_have_again(run.dag, seconds, self._at_hand)
-        computed = {name: took for name, took in seconds.items() if run.plan[name].state is State.COMPUTE}
+        computed = {name: warm for name, warm in seconds.items() if run.plan[name].state is State.COMPUTE}
         nodes = tuple(
             replace(
                 node, compute_seconds=computed.get(node.name, node.compute_seconds),
@@ -81,7 +80,7 @@ class WorkflowResults(Retention):
         try:
             return store(
                 self.run.outcome.results[name], replace(origin, at_hand=name in self._at_hand), tools.catalog,
-                lambda: self._check_unmoved(name),
+                lambda: self._check_unchanged(name),
             )
         except StoringError as error:
             tools.observer.warning(error.what)
@@ -91,7 +90,7 @@ class WorkflowResults(Retention):
 
     @cached_property
     def _at_hand(self) -> frozenset[str]:
-        """Names of the results whose rows are in memory, so that writing them reads nothing."""
+        """Results whose rows are in memory, so that writing them reads nothing."""
         outcome = self.run.outcome
         return frozenset(
             name for name, result in outcome.results.items()
@@ -103,51 +102,52 @@ class WorkflowResults(Retention):
 
     @cached_property
     def spoiled(self) -> frozenset[str]:
-        """Results that may differ each time, by themselves or by what they are made of."""
+        """Nondeterministic results and their descendants."""
         return frozenset(self.run.chance.found) | self.run.dag.descendants(self.run.chance.found)
 
     @cached_property
     def uncertain(self) -> frozenset[str]:
-        """The same, with instances and what is made of them."""
+        """Nondeterministic results, instances, and the descendants of both."""
         random = self.run.chance.found.keys() | self.run.chance.instances
         return self.run.dag.descendants(random).union(random)
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
-        """Instances whose rows Spark has not kept, and what it would make of them: writing or reading that would make
-        another instance."""
-        again = unsettled_nodes(self.run.plan, self.run.outcome)
+        """Instances whose rows Spark has not kept, and tables that it would compute from them: writing or reading these
+        would make another instance."""
+        unsettled = unsettled_nodes(self.run.plan, self.run.outcome)
         instances = self.run.chance.instances.union(
             node.name for node in self.run.dag.nodes if node.wishes.fixed or self.run.plan[node.name].is_instance
         )
         return frozenset(
-            name for name in again if not instances.isdisjoint({name, *self.run.dag.upstream_within([name], again)})
+            name for name in unsettled
+            if not instances.isdisjoint({name, *self.run.dag.upstream_within([name], unsettled)})
         )
 
     @cached_property
     def void(self) -> frozenset[str]:
-        """Results made of data that changed while the iteration ran, or under other settings; they stand for no
-        signature."""
+        """Results made of data that changed while the iteration ran, or under other settings. They must not be recorded
+        under their signatures."""
         for name in self._data.names:
             if (how := self._data.change(name)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)
-                what = f"source `{name}`" if is_source else f"what `{name}` depends on"
-                self._warn(f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
-        left = self.run.outcome.left  # all that it computed may rest on other settings than it is signed for
-        for name, what in left.items():
+                data = f"source `{name}`" if is_source else f"what `{name}` depends on"
+                self._warn(f"{data} changed while the iteration ran ({how}): nothing made of it is kept")
+        settings = self.run.outcome.left  # all results of this run may have been computed under them
+        for name, setting in settings.items():
             remedy = "set it back before it returns, or have the session start with it"
-            self._warn(f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
-        under_others = (node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
+            self._warn(f"`{name}` leaves the setting {setting}: nothing that this run computed is kept ({remedy})")
+        under_settings = (node.name for node in self.run.plan.nodes if settings and node.state is State.COMPUTE)
         changed = self.run.outcome.changed
-        for name, (what, by) in changed.items():
-            who = named([one.name for one in self.run.dag.nodes if one.name in by], 3) or "another function"
+        for name, (value, changers) in changed.items():
+            suspects = named([node.name for node in self.run.dag.nodes if node.name in changers], 3)
             self._warn(
-                f"`{name}` is not kept, nor {who}, nor what is made of these: before it was computed, one of them had "
-                f"changed what it reads ({what}); return that from there, as an input"
+                f"`{name}` is not kept, nor {suspects or 'another function'}, nor what is made of these: before it was "
+                f"computed, one of them had changed what it reads ({value}); return that from there, as an input"
             )
-        # Where what changed it was reused, it would be computed with what was there before.
-        leaving = {*changed}.union(*(by for _, by in changed.values()))
-        return self._data.void.union(under_others, leaving, self.run.dag.descendants(leaving))
+        # If a changer was reused, the node would be computed with the value from before.
+        affected = {*changed}.union(*(changers for _, changers in changed.values()))
+        return self._data.void.union(under_settings, affected, self.run.dag.descendants(affected))
 
     def _warn(self, sentence: str) -> None:
         self.changes.append(sentence)
@@ -161,17 +161,17 @@ class WorkflowResults(Retention):
     def writable(self) -> frozenset[str]:
         """Names of the results that can be stored; after a failure only those in memory."""
         failed = self.run.outcome.failure is not None
-        had = {
+        results = {
             name for name, result in lasting(self.run.outcome).items()
             if not isinstance(result, TableResult)
-            # What was loaded and is not pinned would be written from nothing but its own files.
+            # A loaded table that is not pinned would be written from its own files.
             or not ((result.loaded and not result.pinned) or (failed and not result.in_memory))
         }
         stored = {node.name for node in self.run.plan.nodes if node.stored}
-        return frozenset(had - self.spoiled - self.drawn_once - self.void - stored)
+        return frozenset(results - self.spoiled - self.drawn_once - self.void - stored)
 
-    def _check_unmoved(self, name: str) -> None:
-        """Raise CatalogError if files have changed from which a table was read again while it was written."""
+    def _check_unchanged(self, name: str) -> None:
+        """Raise CatalogError if files changed that were read again to write a table."""
         result = self.run.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
@@ -183,8 +183,8 @@ class WorkflowResults(Retention):
 def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
     """Return the seconds that writing each result of this run would compute again, by name.
 
-    A lazy table that is not persisted comes from its inputs again, up to what is in memory. A table that columns extend
-    is made once for all of them: it counts with its other readers, not with each column.
+    A lazy table that is not persisted is computed from its inputs again, up to those in memory. A table that columns
+    extend is computed once for all of them: it counts with its other readers, not with each column.
     """
     again: dict[str, float] = {}
     for node in dag.nodes:
@@ -195,66 +195,67 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
 
 
 class DataRead:
-    """The data that one run read itself: results from the catalog or from memory were made of the signed data.
+    """The data that one run read itself, and its changes. Reused results were made of the signed data.
 
-    Of a table that memory holds as collected rows alone, Spark computes the DataFrame again for its readers.
+    If memory has only the collected rows of a table, Spark computes its DataFrame again for its readers.
     """
 
     def __init__(self, run: Run) -> None:
         self._dag, self._plan, self._described, self._outcome = run.dag, run.plan, run.described, run.outcome
         self._changes: dict[str, str] = {}
-        self._looked_into: set[Readable] = set()
-        anew = [node.name for node in self._dag.nodes if self._is_computed_anew(node)]
-        self._again = frozenset(anew).union(*map(self._dag.ancestors, anew))
+        self._checked_contents: set[Readable] = set()
+        frames = [node.name for node in self._dag.nodes if self._is_computed_again(node)]
+        self._again = frozenset(frames).union(*map(self._dag.ancestors, frames))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Nodes that read something whose data may change under them."""
+        """Nodes that read data that may change."""
         return tuple(node.name for node in self._dag.nodes if self._reads(node.name))
 
     def below(self, name: str) -> Iterator[str]:
-        """Yield those that are read once more where a table is computed again, as when it is written, or may be."""
+        """Yield the nodes whose data is read again if a table is computed again, as for writing it."""
         above = self._dag.ancestors(name) | {name}
-        return (one for one in self.names if one in above)
+        return (source for source in self.names if source in above)
 
     def change(self, name: str) -> str | None:
-        """Say what was done to the data that a node reads since it was signed; None if nothing was.
+        """Describe the change of a node's data since it was signed; None for no change.
 
-        A change stays one, also where all is put back. Files are read, once each: a disk on the network may keep no
-        time of change.
+        A change stays recorded if the data is put back. The content of each file is compared once, as a network disk
+        may keep no time of change.
         """
-        for one in self._reads(name) if name not in self._changes else ():
-            if (how := self._change(name, one)) is not None:
+        for data in self._reads(name) if name not in self._changes else ():
+            if (how := self._change(name, data)) is not None:
                 self._changes[name] = how
                 break
         return self._changes.get(name)
 
     @property
     def void(self) -> frozenset[str]:
-        """Nodes that read changed data, as far as that is known, and nodes whose results are made of it."""
-        found: set[str] = set()
+        """Nodes that are known to have read changed data, and their descendants in this run."""
+        void: set[str] = set()
         for node in self._dag.nodes:
-            made_here = self._plan[node.name].state is State.COMPUTE or node.name in self._again
-            if node.name in self._changes or (made_here and not found.isdisjoint(node.inputs)):
-                found.add(node.name)
-        return frozenset(found)
+            is_computed = self._plan[node.name].state is State.COMPUTE or node.name in self._again
+            if node.name in self._changes or (is_computed and not void.isdisjoint(node.inputs)):
+                void.add(node.name)
+        return frozenset(void)
 
-    def _change(self, name: str, one: SignedData) -> str | None:
-        how, opened = one.changed(contents=one.source not in self._looked_into), self._outcome.opened.get(name)
-        self._looked_into.add(one.source)
-        if opened is None or isinstance(one.source, Path):
+    def _change(self, name: str, data: SignedData) -> str | None:
+        how = data.changed(contents=data.source not in self._checked_contents)
+        self._checked_contents.add(data.source)
+        opened = self._outcome.opened.get(name)
+        if opened is None or isinstance(data.source, Path):
             return how
-        return one.identity.change(opened) or how
+        return data.identity.change(opened) or how
 
     def _reads(self, name: str) -> tuple[SignedData, ...]:
-        """Return what a node read in this run that may change under it."""
-        computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
-        if not computed and name not in self._again:
+        """Return the data that a node read in this run and that may change."""
+        is_computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
+        if not is_computed and name not in self._again:
             return ()
-        return tuple(one for one in self._described[name].reads if _may_change(one.source))
+        return tuple(data for data in self._described[name].reads if _may_change(data.source))
 
-    def _is_computed_anew(self, node: Node) -> bool:
-        """Return whether memory holds a table's rows, and Spark computes them again for a reader of this run."""
+    def _is_computed_again(self, node: Node) -> bool:
+        """Return whether memory has a table's rows, and Spark computes them again for a reader in this run."""
         result = self._outcome.results.get(node.name)
         if self._plan[node.name].state is not State.LOAD or not isinstance(result, TableResult):
             return False
@@ -264,6 +265,6 @@ class DataRead:
         )
 
 
-def _may_change(what: Readable) -> bool:
-    """Return whether data may change: not copied tables in memory, nor what the author names the version of."""
-    return isinstance(what, Path | DeltaSource) or (isinstance(what, FileSource) and what.version is None)
+def _may_change(source: Readable) -> bool:
+    """Return whether data may change: not tables copied from memory, nor sources with a version by their author."""
+    return isinstance(source, Path | DeltaSource) or (isinstance(source, FileSource) and source.version is None)

@@ -44,7 +44,7 @@ def answered(heard: Warned, ended: bool) -> Run:
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
-    "fitted_cards": (steps.read_fits, {}, "what fits gave is not known: "),
+    "fitted_cards": (steps.read_fits, {}, "the cards of fitted models are not known: "),
 }
 
 

@@ -88,7 +88,7 @@ def test_a_result_of_another_kind_says_how_to_ask_for_it(stored: Path) -> None:
         made = helix.run(chain())
         with pytest.raises(HelixError, match="'bounds' is a value, not a table") as caught:
             made.table("bounds")
-        assert "ask for it by .value('bounds')" in str(caught.value)
+        assert "get it by .value('bounds')" in str(caught.value)
         with pytest.raises(WorkflowError, match="no node is named 'bonds'") as unknown:
             made.value("bonds")
         assert "did you mean 'bounds'?" in str(unknown.value)

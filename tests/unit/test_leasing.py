@@ -142,7 +142,7 @@ def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
     assert dict(iteration.outputs) == {"total": 12}
     (warning,) = told.warnings
     assert re.fullmatch(
-        r"'total' was waited for \d seconds, and process .* still computes it: it is computed here as well", warning
+        r"process .* still computes 'total' after \d seconds: it is computed here as well", warning
     )
     # The first record of a result wins, so what was computed here counts.
     assert "total" in {record.node for record in Catalog.open(tmp_path / "catalog", create=False).live()}

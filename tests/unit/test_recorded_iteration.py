@@ -98,7 +98,7 @@ def test_what_was_just_run_is_on_record(tmp_path: Path) -> None:
         assert helix.iteration("shared", 1)["total"] == 12
         mine, other = helix.iteration("shared", 1), helix.iteration("chain", 1)
         for after, workflow in ((other, None), (1, "chain")):
-            with pytest.raises(ParameterError, match="of one workflow are compared, not of 'chain' and 'shared'"):
+            with pytest.raises(ParameterError, match="of one workflow can be compared, not of 'chain' and 'shared'"):
                 helix.compare(mine, cast("int", after), workflow=workflow)
         assert helix.compare(1, other).before.workflow == "chain"
 
@@ -110,7 +110,7 @@ def test_another_name_kind_or_number_says_what_there_is(helix: hx.Helix) -> None
     assert "did you mean 'bounds'?" in str(unknown.value)
     with pytest.raises(HelixError, match="'bounds' is a value, not a table") as other:
         made.table("bounds")
-    assert "ask for it by .value('bounds')" in str(other.value)
+    assert "get it by .value('bounds')" in str(other.value)
     with pytest.raises(WorkflowError, match="no output is named 'bounds'"):
         made["bounds"]
     with pytest.raises(ParameterError, match="there is no iteration 9"):

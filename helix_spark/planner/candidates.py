@@ -1,4 +1,4 @@
-"""Which results may be kept, and what each takes and is worth by itself. Frozen data; seconds and bytes."""
+"""Results that may be kept, with the cost and worth of each. Frozen data; seconds and bytes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 RETURN, FADING = 0.05, 0.8
-"""Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
-further one. People go back to an earlier iteration now and then (an undo, the best one), seldom far."""
+"""Probability that a result one iteration out of date is requested again, and its factor for each further iteration.
+People sometimes go back to an earlier iteration (an undo, the best one), but seldom far."""
 
 WRITE_WEIGHT = 1.0
-"""What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
-they think, but at the end of a batch job somebody does, and the machine is busy: a second is a second."""
+"""Cost of a second of writing against a second of waiting. Writes follow the answer, but a batch job waits for them at
+its end, and they keep the machine busy, so both count the same."""
 
 TIE = 1e-4
-"""Seconds by which keeping what is stored is preferred, and writing what is not is disliked, where all else is equal.
-Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
+"""Seconds that break ties in favour of keeping stored results and against writing new ones. Below any measured time,
+above the solver's tolerances; not part of the reported objective."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A result that may be kept: what it takes, whether it is stored, and what the author wants.
+    """A result that may be kept.
 
     Attributes:
-        seconds: to store it, spread over the iterations for which it is expected to be valid; 0 where it is stored.
-        worth: seconds saved per iteration that no demand speaks of (results of no known scenario).
+        seconds: seconds to store it, divided by its expected number of valid iterations; 0 if it is stored.
+        worth: seconds saved per iteration, for results outside all scenarios.
         claim: why it is kept without being weighed, see `claims`; empty if it is weighed.
-        tie: seconds that tell equal plans apart (see `TIE`).
+        tie: seconds that break ties (see `TIE`).
     """
 
     bytes: int
@@ -44,9 +44,8 @@ class Candidate:
 def lifetime(hazard: float, horizon: float) -> float:
     """Return the expected number of the next `horizon` iterations in which a result is still valid.
 
-    It survives each edit with probability 1 - hazard: 1 + (1 - q) + (1 - q)^2 + ..., horizon terms. A write is spread
-    over it, because a result that has to be written anew after each edit pays for its write each time, and one that
-    nobody's edits touch pays once.
+    It survives each edit with probability 1 - hazard: 1 + (1 - q) + (1 - q)^2 + ..., horizon terms. The cost of a write
+    is divided by it: a result that every edit changes is written each time, an unaffected one only once.
 
     >>> lifetime(0.5, 2), lifetime(0.0, 8), lifetime(1.0, 8)
     (1.5, 8.0, 1.0)
@@ -59,7 +58,7 @@ def lifetime(hazard: float, horizon: float) -> float:
 
 
 def afterlife(age: int) -> float:
-    """Return the probability that a result of no known scenario is asked for in the next iteration.
+    """Return the probability that the next iteration requests a result outside all scenarios.
 
     >>> afterlife(1), round(afterlife(3), 3)
     (0.05, 0.032)
@@ -68,78 +67,76 @@ def afterlife(age: int) -> float:
 
 
 def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int = 0) -> dict[str, Candidate]:
-    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
+    """Return the results that may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
     room = capacity(problem)
-    found: dict[str, Candidate] = {}
-    had = None if problem.done is None else had_now(problem, problem.done)
+    results: dict[str, Candidate] = {}
+    available = None if problem.done is None else had_now(problem, problem.done)
     for node in problem.nodes:
-        if node.signature in found or not node.storable or node.keep == "never":
+        if node.signature in results or not node.storable or node.keep == "never":
             continue
-        if not node.stored and had is not None and node.signature not in had:
+        if not node.stored and available is not None and node.signature not in available:
             continue
         if room is not None and node.bytes > room:
             continue
         life = lifetime(hazard.get(node.signature, 0.0), problem.horizon)
         seconds = 0.0 if node.stored else WRITE_WEIGHT * node.write_seconds / life
-        found[node.signature] = Candidate(node.bytes, node.stored, seconds)
+        results[node.signature] = Candidate(node.bytes, node.stored, seconds)
     in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
     for other in problem.others:
-        if other.signature in found or (room is not None and other.bytes > room):
+        if other.signature in results or (room is not None and other.bytes > room):
             continue
-        chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
-        worth = chance * max(0.0, other.seconds_again - other.load_seconds)
-        found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
-    granted = grant_room(problem, found, room, small)
+        probability = 0.0 if other.signature in in_scenarios else afterlife(other.age)
+        worth = probability * max(0.0, other.seconds_again - other.load_seconds)
+        results[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
+    granted = grant_room(problem, results, room, small)
     # Ties are broken by rank: the current version's results come first, inputs before others.
-    ranks = {name: rank / len(found) for rank, name in enumerate(found)}
+    ranks = {name: rank / len(results) for rank, name in enumerate(results)}
     return {
-        name: replace(one, claim=granted.get(name, ""), tie=TIE * (ranks[name] + (-2 if one.stored else 1)) / 2)
-        for name, one in found.items()
+        name: replace(item, claim=granted.get(name, ""), tie=TIE * (ranks[name] + (-2 if item.stored else 1)) / 2)
+        for name, item in results.items()
     }
 
 
 def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0) -> dict[str, str]:
-    """Return why results are kept without being weighed, by signature, as far as these bytes of room suffice (None: no
-    limit). What is pinned has room in any case."""
+    """Return the reasons of results that are kept without being weighed, by signature, within `room` bytes (None: no
+    limit). Pinned results always have room."""
     kept, taken = dict[str, str](), 0
-    for one, why in claims(problem, small):
-        has_room = one.pinned or room is None or taken + one.bytes <= room
-        if has_room and one.signature in among and one.signature not in kept:
-            kept[one.signature] = why
-            taken += one.bytes
+    for result, why in claims(problem, small):
+        has_room = result.pinned or room is None or taken + result.bytes <= room
+        if has_room and result.signature in among and result.signature not in kept:
+            kept[result.signature] = why
+            taken += result.bytes
     return kept
 
 
 def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | OtherArtifact, str]]:
-    """Return the results that are kept without being weighed, each with a sentence that says why. Those that come first
-    take the room.
+    """Return the results that are kept without being weighed, each with the reason, in order of precedence.
 
-    What is pinned comes first, then what other workflows insist on, or this run would evict it for its own; only a
-    stored draw of this version comes before that. Draws of past versions come behind what somebody wishes today: to
-    lose another result costs seconds, but a draw could not be had again, so it goes for nothing else. But draws would
-    fill a budget, and then not even the newest would be kept. Then come what people were shown, instances, without
-    which all that is made of them would be computed anew, and what is small.
+    Pinned results come first. Then come stored random results of this version, results that other workflows keep (else
+    Pinned results come first. Then come stored random results of this version, results that other workflows keep (or
+    since they cannot be computed again; earlier in the order they could fill the budget and displace the newest one.
+    Last are results that people look at, instances, whose loss would change everything downstream, and small results.
 
     Args:
-        small: bytes of the smallest results of the current version that are kept.
+        small: total of bytes of the current version's smallest results.
     """
     nodes = [node for node in problem.nodes if node.storable]
-    wished = [node for node in nodes if node.keep == "always"]
-    there: list[NodeCosts | OtherArtifact] = [*wished, *problem.others]
+    always = [node for node in nodes if node.keep == "always"]
+    claimable: list[NodeCosts | OtherArtifact] = [*always, *problem.others]
     past = sorted((other for other in problem.others if other.fixed), key=lambda other: other.age)
     shown = [node for node in nodes if node.shown and node.keep != "never"]
     instances = [node for node in nodes if node.fixed and node.keep != "never"]
     smallest, taken = list[NodeCosts](), 0
     for node in sorted(nodes, key=lambda node: node.bytes):
         taken += node.bytes
-        # What takes longer to write may be computed once more instead.
+        # A result that takes longer to write may be computed again instead.
         if taken <= small and node.keep != "never" and (node.stored or node.write_seconds <= 0.5):
             smallest.append(node)
     return [
-        *((one, one.kept_for) for one in there if one.pinned),
-        *((node, "you asked for it") for node in wished if node.fixed and node.stored),
-        *((one, one.kept_for) for one in there if one.kept_for),
-        *((node, "you asked for it") for node in wished),
+        *((result, result.kept_for) for result in claimable if result.pinned),
+        *((node, "you asked for it") for node in always if node.fixed and node.stored),
+        *((result, result.kept_for) for result in claimable if result.kept_for),
+        *((node, "you asked for it") for node in always),
         *((other, "it is a draw that could not be had again") for other in past),
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
@@ -149,7 +146,7 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
 
 
 def capacity(problem: PlanningProblem) -> int | None:
-    """Return the bytes that artifacts may take, or None for no limit. What is pinned has room in any case."""
+    """Return the bytes that artifacts may take, or None for no limit. Pinned results always have room."""
     if problem.budget is None:
         return None
     pinned = {node.signature: node.bytes for node in problem.nodes if node.pinned}
@@ -158,34 +155,34 @@ def capacity(problem: PlanningProblem) -> int | None:
 
 
 def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
-    """Return signatures of the results that this iteration computes, or still holds in memory: what can be written."""
+    """Return signatures of the results that this iteration can store: it computes them or has them in memory."""
     return frozenset(
         node.signature for node in problem.nodes
         if solution.state(node.name) is State.COMPUTE or (node.in_memory and node.name in solution.chosen)
     )
 
 
-def has_room_for_all(problem: PlanningProblem, found: Mapping[str, Candidate]) -> bool:
+def has_room_for_all(problem: PlanningProblem, chosen: Mapping[str, Candidate]) -> bool:
     room = capacity(problem)
-    return room is None or sum(candidate.bytes for candidate in found.values()) <= room
+    return room is None or sum(candidate.bytes for candidate in chosen.values()) <= room
 
 
-def certain(problem: PlanningProblem, ahead: Outlook, found: Mapping[str, Candidate]) -> frozenset[str]:
-    """Return signatures of what is kept without a choice, of what is stored or is computed in every plan: what an
-    author insists on, and what saves more by its last step alone than it takes, where it takes no room from others."""
-    there = {name for name, candidate in found.items() if candidate.stored}
+def certain(problem: PlanningProblem, ahead: Outlook, chosen: Mapping[str, Candidate]) -> frozenset[str]:
+    """Return signatures of the results that every plan keeps. They are stored, or computed in every plan. And they have
+    a claim, or their last step alone saves more than they cost and they take no room from others."""
+    available = {name for name, candidate in chosen.items() if candidate.stored}
     if problem.done is not None:
-        there |= had_now(problem, problem.done)
-    else:  # every plan computes back from the outputs while nothing is stored
+        available |= had_now(problem, problem.done)
+    else:  # every plan computes back from the outputs to the first stored results
         needed = set(problem.outputs)
         for node in reversed(problem.nodes):
             if node.name in needed and (node.recompute or not (node.stored or node.in_memory)):
-                there.add(node.signature)
+                available.add(node.signature)
                 needed.update(node.inputs)
-    saved, is_roomy = last_steps(ahead), has_room_for_all(problem, found)
+    saved, is_roomy = last_steps(ahead), has_room_for_all(problem, chosen)
 
     def is_sure(name: str, candidate: Candidate) -> bool:
         pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
         return bool(candidate.claim) or (pays and (is_roomy or not candidate.bytes))
 
-    return frozenset(name for name, candidate in found.items() if name in there and is_sure(name, candidate))
+    return frozenset(name for name, candidate in chosen.items() if name in available and is_sure(name, candidate))

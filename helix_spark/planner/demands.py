@@ -1,19 +1,18 @@
-"""Presolve: what each scenario computes whatever is kept, and the demands for unchanged results that it leaves.
+"""Presolve: the certain costs of each scenario, and the demands for unchanged results that leave a choice.
 
-In a scenario, a node that is hit, and every node downstream of it, gets a new result. Those that the outputs need are
-computed in any case; beyond them lies the frontier of unchanged results. A result is known by its signature, so that an
-earlier iteration's or another workflow's scenario asks for results like any other. Where the next iteration may have to
-start Spark, the session is one more result: nobody can keep it, and whatever is computed with Spark is made from it, as
-is what only Spark can load (a model).
+In a scenario, a hit node and every node downstream of it get new results. Those that the outputs need are computed in
+any case; their unchanged inputs form the frontier. Results are identified by signature, so scenarios of earlier
+iterations and other workflows request results in the same way. If the next iteration may have to start Spark, the
+session is one more result. It cannot be kept, and results that Spark computes, or that only Spark can load (models),
+need it.
 
-Then all that is certain is taken out, and equal demands become one. Three things leave no choice. A required result
-that cannot be loaded is computed, so its inputs are required. One that is certain to be kept, and loads no slower than
-its last step computes, is loaded. And parts of a demand that share nothing but what is computed or loaded in any case
-are had one by one, which makes many of them equal.
+Then certain costs are removed and equal demands merged, by three rules. A required result that cannot be loaded is
+computed, so its inputs are required. A result that is certain to be kept, and that loads no slower than its last step
+computes, is loaded. Parts of a demand that share only such results are separate demands, many of which are equal.
 
-With the choice made, meeting a demand is mostly forced: what is not kept is computed, what is kept and loads no slower
-than its last step computes is loaded. Only a kept result whose last step is quicker than its load leaves a choice (its
-inputs may be needed anyway).
+Once the kept results are chosen, meeting a demand is mostly forced: other results are computed, and a kept result that
+loads no slower than its last step computes is loaded. Only a kept result whose last step is quicker than its load
+leaves a choice, because its inputs may be needed anyway.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningPro
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Results that a later iteration needs all at once, with the probability that it does.
+    """Results that a later iteration needs together, with the probability that it does.
 
     Attributes:
-        given: results that it has in any case, and from which these can be made at no further cost.
+        given: upstream results that the iteration has in any case, so they cost nothing more.
     """
 
     results: frozenset[str]
@@ -40,13 +39,13 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is expected of the next iteration.
+    """The expected needs of the next iteration.
 
     Attributes:
-        demands: of each scenario its frontier; once presolved, what leaves a choice.
-        certain_seconds: expected seconds that no decision of today changes.
-        hazard: by signature of the current version, how likely its result is out of date after the next edit.
-        certain_loads: by signature, the probability that it is loaded whatever is decided, being certain to be kept.
+        demands: the frontier of each scenario; after `presolved`, only demands that leave a choice.
+        certain_seconds: expected seconds that no decision of this iteration changes.
+        hazard: probability that a result of the current version is out of date after the next edit, by signature.
+        certain_loads: probability that a result is loaded whatever is decided, by signature.
     """
 
     results: Lineage
@@ -63,8 +62,8 @@ def outlook(problem: PlanningProblem) -> Outlook:
     >>> rows = NodeCosts("rows", "scanner", "r", (), 5.0, 1.0, 1.0, 10)
     >>> model = NodeCosts("model", "learner", "m", ("rows",), 9.0, 0.1, 0.1, 1)
     >>> edit = Scenario(0.5, frozenset({"model"}), "`model` is edited")
-    >>> what = outlook(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
-    >>> what.demands, what.certain_seconds, what.hazard["m"]
+    >>> ahead = outlook(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
+    >>> ahead.demands, ahead.certain_seconds, ahead.hazard["m"]
     ((Demand(results=frozenset({'r'}), probability=0.5, given=frozenset()),), 4.5, 0.5)
     """
     hazard, demands, certain = defaultdict[str, float](float), list[Demand](), 0.0
@@ -78,7 +77,7 @@ def outlook(problem: PlanningProblem) -> Outlook:
                 lost.add(node.name)
         for signature in {node.signature for node in problem.nodes if node.name in lost and not scenario.version}:
             hazard[signature] += scenario.probability
-        # Of what is lost each that an output needs is computed; what that needs and is unchanged is the frontier.
+        # Lost nodes that an output needs are computed; their unchanged inputs are the frontier.
         needed, required, computed = set(outputs), set(outputs), list[NodeCosts]()
         for node in reversed(nodes):
             if node.name in needed:
@@ -95,24 +94,23 @@ def outlook(problem: PlanningProblem) -> Outlook:
 
 
 def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
-    """Return signatures of the required results and of all they are made from, inputs first; nothing that is given."""
+    """Return signatures of the required results and everything upstream, inputs first, without given results."""
     order: list[str] = []
-    seen = set(given)
+    visited = set(given)
     stack = [(signature, False) for signature in sorted(required, reverse=True)]
     while stack:
         signature, expanded = stack.pop()
         if expanded:
             order.append(signature)
-        elif signature not in seen:
-            seen.add(signature)
+        elif signature not in visited:
+            visited.add(signature)
             stack.append((signature, True))
-            stack.extend((source, False) for source in reversed(results[signature].inputs) if source not in seen)
+            stack.extend((source, False) for source in reversed(results[signature].inputs) if source not in visited)
     return order
 
 
 def _results(problem: PlanningProblem) -> Lineage:
-    """Return every result that a scenario may ask for. The current version's figures go before those of other
-    versions."""
+    """Return every result that a scenario may need. The current version's costs take precedence."""
     stored_elsewhere = {other.signature for other in problem.others}
     session = (SESSION,) if problem.later_session_seconds > 0 else ()
     results = {name: ResultCosts((), problem.later_session_seconds, 0.0, loadable=False) for name in session}
@@ -124,32 +122,30 @@ def _results(problem: PlanningProblem) -> Lineage:
             inputs = tuple(dict.fromkeys(signatures[name] for name in node.inputs))
             inputs += session if node.compute_needs_spark else ()
             may_be_kept = node.storable and node.keep != "never"
-            there = may_be_kept if version is problem.nodes else node.signature in stored_elsewhere
-            loading = session if node.load_needs_spark and node.compute_needs_spark else ()
+            loadable = may_be_kept if version is problem.nodes else node.signature in stored_elsewhere
+            load_inputs = session if node.load_needs_spark and node.compute_needs_spark else ()
             results[node.signature] = ResultCosts(
-                inputs, node.compute_seconds, node.load_seconds, there and not node.recompute, loading
+                inputs, node.compute_seconds, node.load_seconds, loadable and not node.recompute, load_inputs
             )
     return results
 
 
-# Demands
-
 WALKED = 60_000
-"""Results that are visited in all to part demands; about a tenth of a second. The likeliest scenarios come first."""
+"""Total of results visited to split demands, the likeliest scenarios first; about a tenth of a second."""
 
 
 def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
-    """Return an outlook without what leaves no choice.
+    """Return an outlook whose demands all leave a choice.
 
     Args:
-        candidates: signatures of what may be kept.
-        kept: of what is certain to be kept.
+        candidates: signatures of results that may be kept.
+        kept: signatures of results that are certain to be kept.
     """
     results = {
         name: replace(result, loadable=False) if result.loadable and name not in candidates else result
         for name, result in view.results.items()
     }
-    certain, left = view.certain_seconds, WALKED
+    certain, allowance = view.certain_seconds, WALKED
     loads, merged = defaultdict[str, float](float), defaultdict[tuple[frozenset[str], frozenset[str]], float](float)
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
         if demand.probability <= 0:
@@ -160,9 +156,9 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
         certain += demand.probability * seconds
         for name in loaded:
             loads[name] += demand.probability
-        if left > 0:
-            parts, walked = _independent(results, required, computed | loaded)
-            left -= walked
+        if allowance > 0:
+            parts, visited = _independent_parts(results, required, computed | loaded)
+            allowance -= visited
         else:
             parts = [(frozenset(required), frozenset(computed | loaded))] if required else []
         for part in parts:
@@ -172,8 +168,8 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
 
 
 def last_steps(view: Outlook) -> Mapping[str, float]:
-    """Return the expected seconds that keeping a result alone surely saves: its last step less its load, wherever it is
-    needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted."""
+    """Return the expected seconds that a kept result surely saves, by signature: its last step minus its load, in each
+    demand that needs it. Inputs that nothing else needs would be saved too; they are not counted."""
     saved = defaultdict[str, float](float)
     for demand in view.demands:
         _, _, required = _without_choice(view.results, demand.results, ())
@@ -187,41 +183,41 @@ def _without_choice(
     results: Lineage, required: Iterable[str], kept: Collection[str], may: Collection[str] | None = None,
     forced: Collection[str] = (), given: Collection[str] = (),
 ) -> tuple[set[str], set[str], set[str]]:
-    """Return what is computed in any case, what is loaded in any case, and the rest.
+    """Return the results that are computed in any case, those that are loaded in any case, and the open ones.
 
     Args:
-        kept: what is loaded where that is no slower than its last step.
-        may: what may be loaded; None for all that is loadable.
-        forced: what is loaded however slow that is.
-        given: what is there.
+        kept: results to load if that is no slower than their last step.
+        may: results that may be loaded; None for all loadable ones.
+        forced: results to load however slow that is.
+        given: results that are available already.
     """
     computed: set[str] = set()
     loaded: set[str] = set()
-    left: set[str] = set()
-    waiting = list(required)
-    while waiting:
-        name = waiting.pop()
-        if name in computed or name in loaded or name in left or name in given:
+    undecided: set[str] = set()
+    stack = list(required)
+    while stack:
+        name = stack.pop()
+        if name in computed or name in loaded or name in undecided or name in given:
             continue
         result = results[name]
         if not result.loadable or (may is not None and name not in may):
             computed.add(name)
-            waiting.extend(result.inputs)
+            stack.extend(result.inputs)
         elif name in forced or (name in kept and result.load_seconds <= result.compute_seconds):
             loaded.add(name)
-            waiting.extend(result.load_inputs)
+            stack.extend(result.load_inputs)
         else:
-            left.add(name)
-    return computed, loaded, left
+            undecided.add(name)
+    return computed, loaded, undecided
 
 
-def _independent(
+def _independent_parts(
     results: Lineage, required: set[str], given: set[str]
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
-    """Return the parts of a demand that share nothing they are made from but what is given, with what each takes of
-    that; and how many results were visited."""
-    waiting = sorted(required)
-    part = {name: name for name in waiting}
+    """Return the parts of a demand that share no upstream results except given ones, each with the given results that
+    it uses, and the number of visited results."""
+    stack = sorted(required)
+    part = {name: name for name in stack}
 
     def root(name: str) -> str:
         while part[name] != name:
@@ -229,34 +225,32 @@ def _independent(
             name = part[name]
         return name
 
-    taken: list[tuple[str, str]] = []
-    while waiting:
-        name = waiting.pop()
+    uses: list[tuple[str, str]] = []
+    while stack:
+        name = stack.pop()
         for source in results[name].inputs:
             if source in given:
-                taken.append((name, source))
+                uses.append((name, source))
                 continue
             if source not in part:
                 part[source] = source
-                waiting.append(source)
+                stack.append(source)
             part[root(source)] = root(name)
     members: dict[str, tuple[set[str], set[str]]] = {}
     for name in sorted(required):
         members.setdefault(root(name), (set(), set()))[0].add(name)
-    for name, source in taken:
+    for name, source in uses:
         members[root(name)][1].add(source)
     return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(part)
 
 
-# The cheapest way to meet a demand, given what is kept
-
 _BRANCHED = 8
-"""Open choices that are enumerated (2^8 at most); with more of them, all are loaded, which may cost more."""
+"""Most open choices that are enumerated (2^8 cases); if there are more, all are loaded, which may cost more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What it takes to have some results: seconds, and which are loaded and which are computed."""
+    """The cheapest way to meet a demand: its seconds, and the results that it loads and computes."""
 
     seconds: float
     loaded: frozenset[str]
@@ -267,8 +261,8 @@ def recall(
     results: Lineage, required: Collection[str], kept: Collection[str], given: Collection[str] = (),
     forced: frozenset[str] = frozenset(),
 ) -> Recall:
-    """Return the cheapest way to have the required results when those in `kept` may be loaded, those in `forced` are
-    loaded, and those in `given` are there.
+    """Return the cheapest way to obtain the required results if those in `kept` may be loaded, those in `forced` are
+    loaded, and those in `given` are available.
 
     >>> from helix_spark.planner.storage import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
@@ -276,17 +270,17 @@ def recall(
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
     3.0
     """
-    computed, loaded, left = _without_choice(results, required, kept, kept, forced, given)
-    while quick := {name for name in left if computed.union(loaded, given).issuperset(results[name].inputs)}:
+    computed, loaded, undecided = _without_choice(results, required, kept, kept, forced, given)
+    while quick := {name for name in undecided if computed.union(loaded, given).issuperset(results[name].inputs)}:
         computed |= quick
-        left -= quick
-    if not left or len(left) > _BRANCHED:
-        loaded |= left
-        computed.update(source for name in left for source in results[name].load_inputs if source not in given)
+        undecided -= quick
+    if not undecided or len(undecided) > _BRANCHED:
+        loaded |= undecided
+        computed.update(source for name in undecided for source in results[name].load_inputs if source not in given)
         seconds = sum(results[name].load_seconds for name in sorted(loaded))
         seconds += sum(results[name].compute_seconds for name in sorted(computed))
         return Recall(seconds, frozenset(loaded), frozenset(computed))
-    first = min(left)
+    first = min(undecided)
     options = (
         recall(results, required, kept, given, forced | {first}),
         recall(results, required, frozenset(kept) - {first}, given, forced),

@@ -1,5 +1,5 @@
-"""The policies. The joint one decides states now and what is kept by one program; never and always are simple rules, of
-which the second decides, too, where the program finds nothing in time."""
+"""The policies. `Joint` decides states and storage by one program. `NEVER` and `ALWAYS` are simple rules; `ALWAYS` also
+decides if the program has no solution in time."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from helix_spark.sizes import format_size, seconds_text
 from helix_spark.workflow.operators import Kind
 
 LARGE, LARGE_GAP = 500, 0.004
-"""Variables from which a program counts as large, and the relative gap at which the solver stops for it: costs are not
-known to half a percent, and proving the last of it takes most of the time."""
+"""Number of variables of a large program, and the relative gap at which the solver stops for it. Costs are not known to
+half a percent, and closing the gap further takes most of the time."""
 
 SMALL = 16 << 20
-"""Bytes of an iteration's smallest results that are kept without being weighed, unless a setting says otherwise."""
+"""Default total of bytes of an iteration's smallest results, which are kept without being weighed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstCome:
-    """Keeps what is stored, and adds computed results, inputs first, while the budget lasts.
+    """A policy that keeps stored results and adds computed ones, inputs first, while the budget lasts.
 
     Attributes:
-        stores_all: whether it stores every computed result, not only those that an author insists on.
+        stores_all: True to store every computed result, False to store only those with ``keep="always"``.
     """
 
     name: str
@@ -49,19 +49,18 @@ class FirstCome:
     def decide(self, problem: PlanningProblem) -> Decision:
         start = time.perf_counter()
         solution = problem.done or plan_execution(execution_problem(problem))
-        had, room = had_now(problem, solution), capacity(problem)
+        available, room = had_now(problem, solution), capacity(problem)
 
-        def is_wanted(node: NodeCosts) -> bool:
-            return node.storable and node.signature in had and (self.stores_all or node.keep == "always")
+        def is_new(node: NodeCosts) -> bool:
+            return node.storable and node.signature in available and (self.stores_all or node.keep == "always")
 
-        current = [node for node in problem.nodes if node.keep != "never" and (node.stored or is_wanted(node))]
-        stored, new = ([node for node in current if node.stored is known] for known in (True, False))
-        claims = {node.signature: node.bytes for node in stored}
-        claims |= {other.signature: other.bytes for other in problem.others}
-        claims |= {node.signature: node.bytes for node in new}
-        keep = set(grant_room(problem, claims, room))
-        used = sum(claims[signature] for signature in keep)
-        for signature, size in claims.items():
+        current = [node for node in problem.nodes if node.keep != "never" and (node.stored or is_new(node))]
+        sizes = {node.signature: node.bytes for node in current if node.stored}
+        sizes |= {other.signature: other.bytes for other in problem.others}
+        sizes |= {node.signature: node.bytes for node in current if not node.stored}
+        keep = set(grant_room(problem, sizes, room))
+        used = sum(sizes[signature] for signature in keep)
+        for signature, size in sizes.items():
             if signature not in keep and (room is None or used + size <= room):
                 keep.add(signature)
                 used += size
@@ -69,31 +68,31 @@ class FirstCome:
         reasons = dict.fromkeys(sorted(evict), "evicted: the budget is used up")
         reasons |= {node.signature: _rule_text(node, keep) for node in problem.nodes if node in current or node.stored}
         certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
-        mine = frozenset(node.signature for node in current)
-        return Decision(solution, mine & keep, evict, certificate, reasons)
+        kept = frozenset(node.signature for node in current if node.signature in keep)
+        return Decision(solution, kept, evict, certificate, reasons)
 
 
 def _rule_text(node: NodeCosts, keep: set[str]) -> str:
     if node.signature in keep:
-        asked = "you asked for it" if node.keep == "always" else "the policy stores everything"
-        return f"kept: {'it is stored already' if node.stored else asked}"
+        new = "you asked for it" if node.keep == "always" else "the policy stores everything"
+        return f"kept: {'it is stored already' if node.stored else new}"
     why = "you asked not to keep it" if node.keep == "never" else "the budget is used up"
     return f"{'evicted' if node.stored else 'not kept'}: {why}"
 
 
 NEVER = FirstCome("never", stores_all=False)
-"""Stores nothing that the author does not insist on, and evicts nothing that is there."""
+"""Store only results with ``keep="always"``, and evict nothing."""
 
 ALWAYS = FirstCome("always", stores_all=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """States now and what to keep, evict and write, by one program (see `joint_program`).
+    """A policy that decides states and storage by one program (see `joint_program`).
 
     Attributes:
-        time_limit: seconds for the solver; then the best plan found so far is taken, or else that of `ALWAYS`.
-        small: bytes of the smallest results of a version that are kept without being weighed.
+        time_limit: seconds for the solver; then the best plan so far applies, or that of `ALWAYS` if there is none.
+        small: total of bytes of a version's smallest results, which are kept without being weighed.
     """
 
     time_limit: float = 10.0
@@ -101,9 +100,9 @@ class Joint:
     name: str = "joint"
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`. Without a plan in time, it falls back and says so."""
+        """See `Policy.decide`. Without a plan in time it falls back to `ALWAYS`, and the certificate says so."""
         start = time.perf_counter()
-        if not problem.scenarios:  # nothing but the kinds of nodes tells what may come next
+        if not problem.scenarios:  # then forecast from the kinds of nodes alone
             kinds = {node.name: node.kind for node in problem.nodes}
             problem = replace(problem, scenarios=scenarios(forecast(kinds), {}))
         ahead = outlook(problem)
@@ -111,21 +110,21 @@ class Joint:
         kept = certain(problem, ahead, chosen)
         view = presolved(ahead, chosen.keys(), kept)
         forced = _without_choice(problem, chosen, kept)
-        found = forced or self._solved(problem, build(problem, view, chosen, kept), chosen)
-        if not isinstance(found, str):
-            return _decision(problem, view, chosen, found, start)
+        plan = forced or self._solve(problem, build(problem, view, chosen, kept), chosen)
+        if not isinstance(plan, str):
+            return _decision(problem, view, chosen, plan, start)
         decision = ALWAYS.decide(problem)
-        notice = f"{found}; every result is kept instead, while the budget lasts"
+        notice = f"{plan}; every result is kept instead, while the budget lasts"
         cost = total_seconds(decision.solution.chosen.values())
         return replace(decision, certificate=Certificate(
             "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
             len(problem.scenarios),
         ))
 
-    def _solved(
+    def _solve(
         self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate]
     ) -> _ChosenPlan | str:
-        """Return the program's plan, or in words why there is none."""
+        """Return the program's plan, or the reason why there is none."""
         room = capacity(problem)
         gap = LARGE_GAP if len(program.program.costs) > LARGE else None
         answer = solve(program.program, time_limit=self.time_limit, gap=gap)
@@ -135,21 +134,15 @@ class Joint:
         keep = program.settled.union(picked)
         if room is not None and sum(chosen[name].bytes for name in keep) > room:
             return "the kept results exceed the budget by a rounding error"
-        ways = [way for way, index in program.ways.items() if answer.values[index] > 0.5]
-        ties = sum(STATE_TIE[way.state] for way in ways) + sum(chosen[name].tie for name in picked)
-        return _ChosenPlan(
-            problem.done or Solution.optimal({way.node: way for way in ways}, answer.solver), keep, answer.solver,
-            answer.bound - ties,
-        )
+        derivations = [item for item, index in program.derivations.items() if answer.values[index] > 0.5]
+        ties = sum(STATE_TIE[item.state] for item in derivations) + sum(chosen[name].tie for name in picked)
+        solution = problem.done or Solution.optimal({item.node: item for item in derivations}, answer.solver)
+        return _ChosenPlan(solution, keep, answer.solver, answer.bound - ties)
 
 
 @dataclass(frozen=True, slots=True)
 class _ChosenPlan:
-    """States and what is kept.
-
-    Attributes:
-        bound: no plan costs less; None where this plan is the best.
-    """
+    """States and kept results, with a lower bound on the cost of any plan; `bound` is None if this plan is optimal."""
 
     solution: Solution
     keep: frozenset[str]
@@ -160,11 +153,10 @@ class _ChosenPlan:
 def _without_choice(
     problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> _ChosenPlan | None:
-    """Return the plan, where the states leave no choice, and all that could be kept is certain to be, or stored with
-    room.
+    """Return the plan if the states leave no choice and every candidate is certain to be kept, or is stored and fits.
 
-    The best states for now are the best at all when all they bring is kept, and the next iteration would compute more
-    at no higher price, and only perhaps. One in another process may pay more than this one, for a session.
+    The best states of this iteration are then the best overall: all of their results are kept, and to compute more now
+    could only save a later iteration the same cost. The exception is a later process that pays more for a session.
     """
     solution = problem.done
     if solution is None:
@@ -172,8 +164,8 @@ def _without_choice(
         if forced is None:
             return None
         solution = Solution.optimal(forced, "none needed")
-    had = had_now(problem, solution)
-    keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in had)
+    available = had_now(problem, solution)
+    keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in available)
     room = capacity(problem)
     is_full = room is not None and sum(chosen[name].bytes for name in keep) > room
     if is_full or any(not chosen[name].stored and name not in kept for name in keep):
@@ -183,67 +175,65 @@ def _without_choice(
 
 
 def _decision(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _ChosenPlan, start: float
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], plan: _ChosenPlan, start: float
 ) -> Decision:
-    current, solution = {node.signature for node in problem.nodes}, found.solution
-    ahead = [recall(view.results, demand.results, found.keep, demand.given) for demand in view.demands]
+    current, solution = {node.signature for node in problem.nodes}, plan.solution
+    recalls = [recall(view.results, demand.results, plan.keep, demand.given) for demand in view.demands]
     # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
     objective = total_seconds(solution.chosen.values()) + view.certain_seconds
-    objective += sum(one.seconds if name in found.keep else one.worth for name, one in chosen.items())
-    objective += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
-    bound = objective if found.bound is None else min(objective, max(0.0, found.bound))
+    objective += sum(item.seconds if name in plan.keep else item.worth for name, item in chosen.items())
+    objective += sum(demand.probability * item.seconds for demand, item in zip(view.demands, recalls, strict=True))
+    bound = objective if plan.bound is None else min(objective, max(0.0, plan.bound))
     gap = (objective - bound) / objective if objective > 0 else 0.0
-    optimal = objective - bound <= max(1e-6 * objective, TIE)  # nearer than that the solver's own arithmetic is not
+    optimal = objective - bound <= max(1e-6 * objective, TIE)  # the precision of the solver
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
-        found.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
+        plan.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
         len(problem.scenarios),
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
-    reasons = _Decided(problem, view, chosen, solution, found.keep, ahead).reasons()
-    return Decision(solution, found.keep & current, problem.stored - found.keep, certificate, reasons)
+    reasons = _StorageReasons(problem, view, chosen, solution, plan.keep, recalls).by_signature()
+    return Decision(solution, plan.keep & current, problem.stored - plan.keep, certificate, reasons)
 
-
-# Why each result is kept, not kept or evicted
 
 _UNLIKELY = 0.005
-"""Below half a percent a probability reads as 0 %."""
+"""Half a percent; smaller probabilities are shown as 0 %."""
 
 
-class _Decided:
-    """What was decided on storage.
+class _StorageReasons:
+    """Sentences that say why each result is kept, not kept or evicted.
 
     Attributes:
-        loaded, computed: how likely the next iteration does so, by signature.
-        had: signatures of what this iteration could have stored.
-        best: the largest kept result, on which a budget is spent; empty if none takes room.
+        loaded, computed: probability that the next iteration loads or computes a result, by signature.
+        available: signatures of results that this iteration could store.
+        best: the largest kept result, which uses most of a budget; empty if no result takes room.
     """
 
     def __init__(
         self, problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution,
-        keep: frozenset[str], ahead: Sequence[Recall],
+        keep: frozenset[str], recalls: Sequence[Recall],
     ) -> None:
         self.problem, self.view, self.chosen, self.keep = problem, view, chosen, keep
         self.loaded = defaultdict[str, float](float, view.certain_loads)
         self.computed = defaultdict[str, float](float)
-        for demand, plan in zip(view.demands, ahead, strict=True):
-            for uses, names in ((self.loaded, plan.loaded), (self.computed, plan.computed)):
+        for demand, needs in zip(view.demands, recalls, strict=True):
+            for uses, names in ((self.loaded, needs.loaded), (self.computed, needs.computed)):
                 for name in names:
                     uses[name] += demand.probability
-        self.had = had_now(problem, solution)
+        self.available = had_now(problem, solution)
         kept = (node for node in problem.nodes if node.signature in keep)
         largest = max(kept, key=lambda node: node.bytes, default=None)
         self.best = f"`{largest.name}`" if largest is not None and largest.bytes else ""
 
-    def reasons(self) -> dict[str, str]:
-        """Return one sentence for every node of the current version and every stored result, by signature."""
+    def by_signature(self) -> dict[str, str]:
+        """Return a sentence for every node of the current version and every stored result."""
         return {
             **{node.signature: self._why_node(node) for node in self.problem.nodes},
             **{other.signature: self._why_other(other) for other in self.problem.others},
         }
 
     def _seconds_again(self, node: NodeCosts) -> float:
-        """Return seconds to have a result again without keeping it, with all else that is kept."""
+        """Return the seconds to compute a result again from the other kept results."""
         return recall(self.view.results, [node.signature], self.keep - {node.signature}).seconds
 
     def _why_node(self, node: NodeCosts) -> str:
@@ -270,7 +260,7 @@ class _Decided:
             return "you asked not to keep it"
         if room is not None and node.bytes > room:
             return f"its {format_size(node.bytes)} are more than the whole budget"
-        if not node.stored and node.signature not in self.had:
+        if not node.stored and node.signature not in self.available:
             return "this iteration did not need it"
         if node.recompute:
             return "you want it computed each time"
@@ -304,12 +294,11 @@ class _Decided:
 
 
 POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, Joint(small=SMALL))}
-"""By the names that they have on the command line."""
+"""Policies by their names on the command line."""
 
 
 def policy_named(name: str, small: int | None = None) -> Policy:
-    """Return the policy of a name, `small` as of `Joint`; None for `SMALL`. Raises ParameterError with the nearest name
-    if there is none.
+    """Return a policy by name. `small` is that of `Joint`; None for `SMALL`. Raises ParameterError for an unknown name.
 
     >>> policy_named("never").name
     'never'

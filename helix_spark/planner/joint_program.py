@@ -1,4 +1,4 @@
-"""The joint program: one 0/1 program decides the states now and what is kept after them.
+"""The joint program: one 0/1 program decides the states of this iteration and the results to keep after it.
 
     min   sum_d seconds_d x_d  +  sum_r (w_r / L_r) new_r  +  sum_s p_s * (what scenario s costs with m kept)
           +  sum_o worth_o (1 - m_o), over stored results o that no scenario asks for
@@ -7,16 +7,16 @@
           the rows of each demand (below);
           sum_r bytes_r m_r <= budget, over everything stored, also of older iterations and other workflows.
 
-x_d: derivation d is used now; m_r: result r is kept. L_r is how many iterations r is expected to stay valid
+x_d: derivation d is used now; m_r: result r is kept. L_r is the expected number of iterations for which r stays valid
 (see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `problem`), so only x_d and
 m_r need to be integer.
 
-A demand has, for each result r that is required or that a required one is made from, a_r = r is had, x_r = computed:
+A demand has, for each required result r and each r upstream of one, a_r = r is available and x_r = r is computed:
 
-    a_r = 1 if r is required, else a_r >= x_k for each k that r is made into, or a_k where loading k takes r, too;
+    a_r = 1 if r is required, else a_r >= x_k for each reader k of r, or a_k if loading k needs r, too;
     x_r >= a_r - m_r if r may be kept, else x_r = a_r;       cost: l_r (a_r - x_r) + c_r x_r.
 
-Many of these are no variables: a_r is x_k where r is made into one k only.
+Many of these are no variables: a_r is x_k if r has one reader k only.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, execution_problem
 
 ALLOWANCE = 4_000
-"""Results of demands, each a variable or two; about a second for HiGHS. Beyond it the least likely demands are
-underestimated by their last steps alone, which needs no variable and leaves the bound a bound."""
+"""Results of demands in one program, each with one or two variables; about a second for HiGHS. Beyond it, the least
+likely demands count only their last steps. This needs no variable and underestimates them, so the bound stays valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class JointProgram:
-    """A program and what its variables mean.
+    """A program and its variables.
 
     Attributes:
-        ways: the variable of each derivation of this iteration; empty where the states are given.
-        keep: the variable of each candidate that leaves a choice or that a demand asks for, by signature.
-        settled: signatures of what is kept besides, as it takes no room from others and no demand needs it.
+        derivations: the variable of each derivation of this iteration; empty if the states are decided already.
+        keep: the variable of each candidate that leaves a choice or that a demand needs, by signature.
+        settled: signatures of other kept results, which take no room from others and which no demand needs.
     """
 
     program: LinearProgram
-    ways: dict[Derivation, int]
+    derivations: dict[Derivation, int]
     keep: dict[str, int]
     settled: frozenset[str]
 
@@ -54,16 +54,13 @@ class JointProgram:
 def build(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> JointProgram:
-    """Return the program of a problem.
-
-    Args:
-        kept: signatures of what is certain to be kept (see `candidates.certain`).
-    """
+    """Return the program of a problem. `kept` has the signatures that are certain to be kept (see
+    `candidates.certain`)."""
     program = LinearProgram()
-    ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
-    whole, rest = _within(view, ALLOWANCE)
-    asked = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
-    useful = {name for name in asked if view.results[name].loadable}
+    derivations = {} if problem.done is not None else add_execution(execution_problem(problem), program)
+    likely, unlikely = _split_by_allowance(view, ALLOWANCE)
+    requested = {name for _, names in likely for name in names}.union(*(demand.results for demand in unlikely))
+    useful = {name for name in requested if view.results[name].loadable}
     is_roomy = has_room_for_all(problem, chosen)
     settled = frozenset(
         name for name, candidate in chosen.items()
@@ -76,40 +73,40 @@ def build(
             if name in kept:
                 program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
-        _add_had(problem, program, chosen, keep, ways)
+        _add_availability(problem, program, chosen, keep, derivations)
     constant = view.certain_seconds + sum(candidate.worth for candidate in chosen.values())
     constant += sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
     constant += 0.0 if problem.done is None else total_seconds(problem.done.chosen.values())
     program.costs[program.constant] += constant
-    for demand, names in whole:
+    for demand, names in likely:
         add_demand(program, view.results, demand, names, keep)
-    for demand in rest:  # the least that it costs: each result's last step, or its load if that is less and it is kept
+    for demand in unlikely:  # at least each result's last step, or its load if that is cheaper and the result is kept
         for name in sorted(demand.results):
             result = view.results[name]
             program.costs[program.constant] += demand.probability * result.compute_seconds
             if name in keep:
                 program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
     if not is_roomy:
-        # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
+        # Thousandths of the budget, because plain bytes are too large for the solver's tolerances.
         room = capacity(problem) or 0
         unit = max(1.0, room / 1000)
         program.at_most({index: chosen[name].bytes / unit for name, index in keep.items()}, room / unit)
-    return JointProgram(program, ways, keep, settled)
+    return JointProgram(program, derivations, keep, settled)
 
 
-def _add_had(
+def _add_availability(
     problem: PlanningProblem, program: LinearProgram, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
-    ways: Mapping[Derivation, int],
+    derivations: Mapping[Derivation, int],
 ) -> None:
-    """Only what is computed now, or held and fetched from memory, can be newly kept."""
-    held = {node.name for node in problem.nodes if node.in_memory}
+    """Add rows so that a new result can be kept only if it is computed now or loaded from memory."""
+    in_memory = {node.name for node in problem.nodes if node.in_memory}
     signatures = {node.name: node.signature for node in problem.nodes}
     sources: dict[str, list[int]] = {}
-    for way, index in ways.items():
-        if way.node == SESSION:
+    for derivation, index in derivations.items():
+        if derivation.node == SESSION:
             continue
-        if way.state is State.COMPUTE or way.node in held:
-            sources.setdefault(signatures[way.node], []).append(index)
+        if derivation.state is State.COMPUTE or derivation.node in in_memory:
+            sources.setdefault(signatures[derivation.node], []).append(index)
     for name, index in keep.items():
         candidate = chosen[name]
         if candidate.stored:
@@ -120,50 +117,50 @@ def _add_had(
                 program.at_most({source: 1.0, index: -1.0}, 0.0)
 
 
-def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]]], list[Demand]]:
-    """Return the likeliest demands, each with all that it is made from, as far as the allowance goes; and the rest."""
-    whole: list[tuple[Demand, list[str]]] = []
-    rest: list[Demand] = []
+def _split_by_allowance(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]]], list[Demand]]:
+    """Return the likeliest demands within the allowance, each with its upstream results, and the other demands."""
+    likely: list[tuple[Demand, list[str]]] = []
+    unlikely: list[Demand] = []
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
         names = upstream(view.results, demand.results, demand.given) if allowance > 0 else []
         allowance -= len(names)
         if allowance > 0:
-            whole.append((demand, names))
+            likely.append((demand, names))
         else:
-            rest.append(demand)
-    return whole, rest
+            unlikely.append(demand)
+    return likely, unlikely
 
 
 def add_demand(
     program: LinearProgram, results: Lineage, demand: Demand, names: list[str], keep: Mapping[str, int]
 ) -> None:
-    """Add to a program what one demand costs, given what is kept.
+    """Add the cost of one demand to a program.
 
     Args:
-        names: signatures of what the demand requires and all that is made from, inputs first.
-        keep: the variable that says whether a result is kept, by signature.
+        names: signatures of the required results and of everything upstream, inputs first.
+        keep: the variables of kept results, by signature.
     """
-    made_into: dict[str, dict[int, None]] = {}
+    readers_of: dict[str, dict[int, None]] = {}
     for name in reversed(names):
-        result, readers = results[name], made_into.get(name, {})
+        result, readers = results[name], readers_of.get(name, {})
         if name in demand.results or program.constant in readers:
-            had = program.constant
+            available = program.constant
         elif len(readers) == 1:
-            (had,) = readers
+            (available,) = readers
         else:
-            had = program.variable(0.0, integer=False)
+            available = program.variable(0.0, integer=False)
             for reader in readers:
-                program.at_most({reader: 1.0, had: -1.0}, 0.0)
-        computed = had
+                program.at_most({reader: 1.0, available: -1.0}, 0.0)
+        computed = available
         if not result.loadable or name not in keep:
-            program.costs[had] += demand.probability * result.compute_seconds
+            program.costs[available] += demand.probability * result.compute_seconds
         else:
-            program.costs[had] += demand.probability * result.load_seconds
-            more = result.compute_seconds - result.load_seconds
-            computed = program.variable(demand.probability * more, integer=False)
-            program.at_most({had: 1.0, computed: -1.0, keep[name]: -1.0}, 0.0)
-            if more < 0:
-                program.at_most({computed: 1.0, had: -1.0}, 0.0)
+            program.costs[available] += demand.probability * result.load_seconds
+            extra = result.compute_seconds - result.load_seconds
+            computed = program.variable(demand.probability * extra, integer=False)
+            program.at_most({available: 1.0, computed: -1.0, keep[name]: -1.0}, 0.0)
+            if extra < 0:
+                program.at_most({computed: 1.0, available: -1.0}, 0.0)
         for source in result.inputs:
             if source not in demand.given:
-                made_into.setdefault(source, {})[had if source in result.load_inputs else computed] = None
+                readers_of.setdefault(source, {})[available if source in result.load_inputs else computed] = None

@@ -1,4 +1,4 @@
-"""The plan as data: what `plan`, `run`, `explain` and tests all read."""
+"""The plan as data, for `plan`, `run`, `explain` and tests."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """What is to happen to one node, and why. Seconds and physical bytes.
+    """A node's state, with the reason. Times are seconds, sizes physical bytes.
 
     Attributes:
         declared, signature: see `signature.signing.Signed`.
-        state, reason: load, compute or prune, and why, in words.
-        predicted_seconds: what the chosen state is expected to take; 0 for a pruned node.
-        compute_seconds, load_seconds, write_seconds, bytes: estimates; `bytes_known` where the size of this version, or
-            else of an earlier one, was measured.
-        origin: where `compute_seconds` comes from, in words.
-        stored: whether a live artifact exists before the run.
-        storage_reason: why it is kept, not kept or evicted.
-        random: the nodes that make the result differ each time; such a result is not reused.
-        proof: what is known of whether it is the same when it is computed again.
-        is_instance: whether it is one of several right answers, or fixed: what is made of it belongs to it.
-        by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
+        state, reason: load, compute or prune, and a sentence that says why.
+        predicted_seconds: expected seconds of the chosen state; 0 for a pruned node.
+        compute_seconds, load_seconds, write_seconds, bytes: estimates.
+        bytes_known: True if the size of this version, or else of an earlier one, was measured.
+        origin: the source of `compute_seconds`, in words.
+        held: True if the session has the result in memory.
+        stored: True if the result is stored before the run.
+        keep: True if the result is stored after the run.
+        storage_reason: why the result is kept, not kept or evicted.
+        output: True for an output.
+        random: nodes that make the result nondeterministic; such a result is not reused.
+        proof: evidence that the result is the same when it is computed again.
+        is_instance: True if the result is one of several right answers, or fixed; downstream results depend on it.
+        by_code: why a function of Spark tables is identified by its code and not by its plan.
     """
 
     name: str
@@ -64,24 +67,23 @@ class PlannedNode:
 
 @dataclass(frozen=True)
 class Plan(Displayed):
-    """The decision on one iteration. ``plan["model"]`` is the plan of a node.
+    """The decisions for one iteration. ``plan["model"]`` is the plan of a node.
 
     Attributes:
         workflow, iteration: the workflow's name, and the number that the iteration gets.
-        nodes: inputs first.
-        outputs: names, as the author gave them.
-        dropped: declared nodes that no output needs.
-        certificate: how good the plan is known to be; once storage was decided again, how good that decision is.
-        policy: who decided what to keep.
-        budget: bytes, or None; `used` are the bytes that are stored before the run.
-        evict: signature -> why, of stored results that are to go.
-        run_all_seconds: seconds that computing every node is expected to take, a session for it included; the saving
-            is measured against them.
-        warnings: in words.
-        parameters: of the workflow.
-        session_seconds: seconds that the chosen states are expected to take beside their own because they need Spark:
-            its start, and what the first work of a session takes longer.
-        session_runs: whether Spark is started, so that it is the first work alone.
+        nodes: planned nodes, inputs first.
+        outputs: names of the outputs, as the author wrote them.
+        dropped: names of declared nodes that no output needs.
+        certificate: proven quality of the plan; after a run, of the second decision on storage.
+        policy: name of the policy.
+        budget, used: bytes that stored results may take, or None, and bytes that are stored before the run.
+        evict: reasons of evictions, by signature.
+        run_all_seconds: expected seconds to compute every node, a session included; savings are relative to it.
+        warnings: sentences.
+        parameters: the workflow's parameters.
+        session_seconds: expected seconds that Spark adds to the chosen states: its start, and the delay of a session's
+            first work.
+        session_runs: True if Spark runs already; then `session_seconds` is only that delay.
     """
 
     workflow: str
@@ -117,8 +119,8 @@ class Plan(Displayed):
 
     @property
     def guess(self) -> str:
-        """The number of nodes with guessed seconds, as the end of a sentence; empty if there are none."""
-        from helix_spark.costs.model import EstimateSource  # with graphs, which pages that show a plan do without
+        """The end of a sentence with the number of nodes with guessed seconds; empty if there are none."""
+        from helix_spark.costs.model import EstimateSource  # it imports graphs, which pages that show a plan do without
 
         computed = [node for node in self.nodes if node.state is State.COMPUTE]
         unknown = sum(node.origin is EstimateSource.KIND for node in computed)
@@ -136,7 +138,7 @@ class Plan(Displayed):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The certificate, the policy and the expected seconds, as JSON's types: for records and for ``--json``."""
+        """The certificate, the policy and the expected seconds in JSON's types, for records and ``--json``."""
         return {
             **asdict(self.certificate), "policy": self.policy, "predicted_seconds": self.predicted_seconds,
             "run_all_seconds": self.run_all_seconds, "session_seconds": self.session_seconds,

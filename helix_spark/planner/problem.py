@@ -30,7 +30,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """One way to have a node's result: what that costs, given the results of the nodes that it needs."""
+    """A way to obtain a node's result from the results of the nodes that it needs, with its cost."""
 
     node: str
     state: State
@@ -40,7 +40,7 @@ class Derivation:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionProblem:
-    """Which nodes there are (inputs first), how each can be had, and which must be had."""
+    """Nodes (inputs first), their derivations, and the required outputs."""
 
     nodes: tuple[str, ...]
     derivations: tuple[Derivation, ...]
@@ -49,17 +49,17 @@ class ExecutionProblem:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """How good a solution is known to be.
+    """The proven quality of a solution.
 
     Attributes:
-        status: optimal, feasible (stopped at a time limit) or fallback (a rule's answer, not a solver's).
-        objective: seconds the chosen derivations cost.
-        bound: no plan costs less.
+        status: optimal, feasible (stopped at a time limit) or fallback (decided by a rule, not a solver).
+        objective: seconds that the chosen derivations cost.
+        bound: a lower bound on the cost of any plan.
         gap: (objective - bound) / objective; 0 when optimal.
-        solver: which one, or "none needed".
+        solver: the solver's name, or "none needed".
         solver_seconds: time spent in building and solving the program.
-        notice: in words, where something other than the program decided.
-        scenarios: how many possible next iterations it weighed.
+        notice: a sentence if something other than the program decided, or empty.
+        scenarios: number of next iterations that were weighed.
     """
 
     status: str
@@ -74,7 +74,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The chosen derivation of each node that is to be had; nodes without one are pruned."""
+    """The chosen derivations by node; nodes without one are pruned."""
 
     chosen: Mapping[str, Derivation]
     certificate: Certificate
@@ -99,12 +99,12 @@ def total_seconds(derivations: Iterable[Derivation]) -> float:
 
 
 STATE_TIE = {State.LOAD: 1e-7, State.COMPUTE: 1e-6}
-"""Seconds added to a derivation so that equal plans are told apart: fewer nodes first, then loads before computes.
-Below anything that is measured; not part of the reported objective."""
+"""Seconds added to a derivation to break ties: fewer nodes first, then loads before computes. Smaller than any measured
+time; not part of the reported objective."""
 
 
 def plan_execution(problem: ExecutionProblem) -> Solution:
-    """Return the cheapest way to have the outputs. Raises HelixError if one of them cannot be had."""
+    """Return the cheapest solution. Raises HelixError if an output can be neither loaded nor computed."""
     start = time.perf_counter()
     forced = without_choice(problem)
     if forced is not None:
@@ -114,58 +114,62 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     answer = solve(program)
     if answer.values is None:
         raise HelixError(f"the execution program has no solution: {answer.status}")
-    chosen = {way.node: way for way, index in variables.items() if answer.values[index] > 0.5}
+    chosen = {derivation.node: derivation for derivation, index in variables.items() if answer.values[index] > 0.5}
     return Solution.optimal(chosen, answer.solver, time.perf_counter() - start)
 
 
 def without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
-    """Return the plan, where walking back from the outputs never meets a choice that could matter; else None.
+    """Return the best derivations if no choice could change the cost, else None.
 
-    A way that needs nothing and costs no more than any other is always among the best, so it is no choice. And a plan
-    that does without something that can be had in one way only (a session, which has to be started) is best where all
-    of it costs no more than that alone.
+    A derivation that needs nothing and costs no more than the others is always among the best, so it is no choice. Some
+    nodes have one derivation without needs, such as a session. A plan that avoids such a node is best if it costs no
+    more than that node alone.
     """
-    chosen = _walked(problem)
+    chosen = _chosen_without_choice(problem)
     if chosen is not None:
         return chosen
-    ways = Counter(way.node for way in problem.derivations)
-    starts = [way for way in problem.derivations if ways[way.node] == 1 and not way.needs]
+    counts = Counter(derivation.node for derivation in problem.derivations)
+    starts = [derivation for derivation in problem.derivations if counts[derivation.node] == 1 and not derivation.needs]
     if not starts:
         return None
-    start = max(starts, key=lambda way: way.seconds)
-    left = tuple(way for way in problem.derivations if way != start and start.node not in way.needs)
-    chosen = _walked(ExecutionProblem(problem.nodes, left, problem.outputs))
+    start = max(starts, key=lambda derivation: derivation.seconds)
+    without = tuple(item for item in problem.derivations if item != start and start.node not in item.needs)
+    chosen = _chosen_without_choice(ExecutionProblem(problem.nodes, without, problem.outputs))
     return chosen if chosen is not None and total_seconds(chosen.values()) <= start.seconds else None
 
 
-def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:
-    ways: dict[str, list[Derivation]] = {name: [] for name in problem.nodes}
+def _chosen_without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
+    derivations: dict[str, list[Derivation]] = {name: [] for name in problem.nodes}
     for derivation in problem.derivations:
-        ways[derivation.node].append(derivation)
+        derivations[derivation.node].append(derivation)
     chosen: dict[str, Derivation] = {}
-    waiting = sorted(problem.outputs)
-    while waiting:
-        name = waiting.pop()
+    stack = sorted(problem.outputs)
+    while stack:
+        name = stack.pop()
         if name in chosen:
             continue
-        cheapest = min((way.seconds for way in ways[name]), default=0.0)
-        best = [way for way in ways[name] if len(ways[name]) == 1 or (not way.needs and way.seconds <= cheapest)]
+        options = derivations[name]
+        cheapest = min((option.seconds for option in options), default=0.0)
+        best = [option for option in options if len(options) == 1 or (not option.needs and option.seconds <= cheapest)]
         if not best:
             return None
-        chosen[name] = min(best, key=lambda way: STATE_TIE[way.state])
-        waiting.extend(chosen[name].needs)
+        chosen[name] = min(best, key=lambda option: STATE_TIE[option.state])
+        stack.extend(chosen[name].needs)
     return chosen
 
 
 def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Derivation, int]:
-    """Add the variables and rows of this iteration's states to a program; return the variable of each derivation.
-    Raises HelixError if an output has none."""
-    variables = {way: program.variable(way.seconds + STATE_TIE[way.state]) for way in problem.derivations}
-    ways: dict[str, list[int]] = {name: [] for name in problem.nodes}
+    """Add this iteration's states to a program and return the variable of each derivation. Raises HelixError if an
+    output has no derivation."""
+    variables = {
+        derivation: program.variable(derivation.seconds + STATE_TIE[derivation.state])
+        for derivation in problem.derivations
+    }
+    node_variables: dict[str, list[int]] = {name: [] for name in problem.nodes}
     for derivation, index in variables.items():
-        ways[derivation.node].append(index)
+        node_variables[derivation.node].append(index)
     for name in problem.nodes:
-        terms = dict.fromkeys(ways[name], 1.0)
+        terms = dict.fromkeys(node_variables[name], 1.0)
         if name in problem.outputs:
             if not terms:
                 raise HelixError(f"output {name!r} can be neither loaded nor computed")
@@ -174,5 +178,5 @@ def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Der
             program.at_most(terms, 1.0)
     for derivation, index in variables.items():
         for need in dict.fromkeys(derivation.needs):
-            program.at_most({index: 1.0, **dict.fromkeys(ways[need], -1.0)}, 0.0)
+            program.at_most({index: 1.0, **dict.fromkeys(node_variables[need], -1.0)}, 0.0)
     return variables

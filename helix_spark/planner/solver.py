@@ -10,14 +10,14 @@ from typing import Any
 from helix_spark.errors import SetupError
 
 EXACT = 1e-9
-"""The gap, relative and absolute, that counts as none. The solver's own, 1e-4 and 1e-6, would leave ties and small
-costs to chance."""
+"""The relative and absolute gap that counts as none. HiGHS's defaults, 1e-4 and 1e-6, would decide ties and small costs
+arbitrarily."""
 
 
 class LinearProgram:
-    """A minimisation over variables between 0 and 1, known by their index in `costs`, as a problem of PuLP's.
+    """A PuLP minimisation over variables between 0 and 1, identified by their index in `costs`.
 
-    Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
+    Variables are named by index because PuLP takes names such as "a-b" and "a_b" for the same.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class LinearProgram:
         self._add(terms, 0, bound)
 
     def variable(self, cost: float, *, integer: bool = True) -> int:
-        """Add a variable, of 0 or 1 if `integer`. Those that come out so need not be: that is much faster."""
+        """Add a variable, 0 or 1 if `integer`. Where the optimum is integer anyway, False is much faster."""
         kind = "Integer" if integer else "Continuous"
         self.variables.append(self.problem.add_variable(f"x{len(self.costs)}", 0, 1, kind))
         self.costs.append(cost)
@@ -57,8 +57,7 @@ class LinearProgram:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the solver found: a value per variable, or None; its status, its name, and the bound below which it proved
-    that no solution is."""
+    """The solver's answer: a value per variable or None, its status and name, the objective and its lower bound."""
 
     values: tuple[float, ...] | None
     status: str
@@ -72,7 +71,7 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
 
     Args:
         time_limit: seconds, after which the best solution found so far is returned.
-        gap: relative; stop when the solution is known to be this close to the best.
+        gap: relative gap at which to stop.
     """
     import pulp
 
@@ -80,7 +79,7 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
         return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
     if not is_available():
         raise SetupError("no solver is installed", remedy="pip install highspy")
-    # One thread: equal input must give an equal plan, and these programs are small.
+    # One thread, because equal input must give an equal plan, and these programs are small.
     solver = pulp.HiGHS(msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT)
     problem = program.problem
     problem.setObjective(pulp.LpAffineExpression(list(zip(program.variables, program.costs, strict=True))))
@@ -93,7 +92,7 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
         return Answer(None, status, solver.name)
     values = tuple(float(variable.varValue or 0.0) for variable in program.variables)
     objective = float(pulp.value(problem.objective) or 0.0)
-    # HiGHS has no bound of a linear program but its optimum.
+    # For a linear program HiGHS has no bound other than its optimum.
     bound = min(float(problem.solverModel.getInfo().mip_dual_bound), objective) if problem.isMIP() else objective
     return Answer(values, status, solver.name, objective, bound)
 

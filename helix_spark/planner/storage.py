@@ -1,4 +1,4 @@
-"""The whole planning problem, states and storage together, and a policy's answer. Frozen data; seconds and bytes."""
+"""The planning problem, states and storage together, and a policy's decision. Frozen data; seconds and bytes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class NodeCosts:
     """One node as the planner sees it.
 
     Attributes:
-        signature: of its result; results are stored, shared and compared by it.
-        compute_seconds: c, given its inputs.
-        load_seconds: l, from the catalog, whether or not it is stored there yet.
-        write_seconds: w, to store it.
+        signature: the result's signature; results are stored, shared and compared by it.
+        compute_seconds: c, seconds to compute the result from its inputs.
+        load_seconds: l, seconds to load it from the catalog, even if it is not stored yet.
+        write_seconds: w, seconds to store it.
         bytes: physical bytes when stored.
-        storable: whether it may be stored at all (columns, and results that differ each time, may not).
-        differs: whether its result may differ each time.
-        held: whether the session still holds it in memory, to be had at once.
-        served: whether a server that stays has it in memory, to be had by a session at once.
-        recompute: the author wants it computed whatever is stored.
-        fixed: the result is an instance: computing it again would give another, and what is made of it with that.
-        compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
-        kept_for: who else wants the stored result kept, as a sentence: another workflow's author, say; `keep` is
+        storable: False for columns and nondeterministic results, which are never stored.
+        differs: True if the result is nondeterministic.
+        held: True if the session has the result in memory.
+        served: True if a warm server has the result in memory for sessions.
+        recompute: True if the author wants the node computed in every run.
+        fixed: True if the result is an instance: computing it again would change it, and everything downstream.
+        compute_needs_spark, load_needs_spark: True if that takes a session. Only Spark computes what it has to load.
+        kept_for: a sentence that says who else keeps the stored result, such as another workflow's author; `keep` is
             "always" then.
-        pinned: whether a pinned iteration has the stored result: it is kept whatever the budget is.
-        shown: whether people are shown it: an output, a model or a value.
+        pinned: True if a pinned iteration has the stored result, which is then kept whatever the budget is.
+        shown: True for outputs, models and values, which people look at.
     """
 
     name: str
@@ -57,22 +57,22 @@ class NodeCosts:
 
     @property
     def in_memory(self) -> bool:
-        """True if the session, or a server that stays, has it in memory."""
+        """True if the session or a warm server has the result in memory."""
         return self.held or self.served
 
 
 @dataclass(frozen=True, slots=True)
 class OtherArtifact:
-    """A stored result that no node of the current version has: of an earlier iteration, or of another workflow.
+    """A stored result of an earlier iteration or another workflow, which no node of the current version has.
 
     Attributes:
-        age: iterations since it was last had, at least 1; of another workflow's newest result of a node 1, as nobody
-            says here when that workflow will run again.
-        seconds_again: to have it again once it is lost, from what else is stored as far as its lineage is known.
-        kept_for: who wants it kept, as a sentence: the author of the workflow whose newest version has it, say.
-        fixed: it was fixed by its author: computing it again would give another, whichever version has it.
-        pinned: whether a pinned iteration has it: it is kept whatever the budget is.
-        shown: of which newest or best iteration people were shown it, as a sentence; empty if of none.
+        age: iterations since it was last used, at least 1. It is 1 for another workflow's newest result of a node,
+            since that workflow's next run is unknown.
+        seconds_again: seconds to compute it again from the other stored results, as far as its lineage is known.
+        kept_for: a sentence that says who keeps it, such as the author of the workflow whose newest version has it.
+        fixed: True if its author fixed it: computing it again would change it.
+        pinned: True if a pinned iteration has it, so it is kept whatever the budget is.
+        shown: a sentence that says which newest or best iteration showed it to people, or empty.
     """
 
     signature: str
@@ -90,8 +90,8 @@ class OtherArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Scenario(Prospect):
-    """A possible next iteration; where another version comes (an earlier iteration's, another workflow's), with its
-    nodes and outputs in place of the current ones."""
+    """A possible next iteration. `version` and `outputs` replace the current nodes and outputs if it runs another
+    version (of an earlier iteration or another workflow)."""
 
     version: tuple[NodeCosts, ...] = ()
     outputs: frozenset[str] = frozenset()
@@ -99,20 +99,20 @@ class Scenario(Prospect):
 
 @dataclass(frozen=True, slots=True)
 class PlanningProblem:
-    """Everything a policy may look at.
+    """The input of a policy.
 
     Attributes:
-        nodes: of the current version, inputs first.
-        budget: bytes that may be stored in all; None for no limit.
-        overhead: bytes of the budget that are taken whatever the policy decides (records, leftovers).
+        nodes: nodes of the current version, inputs first.
+        budget: bytes that all stored results may take; None for no limit.
+        overhead: bytes of the budget that records and orphaned files take.
         others: stored results that the current version does not have.
-        scenarios: what may come next; empty where the policy needs no forecast.
-        horizon: H, how many further iterations to plan for.
-        session_seconds: what needing Spark costs in this iteration: its start, if that is still to come, and what the
-            first work of a session takes longer, if this one has done none.
-        start_price: what an iteration in a process of its own pays if it needs Spark.
-        fresh_process: probability that the next iteration runs in a process of its own.
-        done: the states, when the iteration has run and only storage is left to decide.
+        scenarios: possible next iterations; empty if the policy needs no forecast.
+        horizon: H, the number of further iterations to plan for.
+        session_seconds: cost of using Spark in this iteration: its start unless it runs, and the delay of the session's
+            first work unless it has done any.
+        start_price: cost of using Spark in an iteration that runs in a new process.
+        fresh_process: probability that the next iteration runs in a new process.
+        done: the states, if the iteration has run and only storage is to be decided.
     """
 
     nodes: tuple[NodeCosts, ...]
@@ -130,24 +130,25 @@ class PlanningProblem:
     @property
     def stored(self) -> frozenset[str]:
         """Signatures of all stored results."""
-        mine = (node.signature for node in self.nodes if node.stored)
-        return frozenset((*mine, *(other.signature for other in self.others)))
+        current = (node.signature for node in self.nodes if node.stored)
+        return frozenset((*current, *(other.signature for other in self.others)))
 
     @property
     def later_session_seconds(self) -> float:
-        """What the next iteration is expected to pay for a session if it needs one."""
+        """Expected cost of a session in the next iteration, if it needs one."""
         return self.start_price * self.fresh_process
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A policy's answer.
+    """A policy's decision.
 
     Attributes:
         solution: each node's derivation in this iteration.
-        keep: signatures of the current version that are stored, or are to be stored, after it.
-        reasons: signature -> why it is kept, not kept or evicted, in words.
-        certificate: of the program that decided storage.
+        keep: signatures of the current version that are stored after the iteration.
+        evict: signatures of stored results to evict.
+        certificate: the certificate of the program that decided storage.
+        reasons: sentences by signature that say why a result is kept, not kept or evicted.
     """
 
     solution: Solution
@@ -158,72 +159,64 @@ class Decision:
 
     @property
     def evictions(self) -> dict[str, str]:
-        """Why stored results are to go, by signature."""
+        """Reasons of evictions, by signature."""
         return {signature: self.reasons.get(signature, "evicted") for signature in sorted(self.evict)}
 
 
 class Policy(Protocol):
-    """A rule that decides states and storage. Any object with these two will do; equal problems get equal answers."""
+    """A rule that decides states and storage. Equal problems get equal decisions."""
 
     @property
     def name(self) -> str:
         """The policy's name, as plans show it."""
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """Return the plan of one iteration, or only of its storage where `problem.done` gives the states.
-
-        Raises:
-            HelixError: an output cannot be had.
-        """
+        """Decide an iteration, or only its storage if `problem.done` has the states. Raises HelixError if an output can
+        be neither loaded nor computed."""
 
 
 SESSION = "(Spark session)"
-"""Stands in an execution problem for the session where needing one costs something: whoever needs Spark needs it."""
+"""Placeholder node for the session if it costs something: every derivation with Spark needs it."""
 
 
 def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
-    """Return the derivations that the current version's nodes have now.
-
-    A session is paid for once, by whichever derivations need it, or saved by a plan that none of them is in.
-    """
+    """Return the current version's derivations. A plan pays once for a session if any derivation needs it."""
     start = (SESSION,) if problem.session_seconds > 0 else ()
     derivations = [Derivation(name, State.COMPUTE, (), problem.session_seconds) for name in start]
-    derivations += [way for node in problem.nodes for way in _ways(node, start)]
+    derivations += [derivation for node in problem.nodes for derivation in _derivations(node, start)]
     names = (*start, *(node.name for node in problem.nodes))
     return ExecutionProblem(names, tuple(derivations), problem.outputs)
 
 
-def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
-    computing = node.inputs + (start if node.compute_needs_spark else ())
-    ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
-    if node.recompute:
-        return ways
-    if node.fixed and (node.in_memory or node.stored):
-        ways.clear()
+def _derivations(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
+    needs = node.inputs + (start if node.compute_needs_spark else ())
+    compute = Derivation(node.name, State.COMPUTE, needs, node.compute_seconds)
+    if node.recompute or not (node.in_memory or node.stored):
+        return [compute]
     if node.held:
-        ways.insert(0, Derivation(node.name, State.LOAD, (), 0.0))
+        load = Derivation(node.name, State.LOAD, (), 0.0)
     elif node.stored:
-        loading = start if node.load_needs_spark else ()
-        ways.insert(0, Derivation(node.name, State.LOAD, loading, node.load_seconds))
-    elif node.served:
-        ways.insert(0, Derivation(node.name, State.LOAD, start, 0.02))  # measured, whatever the number of rows
-    return ways
+        load = Derivation(node.name, State.LOAD, start if node.load_needs_spark else (), node.load_seconds)
+    else:
+        load = Derivation(node.name, State.LOAD, start, 0.02)  # served; measured, whatever the number of rows
+    return [load] if node.fixed else [load, compute]
 
 
 def scenarios(
     prospects: Iterable[Prospect], versions: Mapping[int, tuple[tuple[NodeCosts, ...], frozenset[str]]]
 ) -> tuple[Scenario, ...]:
-    """Return one scenario a prospect, given the earlier iterations that prospects go back to: by number, the nodes
-    (inputs first) and outputs of each."""
+    """Return a scenario for each prospect. `versions` has the nodes (inputs first) and outputs of the earlier
+    iterations that prospects go back to, by number."""
     return tuple(
         Scenario(
-            one.probability, one.hit, one.label, one.back_to, *(() if one.back_to is None else versions[one.back_to])
+            prospect.probability, prospect.hit, prospect.label, prospect.back_to,
+            *(() if prospect.back_to is None else versions[prospect.back_to]),
         )
-        for one in prospects
+        for prospect in prospects
     )
 
 
-# What results are made from, whichever versions had them
+# Lineage of results, across versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +224,9 @@ class ResultCosts:
     """A result as other iterations see it: seconds to compute it from its inputs, and to load it if it is stored.
 
     Attributes:
-        inputs: signatures.
-        loadable: whether keeping it can ever help.
-        load_inputs: of the inputs, those that loading takes as well: the session, for what only Spark can load.
+        inputs: signatures of the inputs.
+        loadable: False if keeping the result can never help.
+        load_inputs: inputs that loading needs as well: the session, for results that only Spark can load.
     """
 
     inputs: tuple[str, ...]
@@ -244,45 +237,44 @@ class ResultCosts:
 
 
 Lineage = Mapping[str, ResultCosts]
-"""By signature."""
+"""Results by signature."""
 
 
 def lineage_of(nodes: Iterable[NodeCosts]) -> dict[str, ResultCosts]:
-    """Return the lineage of one version's results; inputs come first."""
+    """Return the lineage of one version's results; `nodes` has inputs first."""
     signatures: dict[str, str] = {}
-    found: dict[str, ResultCosts] = {}
+    lineage: dict[str, ResultCosts] = {}
     for node in nodes:
         signatures[node.name] = node.signature
         inputs = tuple(signatures[name] for name in node.inputs)
-        found[node.signature] = ResultCosts(inputs, node.compute_seconds, node.load_seconds)
-    return found
+        lineage[node.signature] = ResultCosts(inputs, node.compute_seconds, node.load_seconds)
+    return lineage
 
 
 def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> float | None:
-    """Return the marginal cost of a stored result: seconds to have it again without it, back to what else is stored.
+    """Return the seconds to compute a stored result again from the other stored results, or None if its lineage is not
+    known that far.
 
-    None where it is not known what something on the way is made from.
-
-    >>> made = {"rows": ResultCosts((), 40.0, 2.0), "parse": ResultCosts(("rows",), 600.0, 5.0)}
-    >>> made["sums"] = ResultCosts(("parse",), 3.0, 0.1)
-    >>> seconds_again(made, "sums", {"sums", "parse"}), seconds_again(made, "sums", {"sums"})
+    >>> lineage = {"rows": ResultCosts((), 40.0, 2.0), "parse": ResultCosts(("rows",), 600.0, 5.0)}
+    >>> lineage["sums"] = ResultCosts(("parse",), 3.0, 0.1)
+    >>> seconds_again(lineage, "sums", {"sums", "parse"}), seconds_again(lineage, "sums", {"sums"})
     (8.0, 643.0)
-    >>> seconds_again({"sums": made["sums"]}, "sums", {"sums", "parse"})  # what loading the parse takes is not known
+    >>> seconds_again({"sums": lineage["sums"]}, "sums", {"sums", "parse"})  # the load of the parse is not known
     3.0
     """
     seconds = 0.0
-    seen: set[str] = set()
-    waiting = [signature]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
+    visited: set[str] = set()
+    stack = [signature]
+    while stack:
+        name = stack.pop()
+        if name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         if name != signature and name in stored:
             seconds += lineage[name].load_seconds if name in lineage else 0.0
         elif name not in lineage:
             return None
         else:
             seconds += lineage[name].compute_seconds
-            waiting.extend(lineage[name].inputs)
+            stack.extend(lineage[name].inputs)
     return seconds

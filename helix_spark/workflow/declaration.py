@@ -1,5 +1,4 @@
-"""One node as declared, what its author wants of it beyond what it computes and says of its numbers, and how other
-declarations refer to it."""
+"""Declared nodes, their options and metrics, and the references that other declarations take."""
 
 from __future__ import annotations
 
@@ -18,15 +17,15 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that a reducer returns: which way is better, and whether iterations are compared by it.
+    """A number that a reducer returns: whether higher is better, and whether iterations are compared by it.
 
     Attributes:
-        name: that of the reducer, or of a number in the dict that it returns, as in ``by_sex.female``.
-        better: "higher" or "lower"; where it is left out, the name tells.
-        primary: pages, the log and plans go by this one; at most one of a workflow.
+        name: the reducer's name, or that of a number in the dict that it returns, as in ``by_sex.female``.
+        better: "higher" or "lower"; None derives it from the name.
+        primary: True for the metric that pages, the log and plans show; at most one in a workflow.
 
     Raises:
-        OperatorError: `name` is no text, or `better` is something else.
+        OperatorError: `name` is no text or empty, or `better` has another value.
 
     >>> Metric("macro_f1", better="higher", primary=True)
     Metric(name='macro_f1', better='higher', primary=True)
@@ -38,18 +37,18 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise OperatorError(f"a metric is named by a text, not by {self.name!r}")
+            raise OperatorError(f"a metric's name is a text, not {self.name!r}")
         if self.better is not None and self.better not in get_args(Better):
-            raise OperatorError(f"a metric is better when it is 'higher' or 'lower', not {self.better!r}")
+            raise OperatorError(f"better= of a metric is 'higher' or 'lower', not {self.better!r}")
 
     def within(self, output: str) -> Metric:
-        """Return the same by its whole name, of an output that is a dict.
+        """Return the metric under its full name, which begins with the output's name.
 
         >>> Metric("f1").within("scores").name, Metric("auc").within("auc").name
         ('scores.f1', 'auc')
         """
-        is_whole = self.name == output or self.name.startswith(f"{output}.")
-        return self if is_whole else replace(self, name=f"{output}.{self.name}")
+        is_full = self.name == output or self.name.startswith(f"{output}.")
+        return self if is_full else replace(self, name=f"{output}.{self.name}")
 
 
 metric = Metric
@@ -57,14 +56,14 @@ metric = Metric
 Keep = Literal["auto", "always", "never"]
 
 WISHES = frozenset({"keep", "fixed", "recompute", "fresh", "depends_on", "exclude"})
-"""Options of a declaration that say what its author wants of the node, and not what it computes."""
+"""Options of every node that do not change what it computes."""
 
-_OF_FUNCTIONS = frozenset({"name", "reads", "metrics"})
-"""Options of a declaration of a function, which other nodes do not have."""
+_FUNCTION_ONLY = frozenset({"name", "reads", "metrics"})
+"""Options of functions that other nodes do not have."""
 
 
 class NodeOptions(TypedDict, total=False):
-    """What may be said of any node when it is declared, beside ``keep=``: see `Wishes`."""
+    """Options of any node, apart from ``keep=``: see `Wishes`."""
 
     fixed: bool
     recompute: bool
@@ -74,14 +73,14 @@ class NodeOptions(TypedDict, total=False):
 
 
 class FunctionOptions(NodeOptions, total=False):
-    """What may be said of a node that is a function.
+    """Options of a node that is a function.
 
     Attributes:
-        name: its name, if not the function's.
-        output: it is asked for.
+        name: the node's name, if it is not the function's.
+        output: True to make the node an output.
         keep: see `Wishes`.
-        reads: the node that a parameter reads, by parameter, where that is not the node of its name.
-        metrics: what is said of numbers that it returns, see `hx.metric`.
+        reads: nodes by parameter, for parameters that do not read the node of their own name.
+        metrics: descriptions of numbers that the function returns, see `hx.metric`.
     """
 
     name: str
@@ -93,19 +92,19 @@ class FunctionOptions(NodeOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the author wants of one node beyond what it computes; none of it changes the result's identity.
+    """A node's options beyond what it computes.
 
     Attributes:
-        keep: store its result always, never, or as the policy decides.
-        fixed: a result that may differ each time is computed once and then kept as the result.
-        recompute: compute it in every run, stored or not.
-        fresh: what it draws without a seed is drawn anew in every run; else Helix gives the seed, and a draw stands.
-        depends_on: further objects (functions, values, files) that its signature must cover. With any, they are taken
-            for all that it reads besides its inputs: files that it opens itself do not keep it from being reused. None
-            where the author says nothing: a function that uses RDDs or the JVM, where Helix cannot see what it reads,
-            is reused only if there is something said, be it an empty list.
-        exclude: parameters that do not count for its signature.
-        metrics: what is said of numbers in its result, by their whole names.
+        keep: whether to store the result: always, never, or as the policy decides.
+        fixed: True to compute a nondeterministic result once and keep it.
+        recompute: True to compute the node in every run, stored or not.
+        fresh: True to sample again in every run where code samples without a seed; else Helix sets a fixed seed.
+        depends_on: further objects (functions, values, files) that the signature covers. If there are any, they count
+            as everything that the node reads besides its inputs, so files that it opens itself do not prevent reuse. A
+            function that uses RDDs or the JVM, where Helix cannot see what it reads, is reused only if this is not
+            None; an empty list suffices.
+        exclude: parameters that the signature does not cover.
+        metrics: descriptions of numbers in the result, under their full names.
     """
 
     keep: Keep = "auto"
@@ -118,7 +117,7 @@ class Wishes:
 
     @property
     def insisted(self) -> bool:
-        """Whether its author insists that the result is kept; a fixed one could not be had again."""
+        """True if the result must stay stored; a fixed result could not be computed again."""
         return self.fixed or self.keep == "always"
 
 
@@ -127,10 +126,10 @@ class Node:
     """One operator and the nodes that it reads.
 
     Attributes:
-        inputs: names, in the operator's order; they are looked up when the workflow is compiled.
-        base: for a column, the table that it extends.
+        inputs: names of nodes in the operator's order; `dag` resolves them.
+        base: the table that a column extends.
         aliases: names of equal nodes that were merged into this one.
-        optional: inputs that are parameters with a default: they are read only if such a node exists.
+        optional: inputs whose parameter has a default; they are dropped if no such node exists.
     """
 
     name: str
@@ -146,25 +145,24 @@ class Node:
 
 
 def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
-    """Return the wishes that the options of a declaration are. Raises OperatorError for an option that there is not, or
-    one that has no such value."""
+    """Convert a declaration's options to wishes. Raises OperatorError for an unknown option or an invalid value."""
     for option in options:
-        if option in _OF_FUNCTIONS:
+        if option in _FUNCTION_ONLY:
             raise OperatorError(
-                f"{option}= is for functions, and this node is none", where=where,
-                remedy="its own arguments say what it is named and what it reads",
+                f"{option}= is only for functions, and this node is not a function", where=where,
+                remedy="its positional arguments and on= give its name and inputs",
             )
         if option not in WISHES:
             raise OperatorError(
                 f"there is no option {option!r}", where=where,
-                remedy=nearest(option, WISHES | _OF_FUNCTIONS | {"output"}),
+                remedy=nearest(option, WISHES | _FUNCTION_ONLY | {"output"}),
             )
     keep = options.get("keep", "auto")
     if keep not in ("auto", "always", "never"):
         raise OperatorError(
             f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where,
-            remedy=None if isinstance(keep, str) else "columns are kept by wf.synthesizer(name, table, features=[...], "
-            "keep=[...]), and by wf.predict(..., keep_columns=[...]); a function keeps those that it returns",
+            remedy=None if isinstance(keep, str) else "to keep columns, write wf.synthesizer(name, table, "
+            "features=[...], keep=[...]) or wf.predict(..., keep_columns=[...]), or return them from a function",
         )
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
@@ -175,14 +173,14 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
 
 
 class NodeRef:
-    """A node of a workflow, as a declaration returns it and others take it. Calling it calls the node's function.
+    """A reference to a node, which a declaration returns and others take. Calling it calls the node's function.
 
     Attributes:
-        name: the node's name, a text.
-        workflow: the `hx.Workflow` that has it.
+        name: the node's name, a string.
+        workflow: the node's `hx.Workflow`.
 
     Raises:
-        OperatorError: a node without a function is called.
+        OperatorError: you call a node without a function.
     """
 
     __slots__ = ("__wrapped__", "name", "workflow")
@@ -193,7 +191,7 @@ class NodeRef:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.__wrapped__ is None:
-            raise OperatorError(f"node {self.name!r} was not made from a function, so it cannot be called")
+            raise OperatorError(f"node {self.name!r} has no function, so it cannot be called")
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -202,18 +200,17 @@ class NodeRef:
     def __helix_signature__(self) -> object:
         raise SignatureError(
             f"a function uses the node {self.name!r} from outside",
-            remedy=f"give the function a parameter named {self.name!r} to read the node's result, or point one of "
-            'another name at it with reads={"parameter": node}',
+            remedy=f"give the function a parameter named {self.name!r} to read the node's result, or point another "
+            'parameter at the node with reads={"parameter": node}',
         )
 
 
 def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
-    """Return the name of a node that a declaration is given. Raises OperatorError where it is no node, or one of
-    another workflow."""
+    """Return the name of a referenced node. Raises OperatorError for another type, or a node of another workflow."""
     if isinstance(ref, str):
         return ref
     if not isinstance(ref, NodeRef):
-        raise OperatorError(f"expected a node, got {ref!r}", where=where, remedy="give what a declaration returned")
+        raise OperatorError(f"expected a node, got {ref!r}", where=where, remedy="pass what a declaration returned")
     if ref.workflow is not workflow:
         raise OperatorError(
             f"{ref!r} belongs to another workflow", where=where, remedy="declare the node in this workflow too"
@@ -221,19 +218,18 @@ def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
     return ref.name
 
 
-def metrics_from(given: Any, where: Location | None) -> tuple[Metric, ...]:
-    """Return what the option ``metrics=`` of a declaration names: one, or several. Raises OperatorError for anything
-    else.
+def metrics_from(option: Any, where: Location | None) -> tuple[Metric, ...]:
+    """Convert the option ``metrics=``, one metric or several. Raises OperatorError for anything else.
 
     >>> metrics_from("auc", None), metrics_from([Metric("f1")], None)
     ((Metric(name='auc', better=None, primary=False),), (Metric(name='f1', better=None, primary=False),))
     """
-    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
-    found = tuple(Metric(one) if isinstance(one, str) else one for one in several)
-    strange = next((one for one in found if not isinstance(one, Metric)), None)
-    if strange is not None:
+    items = option if isinstance(option, Iterable) and not isinstance(option, str) else (option,)
+    metrics = tuple(Metric(item) if isinstance(item, str) else item for item in items)
+    invalid = next((item for item in metrics if not isinstance(item, Metric)), None)
+    if invalid is not None:
         raise OperatorError(
-            f"metrics= holds a {type(strange).__name__}", where=where,
-            remedy='give hx.metric("name", better="higher", primary=True), or several of these as a list',
+            f"metrics= contains a {type(invalid).__name__}", where=where,
+            remedy='pass hx.metric("name", better="higher", primary=True), or a list of metrics',
         )
-    return found
+    return metrics

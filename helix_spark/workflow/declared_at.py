@@ -1,4 +1,4 @@
-"""Where in the author's code a declaration stands, told from the stack."""
+"""Location of a declaration in the author's code, read from the stack."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PLAIN = (bool, int, float, str, type(None))
 _SINGLE = (*_PLAIN, date, PurePath)
 
 MOST_LISTED = 100
-"""A list of more values than these is data, and no parameter that people compare."""
+"""Length of the longest list that counts as a parameter; a longer one is data."""
 
 
 def caller() -> Location:
-    """Return the place in the author's file that led here: the first frame outside this package."""
+    """Return the location in the author's file: the first frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_back is not None and (
         frame.f_code.co_filename.startswith(_PACKAGE) or is_of_dataclass(frame.f_code)
@@ -32,12 +32,12 @@ def caller() -> Location:
 
 
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
-    """Return the plain arguments of the function that builds a workflow, and where it does. Paths, dates and short
-    lists are told as text, as `--set` takes them."""
+    """Return the plain arguments and the location of the function that builds a workflow. Paths, dates and short lists
+    become text, as `--set` takes them."""
     code = frame.f_code
     parameters = dict[str, Any]()
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-        value = frame.f_locals.get(name, code)  # which is no parameter
+        value = frame.f_locals.get(name, code)  # the code object is never plain
         items = value if isinstance(value, list | tuple) else [value]
         if len(items) <= MOST_LISTED and all(isinstance(item, _SINGLE) for item in items):
             parameters[name] = _as_set(value)
@@ -45,7 +45,7 @@ def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
 
 
 def _as_set(value: Any) -> Any:
-    """Return a plain value as it is, anything else as text.
+    """Return a plain value unchanged, and anything else as text.
 
     >>> _as_set(0.1), _as_set(date(2024, 5, 31)), _as_set(["a", "b"]), _as_set((0.1, 2)), _as_set([])
     (0.1, '2024-05-31', 'a,b', '0.1,2', '')

@@ -1,5 +1,4 @@
-"""Reads a function's signature: which nodes it names as parameters, and in which form it wants and returns them; and
-which names its code uses."""
+"""Function signatures: the nodes that parameters name, the forms of arguments and results, the names in the code."""
 
 from __future__ import annotations
 
@@ -34,15 +33,15 @@ _ALLOWED = {
 
 
 def location_of(function: Callable[..., Any]) -> Location | None:
-    """Return where a function was written, if it has Python code."""
+    """Return the location of a function's code, or None if it has no Python code."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return Location(code.co_filename, code.co_firstlineno) if code is not None else None
 
 
 def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[str, tuple[Form, bool]]:
-    """Name -> (form, has a default) of each parameter, in order. Raises OperatorError for ``*args``, ``**kwargs`` and
-    positional-only parameters: their names are no nodes."""
-    read: dict[str, tuple[Form, bool]] = {}
+    """Return the form of each parameter and whether it has a default, by name. Raises OperatorError for ``*args``,
+    ``**kwargs`` and positional-only parameters, which cannot name nodes."""
+    parameters: dict[str, tuple[Form, bool]] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise OperatorError(
@@ -51,13 +50,13 @@ def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[
                 'with reads={"parameter": node}',
             )
         form = _form(parameter.annotation, function)
-        read[parameter.name] = (form or Form.ANY, parameter.default is not parameter.empty)
-    return read
+        parameters[parameter.name] = (form or Form.ANY, parameter.default is not parameter.empty)
+    return parameters
 
 
 def returned_form(function: Callable[..., Any], kind: Kind, where: Location | None) -> Form:
-    """Return the form of what a function returns: as annotated, else what its family usually returns. Raises
-    OperatorError where the family has no such result."""
+    """Return the form of a function's result: as annotated, else the usual one of its family. Raises OperatorError if
+    the family cannot have it."""
     form = _form(inspect.signature(function).return_annotation, function, kind)
     form = form or _BY_FAMILY[kind]
     if RESULTS[form] not in _ALLOWED[kind]:
@@ -67,8 +66,8 @@ def returned_form(function: Callable[..., Any], kind: Kind, where: Location | No
 
 
 def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
-    """Return a parameter's annotation, as text, if what it names is certainly no table; None where it may be one, or
-    where nobody can tell (`Any`, a name that only the type checker knows)."""
+    """Return a parameter's annotation as text if it is certainly no table. Return None if it may be one, as for `Any`
+    or a name that only the type checker knows."""
     annotation = inspect.signature(function).parameters[parameter].annotation
     if not all(map(_is_no_table, _members(annotation, function))):
         return None
@@ -76,8 +75,8 @@ def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
 
 
 def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | None = None) -> Form | None:
-    """Return the form an annotation asks for; None where it says nothing. Of a union that a parameter has it is that of
-    its table: Spark's, if it names several and that is one of them. Another union is a value."""
+    """Return the form of an annotation, or None without one. A union has the form of its only member; a parameter's
+    union that of its tables, Spark's first; any other union is a value."""
     if annotation is inspect.Parameter.empty:
         return None
     forms = {_form_of(member, returned_by) for member in _members(annotation, function)}
@@ -104,32 +103,32 @@ def _form_of(member: Any, returned_by: Kind | None) -> Form:
 
 
 def _members(annotation: Any, function: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return what an annotation names, each part of a union: objects, or text of what only the type checker knows."""
+    """Return the members of an annotation or a union: objects, or text for names that only the type checker knows."""
     if isinstance(annotation, ForwardRef):
         annotation = annotation.__forward_arg__
     parts: Iterable[Any] = ()
     if isinstance(annotation, str):
-        text = annotation.strip("'\"")  # quoted by hand besides
+        text = annotation.strip("'\"")  # may be quoted in addition
         parts = _union_in_text(text)
-        found = None if parts else _resolve(text.partition("[")[0], inspect.unwrap(function))
-        annotation = NoneType if text == "None" else text if found is None else found
-    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:  # by an alias, too
+        target = None if parts else _resolve(text.partition("[")[0], inspect.unwrap(function))
+        annotation = NoneType if text == "None" else text if target is None else target
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:  # an alias may name a union
         parts = get_args(annotation)
-    return tuple(one for part in parts for one in _members(part, function)) or (annotation,)
+    return tuple(member for part in parts for member in _members(part, function)) or (annotation,)
 
 
 def _union_in_text(text: str) -> list[str]:
-    """Return the members of a union that is written as text; none of other text.
+    """Return the members of a union that is written as text, and nothing for other text.
 
     >>> _union_in_text("pd.DataFrame | None"), _union_in_text("Optional['pd.DataFrame']"), _union_in_text("list[int]")
     (['pd.DataFrame', 'None'], ["'pd.DataFrame'", 'None'], [])
     """
     try:
-        written = ast.parse(text.strip(), mode="eval").body
+        expression = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
         return []
     parts: list[ast.expr] = []
-    match written:
+    match expression:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             parts = [left, right]
         case ast.Subscript(value=name, slice=inside) if ast.unparse(name).rpartition(".")[2] in ("Optional", "Union"):
@@ -148,28 +147,27 @@ def _is_no_table(annotation: Any) -> bool:
 
 
 def _resolve(text: str, function: Callable[..., Any]) -> Any:
-    """Return the object that dotted text names where the function was written, without evaluating it."""
-    first, *rest = text.split(".")
+    """Return the object that dotted text names in the function's scope, without evaluating the text."""
+    first, *attributes = text.split(".")
     closure = inspect.getclosurevars(function) if hasattr(function, "__code__") else None
     scopes = [closure.nonlocals, getattr(function, "__globals__", {})] if closure else []
-    found = next((scope[first] for scope in scopes if first in scope), None)
-    for name in rest:
-        found = getattr(found, name, None)
-    return found
+    target = next((scope[first] for scope in scopes if first in scope), None)
+    for name in attributes:
+        target = getattr(target, name, None)
+    return target
 
 
 def names_used(function: Callable[..., Any]) -> set[str]:
-    """Return names of globals and attributes that a function's own code uses, inner functions included; a hint, no
-    more.
+    """Return the names of globals and attributes in a function's code, inner functions included; only a hint.
 
-    >>> sorted(names_used(lambda rows: [one.fit for one in sorted(rows)]))
+    >>> sorted(names_used(lambda rows: [row.fit for row in sorted(rows)]))
     ['fit', 'sorted']
     """
-    waiting: list[object] = [getattr(inspect.unwrap(function), "__code__", None)]
-    found: set[str] = set()
-    while waiting:
-        code = waiting.pop()
+    stack: list[object] = [getattr(inspect.unwrap(function), "__code__", None)]
+    names: set[str] = set()
+    while stack:
+        code = stack.pop()
         if isinstance(code, CodeType):
-            found.update(code.co_names)
-            waiting.extend(code.co_consts)
-    return found
+            names.update(code.co_names)
+            stack.extend(code.co_consts)
+    return names

@@ -1,8 +1,8 @@
-"""Operators as frozen data: what a node does, apart from which nodes it reads.
+"""Operators as frozen data: what a node computes, without the names of its inputs.
 
-An operator speaks of its inputs by position (`Input(0)`), never by name, so that renaming a node changes nothing.
-The five families are those of Helix (Xin et al., PVLDB 12(4), section 3): scanners, extractors, synthesizers,
-learners, reducers; sources feed them, and `predict` applies what a learner learned.
+An operator refers to its inputs by position (`Input(0)`), so that renaming a node changes nothing. The five families
+are those of Helix (Xin et al., PVLDB 12(4), section 3): scanners, extractors, synthesizers, learners, reducers. Sources
+feed them, and `predict` applies a learner's model.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from helix_spark.workflow.sources import Source
 
 
 def several(option: str, value: object, where: Location | None = None, *, ordered: bool = True) -> tuple[Any, ...]:
-    """Return the items of an option that takes several. Raises OperatorError where it is one thing (of a text the
-    letters would be taken, of a DataFrame the names of its columns), or, where order counts, a set, whose order differs
-    from process to process.
+    """Return the items of an option that takes a list. Raises OperatorError for a single value (iterating over a string
+    would give its letters, over a DataFrame its column names), and for a set if `ordered`.
 
     >>> several("exclude", ["bins", "seed"])
     ('bins', 'seed')
     """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | Set | ValuesView | Iterator):
-        one = f'"{value}"' if isinstance(value, str) else f"a {type(value).__name__}"
+        description = f'"{value}"' if isinstance(value, str) else f"a {type(value).__name__}"
         raise OperatorError(
-            f"{option} takes a list, not {one} alone", where=where,
-            remedy=f"write [{one}]" if isinstance(value, str) else f"put it in brackets: {option}=[...]",
+            f"{option} takes a list, not {description} alone", where=where,
+            remedy=f"write [{description}]" if isinstance(value, str) else f"put it in brackets: {option}=[...]",
         )
     if ordered and isinstance(value, set | frozenset):
         raise OperatorError(
@@ -60,7 +59,7 @@ class Kind(StrEnum):
 
 
 class Result(StrEnum):
-    """What a node's result is. A column has no life apart from the table it extends; it is never stored alone."""
+    """The type of a node's result. A column is part of the table that it extends, and is never stored alone."""
 
     TABLE = "table"
     COLUMN = "column"
@@ -69,7 +68,7 @@ class Result(StrEnum):
 
 
 class Form(StrEnum):
-    """How a function wants an argument, or what it returns, as its annotation says."""
+    """The type of a function's argument or result, as annotated."""
 
     SPARK = "pyspark.sql.DataFrame"
     PANDAS = "pandas.DataFrame"
@@ -81,10 +80,10 @@ class Form(StrEnum):
 
 
 Rows = Literal["train", "test", "all"]
-"""Which rows of split examples a learner fits on or `predict` scores."""
+"""Rows of split examples that a learner fits or `predict` scores."""
 
 LEFT_BY_PREDICT = ("features", "rawPrediction")
-"""Columns that predictions go without unless they are asked for: vectors that few look at."""
+"""Large vectors that predictions drop unless `keep_columns` names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +94,13 @@ class Input:
 
 
 ColumnSource = str | Input
-"""A column of the base table by name, or the column that an input node makes."""
+"""A column of the base table by name, or the column that an input node computes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it. Of one of
-    Spark's tables `by_code` says why it is known by its code and not by what it builds, as what follows "it"."""
+    """An author's function, with the parameter and the form of each input. `by_code` is the reason why a function of
+    Spark tables is identified by its code and not by its plan: a clause after "it"."""
 
     call: Callable[..., Any]
     arguments: tuple[str, ...]
@@ -112,8 +111,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A Spark ML estimator or transformer that will be built when it runs, of parameters for its constructor. `make` is
-    its class, the dotted path of its class, a function without parameters that returns one, or one."""
+    """A Spark ML estimator or transformer, built when it runs. `make` is its class, the dotted path of its class, a
+    function that returns a stage, or a stage."""
 
     make: Any
     parameters: tuple[tuple[str, Any], ...] = ()
@@ -121,22 +120,22 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Reads a source."""
+    """Read a source."""
 
     source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Some columns of a table (a scanner), or as one feature (an extractor; a vector where they are several)."""
+    """Select columns: as a table (a scanner), or as one feature (an extractor; several columns form a vector)."""
 
     columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FitCategories:
-    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text. The
-    rows are the training rows of `split`, all for None; so of `FitQuantiles` and `FitStage`."""
+    """Learn the categories of a column, a list of text: most frequent first, ties in alphabetical order. Like
+    `FitQuantiles` and `FitStage`, it reads the training rows of `split`, or all rows for None."""
 
     column: ColumnSource
     split: Split | None = None
@@ -144,8 +143,8 @@ class FitCategories:
 
 @dataclass(frozen=True, slots=True)
 class EncodeCategories:
-    """One-hot vector of a column by the categories of the last input; unseen ones get a place of their own.
-    `drop_last` leaves out the last place, which the others determine."""
+    """One-hot encode a column by the categories of the last input. Unseen categories share the last slot. `drop_last`
+    drops that slot, which the others determine."""
 
     column: ColumnSource
     drop_last: bool
@@ -153,7 +152,7 @@ class EncodeCategories:
 
 @dataclass(frozen=True, slots=True)
 class FitQuantiles:
-    """Learns the boundaries of `bins` buckets that hold about equally many rows. A value: list of numbers."""
+    """Learn the boundaries, a list of numbers, of `bins` buckets with about equally many rows each."""
 
     column: ColumnSource
     bins: int
@@ -163,7 +162,7 @@ class FitQuantiles:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The bucket a number falls into: by fixed boundaries, or by those of the last input where `splits` is None."""
+    """Compute a number's bucket: by fixed boundaries, or by those of the last input if `splits` is None."""
 
     column: ColumnSource
     splits: tuple[float, ...] | None
@@ -172,19 +171,19 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Interact:
-    """All products of the features it reads, as a vector."""
+    """Compute all products of the features, as a vector."""
 
     columns: tuple[ColumnSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FitStage:
-    """Fits an estimator to its first input.
+    """Fit an estimator to the first input.
 
     Attributes:
         columns: the stage's column parameters that are inputs.
-        rows: which rows; None lets the split of the examples decide: that of their declaration when the workflow is
-            compiled, else their column `split` if they have one.
+        rows: the rows to fit; None lets the split of the examples decide. That is the split of their declaration when
+            the workflow is compiled, else their column `split` if they have one.
     """
 
     stage: Stage
@@ -195,7 +194,7 @@ class FitStage:
 
 @dataclass(frozen=True, slots=True)
 class ApplyStage:
-    """The column a transformer makes: of `stage` itself, or of the fitted model in the last input if it is None."""
+    """Compute a column with the transformer `stage`, or with the fitted model in the last input if it is None."""
 
     stage: Stage | None
     columns: tuple[tuple[str, ColumnSource], ...] = ()
@@ -203,19 +202,20 @@ class ApplyStage:
 
 @dataclass(frozen=True, slots=True)
 class HashSplit:
-    """A split of examples by a hash of the row, so that a row stays on its side however it is read.
+    """A split of examples by a hash of the row, so that the order of reading does not change a row's side.
 
-    A synthesizer hashes the columns of the table that it is made of, and so does an extractor that is given a split:
-    what extractors add counts in neither. One split is therefore the same rows for both, wherever both stand on one
-    table; on tables with other columns it is where `key` names columns that both have, with the same values.
+    A synthesizer and an extractor with a split both hash the columns of the table that they read, without the columns
+    that extractors add. So on one table the same split selects the same rows for both. On two tables with different
+    columns it does if `key` names columns that both have, with the same values.
 
     Attributes:
-        test: share of test rows, between 0 and 1.
-        seed: another seed, another division.
-        key: the columns that identify an example; all columns of the table if empty. Equal rows go together.
+        test: share of test rows, between 0 and 1 (both excluded).
+        seed: an integer; another seed divides the rows differently.
+        key: names of the columns that identify an example; all columns of the table if empty. Rows with equal values
+            get the same side.
 
     Raises:
-        OperatorError: `test` is no such share, or `seed` no whole number.
+        OperatorError: `test` is no such share, or `seed` no integer.
 
     >>> HashSplit(test=0.2, seed=1).key
     ()
@@ -229,22 +229,22 @@ class HashSplit:
         if not isinstance(self.test, Real | Decimal) or not 0 < float(self.test) < 1:
             raise OperatorError(
                 f"the share of test rows is a number between 0 and 1, not {self.test!r}", where=caller(),
-                remedy="for example hx.HashSplit(test=0.2); without test rows, leave split out",
+                remedy="for example hx.HashSplit(test=0.2); for no test rows, omit split=",
             )
-        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):  # 1.0 equals 1, and divides otherwise
+        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):  # 1.0 equals 1, but divides differently
             raise OperatorError(
                 f"the seed of a split is a whole number, not {self.seed!r}", where=caller(), remedy="for example seed=1"
             )
-        # A copy: a list may be changed later on, and an iterator would be empty when rows are divided.
+        # A copy, because a list may change later, and an iterator can be read only once.
         object.__setattr__(self, "key", several("key", self.key, caller()))
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnSplit:
-    """A split that a column of the table names: ``split="part"``.
+    """A split by a column of the table: ``split="part"``.
 
-    Test rows are those with ``"test"``, ``true`` or ``1``, training rows those with ``"train"``, ``false`` or ``0``, in
-    any case of letters. Any other value, null too, is an error.
+    Rows with ``"test"``, ``true`` or ``1`` are test rows; rows with ``"train"``, ``false`` or ``0`` are training rows.
+    Case does not matter. Any other value, null included, is an error.
     """
 
     column: str
@@ -252,15 +252,15 @@ class ColumnSplit:
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """A split of examples by time: rows before a moment are training rows, rows from then on are test rows.
+    """A split of examples by time: rows before a moment are training rows, the others are test rows.
 
     Attributes:
-        column: a date or a timestamp, text that Spark casts to one, or a number such as a year.
+        column: name of a column of dates, timestamps, text that Spark casts to either, or numbers such as years.
         before: the moment: a `date`, a `datetime`, text in ISO format, or a number. A date begins at midnight in
             Spark's session time zone.
 
     Raises:
-        OperatorError: `column` is no name, or `before` none of these.
+        OperatorError: `column` is no text or empty, or `before` has another type or format.
 
     >>> TimeSplit("day", before="2013-10-01").before
     '2013-10-01'
@@ -287,20 +287,20 @@ def _moment(before: object) -> str | float:
             datetime.fromisoformat(text)
             return text
     except ValueError:
-        pass  # the sentence below covers it
+        pass  # raises the error below
     raise OperatorError(
-        f"a split by time ends its training rows before a date, a time or a number, not {before!r}", where=caller(),
+        f"before= of a split by time is a date, a time or a number, not {before!r}", where=caller(),
         remedy='for example hx.TimeSplit("day", before="2013-10-01")',
     )
 
 
 Split = HashSplit | ColumnSplit | TimeSplit
-"""How rows are divided into train and test."""
+"""A division of rows into training and test rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptColumn:
-    """An extractor's column that examples keep, and what it is called there."""
+    """An extractor's column that examples keep, under this name."""
 
     name: str
     column: Input
@@ -308,12 +308,12 @@ class KeptColumn:
 
 @dataclass(frozen=True, slots=True)
 class Assemble:
-    """Examples: a vector `features` of the feature inputs in order, `label`, `split`, and the columns to keep.
+    """Assemble examples: a vector `features` of the feature inputs in order, `label`, `split`, and columns to keep.
 
     Attributes:
         label: SQL text over the base table's columns, an input, or None.
-        split: how rows are divided; None leaves that to the column `split` of the table, if it has one.
-        keep: further columns, of the base table or of extractors: weights, and what those who look at results want.
+        split: the division of the rows; None uses the column `split` of the table, if it has one.
+        keep: further columns of the base table or of extractors, such as weights.
     """
 
     features: tuple[Input, ...]
@@ -324,8 +324,8 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Applies the model in input 0 to the examples in input 1: to `rows` as of `FitStage`, with the columns among
-    LEFT_BY_PREDICT, in their order, that are kept."""
+    """Apply the model in input 0 to `rows` (see `FitStage`) of the examples in input 1. `keep` holds the columns of
+    LEFT_BY_PREDICT to keep, in its order."""
 
     rows: Rows | None
     keep: tuple[str, ...] = ()
@@ -338,12 +338,12 @@ Operator = (
 
 
 def split_of_fit(operator: Operator) -> Split | None:
-    """Return the split whose training rows alone an operator learns from; None where it has none."""
+    """Return the split whose training rows an operator learns from, or None."""
     return operator.split if isinstance(operator, FitCategories | FitQuantiles | FitStage) else None
 
 
 def named_columns(operator: Operator) -> list[str]:
-    """Return the columns that a ready-made operator names, all of which its table must have."""
+    """Return the columns that a ready-made operator requires of its table."""
     match operator:
         case Select(columns=columns):
             return list(columns)
@@ -351,5 +351,5 @@ def named_columns(operator: Operator) -> list[str]:
             return [column for column in columns if isinstance(column, str)]
     keep: Sequence[object] = operator.keep if isinstance(operator, Assemble) else (getattr(operator, "column", None),)
     split = operator.split if isinstance(operator, Assemble) else split_of_fit(operator)
-    divides = () if split is None else split.key if isinstance(split, HashSplit) else (split.column,)
-    return [*(one for one in keep if isinstance(one, str)), *divides]
+    split_columns = () if split is None else split.key if isinstance(split, HashSplit) else (split.column,)
+    return [*(column for column in keep if isinstance(column, str)), *split_columns]

@@ -1,5 +1,5 @@
-"""Ready-made nodes: extractors as the author names them, and from these to operators and their inputs. What an
-extractor learns is a node of its own, `NAME.fit`."""
+"""Ready-made extractors and examples, converted to operators and their inputs. The fit of an extractor is a node of its
+own, `NAME.fit`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Column: TypeAlias = str | NodeRef
 
 @dataclass(frozen=True, slots=True, init=False)
 class Fields:
-    """Columns as they are: as a scanner, a narrower table; as an extractor, a feature (a vector where several).
+    """Unchanged columns: as a scanner, a narrower table; as an extractor, a feature (several columns form a vector).
 
     Raises:
-        OperatorError: no column is named, or one by something else than a text.
+        OperatorError: there is no column, or a name is no text.
 
     >>> Fields("age", "hours_per_week").columns
     ('age', 'hours_per_week')
@@ -41,13 +41,13 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class OneHot:
-    """A one-hot vector of a column: a slot for each category, most frequent first, and a last one for all others.
+    """A one-hot vector of a column: a slot for each category, most frequent first, and a last slot for all others.
 
     The categories are a node of their own, ``NAME.fit``.
 
     Attributes:
-        column: a column of the table, or an extractor of it.
-        drop_last: leave out the last slot, which the others determine (Spark ML's default).
+        column: the name of a column of the table, or an extractor of the table.
+        drop_last: True to drop the last slot, which the others determine (Spark ML's default).
     """
 
     column: Column
@@ -56,14 +56,14 @@ class OneHot:
 
 @dataclass(frozen=True, slots=True)
 class Bucketizer:
-    """The bucket that a number falls into, counted from 0, or a one-hot vector of it.
+    """The bucket of a number, counted from 0, or a one-hot vector of the bucket.
 
     Attributes:
-        column: a numeric column of the table, or an extractor of it.
-        bins: learn this many buckets that hold about equally many rows; or
-        splits: use these boundaries (ascending; the first and last buckets are open).
-        one_hot: make it a one-hot vector.
-        relative_error: of the learned quantiles, as a share of the rows.
+        column: the name of a numeric column of the table, or an extractor of the table.
+        bins: the number of buckets, at least 2; their boundaries are learned so that each has about equally many rows.
+        splits: fixed boundaries instead, in ascending order; the first and last buckets are open.
+        one_hot: True for a one-hot vector.
+        relative_error: the error of the learned quantiles, as a share of the rows.
 
     Raises:
         OperatorError: both or neither of `bins` and `splits`, fewer than 2 bins, or splits that do not ascend.
@@ -104,34 +104,32 @@ class Interaction:
 
 
 Naming = Callable[[NodeRef | str], str]
-"""The name of a node of the workflow at hand; refuses others."""
+"""A function that returns the name of a node; raises OperatorError for a node of another workflow."""
 
 
 def extractor(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], split: Split | None, wishes: Wishes,
     naming: Naming, where: Location,
 ) -> tuple[Node, ...]:
-    """Return a ready-made extractor of the table `base`: its fit, where it has one, which reads the training rows of
-    `split` alone, and its column. Raises OperatorError for parameters where there are none or that a stage does not
-    take, a wish to keep what is nothing by itself, or a split of what learns nothing."""
+    """Return the nodes of a ready-made extractor of the table `base`: its fit on the training rows of `split`, if it
+    learns, and its column. Raises OperatorError for invalid parameters, or if an extractor that does not learn has
+    `keep` or `split`."""
     fit, apply, inputs = _operators(name, what, base, parameters, naming, where)
     column = Node(name, Kind.EXTRACTOR, apply, inputs, Result.COLUMN, where, base=base, wishes=wishes)
     if fit is not None:
         result = Result.MODEL if isinstance(fit, FitStage) else Result.VALUE
         fit = replace(fit, split=split)
-        learned = Node(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where, wishes=wishes)
-        mine = Wishes(exclude=wishes.exclude)  # what is wished else is wished of what it learns
-        return learned, replace(column, inputs=(*inputs, learned.name), wishes=mine)
+        fit_node = Node(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where, wishes=wishes)
+        return fit_node, replace(column, inputs=(*inputs, fit_node.name), wishes=Wishes(exclude=wishes.exclude))
     if split is not None:
         raise OperatorError(
-            f"extractor {name!r} learns nothing, so there are no rows for it to learn from", where=where,
-            remedy="leave split= out",
+            f"extractor {name!r} learns nothing from rows, so it takes no split", where=where, remedy="remove split="
         )
     if wishes.keep != "auto":
         raise OperatorError(
-            f"extractor {name!r} learns nothing that could be kept: it makes a column, which is stored in the examples "
-            "that hold it", where=where,
-            remedy=f'say keep="{wishes.keep}" of the synthesizer that assembles it',
+            f"extractor {name!r} learns nothing that could be kept: it computes a column, which is stored in the "
+            "examples that have it", where=where,
+            remedy=f'write keep="{wishes.keep}" in the synthesizer that assembles it',
         )
     return (column,)
 
@@ -139,7 +137,7 @@ def extractor(
 def _operators(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
 ) -> tuple[operators.FitCategories | operators.FitQuantiles | FitStage | None, Operator, tuple[str, ...]]:
-    """Return the operator that learns, if one does, the one that makes the column, and the inputs of both."""
+    """Return the operator that learns (or None), the operator that computes the column, and the inputs of both."""
     if isinstance(what, Fields | OneHot | Bucketizer | Interaction) and parameters:
         raise OperatorError(
             f"{type(what).__name__} was given {', '.join(parameters)} outside its parentheses", where=where,
@@ -163,7 +161,7 @@ def _operators(
     stage = operators.Stage(what, tuple((key, value) for key, value in parameters.items() if key not in columns))
     inputs, sources = _inputs(base, tuple(columns.values()), naming)
     wired = tuple(zip(columns, sources, strict=True))
-    owner = what if inspect.isclass(what) else type(what)  # told without importing Spark
+    owner = what if inspect.isclass(what) else type(what)  # compared by name, without importing Spark
     if any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
         return None, operators.ApplyStage(stage, wired), inputs
     return FitStage(stage, wired), operators.ApplyStage(None, wired), inputs
@@ -172,7 +170,7 @@ def _operators(
 def _inputs(
     base: str, columns: Iterable[str | NodeRef], naming: Naming
 ) -> tuple[tuple[str, ...], tuple[ColumnSource, ...]]:
-    """Return the inputs that these columns need, the base table first, and how the operator names the columns."""
+    """Return the inputs that the columns need, the base table first, and the operator's references to the columns."""
     inputs, sources = [base], list[ColumnSource]()
     for column in columns:
         if isinstance(column, str):
@@ -189,17 +187,20 @@ def examples(
     name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: Split | None,
     keep: Sequence[str | NodeRef], wishes: Wishes, naming: Naming, where: Location,
 ) -> Node:
-    """Return examples that are assembled from extractors of the table `base`. Raises OperatorError for no features, one
-    that is no extractor, or a kept column of a name that examples have already."""
+    """Return the node that assembles extractors of the table `base` into examples. Raises OperatorError without
+    features, for a feature that is no extractor, or for a kept column whose name is taken."""
     features, keep = several("features", features, where), several("keep", keep, where)
     kept = [column for column in keep if isinstance(column, NodeRef)]
     _check_examples(name, features, kept, where)
-    wanted: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
-    inputs, sources = _inputs(base, wanted, naming)
-    place: dict[Any, Any] = dict(zip(wanted, sources, strict=True))
-    named = tuple(operators.KeptColumn(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
-    target = place[label] if isinstance(label, NodeRef) else label
-    operator = operators.Assemble(tuple(place[one] for one in features), target, split, named)
+    extractors: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
+    inputs, sources = _inputs(base, extractors, naming)
+    source_of: dict[Any, Any] = dict(zip(extractors, sources, strict=True))
+    columns = tuple(
+        operators.KeptColumn(column.name, source_of[column]) if isinstance(column, NodeRef) else column
+        for column in keep
+    )
+    target = source_of[label] if isinstance(label, NodeRef) else label
+    operator = operators.Assemble(tuple(source_of[feature] for feature in features), target, split, columns)
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 
@@ -209,18 +210,18 @@ def _check_examples(name: str, features: Sequence[object], kept: Sequence[NodeRe
     if not all(isinstance(feature, NodeRef) for feature in features):
         raise OperatorError(
             f"a feature of {name!r} is not an extractor", where=where,
-            remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
+            remedy='turn a plain column into one with wf.extractor("x", hx.Fields("x"), on=table)',
         )
-    taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
+    taken = next((column.name for column in kept if column.name in ("features", "label", "split")), None)
     if taken is not None:
         raise OperatorError(
-            f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
+            f"{name!r} keeps the extractor {taken!r}, but examples already have a column of that name", where=where,
             remedy="give the extractor another name",
         )
 
 
 def split_from(kind: Kind, name: str, split: object, where: Location) -> Split | None:
-    """Return the split that an author gives; a text names a column. Raises OperatorError for something else."""
+    """Return the split; text is the name of a column. Raises OperatorError for another type."""
     if isinstance(split, str) and split:
         return operators.ColumnSplit(split)
     if split is None or isinstance(split, Split):
@@ -228,5 +229,5 @@ def split_from(kind: Kind, name: str, split: object, where: Location) -> Split |
     raise OperatorError(
         f"the split of {kind} {name!r} is a {type(split).__name__}", where=where,
         remedy='for example split=hx.HashSplit(test=0.2), split=hx.TimeSplit("day", before="2013-10-01"), or the name '
-        "of a column that says of each row whether it is for training or testing",
+        "of a column that marks each row as a training or test row",
     )

@@ -1,4 +1,4 @@
-"""Where data comes from, as frozen data. The engine reads it; `signature.data_version` tells its version."""
+"""Sources as frozen data. The engine reads them; `signature.data_version` returns their versions."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class FileSource:
 
     Attributes:
         format: csv, json, parquet or text.
-        paths: as the author gave them.
+        paths: paths as the author wrote them.
         schema: DDL text, or None to have Spark infer it.
         options: reader options, sorted by name.
-        version: the author's word for the version of data that cannot be listed (object stores); else None.
+        version: the author's name for the version of data that cannot be listed (object stores), or None.
     """
 
     format: FileFormat
@@ -41,7 +41,7 @@ class FileSource:
 @dataclass(frozen=True, slots=True)
 class DeltaSource:
     """A Delta table at one version; the newest at the time of the run if `version` is None. `commit` is the digest of
-    that version's commit, once it was looked at."""
+    that version's commit once it was read, else empty."""
 
     path: str
     version: int | None = None
@@ -57,7 +57,7 @@ class MemorySource:
 
 @dataclass(frozen=True, slots=True)
 class ReaderSource:
-    """Any Spark reader: a function of the session that returns a DataFrame, and the author's word for its version."""
+    """A function of the session that returns a DataFrame, and the author's name for the version of its data."""
 
     read: Callable[..., Any]
     version: str
@@ -71,7 +71,7 @@ Paths = str | Path | Sequence[str | Path]
 def _files(
     format: FileFormat, path: Paths, schema: str | StructType | None, options: dict[str, object], version: str | None
 ) -> FileSource:
-    paths = tuple(str(one) for one in ([path] if isinstance(path, str | Path) else path))
+    paths = tuple(map(str, [path] if isinstance(path, str | Path) else path))
     if not paths or not all(paths):
         raise OperatorError(
             f"{format}() was given no path", where=caller(), remedy="give the path of a file, a folder or a glob"
@@ -88,14 +88,15 @@ def csv(
     """Read CSV files.
 
     Args:
-        path: a file, a folder or a pattern, or a list of these.
-        schema: DDL text such as "age double", or a StructType; without one Spark reads the files twice, to infer it.
-        header: True if the first line of each file has names of columns.
-        version: your word for data in an object store, which cannot be listed; change it when the data changes.
-        options: of Spark's reader, by name.
+        path: a file, a folder, a glob, or a list of these.
+        schema: DDL text such as "age double", or a StructType; without one, Spark reads the files twice to infer it.
+        header: True if the first line of each file has the column names.
+        version: your name for the version of data in an object store, where files cannot be listed; change it when the
+            data changes.
+        options: options of Spark's reader, by name.
 
     Raises:
-        OperatorError: there is no path. A plan or a run raises SourceError if there are no such files.
+        OperatorError: there is no path. A plan or a run raises SourceError if no file matches.
 
     >>> csv("adult.data", "age double", sep=", ").options
     (('header', 'false'), ('sep', ', '))
@@ -108,7 +109,7 @@ def csv(
 def json(
     path: Paths, schema: str | StructType | None = None, *, version: str | None = None, **options: object
 ) -> FileSource:
-    """Read JSON files, one object a line unless ``multiLine=True``. The rest is as of `hx.csv`."""
+    """Read JSON files, one object a line unless ``multiLine=True``. Arguments and errors are those of `hx.csv`."""
     return _files("json", path, schema, options, version)
 
 
@@ -118,7 +119,7 @@ def parquet(path: Paths, *, version: str | None = None, **options: object) -> Fi
 
 
 def text(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
-    """Read text files: a column ``value``, a row a line unless ``wholetext=True``. The rest is as of `hx.csv`."""
+    """Read text files into a column ``value``, a row a line unless ``wholetext=True``. Errors are those of `hx.csv`."""
     return _files("text", path, None, options, version)
 
 
@@ -126,8 +127,8 @@ def delta(path: str | Path, *, version: int | None = None) -> DeltaSource:
     """Read a Delta table.
 
     Args:
-        path: its folder, or its place in a store.
-        version: a number from 0; None for the newest at the time of the run. A plan or a run raises SourceError if
+        path: a folder, or a URI in an object store.
+        version: an integer from 0; None for the newest at the time of the run. A plan or a run raises SourceError if
             there is no such table or version.
     """
     return DeltaSource(str(path), version)
@@ -148,11 +149,11 @@ def table(data: pd.DataFrame | pa.Table) -> MemorySource:
 
 
 def reader(read: Callable[[SparkSession], DataFrame], *, version: str) -> ReaderSource:
-    """Read what a function of Spark's session returns.
+    """Read the DataFrame that a function of the Spark session returns.
 
     Args:
-        read: takes the session, returns a DataFrame.
-        version: your word for what it reads; change it when the data changes.
+        read: a function that takes the session and returns a DataFrame.
+        version: your name for the version of the data; change it when the data changes.
 
     >>> reader(lambda spark: spark.read.format("jdbc").load(), version="2026-11-01").version
     '2026-11-01'

@@ -40,9 +40,9 @@ def test_what_is_no_workflow_is_not_run(tmp_path: Path, verb: str, given: Any, w
     ("declare", "what", "known"),
     [
         (lambda wf: wf.scanner("s", hx.Fields("a"), on="data", reads={}),
-         "reads= is for functions, and this node is none", "its own arguments say"),
+         "reads= is only for functions, and this node is not a function", "its positional arguments"),
         (lambda wf: wf.synthesizer("s", "data", features=[], name="t"),
-         "name= is for functions, and this node is none", "its own arguments say"),
+         "name= is only for functions, and this node is not a function", "its positional arguments"),
     ],
 )
 def test_an_option_that_there_is_not(declare: Any, what: str, known: str) -> None:

@@ -81,7 +81,7 @@ def test_the_fit_has_the_split_and_the_column_has_not() -> None:
     ("what", "more", "words"),
     [
         (hx.Fields("age"), {"split": SPLIT}, "extractor 'x' learns nothing"),
-        (hx.Bucketizer("age", splits=[10]), {"split": SPLIT}, "leave split= out"),
+        (hx.Bucketizer("age", splits=[10]), {"split": SPLIT}, "remove split="),
         (Tokenizer, {"split": SPLIT, "inputCol": "sex"}, "extractor 'x' learns nothing"),
         (hx.OneHot("sex"), {"split": 0.2}, "the split of extractor 'x' is a float"),
         (StringIndexer, {"split": ["part"], "inputCol": "sex"}, "split=hx.HashSplit(test=0.2)"),

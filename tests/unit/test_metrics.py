@@ -108,7 +108,7 @@ def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) 
 
 
 @pytest.mark.parametrize(("given", "said"), [
-    ({"metrics": [3]}, "metrics= holds a int"), ({"metric": "f1"}, "there is no option 'metric'"),
+    ({"metrics": [3]}, "metrics= contains a int"), ({"metric": "f1"}, "there is no option 'metric'"),
 ])
 def test_what_is_no_metric_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(OperatorError, match=said):

@@ -58,7 +58,7 @@ def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (BinaryClassificationEvaluator, "no estimator or transformer of Spark ML"),
         (hx.OneHot("a"), "inside a function, such as a @wf.reducer"),
         ("LogisticRegression", "'LogisticRegression', which is no dotted path of a class"),
-        (".mine.Encoder", "write all of it, such as pyspark.ml.classification.LogisticRegression"),
+        (".mine.Encoder", "write the full path, such as pyspark.ml.classification.LogisticRegression"),
     ],
 )
 def test_what_is_no_stage_is_refused_where_it_is_declared(what: Any, words: str) -> None:

@@ -197,7 +197,7 @@ def test_a_node_can_still_be_called_as_the_function_it_was_made_from(wf: hx.Work
         return 2 * data
 
     assert twice(21) == 42
-    with pytest.raises(OperatorError, match="not made from a function"):
+    with pytest.raises(OperatorError, match="has no function"):
         data(1)
 
 
@@ -501,15 +501,15 @@ def old_age(data: DataFrame) -> Column:
         (lambda wf, data: wf.learner("m", KMeans, on=data, rows="training"), "not 'training'"),
         (lambda wf, data: wf.predict("p", "m", data, rows="tests"), "not 'tests'"),
         (lambda wf, data: wf.predict("p", "m", data, keep_columns="features"), 'write ["features"]'),
-        (lambda wf, data: wf.predict("p", "m", data, keep=["rawPrediction"]), "by wf.predict(..., keep_columns=[...])"),
-        (lambda wf, data: wf.extractor(keep=["a"])(old_age), "a function keeps those that it returns"),
+        (lambda wf, data: wf.predict("p", "m", data, keep=["rawPrediction"]), "or wf.predict(..., keep_columns=[...])"),
+        (lambda wf, data: wf.extractor(keep=["a"])(old_age), "or return them from a function"),
         (lambda wf, data: wf.predict("p", "m", data, keep_columns=["raw"]), "there are: features, rawPrediction"),
         (lambda wf, data: wf.learner("m", KMeans, on=data, K=3), "takes no parameter 'K'"),
         (lambda wf, data: wf.learner("m", LogisticRegression, on=data, regparam=0.1), "did you mean 'regParam'"),
         (lambda wf, data: wf.learner("m", KMeans, on=data, recompte=True), "did you mean 'recompute'"),
         (lambda wf, data: wf.learner("m", factory, on=data, k=3), "factory takes no parameter 'k'"),
         (lambda wf, data: wf.extractor("x", Tokenizer, on=data, inputcol="sex"), "did you mean 'inputCol'"),
-        (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=data, keep="never"), 'say keep="never" of the'),
+        (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=data, keep="never"), 'write keep="never" in the'),
         (lambda wf, data: wf.extractor("x", hx.OneHot("a"), on=data, keep="sometimes"), "'always' or 'never'"),
         (lambda wf, data: wf.extractor("log_a", lambda data: data.a, on=data),
          'wf.extractor(name="log_a")(function)'),

@@ -80,6 +80,9 @@ class Form(StrEnum):
     ANY = "any"
 
 
+COLLECTED = frozenset({Form.PANDAS, Form.ARROW})
+"""Forms of tables whose rows are collected into this process."""
+
 Rows = Literal["train", "test", "all"]
 """Which rows of split examples a learner fits on or `predict` scores."""
 

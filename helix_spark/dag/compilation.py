@@ -9,7 +9,7 @@ from dataclasses import replace
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
 from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
-from helix_spark.workflow.operators import Assemble, FitStage, Form, Function, Kind, Predict, Result
+from helix_spark.workflow.operators import COLLECTED, Assemble, FitStage, Form, Function, Kind, Predict, Result
 from helix_spark.workflow.workflow import Workflow
 
 
@@ -169,7 +169,7 @@ def _check_annotations(node: Node, function: Function, by_name: Mapping[str, Nod
     for parameter, form, name in zip(function.arguments, function.forms, node.inputs, strict=True):
         if by_name[name].result is not Result.TABLE:
             continue
-        if node.base == name and form in (Form.PANDAS, Form.ARROW) and parameter == function.arguments[0]:
+        if node.base == name and form in COLLECTED and parameter == function.arguments[0]:
             raise OperatorError(
                 f"extractor {node.name!r} makes a Column of {name!r}, and takes that as a {form}", where=node.where,
                 remedy="annotate it as pyspark.sql.DataFrame, or return a table (-> pd.DataFrame or pa.Table)",

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from helix_spark.errors import WorkflowError, nearest
 from helix_spark.workflow.declaration import Node as Node
-from helix_spark.workflow.operators import Form, Function, Read, Result
+from helix_spark.workflow.operators import COLLECTED, Form, Function, Read, Result
 from helix_spark.workflow.sources import MemorySource
 
 
@@ -88,7 +88,7 @@ def computes_with_spark(node: Node, dag: Dag) -> bool:
         return not isinstance(operator.source, MemorySource)
     if not isinstance(operator, Function):
         return True
-    plain = {Form.PANDAS, Form.ARROW, Form.VALUE}
+    plain = {*COLLECTED, Form.VALUE}
     reads_values = all(
         form in plain or (form is Form.ANY and dag[name].result is Result.VALUE)
         for form, name in zip(operator.forms, node.inputs, strict=True)

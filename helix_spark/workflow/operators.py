@@ -79,6 +79,9 @@ class Form(StrEnum):
     ANY = "any"
 
 
+COLLECTED = frozenset({Form.PANDAS, Form.ARROW})
+"""Forms of tables whose rows are collected into this process."""
+
 Rows = Literal["train", "test", "all"]
 """Rows of split examples that a learner fits or `predict` scores."""
 

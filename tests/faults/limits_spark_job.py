@@ -82,7 +82,7 @@ for _own in (True, False):
     def child_lets_go(catalog: Path, own: bool = _own) -> str:
         def lets_go(helix: hx.Helix, it: Any) -> None:
             it._results.clear()
-            helix._memory._held.clear()
+            helix._memory._entries.clear()
             gc.collect()
 
         return _beside(catalog, lambda helix, it: _ended_child(lambda: lets_go(helix, it)), own=own)

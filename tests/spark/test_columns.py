@@ -34,13 +34,13 @@ pytestmark = pytest.mark.spark
 def called(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
     """How often extractors' functions were called with rows, by the names of their parameters."""
     counted: Counter[tuple[str, ...]] = Counter()
-    before = node_functions._called_for_column
+    before = node_functions._call_for_column
 
     def noted(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
         counted[tuple(operator.arguments)] += 1
         return before(node, operator, results, watcher)
 
-    monkeypatch.setattr(node_functions, "_called_for_column", noted)
+    monkeypatch.setattr(node_functions, "_call_for_column", noted)
     return counted
 
 

@@ -337,5 +337,5 @@ def test_a_table_of_a_script_is_not_stored_where_files_may_be_missed(
     monkeypatch.setattr(stored_results, "is_on_this_machine", lambda _: False)
     catalog = Catalog.open(tmp_path / "catalog", create=True)
     placed = spark.range(0, 90, numPartitions=3).withColumn(PLACE, F.monotonically_increasing_id())
-    with pytest.raises(StoringError, match="nobody tells whether files of workers elsewhere are missing"):
+    with pytest.raises(StoringError, match="cannot detect missing files of workers on other machines"):
         store(TableResult(lambda: placed), Origin("a" * 64, "flow", "rows", 1), catalog, partitions=lambda: 3)

@@ -215,7 +215,7 @@ def test_models_that_draw_by_partition_and_differ_in_numbers_are_not_compared() 
     assert difference(one, ModelResult(KMeansModel([[0.0, 1.0], [5.0, 5.0]], k=3))) is not None
     assert difference(one, ModelResult(KMeansModel([[0.0], [5.0]]))) is not None
     for apart in ([[0.0, 1.0], [5.0, 5.1]], [[5.0, 5.0], [0.0, 1.0]], [[0.0, 1.0]]):
-        with pytest.raises(NotComparedError, match="draws its rows by partition"):
+        with pytest.raises(NotComparedError, match="samples its rows by partition"):
             difference(one, ModelResult(KMeansModel(apart)))
     assert difference(ModelResult(Learnt([[0.0, 1.0]])), ModelResult(Learnt([[0.0, 1.01]]))) is not None
 

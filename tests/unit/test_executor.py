@@ -131,7 +131,7 @@ def test_of_the_pinned_tables_those_stay_that_were_filled() -> None:
     made, filled, empty = node_work(["filled", "empty", "never"]), pinned_table(), pinned_table()
     made.outcome.results.update(filled=filled, empty=empty)
     made.outcome.filled.add("filled")
-    made.let_go_of_empty_pins()
+    made.release_empty_pins()
     assert made.outcome.pinned == {"filled"}
     assert (filled.in_memory, empty.in_memory) == (True, False)
 

@@ -188,7 +188,7 @@ def test_a_table_that_is_sound_here_is_not_damaged_by_a_worker_that_cannot_read_
     assert found is not None
     assert not isinstance(found, DamagedResultError)
     assert "sound here, but Spark's workers cannot read it" in found.what
-    assert "must be seen by all workers" in str(found)
+    assert "must be visible to all workers" in str(found)
     assert "[FAILED_READ_FILE.NO_HINT] while reading" in str(found)
 
 

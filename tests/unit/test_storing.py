@@ -116,7 +116,7 @@ def test_who_cannot_abandon_what_is_published_gives_its_lease_back(
 
 
 def test_a_huge_value_is_not_put_into_the_records(catalog: Catalog) -> None:
-    with pytest.raises(StoringError, match=r"\A'many' was not stored: as a value it takes 4\.\d MB"):
+    with pytest.raises(StoringError, match=r"\A'many' was not stored: its value takes 4\.\d MB"):
         store(ValueResult(["x" * 1023] * 4097), Origin(digest("many"), "w", "many", 1), catalog)
     assert catalog.artifact(digest("many")) is None
     assert list(catalog.leases.names()) == []

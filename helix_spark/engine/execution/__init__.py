@@ -1,1 +1,1 @@
-"""Execution: what a plan says is done, in units of work, and what each node took is measured. Stores nothing."""
+"""Execution: runs a plan in units of work and measures the seconds of each node. Stores nothing."""

@@ -1,4 +1,4 @@
-"""Executes a plan: units of work as soon as what they need is there, independent ones at the same time."""
+"""Executor of plans: runs each unit of work as soon as its inputs are there, independent units at the same time."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from helix_spark.engine.server.session import Sessions
 
 _THREADS = 4
-"""Branches that run at the same time. Two jobs fill a small machine; more would only wait for its cores."""
+"""Units that run at the same time. Two jobs fill a small machine; more than four would only wait for its cores."""
 
 _GRACE = 2.0
-"""Seconds that an interrupted run waits for what is under way: enough for Spark to cancel its jobs."""
+"""Seconds that an interrupted run waits for running units: enough for Spark to cancel its jobs."""
 
 _EXECUTIONS = count()
 
 
 class Executor:
-    """Runs plans against one session, one catalog and one memory tier, in threads that call `thread_begun` first."""
+    """Runs plans with one session, catalog and memory tier, in threads that call `thread_begun` first."""
 
     def __init__(
         self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
@@ -55,12 +55,12 @@ class Executor:
         self._pool = ThreadPoolExecutor(_THREADS, "helix", thread_begun)
 
     def end(self, why: EndedError) -> None:
-        """End the run that goes on, and all that are still to come. Any thread may call it."""
+        """End the current run and all later ones. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
 
     def close(self) -> None:
-        """End the threads. A function of the author's that an interrupt left behind is not waited for."""
+        """End the threads, without waiting for functions that an interrupt left running."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.reports.close()
 
@@ -69,54 +69,54 @@ class Executor:
         compared: Collection[str] = (), so_far: Outcome | None = None,
         begin_call: BeginCall = begin_anew, change_of: Callable[[Node], str] = lambda _: "",
     ) -> Outcome:
-        """Run a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
-        out to be an earlier result (`Outcome.equal`).
+        """Run a plan until all outputs are known and tables counted, something fails, or a computed result equals an
+        earlier one (`Outcome.equal`).
 
         Args:
-            run: begins the tag of the run's Spark jobs, so that they can be cancelled.
-            registering: names of nodes whose code may register names with the session: no two of them run at once.
+            run: prefix of the tag of the run's Spark jobs, by which they are cancelled.
+            registering: names of nodes whose code may register names with the session; no two of them run at once.
             compared: names of nodes that are compared with earlier results.
-            so_far: what was done by a plan that this one goes on from; it is added to.
-            change_of: returns what has changed of a node since it was signed, in words.
+            so_far: the outcome of the plan that this one continues; the new results are added to it.
+            change_of: describes the change of a node since it was signed.
         """
         sessions = self._sessions
         outcome = so_far or Outcome()
-        left = units(dag, plan, outcome.results)
-        if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
+        work_units = units(dag, plan, outcome.results)
+        if any(ran_in_spark(name, dag, plan) for unit in work_units for name in unit.names):
             send_project_code()
             guard_functions()
-        outcome.pinned |= pins(dag, plan, left)
+        outcome.pinned |= pins(dag, plan, work_units)
         watcher = Watcher(sessions, plan, outcome, self.reports, self._catalog.root, begin_call, change_of)
         work = NodeWork(
-            # What is cancelled late of one execution must not be of the next, which the same run may begin.
+            # Late cancels of one execution must spare the next one of the same run, so each has its own tag.
             self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,
             f"{run}_{next(_EXECUTIONS)}", registering, compared,
             {node.name for node in dag.nodes if plan[node.name].state is State.COMPUTE and is_lazy(node)},
         )
         dispatch = Dispatch(work, self._pool, self._end)
         try:
-            dispatch.run(left)
-        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
+            dispatch.run(work_units)
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: earlier results are kept
             if not dispatch.drain(_GRACE if isinstance(error, KeyboardInterrupt | EndedError) else None):
-                # A function that hangs would keep its thread and its turn from all runs to come: they get others.
+                # A function that hangs would block later runs: they get new threads.
                 abandon()
                 self._pool.shutdown(wait=False)
                 self._pool = ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             unread = unread_by_spark(error, loaded, self._catalog)
             outcome.failure = unread or end_of_jvm(error) or self._end_of_session(error) or error
-            if sessions.ended:  # their plans are of a session that is gone
+            if sessions.ended:  # their plans are of the ended session
                 outcome.results.clear()
         finally:
             outcome.take_reports(self.reports, dag, plan)
         if not outcome.equal or outcome.failure is not None:
-            work.let_go_of_empty_pins()
+            work.release_empty_pins()
         if sessions.started and any(ran_in_spark(name, dag, plan) for step in outcome.steps for name in step.names):
             sessions.note_work()
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
-        """Return an error about a session that was stopped while its JVM lives on, or a server that is gone."""
+        """Return an error for a session that was stopped while its JVM runs on, or for a server that ended."""
         sessions = self._sessions
         is_known = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or bool(how_ended())
         is_gone = is_end_of_server(error)
@@ -125,10 +125,10 @@ class Executor:
         if is_known or not sessions.ended:
             return None
         end = EndedError(
-            "the server of Spark Connect ended, or was started anew, while the run went on" if is_gone
-            else "the Spark session was stopped while the run went on",
-            remedy="run it again: a new one is started, unless you gave the session (spark=...): then give a new one. "
-            "What was stored before is kept",
+            "the server of Spark Connect ended, or was restarted, during the run" if is_gone
+            else "the Spark session was stopped during the run",
+            remedy="run it again: a new one is started; if you passed the session (spark=...), pass a new one. "
+            "Stored results are kept",
         )
         end.__cause__ = error
         return end
@@ -136,8 +136,8 @@ class Executor:
 
 @dataclass(slots=True)
 class Dispatch:
-    """One execution of one plan: the order of its units. The error of `end` ends it, once it has one.
-    Threads of the pool work in the calling thread's `context`; `running` has the names of nodes that each works for."""
+    """One execution of one plan: starts its units in order, until the future `end` has an error. Threads of the pool
+    work in the calling thread's `context`; `running` has the node names of each started call."""
 
     work: NodeWork
     pool: ThreadPoolExecutor
@@ -147,41 +147,41 @@ class Dispatch:
     over: bool = False
 
     def run(self, units: Iterable[Unit]) -> None:
-        """Run these units, then count the rows of the outputs; end early where a result equals an earlier one."""
+        """Run these units, then count the rows of the outputs; end early if a result equals an earlier one."""
         with actions_to_come():
             waiting = list(units)
             while self.running or (waiting and not self.work.outcome.equal):
                 if not self.work.outcome.equal:
                     self._advance(waiting)
-                self._take_what_is_done()
+                self._take_finished()
         for name in () if self.work.outcome.equal else self.work.uncounted():
             self._start((name,), self.work.count, name)
         while self.running:
-            self._take_what_is_done()
+            self._take_finished()
 
     def drain(self, grace: float | None) -> bool:
-        """Cancel and wait for what is still running after a failure, for at most `grace` seconds; its results count.
-        Jobs that a function begins meanwhile are cancelled as well: a fit between two of its jobs would run to its end.
-        Return whether all came to an end: a function of the author's cannot be cancelled."""
+        """Cancel the running calls after a failure and wait at most `grace` seconds for them; their results count. Jobs
+        that they start meanwhile are cancelled, too: a fit starts many. Return whether all calls ended: Python code
+        cannot be cancelled."""
         until = None if grace is None else time.monotonic() + grace
         self.over = True
-        left = {future for future in self.running if not future.cancel()}
+        unfinished = {future for future in self.running if not future.cancel()}
         self.work.cancel()
-        while left and (until is None or time.monotonic() < until):
-            _, left = wait(left, timeout=0.2)
-            if left:
+        while unfinished and (until is None or time.monotonic() < until):
+            _, unfinished = wait(unfinished, timeout=0.2)
+            if unfinished:
                 self.work.cancel()
         if self.running:
             self.work.cancel(late=True)
-        return not left
+        return not unfinished
 
     def _start(self, names: tuple[str, ...], call: Callable[..., None], *arguments: object) -> Future[None]:
         future = self.pool.submit(self.context.call, call, *arguments)
         self.running[future] = names
         return future
 
-    def _take_what_is_done(self) -> None:
-        """Wait for the first of what is running, or raise why this execution is to end."""
+    def _take_finished(self) -> None:
+        """Wait for the first running call to end; raise its error, or the error of `end`."""
         if self.running or self.end.done():
             done = first_done({*self.running, self.end})
             if self.end in done:
@@ -191,11 +191,11 @@ class Dispatch:
                 future.result()
 
     def _advance(self, waiting: list[Unit]) -> None:
-        """Extend the plans of lazy units, whose mistakes are found before any job runs, and start ready forced ones."""
+        """Extend the plans of lazy units, to find their mistakes before any job; start ready forced units."""
         while any(not unit.forced and self._ready(unit) for unit in waiting):
             extending = self._start((), self._extend, waiting)
             while extending in self.running:
-                self._take_what_is_done()
+                self._take_finished()
         for unit in waiting[:]:
             if unit.forced and self._ready(unit):
                 self._start(unit.names, self.work.step, unit)
@@ -208,8 +208,8 @@ class Dispatch:
                 waiting.remove(unit)
 
     def _ready(self, unit: Unit) -> bool:
-        """Return whether what a unit needs is there. One that may register views or functions with the session waits
-        for others that may: what one registers as `p`, the other would read as its own `p`."""
+        """Return whether a unit's inputs are there. Units that may register views or functions with the session wait
+        for each other: one might read the other's view `p` as its own."""
         if not unit.needs <= self.work.outcome.results.keys():
             return False
         registering = self.work.registering

@@ -1,8 +1,8 @@
-"""How the results of an execution's nodes are had: loaded, computed, filled, compared with earlier ones, counted.
+"""The work on an execution's nodes: load, compute, fill, compare with earlier results, count rows.
 
-Tables whose rows are kept are filled in steps of their own, before what reads them: else Spark would compute them
-inside the first job that reads them. So the table's seconds and its readers' are measured instead of shared out by
-guesses, and a fit may read a pinned table in fewer partitions than it is computed in (`in_few_partitions`).
+Pinned tables are filled in their own steps, before their readers run: else Spark would compute them inside the first
+job that reads them. So the seconds of table and readers are measured separately, and a fit may read a pinned table in
+fewer partitions than it is computed in (`in_few_partitions`).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from helix_spark.workflow.operators import Read, Result
 
 
 def _cancel_late(client: DriverClient, tag: str) -> None:
-    with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
-        for _ in range(10):  # stages were begun up to a second after their query had been interrupted
+    with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended starts nothing
+        for _ in range(10):  # stages started up to a second after their query was interrupted
             client.cancel(tag)
             time.sleep(0.3)
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
-    """Return whether a step of a node has had Spark do something."""
+    """Return whether the step of a node used Spark."""
     own, node = plan[name], dag[name]
     if own.state is State.COMPUTE:
         return computes_with_spark(node, dag)
@@ -51,9 +51,8 @@ def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
 
 @dataclass(slots=True)
 class NodeWork:
-    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask. `run`
-    is the tag of its Spark jobs, another one once it is cancelled; nodes in `lazy` are computed by extending a plan,
-    those in `looked_up` were compared with earlier results."""
+    """The work of one execution; several threads call it. `run` is the tag of its Spark jobs, until it is cancelled;
+    nodes in `lazy` only extend a plan; nodes in `looked_up` were compared with earlier results."""
 
     catalog: Catalog
     memory: MemoryTier
@@ -71,10 +70,10 @@ class NodeWork:
     _filling: dict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
 
     def step(self, unit: Unit) -> None:
-        """Run a forced unit, after the kept tables that it reads."""
+        """Run a forced unit, after filling the tables that it reads."""
         if unit.state is State.COMPUTE:
             self.fill(unit.names)
-            if self._is_overtaken(unit.names):
+            if self._has_equal_ancestor(unit.names):
                 return
         self.timed(unit.names, lambda: self.have(unit))
         for name in unit.names:
@@ -84,52 +83,52 @@ class NodeWork:
         """Load or compute a unit's results."""
         self.watcher.sessions.activate()
         name = unit.names[0]
-        # A source that is read when its readers ask for it waits for no session before that.
+        # A source that is read later need not wait for a session now.
         is_source = isinstance(self.dag[name].operator, Read)
         is_read_later = is_source and name not in self.registering and name not in self.outcome.pinned
         if not unit.forced and not is_read_later:
             self.tag(unit.names)
-        made: Sequence[NodeResult]
+        results: Sequence[NodeResult]
         if unit.state is not State.LOAD:
-            made = self._compute(unit)
-        elif (held := self.memory.get(signature := self.plan[name].signature)) is not None:
-            made = [held]
+            results = self._compute(unit)
+        elif (in_memory := self.memory.get(signature := self.plan[name].signature)) is not None:
+            results = [in_memory]
         else:
-            made = [load(self.artifacts[signature], self.catalog, self.watcher.sessions)]
-        for name, result in zip(unit.names, made, strict=True):
+            results = [load(self.artifacts[signature], self.catalog, self.watcher.sessions)]
+        for name, result in zip(unit.names, results, strict=True):
             if isinstance(result, TableResult):
                 if name in self.outcome.pinned:
-                    with authors_errors(self.dag[name]):  # it optimises the plan, which may fold constants and fail
+                    with authors_errors(self.dag[name]):  # optimising the plan may fail on a constant
                         result.pin()
-                    if result.kept:  # a server has its rows in memory since an earlier run
+                    if result.kept:  # a server has its rows from an earlier run
                         self.outcome.filled.add(name)
                 elif name in self.registering and isinstance(self.dag[name].operator, Read):
                     result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result
 
     def _compute(self, unit: Unit) -> Sequence[NodeResult]:
-        from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower  # what is loaded needs none
+        from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower  # not for loads
 
         nodes = [self.dag[name] for name in unit.names]
         inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
         if len(nodes) == 1:
             return [lower(nodes[0], inputs[0], self.watcher)]
-        for node, of in zip(nodes, inputs, strict=True):
-            check_columns(node, of)
+        for node, results in zip(nodes, inputs, strict=True):
+            check_columns(node, results)
         with authors_errors(nodes[0]):
             return fit_batch(nodes, inputs)
 
     def fill(self, names: Collection[str]) -> None:
-        """Compute the tables that are kept for several readers, of which these nodes are one; inputs first."""
+        """Fill the tables that these nodes read, if they are pinned or collected; inputs first."""
         extended = {source for name in self.dag.upstream_within(names, self.lazy) for source in self.dag[name].inputs}
-        given = [(name, source) for name in names for source in self.dag[name].inputs]
+        reads = [(name, source) for name in names for source in self.dag[name].inputs]
         collected = {
-            source for name, source in given
+            source for name, source in reads
             if self.dag[source].result is Result.TABLE and collects(self.dag[name], source)
         }
-        read = extended.union(source for _, source in given if source not in collected)
+        read = extended.union(source for _, source in reads if source not in collected)
         for name in (node.name for node in self.dag.nodes if node.name in collected or node.name in read):
-            if self._is_overtaken((name,)):
+            if self._has_equal_ancestor((name,)):
                 break
             if name in collected:
                 self._fill(name, collects=True)
@@ -137,8 +136,8 @@ class NodeWork:
                 self._fill(name, collects=False)
 
     def _fill(self, name: str, *, collects: bool) -> None:
-        """Fill a table by a step, if there is something to fill; other threads wait for the first. Where `collects` its
-        rows are fetched into this process, by way of its pin if they come from Spark; else its pin is filled."""
+        """Fill a table in a step, unless it is filled; other threads wait for the first. If `collects`, its rows are
+        fetched into this process, which fills its pin if they come from Spark; else its pin is filled."""
         result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
             return
@@ -155,20 +154,20 @@ class NodeWork:
         self.outcome.rows[name] = table.frame().count()
 
     def uncounted(self) -> list[str]:
-        """Return the output tables whose rows are to be counted; those of a stored one are on record."""
-        found = []
+        """Return the output tables whose rows must be counted; the record of a stored table has their number."""
+        names = []
         for node in self.plan.nodes:
             result = self.outcome.results.get(node.name)
             if not node.output or not isinstance(result, TableResult) or result.collected:
                 continue
             record = self.artifacts.get(node.signature) if node.state is State.LOAD and not node.held else None
             if record is not None and record.rows is not None:
-                with damage_of(record):  # its files may not be what was written
+                with damage_of(record):  # its files may be damaged
                     self.catalog.check_table(record)
                 self.outcome.rows[node.name] = record.rows
             elif node.name not in self.outcome.rows:
-                found.append(node.name)
-        return found
+                names.append(node.name)
+        return names
 
     def count(self, name: str) -> None:
         self.watcher.sessions.activate()
@@ -182,12 +181,12 @@ class NodeWork:
                 self.timed((name,), lambda: self._count_rows(name, result))
 
     def _compare(self, name: str) -> None:
-        """Look up, once, whether an earlier result holds what was computed, unless it or an input may be random."""
+        """Look up, once, whether an earlier result has the same content, unless it or an input may be random."""
         if name not in self.compared or name in self.looked_up:
             return
         self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
-        made = (one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE)
-        if any(one in self.outcome.differs or self.outcome.called.get(one) for one in made):
+        computed = [node for node in (name, *self.dag.ancestors(name)) if self.plan[node].state is State.COMPUTE]
+        if any(node in self.outcome.differs or self.outcome.called.get(node) for node in computed):
             return
         if (content := content_here(self.outcome.results[name])) is None:
             return
@@ -195,26 +194,26 @@ class NodeWork:
         self.outcome.contents[name] = content
         try:
             equal = self.catalog.with_content(self.plan.workflow, name, content)
-        except CatalogError as error:  # the run can do without
-            self.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+        except CatalogError as error:  # the run can go on
+            self.observer.warning(f"cannot look up whether an earlier result equals {name!r}: {error.what}")
             return
         if equal is not None and equal != self.plan[name].signature:
             self.outcome.equal[name] = equal
 
-    def _is_overtaken(self, names: Collection[str]) -> bool:
-        """Return whether something that nodes are made of equals an earlier result: they are planned anew first."""
+    def _has_equal_ancestor(self, names: Collection[str]) -> bool:
+        """Return whether an ancestor of these nodes equals an earlier result: then they are planned again first."""
         equal = self.outcome.equal.keys()
         return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
 
-    def let_go_of_empty_pins(self) -> None:
-        """Release pins that nothing filled: the next run would compute the rows where it thinks to read them."""
+    def release_empty_pins(self) -> None:
+        """Release pins that are not filled: the next run would expect to read their rows, and compute them."""
         for name in self.outcome.pinned - self.outcome.filled:
             if isinstance(result := self.outcome.results.get(name), TableResult):
                 result.unpin()
         self.outcome.pinned &= self.outcome.filled
 
     def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> None:
-        """Do and time the work of a step, without waits for other functions of the author's; a failure has no step."""
+        """Do and time the work of a step, without its waits for other functions; a failure adds no step."""
         self.tag(names)
         start, compiled, waited = time.perf_counter(), self._compiled(), seconds_waited()
         for name in names:
@@ -227,13 +226,13 @@ class NodeWork:
             self.observer.node_finished(name, step.end - step.start)
 
     def _compiled(self) -> float:
-        """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
+        """Return the seconds of the driver JVM's compiler threads so far, 0 if they are not counted."""
         sessions = self.watcher.sessions
         client = driver_client(sessions.get()) if sessions.started else None
         return 0.0 if client is None else client.compiler_seconds()
 
     def tag(self, names: Iterable[str]) -> None:
-        """Tag the jobs of this thread to be cancelled with the run. Where nodes take a session, it is waited for."""
+        """Tag the jobs of this thread, to be cancelled with the run. Wait for a session if the nodes need one."""
         sessions = self.watcher.sessions
         if sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
             spark = sessions.get()
@@ -241,16 +240,16 @@ class NodeWork:
             spark.addTag(self.run)
 
     def cancel(self, *, late: bool = False) -> None:
-        """End the jobs of the run; where `late`, go on for a while in our own JVM: of a query that was interrupted
-        while it was planned, other threads begin stages later. What the run does from then on has another tag."""
-        sessions, ended = self.watcher.sessions, self.run
+        """Cancel the jobs of the run. If `late`, go on for a while in this process's JVM: a query that was interrupted
+        during its planning may start stages later. Later jobs of the run have another tag."""
+        sessions, tag = self.watcher.sessions, self.run
         if not sessions.started or sessions.ended:
             return
-        with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
+        with suppress(SetupError, *spark_errors()):  # a JVM that has ended has no jobs
             spark = sessions.get()
             if not late:
-                spark.interruptTag(ended)
+                spark.interruptTag(tag)
                 return
-            self.run = f"{ended}_after"
+            self.run = f"{tag}_after"
             if (client := driver_client(spark)) is not None:
-                Thread(target=_cancel_late, args=(client, ended), name="helix-late-jobs", daemon=True).start()
+                Thread(target=_cancel_late, args=(client, tag), name="helix-late-jobs", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a run tells those who watch it: lines for logs, a bar, notes of how far it is for readers of the catalog."""
+"""Observers of a run: lines for logs, a progress bar, progress notes in the catalog for its readers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from helix_spark.visible_text import visible
 
 
 class Observer:
-    """A listener to runs: its methods are called from the threads of a run, and do nothing. Override what you want to
-    hear; methods must be quick and must not raise."""
+    """A listener to runs. Override the methods for the events that you need: a run's threads call them. They must be
+    quick and must not raise."""
 
     def planned(self, plan: Plan) -> None:
-        """Handle a plan that is about to run; called again when a run plans anew."""
+        """Handle a plan that is about to run; called again when the run plans again."""
 
     def session_starting(self) -> None:
         """Handle the start of Spark."""
@@ -40,19 +40,19 @@ class Observer:
         """Handle a node that was loaded or computed in so many seconds."""
 
     def answered(self, seconds: float) -> None:
-        """Handle the answer: all outputs are known, after so many seconds."""
+        """Handle the answer, after so many seconds: all outputs are known."""
 
     def storing(self, name: str) -> None:
         """Handle the start of writing a result to the catalog."""
 
     def stored(self, name: str, size: int) -> None:
-        """Handle a stored result of `size` physical bytes, which survives a loss of power from now on."""
+        """Handle a stored result of `size` physical bytes, which now survives a power cut."""
 
     def warning(self, text: str) -> None:
-        """Handle a message on something that did not go as planned."""
+        """Handle a warning."""
 
     def note(self, text: str) -> None:
-        """Handle a message on something that people should know."""
+        """Handle a message."""
 
     def shows(self, progress: Progress) -> None:
         """Handle the progress of a run: its nodes, with their starts and ends."""
@@ -66,7 +66,7 @@ class Silent(Observer):
 
 
 class Quiet(Observer):
-    """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""
+    """Warnings and long waits, on stderr, which notebooks show below the cell."""
 
     def waiting(self, name: str, holder: str) -> None:
         _say(f"`{name}` is being computed by {holder}; waiting")
@@ -79,7 +79,7 @@ class Quiet(Observer):
 
 
 class Lines(Quiet):
-    """Plain lines of what happens, for logs."""
+    """Plain lines for logs."""
 
     def planned(self, plan: Plan) -> None:
         counts = {state: len(plan.in_state(state)) for state in State}
@@ -101,22 +101,22 @@ class Lines(Quiet):
 
 
 def _say(text: str) -> None:
-    """Print to stderr: stdout is for answers. A run goes on where stderr is closed."""
+    """Print to stderr: stdout is for answers. A closed stderr does not stop a run."""
     with suppress(OSError, ValueError):
         print(visible(text), file=sys.stderr, flush=True)
 
 
 _PAUSE = 0.2
-"""Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
+"""Least seconds between two notes, so that a run of many short nodes does not wait for them."""
 
 
 class Followed(Observer):
-    """An observer that tells another one, notes in the catalog how far the run of a workflow is, and has it drawn. That
-    a note cannot be written is no failure of the run: the catalog's records tell of a disk that is full."""
+    """An observer that passes all events on to another one, with the run's progress, and notes that in the catalog. A
+    note that cannot be written does not fail the run: the catalog's records report a full disk."""
 
     def __init__(self, observer: Observer, catalog: Catalog) -> None:
         self._observer, self._catalog = observer, catalog
-        for name in ("waiting", "storing", "warning", "note"):  # they say nothing of how far the run is
+        for name in ("waiting", "storing", "warning", "note"):  # these change no progress
             setattr(self, name, getattr(observer, name))
         self._lock = RLock()
         self._progress: Progress | None = None
@@ -154,7 +154,7 @@ class Followed(Observer):
         self._observer.answered(seconds)
 
     def stored(self, name: str, size: int) -> None:
-        # What follows the answer before this one may still be storing.
+        # The last run may still be storing after its answer.
         self._change(lambda progress: progress if progress.answered is None else replace(
             progress, stored=(*progress.stored, name)
         ))
@@ -167,7 +167,7 @@ class Followed(Observer):
                 self._progress = None
 
     def _change(self, change: Callable[[Progress], Progress], *, now: bool = False) -> None:
-        """Change what is known of the run, if one goes on; `now` where that is worth a note at once."""
+        """Update the progress of the current run, if any; write a note at once if `now`."""
         with self._lock:
             if self._progress is None:
                 return
@@ -175,7 +175,7 @@ class Followed(Observer):
             if now or time.perf_counter() - self._written >= _PAUSE:
                 self._catalog.note_progress(self._progress)
                 self._written = time.perf_counter()
-            elif self._later is None:  # the last of several quick changes may stand for minutes
+            elif self._later is None:  # the last of several quick changes may be valid for minutes
                 self._later = Timer(_PAUSE, self._write_late)
                 self._later.daemon = True
                 self._later.start()
@@ -189,7 +189,7 @@ class Followed(Observer):
 
 
 class UnderwayBar(Quiet):
-    """A bar by expected seconds, there while a run is under way and gone at its answer. A subclass draws it."""
+    """A bar of expected seconds, from the start of a run to its answer. A subclass draws it."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -197,15 +197,15 @@ class UnderwayBar(Quiet):
 
     @property
     def view(self) -> ProgressView | None:
-        """How far the run is now; None where none is shown."""
+        """The progress of the run now; None if no run is shown."""
         progress = self._progress  # another thread may replace it meanwhile
         return None if progress is None else progress_view(progress, round(time.time() - progress.began, 3))
 
     def draw(self, view: ProgressView) -> None:
-        """Put the bar in its place, or have it say how far the run is now."""
+        """Show or update the bar."""
 
     def close(self) -> None:
-        """Take the bar away, also when a run ends early."""
+        """Remove the bar, also when a run ends early."""
 
     def shows(self, progress: Progress) -> None:
         with self._lock:
@@ -218,7 +218,7 @@ class UnderwayBar(Quiet):
 
 
 class NotebookBar(UnderwayBar):
-    """A bar below a notebook's cell, gone at the answer."""
+    """A bar below a notebook's cell."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -244,7 +244,7 @@ class NotebookBar(UnderwayBar):
                 place.update({"text/plain": "", "text/html": ""}, raw=True)
 
     def _beat(self, over: Event) -> None:
-        while not over.wait(0.5):  # what is left goes down while a node runs
+        while not over.wait(0.5):  # the expected time falls while a node runs
             with self._lock:
                 if not over.is_set() and (view := self.view) is not None:
                     self.draw(view)
@@ -256,5 +256,5 @@ def _as_shown(view: ProgressView) -> dict[str, str]:
 
 
 def in_kernel() -> bool:
-    """Return whether a notebook's kernel runs this, and not a terminal."""
+    """Return whether this process is a notebook's kernel, not a terminal."""
     return hasattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "kernel")

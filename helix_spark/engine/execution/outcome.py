@@ -1,8 +1,8 @@
-"""What a run did, complete or not: results and times, and which results may differ each time or rest on what no
-signature covers, as plans say and as code was seen to run.
+"""The outcome of a run, complete or not: results, times, and the results that are nondeterministic or that rest on
+something that no signature covers.
 
-Spark is lazy: a table's time means nothing until something forces it. Each forced step's wall time is divided by
-predicted costs among the nodes that were fused into it, so that the parts add up to what was measured.
+Spark is lazy: a table has no time of its own until a job forces it. Each forced step's wall time is divided by
+predicted costs among the nodes that were fused into it, so that the parts add up to the measured time.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from helix_spark.planner.problem import State
 _COMPILES_WHILE_WARM = 0.2
 _SECONDS_PER_COMPILING = 0.5
 _SLOWEST = 4.0
-"""What a JVM's first work takes longer, told by the time of its compiler. Of the forced steps of three jobs (two cores)
-the first runs took 1.4 to 5.7 times as long as the fourth ones; reckoned so, the very first step still two to four
-times as long, what follows 0.8 to 1.2 times. Work that does nothing new compiles up to a fifth of its time."""
+"""The extra time of a JVM's first work, estimated from the time of its compiler. Of the forced steps of three jobs (two
+cores) the first runs took 1.4 to 5.7 times as long as the fourth; with this correction the very first step two to four
+times as long, later ones 0.8 to 1.2 times. Repeated work compiles up to a fifth of its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock; `compiling` are the
-    seconds that all compiler threads of the driver's JVM took meanwhile."""
+    """A forced step: its nodes, and its start and end in seconds of one monotonic clock; `compiling` are the seconds of
+    all compiler threads of the driver's JVM meanwhile."""
 
     names: tuple[str, ...]
     start: float
@@ -40,7 +40,7 @@ class Step:
 
     @property
     def warm_share(self) -> float:
-        """The part of its seconds that it would take where the JVM has done the like before.
+        """The part of its seconds that it would take in a warm JVM.
 
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).warm_share, Step(("a",), 0.0, 10.0, compiling=8.0).warm_share
         (1.0, 0.7)
@@ -50,8 +50,8 @@ class Step:
 
     @property
     def reading_share(self) -> float | None:
-        """The same of a load. It does little but read, so that all of the compiling was for what it does not do again.
-        None where next to nothing is left: then its size tells more.
+        """The same of a load. It only reads, so a warm JVM would compile nothing. None if next to nothing is left: then
+        its size is the better estimate.
 
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).reading_share
         0.8
@@ -75,7 +75,7 @@ def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
         change[step.start] += 1
         change[step.end] -= 1
     edges = sorted(change)
-    passed = dict.fromkeys(edges[:1], 0.0)  # by then, for each step that runs all the while
+    passed = dict.fromkeys(edges[:1], 0.0)  # up to each edge, for a step that runs all the time
     running = 0
     for left, right in pairwise(edges):
         running += change[left]
@@ -85,15 +85,15 @@ def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
 
 @dataclass(slots=True)
 class Outcome(Notes):
-    """What a run did, complete or not.
+    """The outcome of a run, complete or not.
 
     Attributes:
-        rows: of the tables whose rows were counted.
-        pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
-        filled: names of the tables whose rows are all in memory by now.
-        contents: digests of what results hold (see `agreement`), by name, as far as they were compared.
-        equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
-            before all was done: what is left is to be planned anew.
+        rows: numbers of rows of the counted tables.
+        pinned: names of the persisted tables; at the end, only of those whose rows are all in memory.
+        filled: names of the tables whose rows are all in memory.
+        contents: digests of the compared results (see `agreement`), by name.
+        equal: signatures of earlier results that computed ones equal, by name, noticed during the run: the remaining
+            nodes are planned again.
     """
 
     results: dict[str, NodeResult] = field(default_factory=dict)
@@ -108,13 +108,13 @@ class Outcome(Notes):
 
 @dataclass(slots=True)
 class NodeTime:
-    """What a node took; None where that was not measured.
+    """The times of a node; None if not measured.
 
     Attributes:
         seconds: its own, or its part of the steps that it was fused into.
-        warm_seconds: the same without what a young JVM takes longer, else each plan would prefer what the one before
-            did not do. None of a load that tells nothing of it.
-        load_seconds: the same of steps in which nothing is computed; in others a load's part is a guess.
+        warm_seconds: the same without the extra time of a young JVM, else each plan would prefer nodes that the last
+            one did not run. None for a load without a usable measurement.
+        load_seconds: the same of steps that compute nothing; in others a load's part is a guess.
     """
 
     started: float | None = None
@@ -127,11 +127,11 @@ def node_times(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Collection[str],
     loaded: Collection[str],
 ) -> dict[str, NodeTime]:
-    """Divide the seconds of steps among nodes, by name, as `weights` predict it of each node that ran or was loaded.
+    """Divide the seconds of steps among nodes, by name, in proportion to their predicted `weights`.
 
-    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart. Those in `lazy`
-    have no step of their own: they run inside the steps that read them; of these the `pinned` ones run once, in the
-    first step that reads them, and later steps read the pin.
+    Nodes fused into one step start one after the other, inputs first: Spark does not measure them separately. Those in
+    `lazy` have no step of their own: they run inside the steps that read them. The `pinned` ones run only in the first
+    such step; later steps read the pin.
     """
     waiting, times = set(lazy), dict[str, NodeTime]()
     for step, seconds in sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end):
@@ -147,7 +147,7 @@ def node_times(
                 own.warm_seconds = (own.warm_seconds or 0.0) + took * share
             at += took if name not in step.names else 0.0
         if all(name in loaded for name in step.names) and (share := step.reading_share) is not None:
-            # What a load was made from does not run for it, though it may wait for a step as well.
+            # A load's own inputs do not run for it, though they may wait for a step as well.
             for name in step.names:
                 times[name].load_seconds = (times[name].load_seconds or 0.0) + seconds / len(step.names) * share
     return times
@@ -163,19 +163,19 @@ def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]
 
 
 def lasting(outcome: Outcome) -> dict[str, NodeResult]:
-    """Return the results that mean something apart from this run's plans: all but columns."""
+    """Return the results that outlive this run's plans: all but columns."""
     return {name: result for name, result in outcome.results.items() if not isinstance(result, ColumnResult)}
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The nondeterminism of what a run computed, by node name and with why.
+    """Reasons why results of a run are nondeterministic, by node name.
 
     Attributes:
-        found: of nodes whose own result differs in each run, not of those that only inherit it. A reason is empty where
-            Spark made the rows of an instance more than once, so that what reads them belongs to several.
-        drawn: the same of nodes that their author fixed, whose results stand.
-        choices: of nodes whose result is one of several right ones.
+        found: nodes whose own result differs in each run, without those that only inherit it. A reason is empty where
+            Spark computed the rows of an instance more than once, so that its readers may belong to several.
+        drawn: the same of nodes that their author fixed, whose results are reused.
+        choices: nodes whose result is one of several right ones.
     """
 
     found: Mapping[str, str]
@@ -184,7 +184,7 @@ class Chance:
 
     @property
     def instances(self) -> frozenset[str]:
-        """Names of the nodes whose results were found to be instances."""
+        """Names of the nodes whose results are instances."""
         return frozenset(self.drawn.keys() | self.choices.keys())
 
 
@@ -212,27 +212,27 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
 
 
 def _choice(name: str, result: NodeResult, outcome: Outcome, described: Description) -> str:
-    """Return why a result is one of several right ones, as a sentence; empty if it is not."""
+    """Return the reason why a result is one of several right ones; empty if it is not."""
     if name in outcome.choices:
         return f"`{name}` {outcome.choices[name]}"
     if isinstance(result, ModelResult) and (kind := drawn_by_partition(result.model)):
-        return f"`{name}` is a {kind}, which draws its rows by partition"
+        return f"`{name}` is a {kind}, which samples its rows by partition"
     return next(iter(described.choices), "")
 
 
 def _made_of_several(dag: Dag, plan: Plan, outcome: Outcome, instances: Collection[str]) -> frozenset[str]:
-    """Return the nodes that read an instance whose rows Spark made more than once, as it had no room to keep them."""
+    """Return the nodes that read an instance whose rows Spark computed more than once: they were not kept."""
     unsettled, settled = unsettled_nodes(plan, outcome), set[str]()
-    made = Counter[str]()
+    computations = Counter[str]()
     for step in outcome.steps:
         first = [name for name in step.names if name not in settled]
-        made.update(dag.upstream_within(first, unsettled).union(unsettled.intersection(first)))
+        computations.update(dag.upstream_within(first, unsettled).union(unsettled.intersection(first)))
         settled.update(name for name in first if name not in unsettled)
-    return dag.descendants([name for name in instances if made[name] > 1])
+    return dag.descendants([name for name in instances if computations[name] > 1])
 
 
 def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
-    """Return the nodes that a run computed and whose rows Spark has not kept: reading them computes them again."""
+    """Return the computed nodes whose rows Spark has not kept: reading them computes them again."""
     return frozenset(
         name for name, result in outcome.results.items() if plan[name].state is State.COMPUTE and (
             isinstance(result, ColumnResult)
@@ -242,10 +242,10 @@ def unsettled_nodes(plan: Plan, outcome: Outcome) -> frozenset[str]:
 
 
 def _unseen_call(calls: Iterable[str], node: str, dag: Dag, described: Mapping[str, Description]) -> str | None:
-    """Return what is wrong with calls of functions that the session knows, in words; None if signatures cover them."""
+    """Return the problem of calls of functions of the session, in words; None if signatures cover them."""
     # Signatures cover the functions that nodes reach, and those that they register themselves.
-    own = [described[one] for one in (node, *dag.ancestors(node))]
-    covered = {word for one in own for word in (*one.registers, *(part.label for part in one.parts))}
-    known = {word.rpartition(".")[2].lower() for word in covered}  # as SQL has it
-    unseen = next((name for name in sorted(calls) if name not in known), None)
+    descriptions = [described[name] for name in (node, *dag.ancestors(node))]
+    words = {word for item in descriptions for word in (*item.registers, *(part.label for part in item.parts))}
+    covered = {word.rpartition(".")[2].lower() for word in words}  # as in SQL
+    unseen = next((name for name in sorted(calls) if name not in covered), None)
     return f"calls {unseen}, registered with the session (name its function in depends_on=)" if unseen else None

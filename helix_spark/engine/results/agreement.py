@@ -1,5 +1,5 @@
-"""Whether two results are the same: to the last bit, by digests; or as far as a program can be asked to make the same
-twice: floats within what another order of summing explains, tables without regard to the order of their rows."""
+"""Comparison of results: bit by bit, by digests; or with a tolerance for floats that were summed in another order, and
+without the order of a table's rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CLOSE = 1e-9
-"""Relative difference of sums of the same numbers in other orders; `LEARNED` of what a fit makes of such sums."""
+"""Relative difference of sums of the same numbers in other orders."""
 
 LEARNED = 1e-6
+"""Relative difference of models that were fitted with such sums."""
 
 _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
@@ -31,16 +32,16 @@ _FACTS = (
     "sigma", "pc", "clusterCenters", "featureImportances", "numFeatures", "treeWeights", "selectedFeatures",
     "boundaries", "predictions", "weights", "userFactors", "itemFactors", "getVectors", "toDebugString",
 )
-"""What models of Spark ML say of what they have learnt."""
+"""Properties and methods by which Spark ML models report what they have learnt."""
 
 
 class NotComparedError(Exception):
-    """Two results cannot be compared; the text says why."""
+    """Two results cannot be compared; the message has the reason."""
 
 
 def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> str | None:
-    """Return how two results differ, in words; None where they are the same, where `exact` also the last bits of
-    floats. Raises NotComparedError where that cannot be told.
+    """Return how two results differ, in words; None if they are the same, if `exact` to the last bit of their floats.
+    Raises NotComparedError if they cannot be compared.
 
     >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}))
     >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}), exact=True)
@@ -57,27 +58,27 @@ def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> st
 
 
 def content_here(result: NodeResult) -> str | None:
-    """Return the digest of a value, or of a table whose rows were made in this process; None of anything else.
+    """Return the digest of a value, or of a table whose rows were computed in this process; None for other results.
 
-    Early cut-off rests on it: two results with one digest are the same to all that reads them. The order of rows, of
+    Early cut-off rests on it: two results with one digest are the same to all their readers. The order of rows, of
     columns and of keys counts, and floats count bit by bit.
 
     >>> content_here(ValueResult([1, 2])) == content_here(ValueResult([1, 2]))
     True
-    >>> len({content_here(ValueResult(one)) for one in (0.0, -0.0, 0, False, "0", None, [0], {"0": 0})})
+    >>> len({content_here(ValueResult(value)) for value in (0.0, -0.0, 0, False, "0", None, [0], {"0": 0})})
     8
     """
     match result:
         case ValueResult(value=value):
             return digest("value", json.dumps(value))
         case TableResult(collected=True, loaded=False, through_frame=False):
-            found = _hash_of_rows(result.arrow())
-            return None if found is None else digest("rows", found)
+            rows_hash = _hash_of_rows(result.arrow())
+            return None if rows_hash is None else digest("rows", rows_hash)
     return None
 
 
 def _hash_of_rows(table: pa.Table) -> bytes | None:
-    """Hash the schema, its metadata, and all buffers, however divided; None of a type that Arrow does not write."""
+    """Hash the schema, its metadata and all buffers, as one chunk; None for a type that Arrow does not write."""
     import pyarrow as pa
 
     hashed = _Hashed()
@@ -90,7 +91,7 @@ def _hash_of_rows(table: pa.Table) -> bytes | None:
 
 
 class _Hashed(io.RawIOBase):
-    """A file that keeps nothing but a hash of what is written to it."""
+    """A file that only hashes the written bytes."""
 
     def __init__(self) -> None:
         self.sum, self._at = hashlib.sha256(), 0
@@ -124,8 +125,8 @@ def _values_differ(one: Any, other: Any, close: float) -> str | None:
     return None if one == other else f"{one!r} and {other!r}"
 
 
-def _first(found: Iterable[tuple[Any, str | None]]) -> str | None:
-    return next((f"{at}: {how}" for at, how in found if how is not None), None)
+def _first(differences: Iterable[tuple[Any, str | None]]) -> str | None:
+    return next((f"{at}: {how}" for at, how in differences if how is not None), None)
 
 
 def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
@@ -137,7 +138,7 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
     hashes = {_hash_of_rows(table.replace_schema_metadata(None)) for table in (one, other)}
     if len(hashes) == 1 and None not in hashes:
         return None
-    if len(one) * len(names) > 2_000_000:  # which take more memory than a driver should give to doubts
+    if len(one) * len(names) > 2_000_000:  # these would take too much of the driver's memory
         raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
     left, right = (
         sorted(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True)), key=_rounded)
@@ -148,18 +149,18 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
 
 
 def _rounded(value: Any) -> str:
-    """Return a text to sort rows by. If two close floats are apart in seven digits, their tables count as different."""
+    """Return a sort key of rows, with seven digits of a float. Close floats that differ in them sort apart."""
     if isinstance(value, float):
         return f"{value + 0.0:.6e}"
     if isinstance(value, list | tuple):
         return ",".join(map(_rounded, value))
     if isinstance(value, Mapping):
-        return ",".join(f"{key}:{_rounded(one)}" for key, one in value.items())
+        return ",".join(f"{key}:{_rounded(item)}" for key, item in value.items())
     return repr(value)
 
 
 def _models_differ(one: Any, other: Any, close: float) -> str | None:
-    """Compare models by their parameters, and by what they report of what they have learnt."""
+    """Compare models by their parameters and by what they report."""
     from pyspark.ml import Model
 
     if type(one) is not type(other):
@@ -172,7 +173,7 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
             return how
     first, second = (learned(model, _FACTS) for model in (one, other))
     if not first and isinstance(one, Model) and not mine:
-        raise NotComparedError(f"a {type(one).__name__} does not say what it has learnt")
+        raise NotComparedError(f"a {type(one).__name__} does not report what it has learnt")
     if (how := _values_differ(_parameters(one), _parameters(other), 0.0)) is not None:
         return how
     how = _values_differ(first, second, close)
@@ -180,11 +181,11 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
         return how
     if apart := _words(first) ^ _words(second):
         return f"only one of them has {named(sorted(apart), 3)}"
-    raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and {how}")
+    raise NotComparedError(f"a {type(one).__name__} samples its rows by partition, and {how}")
 
 
 def drawn_by_partition(model: Any) -> str:
-    """Return the class of a model, or of a part of it, that draws its rows by partition; empty if there is none."""
+    """Return the class of a model, or of a part of it, that samples rows by partition; empty if there is none."""
     kind = type(model).__name__
     if any(word in kind for word in DRAW_BY_PARTITION):
         return kind
@@ -192,16 +193,16 @@ def drawn_by_partition(model: Any) -> str:
 
 
 def _words(value: Any) -> set[str]:
-    """Return what is no float in what a model has learnt, and how long its vectors are. Their number may be random.
+    """Return all texts and whole numbers in what a model has learnt, and the lengths of its vectors, not their number.
 
     >>> sorted(_words({"vectors": [["a", [1.0, 2.0]], ["b", [3.0, 4.0]]], "numFeatures": 3}))
     ['3', 'a', 'b', 'vectors of 2']
     """
     if isinstance(value, Mapping):
-        parts = [one for name, one in value.items() if name != "toDebugString"]
+        parts = [item for name, item in value.items() if name != "toDebugString"]
     elif not isinstance(value, list):
         return set() if isinstance(value, float) else {str(value)}
-    elif value and all(isinstance(one, float) for one in value):
+    elif value and all(isinstance(item, float) for item in value):
         return {f"vectors of {len(value)}"}
     else:
         parts = value
@@ -209,14 +210,14 @@ def _words(value: Any) -> set[str]:
 
 
 def _parameters(model: Any) -> dict[str, str]:
-    """Return the parameters of a model by name, as text, without random names of stages and without those of its parts.
-    A seed that is not set follows from the name of a class: of what was fitted, or of the model that was loaded."""
+    """Return a model's parameters by name, as text, without random names of stages and without its parts' parameters.
+    A seed that is not set follows from a class's name: that of the estimator, or of the loaded model."""
     texts = {}
     for param, value in model.extractParamMap().items():
         is_set = model.isSet(param)
         of_parts = ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
         if param.name not in of_parts and (is_set or param.name != "seed"):
-            # A default may have the random name of the stage that it was fitted from.
+            # A default may contain the random name of its estimator.
             texts[param.name] = str(value).replace(model.uid, "") if is_set else _RANDOM_NAME.sub("", str(value))
     return dict(sorted(texts.items()))
 

@@ -1,4 +1,4 @@
-"""A fitted model of Spark ML in plain values: what it says of itself. Runs no job."""
+"""Model cards: what a fitted Spark ML model reports, in plain values. Runs no job."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _FIGURES = {
     "getNumTrees": "trees", "totalNumNodes": "nodes of all trees", "numNodes": "nodes", "depth": "depth",
     "numClasses": "classes", "intercept": "intercept", "scale": "scale", "rank": "rank", "numDocs": "documents",
 }
-"""What models of Spark ML tell at once, by its name there."""
+"""Figures that Spark ML models know without a job, by their names there."""
 
 _SUMMARY = {
     "totalIterations": "steps", "numIter": "steps", "numIterations": "steps", "trainingCost": "cost",
     "logLikelihood": "log likelihood",
 }
-"""The same of the summary of a training; what a summary would run a job for is not asked."""
+"""The same of a training's summary."""
 
 _WEIGHTS = {
     "coefficientMatrix": "class", "coefficients": "weight", "featureImportances": "importance",
     "clusterCenters": "center",
 }
-"""By what models of Spark ML tell what their slots weigh, a row of weights for each of these."""
+"""Properties of Spark ML models with their slots' weights; a row of weights for each of these."""
 
 
 def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] = ()) -> ModelCard:
-    """Describe a model by what it reports of itself. `names` are of the slots of the vector that it reads, none where
-    they are unknown; `classes` of the labels that it predicts, by their indexes, none where they are numbers."""
+    """Describe a model by what it reports. `names` are of the slots of the vector that it reads, empty if unknown;
+    `classes` of the labels that it predicts, by index, empty if they are numbers."""
     columns, weights = _weights(model, classes)
     slots = max((len(values) for values in weights), default=0)
     named = names if len(names) == slots else [f"slot {place}" for place in range(slots)]
@@ -52,7 +52,7 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
 
 
 def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Iterator[ModelCard]:
-    """Yield the cards of a pipeline's or a search's parts. Stages of a pipeline name the slots of later ones."""
+    """Yield the cards of the parts of a pipeline or search. Stages of a pipeline name the slots of later stages."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for part in parts_of(model)[:MOST_PARTS]:
         column = part.getOrDefault("featuresCol") if part.hasParam("featuresCol") else ""
@@ -62,11 +62,11 @@ def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Ite
 
 
 def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
-    """Note the names of the slots of vectors, and of the numbered categories, that a stage makes, by column."""
+    """Note the names of a stage's output slots and of its numbered categories, by column."""
     inputs, outputs = (_columns(stage, side) for side in ("input", "output"))
     match type(stage).__name__:
         case "StringIndexerModel":
-            labels |= {out: [str(one) for one in known] for out, known in zip(outputs, stage.labelsArray, strict=False)}
+            labels |= {out: list(map(str, texts)) for out, texts in zip(outputs, stage.labelsArray, strict=False)}
         case "OneHotEncoderModel":
             sizes = [size - bool(stage.getDropLast()) for size in stage.categorySizes]
             for source, out, size in zip(inputs, outputs, sizes, strict=False):
@@ -88,21 +88,21 @@ def _columns(stage: Any, side: str) -> list[str]:
 
 
 def learned(model: Any, facts: Iterable[str]) -> dict[str, Any]:
-    """Return what a model reports of what it has learnt, in plain values: by properties and methods of these names,
-    without those that it does not have, or has only after a fit."""
-    found = {}
+    """Return what a model reports by properties and methods of these names, in plain values, without those that it does
+    not have, or has only after a fit."""
+    values = {}
     for name in facts:
         if hasattr(type(model), name):
             try:
                 fact = getattr(model, name)
                 value = _plain(fact() if callable(fact) else fact, getattr(model, "uid", ""))
-            except HelixError:  # a server that has ended, say
+            except HelixError:  # such as of a server that has ended
                 raise
-            except Exception:  # noqa: BLE001 - a property that this kind of the model does not have may raise anything
+            except Exception:  # noqa: BLE001 - a property that this kind of model does not have may raise anything
                 continue
             if value is not None:
-                found[name] = value
-    return found
+                values[name] = value
+    return values
 
 
 def _plain(fact: Any, uid: str) -> Any:
@@ -114,12 +114,12 @@ def _plain(fact: Any, uid: str) -> Any:
         rows = fact.toPandas()
         return [[_plain(cell, uid) for cell in row] for row in rows.sort_values(rows.columns[0]).values.tolist()]
     if isinstance(fact, list | tuple):
-        return [_plain(one, uid) for one in fact]
+        return [_plain(item, uid) for item in fact]
     return fact.tolist() if hasattr(fact, "tolist") else fact
 
 
 def _weights(model: Any, classes: Sequence[str]) -> tuple[list[str], list[list[float]]]:
-    """Return heads, and of each the value of every slot."""
+    """Return the heads of columns, and for each head the values of all slots."""
     for name, head in _WEIGHTS.items():
         if values := learned(model, [name]).get(name):
             rows = values if isinstance(values[0], list) else [values]
@@ -127,20 +127,20 @@ def _weights(model: Any, classes: Sequence[str]) -> tuple[list[str], list[list[f
             if head == "class":
                 numbered = ["weight"] if len(rows) == 1 else list(classes) if len(classes) == len(rows) else numbered
             heads = numbered if rows is values else [head]
-            return [one[:_LONGEST] for one in heads[:MOST_COLUMNS]], rows[:MOST_COLUMNS]
+            return [text[:_LONGEST] for text in heads[:MOST_COLUMNS]], rows[:MOST_COLUMNS]
     return [], []
 
 
 def _parameters(model: Any) -> Iterator[tuple[str, str, bool]]:
-    """Yield the parameters of a model, those that were set first; not models and the like, whose names are random."""
-    found = []
+    """Yield the plain parameters of a model; those that were set come first."""
+    rows = []
     for param in getattr(model, "params", ()):
         if model.isSet(param) or model.hasDefault(param):
             value = model.getOrDefault(param)
-            inside = value if isinstance(value, list) else [value]
-            if all(isinstance(one, str | bool | int | float) for one in inside):
-                found.append((param.name[:_LONGEST], str(value)[:_LONGEST], bool(model.isSet(param))))
-    yield from sorted(found, key=lambda one: not one[2])
+            items = value if isinstance(value, list) else [value]
+            if all(isinstance(item, str | bool | int | float) for item in items):
+                rows.append((param.name[:_LONGEST], str(value)[:_LONGEST], bool(model.isSet(param))))
+    yield from sorted(rows, key=lambda row: not row[2])
 
 
 def _figures(source: Any, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:
@@ -161,5 +161,6 @@ def _searched(model: Any) -> Iterator[tuple[str, float]]:
 
 def parts_of(model: Any) -> list[Any]:
     """Return the models that a pipeline, a search or a one-against-all consists of."""
-    held = (getattr(model, "__dict__", {}).get(name) for name in PARTS)
-    return [part for one in held if one is not None for part in (one if isinstance(one, list | tuple) else [one])]
+    fields = getattr(model, "__dict__", {})
+    values = [fields[name] for name in PARTS if fields.get(name) is not None]
+    return [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]

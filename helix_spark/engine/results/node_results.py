@@ -1,4 +1,4 @@
-"""Results while a session lives: tables in the forms in which they were had, columns, models and plain values."""
+"""Results in memory: tables as DataFrames or Arrow, columns, models and plain values."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 KeepRows = Callable[[str, Any], bool]
-"""Keeps rows in memory for later runs, by the signature of a result; returns whether it does."""
+"""A function that keeps a table in memory for later runs, by the signature of its result; returns whether it does."""
 
 
 class TableResult:
-    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for. `arrow`
-    makes the pyarrow Table without Spark; None if that takes Spark.
+    """One table, as a Spark DataFrame or a pyarrow Table; the other form is created when it is first needed.
+    `arrow` creates the pyarrow Table without Spark; None if that takes Spark.
 
     Attributes:
-        read_seconds: what reading its rows from the catalog took, where they were read by themselves.
-        loaded: whether it was loaded. Its rows here may lack the classes of vectors, and the metadata of columns.
-        across: what a DataFrame of pandas calls its columns together; for people, for it is not stored.
-        kept: whether its DataFrame stands over rows that a server has kept in memory since an earlier run.
+        read_seconds: seconds of reading its rows from the catalog; None if they were not read on their own.
+        loaded: True if it was loaded. Its rows here may lack the classes of vectors, and the metadata of columns.
+        across: the pandas name of its columns' index; for display, as it is not stored.
+        kept: True if its DataFrame reads rows that a server has kept in memory since an earlier run.
     """
 
     read_seconds: float | None = None
@@ -52,12 +52,12 @@ class TableResult:
 
     @property
     def collected(self) -> bool:
-        """Whether its rows are in this process already."""
+        """True if its rows are in this process."""
         return self._arrow is not None
 
     @property
     def at_hand(self) -> bool:
-        """Whether it is written from rows in this process, and not as a DataFrame."""
+        """True if it is written from rows in this process, not as a DataFrame."""
         return self._arrow is not None and self._frame is None and not self.loaded
 
     @property
@@ -66,22 +66,22 @@ class TableResult:
 
     @property
     def through_frame(self) -> bool:
-        """Whether its rows come into this process by way of its DataFrame, which fills its pin."""
+        """True if its rows come into this process through its DataFrame, which fills its pin."""
         return self._make_arrow is None
 
     @property
     def pinned(self) -> bool:
-        """Whether its rows are kept in memory, once they are computed."""
+        """True if its rows stay in memory once they are computed."""
         return self._persisted is not None or self.kept
 
     @property
     def in_memory(self) -> bool:
-        """Whether writing it computes nothing: its rows are pinned, or were here before its DataFrame was made."""
+        """True if writing it computes nothing: its rows are pinned, or were here before its DataFrame was created."""
         return self.pinned or (self.collected and not self.through_frame)
 
     @property
     def lost(self) -> bool:
-        """Whether its DataFrame was made in a session that has ended."""
+        """True if its DataFrame is of a session that has ended."""
         frame = self._frame
         return frame is not None and not is_alive(frame.sparkSession)
 
@@ -100,16 +100,15 @@ class TableResult:
             return self._arrow
 
     def pandas(self) -> pd.DataFrame:
-        """Return the table's rows as a pandas DataFrame of the caller's own."""
+        """Return the table's rows as a new pandas DataFrame."""
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
 
     def pin(self) -> None:
-        """Keep its rows in memory from when they are first computed on; `frame` stands over these rows.
+        """Keep its rows in memory once they are computed; `frame` then reads these rows.
 
-        A persisted DataFrame still carries the plan of all that it was made from, which Spark analyses again for each
-        column that is added. What stands over the rows alone has a plan of one relation; a server elsewhere finds them
-        by the whole plan.
+        A persisted DataFrame still has the plan that it was built with, which Spark analyses again for each column that
+        is added. A DataFrame over the rows alone has a plan of one relation, but needs the classic session.
         """
         from pyspark import StorageLevel
 
@@ -124,7 +123,7 @@ class TableResult:
                 self._frame = client.over_rows(persisted)
 
     def hand_over(self, signature: str, keep: KeepRows) -> None:
-        """Leave its rows in memory to the server, by the result's signature, if they are pinned and it keeps them."""
+        """Leave its pinned rows in memory to the server, by the result's signature, if the server keeps them."""
         with self._lock, suppress(*spark_errors()):
             if self._persisted is not None and keep(signature, self.frame()):
                 self._persisted = None
@@ -134,20 +133,20 @@ class TableResult:
         with self._lock:
             if (persisted := self._persisted) is not None:
                 self._persisted = None
-                with suppress(*spark_errors()):  # a JVM that has ended holds nothing any more
+                with suppress(*spark_errors()):  # a JVM that has ended has no pins
                     self._frame = persisted.unpersist()
 
     def persisted(self) -> DataFrame:
-        """Return the table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that
-        persists its input unless that is done already asks for that. Else the same as `frame`."""
+        """Return the DataFrame that Spark knows as persisted, if the table is pinned; else the same as `frame`. Some
+        estimators persist any other input."""
         with self._lock:
             return self._persisted if self._persisted is not None else self.frame()
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
-    """A column that can be added to its base table, after those that it `needs`. `stages` makes the stages of Spark ML
-    that add several together, from what `make` has of each; without, `make` makes the expression for a DataFrame."""
+    """A column that can be added to its base table, after those that it `needs`. `stages` builds the Spark ML stages
+    that add several such columns, from their `make`; if it is None, `make` builds the expression for a DataFrame."""
 
     column: str
     base: TableResult
@@ -158,26 +157,26 @@ class ColumnResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """A fitted Spark ML model, or a transformer; `read_seconds` is what reading it took; None if it was not read."""
+    """A fitted Spark ML model, or a transformer; `read_seconds` is None if it was not read."""
 
     model: Any
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """Return a copy, whose parameters may be set. PySpark copies no search that kept only the best model."""
+        """Return a copy, whose parameters may be set. PySpark cannot copy a search that kept only the best model."""
         from pyspark.ml.param import Params
 
         if not isinstance(self.model, Params):
             return self.model.copy() if hasattr(self.model, "copy") else self.model
 
-        def copied(one: Any) -> Any:
-            if vars(one).keys().isdisjoint(PARTS):
-                return one.copy()
-            made = Params.copy(one)
-            vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
-            return made
+        def copy_part(part: Any) -> Any:
+            if vars(part).keys().isdisjoint(PARTS):
+                return part.copy()
+            copy = Params.copy(part)
+            vars(copy).update({name: list(value) for name, value in vars(copy).items() if isinstance(value, list)})
+            return copy
 
-        return moved_stage(self.model, copied)
+        return moved_stage(self.model, copy_part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +193,8 @@ NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
 
 
 @dataclass(slots=True)
-class _HeldResult:
-    """A result in memory; `last` is the newest run that is of a version with it."""
+class _MemoryEntry:
+    """A result in memory; `last` is the newest run of a version that has it."""
 
     result: NodeResult
     last: int
@@ -203,24 +202,24 @@ class _HeldResult:
 
 
 class MemoryTier:
-    """The results that a session holds, by signature, while recent versions have them: all but columns."""
+    """Results in memory by signature, without columns; those that no recent version has are released."""
 
     def __init__(self) -> None:
-        self._held: dict[str, _HeldResult] = {}
+        self._entries: dict[str, _MemoryEntry] = {}
         self._run = 0
         self._lock = RLock()
 
     @property
     def signatures(self) -> frozenset[str]:
         with self._lock:
-            return frozenset(self._held)
+            return frozenset(self._entries)
 
     def get(self, signature: str) -> NodeResult | None:
-        held = self._held.get(signature)
-        return None if held is None else held.result
+        entry = self._entries.get(signature)
+        return None if entry is None else entry.result
 
     def put(self, result: NodeResult, signature: str | None = None) -> None:
-        """Hold a result: tables with rows in memory alone. Without a signature it is for its own iteration."""
+        """Add a result, unless it is a table without rows in memory. Without a signature only its iteration has it."""
         if isinstance(result, ColumnResult):
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):
@@ -229,38 +228,38 @@ class MemoryTier:
         with self._lock:
             if self.get(key) is not result:
                 self.drop(key)
-            self._held[key] = _HeldResult(result, self._run, signature is not None)
+            self._entries[key] = _MemoryEntry(result, self._run, signature is not None)
 
     def drop(self, signature: str) -> None:
         with self._lock:
-            if (held := self._held.pop(signature, None)) is not None and isinstance(held.result, TableResult):
-                held.result.unpin()
+            if (entry := self._entries.pop(signature, None)) is not None and isinstance(entry.result, TableResult):
+                entry.result.unpin()
 
     def next_version(self, signatures: Iterable[str]) -> None:
-        """Begin a run of a version with these signatures, and release what no recent version had."""
+        """Begin a run of a version with these signatures; release the results that no recent version has."""
         with self._lock:
             self._run += 1
-            for signature in self._held.keys() & set(signatures):
-                self._held[signature].last = self._run
+            for signature in self._entries.keys() & set(signatures):
+                self._entries[signature].last = self._run
             # People go back one or two edits.
-            for signature in [one for one, held in self._held.items() if held.last < self._run - 3]:
+            for signature in [key for key, entry in self._entries.items() if entry.last < self._run - 3]:
                 self.drop(signature)
 
     def hand_over(self, keep: KeepRows) -> None:
         """Leave the rows of tables that a later run may reuse to the server."""
         with self._lock:
-            for signature, held in self._held.items():
-                if held.is_named and isinstance(held.result, TableResult):
-                    held.result.hand_over(signature, keep)
+            for signature, entry in self._entries.items():
+                if entry.is_named and isinstance(entry.result, TableResult):
+                    entry.result.hand_over(signature, keep)
 
     def clear(self) -> None:
         with self._lock:
-            for signature in list(self._held):
+            for signature in list(self._entries):
                 self.drop(signature)
 
 
 def collect(frame: DataFrame) -> pa.Table:
-    """Return a DataFrame's rows in this process; vectors unwrapped, so that no form needs Spark's classes."""
+    """Collect a DataFrame's rows; vectors become lists, so that no form needs Spark's classes."""
     from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
 
@@ -274,10 +273,10 @@ def collect(frame: DataFrame) -> pa.Table:
 
 
 def marked(frame: DataFrame) -> DataFrame:
-    """Return the same rows by a plan that is equal to no other, under a true condition that the optimiser removes.
+    """Return the same rows by a unique plan, with a true condition that the optimiser removes.
 
-    Spark knows a plan by its text: paths, options, the bytes of a UDF. Over files that have changed since, a table that
-    is cached from before would answer for it.
+    Spark compares plans by their text: paths, options, the bytes of a UDF. For files that have changed it would answer
+    from a table that it cached before.
     """
     from pyspark.sql import functions as F
 
@@ -286,9 +285,9 @@ def marked(frame: DataFrame) -> DataFrame:
 
 
 def nullable(frame: DataFrame) -> DataFrame:
-    """Return the same rows with every column nullable, as they are when read back from Delta, so that what is computed
-    and what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves
-    the rows divided and ordered as the author had them."""
+    """Return the same rows with every column nullable, as when read back from Delta, so that computed and loaded tables
+    have one schema. The optimiser removes the empty side of the union: it costs nothing and keeps partitions and order
+    of the rows."""
     settle(frame)
     if (relaxed := frame.schema.toNullable()) == frame.schema:
         return frame
@@ -296,13 +295,13 @@ def nullable(frame: DataFrame) -> DataFrame:
 
 
 def quoted(column: str) -> str:
-    """Return a column's name as Spark reads it, dots and spaces and all."""
+    """Quote a column's name for Spark."""
     return "`" + column.replace("`", "``") + "`"
 
 
 def plain(value: object, node: str) -> Any:
-    """Return a value as it will be stored and read back: JSON's types, numbers of numpy as Python's. Raises
-    ResultTypeError where it has no such form.
+    """Return a value as it is stored: of JSON's types, with numpy's numbers as Python's. Raises ResultTypeError for
+    other types.
 
     >>> plain({"a": (1, 2.5)}, "m")
     {'a': [1, 2.5]}
@@ -311,9 +310,9 @@ def plain(value: object, node: str) -> Any:
         case None | bool():
             return value
         case str():
-            return str.__str__(value)  # of a class of its own, as numpy's, the text alone
+            return str.__str__(value)  # without a subclass, such as numpy's
         case int():
-            if value.bit_length() > 14_000:  # Python refuses to write, and to read, more than 4,300 digits
+            if value.bit_length() > 14_000:  # Python neither writes nor reads more than 4,300 digits
                 raise ResultTypeError(
                     f"{node!r} returned a whole number of more than 4,000 digits, which cannot be stored",
                     remedy="return it as text by hex(), or its logarithm",
@@ -326,9 +325,9 @@ def plain(value: object, node: str) -> Any:
         case list() | tuple():
             return [plain(item, node) for item in value]
     if type(value).__module__.split(".")[0] == "numpy":
-        made = value.tolist()  # type: ignore[attr-defined]  # numpy scalars and arrays alike
-        if type(made) is not type(value):  # what Python has no number for stays what it is
-            return plain(made, node)
+        converted = value.tolist()  # type: ignore[attr-defined]  # numpy scalars and arrays alike
+        if type(converted) is not type(value):  # Python has no such number
+            return plain(converted, node)
     raise ResultTypeError(
         f"{node!r} returned a {type(value).__module__}.{type(value).__qualname__}, which is not a plain value",
         remedy="return numbers, text, lists and dicts of them, or annotate the table that it returns "
@@ -337,12 +336,12 @@ def plain(value: object, node: str) -> Any:
 
 
 def _with_text_keys(value: Mapping[Any, Any], node: str) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    by_text: dict[str, Any] = {}
     for key, item in value.items():
-        if (text := str(plain(key, node))) in made:
+        if (text := str(plain(key, node))) in by_text:
             raise ResultTypeError(
-                f"{node!r} returned a dict with two keys that are {text!r} when they are text, as stored ones are",
+                f"{node!r} returned a dict with two keys that are stored as the text {text!r}",
                 remedy="return keys that are text",
             )
-        made[text] = plain(item, node)
-    return made
+        by_text[text] = plain(item, node)
+    return by_text

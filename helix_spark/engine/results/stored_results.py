@@ -1,4 +1,4 @@
-"""Stored results: written apart and published by one record, behind the answer; loaded once they are checked."""
+"""Stored results: written to a folder, then published by one record; checked and loaded again."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class StoringError(HelixError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a result comes from, what it takes to compute it again from nothing, and what its author wishes of it: for
-    its record. `at_hand` is True if storing it takes no more than writing it."""
+    """The origin of a result, for its record: its node, the seconds to compute it from the sources, its author's
+    wishes. `at_hand` is True if storing it is only writing it."""
 
     signature: str
     workflow: str
@@ -74,14 +74,14 @@ def store(
     result: NodeResult, origin: Origin, catalog: Catalog, check: Callable[[], None] = lambda: None,
     partitions: Callable[[], int] | None = None,
 ) -> ArtifactRecord:
-    """Write a result and publish it. The first record of a signature wins. Raises StoringError where it could not be
-    written or published; what was written is gone again.
+    """Write a result and publish it. The first record of a signature wins. Raises StoringError or CatalogError where it
+    could not be written or published, and removes its files.
 
-    `check` is called when all is written and nothing published; it raises CatalogError to have it not published. A
-    table with a column of its rows' places (`stored_tables.PLACE`) is written as files, or not at all; `partitions`
-    says how many it had, once it is written.
+    `check` is called between writing and publishing; it raises CatalogError to prevent publishing. A table with a
+    column of its rows' places (`stored_tables.PLACE`) is written only as files; `partitions` then returns its number of
+    partitions, once it is written.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     kind: ArtifactKind = "model" if isinstance(result, ModelResult) else "table"
     attempt = catalog.begin_attempt(origin.signature, "value" if isinstance(result, ValueResult) else kind)
     try:
@@ -92,13 +92,13 @@ def store(
             signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
             workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
             recompute_seconds=origin.recompute_seconds, insisted=origin.insisted, fixed=origin.fixed,
-            write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0, **written,
+            write_seconds=time.perf_counter() - start if origin.at_hand else 0.0, **written,
         )
         reach("store.written")
         check()
         return catalog.publish(catalog.vouch(record))
-    except BaseException as error:  # an unforeseen one, too, leaves an orphaned folder
-        with suppress(CatalogError):  # the disk that refused the write may refuse this too; `gc` finds what is left
+    except BaseException as error:  # any error would leave an orphaned folder
+        with suppress(CatalogError):  # a full disk may refuse this, too; `gc` removes the folder later
             catalog.abandon(attempt)
         if isinstance(error, spark_errors()):
             raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
@@ -108,16 +108,16 @@ def store(
 def _write(
     result: NodeResult, attempt: Attempt, catalog: Catalog, partitions: Callable[[], int] | None
 ) -> dict[str, Any]:
-    """Write a result; return what its record says of it, by field."""
+    """Write a result; return the fields of its record that describe the files."""
     match result:
         case ValueResult(value=value):
             if len(text := json.dumps(value)) > LARGEST_VALUE:
                 raise CatalogError(
-                    f"as a value it takes {format_size(len(text))}, and {format_size(LARGEST_VALUE)} are stored at "
-                    "most; a reducer may return a table"
+                    f"its value takes {format_size(len(text))}, and at most {format_size(LARGEST_VALUE)} are stored; "
+                    "return a table instead"
                 )
             if is_too_deep(value):
-                raise CatalogError(f"its lists and dicts lie more than {DEEPEST} deep in each other")
+                raise CatalogError(f"its lists and dicts are nested more than {DEEPEST} deep")
             return {"value": text}
         case ModelResult(model=model):
             assert attempt.path is not None
@@ -134,7 +134,7 @@ def _write(
             if None not in (rows, commit.rows) and rows != commit.rows:
                 raise CatalogError(
                     f"{rows:,} rows were written, and its files have {commit.rows:,}: the catalog's folder must be "
-                    "seen by all of Spark's workers"
+                    "visible to all of Spark's workers"
                 )
             return {
                 "bytes": physical_bytes(attempt.path), "rows": commit.rows if rows is None else rows,
@@ -150,13 +150,13 @@ def _save_model(model: Any, path: Place) -> str:
         return checked_digest(path)
     except StrangeModelError as error:
         raise CatalogError(f"{error}; none but Spark ML's own is loaded from a catalog") from error
-    except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
+    except Exception as error:  # the writer of a user-defined class may raise anything, or be missing
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
 def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int] | None) -> int | None:
-    """Write a table, on a disk as plain files where that will do. Return the rows that were counted as they were
-    written, so that files which this process does not see are missed; None where they were not counted."""
+    """Write a table, on a disk as plain files if its types allow that. Return the number of rows that Spark counted as
+    it wrote them, to detect files that this process does not see; None if it did not count."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -165,20 +165,20 @@ def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int
     schema = frame.schema.json()
     if foreign := foreign_classes(schema):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    seen = Observation() if may_observe(pyspark.__version__) else None
-    counted = frame if seen is None else frame.observe(seen, F.count(F.lit(1)).alias("rows"))
+    observation = Observation() if may_observe(pyspark.__version__) else None
+    counted = frame if observation is None else frame.observe(observation, F.count(F.lit(1)).alias("rows"))
     is_local = isinstance(attempt.path, LocalPath)
-    is_seen = seen is not None or is_on_this_machine(master_of(frame.sparkSession))
-    as_files = can_be_files(schema) and (is_seen if is_local else partitions is not None)
+    is_verified = observation is not None or is_on_this_machine(master_of(frame.sparkSession))
+    as_files = can_be_files(schema) and (is_verified if is_local else partitions is not None)
     if partitions is not None and not as_files:
         raise CatalogError(
-            "it has a column of a type, or of a name, that files by themselves do not tell" if is_seen or not is_local
-            else "with this version of pyspark nobody tells whether files of workers elsewhere are missing"
+            "it has a column of a type, or of a name, that plain files do not store" if is_verified or not is_local
+            else "this version of pyspark cannot detect missing files of workers on other machines"
         )
-    # A server reports the progress of short writes, too, if it looks so often.
+    # At this interval a server reports the progress of short writes, too.
     progress = {} if partitions is None else {"spark.connect.progress.reportInterval": "10ms"}
     with holding(frame.sparkSession, WHILE_WE_WRITE | progress):
-        # In an object store Delta's tasks need rename nothing.
+        # In an object store, Delta's tasks rename no files.
         form, options = ("parquet", AS_FILES) if as_files else ("delta", {"userMetadata": attempt.attempt})
         counted.write.format(form).options(**options).save(attempt.path.spark_uri)
     if partitions is not None:
@@ -187,25 +187,25 @@ def _save_frame(frame: DataFrame, attempt: Attempt, partitions: Callable[[], int
         schema = with_partitions(schema, number)
     if as_files:
         commit_files(attempt, schema)
-    rows: int | None = None if seen is None else seen.get["rows"]
+    rows: int | None = None if observation is None else observation.get["rows"]
     return rows
 
 
 def export_model(model: Any, folder: Path) -> str:
-    """Write a fitted Spark ML model into a folder that does not exist, as a pipeline: the one form that trackers load
-    without knowing the model's class. Return the name of the class that reads it. Raises OSError if it is not in the
-    folder: the workers of a cluster wrote it to their own disks."""
+    """Write a fitted Spark ML model into a new folder, as a pipeline: the only form that trackers load without knowing
+    the model's class. Return the name of the class that reads it. Raises OSError if workers wrote it to their own
+    disks."""
     from pyspark.ml import PipelineModel
 
     pipeline = model if isinstance(model, PipelineModel) else PipelineModel([model])
     pipeline.write().save(f"file://{folder}")
     if len(list(folder.rglob("metadata/part-*"))) < 1 + len(pipeline.stages):
-        raise OSError("Spark's workers wrote it to disks of their own; they and the driver need one in common")
+        raise OSError("Spark's workers wrote it to their own disks; they and the driver need a shared one")
     return f"{PipelineModel.__module__}.{PipelineModel.__qualname__}"
 
 
 class DamagedResultError(CatalogError):
-    """A stored result, of this record, cannot be had; the engine quarantines it and plans anew."""
+    """The stored result of this record cannot be read; the engine quarantines it and plans again."""
 
     def __init__(self, record: ArtifactRecord, cause: object) -> None:
         self.record = record
@@ -214,8 +214,8 @@ class DamagedResultError(CatalogError):
 
 
 def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
-    """Load a stored result; a table is read when its rows are asked for. Raises DamagedResultError, now or then;
-    CatalogError where what is stored is sound, or was not reached."""
+    """Load a stored result; a table is read when its rows are needed. Raises DamagedResultError, now or then;
+    CatalogError if the stored result is sound or could not be reached."""
     if record.kind == "value":
         try:
             return ValueResult(parsed(record.value or "null"))
@@ -224,32 +224,32 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
     if record.kind == "model":
         with damage_of(record):
             return _model(record, catalog, sessions)
-    if record.schema is None:  # plans are made on records without schemas, but for those of late iterations
-        if (whole := catalog.artifact(record.signature)) is None or whole.attempt != record.attempt:
+    if record.schema is None:  # most plans have records without schemas
+        if (complete := catalog.artifact(record.signature)) is None or complete.attempt != record.attempt:
             raise DamagedResultError(record, "it is not stored any more")
-        record = whole
+        record = complete
 
     def rows() -> pa.Table:
         start = time.perf_counter()
         with damage_of(record):
             try:
-                found = catalog.read_arrow(record)
+                arrow = catalog.read_arrow(record)
             except NeedsSparkError:
                 return collect(_frame(record, catalog, sessions))
         table.read_seconds = time.perf_counter() - start
-        return found
+        return arrow
 
     def frame() -> DataFrame:
-        found: DataFrame | None = sessions.kept_table(catalog.id + record.signature)
-        table.kept = found is not None
-        return _frame(record, catalog, sessions) if found is None else found
+        kept: DataFrame | None = sessions.kept_table(catalog.id + record.signature)
+        table.kept = kept is not None
+        return _frame(record, catalog, sessions) if kept is None else kept
 
     table = TableResult(frame, rows, loaded=True)
     return table
 
 
 def kept_result(signature: str, catalog: CatalogReader, sessions: Sessions) -> TableResult | None:
-    """Return the result whose rows an earlier run has left in a server's memory; None if they are not there."""
+    """Return the result whose rows an earlier run left in a server's memory; None if they are not there."""
     frame = sessions.kept_table(catalog.id + signature)
     return None if frame is None else TableResult(lambda: frame, kept=True)
 
@@ -257,29 +257,28 @@ def kept_result(signature: str, catalog: CatalogReader, sessions: Sessions) -> T
 def unread_by_spark(
     error: BaseException, records: Iterable[ArtifactRecord], catalog: CatalogReader
 ) -> CatalogError | None:
-    """Return what is wrong with a stored result that a failed Spark job could not read, by the attempt in the path that
-    Spark names; None where that is not what failed. `records` are of the results that the run loads.
+    """Return an error on the stored result that a failed Spark job could not read, by the attempt in the path that it
+    names; None if the job failed for another reason. `records` are of the results that the run loads.
 
-    A worker that does not see the catalog's folder says nothing of what is stored. So it is examined here, whole, and
-    is a DamagedResultError only if that finds damage."""
+    It is a DamagedResultError only if an examination here finds damage: a worker may just not see the folder."""
     if isinstance(error, DamagedResultError):
         return error
-    text = f"{error}\n{error.__cause__ or ''}"  # the author is shown the first lines only
-    named, record = _UNREADABLE.search(text), next((one for one in records if one.attempt in text), None)
-    if named is None or record is None or isinstance(error, CatalogError):
+    text = f"{error}\n{error.__cause__ or ''}"  # the error itself has only the first lines
+    problem, record = _UNREADABLE.search(text), next((each for each in records if each.attempt in text), None)
+    if problem is None or record is None or isinstance(error, CatalogError):
         return None
     try:
         if record.shared or examine(catalog, record, deep=True).bad:
-            return DamagedResultError(record, named[0])
+            return DamagedResultError(record, problem[0])
     except CatalogError as unreachable:
         return unreachable
-    found = CatalogError(
+    unread = CatalogError(
         f"the stored result of {record.node!r} is sound here, but Spark's workers cannot read it",
-        exists=first_line(error), remedy="the catalog's folder must be seen by all workers, under the same path; "
-        "recompute=True on the node does without what is stored",
+        exists=first_line(error), remedy="the catalog's folder must be visible to all workers, under the same path; "
+        "recompute=True on the node computes it again",
     )
-    found.__cause__ = error
-    return found
+    unread.__cause__ = error
+    return unread
 
 
 _UNREADABLE = re.compile(
@@ -293,7 +292,7 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
         checked = catalog.check_table(record)
         spark = sessions.get()
         if (frame := frame_over_files(spark, checked)) is None:
-            # By version: a lost last log entry would otherwise roll the table back without a word.
+            # By version: a lost last log entry would otherwise roll the table back silently.
             stored = spark.read.format("delta").option("versionAsOf", 0)
             path = catalog.path_of(record)
             assert path is not None
@@ -302,7 +301,7 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 
 def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> ModelResult:
-    """Load a model, checked before Spark is needed; the start of a session does not count as reading."""
+    """Load a model; check its files before Spark is needed. The start of a session does not count as reading."""
     path = catalog.path_of(record)
     assert path is not None
     start = time.perf_counter()
@@ -321,20 +320,20 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
         checked(record, path)  # it may have been evicted meanwhile
         raise CatalogError(
             f"Spark could not load the stored result of {record.node!r}: {first_line(error)}",
-            exists="what is stored is kept", remedy="run again; recompute=True on the node does without it",
+            exists="the stored result is kept", remedy="run again; recompute=True on the node computes it again",
         ) from error
     return ModelResult(model, checking + time.perf_counter() - start)
 
 
 def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
-    """Check that a folder holds the recorded model, and nothing but a model of Spark ML's. Return a copy of what was
-    checked, for Spark on this machine to read; None of a very large one. Raises DamagedArtifactError, CatalogError
-    where it was not reached.
+    """Check that a folder has the recorded model, and only Spark ML's classes. Return a copy of the checked files, for
+    Spark on this machine to read; None if they are very large. Raises DamagedArtifactError; CatalogError if the folder
+    could not be reached.
 
-    Between this check of a catalog's files and Spark's reading of them others may write there; and Spark reads
-    whatever lies in a folder."""
-    # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
-    copy = _private() / uuid4().hex if record.bytes <= 256 << 20 else None  # which take half a second to copy
+    The copy is safe from other processes, which may write to the catalog's folder after the check: Spark reads any file
+    that is there."""
+    # Each copy has its own name: of some models, such as ALS, Spark reads the files only when rows are needed.
+    copy = _copies_folder() / uuid4().hex if record.bytes <= 256 << 20 else None  # copying so much takes 0.5 s
     with explained_damage(path):
         if record.digest not in (None, checked_digest(path, copy)):
             raise ValueError("its files are not those that were written")
@@ -342,8 +341,8 @@ def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
 
 
 @cache
-def _private() -> LocalPath:
-    """Return a folder of this process alone, which goes with it."""
+def _copies_folder() -> LocalPath:
+    """Return a private folder of this process, removed at its exit."""
     folder = LocalPath(tempfile.mkdtemp(prefix="helix-models-"))
     atexit.register(remove_own, folder, Birthplace())
     return folder
@@ -351,7 +350,7 @@ def _private() -> LocalPath:
 
 @contextmanager
 def damage_of(record: ArtifactRecord) -> Iterator[None]:
-    """Raise DamagedResultError for a damaged result, and for all that keeps one in a shared catalog from being had."""
+    """Raise DamagedResultError for a damaged result, and for any failure to read one from a shared catalog."""
     try:
         yield
     except DamagedResultError:

@@ -99,8 +99,8 @@ class Memos:
         return Uses(uses, holders.unset)
 
     def end(self, before: Uses, watch: Watch | None, *, drew: bool) -> None:
-        """Note the events behind the memos that an action used or filled. `watch` is None if it was unwatched. Empty the
-        memos that it filled if it drew numbers: another action draws with its own seed."""
+        """Note the events behind the memos that an action used or filled. `watch` is None if it was unwatched. Empty
+        the memos that it filled if it drew numbers: another action draws with its own seed."""
         for name, holder in before.unset:
             module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
             file = str(getattr(module, "__dict__", {}).get("__file__"))

@@ -1,7 +1,7 @@
-"""Audit of a program: it is run once more from scratch, and what Spark answers is compared with what is on record. One
-answer that comes out different is never given from the record again, nor is what was fitted or kept for it.
+"""Audit of a program: runs it again from scratch, and compares Spark's answers with the recorded ones. An answer that
+differs is never reused again, nor are the fits and tables that it depends on.
 
-Nothing is kept of such a run, and nothing is written by Spark. What a program does by itself in Python, it does again.
+Such a run stores nothing, and Spark writes nothing. Effects of the program's own Python code happen again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from helix_spark.run.auditor import circumstances
 from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
-"""Relative difference of two numbers that are taken for one in answers that rest on a fitted model; `CLOSE` of others.
-Its fit sums in another order each time, and may end a step sooner: the area under a curve differs by some 5e-6 from fit
-to fit of one logistic regression, a count by single rows."""
+"""Relative difference of numbers that count as equal in answers that depend on a fitted model; `CLOSE` for others. Each
+fit sums in another order, and may end a step sooner: between fits of one logistic regression the area under a curve
+differs by some 5e-6, and a count by single rows."""
 
 
 def run_audited(program: PlainProgram) -> Audit:
-    """Run a program of mode ``audit`` from scratch; record what came out different. Spark writes nothing."""
+    """Run a program of mode ``audit`` from scratch, and record different answers. Spark writes nothing."""
     began, ended = time.monotonic(), ""
     try:
         try:
@@ -44,7 +44,7 @@ def run_audited(program: PlainProgram) -> Audit:
             pass
         except NotAuditedError as error:
             ended = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
+        except Exception as error:  # noqa: BLE001 - reported, with the comparisons until then
             ended = f"it ended with {type(error).__name__}: {error}"
         results = compare_answers(program)
     finally:
@@ -53,9 +53,9 @@ def run_audited(program: PlainProgram) -> Audit:
 
 
 def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
-    """Compare what Spark answered again with what was recorded by then, and record what came out.
+    """Compare Spark's new answers with the recorded ones, and record the results.
 
-    Fits and tables are judged by what was made from them.
+    Fits and tables are judged by the answers that depend on them.
     """
     questions = {row.name: row for row in rows_of_program(program)}
     records = {
@@ -73,8 +73,9 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
         if again == earlier:
             return Audited(name, row.identity, "verified", "", True)
         try:
-            one, other = (rows_in(answer_of_text(form_of(row.question), text)) for text in (earlier, again))
-            how = difference(one, other, CLOSE_OF_MODELS if row.question.handles else CLOSE)
+            form = form_of(row.question)
+            before, now = (rows_in(answer_of_text(form, text)) for text in (earlier, again))
+            how = difference(before, now, CLOSE_OF_MODELS if row.question.handles else CLOSE)
         except StrangeAnswerError as error:
             how = str(error)
         return Audited(name, row.identity, "verified" if how is None else "different", how or "", False)
@@ -92,10 +93,10 @@ def _doubt(
     reasons: Mapping[str, str], records: Mapping[str, ResultRecord], above: Mapping[str, Collection[str]],
     questions: Mapping[str, AnsweredQuestion], program: PlainProgram,
 ) -> None:
-    """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
+    """Doubt answers, and the fits and tables that they depend on: any of these may be wrong."""
     doubts = dict[str, str]()
     for name, why in reasons.items():
-        tables = (one.identity for one in map(questions.__getitem__, above[name]) if one.kind == "table")
+        tables = (row.identity for row in map(questions.__getitem__, above[name]) if row.kind == "table")
         handles = questions[name].question.handles
         fits = (handle.removeprefix(HANDLE) for handle in handles if handle.startswith(HANDLE))
         doubts |= dict.fromkeys((questions[name].identity, *fits, *tables), why)
@@ -107,25 +108,25 @@ def _doubt(
 
 
 def rows_in(responses: Sequence[Any]) -> list[str]:
-    """Return an answer as texts, one a row of a table."""
+    """Return an answer as texts, one for each row."""
     import pyarrow as pa
     from pyspark.ml.connect.serialize import deserialize_param
 
-    found = []
-    for one in responses:
-        if type(one).__name__ != "ExecutePlanResponse":
-            found.append(str(one))
-        elif one.HasField("arrow_batch"):
-            with pa.ipc.open_stream(one.arrow_batch.data) as stream:
-                found += [str(list(row.values())) for row in stream.read_all().to_pylist()]
-        elif one.HasField("ml_command_result"):
-            result = one.ml_command_result
-            found.append(str(deserialize_param(result.param)) if result.HasField("param") else str(result))
-    return found
+    texts = []
+    for response in responses:
+        if type(response).__name__ != "ExecutePlanResponse":
+            texts.append(str(response))
+        elif response.HasField("arrow_batch"):
+            with pa.ipc.open_stream(response.arrow_batch.data) as stream:
+                texts += [str(list(row.values())) for row in stream.read_all().to_pylist()]
+        elif response.HasField("ml_command_result"):
+            result = response.ml_command_result
+            texts.append(str(deserialize_param(result.param)) if result.HasField("param") else str(result))
+    return texts
 
 
-def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | None:
-    """Say how two answers differ; None where they are the same but for numbers with a relative difference of `close`.
+def difference(before: Sequence[str], now: Sequence[str], close: float) -> str | None:
+    """Describe how two answers differ; None if they do not, up to a relative difference of numbers of `close`.
 
     >>> difference(["['a', 0.30000000000000004]"], ["['a', 0.3]"], 1e-9)
     >>> difference(["[1]", "[2]"], ["[2]", "[1]"], 1e-9)
@@ -133,25 +134,25 @@ def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | 
     >>> difference(["[1016]"], ["[1017]"], 1e-9), difference(["[1016]"], ["[1017]"], 0.01)
     ('[1016] and [1017]', None)
     """
-    if len(one) != len(other):
-        return f"{len(one):,} and {len(other):,} rows"
-    apart = next((pair for pair in zip(one, other, strict=True) if not _is_close(*pair, close)), None)
-    if apart is None:
+    if len(before) != len(now):
+        return f"{len(before):,} and {len(now):,} rows"
+    different = next((pair for pair in zip(before, now, strict=True) if not _is_close(*pair, close)), None)
+    if different is None:
         return None
-    if all(_is_close(*pair, close) for pair in zip(sorted(one), sorted(other), strict=True)):
+    if all(_is_close(*pair, close) for pair in zip(sorted(before), sorted(now), strict=True)):
         return "the same rows in another order"
-    return " and ".join(cut(" ".join(text.split()), 101) for text in apart)
+    return " and ".join(cut(" ".join(text.split()), 101) for text in different)
 
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s|+-]+")
 
 
-def _is_close(one: str, other: str, close: float) -> bool:
-    if one == other:
+def _is_close(before: str, now: str, close: float) -> bool:
+    if before == now:
         return True
-    texts = [_BETWEEN.sub("", _NUMBER.sub("#", text)) for text in (one, other)]
-    numbers = [[float(number) for number in _NUMBER.findall(text)] for text in (one, other)]
+    texts = [_BETWEEN.sub("", _NUMBER.sub("#", text)) for text in (before, now)]
+    numbers = [[float(number) for number in _NUMBER.findall(text)] for text in (before, now)]
     return texts[0] == texts[1] and len(numbers[0]) == len(numbers[1]) and all(
         math.isclose(*pair, rel_tol=close, abs_tol=close**2) for pair in zip(*numbers, strict=True)
     )

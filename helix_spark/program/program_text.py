@@ -1,5 +1,5 @@
-"""What in a program needs a classic session: told by its text before it runs, else found as it runs and recorded, so
-that its next run begins in one. And whether a file is a plain PySpark program at all."""
+"""Detects whether a program needs a classic session: by its text before it runs; else while it runs, which is recorded
+for its next run. Also whether a file is a plain PySpark program."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _OUTSIDE_CONNECT = frozenset({
     "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",
 })
 _OF_CONTEXT = frozenset(name for name in dir(SessionContext({})) if not name.startswith("_"))
-"""What of a session's context a program may use."""
+"""Members of a session's context that a program may use."""
 
 _CONTEXTS = frozenset({"SparkContext", "StreamingContext", "SQLContext", "HiveContext"})
 _OF_RDDS = ("pyspark.mllib", "pyspark.streaming", "pyspark.pandas")
 _DELTA_TABLE = frozenset({"delta.DeltaTable", "delta.tables", "delta.tables.DeltaTable"})
-"""Delta's Python API needs a plug-in of Connect's server that no repository has for this version."""
+"""Delta's Python API, which needs a plug-in of Connect's server that no repository has for this version."""
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsClassic:
-    """What in a program needs the driver's JVM in the program's own hands."""
+    """A use of the driver's JVM in a program, which needs a classic session."""
 
     file: Path
     line: int
@@ -47,7 +47,7 @@ class NeedsClassic:
 
 
 def is_plain_program(path: Path) -> bool:
-    """Return whether a file uses PySpark and declares nothing of Helix's; by its words if it cannot be parsed."""
+    """Return whether a file uses PySpark, and Helix for no declaration; by its words if it cannot be parsed."""
     try:
         text = path.read_bytes()
         names = {name for _, name in _imports(ast.walk(ast.parse(text)))}
@@ -62,15 +62,15 @@ def is_plain_program(path: Path) -> bool:
 
 
 def needs_classic(path: Path) -> NeedsClassic | None:
-    """Return the first thing in a program, or in modules beside it, that Spark Connect does not have."""
+    """Return the first use in a program, or in modules next to it, of something that Spark Connect lacks."""
     for file, tree in _trees(path):
-        if (found := next(_outside(tree), None)) is not None:
-            return NeedsClassic(file, *found)
+        if (use := next(_outside(tree), None)) is not None:
+            return NeedsClassic(file, *use)
     return None
 
 
 def files_of_program(path: Path) -> frozenset[Path]:
-    """Return a program's file, and the modules beside it that it imports."""
+    """Return a program's file, and the modules next to it that it imports."""
     return frozenset({path.absolute(), *(file for file, _ in _trees(path))})
 
 
@@ -78,23 +78,23 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
     seen: set[Path] = set()
     waiting = [path.absolute()]
     while waiting:
-        if (one := waiting.pop()) in seen:
+        if (file := waiting.pop()) in seen:
             continue
-        seen.add(one)
+        seen.add(file)
         try:
-            tree = ast.parse(one.read_bytes())
+            tree = ast.parse(file.read_bytes())
         except (OSError, SyntaxError, ValueError):
             continue
-        yield one, tree
+        yield file, tree
         for _, name in _imports(ast.walk(tree)):
             parts = name.split(".")
             for size in range(1, len(parts) + 1):
                 below = path.absolute().parent.joinpath(*parts[:size])
-                waiting += (file for file in (below.with_suffix(".py"), below / "__init__.py") if file.is_file())
+                waiting += filter(Path.is_file, (below.with_suffix(".py"), below / "__init__.py"))
 
 
 def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
-    """Yield the names that nodes of a file import, with their modules, each with its line."""
+    """Yield the lines and the full names of the imports among nodes."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -103,7 +103,7 @@ def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
 
 
 def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
-    """Return the expressions, by id, whose value is a context of which a program uses only `_OF_CONTEXT`."""
+    """Return the ids of expressions for a context of which a program uses only `_OF_CONTEXT`."""
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
     loads = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
     others = {node.id for node in loads if id(node) not in inner}
@@ -115,7 +115,7 @@ def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
 
 
 def _runs_surely(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a file without branches that a run may not take: what they need shows as they run."""
+    """Yield the nodes of a file, except for branches that a run may not take: these are checked when they run."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         yield (node := waiting.pop())
@@ -154,20 +154,21 @@ _EVENTS = {
     "subprocess.Popen": "started {}", "os.system": "started a command", "sqlite3.connect": "opened the database {}",
     "builtins.input": "asked for input",
 }
-"""Audit events of acts that last, and how they are told with their first argument."""
+"""Audit events of lasting acts, with their descriptions, which contain the first argument."""
 
 
 class LastingActs:
-    """Acts of the author's code and its libraries that a second start would repeat; an audit hook stays for good."""
+    """Acts of the author's code and its libraries that a second start would repeat. The audit hook cannot be
+    removed."""
 
     def __init__(self) -> None:
         self._running, self._first = True, ""
         sys.addaudithook(self._hear)
 
     def stop(self, asked: Sequence[AnsweredQuestion]) -> str:
-        """Watch no more, and return what was done that lasts, in words; empty if nothing was."""
+        """Stop watching, and describe the first lasting act; empty if there was none."""
         self._running = False
-        effect = next((one for one in asked if one.fresh and one.question.sort == "effect"), None)
+        effect = next((answer for answer in asked if answer.fresh and answer.question.sort == "effect"), None)
         if effect is None:
             return self._first
         return f"had Spark run {effect.caller.call or effect.caller.function} (line {effect.caller.line})"
@@ -190,7 +191,7 @@ class LastingActs:
 
 
 def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Sequence[str]) -> None:
-    """Record that later runs of the same text, with the same arguments, begin in a classic session."""
+    """Make later runs of the same text with the same arguments begin in a classic session."""
     from helix_spark.catalog.records import AnswerRecord
 
     catalog.make()
@@ -199,7 +200,7 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
 
 
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> str:
-    """Return what an earlier run of the same text needed a classic session for; empty if none did."""
+    """Return why an earlier run of the same text needed a classic session; empty if none did."""
     record = catalog.answers.newest(_identity(path, arguments))
     return "" if record is None else visible(record.needs_classic)
 

@@ -1,4 +1,4 @@
-"""How far a run of a program is: what Spark is asked now, and what is left by what the run before asked and took."""
+"""Progress of a program's run: the current questions, and those expected by the questions and times of the last run."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 
-_LEFT = RunningNode("", "answer", (), "compute", "", 0.0, output=False)
+_EXPECTED = RunningNode("", "answer", (), "compute", "", 0.0, output=False)
 """A question that is still to come."""
 
 
 def expected_nodes(
-    before: Sequence[NodeRecord], kept: Collection[str], met: Mapping[str, RunningNode], *, is_starting: bool
+    before: Sequence[NodeRecord], kept: Collection[str], encountered: Mapping[str, RunningNode], *, is_starting: bool
 ) -> tuple[RunningNode, ...]:
-    """Return what a run asks, as far as it has come to that, and what it is expected to ask yet.
+    """Return the questions of a run so far, and those that it is expected to ask yet.
 
-    What was over last time before one began that has been met is not asked any more. Once Spark is asked something that
-    it was not asked before, what follows is taken to be made of that; else it is asked what is never kept.
+    A question that ended in the last run before an encountered one began is not expected any more. Once Spark gets a
+    new question, later ones are expected to depend on it; until then only those that are not `kept`.
 
     Args:
-        kept: identities of those that are answered from the record as long as they stay the same.
-        met: the questions that this run has come to, by identity, under their titles; state ``load`` of those that
-            Spark is not asked.
-        is_starting: True until Spark has answered once: what was answered without it says nothing of how far it is.
+        kept: identities of questions that are answered from the record.
+        encountered: questions of this run so far, by identity, under their titles; with the state ``load`` if Spark is
+            not asked.
+        is_starting: True until Spark has answered once: answers from the record do not show progress.
     """
-    same = {one.signature: one for one in before}
-    left = [one for one in before if one.signature not in met]
+    same = {node.signature: node for node in before}
+    remaining = [node for node in before if node.signature not in encountered]
     reached, nodes = 0.0, dict[str, RunningNode]()
-    for identity, row in met.items():
-        earlier = same.get(identity) or next((one for one in left if call_of(one.name) == row.name), None)
+    for identity, row in encountered.items():
+        earlier = same.get(identity) or next((node for node in remaining if call_of(node.name) == row.name), None)
         if earlier is not None:
-            left = [one for one in left if one is not earlier]
+            remaining = [node for node in remaining if node is not earlier]
             reached, row = max(reached, earlier.started or 0.0), _as_before(row, earlier)
         if row.state == "compute" or not is_starting:
             name = f"{row.name} {identity[:8]}" if row.name in nodes else row.name
             nodes[name] = replace(row, name=name)
-    differs = any(one.state == "compute" and identity not in same for identity, one in met.items())
-    for last in left:
+    differs = any(row.state == "compute" and identity not in same for identity, row in encountered.items())
+    for last in remaining:
         ended = (last.started or 0.0) + (last.seconds or 0.0)
         if ended > reached and (differs or last.signature not in kept):
-            nodes[last.name] = _as_before(_LEFT, last)
-    rows = [replace(one, inputs=tuple(name for name in one.inputs if name in nodes)) for one in nodes.values()]
+            nodes[last.name] = _as_before(_EXPECTED, last)
+    rows = [replace(node, inputs=tuple(name for name in node.inputs if name in nodes)) for node in nodes.values()]
     return tuple(in_order(rows))
 
 
 def _as_before(row: RunningNode, last: NodeRecord) -> RunningNode:
-    """Return a question called as that of the run before was, with the seconds that Spark took for it last."""
+    """Return a question with the name and the seconds that it had in the last run."""
     seconds = last.seconds if last.state == "compute" else last.predicted_seconds
     return replace(
         row, name=last.name, kind=last.kind, inputs=last.inputs, output=last.output,
@@ -68,39 +68,39 @@ def _as_before(row: RunningNode, last: NodeRecord) -> RunningNode:
 
 
 class QuestionsUnderway:
-    """Shows how far a run is where an answer of Spark's takes `long`; in between, the terminal is the program's own."""
+    """Shows the progress of a run while an answer of Spark takes `long`; else the terminal is the program's own."""
 
     def __init__(self, program: PlainProgram, display: Observer | None, long: float = 0.5) -> None:
         self._program, self._display, self._long = program, display, long
         self._progress: Progress | None = None
         self._before: list[NodeRecord] = []
         self._kept = frozenset[str]()
-        self._met: dict[str, RunningNode] = {}
+        self._rows: dict[str, RunningNode] = {}
         self._lock = RLock()
         self._began = self._clock = 0.0
         self._waiting = 0
         self._timer: Timer | None = None
 
     def note(self, stage: Stage, question: Question, who: Caller) -> None:
-        """Note how far a question is; see `Following`. What pyspark asks by itself is not shown."""
+        """Note the stage of a question; see `Following`. Questions of pyspark itself are not shown."""
         with self._lock:
             identity, now = question.identity, round(time.perf_counter() - self._clock, 3)
-            one = self._met.get(identity)
+            row = self._rows.get(identity)
             match stage:
-                case "recorded" if one is None and is_node(question, who):
-                    self._met[identity] = replace(_LEFT, name=title_of(question, who), state="load", ended=0.0)
+                case "recorded" if row is None and is_node(question, who):
+                    self._rows[identity] = replace(_EXPECTED, name=title_of(question, who), state="load", ended=0.0)
                 case "waited for":
                     if is_node(question, who):
-                        self._met[identity] = replace(_LEFT, name=title_of(question, who))
+                        self._rows[identity] = replace(_EXPECTED, name=title_of(question, who))
                     if not self._clock:
                         self._clock, self._began = time.perf_counter(), time.time()
                     self._waiting += 1
                     self._timer = self._timer or self._later()
-                case "sent" if one is not None:
-                    self._met[identity] = replace(one, started=now)
+                case "sent" if row is not None:
+                    self._rows[identity] = replace(row, started=now)
                 case "answered":
-                    if one is not None:
-                        self._met[identity] = replace(one, started=one.started or 0.0, ended=now)
+                    if row is not None:
+                        self._rows[identity] = replace(row, started=row.started or 0.0, ended=now)
                     self._waiting -= 1
                     if not self._waiting and self._timer is not None:
                         self._timer.cancel()
@@ -109,19 +109,20 @@ class QuestionsUnderway:
                             self._display.close()
 
     def _show(self) -> None:
-        """Show how far the run is, again and again as long as something is waited for."""
-        known = self._progress or self._begin()
+        """Show the progress of the run, repeatedly while an answer is awaited."""
+        before = self._progress or self._begin()
         with self._lock:
             if self._timer is None:
                 return
-            has_answered = any(one.state == "compute" and one.ended is not None for one in self._met.values())
-            is_starting = known.session_seconds > 0 and not has_answered
-            nodes = expected_nodes(self._before, self._kept, self._met, is_starting=is_starting)
-            self._progress = replace(known, nodes=nodes)
+            rows = self._rows.values()
+            has_answered = any(row.state == "compute" and row.ended is not None for row in rows)
+            is_starting = before.session_seconds > 0 and not has_answered
+            nodes = expected_nodes(self._before, self._kept, self._rows, is_starting=is_starting)
+            self._progress = replace(before, nodes=nodes)
             if self._display is not None and nodes:
                 self._display.shows(self._progress)
             self._timer = self._later()
-        if known.number and self._progress != known:
+        if before.number and self._progress != before:
             self._program.catalog.note_progress(self._progress)
 
     def _later(self) -> Timer:
@@ -131,7 +132,7 @@ class QuestionsUnderway:
         return timer
 
     def _begin(self) -> Progress:
-        """Record this run now (its number is 0 if that fails), and read what the last one asked."""
+        """Record this run now (its number is 0 if that fails), and read the questions of the last one."""
         program, record, number = self._program, self._program.record, 0
         last = last_ended(program.catalog, program.name)
         with suppress(HelixError, OSError):
@@ -140,9 +141,9 @@ class QuestionsUnderway:
         starts = server is not None and not server.address
         session_seconds = 0.0
         if last is not None:
-            # Tables are made within the questions that read them, and take no time of their own.
-            nodes = [one for one in program.catalog.nodes(last) if one.kind != "table"]
-            self._kept = frozenset(one.signature for one in nodes if record.is_kept(one.signature))
-            self._before = sorted(nodes, key=lambda one: one.started or 0.0)
+            # Tables are computed within the questions that read them, and take no time of their own.
+            nodes = [node for node in program.catalog.nodes(last) if node.kind != "table"]
+            self._kept = frozenset(node.signature for node in nodes if record.is_kept(node.signature))
+            self._before = sorted(nodes, key=lambda node: node.started or 0.0)
             session_seconds = (last.start_seconds or 0.0) if starts else 0.0
         return Progress(program.name, number, (), began=self._began, session_seconds=session_seconds, starting=starts)

@@ -1,5 +1,4 @@
-"""Two iterations side by side as they are shown: only what differs unless more is asked for. What one of them lacks
-differs."""
+"""The view of a comparison of two iterations: only differences, unless all is requested."""
 
 from __future__ import annotations
 
@@ -22,13 +21,13 @@ from helix_spark.views.iteration_view import commit_text, output_text
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 
 LEAST_SECONDS = 0.05
-"""A node whose seconds differ by less is not news."""
+"""Smaller differences of a node's seconds are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A named thing before and after; None where it is missing. `change` says how it went, empty where that cannot be
-    said in a line; `better` whether that is for the better, None where it has no meaning."""
+    """A named text before and after; None if it is missing. `change` is the change in a line, empty if it has no short
+    text; `better` is True for an improvement, None if unknown."""
 
     name: str
     before: str | None
@@ -39,7 +38,7 @@ class Pair:
 
     @property
     def sides(self) -> tuple[str, str]:
-        """What it was and what it is; a dash where it is missing."""
+        """The texts before and after; a dash for a missing one."""
         return "-" if self.before is None else self.before, "-" if self.after is None else self.after
 
     @property
@@ -49,8 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """How two iterations differ, as it is shown, the tables among their outputs too; with `whole` also what is the
-    same."""
+    """The view of a comparison, with the tables among the outputs; with `whole` also of equal fields."""
 
     compared: Comparison
     tables: Mapping[str, TableDifference] = field(default_factory=dict)
@@ -67,7 +65,7 @@ class ComparisonView:
 
     @property
     def commits(self) -> str:
-        """The commits of both, where they differ."""
+        """The commits of both, if they differ."""
         before, after = commit_text(self.compared.before), commit_text(self.compared.after)
         return f"{before or '?'} -> {after or '?'}" if before != after else ""
 
@@ -77,7 +75,7 @@ class ComparisonView:
 
     @cached_property
     def outputs(self) -> tuple[Pair, ...]:
-        """Outputs leaf by leaf, the most important metric first: numbers with the way they went."""
+        """Outputs leaf by leaf, the main metric first; numbers with their changes."""
         before, after = self.compared.metrics
         leaves = dict.fromkeys([*after.leaves, *before.leaves])
         return () if self.compared.unrecorded else self._shown(_output(name, before, after) for name in leaves)
@@ -95,10 +93,10 @@ class ComparisonView:
 
     @property
     def timed(self) -> list[Pair]:
-        """Seconds of nodes where they differ, those that took longest first."""
-        took = sorted(self.compared.seconds.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
+        """Different seconds of nodes, the longest first."""
+        longest = sorted(self.compared.seconds.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
         return [
-            _measured(name, before, after, format_seconds, "lower") for name, (before, after) in took
+            _measured(name, before, after, format_seconds, "lower") for name, (before, after) in longest
             if abs((after or 0.0) - (before or 0.0)) >= LEAST_SECONDS
         ]
 
@@ -108,48 +106,47 @@ class ComparisonView:
 
     @property
     def same_nodes(self) -> int:
-        """The count of nodes left out for being the same."""
+        """The number of equal nodes that are not shown."""
         return len(self.compared.differences) - len(self.nodes)
 
     @property
     def nothing(self) -> bool:
-        """Whether there is nothing to tell but the time it took."""
+        """True if nothing but seconds differs."""
         parts = (self.nodes, self.parameters, self.outputs, self.versions, self.tables)
         return not any((self.compared.unrecorded, *parts))
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
-        """What differs in the text of functions, by node; in the workflow's file, where a node changed by what is not
-        in its own function: a helper, a constant, a declaration."""
+        """Differences of functions' texts, by node; of the workflow's file if a node changed without its own function:
+        by a helper, a constant, a declaration."""
         if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
             return {"the workflow's file": diff_lines(self.compared.file_diff)}
         return {node.name: diff_lines(node.code) for node in self.nodes if node.code}
 
     @property
     def graph(self) -> DrawnGraph:
-        """Both graphs in one, as far as they differ, with what that reads or is read by; edges that are gone are
-        dashed."""
-        named = {node.name for node in self.nodes}
+        """Both graphs in one, with the different nodes and their neighbors; removed edges are dashed."""
+        different = {node.name for node in self.nodes}
         inputs: dict[str, tuple[str, ...]] = {}
-        gone: set[tuple[str, str]] = set()
+        removed_edges: set[tuple[str, str]] = set()
         nodes = self.compared.differences.values()
         for node in nodes:
             new = node.after.inputs if node.after else ()
             inputs[node.name] = tuple(dict.fromkeys([*new, *(node.before.inputs if node.before else ())]))
-            gone |= {(source, node.name) for source in inputs[node.name] if source not in new}
-        seen = named | {source for name in named for source in inputs[name]}
-        seen |= {name for name, sources in inputs.items() if not named.isdisjoint(sources)}
+            removed_edges |= {(source, node.name) for source in inputs[node.name] if source not in new}
+        names = different | {source for name in different for source in inputs[name]}
+        names |= {name for name, sources in inputs.items() if not different.isdisjoint(sources)}
         drawn = tuple(
             DrawnNode(
                 node.name, inputs[node.name], kind=node.record.kind, state=node.state,
                 note="rewritten" if node.rewritten else "",
                 title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.sentences]),
             )
-            for node in nodes if node.name in seen
+            for node in nodes if node.name in names
         )
         before, after = self.compared.before, self.compared.after
         title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
-        return DrawnGraph(drawn, title, frozenset(gone))
+        return DrawnGraph(drawn, title, frozenset(removed_edges))
 
     def in_state(self, *states: DifferenceState) -> tuple[NodeDifference, ...]:
         return tuple(node for node in self.nodes if node.state in states)
@@ -159,7 +156,7 @@ class ComparisonView:
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
-    """Return a unified difference, with gaps where unchanged lines are left out; none where nothing differs.
+    """Return a unified difference, with gaps for hidden unchanged lines; empty if nothing differs.
 
     >>> code_lines("a\\nb\\n", "a\\nc\\n")
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
@@ -186,7 +183,7 @@ def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
     old, new = (whole_text(side[name]) if name in side else None for side in (before, after))
-    if differs and old == new and not is_plot(after.get(name)):  # numbers that six digits do not tell apart
+    if differs and old == new and not is_plot(after.get(name)):  # numbers with the same six digits
         old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
     numbers = number(before.get(name)), number(after.get(name))
     by = None if numbers[0] is None or numbers[1] is None else numbers[1] - numbers[0]

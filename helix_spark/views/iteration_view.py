@@ -1,5 +1,5 @@
-"""One iteration as it is shown, whether it is planned, has just run or is on record: outputs beside those before, what
-runs and why, what that takes."""
+"""The view of an iteration that is planned, has just run or is recorded: outputs next to the previous ones, nodes and
+reasons, costs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.history.feature_weights import FeatureWeight
 
-_WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
-"""Seconds."""
+_LEAST_WAIT, _LEAST_SAVED = 0.1, 0.01
+"""Seconds from which they are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """An output, or a value inside one by a dotted name: its text in a line, and `whole`; what it was, in a line, where
-    it differs, and how it went."""
+    """An output, or a value inside one by a dotted name: its text in a line, and `whole`; if it differs, its text
+    before, in a line, and the change."""
 
     name: str
     text: str
@@ -46,25 +46,25 @@ class OutputLine:
 
     @property
     def was(self) -> str:
-        """What it was and how it went, in a line; empty where it is as it was."""
+        """The text before and the change, in a line; empty if it did not change."""
         return f"was {', '.join(filter(None, (self.before, self.change)))}" if self.before else ""
 
 
 @dataclass(frozen=True)
 class IterationView:
-    """One iteration: planned, just run, or on record.
+    """One iteration: planned, just run, or recorded.
 
     Attributes:
-        rows: inputs first.
-        when: by this machine's clock, and who ran it.
-        took: how long it took, and what reuse saved.
-        edit: what the edit before it was.
-        file: with the commit, short; a plus where the repository had changes beyond it.
-        error: why it did not come to its end; of one that did, what went wrong besides.
-        unrecorded: why its nodes are not on record.
-        outputs: the one by which iterations are compared first.
+        rows: its nodes, inputs first.
+        when: its start by this machine's clock, and the user.
+        took: the seconds to answer, and those that reuse saved.
+        edit: the edit since the iteration before.
+        file: the file, with the short commit; a plus if the repository had further changes.
+        error: why it failed; for an iteration that is done, what changed meanwhile.
+        unrecorded: why its nodes are not recorded.
+        outputs: its outputs, the main metric first.
         dropped: nodes that no output needs.
-        totals: what its plan costs and saves, what is reused and stored, a line each.
+        totals: lines on the plan's costs, reuse and storage.
     """
 
     workflow: str
@@ -92,7 +92,7 @@ class IterationView:
 
     @property
     def pin_command(self) -> str:
-        """The command that pins it, or that ends this."""
+        """The command that pins or unpins it."""
         return shlex.join(["helix", "pin", str(self.number), self.workflow, *["--remove"] * self.pinned])
 
     @property
@@ -105,14 +105,14 @@ class IterationView:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """What had no part in it, a sentence each."""
+        """Sentences on nodes without a part in it."""
         unneeded = names_text("not needed", [row.name for row in self.rows if not row.is_needed])
         return tuple(filter(None, (unneeded, self._dropped)))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is told below the rows of all nodes, a sentence each."""
-        return tuple(filter(None, (self._dropped, *(f"warning: {one}" for one in self.warnings))))
+        """Sentences to show below the rows of all nodes."""
+        return tuple(filter(None, (self._dropped, *(f"warning: {text}" for text in self.warnings))))
 
     @property
     def _dropped(self) -> str:
@@ -124,28 +124,28 @@ class IterationView:
 
     @property
     def unproven(self) -> str:
-        """The unproven results that it reused, in a sentence; empty where there are none."""
-        found = [row.title for row in self.rows if row.state == "load" and row.proof == "unproven"]
-        return names_text("unproven", found)
+        """The unproven results that it reused, in a sentence; empty if there are none."""
+        titles = [row.title for row in self.rows if row.state == "load" and row.proof == "unproven"]
+        return names_text("unproven", titles)
 
     @property
     def outcome(self) -> str:
-        """How it ended, where it did not come to its answer."""
+        """Its ending without an answer; see `ending_text`."""
         return ending_text(self.status, self.error)
 
     @property
     def ending(self) -> tuple[str, ...]:
-        """How it ended, in sentences."""
-        said = tuple(filter(None, (self.message, self.edit)))
+        """Sentences on its end."""
+        notes = tuple(filter(None, (self.message, self.edit)))
         if self.unrecorded or self.status != "done":
-            return (*said, self.unrecorded or self.outcome)
+            return (*notes, self.unrecorded or self.outcome)
         summary = "; ".join(filter(None, (counts_text(self.rows), self.took)))
-        warnings = (f"warning: {one}" for one in self.warnings)
-        return (*said, *warnings, summary, *filter(None, (self.unproven,)), *self.error.splitlines())
+        warnings = (f"warning: {text}" for text in self.warnings)
+        return (*notes, *warnings, summary, *filter(None, (self.unproven,)), *self.error.splitlines())
 
 
 class Ran(Protocol):
-    """A run, as its author gets it back: see `Iteration`."""
+    """A run; see `Iteration`."""
 
     number: int
     plan: Plan
@@ -158,7 +158,7 @@ class Ran(Protocol):
 
 
 def view_of_plan(plan: Plan) -> IterationView:
-    """Return what a run is going to do."""
+    """Return the view of a plan."""
     return IterationView(
         plan.workflow, plan.iteration, "planned",
         tuple((name, short(value)) for name, value in plan.parameters.items()),
@@ -168,7 +168,7 @@ def view_of_plan(plan: Plan) -> IterationView:
 
 
 def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return a run that has just answered, its outputs compared with those `before`; `stored` are names of what was
+    """Return the view of a run that has just answered, its outputs compared with those `before`; `stored` are the nodes
     stored since."""
     plan = ran.plan
     rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
@@ -179,14 +179,14 @@ def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) ->
 
 
 def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationView:
-    """Return an iteration on record, with what is stored of it now."""
+    """Return the view of a recorded iteration, with its results that are stored now."""
     nodes = source_rows(records.nodes(record))
     live = records.live_among([node.signature for node in nodes])
     return view_of_record(record, recorded_rows(record, nodes, live, proofs_of(nodes, records)), records)
 
 
 def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: CatalogReader) -> IterationView:
-    """Return an iteration on record with these rows."""
+    """Return the view of a recorded iteration with these rows."""
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
     return IterationView(
@@ -201,7 +201,7 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
 
 
 def ending_text(status: str, error: str) -> str:
-    """Say how an iteration ended that did not come to its answer; empty for others.
+    """Describe the end of an iteration without an answer; empty for others.
 
     >>> ending_text("failed", "no column 'x'"), ending_text("interrupted", "by Ctrl-C"), ending_text("done", "")
     ("failed: no column 'x'", 'interrupted by Ctrl-C; what was computed before is kept', '')
@@ -214,7 +214,7 @@ def ending_text(status: str, error: str) -> str:
 
 
 def commit_text(record: IterationRecord) -> str:
-    """Return the commit, short; a plus where the repository had changes beyond it.
+    """Return the short commit, with a plus if the repository had further changes.
 
     >>> from dataclasses import replace
     >>> record = IterationRecord("0" * 32, "w", 1, "done", 0.0, commit="0123456789abcdef", dirty=True)
@@ -224,25 +224,25 @@ def commit_text(record: IterationRecord) -> str:
     return record.commit[:7] + ("+" if record.commit and record.dirty else "")
 
 
-def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ...]:
-    """Return each output, with the value before where it differs.
+def output_lines(metrics: Metrics, before: Metrics | None) -> tuple[OutputLine, ...]:
+    """Return each output, with the value before if it differs.
 
     >>> [line.was for line in output_lines(Metrics({"auc": 0.91, "f": 1}), Metrics({"auc": 0.9, "f": 1}))]
     ['was 0.9, +0.01', '']
     """
     old = before.leaves if before is not None else {}
     lines = []
-    for name, value in found.leaves.items():
-        doubt = f" ({found.doubt(name)})" if number(value) is not None and found.doubt(name) else ""
+    for name, value in metrics.leaves.items():
+        doubt = f" ({metrics.doubt(name)})" if number(value) is not None and metrics.doubt(name) else ""
         line = OutputLine(name, output_line(value) + doubt, output_text(value) + doubt)
         if before is not None and name in old and differ(old[name], value):
-            line = OutputLine(name, line.text, line.whole, output_line(old[name]), found.change_text(name, before))
+            line = replace(line, before=output_line(old[name]), change=metrics.change_text(name, before))
         lines.append(line)
     return tuple(lines)
 
 
 def output_text(value: Any) -> str:
-    """Return an output that is not cut; of numbers as metrics are shown.
+    """Return an output uncut, numbers as metrics are shown.
 
     >>> output_text(48842), output_text(0.123456789), output_text({"table": "t", "rows": 3})
     ('48,842', '0.123457', 'table of 3 rows')
@@ -262,21 +262,20 @@ def _saved(rows: Sequence[NodeRow], seconds: float | None) -> float:
 
 
 def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
-    """Return how long an answer took, how much of that were Spark's start and the time before the run began, and what
-    reuse saved.
+    """Return the seconds to answer, with those of Spark's start and before the run began, and those that reuse saved.
 
     >>> took_text(9.0, 20.0, session=3.0)
     "9.0 s to answer (Spark's start 3.0 s); about 20.0 s of computing saved"
     """
-    of = [f"{format_seconds(waited)} s until the run began"] if waited >= _WORTH_TELLING else []
-    of += [f"Spark's start {format_seconds(session)} s"] if session else []
-    text = f"{format_seconds(seconds) or '?'} s to answer" + (f" ({', '.join(of)})" if of else "")
+    parts = [f"{format_seconds(waited)} s until the run began"] if waited >= _LEAST_WAIT else []
+    parts += [f"Spark's start {format_seconds(session)} s"] if session else []
+    text = f"{format_seconds(seconds) or '?'} s to answer" + (f" ({', '.join(parts)})" if parts else "")
     return "; ".join(filter(None, (text, saved_text(saved))))
 
 
 def saved_text(seconds: float) -> str:
-    """Return what reuse saved; empty where that is nothing."""
-    return f"about {format_seconds(seconds)} s of computing saved" if seconds >= _HUNDREDTH else ""
+    """Return the seconds that reuse saved; empty for none."""
+    return f"about {format_seconds(seconds)} s of computing saved" if seconds >= _LEAST_SAVED else ""
 
 
 # A plan
@@ -302,7 +301,7 @@ def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] =
 
 
 def _totals(plan: Plan) -> Iterator[str]:
-    """Yield what a plan costs and saves, what is reused and what is stored, a line each."""
+    """Yield lines on a plan's costs, reuse and storage."""
     session = "first work" if plan.session_runs else "start and first work"
     costs, *spark, stored = plan_lines({**plan.figures, "budget": plan.budget, "used": plan.used}, plan.guess, session)
     counts: Counter[str] = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
@@ -313,8 +312,8 @@ def _totals(plan: Plan) -> Iterator[str]:
 
 
 def plan_lines(figures: Mapping[str, Any], guess: str = "", session: str = "start and first work") -> tuple[str, ...]:
-    """Return what a plan expected, by its recorded figures, how good it was known to be and how much of it is guessed,
-    and what was stored, a line each. `session` names what of Spark's takes seconds besides.
+    """Return lines on a plan's expected seconds, with its optimality and the guessed share, Spark's `session` seconds,
+    and storage, by its recorded figures.
 
     >>> figures = {"status": "optimal", "solver": "HiGHS", "policy": "joint", "predicted_seconds": 4.0}
     >>> plan_lines(figures | {"run_all_seconds": 9.0})
@@ -338,18 +337,21 @@ def plan_lines(figures: Mapping[str, Any], guess: str = "", session: str = "star
 
 
 def influence_lines(weights: Sequence[FeatureWeight], name: str) -> list[str]:
-    """Return what is known of the features of a learner, or of an extractor as a feature; set in."""
-    lines, own = list[str](), sorted((one for one in weights if one.learner == name), key=lambda one: -one.share)
-    if carrying := ", ".join(f"{one.feature} {one.share:.1%}" for one in own if not one.without_influence):
-        lines.append(f"  weight by feature in iteration {own[0].iteration}: {carrying}")
-    if none := [f"{one.feature} ({format_seconds(one.seconds)} s)" for one in own if one.without_influence]:
-        lines.append(f"  without influence in iteration {own[0].iteration}: {', '.join(none)}")
-    for one in weights:
-        if one.feature == name and one.without_influence:
+    """Return indented lines on the features of a learner, or on an extractor as a feature."""
+    own = sorted((weight for weight in weights if weight.learner == name), key=lambda weight: -weight.share)
+    lines = list[str]()
+    if shares := ", ".join(f"{weight.feature} {weight.share:.1%}" for weight in own if not weight.without_influence):
+        lines.append(f"  weight by feature in iteration {own[0].iteration}: {shares}")
+    useless = [f"{weight.feature} ({format_seconds(weight.seconds)} s)" for weight in own if weight.without_influence]
+    if useless:
+        lines.append(f"  without influence in iteration {own[0].iteration}: {', '.join(useless)}")
+    for weight in (weight for weight in weights if weight.feature == name):
+        if weight.without_influence:
             lines.append(
-                f"  `{one.learner}` gave it no weight in iteration {one.iteration}; it and what only it needs take "
-                f"{format_seconds(one.seconds)} s"
+                f"  `{weight.learner}` gave it no weight in iteration {weight.iteration}; it and what only it needs "
+                f"take {format_seconds(weight.seconds)} s"
             )
-        elif one.feature == name:
-            lines.append(f"  `{one.learner}` gave it {one.share:.1%} of the weight in iteration {one.iteration}")
+        else:
+            share = f"{weight.share:.1%} of the weight"
+            lines.append(f"  `{weight.learner}` gave it {share} in iteration {weight.iteration}")
     return lines

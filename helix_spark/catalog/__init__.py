@@ -1,14 +1,14 @@
-"""Prior results: records of what ran, and the tables, models and values that are stored.
+"""Prior results: records of iterations, and stored tables, models and values.
 
-    catalog      the front: all that writes
-      catalog_reader        all that only reads; `history` and `known_results` are parts of it
+    catalog      the front: all writes
+      catalog_reader        all reads; `history` and `known_results` are parts of it
       shared_catalogs       read-only catalogs of a team below it; `publishing` copies an iteration to one
       records               the types of records, with rules for their fields
       known_results, history, artifacts            queries of the records
-      verification          checks of what is stored, and repair
+      verification          checks of stored results, and repair
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
-    leases/      which process works on what, so that none deletes what another writes
+    leases/      locks of processes, so that none deletes a folder that another writes
     places/      the folder itself, on a disk or in an object store: see `Place`
 
 The path of a result and its record:
@@ -17,8 +17,8 @@ The path of a result and its record:
 2. A result is written there; `written_digest` takes the digest, `vouch` writes a manifest next to it.
 3. `Catalog.publish` syncs the folder and appends the record, unless the signature is live already. An append makes one
    file of the next number, which fails where another process took the number.
-4. `Catalog.sync` makes all records survive a loss of power. Only then is the result reported as stored.
-5. `CatalogReader.snapshot` reads what is live, and plans load it; files are compared with the record first.
+4. `Catalog.sync` makes all records survive a power loss. Only then is the result reported as stored.
+5. `CatalogReader.snapshot` reads the live results for plans; files are compared with the record before they are loaded.
 6. `evict_all` and `quarantine` record an end, sync it, then delete the folder. An end is final.
 7. `gc` finds folders that no live record names; `maintain` folds the log's small files.
 

@@ -71,7 +71,7 @@ class ArtifactLedger:
         return {record.attempt: record for record in self._records.rows(ArtifactRecord, rest, listed(attempts))}
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Append `record`, unless its signature is live; return what is live. Raises CatalogError for an ended one."""
+        """Append `record`, unless its signature is live; return the live record. Raises CatalogError if it ended."""
         live: ArtifactRecord | None = None
 
         def decide() -> Sequence[ArtifactRecord]:
@@ -100,7 +100,7 @@ class ArtifactLedger:
         self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None,
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
-        """End the live attempts of signatures that are not `spared`; return what was live, as `Catalog.evict_all`."""
+        """End the live attempts of signatures that are not `spared`; return their records, as `Catalog.evict_all`."""
         ended = tuple[ArtifactRecord, ...]()
 
         def decide() -> Sequence[ArtifactRecord]:

@@ -1,12 +1,12 @@
-"""Queries of results, stored or not: what a declared signature stands for, costs, nondeterminism; and recorded answers.
+"""Queries of results, stored or not: effective signatures, costs, nondeterminism; and of recorded answers.
 
 If there are several records:
 
-- A declared signature stands for the signature in its *newest* record. All that it ever stood for are returned as well,
-  the *oldest* first: if results differ each time, the planner picks one that is available.
+- The *newest* record of a declared signature has its effective signature. All earlier ones are returned as well, the
+  *oldest* first: if a result is nondeterministic, the planner picks an available one.
 - Each cost and size of a signature is from the newest record that has it.
 - A signature is random, or an instance, if *any* record says so: a doubt stays.
-- Model cards of fits, columns that a function reads and inputs that code was seen to read are from the newest record.
+- Model cards of fits, columns that a function reads and observed inputs of code are from the newest record.
 - The newest answer to a question counts if its digest fits; else it is rejected, which is reported once.
 
 Newest is by the order of appends, never by a clock.
@@ -32,11 +32,11 @@ class KnownResults:
     """Records of some signatures, merged.
 
     Attributes:
-        standing: declared signature to the signature it stands for.
-        stood_for: declared signature to all that it ever stood for, the oldest first.
-        measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
-        observed: declared signature to the inputs that its code was seen to read (JSON of `ObservedInputs`), by the
-            signature that it then stood for, the newest last; without those that read nothing.
+        standing: declared signature to its effective signature.
+        stood_for: declared signature to all of its effective signatures ever, the oldest first.
+        measured: signature to a record with its costs, sizes and nondeterminism, merged from all of its records.
+        observed: declared signature to the observed inputs of its code (JSON of `ObservedInputs`), by effective
+            signature, the newest last; without code that read nothing.
     """
 
     standing: Mapping[str, str]
@@ -79,11 +79,11 @@ class ResultReader(RecordReader):
     shared: SharedCatalogs[ResultReader]
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
-        """Return what declared signatures stand for, and the costs of signatures; see `KnownResults`."""
+        """Return the effective signatures of declared ones, and the costs of signatures; see `KnownResults`."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
-        # Each declared signature with each that it stood for, the turns of the oldest and newest of their records, and
-        # the inputs that code was seen to read.
+        # Each pair of declared and effective signatures, the turns of their oldest and newest records, and the observed
+        # inputs of the code.
         pairs = self._records.select("""
             SELECT min(turn), declared, signature, max(turn), (
                 SELECT observed FROM results WHERE declared = one.declared AND signature = one.signature
@@ -99,17 +99,17 @@ class ResultReader(RecordReader):
         lookup = {*signatures, *declared, *(pair[2] for pair in pairs)}
         rows = self._records.select(_MERGED, listed(lookup)) if lookup else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
-        known = KnownResults(standing, stood_for, measured, observed)
+        results = KnownResults(standing, stood_for, measured, observed)
         lookup = {*signatures, *measured}
         for _, below in self.shared.each(lambda catalog: catalog.results(declared, lookup)):
-            known = known.over(below)
-        return known
+            results = results.over(below)
+        return results
 
     def declared_for(self, signatures: Collection[str]) -> set[str]:
-        """Return the declared signatures that ever stood for some of these."""
+        """Return the declared signatures that have or had one of these as their effective signature."""
         sql = "SELECT DISTINCT declared FROM results WHERE signature IN (SELECT value FROM json_each(?))"
         own = {declared for (declared,) in self._records.select(sql, listed(signatures))}
-        return own.union(*(below for _, below in self.shared.each(lambda one: one.declared_for(signatures))))
+        return own.union(*(below for _, below in self.shared.each(lambda catalog: catalog.declared_for(signatures))))
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """Return the signature of a node's newest earlier result with this content, and with no other content ever."""
@@ -118,7 +118,7 @@ class ResultReader(RecordReader):
                 SELECT signature FROM results WHERE content = ? AND workflow = ? AND node = ?)
             GROUP BY signature HAVING count(DISTINCT content) = 1 AND max(random) = ''
             ORDER BY max(turn) DESC LIMIT 1""", content, workflow, node)
-        return own[0][0] if own else self.shared.first(lambda one: one.with_content(workflow, node, content))
+        return own[0][0] if own else self.shared.first(lambda catalog: catalog.with_content(workflow, node, content))
 
     def audit_seconds(self, workflow: str, since: int) -> float:
         """Return the total seconds of a workflow's audits since an iteration."""
@@ -197,7 +197,7 @@ class AnswerLedger:
         """Return a record if its digest fits; else reject it and return None."""
         if record.digest == record.content_digest():
             return record
-        self.reject(record.question, "its digest is another one" if record.digest else "it has no digest")
+        self.reject(record.question, "its digest differs" if record.digest else "it has no digest")
         return None
 
     def reject(self, question: str, why: str) -> None:

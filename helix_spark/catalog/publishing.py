@@ -91,8 +91,8 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
 
 
 def _results_of(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
-    """Yield the records of results, for each declared signature that stands for one now. A declared signature that has
-    come to stand for another result is skipped, unless both are instances or its code was seen to read other inputs."""
+    """Yield the records of results, for each declared signature of which they are the current result. A declared
+    signature with another current result is skipped, unless both are instances or its code read other inputs."""
     known = source.results(source.declared_for(signatures), signatures)
     for declared, stood_for in known.stood_for.items():
         for signature in signatures & {*stood_for}:

@@ -104,7 +104,10 @@ def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Fi
 
 
 def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
-    """Compare a stored result with its record; return what only Spark can read. Raises as `explained_damage`."""
+    """Compare a stored result with its record; return messages about columns that only Spark can read.
+
+    Raises as `explained_damage`.
+    """
     with explained_damage(path):
         if path is None:
             parsed(record.value or "")

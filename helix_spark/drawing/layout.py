@@ -27,14 +27,8 @@ _BEND_WIDTH = 0.5
 
 @dataclass(frozen=True)
 class Layers:
-    """A graph whose edges all lead from one layer to the next.
-
-    Attributes:
-        members: the places of each layer.
-        up, down: the neighbours of each place in the layers before and after.
-        bends: the bends of each edge (input, reader), one for each layer that it passes.
-        nodes: the number of nodes.
-    """
+    """A graph whose edges all lead from one layer to the next: the places of each layer, of which the first are
+    `nodes`, their neighbours in the layers before and after, and the bends of each edge (input, reader)."""
 
     members: tuple[tuple[Place, ...], ...]
     up: tuple[tuple[Place, ...], ...]

@@ -8,12 +8,8 @@ from urllib.parse import urlencode
 
 
 class Links:
-    """The URL of each page. All state is in its query, so that every page can be shared and reloaded.
-
-    Args:
-        anchors: in an exported file, the anchors by the URLs that a server would have. A URL without one becomes an
-            empty text, which is no link.
-    """
+    """The URL of each page, with all state in its query, so that pages can be shared and reloaded. An exported file has
+    anchors, by the URLs of a server; a URL without an anchor becomes an empty text."""
 
     def __init__(self, anchors: Mapping[str, str] | None = None) -> None:
         self._anchors, self.live = anchors, anchors is None

@@ -21,7 +21,7 @@ from helix_spark.catalog.leases.leases import Lease
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
-from helix_spark.engine.lowering.watcher import begin_anew
+from helix_spark.engine.lowering.watcher import begin_in_spark
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import DamagedResultError, kept_result
 from helix_spark.errors import NotStoredError
@@ -233,7 +233,7 @@ def compute_alone(
     announce(run.plan)
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run),
-        begin_call=run.answered.begin if again == () else begin_anew,
+        begin_call=run.answered.begin if again == () else begin_in_spark,
     )
     if outcome.failure is not None:
         release_results(outcome)

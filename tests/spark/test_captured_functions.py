@@ -339,7 +339,7 @@ def test_what_builds_another_plan_than_when_it_was_planned_is_never_reused(
             iteration.wait()
             assert iteration["total"] == 2.0, "as it is called where it is computed"
             assert "priced" in computed(iteration)
-    assert "`priced` built something else than it did when it was planned" in iteration.plan["priced"].reason
+    assert "`priced` built another plan than when it was planned" in iteration.plan["priced"].reason
 
 
 def by_zone(*, back: bool) -> Callable[[DataFrame], DataFrame]:

@@ -16,7 +16,7 @@ from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.units import Unit, is_lazy, pins, units
-from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
+from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_in_spark
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.results.stored_results import unread_by_spark
 from helix_spark.engine.spark.borrowed import note_end
@@ -67,7 +67,7 @@ class Executor:
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
         compared: Collection[str] = (), so_far: Outcome | None = None,
-        begin_call: BeginCall = begin_anew, change_of: Callable[[Node], str] = lambda _: "",
+        begin_call: BeginCall = begin_in_spark, change_of: Callable[[Node], str] = lambda _: "",
     ) -> Outcome:
         """Run a plan until all outputs are known and tables counted, something fails, or a computed result equals an
         earlier one (`Outcome.equal`).

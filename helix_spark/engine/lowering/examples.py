@@ -1,8 +1,8 @@
-"""Examples: features assembled into a vector, with the label as a number and the side of the split; and which rows of
-a table are of which side.
+"""Examples: features assembled into a vector, with the label as a number and the side of the split; and the rows of
+each side.
 
 The assembler names the slots of the vector by its features' columns, in the metadata of its column, so that a fit on
-examples that were loaded knows which slots are whose.
+loaded examples knows the features of the slots.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _MOST = 100
-"""Classes of a label that is text; one with more is rather a key."""
+"""Most classes of a label that is text; a text with more is rather a key."""
 
 
 def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watcher: Watcher) -> DataFrame:
@@ -55,30 +55,30 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
         extra["label"], classes = _numbered(node, frame, column)
     if split is not None:
         extra["split"] = side_of(split, base.columns)
-    extra |= {one.name: frame[name_of(one.column, results)] for one in operator.keep if isinstance(one, KeptColumn)}
-    own = own_split(table) if split is None else None  # it goes on as it is
-    kept = [name for name in (own, *operator.keep) if isinstance(name, str)]
-    wanted = list(dict.fromkeys(["features", *extra, *kept]))
-    frame = with_new(frame, {f"helix_new_{name}": made for name, made in extra.items()})
+    extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, KeptColumn)}
+    own = own_split(table) if split is None else None  # it is kept unchanged
+    passed = [name for name in (own, *operator.keep) if isinstance(name, str)]
+    columns = dict.fromkeys(["features", *extra, *passed])
+    frame = with_new(frame, {f"helix_new_{name}": column for name, column in extra.items()})
     assembled = assembler([feature.column for feature in features], "helix_new_features").transform(frame)
     metadata: dict[str, Any] = {}
     if words := _slot_words(features):
         described = assembled.schema["helix_new_features"].metadata
         metadata["features"] = {**described, "ml_attr": _named_slots(described.get("ml_attr", {}), words)}
-    if classes:  # what the numbers of a label stand for, for Spark ML and the record of a model
+    if classes:  # the names of the label's numbers, for Spark ML and the record of a model
         metadata["label"] = {"ml_attr": {"type": "nominal", "name": "label", "vals": list(classes)}}
-    chosen = [
+    selected = [
         F.col(f"helix_new_{name}").alias(name, metadata=metadata.get(name)) if name in ("features", *extra)
         else F.col(quoted(name))
-        for name in wanted
+        for name in columns
     ]
-    examples: DataFrame = assembled.select(*chosen)
+    examples: DataFrame = assembled.select(*selected)
     return examples
 
 
 def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tuple[str, ...]]:
-    """Return a label as numbers, as Spark ML learns it, and of a text that is no number the names of its classes, in
-    alphabetical order: the number of a class does not depend on how often it comes."""
+    """Return a label as numbers, for Spark ML, and the classes of a text that is no number. They are in alphabetical
+    order, so that the number of a class does not depend on its frequency."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import BooleanType, NullType, NumericType, StringType
 
@@ -90,8 +90,8 @@ def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tupl
             f"{node.kind} {node.name!r}: its label is of type {kind.simpleString()}, which no learner takes",
             where=node.where, remedy="a label is a number, a truth value or a text",
         )
-    found = frame.select(label.alias("label")).where(F.col("label").isNotNull()).distinct().limit(_MOST + 1).collect()
-    classes = tuple(sorted(row["label"] for row in found))
+    rows = frame.select(label.alias("label")).where(F.col("label").isNotNull()).distinct().limit(_MOST + 1).collect()
+    classes = tuple(sorted(row["label"] for row in rows))
     with suppress(ValueError):
         for text in classes:
             float(text)
@@ -105,7 +105,7 @@ def _numbered(node: Node, frame: DataFrame, label: Column) -> tuple[Column, tupl
 
 
 def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
-    """Return what the slots of columns stand for, by column, as far as the stages that make them tell."""
+    """Return the names of slots by column, as far as the stages that build the columns report them."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for column in closure(columns):
         stage = column.make() if column.stages is own_stages else None
@@ -115,27 +115,28 @@ def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
 
 
 def _named_slots(described: Mapping[str, Any], words: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return a vector's ML attributes, with words in place of the indexes by which the assembler named slots.
+    """Return a vector's ML attributes, with words instead of the indexes in the assembler's names of slots.
 
     >>> _named_slots({"attrs": {"numeric": [{"idx": 0, "name": "counts_1"}, {"idx": 1, "name": "age"}]}},
     ...              {"counts": ["wife", "husband"]})["attrs"]["numeric"]
     [{'idx': 0, 'name': 'counts_husband'}, {'idx': 1, 'name': 'age'}]
     """
-    def named(slot: Mapping[str, Any]) -> Mapping[str, Any]:
+    def rename(slot: Mapping[str, Any]) -> Mapping[str, Any]:
         column, _, index = str(slot.get("name", "")).rpartition("_")
-        known = words.get(column, ())
-        if not index.isdecimal() or int(index) >= len(known):
+        names = words.get(column, ())
+        if not index.isdecimal() or int(index) >= len(names):
             return slot
-        return {**slot, "name": f"{column}_{known[int(index)]}"}
+        return {**slot, "name": f"{column}_{names[int(index)]}"}
 
-    return {**described, "attrs": {sort: list(map(named, slots)) for sort, slots in described.get("attrs", {}).items()}}
+    attributes = described.get("attrs", {})
+    return {**described, "attrs": {kind: list(map(rename, slots)) for kind, slots in attributes.items()}}
 
 
 _MEANINGS = 'test rows have "test", true or 1 there, training rows "train", false or 0'
 
 
 def side_of(split: Split, columns: Sequence[str]) -> Column:
-    """Return "train" or "test" for each row, whatever their order. `columns` are the table's, without added ones."""
+    """Return "train" or "test" for each row, in any order of rows. `columns` are the table's, without added ones."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):
@@ -167,17 +168,17 @@ def training_rows(frame: DataFrame, split: Split | None, columns: Sequence[str])
 
 
 def own_split(table: TableResult) -> str | None:
-    """Return the name of a table's column `split`, if it has one that can say "train" and "test"."""
-    found = [
+    """Return the name of a table's column `split`, if its type has values for "train" and "test"."""
+    columns = [
         name for name, kind in table.frame().dtypes
         if name.lower() == "split" and kind in ("string", "boolean", "tinyint", "smallint", "int", "bigint", "double")
     ]
-    return found[0] if len(found) == 1 else None  # of two columns of one name Spark finds neither
+    return columns[0] if len(columns) == 1 else None  # Spark resolves neither of two columns of one name
 
 
 def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> DataFrame:
-    """Return the rows of a table, by its node's name, that a learner fits on or a prediction scores. Where `rows` is
-    None its column `split` says, if it has one with both sides; raises OperatorError if that has other values."""
+    """Return the rows of the table of node `name` that a learner fits on or a prediction scores. If `rows` is None, its
+    column `split` decides, if that has both sides; raises OperatorError if that has other values."""
     frame = table.frame()
     if rows is not None:
         return frame if rows == "all" else frame.where(_side_or_null(ColumnSplit("split")) == rows)
@@ -187,25 +188,25 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
 
 
 def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_named: bool = True) -> bool:
-    """Return whether a split of a table has rows of both sides. Raises OperatorError where a value says neither, or a
-    split that the author names leaves one side empty."""
+    """Return whether a split of a table has rows of both sides. Raises OperatorError where a value is of neither side,
+    or a split that the author names has an empty side."""
     from pyspark.sql import functions as F
 
     if isinstance(split, HashSplit):
         return True
     column, side = F.col(quoted(split.column)), _side_or_null(split)
-    found = frame.agg(
+    row = frame.agg(
         F.min(side), F.max(side), F.count_if(side.isNull()), F.max(F.when(side.isNull(), column.cast("string"))),
         F.min(column).cast("string"), F.max(column).cast("string"),
     ).first()
-    assert found is not None, "an aggregate of all rows is one row"
-    first, last, strange, example, low, high = found
+    assert row is not None, "an aggregate of all rows is one row"
+    first, last, strange, example, low, high = row
     problem = f"{node.kind} {node.name!r}: column {split.column!r} of {name!r} divides its rows, and"
     remedy = f"{_MEANINGS}; filter or map the other rows in a scanner"
     if isinstance(split, TimeSplit):
         remedy = f"training rows are before {split.before}, test rows from then on; filter rows without a time"
     elif not is_named:
-        remedy = f'{_MEANINGS}; if it is no split, rename it, or say rows="all" of the learner and the prediction'
+        remedy = f'{_MEANINGS}; if it is no split, rename it, or pass rows="all" to the learner and the prediction'
     if strange:
         value = "null" if example is None else repr(example)
         raise OperatorError(

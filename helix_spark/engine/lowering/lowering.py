@@ -1,7 +1,7 @@
 """Lowering: from an operator and its inputs' results to a DataFrame, a column, a model or a value.
 
-Fits over one table that Spark can do in one pass run as one, and are kept apart afterwards: eight one-hot columns are
-one scan, and an edit to one refits one.
+Fits over one table that Spark can do in one pass run together, with separate results: eight one-hot columns are one
+scan, and an edit to one refits one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _PATTERN = re.compile(r"[\[\]{}*?\\]")
-"""What makes a pattern of a path for Spark's reader."""
+"""Characters that make a path a pattern for Spark's reader."""
 
 
 def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
@@ -64,7 +64,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
             case Read(source=MemorySource(data=data)):
                 import pyarrow as pa
 
-                # A copy: Arrow may share a DataFrame's memory, which its owner goes on to change.
+                # A copy: Arrow may share a DataFrame's memory, which its owner may change.
                 rows = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
                 return table_in_memory(rows, watcher)
             case Read(source=source):
@@ -81,7 +81,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
                 model, examples = results
                 assert isinstance(model, ModelResult)
                 assert isinstance(examples, TableResult)
-                with watcher.acting(node, gets_frames=True) as requests:  # a model may be of the author's own
+                with watcher.acting(node, gets_frames=True) as requests:  # a model may be user-defined
                     predicted = model.model.transform(rows_taken(node, rows, node.inputs[1], examples))
                     predicted = predicted.drop(*(name for name in LEFT_BY_PREDICT if name not in keep))
                     requests.note_made(predicted)
@@ -94,33 +94,33 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
     """Check that the base table has the columns that an operator names; raise ColumnNotFoundError if not."""
     names = named_columns(node.operator)
-    known = set(base_of(results).frame().columns) if names else ()
+    columns = set(base_of(results).frame().columns) if names else ()
     for name in names:
-        if name not in known:
+        if name not in columns:
             raise ColumnNotFoundError(
                 f"{node.kind} {node.name!r} reads column {name!r}, which {node.inputs[0]!r} does not have",
-                where=node.where, remedy=remedy_for(name, known),
+                where=node.where, remedy=remedy_for(name, columns),
             )
 
 
 def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
-    """Read a source, when the first of its readers asks for its table; what is wrong with it is the source's."""
-    spark, is_authors = watcher.sessions.get(), isinstance(source, ReaderSource)
-    with authors_errors(node), watcher.acting(node) if is_authors else nullcontext() as requests:
-        read = read_source(source, spark)
-        if type(read).__name__ != "DataFrame":
+    """Read a source, when its first reader needs the table; errors are reported as the source's."""
+    spark, is_user_defined = watcher.sessions.get(), isinstance(source, ReaderSource)
+    with authors_errors(node), watcher.acting(node) if is_user_defined else nullcontext() as requests:
+        table = read_source(source, spark)
+        if type(table).__name__ != "DataFrame":
             raise ResultTypeError(
-                f"source {node.name!r}: the reader must return a Spark DataFrame; it returned {described(read)}"
+                f"source {node.name!r}: the reader must return a Spark DataFrame; it returned {described(table)}"
             )
         if requests is not None:
-            requests.note_made(read)
-        frame = nullable(marked(read))  # the files may be others than last time
+            requests.note_made(table)
+        frame = nullable(marked(table))  # the files may have changed
     watcher.opened(node.name, source)
     return frame
 
 
 def read_source(source: Source, spark: SparkSession) -> Any:
-    """Return a source's table, or whatever else the author's reader returns; only a schema is inferred."""
+    """Return a source's table, or any object that the author's reader returns. Runs a job only to infer a schema."""
     match source:
         case FileSource(format=format, schema=schema):
             from pyspark.sql.types import StructType
@@ -128,9 +128,9 @@ def read_source(source: Source, spark: SparkSession) -> Any:
             paths, options = list(source.paths), dict(source.options)
             if source.version is None:
                 paths = [_literal(_on_this_disk(path)) for path in paths]
-                # One option is a path, too, and Spark wants to find the others below it.
+                # `basePath` is a path, too, and Spark expects the others below it.
                 options |= {name: _on_this_disk(options[name]) for name in options if name.lower() == "basepath"}
-            else:  # the files were not looked at: what a path without a scheme means is for Spark's settings to say
+            else:  # the files were not signed, so Spark's settings give paths without a scheme their meaning
                 paths = [path if "://" in path else str(LocalPath(path).expanduser().absolute()) for path in paths]
             reader = spark.read.format(format).options(**options)
             if schema is not None:
@@ -141,7 +141,7 @@ def read_source(source: Source, spark: SparkSession) -> Any:
             delta = spark.read.format("delta")
             if version is not None:
                 delta = delta.option("versionAsOf", version)
-            if commit:  # Delta knows logs by path and by such options: of another table in its place it would not ask
+            if commit:  # Delta caches logs by path and such options: else it would miss another table at this path
                 delta = delta.option("fs.helix.commit", commit)
             return delta.load(_on_this_disk(path))
         case ReaderSource(read=read):
@@ -149,21 +149,21 @@ def read_source(source: Source, spark: SparkSession) -> Any:
 
 
 def _on_this_disk(path: str) -> str:
-    """Return a path with its scheme, which was signed from this disk; `fs.defaultFS` may name another store."""
+    """Return a path with the scheme of this disk, from which it was signed: `fs.defaultFS` may be another store."""
     if "://" in path and not path.startswith("file://"):
         return path
     return LocalPath(path.removeprefix("file://")).expanduser().absolute().spark_uri
 
 
 def _literal(uri: str) -> str:
-    """Return a path, escaped if a file of this disk has that very name: it was signed as no pattern."""
+    """Return a path, escaped if a file on this disk has that very name: then it was signed as a file, not a pattern."""
     is_name = _PATTERN.search(uri) and LocalPath(uri.removeprefix("file://")).exists()
     return _PATTERN.sub(r"\\\g<0>", uri) if is_name else uri
 
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fit several nodes that are one of the `units`: labels of columns, most frequent first, ties in
-    alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""
+    """Fit the nodes of one unit in one pass: labels of columns, most frequent first, ties in alphabetical order; or
+    inner boundaries of bins, ascending and distinct, with the smallest error that a node requests."""
     from pyspark.ml.feature import StringIndexer
     from pyspark.sql import functions as F
 
@@ -172,21 +172,22 @@ def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) ->
     rows = with_columns(base, (column for row in results for column in columns_among(row)))
     frame = training_rows(rows, split_of_fit(nodes[0].operator), base.columns)
     names = [name_of(operator.column, row) for operator, row in zip(operators, results, strict=True)]
-    # Names without dots: Spark ML would look for a part of a column.
+    # Names without dots: Spark ML would read a field of a column.
     plain = {name: f"helix_input_{place}" for place, name in enumerate(sorted(set(names)))}
-    frame, inputs = frame.select(*(F.col(quoted(one)).alias(plain[one]) for one in plain)), list(plain.values())
+    frame = frame.select(*(F.col(quoted(name)).alias(alias) for name, alias in plain.items()))
+    inputs = list(plain.values())
     if isinstance(operators[0], FitCategories):
         outputs = [f"helix_index_{place}" for place in range(len(plain))]
         indexer = StringIndexer(inputCols=inputs, outputCols=outputs, handleInvalid="keep")
         labels = dict(zip(plain, indexer.fit(frame).labelsArray, strict=True))
         return [ValueResult(list(labels[name])) for name in names]
-    wanted = [{i / operator.bins for i in range(1, operator.bins)} for operator in operators]
-    shares = sorted(set[float]().union(*wanted))
+    shares_of = [{i / operator.bins for i in range(1, operator.bins)} for operator in operators]
+    shares = sorted(set[float]().union(*shares_of))
     error = min(operator.relative_error for operator in operators)
-    found = dict(zip(plain, frame.approxQuantile(inputs, shares, error), strict=True))
+    quantiles = dict(zip(plain, frame.approxQuantile(inputs, shares, error), strict=True))
     return [
-        ValueResult(sorted({value for share, value in zip(shares, found[name], strict=False) if share in own}))
-        for name, own in zip(names, wanted, strict=True)
+        ValueResult(sorted({value for share, value in zip(shares, quantiles[name], strict=False) if share in own}))
+        for name, own in zip(names, shares_of, strict=True)
     ]
 
 
@@ -199,7 +200,7 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
         frame = rows_taken(node, operator.rows, node.inputs[0], base)
     if frame is base.frame():
         frame = base.persisted()
-    with watcher.acting(node):  # its class may be the author's own
+    with watcher.acting(node):  # its class may be user-defined
         stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): name_of(column, results) for name, column in operator.columns}
     if not hasattr(stage, "fit"):
@@ -212,32 +213,31 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
 _SUMMING = frozenset({
     "AFTSurvivalRegression", "GeneralizedLinearRegression", "LinearRegression", "LinearSVC", "LogisticRegression",
 })
-"""Learners of Spark ML that read their rows only to add up gradients, some dozen times: how rows are divided changes
-the last digits of these sums and nothing else."""
+"""Learners of Spark ML that only add up gradients over their rows, some dozen times: partitions change only the last
+digits of these sums."""
 
 PARTITION_BYTES = 16 * 2**20
-"""Rows of fewer bytes are added up sooner by one task than divided: each of a fit's jobs takes some 10 ms a stage, and
-needs a second stage to add up what several tasks found. On two cores an iteration over 40,000 rows takes 28 ms in one
-partition and 46 in two, over 640,000 rows 160 and 112."""
+"""One task adds up fewer bytes faster than several: each of a fit's jobs takes some 10 ms a stage, and needs a second
+stage to add up the sums of several tasks. On two cores an iteration over 40,000 rows takes 28 ms in one partition and
+46 in two, over 640,000 rows 160 and 112."""
 
 
 def in_few_partitions(frame: DataFrame, stage: Any) -> DataFrame:
-    """Return the training rows in as many partitions as their size is worth, where the learner only sums over them.
+    """Return the training rows in as many partitions as their size is worth, if the learner only sums over them.
 
-    Rows of one partition are brought into an order that is theirs alone, so that the model is the same to the last
-    digit whether they were computed or loaded, and however they were divided before; columns that cannot be hashed do
-    not count for it. The rows have to be persisted and filled already, else one task would compute them, too.
+    Rows of a single partition are sorted by their hashes, so that the model is the same to the last digit whether they
+    were computed or loaded, in whatever partitions; columns that cannot be hashed do not count. The rows must be
+    persisted and filled, else one task would compute them, too.
     """
     from pyspark.sql import functions as F
 
     if type(stage).__name__ not in _SUMMING or not type(stage).__module__.startswith("pyspark.ml."):
         return frame
-    partitions = worthwhile(size_of(frame))
+    partitions = worthwhile(_optimised_bytes(frame))
     fewer = frame.coalesce(partitions)
     if partitions > 1:
         return fewer
-    kinds = {one.name: one.dataType.simpleString() for one in frame.schema.fields}
-    hashed = [name for name, kind in kinds.items() if not re.search("map<|variant|void", kind)]
+    hashed = [name for name, kind in frame.dtypes if not re.search("map<|variant|void", kind)]
     return fewer.sortWithinPartitions(F.xxhash64(*(F.col(quoted(name)) for name in hashed))) if hashed else fewer
 
 
@@ -247,11 +247,11 @@ def worthwhile(size: int) -> int:
     >>> worthwhile(0), worthwhile(5_000_000), worthwhile(100_000_000)
     (1, 1, 6)
     """
-    return min(max(1, -(-size // PARTITION_BYTES)), 10_000)  # Spark takes what it knows no size of for 2**63 bytes
+    return min(max(1, -(-size // PARTITION_BYTES)), 10_000)  # Spark's default for an unknown size is 2**63 bytes
 
 
-def size_of(frame: DataFrame) -> int:
-    """Return the bytes as Spark's optimiser has them, rounded: of a filled pin what it takes in memory."""
+def _optimised_bytes(frame: DataFrame) -> int:
+    """Return the bytes that Spark's optimiser estimates, rounded; for a filled pin its bytes in memory."""
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-    found = re.search(rf"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) ({'|'.join(units)})", optimised(frame))
-    return round(float(found[1]) * 1024 ** units.index(found[2])) if found else 2**63
+    size = re.search(rf"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) ({'|'.join(units)})", optimised(frame))
+    return round(float(size[1]) * 1024 ** units.index(size[2])) if size else 2**63

@@ -1,5 +1,4 @@
-"""Stages of Spark ML, from what a declaration gives to an object. Whether they can be had is found out before anything
-runs: a stage is built only when all that it reads has been computed."""
+"""Stages of Spark ML: checked before a run, built from their declarations when their inputs are computed."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
             remedy="check the path, or give the class itself",
         ) from error
     if not hasattr(home, name):
-        classes = [known for known, one in vars(home).items() if inspect.isclass(one) and not known.startswith("_")]
+        classes = [word for word, value in vars(home).items() if inspect.isclass(value) and not word.startswith("_")]
         raise OperatorError(
             f"{node.kind} {node.name!r} is made by {path!r}, and {module} has no {name!r}", where=node.where,
             remedy=nearest(name, classes),
@@ -51,9 +50,9 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """Return the estimator or transformer, built now that a session runs: one declared before, or in the user's own
-    session, is copied into this one, with all that it holds, under its uid, by which searches name parameters. Raises
-    OperatorError where that fails."""
+    """Build the estimator or transformer in the running session. A stage that was declared as an object is copied into
+    this session with all its parts, under its uid, by which searches name parameters. Raises OperatorError where that
+    fails."""
     client, parameters = driver_client(client_session()), dict(stage.parameters)
     make = stage.make if client is None else client.as_served(stage.make)
     if isinstance(make, str):
@@ -70,21 +69,21 @@ def build_stage(node: Node, stage: Stage) -> Any:
             f"{node.name!r} was given a {type(built).__name__}, which is no Spark ML estimator or transformer",
             where=node.where,
         )
-    for one in stages_in(built):
-        if one.hasParam("seed") and not (one.isSet("seed") and one.getOrDefault("seed") is not None):
-            one._setDefault(seed=default_seed(type(one).__name__))
+    for part in stages_in(built):
+        if part.hasParam("seed") and not (part.isSet("seed") and part.getOrDefault("seed") is not None):
+            part._setDefault(seed=default_seed(type(part).__name__))
     return built
 
 
 def is_sparks_own(stage: Any) -> bool:
-    """Return whether no code of the author's is in a stage, be it SQL."""
+    """Return whether a stage has no code of the author's, not even SQL."""
     return all(
-        type(one).__module__.startswith("pyspark.") and not one.hasParam("statement") for one in stages_in(stage)
+        type(part).__module__.startswith("pyspark.") and not part.hasParam("statement") for part in stages_in(stage)
     )
 
 
 def stages_in(value: Any) -> Iterator[Any]:
-    """Yield the stages in a value, outermost first: of a pipeline its own, of a tuner its estimator and its grid's."""
+    """Yield the stages in a value, outermost first: also those of a pipeline, and of a tuner's estimator and grid."""
     inside: Iterable[Any] = ()
     if isinstance(value, list | tuple):
         inside = value
@@ -93,5 +92,5 @@ def stages_in(value: Any) -> Iterator[Any]:
     elif "Params" in spark_classes(value):
         yield value
         inside = value._paramMap.values()
-    for one in inside:
-        yield from stages_in(one)
+    for item in inside:
+        yield from stages_in(item)

@@ -1,4 +1,4 @@
-"""Watches what the author's code does while nodes are computed, and notes it: no signature covers it."""
+"""Watches the author's code while nodes are computed, and notes actions that no signature covers."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ if TYPE_CHECKING:
     from helix_spark.engine.server.session import Sessions
 
 BeginCall: TypeAlias = "Callable[[Node, CallInputs, Server], FunctionCall]"
-"""Begins a call of a node's function, answered from a record."""
+"""A function that begins a call of a node's function."""
 
 
-def begin_anew(_node: Node, given: CallInputs, server: Server) -> FunctionCall:
-    """Begin a call whose questions are all asked of Spark."""
+def begin_in_spark(_node: Node, inputs: CallInputs, server: Server) -> FunctionCall:
+    """Begin a call whose requests are all sent to Spark."""
     from helix_spark.answers.function_calls import begin
 
-    return begin(given, server=server)
+    return begin(inputs, server=server)
 
 
 _noting = Lock()
-"""Several threads may tell of one node."""
+"""Guards the notes: several threads may note one node."""
 
 
 class ChangedReads(NamedTuple):
-    """What had changed of what a node reads between its being signed and its being computed, in words; and the nodes
-    that had been computed by then, of which one has done it."""
+    """A change of a node's inputs between its signing and its computation, in words; and the nodes computed by then, of
+    which one has caused it."""
 
     what: str
     by: frozenset[str]
@@ -70,17 +70,17 @@ class ChangedReads(NamedTuple):
 
 @dataclass(slots=True)
 class Notes:
-    """What was noted of nodes while they were computed, by name.
+    """Notes on nodes while they were computed, by name.
 
     Attributes:
-        opened: the files of each source when Spark had just listed them; no states where they were gone.
-        seen: what the code of each node that is a function did while it ran.
-        built: nodes of functions that ask Spark something, with what they built once that was answered.
-        changed: what had changed of a node between its being signed and its being computed.
-        left: settings that change results, and that a node's code left other than it found them, in words.
-        differs: why a result may be another one each time, or from what its signature covers.
-        choices: why a result is one of several right ones.
-        called: functions of the session that a node's plans call by their names.
+        opened: the files of each source when Spark had just listed them; no states if they were gone.
+        seen: the observed inputs of each node's code.
+        built: nodes of functions that send requests to Spark, with the plans that they built.
+        changed: changes of a node between its signing and its computation.
+        left: settings that change results and that a node's code left with other values, in words.
+        differs: reasons why a result may differ each time, or from its signature's.
+        choices: reasons why a result is one of several right ones.
+        called: functions of the session that a node's plans call by name.
         purposes: nodes by the keys under which their functions were written for Spark's workers.
     """
 
@@ -95,7 +95,7 @@ class Notes:
     purposes: dict[str, str] = field(default_factory=dict)
 
     def note(self, node: Node, seen: ObservedInputs) -> bool:
-        """Note what a node's code was seen to do, and return whether that is anything new."""
+        """Note observed inputs of a node's code; return whether any is new."""
         with _noting:
             before = self.seen.get(node.name, ObservedInputs())
             now = self.seen[node.name] = before | seen
@@ -104,19 +104,19 @@ class Notes:
         return now != before
 
     def note_requests(self, node: Node, requests: AuthorRequests) -> None:
-        """Note which right answer a node's code takes, and which functions of the session it calls."""
+        """Note that a node's result is one of several right ones, and the session's functions that its code calls."""
         if requests.choices:
             self.choices[node.name] = requests.choices[0]
         if requests.called and not node.wishes.depends_on:
             self.called[node.name] = self.called.get(node.name, frozenset()) | requests.called
 
     def seen_to_differ(self, node: Node) -> str:
-        """Return why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
+        """Return why a node's result may differ each time, by its observed inputs; empty if they give no reason."""
         seen = self.seen.get(node.name, ObservedInputs())
         return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
     def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
-        """Note what the author's code has newly done in Spark's workers; return the names of its nodes."""
+        """Note new reports of Spark's workers on the author's code; return the names of its nodes."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in self.purposes.items() if name in names.values()}
         return frozenset(names[key] for key, seen in reports.take(names).items() if self.note(dag[names[key]], seen))
@@ -124,20 +124,20 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Watches the nodes of one plan, in any thread. Workers elsewhere report to a `root` on a disk, not in a store."""
+    """Watches the nodes of one plan, in any thread. Workers on other machines report to `root`, if that is a folder."""
 
     sessions: Sessions
     plan: Plan
     notes: Notes
     reports: WorkerReports
     root: object = None
-    begin_call: BeginCall = begin_anew
+    begin_call: BeginCall = begin_in_spark
     change_of: Callable[[Node], str] = lambda _: ""
 
     @contextmanager
     def acting(self, node: Node, *, gets_frames: bool = False) -> Iterator[AuthorRequests]:
-        """Watch what a function of the author's does, and seed it by its node; yield what notes its requests. What the
-        frames are made of that it gets is not its own."""
+        """Watch a function of the author's and seed it by its node; yield the object that notes its requests. If it
+        `gets_frames`, their plans are not its own."""
         action = Action(node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature)
         assert action.watch is not None
         requests = AuthorRequests(
@@ -157,12 +157,12 @@ class Watcher:
         self.notes.note(node, action.observed_inputs())
 
     def _look_again(self, node: Node) -> None:
-        """Note what other nodes have changed of a function since it was signed: values that it reads, options."""
+        """Note a change by other nodes since a function was signed: values that it reads, options."""
         if isinstance(node.operator, Function) and (change := self.change_of(node)):
             self.notes.changed[node.name] = ChangedReads(change, frozenset(self.notes.seen) - {node.name})
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
-        """Make functions that are written for Spark's workers meanwhile be a node's."""
+        """Attribute functions that are pickled for Spark's workers meanwhile to a node."""
         key, spark = self.plan[node.name].signature, self.sessions.get()
         self.notes.purposes[key] = node.name
         if is_on_this_machine(master_of(spark)):
@@ -171,15 +171,15 @@ class Watcher:
         return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
 
     def begin(self, node: Node, inputs: Mapping[str, Input], server: Server) -> FunctionCall:
-        """Begin a call of a node's function that gets something of Spark's: by parameter, these inputs."""
+        """Begin a call of a node's function that gets Spark objects; `inputs` are by parameter."""
         is_known = _planned(node) is not None
         signatures = {} if is_known else {at: self.plan[name].signature for at, name in enumerate(node.inputs)}
         return self.begin_call(node, CallInputs(inputs, {}, signatures=signatures, is_known=is_known), server)
 
     @contextmanager
     def calling(self, node: Node) -> Iterator[AuthorRequests | None]:
-        """Do the same for a call of a function of Spark's. What is known to be built says all that it reads, and draws
-        what it drew when it was planned; one that drew nothing waits for no other function."""
+        """Watch a call as `acting` does, unless the function's plan is known: that names all its reads. Such a function
+        gets its seed again; one that drew no random numbers waits for no other function."""
         if (planned := _planned(node)) is None:
             with self.acting(node) as requests:
                 yield requests
@@ -188,35 +188,35 @@ class Watcher:
         with in_action(Action(seed, watched=False)) if planned.drew else nullcontext():
             yield None
 
-    def built(self, node: Node, found: CapturedFunction) -> None:
-        """Note what a function has built, and the files that it names."""
+    def built(self, node: Node, captured: CapturedFunction) -> None:
+        """Note the plan that a function has built, and the files that it names."""
         planned = _planned(node)
-        if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
-            self.notes.differs[node.name] = "built something else than it did when it was planned"
+        if planned is not None and planned.identity != captured.identity and not node.wishes.fresh:
+            self.notes.differs[node.name] = "built another plan than when it was planned"
         watch = Watch()
-        for function in found.code:
+        for function in captured.code:
             watch.note_named_files(files_named(function))
-        for why in found.chance:
+        for why in captured.chance:
             watch.note_nondeterminism(why)
         self.notes.note(node, observed_in(watch.events))
-        if found.choices:
-            self.notes.choices.setdefault(node.name, found.choices[0])
-        if planned is None and isinstance(node.operator, SparkFunction) and not found.unsigned:
-            # It is known by that next time.
-            self.notes.built[node.name] = as_built(node, found)
+        if captured.choices:
+            self.notes.choices.setdefault(node.name, captured.choices[0])
+        if planned is None and isinstance(node.operator, SparkFunction) and not captured.unsigned:
+            # The next run identifies it by this plan.
+            self.notes.built[node.name] = as_built(node, captured)
 
-    def look_at(self, node: Node, made: Any) -> None:
-        """Note what the plan of a column says that no function builds."""
+    def look_at(self, node: Node, column: Any) -> None:
+        """Note the requests in the plan of a column that no function builds."""
         watch = Watch()
         requests = AuthorRequests(watch)
-        requests.note_made(made)
+        requests.note_made(column)
         self.notes.note_requests(node, requests)
         self.notes.note(node, observed_in(watch.events))
 
     def opened(self, name: str, source: Source) -> None:
-        """Note which files a source has, which Spark has just listed."""
+        """Note the files of a source that Spark has just listed."""
         self.notes.opened[name] = DataIdentity("")
-        with suppress(SourceError, OSError):  # it is gone again
+        with suppress(SourceError, OSError):  # its files are gone
             self.notes.opened[name] = identify(source, contents=False)
 
 
@@ -229,59 +229,62 @@ DECLARE = "make it a source of the workflow, or name it in depends_on="
 
 
 class AuthorRequests:
-    """What the author's code has Spark do that no signature covers, as the requests of one action say.
+    """The requests of one action of the author's code to Spark, as far as no signature covers them.
 
-    It reads files, tables and views that are none of its inputs; it asks what has several right answers, for which
-    `choices` has phrases; it reads settings that change no result of Spark's, but may change the function's; it leaves
-    settings that do other than it found them, so that whatever is computed later in its session is computed under
-    these. `called` are functions that its session knows, and that it has not registered itself. Where it `gets_frames`
-    what these are made of was there before, and is not its own. `reads_declared` is True where the author says by a
-    version what it reads, as of a source.
+    Noted are reads of files, tables and views that are not inputs; reads of settings that change no result of Spark but
+    may change the function's; settings that are left with other values, which apply to later nodes of the session.
+
+    Attributes:
+        choices: reasons why an answer is one of several right ones.
+        called: functions of the session that the code has not registered itself.
+
+    If it `gets_frames`, their plans existed before and are not noted. `reads_declared` is True if the author declares
+    the reads by a version, as for a source.
     """
 
     def __init__(self, watch: Watch, *, reads_declared: bool = False, gets_frames: bool = False) -> None:
         self._watch, self._reads_declared = watch, reads_declared
         self._views, self._registered = set[str](), set[str]()
-        self._found: dict[str, tuple[Any, str | None, str]] = {}
+        self._settings_before: dict[str, tuple[Any, str | None, str]] = {}
         self._noted: set[str] = set()
         self.choices, self.called = list[str](), frozenset[str]()
         plans: Any = sys.modules.get("pyspark.sql.connect.plan") if gets_frames else None
         self._first_plan = 0 if plans is None else plans.LogicalPlan._fresh_plan_id()
 
     def note(self, request: Any) -> None:
-        """Note what a request says that is about to be sent."""
-        who = caller()
-        place = f"{Path(who.file).name}:{who.line}" if who.file else ""
+        """Note a request that is about to be sent."""
+        line = caller()
+        place = f"{Path(line.file).name}:{line.line}" if line.file else ""
         if type(request).__name__ != "ConfigRequest":
             self._note_message(message_in(request), place)
             return
         kind = request.operation.WhichOneof("op_type")
         operation = getattr(request.operation, kind)
-        keys = [one.key for one in getattr(operation, "pairs", ())] or list(getattr(operation, "keys", ()))
+        keys = [pair.key for pair in getattr(operation, "pairs", ())] or list(getattr(operation, "keys", ()))
         if kind in ("set", "unset"):
             self._about_to_set(keys, place)
-        elif who.function in ("get", "getAll") and not (keys and all(map(counts, keys))):  # pyspark asks for others
+        elif line.function in ("get", "getAll") and not (keys and all(map(counts, keys))):  # other callers are pyspark
             shown = f"({keys[0]!r})" if keys else ""
-            self._differs(f"reads Spark's settings (.{who.function}{shown})", place)
+            self._differs(f"reads Spark's settings (.{line.function}{shown})", place)
 
-    def note_made(self, made: Any) -> None:
-        """Note what the plan of a table, or of a column, says that no request may have said so far."""
-        if is_frame(made):
-            self._note_message(relation_of(made))
-        elif is_column(made):
+    def note_made(self, returned: Any) -> None:
+        """Note the plan of a returned table or column: no request may have sent it yet."""
+        if is_frame(returned):
+            self._note_message(relation_of(returned))
+        elif is_column(returned):
             session: Any = client_session()
-            self._note_message(expression_of(made, session.client))
+            self._note_message(expression_of(returned, session.client))
 
     def note_sql(self, texts: Iterable[str]) -> None:
-        """Note what texts say, as far as they are SQL, that a classic session was given: it sends no such requests."""
+        """Note texts that a classic session got, if they are SQL: such a session sends no requests."""
         for text in texts:
             self.choices += choices_in_text(text)
             if why := chance_in_text(text):
                 self._differs(why, "")
             self.called |= frozenset(functions_elsewhere([pb.SQL(query=text)])) - self._registered
 
-    def _note_message(self, what: Any, place: str = "") -> None:
-        new = list(self._new_parts(what, place))
+    def _note_message(self, message: Any, place: str = "") -> None:
+        new = list(self._new_parts(message, place))
         choices = choices_in(part for part, _ in new)
         for part, its_place in new:
             self.choices += (_at(why, its_place) for why in choices_in([part]) if why in choices)
@@ -294,24 +297,24 @@ class AuthorRequests:
                     self._about_to_set([set_[1]], its_place)
             for source in () if self._reads_declared else self._reads(part):
                 self._watch.note_outside(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
-        kind = what.WhichOneof("command_type") if sort_of(what) == "Command" else None
+        kind = message.WhichOneof("command_type") if sort_of(message) == "Command" else None
         if kind == "create_dataframe_view":
-            made = what.create_dataframe_view
-            self._views.add(view_name(made.name, is_global=made.is_global))
+            view = message.create_dataframe_view
+            self._views.add(view_name(view.name, is_global=view.is_global))
         elif kind in ("register_function", "register_table_function"):
-            self._registered.add(getattr(what, kind).function_name.lower())
+            self._registered.add(getattr(message, kind).function_name.lower())
         self.called |= frozenset(functions_elsewhere(part for part, _ in new)) - self._registered
 
     def settings_left(self) -> str:
-        """Return the first setting that changes results and is not as it was found, in words; empty if all are."""
-        for key, (conf, before, place) in self._found.items():
+        """Return the first setting that changes results and has another value than before, in words; else empty."""
+        for key, (conf, before, place) in self._settings_before.items():
             if (now := conf.get(key, None)) != before:
                 return _at(f"{key} as {now!r}, which was {before!r}", place)
         return ""
 
-    def _new_parts(self, what: Any, place: str) -> Iterator[tuple[Any, str]]:
-        """Yield the messages of what the action built, each with the author's line."""
-        waiting = [(what, place, True)]
+    def _new_parts(self, message: Any, place: str) -> Iterator[tuple[Any, str]]:
+        """Yield the parts of a message that the action built, each with the author's line."""
+        waiting = [(message, place, True)]
         while waiting:
             part, place, is_new = waiting.pop()
             if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
@@ -320,24 +323,24 @@ class AuthorRequests:
                 place = Path(built_at).name if built_at else place
             if is_new:
                 yield part, place
-            waiting.extend((one, place, is_new) for one in reversed(parts_of(part)))
+            waiting.extend((child, place, is_new) for child in reversed(parts_of(part)))
 
     def _reads(self, part: Any) -> Iterator[str]:
-        """Yield what a message reads, as what follows "reads"."""
+        """Yield the reads of a message, as phrases to follow "reads"."""
         match sort_of(part):
             case "SQL":
                 if _BEFORE_TABLES.search(part.query) is None:
                     return
                 statement = read_statement(part.query)
-                if not statement.asks and (made := _VIEW.search(part.query)) is not None:
-                    self._views.add(made[1].lower())
+                if not statement.asks and (view := _VIEW.search(part.query)) is not None:
+                    self._views.add(view[1].lower())
                 if not statement.known:
                     yield "tables that its SQL names"
-                named = sorted(name for name in statement.tables if not is_generated(name))
-                yield from (f"the table {name}" for name in named if name.lower() not in self._views)
+                tables = sorted(name for name in statement.tables if not is_generated(name))
+                yield from (f"the table {name}" for name in tables if name.lower() not in self._views)
             case "MlCommand.Read":
                 yield part.path
-            # What a session holds, this code has put there, or it was handed to it.
+            # The code has cached these relations itself, or got them as inputs.
             case "CachedRemoteRelation" | "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "Catalog":
                 pass
             case _ if not is_of_a_model(part):
@@ -346,8 +349,8 @@ class AuthorRequests:
     def _about_to_set(self, keys: Iterable[str], place: str) -> None:
         session: Any = client_session()
         for key in keys if session is not None else ():
-            if key not in self._found and counts(key):
-                self._found[key] = session.conf, session.conf.get(key, None), place
+            if key not in self._settings_before and counts(key):
+                self._settings_before[key] = session.conf, session.conf.get(key, None), place
 
     def _differs(self, why: str, place: str) -> None:
         if why not in self._noted:
@@ -361,5 +364,5 @@ _ASKS_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET(\s+(-v|[\w.`]+))?\s*;?\s*$", re.
 _SETS_IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
 
 
-def _at(what: str, place: str) -> str:
-    return what + (f" ({place})" if place else "")
+def _at(text: str, place: str) -> str:
+    return text + (f" ({place})" if place else "")

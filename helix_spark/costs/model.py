@@ -1,5 +1,5 @@
-"""The cost model: seconds to compute (c), load (l) and write (w) each node, bytes of its result, and what Spark's start
-costs, with how likely the next iteration runs in a process of its own."""
+"""The cost model: seconds to compute (c), load (l) and write (w) each node, bytes of its result, the cost of Spark's
+start, and the probability that the next iteration runs in a new process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helix_spark.workflow.operators import Function, Kind, Result
 
 
 class EstimateSource(StrEnum):
-    """Where an estimate comes from, best first."""
+    """The source of an estimate, best first."""
 
     MEASURED = "measured"
     PREVIOUS = "its previous version"
@@ -41,10 +41,10 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a result costs: seconds to compute it given its inputs, to load and to write it, and its bytes stored.
+    """Costs of a result: seconds to compute it from its inputs, to load and to write it, and its bytes when stored.
 
     Attributes:
-        origin: where `compute_seconds` comes from.
+        origin: the source of `compute_seconds`.
         bytes_known: True if the size of this version, or else of an earlier one, was measured.
     """
 
@@ -56,19 +56,18 @@ class Costs:
     bytes_known: bool = False
 
 
-# Measured with local Spark on two cores over results of 10 kB to 100 MB; only a catalog's first runs rest on them.
+# Measured with local Spark on two cores over results of 10 kB to 100 MB; they matter only for a catalog's first runs.
 LOAD = {"table": Throughput(0.25, 1 / 300e6), "model": Throughput(0.6, 1 / 100e6), "value": Throughput(0.0, 0.0)}
 READ = {"table": Throughput(0.02, LOAD["table"].per_byte), "model": LOAD["model"]}
-"""Of reading by itself, without Spark where that is possible: what is measured of loads, see `loads_from_reads`."""
+"""Throughput of reading alone, without Spark where possible: the measured part of loads, see `loads_from_reads`."""
 WRITE = {"table": Throughput(0.25, 1 / 15e6), "model": Throughput(0.5, 1 / 50e6), "value": Throughput(0.0, 0.0)}
 _MOST_TIMES_USUAL = 4.0
-"""How many times the usual a load is believed to take at most. One that took long for once, from a store that stalled
-or on a busy machine, would be believed for ever: plans would compute instead, and what is not loaded is not measured
-again. What is believed to load too quickly is loaded, and is measured anew: so there is no bound below. Some results do
-take several times what their bytes let expect, such as pipelines of many small models."""
+"""Upper bound of a measured load, as a multiple of the usual time. Without it, one load from a store that stalled would
+count for ever: plans would compute the result instead, and it would not be measured again. There is no lower bound,
+because a load that seems quick is measured again. Some results do take several times longer than their bytes suggest,
+such as pipelines of many small models."""
 _PRIOR_SAMPLES = 4
-"""How many samples what is known beforehand is worth, where a throughput is fitted and where it is told what is usual:
-few, so that a catalog's own first dozen outweigh it."""
+"""Number of samples that a prior counts for; few, so that a catalog's first dozen samples outweigh it."""
 _FIRST_COMPUTE = {
     Kind.SOURCE: Throughput(0.2, 1 / 100e6), Kind.SCANNER: Throughput(0.2, 1 / 80e6),
     Kind.EXTRACTOR: Throughput(0.02, 1 / 500e6), Kind.SYNTHESIZER: Throughput(0.3, 1 / 40e6),
@@ -80,9 +79,9 @@ _PYTHON_WORKERS = frozenset({
     "mapInPandas", "mapInArrow", "applyInPandas", "applyInArrow", "udf", "pandas_udf", "arrow_udf",
 })
 _IN_PYTHON = Throughput(1.0, 1 / 1.5e6)
-"""Of functions that send rows to Python workers: between a simple function (50 MB/s) and a parser of text (50 kB/s)."""
+"""Throughput of functions in Python workers: between a simple function (50 MB/s) and a parser of text (50 kB/s)."""
 _IN_MEMORY = Throughput(0.0, 0.0)
-"""Of data that the author's process holds."""
+"""Throughput of data in the author's process."""
 _MODEL_BYTES = 20_000
 _UNKNOWN_SOURCE_BYTES = 10_000_000
 _UNMEASURED = ResultRecord("", "", "", "", "", 0)
@@ -97,12 +96,12 @@ def estimate(
     """Estimate the costs of each node of a graph.
 
     Args:
-        signatures: by node name.
-        measured: by signature, of any run of any workflow.
-        previous: by node name, of the node's newest earlier version; so are `previous_bytes`.
-        source_bytes: by name of source.
-        load, write: by kind of artifact, calibrated to the catalog.
-        elsewhere: by signature, the same as `load` for what is loaded from another catalog.
+        signatures: signatures by node name.
+        measured: records by signature, from any run of any workflow.
+        previous, previous_bytes: records and sizes of each node's newest earlier version, by node name.
+        source_bytes: sizes by name of source.
+        load, write: throughputs by kind of artifact, calibrated to the catalog.
+        elsewhere: throughputs like `load` for results in other catalogs, by signature.
     """
     estimates: dict[str, Costs] = {}
     data: dict[str, float] = {}
@@ -113,7 +112,7 @@ def estimate(
         own = measured.get(signatures[node.name], _UNMEASURED)
         before = previous.get(node.name, _UNMEASURED)
         kind = artifact_kind(node)
-        # Parquet with zstd takes about a third of text. Columns and values take nothing.
+        # Parquet with zstd takes about a third of the bytes of text. Columns and values take none.
         guess = {Result.TABLE: reads / 3, Result.MODEL: _MODEL_BYTES}.get(node.result, 0.0)
         size, size_origin = _pick(own.bytes, previous_bytes.get(node.name), guess)
         data[node.name] = size if node.result is Result.TABLE else 0.0
@@ -131,8 +130,8 @@ def estimate(
 
 
 def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throughput:
-    """Fit a throughput to (bytes, seconds) samples, drawn towards a prior that counts as `_PRIOR_SAMPLES` of them, half
-    of 1 MB and half of 100 MB, so that a few samples of one size cannot tilt it.
+    """Fit a throughput to (bytes, seconds) samples and a prior. The prior counts as `_PRIOR_SAMPLES` samples, half of
+    1 MB and half of 100 MB, so that a few samples of one size cannot tilt the line.
 
     >>> calibrate([], Throughput(0.5, 1e-8))
     Throughput(fixed=0.5, per_byte=1e-08)
@@ -150,32 +149,32 @@ def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throug
 
 
 def loads_from_reads(samples: Mapping[str, Iterable[tuple[int, float]]]) -> dict[str, Throughput]:
-    """Load throughput by kind of artifact, from what reading some took by itself.
+    """Return the load throughput by kind of artifact, from measured reads without Spark.
 
-    A table is seldom read by itself but without Spark. What its disk adds, a load with Spark has to wait for as well;
-    what Spark takes to start a job, the disk does not change. So of `LOAD` the difference to `READ` stays.
+    A load with Spark waits for the disk like a read without it, and Spark's own delay does not depend on the disk. So
+    the difference between `LOAD` and `READ` stays.
 
     Args:
-        samples: (bytes, seconds) by kind.
+        samples: (bytes, seconds) by kind of artifact.
 
     >>> loads_from_reads({}) == LOAD
     True
     """
-    found = dict(LOAD)
+    throughputs = dict(LOAD)
     for kind, prior in READ.items():
-        # Samples are bounded that took many times what the others, and the prior, let expect. Else one read that
-        # stalled would be usual for its kind where there are few. Of a disk that is slow all are, and none sticks out.
-        known = list(samples.get(kind, ()))
-        times = [seconds / prior.seconds(size) for size, seconds in known]
-        most = _MOST_TIMES_USUAL * median([*times, *[1.0] * _PRIOR_SAMPLES])
-        read = calibrate(((size, min(seconds, most * prior.seconds(size))) for size, seconds in known), prior)
+        # Samples far above the median are bounded, so that one stalled read among few does not count as usual. On a
+        # slow disk all are above the prior, and the median with them.
+        reads = list(samples.get(kind, ()))
+        factors = [seconds / prior.seconds(size) for size, seconds in reads]
+        bound = _MOST_TIMES_USUAL * median([*factors, *[1.0] * _PRIOR_SAMPLES])
+        read = calibrate(((size, min(seconds, bound * prior.seconds(size))) for size, seconds in reads), prior)
         if read != prior:
-            found[kind] = Throughput(max(0.0, LOAD[kind].fixed + read.fixed - prior.fixed), read.per_byte)
-    return found
+            throughputs[kind] = Throughput(max(0.0, LOAD[kind].fixed + read.fixed - prior.fixed), read.per_byte)
+    return throughputs
 
 
 def artifact_kind(node: Node) -> str:
-    """Return how a node's result is stored: as a table, a model or a value."""
+    """Return the kind of artifact of a node's result: table, model or value."""
     return {Result.MODEL: "model", Result.VALUE: "value"}.get(node.result, "table")
 
 
@@ -188,40 +187,37 @@ def _pick(measured: float | None, previous: float | None, first: float) -> tuple
 
 
 def in_python_workers(node: Node) -> bool:
-    """Return whether a node's function sends rows to Python workers, as far as its own code tells."""
+    """Return whether a node's function sends rows to Python workers, as far as its own code shows."""
     return isinstance(node.operator, Function) and bool(names_used(node.operator.call) & _PYTHON_WORKERS)
 
 
-# Starts of Spark
-
 USUAL_START = 2.5
-"""Seconds that a start is taken for until one is on record; about what a small machine takes."""
+"""Seconds of Spark's start until one is recorded; typical of a small machine."""
 
 REMEMBERED_STARTS = 5
-"""How many of the latest starts count: machines change, and one slow start says little."""
+"""Number of recent starts that count: machines change, and one slow start says little."""
 
 _FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
-"""What the first work of a new session takes longer, whatever it is, as a share of the session's start: both load
-classes and compile. Iterations in processes of their own took at least 3 s (census, flights, genomics; starts of about
-2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start explains. A start that waits for a cluster says
-nothing of that, so it is bounded (seconds)."""
+"""Delay of a new session's first work, as a share of the session's start (both load classes and compile), and its bound
+in seconds, since a start that waits for a cluster does not slow the first work. Iterations in new processes took at
+least 3 s (census, flights, genomics; starts of about 2.5 s) and 8 s (flights; a start of 6.5 s) longer than the start
+explains."""
 
-_UNTOLD = {False: 0.1, None: 0.5}
-"""Probability that the next iteration runs in a process of its own while nothing is on record, by whether this process
-is for one run alone; worth one iteration."""
+_FRESH_PRIOR = {False: 0.1, None: 0.5}
+"""Prior probability that the next iteration runs in a new process, by `one_run`; it counts as one iteration."""
 
 _FRESHNESS = 0.7
-"""Weight of what the process of an iteration was against that of the one after it, half forgotten after two. A guess:
-people change from runs of their own to a session, or back, in one step, and stay with it for a while."""
+"""Weight of an iteration's process relative to the next; it halves in two iterations. A guess: people change between
+single runs and a session in one step, and then stay with it for a while."""
 
 
 def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool = False) -> float:
-    """Return seconds that an iteration takes longer if it needs Spark.
+    """Return the seconds that Spark adds to an iteration that needs it.
 
     Args:
-        starts: seconds of the starts on record, oldest first.
-        runs: True if Spark is started.
-        worked: True if its session has run something.
+        starts: seconds of the recorded starts, oldest first.
+        runs: True if Spark runs already.
+        worked: True if its session has done some work.
 
     >>> session_seconds([], runs=True), session_seconds([60.0], runs=True), round(session_seconds([6.0, 7.0]), 2)
     (3.0, 10.0, 14.3)
@@ -232,14 +228,11 @@ def session_seconds(starts: Sequence[float], *, runs: bool = False, worked: bool
 
 
 def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
-    """Return probability that the next iteration runs in another process than this one.
-
-    A process that is for one run alone ends after it. Of others it is told from what the iterations so far did, the
-    newest first.
+    """Return the probability that the next iteration runs in another process.
 
     Args:
-        writers: the processes of the iterations so far, oldest first, this one's included.
-        one_run: whether this process is for one run alone; None if nobody can say.
+        writers: the processes of the iterations so far, oldest first, this one's included; recent ones count more.
+        one_run: True if this process ends after this run; None if that is unknown.
 
     >>> fresh_process(["a", "a"], True), fresh_process(["a", "b"], None), round(fresh_process(["a"] * 10, False), 3)
     (1.0, 0.75, 0.024)
@@ -249,4 +242,4 @@ def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
     weight = differed = 0.0
     for before, after in pairwise(writers):
         weight, differed = _FRESHNESS * weight + 1.0, _FRESHNESS * differed + float(before != after)
-    return (_UNTOLD[one_run] + differed) / (1.0 + weight)
+    return (_FRESH_PRIOR[one_run] + differed) / (1.0 + weight)

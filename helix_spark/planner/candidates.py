@@ -113,8 +113,8 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
     """Return the results that are kept without being weighed, each with the reason, in order of precedence.
 
     Pinned results come first. Then come stored random results of this version, results that other workflows keep (else
-    Pinned results come first. Then come stored random results of this version, results that other workflows keep (or
-    since they cannot be computed again; earlier in the order they could fill the budget and displace the newest one.
+    this run would evict them for its own), and this version's ``keep="always"``. Next are random results of the past:
+    they cannot be computed again, but earlier in the order they could fill the budget and displace the newest one.
     Last are results that people look at, instances, whose loss would change everything downstream, and small results.
 
     Args:

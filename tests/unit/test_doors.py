@@ -554,7 +554,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "cli/catalog_commands.py storage", "cli/schema.py recorded_run_json",
         "run/iteration.py parameters", "run/iteration.py to_pandas", "run/preparation.py _learn",
         "engine/results/stored_results.py load",
-        "run/preparation.py known_nodes", "run/run_outputs.py _answers",
+        "run/preparation.py known_nodes", "run/run_outputs.py _has_output",
         "run/run_outputs.py _described_outputs", "run/iteration.py __init__",
         "run/recording.py record_end",
         "history/edit_message.py edit_message", "program/program_record.py _edit",

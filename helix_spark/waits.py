@@ -38,7 +38,7 @@ _unfinished = set[Future[Any]]()
 
 
 def awaited_at_exit(future: Future[Awaited]) -> Future[Awaited]:
-    """Have this process await a future before it ends; return the future. Thread pools accept work until then."""
+    """Make this process await a future before it ends; return the future. Thread pools accept work until then."""
     _register_wait()
     _unfinished.add(future)
     future.add_done_callback(_unfinished.discard)

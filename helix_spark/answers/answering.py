@@ -389,7 +389,7 @@ class Answerer:
         return response
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
-        """Have Spark analyse a plan. Progress shows only a start of the server: the author did not ask this."""
+        """Request the analysis of a plan. Progress shows only a start of the server: the author did not ask this."""
         self.served.newest_request = request
         if self.served.is_informed:
             answer = self.served.ask(question, request)

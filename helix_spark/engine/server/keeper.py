@@ -61,7 +61,7 @@ class ForksApart:
         process.wait()  # it ends as soon as it has forked the server
 
     def end(self) -> None:
-        """Have it take no more commands. It ends once its running commands have ended."""
+        """Stop it from taking commands. It ends once its running commands have ended."""
         if self._link is not None:
             self._link.close()
             self._link, self._took_commands = None, False

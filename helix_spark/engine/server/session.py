@@ -113,7 +113,7 @@ class Sessions:
         return NO_SERVER if is_elsewhere else kept_server()
 
     def activate(self) -> None:
-        """Have the calling thread build plans for the user's session, if it runs."""
+        """Make the calling thread build plans for the user's session, if it runs."""
         with self._lock:
             if self._own_server is None and self._theirs is not None and is_alive(self._theirs):
                 self._borrow(self._theirs)
@@ -139,7 +139,7 @@ class Sessions:
 
     @property
     def ended(self) -> bool:
-        """True if the session was stopped by somebody else, or its JVM was killed."""
+        """True if the session was stopped elsewhere, or its JVM was killed."""
         with self._lock:
             return (session := self._known_session()) is not None and is_stopping(session)
 

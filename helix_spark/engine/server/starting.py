@@ -286,8 +286,8 @@ class ProgramServer:
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Have the folder's keeper start the process from which the next commands are forked. If there is no keeper, start
-    one that starts Spark on demand, unless another server would have to end for it."""
+    """Ask the folder's keeper to start the process from which the next commands are forked. If there is no keeper,
+    start one that starts Spark on demand, unless another server would have to end for it."""
     with suppress(SetupError, OSError):
         point, folder = MeetingPoint.for_folder(str(Path.cwd())), Path.cwd()
         if point.ask({"ask": "forks"}, PATIENCE) is None and not point.keeper() and has_room(point):

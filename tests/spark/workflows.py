@@ -105,14 +105,21 @@ def jobs_of_their_own(spark: SparkSession) -> Iterator[None]:
 
 
 def sent_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What Spark is asked for functions, by what sort of question it is, once it is answered."""
-    found: list[str] = []
-    note = Answerer._note
+    """Return the sorts of the questions of functions that Spark has answered so far, kept up to date."""
+    sorts: list[str] = []
 
-    def noted(self: Answerer, one: AnsweredQuestion) -> None:
-        if one.fresh and self.mode == "run":
-            found.append(one.question.sort)
-        note(self, one)
+    class Answered(list[AnsweredQuestion]):
+        def append(self, question: AnsweredQuestion) -> None:
+            if question.fresh:
+                sorts.append(question.question.sort)
+            super().append(question)
 
-    monkeypatch.setattr(Answerer, "_note", noted)
-    return found
+    begin = Answerer.__post_init__
+
+    def begin_noted(self: Answerer) -> None:
+        begin(self)
+        if self.mode == "run":
+            self.asked = Answered()
+
+    monkeypatch.setattr(Answerer, "__post_init__", begin_noted)
+    return sorts

@@ -97,14 +97,14 @@ def test_functions_that_interrupts_left_behind_take_no_thread_from_later_runs(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(executor, "_GRACE", 0.1)
-    take = Dispatch._take_what_is_done
+    take = Dispatch._take_finished
     with hx.Helix(tmp_path / "catalog", policy="never", observer=Silent()) as helix:
         try:
-            monkeypatch.setattr(Dispatch, "_take_what_is_done", interrupted)
+            monkeypatch.setattr(Dispatch, "_take_finished", interrupted)
             for _ in range(executor._THREADS + 1):
                 with pytest.raises(KeyboardInterrupt):
                     helix.run(counting())
-            monkeypatch.setattr(Dispatch, "_take_what_is_done", take)
+            monkeypatch.setattr(Dispatch, "_take_finished", take)
             assert helix.run(counting())["count"] == 3
         finally:
             ends.set()

@@ -55,7 +55,7 @@ def test_an_extractor_cannot_be_kept_under_a_name_that_is_taken() -> None:
     wf = hx.Workflow("clash")
     data = wf.source("data", hx.table(PEOPLE))
     label = wf.extractor("label", hx.Fields("age"), on=data)
-    with pytest.raises(OperatorError, match="have a column of that name already"):
+    with pytest.raises(OperatorError, match="already have a column of that name"):
         wf.synthesizer("examples", data, features=[label], label="rich", keep=[label])
 
 

@@ -16,7 +16,7 @@ run: $(VENV)/.run
 # Tests often wait for Java and for other processes: a third process keeps two cores at work.
 test: $(VENV)/.dev lint
 	@$(BIN)/mypy > $(VENV)/types.log & types=$$!; \
-	$(BIN)/python -m pytest -n 3 --dist loadscope; tests=$$?; \
+	$(BIN)/python -m pytest -n 4 --dist loadscope; tests=$$?; \
 	wait $$types || tests=1; cat $(VENV)/types.log; exit $$tests
 
 # What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs, edits of

@@ -24,9 +24,9 @@ from tests.mutants.sites import Mutant, mutants_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ROOMS = {
-    "identity": ("test_code_signature", "test_values_and_classes", "test_annotations"),
+    "identity": ("test_code_signature", "test_signing", "test_values_and_classes", "test_annotations"),
     "planner": ("test_joint", "test_planning", "test_policies"),
-    "catalog": ("test_record_log", "test_catalog_properties", "test_verification"),
+    "catalog": ("test_record_log", "test_catalog", "test_results", "test_shared_catalogs", "test_verification"),
     "answers": ("test_plain_programs", "test_kept_tables", "test_shared_subplans", "test_ended_servers"),
 }
 """Rooms, and the unit tests of each as a whole, which are run for every mutant that its nearest tests let live."""

@@ -15,7 +15,7 @@ Newest is by the order of appends, never by a clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.catalog.segments.record_index import RecordColumn, columns_of, is_filled, record_from_cells
@@ -23,8 +23,7 @@ from helix_spark.catalog.segments.record_log import RecordLog, listed
 from helix_spark.catalog.segments.segment import grouped
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 
-_OPTIONAL = tuple(field.name for field in fields(ResultRecord) if field.default in (None, ""))
-"""Columns that a record may leave null, or, of texts, empty."""
+_OPTIONAL = tuple(name for name, column in columns_of(ResultRecord).items() if column.is_optional)
 
 
 @dataclass(frozen=True, slots=True)

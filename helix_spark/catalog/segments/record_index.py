@@ -190,7 +190,7 @@ class RecordIndex:
             for number, names in enumerate(kind.looked_up_by):
                 yield f"CREATE INDEX {kind.name}_{number} ON {kind.name} ({', '.join(names)})"
             for name, column in columns.items() if kind.sparse_by else ():
-                if column.default in (None, ""):
+                if column.is_optional:
                     index = f"CREATE INDEX {kind.name}_{name} ON {kind.name} ({kind.sparse_by})"
                     yield f"{index} WHERE {is_filled(name, column)}"
 
@@ -255,6 +255,11 @@ class RecordColumn(NamedTuple):
     longest: int | None
     json: Any
 
+    @property
+    def is_optional(self) -> bool:
+        """True if a record may leave it null, or, of a text, empty."""
+        return self.default in (None, "")
+
     def value(self, cell: Any) -> Any:
         """Return the field's value from a cell."""
         if self.plain == "strs" and cell is not None:
@@ -264,9 +269,9 @@ class RecordColumn(NamedTuple):
 
 def is_filled(name: str, column: RecordColumn) -> str:
     """Return the SQL condition that a row fills a column; true for a column that is never empty."""
-    if column.default is None:
-        return f'"{name}" IS NOT NULL'
-    return f"\"{name}\" <> ''" if column.default == "" else "true"
+    if not column.is_optional:
+        return "true"
+    return f'"{name}" IS NOT NULL' if column.default is None else f"\"{name}\" <> ''"
 
 
 @cache

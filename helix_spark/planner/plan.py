@@ -20,7 +20,7 @@ class PlannedNode:
     """A node's state, with the reason. Times are seconds, sizes physical bytes.
 
     Attributes:
-        declared, signature: see `signature.signing.Signed`.
+        declared, signature: see `identity.signing.Signed`.
         state, reason: load, compute or prune, and a sentence that says why.
         predicted_seconds: expected seconds of the chosen state; 0 for a pruned node.
         compute_seconds, load_seconds, write_seconds, bytes: estimates.

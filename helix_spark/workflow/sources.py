@@ -1,4 +1,4 @@
-"""Sources as frozen data. The engine reads them; `signature.data_version` returns their versions."""
+"""Sources as frozen data. The engine reads them; `identity.data_version` returns their versions."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import logging
 import os
 import pathlib
 import sys
@@ -29,7 +30,7 @@ from helix_spark.hermetic.observed_inputs import (
     system_digest,
     value_of,
 )
-from helix_spark.hermetic.told_times import is_only_told
+from helix_spark.hermetic.told_times import adds_moment, is_kept, is_only_told
 
 State = tuple[int, ...]
 _stat, _now = os.stat, time.time_ns
@@ -329,6 +330,7 @@ class Wrapped:
         yield environ, "__iter__", self._noting(names, lambda watch, who, _: watch.note_variable(ALL_VARIABLES, who))
         yield tempfile, "gettempdir", self._noting(tempfile.gettempdir, _note_temporary_folder)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
+        yield logging.StreamHandler, "emit", self._emit(logging.StreamHandler.emit)
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
         for module, clock_names in self._libraries_with_clocks():
@@ -393,6 +395,17 @@ class Wrapped:
             return function(kind, **keywords)
 
         return discover
+
+    def _emit(self, function: Any) -> Callable[..., Any]:
+        """Wrap the method by which a logger's handler writes a message into a text."""
+
+        def emit(handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
+            if is_kept(handler) and adds_moment(handler) and (watch := self.finder(sys._getframe(1))) is not None:
+                place = f"{record.filename}:{record.lineno}"
+                watch.note_nondeterminism(f"logs the time or the process into a text ({place})")
+            function(handler, record)
+
+        return emit
 
     def _noting(
         self, function: Callable[..., Any], note: Callable[..., None],

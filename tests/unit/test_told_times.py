@@ -19,6 +19,7 @@ TOLD = {
     "where it was slow": "a = time.time()\nif time.time() - a > 5:\n  print('slow')\nreturn x",
     "summed": "spent = 0.0\nfor one in (1, 2):\n  a = time.time()\n  spent += time.time() - a\nprint(spent)\nreturn x",
     "the day": "LOG.warning('run on %s', datetime.now().isoformat())\nreturn x",
+    "no time in a text": "text = io.StringIO()\nlog_into(text).warning('few')\nreturn text.getvalue()",
     "for nothing": "a = time.time()\nreturn x",
     "in a function inside": "def g():\n  a = time.time()\n  print(time.time() - a)\ng()\nreturn x",
 }
@@ -38,6 +39,8 @@ USED = {
     "told to what has a logger's name": "LOG = NOTES\nLOG.info(time.time())\nreturn x",
     "to a handler of one's own": "KEEPING.warning(time.time())\nreturn KEPT[-1]",
     "to a logger that writes into a text": "TEXT.warning(time.time())\nreturn OUT.getvalue()",
+    "added to a message in a text":
+        "text = io.StringIO()\nlog_into(text, '%(asctime)s %(message)s').warning('few')\nreturn text.getvalue()",
     "a loop": "a = time.time()\nwhile time.time() < a:\n  x += 1\nreturn x",
 }
 
@@ -62,6 +65,11 @@ KEEPING = logging.Logger("kept")
 KEEPING.addHandler(Keeps())
 TEXT = logging.Logger("text")
 TEXT.addHandler(logging.StreamHandler(OUT))
+def log_into(text, format=None):
+    logger, handler = logging.Logger("into"), logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter(format))
+    logger.addHandler(handler)
+    return logger
 
 def note(told):
     KEPT.append(told)

@@ -171,6 +171,10 @@ def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
 
+def _lock_state(lock: object) -> bytes:
+    return b"locked" if repr(lock).startswith("<locked") else b""  # an RLock tells it otherwise since Python 3.14
+
+
 LEAVES: dict[type, Callable[[object], bytes]] = {
     NoneType: _leaf("None", lambda _: b""),
     EllipsisType: _leaf("Ellipsis", lambda _: b""),
@@ -195,7 +199,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     logging.Logger: _leaf("Logger", lambda _: b""),
     logging.RootLogger: _leaf("Logger", lambda _: b""),
     # Nor does the owner of a lock. Events, semaphores and queues have attributes too.
-    **{type(make()): _leaf("lock", lambda _: b"") for make in (threading.Lock, threading.RLock)},
+    **{type(make()): _leaf("lock", _lock_state) for make in (threading.Lock, threading.RLock)},
     **{kind: _leaf("Path", str) for kind in (Path, PosixPath, PurePath, PurePosixPath)},
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }

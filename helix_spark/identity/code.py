@@ -22,9 +22,8 @@ from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of
-from helix_spark.identity.functions.function_part import held_uses, text_lookups
+from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
 from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
-from helix_spark.identity.functions.known_pure import doubtful_names, names_beyond
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module

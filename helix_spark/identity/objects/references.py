@@ -196,7 +196,7 @@ class Findings:
         unfollowed: routes to code that could not be followed and is not covered.
         registers: names under which functions may be registered with the session.
         in_turns: True if views or functions may be registered with the session.
-        doubtful: reached names that are not known to be pure (`functions.known_pure`).
+        doubtful: reached names that are not known to be pure (`function_part.names_beyond`).
     """
 
     warnings: tuple[str, ...] = ()

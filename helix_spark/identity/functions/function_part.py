@@ -19,7 +19,7 @@ from types import FunctionType
 from typing import Literal
 
 from helix_spark.hermetic.told_times import is_only_told
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, nested_code, words_of
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, with_nested, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
@@ -200,7 +200,7 @@ def _facts_of_texts(
         yield from (("random", why, first) for why in filter(None, map(chance_in_text, texts)))
     if not form.mentioned.isdisjoint(_LOOK_UP):
         code = function.__code__
-        bound = {name for part in (code, *nested_code(code)) for name in (*part.co_varnames, *part.co_cellvars)}
+        bound = {name for part in with_nested(code) for name in (*part.co_varnames, *part.co_cellvars)}
         visible = bound | {*function.__globals__, *code.co_freevars}
         if not visible.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
             yield "unfollowed", "has names looked up in a text that is made at run time", code.co_firstlineno
@@ -216,7 +216,7 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
         texts = (*form.texts, *_texts_held(described.edges))
     else:
         at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
-        own = [name for code in (function.__code__, *nested_code(function.__code__)) for name in code.co_varnames]
+        own = [name for code in with_nested(function.__code__) for name in code.co_varnames]
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
@@ -256,7 +256,7 @@ def doubtful_names(value: object, described: Described) -> Iterator[str]:
     checked = described.edges[: described.checked]
     yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
     if isinstance(value, FunctionType):
-        for code in (value.__code__, *nested_code(value.__code__)):
+        for code in with_nested(value.__code__):
             if not _MAKE_SETS.isdisjoint(code.co_code[::2]):
                 yield f"a set that `{described.label}` makes"
 

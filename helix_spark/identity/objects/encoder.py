@@ -247,7 +247,7 @@ def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     else:
         keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
         if len({key for key, _ in keyed}) < len(keyed):
-            raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
+            raise UnidentifiedError("a set whose elements cannot be ordered", "make it a list")
         for _, item in keyed:
             yield encoder(item, " element")
 
@@ -499,7 +499,7 @@ def shown(value: object, limit: int = 60) -> str:
         return f"int of {value.bit_length():,} bits"
     items: Any = value if type(value) in (list, tuple, dict, set, frozenset) else None
     values = [*items, *items.values()] if type(value) is dict else items
-    if type(value) in short or (items is not None and len(items) <= 20 and all(type(one) in short for one in values)):
+    if type(value) in short or (items is not None and len(items) <= 20 and all(type(item) in short for item in values)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"
     elif is_class(value) or callable(value):
         text = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]

@@ -378,5 +378,4 @@ def _imports(all_code: Sequence[CodeType]) -> dict[str, Imported]:
             if step.name.startswith(("STORE_", "DELETE_")):
                 is_local = step.name in ("STORE_FAST", "STORE_DEREF")
                 bound[str(step.value)].add(bindings.get(at) if is_local else None)
-    only = ((name, *values) for name, values in bound.items() if len(values) == 1)
-    return {name: imported for name, imported in only if imported is not None}
+    return {name: only for name, (only, *further) in bound.items() if only is not None and not further}

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -218,9 +219,8 @@ def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType])
     if (module := _module(function.__module__)) is None or module.doubt:
         return module is not None
     definitions = (node for node in module.statements if isinstance(node, _Definition))
-    inside = [*_outside_functions(
-        part for node in definitions if node.name == function.__name__ for part in node.body
-    )]
+    bodies = (node.body for node in definitions if node.name == function.__name__)
+    inside = [*_outside_functions(chain.from_iterable(bodies))]
     imports = module.imports(inside)
     names = {**function.__globals__, **{name: value for name, value, _ in imports if value is not None}}
     around = _Scope(names, module.scope.imported | _of_libraries(imports), scope.is_program)
@@ -244,9 +244,9 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
         if _calls_effect(decorator.func if isinstance(decorator, ast.Call) else decorator, scope, frozenset()):
             yield ImportEffect(_function(module, code), module.doubt)
         elif is_unchanged and not is_marked and scope.is_librarys(decorator, of_python=False):
-            texts = (node.value for node in ast.walk(decorator) if isinstance(node, ast.Constant))
-            names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
-            yield ImportEffect(_function(module, code), module.doubt, names)
+            nodes = (node for node in ast.walk(decorator) if isinstance(node, ast.Constant))
+            texts = (node.value for node in nodes if isinstance(node.value, str))
+            yield ImportEffect(_function(module, code), module.doubt, frozenset({definition.name, *texts}))
 
 
 def _base(node: ast.expr, names: _Names) -> object:

@@ -163,10 +163,6 @@ def _leaf(name: str, text: Callable[..., bytes | str]) -> Callable[[object], byt
     return lambda value: encode(name, text(value))
 
 
-def _text(value: str) -> bytes:
-    return value.encode("utf-8", "surrogatepass")
-
-
 def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
@@ -179,7 +175,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     int: _leaf("int", hex),
     float: _leaf("float", _float),
     complex: _leaf("complex", lambda value: encode(_float(value.real), _float(value.imag))),
-    str: _leaf("str", _text),
+    str: _leaf("str", str),
     bytes: _leaf("bytes", bytes),
     bytearray: _leaf("bytearray", bytes),
     array: _leaf("array", lambda value: encode(value.typecode, value.tobytes())),
@@ -213,7 +209,9 @@ def is_immutable(value: object) -> bool:
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
     if len(value) >= _LONG and all(type(item) in LEAVES for item in value):  # its texts are data
-        parts = [_text(item) if type(item) is str else LEAVES[type(item)](item) for item in value]
+        parts = [
+            item.encode(errors="surrogatepass") if type(item) is str else LEAVES[type(item)](item) for item in value
+        ]
         # One list of sizes is much faster than `encode`: tables of pandas have their texts in such lists.
         sizes = (len(part) if type(item) is str else -len(part) for item, part in zip(value, parts, strict=True))
         yield from ("leaves", array("q", sizes).tobytes(), b"".join(parts))
@@ -474,8 +472,6 @@ def _has_own_type(value: Any) -> bool:
     return any(part is not None and _has_own_type(part) for part in (*inner, *getattr(value, "fields", ())))
 
 
-_OF_EXECUTORS = ("_max_workers", "_initializer", "_initargs")
-
 _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
     "numpy": _numpy_fields,
     "pandas": _pandas_fields,
@@ -483,7 +479,7 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
     "pyspark": _spark_fields,
     "py4j": _spark_fields,
     "concurrent": lambda encoder, value: (
-        ("executor", *(encoder(getattr(value, name, None)) for name in _OF_EXECUTORS))
+        ("executor", *(encoder(getattr(value, name, None)) for name in ("_max_workers", "_initializer", "_initargs")))
         if isinstance(value, futures.Executor) else None
     ),
 }

@@ -22,9 +22,8 @@ from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of
-from helix_spark.identity.functions.function_part import held_uses, text_lookups
+from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
 from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
-from helix_spark.identity.functions.known_pure import doubtful_names, names_beyond
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -70,9 +69,10 @@ def merged(descriptions: Sequence[Description], findings: Sequence[Findings] = (
     texts: dict[str, Any] = {name: union(name) for name in ("warnings", "random", "choices", "unfollowed")}
     words: dict[str, Any] = {name: frozenset(union(name)) for name in ("registers", "doubtful")}
     return Description(
-        tuple(part for each in descriptions for part in each.parts),
-        tuple(read for each in descriptions for read in each.reads),
-        any(each.drew for each in descriptions), in_turns=any(source.in_turns for source in sources), **texts, **words,
+        tuple(part for description in descriptions for part in description.parts),
+        tuple(read for description in descriptions for read in description.reads),
+        any(description.drew for description in descriptions), in_turns=any(source.in_turns for source in sources),
+        **texts, **words,
     )
 
 
@@ -197,8 +197,8 @@ class _Walk:
             if isinstance(root, str) or isinstance(root.value, Package):  # identified by its name alone
                 label = (root if isinstance(root, str) else root.text).rpartition(".")[2]
                 self._parts.append(Part(Group.CODE, label, digest(token)))
-                held = held_uses(f"value `{label}`", [root])
-                self._findings.append(Findings(random=held, doubtful=frozenset(names_beyond([root]))))
+                random = held_uses(f"value `{label}`", [root])
+                self._findings.append(Findings(random=random, doubtful=frozenset(names_beyond([root]))))
         while self._queue:
             reference = self._queue.popleft()
             described = self._describe(reference)
@@ -206,9 +206,9 @@ class _Walk:
             digested = digest(described.form, *map(self._token, described.edges), *stages)
             self._parts.append(Part(described.group, described.label, digested, described.shown))
             self._described.append((reference, described))
-            held = held_uses(reference.place(), described.edges[described.checked :])
+            random = held_uses(reference.place(), described.edges[described.checked :])
             doubtful = frozenset(doubtful_names(reference.value, described))
-            self._findings += [described, Findings(random=held, doubtful=doubtful)]
+            self._findings += [described, Findings(random=random, doubtful=doubtful)]
             if not self._queue:
                 self._queue_lookups_and_effects()
         if self._lookups:

@@ -25,7 +25,6 @@ from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -83,10 +82,10 @@ class Signed:
 
 
 def resolve(
-    dag: Dag, described: Mapping[str, Description], *, run: str,
-    equivalent: Mapping[str, str], known_random: Mapping[str, str], known_choices: Mapping[str, str] = NOTHING,
-    renewed: Collection[str] = (),
-    seen: Mapping[str, ObservedInputs] = MappingProxyType({}), by_plan: Mapping[str, str] = NOTHING,
+    dag: Dag, described: Mapping[str, Description], *, run: str, equivalent: Mapping[str, str],
+    known_random: Mapping[str, str], known_choices: Mapping[str, str] = MappingProxyType({}),
+    renewed: Collection[str] = (), seen: Mapping[str, ObservedInputs] = MappingProxyType({}),
+    by_plan: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Signed]:
     """Chain signatures from sources to outputs.
 
@@ -127,10 +126,10 @@ def resolve(
 
 def parts_read(seen: ObservedInputs) -> tuple[Part, ...]:
     """Return the observed inputs of code as parts. Known only after it ran, they are in no declared signature."""
-    read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.told.items())]
-    read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
-    read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
-    return tuple(Part(group, name, digest(name, content), content[:7]) for group, name, content in read)
+    inputs = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.told.items())]
+    inputs += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
+    inputs += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
+    return tuple(Part(group, name, digest(name, content), content[:7]) for group, name, content in inputs)
 
 
 def _with_replaced(own: Description) -> Description:
@@ -174,18 +173,19 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
     description = merged([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
     # Declared dependencies replace those that cannot be followed.
-    lost = [] if further else [f"{it}: what it reaches cannot be followed ({advice})" for it in description.unfollowed]
+    routes = () if further else description.unfollowed
+    unfollowed = [f"{route}: what it reaches cannot be followed ({advice})" for route in routes]
     fresh = [f"you asked for a new draw of `{node.name}` in each run (fresh=True)"] if node.wishes.fresh else []
     exclude = node.wishes.exclude
     fields = tuple(f"{label}{step}" for label in exclude for step in ".[")  # `CFG` includes `CFG.alpha`
-    kept = (
+    parts = (
         part for part in description.parts
         if part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
     )
     reads = (read for read in declared.reads if read.shown not in exclude)
     return _with_replaced(replace(
-        description, parts=(kind, *_around(operator, surroundings(settings)), *kept), reads=(*own.reads, *reads),
-        random=(*description.random, *lost, *fresh), unfollowed=(),
+        description, parts=(kind, *_around(operator, surroundings(settings)), *parts), reads=(*own.reads, *reads),
+        random=(*description.random, *unfollowed, *fresh), unfollowed=(),
     ))
 
 
@@ -255,10 +255,10 @@ def _describe_ready_made(node: Node) -> Description:
         for name, setting in sorted(value.parameters, key=itemgetter(0)):
             descriptions.append(_parameter(node, name, setting, stages))
             texts += [setting] if name == "statement" else []  # of an SQLTransformer
-    written = [text for text in texts if isinstance(text, str)]
-    chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
+    statements = [text for text in texts if isinstance(text, str)]
+    chance = filter(None, (chance_in_text(text, user_known=True) for text in statements))
     random = tuple(f"`{node.name}` {why}" for why in chance)
-    choices = tuple(f"`{node.name}` {why}" for text in written for why in choices_in_text(text))
+    choices = tuple(f"`{node.name}` {why}" for text in statements for why in choices_in_text(text))
     return merged([*descriptions, Description(random=random, choices=choices)])
 
 

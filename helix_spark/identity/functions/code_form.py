@@ -89,12 +89,12 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
     return tuple(steps)
 
 
-def nested_code(code: CodeType) -> Iterator[CodeType]:
-    """Yield the code objects inside one, at any depth."""
+def with_nested(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and those inside it, at any depth."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield constant
-            yield from nested_code(constant)
+            yield from with_nested(constant)
 
 
 def texts_of(constant: object) -> Iterator[str]:
@@ -186,7 +186,7 @@ def form_of(code: CodeType) -> CodeForm:
     >>> form_of((lambda rows: rows + K).__code__).text == form_of((lambda r: (r + J)).__code__).text
     True
     """
-    all_code = (code, *nested_code(code))
+    all_code = tuple(with_nested(code))
     names = frozenset(name for part in all_code for name in part.co_names)
     loaded = [step.value for part in all_code for step in instructions(part) if step.name == "LOAD_CONST"]
     texts = [text for value in loaded for text in texts_of(value)]  # without docstrings
@@ -352,7 +352,7 @@ def _path(steps: Sequence[Instruction], at: int) -> tuple[tuple[str, ...], int]:
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:
-    """Return the imports that bind names, by the index of the binding step."""
+    """Return the imports that bind names, by the index of the step that binds."""
     bindings: dict[int, Imported] = {}
     imported, names = Imported(""), None
     for at, (before, step) in enumerate(pairwise(steps), start=1):
@@ -378,4 +378,4 @@ def _imports(all_code: Sequence[CodeType]) -> dict[str, Imported]:
             if step.name.startswith(("STORE_", "DELETE_")):
                 is_local = step.name in ("STORE_FAST", "STORE_DEREF")
                 bound[str(step.value)].add(bindings.get(at) if is_local else None)
-    return {name: first for name, (first, *others) in bound.items() if first is not None and not others}
+    return {name: only for name, (only, *further) in bound.items() if only is not None and not further}

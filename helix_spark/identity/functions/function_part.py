@@ -5,10 +5,12 @@
   ``globals()["clean"]``, frames) cannot be followed: such a function is never reused.
 - Nondeterminism that cannot be observed: Python's clocks, which a module may have bound before the watch began
   (``from time import time``). Random expressions of Spark show in its plans.
+- Names out of the project that are not known to be pure.
 """
 
 from __future__ import annotations
 
+import dis
 import os
 import re
 from collections import defaultdict
@@ -17,7 +19,7 @@ from types import FunctionType
 from typing import Literal
 
 from helix_spark.hermetic.told_times import is_only_told
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, nested_code, words_of
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, with_nested, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
@@ -71,6 +73,24 @@ library is observed when it happens."""
 
 _TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")
 
+_PURE = re.compile(
+    r"builtins\.(?!(open|input|eval|exec|compile|globals|locals|vars|dir|getattr|id|hash|set|frozenset|help|breakpoint)"
+    r"(\.|$)|__)\w+"
+    r"|(abc|base64|bisect|cmath|collections|copy|dataclasses|enum|fractions|functools|heapq|itertools|json|math|numbers"
+    r"|operator|re|statistics|string|textwrap|typing|unicodedata|zlib|helix_spark)(\.|$)|time\.sleep$"
+    r"|types\.(UnionType|GenericAlias|NoneType)$"
+    r"|datetime\.(date|timedelta)(?!\.(fromtimestamp|today))(\.|$)"
+    r"|numpy(?!\.(.+\.)?(random|load\w*|genfromtxt|from(file|regex)|memmap|save\w*|DataSource|lib|ctypeslib|testing)"
+    r"(\.|$))(\.|$)"
+    r"|pandas(?!\.(.+\.)?(read_\w+|io|HDFStore|Excel\w+|util|testing|plotting|eval)(\.|$))(\.|$)"
+    r"|pyspark\.(sql\.(\w+\.)*(functions|types|window|column|udf)|ml)(\.|$)"
+)
+"""Pure code outside of the project: its arguments alone decide its result. Methods need no names: their objects come
+from code in the set, or are tables of the engine."""
+
+_MAKE_SETS = frozenset(dis.opmap[name] for name in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
+"""Opcodes that create sets: the order of texts in a set differs from process to process."""
+
 _Kind = Literal["random", "unfollowed", "module", "lines"]
 """A field of `Findings`; or ``module`` for a module that is imported by a constant name; or ``lines`` for a reader of
 line numbers."""
@@ -100,7 +120,8 @@ def describe_function(reference: Reference, home: str) -> Described:
     names = Names(function, label, home)
     form = form_of(function.__code__)
     edges = [*map(names.resolve, form.free)]
-    texts = (*form.texts, *_texts_held(edges), *(one for one in defaults_of(function).values() if type(one) is str))
+    defaults = defaults_of(function).values()
+    texts = (*form.texts, *_texts_held(edges), *(value for value in defaults if type(value) is str))
     facts: defaultdict[_Kind, dict[str, int]] = defaultdict(dict)
     for kind, phrase, line in (*_facts_of_names(function, form, edges, texts), *_facts_of_texts(function, form, texts)):
         # A hash only affects the order of sets.
@@ -131,14 +152,14 @@ def describe_function(reference: Reference, home: str) -> Described:
 
 
 def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:
-    return tuple(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)
+    return tuple(edge.value for edge in edges if isinstance(edge, Reference) and type(edge.value) is str)
 
 
 def _facts_of_names(
     function: FunctionType, form: CodeForm, edges: Sequence[Edge], texts: Sequence[str]
 ) -> Iterator[tuple[_Kind, str, int]]:
     """Yield findings for the names that a function reads, also by `getattr` and a text: kind, phrase and line."""
-    asked = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
+    attribute_names = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
     now = next((text for text in texts if text.strip().lower() in ("now", "today")), None)
     for use in form.uses:
         attributes = form.free[use.slot].attributes if use.slot is not None else ()
@@ -147,14 +168,14 @@ def _facts_of_names(
         )
         yield from (("lines", name, use.line) for name in (*attributes, *use.names) if _LINES.match(name))
         full = dotted_name(edges[use.slot]) if use.slot is not None else None
-        for name in (full, *(f"{full}.{text}" for text in asked)) if full else ():
+        for name in (full, *(f"{full}.{text}" for text in attribute_names)) if full else ():
             fact = fact_of(name)
             if _IMPORTS.match(name):
                 is_constant = not (use.text or ".").startswith(".")
                 fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
             elif _EVALUATES_TEXT.match(name) and not use.text:
                 fact = "unfollowed", f"calls {name}"
-            elif any(asks.match(name) for asks in (_CLOCK, _TRACEBACKS)) and is_only_told(
+            elif any(pattern.match(name) for pattern in (_CLOCK, _TRACEBACKS)) and is_only_told(
                 function.__code__, use.line, function.__globals__
             ):
                 fact = None
@@ -179,9 +200,9 @@ def _facts_of_texts(
         yield from (("random", why, first) for why in filter(None, map(chance_in_text, texts)))
     if not form.mentioned.isdisjoint(_LOOK_UP):
         code = function.__code__
-        bound = {name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars)}
-        known = bound | {*function.__globals__, *code.co_freevars}
-        if not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
+        bound = {name for part in with_nested(code) for name in (*part.co_varnames, *part.co_cellvars)}
+        visible = bound | {*function.__globals__, *code.co_freevars}
+        if not visible.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text)):
             yield "unfollowed", "has names looked up in a text that is made at run time", code.co_firstlineno
 
 
@@ -195,7 +216,7 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
         texts = (*form.texts, *_texts_held(described.edges))
     else:
         at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
-        own = [name for one in (function.__code__, *nested_code(function.__code__)) for name in one.co_varnames]
+        own = [name for code in with_nested(function.__code__) for name in code.co_varnames]
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
@@ -212,14 +233,14 @@ def fact_of(name: str) -> tuple[_Kind, str] | None:
     """Return the finding for a dotted name, its kind and phrase; None for most names."""
     if name == "builtins.hash" and not hash_seed():
         return "random", "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
-    said = ((kind, text.format(name.removeprefix("builtins."))) for kind, names, text in _NAMES if names.match(name))
-    return next(said, None)
+    shown = name.removeprefix("builtins.")
+    return next(((kind, phrase.format(shown)) for kind, names, phrase in _NAMES if names.match(name)), None)
 
 
 def hash_seed() -> str:
     """Return the hash seed, which orders sets of texts; empty if it is random."""
-    given = os.environ.get("PYTHONHASHSEED", "random")
-    return "" if given == "random" else given
+    seed = os.environ.get("PYTHONHASHSEED", "random")
+    return "" if seed == "random" else seed
 
 
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
@@ -227,3 +248,23 @@ def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     names = filter(None, map(dotted_name, edges))
     facts = ((name, fact[0]) for name in names if (fact := fact_of(name)) is not None)
     return tuple(f"{place} is or holds {name}" for name, kind in facts if kind not in ("unfollowed", "lines"))
+
+
+def doubtful_names(value: object, described: Described) -> Iterator[str]:
+    """Yield the content of an object, or its references out of the project, that are not known to be pure. References
+    into the project are checked separately."""
+    checked = described.edges[: described.checked]
+    yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
+    if isinstance(value, FunctionType):
+        for code in with_nested(value.__code__):
+            if not _MAKE_SETS.isdisjoint(code.co_code[::2]):
+                yield f"a set that `{described.label}` makes"
+
+
+def names_beyond(edges: Iterable[Edge]) -> Iterator[str]:
+    """Yield the names of edges out of the project that are not known to be pure.
+
+    >>> list(names_beyond(["builtins.len", "builtins.open", "unbound.spark"]))
+    ['builtins.open', 'unbound.spark']
+    """
+    return (name for edge in edges if (name := dotted_name(edge)) is not None and _PURE.match(name) is None)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -76,20 +77,21 @@ class _Module:
 
     def imports(self, statements: Iterable[ast.stmt]) -> list[_Import]:
         """Return the bindings of imports among statements of the module, outside of functions."""
-        found: list[_Import] = []
+        bindings: list[_Import] = []
         package = str(self.names.get("__package__") or "")
-        for one in _outside_functions(statements):
-            if isinstance(one, ast.Import):
-                for alias in one.names:
+        for statement in _outside_functions(statements):
+            if isinstance(statement, ast.Import):
+                for alias in statement.names:
                     bound = alias.asname or alias.name.partition(".")[0]
-                    found.append((bound, sys.modules.get(alias.name if alias.asname else bound), (alias.name,)))
-            elif isinstance(one, ast.ImportFrom):
-                start = "." * one.level + (one.module or "")
-                base = resolve_name(start, package) if package or not one.level else start
-                held = getattr(sys.modules.get(base), "__dict__", {})
-                names = ((alias.asname or alias.name, alias.name) for alias in one.names)
-                found += ((bound, held.get(name), (base, f"{base}.{name}")) for bound, name in names)
-        return found
+                    bindings.append((bound, sys.modules.get(alias.name if alias.asname else bound), (alias.name,)))
+            elif isinstance(statement, ast.ImportFrom):
+                start = "." * statement.level + (statement.module or "")
+                base = resolve_name(start, package) if package or not statement.level else start
+                values = getattr(sys.modules.get(base), "__dict__", {})
+                for alias in statement.names:
+                    modules = (base, f"{base}.{alias.name}")
+                    bindings.append((alias.asname or alias.name, values.get(alias.name), modules))
+        return bindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,9 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
     """Yield the import effects of a module of the project, and of those that it imports. Add the modules to `seen`."""
     waiting = [name]
     while waiting:
-        module = _module(one) if (one := waiting.pop()) not in seen else None
-        seen.add(one)
+        module_name = waiting.pop()
+        module = None if module_name in seen else _module(module_name)
+        seen.add(module_name)
         if module is not None:
             effects, imports = scan = module.scan or _scan(module)
             if module.spec is not None and not getattr(module.spec, "_initializing", False):
@@ -132,10 +135,10 @@ def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
     effects: list[ImportEffect] = []
     for statement in module.statements:
         inside = [*_outside_functions([statement])]  # loops and conditions count as a whole
-        if any(_is_effect(one, module.scope, frozenset()) for one in inside):
+        if any(_is_effect(part, module.scope, frozenset()) for part in inside):
             effects.append(ImportEffect(_function(module, [statement]), module.doubt))
-        for one in inside:
-            effects += _decorations(one, module) if isinstance(one, _Definition) else ()
+        for part in inside:
+            effects += _decorations(part, module) if isinstance(part, _Definition) else ()
     return effects, [name for _, _, modules in module.imports(module.statements) for name in modules]
 
 
@@ -147,24 +150,26 @@ def _module(name: str) -> _Module | None:
     names = vars(module)
     file, spec, cells = names.get("__file__"), names.get("__spec__"), names.get("In")
     if isinstance(file, str) and is_project_file(file):
-        if (known := _modules.get(module)) is None or known.spec is not spec:
+        if (scanned := _modules.get(module)) is None or scanned.spec is not spec:
             edited = f"{Path(file).name} changes a library as it is imported, and was edited since"
             statements = tuple(parsed("".join(read_lines(file))).body)
-            _modules[module] = known = _Module(spec, file, names, statements, edited if is_edited(file) else "")
-        return known
+            _modules[module] = scanned = _Module(spec, file, names, statements, edited if is_edited(file) else "")
+        return scanned
     if name == "__main__" and isinstance(cells, list):
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # the last run of each cell
-        return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in parsed(text).body))
+        return _Module(None, "<cells>", names, tuple(node for text in reversed(texts) for node in parsed(text).body))
     return None
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements that run as a module is imported, also inside others; not those of ``__name__`` blocks."""
-    for one in statements:
-        if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
+    for statement in statements:
+        if isinstance(statement, ast.If) and any(
+            isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+        ):
             continue
-        yield one
-        for child in ast.iter_child_nodes(one) if not isinstance(one, _Definition) else ():
+        yield statement
+        for child in ast.iter_child_nodes(statement) if not isinstance(statement, _Definition) else ():
             if isinstance(child, ast.stmt):
                 yield from _outside_functions([child])
             elif isinstance(child, ast.ExceptHandler | ast.match_case):
@@ -173,13 +178,13 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _is_effect(statement: ast.stmt, scope: _Scope, callers: frozenset[CodeType]) -> bool:
     """Return whether a statement by itself changes a library."""
-    stored = (
-        one for one in ast.walk(statement)
-        if isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
+    targets = (
+        node for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load)
     )
     if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete) and any(
-        scope.is_librarys(one.value) or (isinstance(one, ast.Attribute) and scope.is_object(one.value))
-        for one in stored
+        scope.is_librarys(target.value) or (isinstance(target, ast.Attribute) and scope.is_object(target.value))
+        for target in targets
     ):
         return True
     call = getattr(statement, "value", None)
@@ -199,10 +204,10 @@ def _configures(call: ast.Call, scope: _Scope) -> bool:
     holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, scope.names)
     if not scope.is_program:
         return holder is not sys.path  # the modules that are found by it count themselves
-    given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
+    arguments = (*call.args, *(keyword.value for keyword in call.keywords))
     return _is_known(holder) and (issubclass(type(holder), type) or any(
         isinstance(node, ast.Lambda) or (isinstance(node, ast.Name) and _is_project_code(scope.names.get(node.id)))
-        for node in given
+        for argument in arguments for node in ast.walk(argument)
     ))
 
 
@@ -213,18 +218,19 @@ def _calls_effect(called: ast.expr, scope: _Scope, callers: frozenset[CodeType])
         return False
     if (module := _module(function.__module__)) is None or module.doubt:
         return module is not None
-    texts = [one for one in module.statements if isinstance(one, _Definition) and one.name == function.__name__]
-    inside = [*_outside_functions(one for text in texts for one in text.body)]
+    definitions = (node for node in module.statements if isinstance(node, _Definition))
+    bodies = (node.body for node in definitions if node.name == function.__name__)
+    inside = [*_outside_functions(chain.from_iterable(bodies))]
     imports = module.imports(inside)
     names = {**function.__globals__, **{name: value for name, value, _ in imports if value is not None}}
     around = _Scope(names, module.scope.imported | _of_libraries(imports), scope.is_program)
-    return any(_is_effect(one, around, callers | {function.__code__}) for one in inside)
+    return any(_is_effect(part, around, callers | {function.__code__}) for part in inside)
 
 
 def _of_libraries(imports: Iterable[_Import]) -> frozenset[str]:
     """Return the names that imports take from libraries."""
-    found = ((name, package_of_module(modules[0])) for name, _, modules in imports)
-    return frozenset(name for name, package in found if package is not None and package.name != "helix_spark")
+    packages = ((name, package_of_module(modules[0])) for name, _, modules in imports)
+    return frozenset(name for name, package in packages if package is not None and package.name != "helix_spark")
 
 
 def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
@@ -233,14 +239,14 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
     live = module.names.get(definition.name)
     is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
     is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator stored its data on the function
-    for one in definition.decorator_list:
-        code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
-        if _calls_effect(one.func if isinstance(one, ast.Call) else one, scope, frozenset()):
+    for decorator in definition.decorator_list:
+        code: list[ast.stmt] = [ast.Expr(decorator), ast.Expr(ast.Name(definition.name, ast.Load()))]
+        if _calls_effect(decorator.func if isinstance(decorator, ast.Call) else decorator, scope, frozenset()):
             yield ImportEffect(_function(module, code), module.doubt)
-        elif is_unchanged and not is_marked and scope.is_librarys(one, of_python=False):
-            texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
-            names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
-            yield ImportEffect(_function(module, code), module.doubt, names)
+        elif is_unchanged and not is_marked and scope.is_librarys(decorator, of_python=False):
+            nodes = (node for node in ast.walk(decorator) if isinstance(node, ast.Constant))
+            texts = (node.value for node in nodes if isinstance(node.value, str))
+            yield ImportEffect(_function(module, code), module.doubt, frozenset({definition.name, *texts}))
 
 
 def _base(node: ast.expr, names: _Names) -> object:
@@ -273,9 +279,9 @@ def _path(node: ast.expr) -> tuple[str, list[str]]:
 
 
 def _is_known(value: object, of_python: bool = True) -> bool:
-    with suppress(Exception):  # a proxy that answers for itself may raise anything
-        known = identity(value)
-        return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
+    with suppress(Exception):  # a proxy may raise anything
+        if (origin := identity(value)) is not None:
+            return origin[0].name != "helix_spark" and (of_python or origin[0] != PYTHON)
     return False
 
 
@@ -286,18 +292,18 @@ def _is_project_code(value: object) -> bool:
 
 
 def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
-    written = ast.parse("def f(): ...")
-    function = written.body[0]
-    assert isinstance(function, ast.FunctionDef)
-    function.body = statements
-    is_call = isinstance(statements[0], ast.Expr) and not any(isinstance(one, ast.Lambda) for one in ast.walk(written))
-    function.name = CALL if is_call else "import effects"
+    tree = ast.parse("def f(): ...")
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.body = statements
+    is_call = isinstance(statements[0], ast.Expr) and not any(isinstance(node, ast.Lambda) for node in ast.walk(tree))
+    definition.name = CALL if is_call else "import effects"
     try:
-        code = compile(ast.fix_missing_locations(written), module.file, "exec", dont_inherit=True)
+        code = compile(ast.fix_missing_locations(tree), module.file, "exec", dont_inherit=True)
     except SyntaxError:  # `await`, or an asterisk, which no function may have
         text = "\n".join(map(ast.unparse, statements))
         code = compile(f"def f(): return {text!r}", module.file, "exec", dont_inherit=True)
-    made = FunctionType(next(one for one in code.co_consts if isinstance(one, CodeType)), module.names)
-    lines = [(one.lineno, one.end_lineno or 0) for one in statements if hasattr(one, "lineno")]
-    vars(made)["files_read"] = [content_of(path) for one in lines for path in files_read_at(module.file, *one)]
-    return made
+    function = FunctionType(next(part for part in code.co_consts if isinstance(part, CodeType)), module.names)
+    lines = [(node.lineno, node.end_lineno or 0) for node in statements if hasattr(node, "lineno")]
+    vars(function)["files_read"] = [content_of(path) for span in lines for path in files_read_at(module.file, *span)]
+    return function

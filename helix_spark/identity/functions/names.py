@@ -2,7 +2,7 @@
 ``CFG.alpha`` and ``PARAMS["model"]["reg"]``.
 
 Code that reads a field depends on that field only, as long as the read runs no other code and gives plain data. Any
-other use of the object refers to the whole object. """
+other use of the object refers to the whole object."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Names:
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         own = vars(self.function)
-        told = ((name, own[name]) for name in sorted(own) if name == "__wrapped__" or not name.startswith("__"))
-        yield from member_edges(told, self.function, "attribute", self.label)
+        members = ((name, own[name]) for name in sorted(own) if name == "__wrapped__" or not name.startswith("__"))
+        yield from member_edges(members, self.function, "attribute", self.label)
         if "__class__" in self.closure:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
 
@@ -100,13 +100,13 @@ class Names:
         return self._along(start, free.attributes)
 
     def _place(self, name: str) -> str:
-        """Return what a name of a module says of where it lies, which for the module of the node's own function is
-        nothing: of a file from there, as a project may be moved."""
+        """Return the value of a name of a module. Files are relative to the home module, as a project may be moved; in
+        the home module, names have no value."""
         namespace = self.function.__globals__
-        said, home = namespace.get(name), getattr(sys.modules.get(self.home), "__file__", None)
-        if not isinstance(said, str) or namespace.get("__name__") == self.home:
+        value, home = namespace.get(name), getattr(sys.modules.get(self.home), "__file__", None)
+        if not isinstance(value, str) or namespace.get("__name__") == self.home:
             return ""
-        return f" {os.path.relpath(said, Path(home).parent)}" if name == "__file__" and home else f" {said}"
+        return f" {os.path.relpath(value, Path(home).parent)}" if name == "__file__" and home else f" {value}"
 
     def _global(self, namespace: dict[str, object], name: str) -> Reference:
         module = str(namespace.get("__name__", ""))
@@ -136,8 +136,8 @@ class Names:
                     return f"unbound attribute {missing}"
                 label = f"{module.__name__}.__getattr__"
                 return edge_to(getter, label, role="global", owner=self.label, text=f" of {missing}")
-        if (found := field_of(start.value, rest)) is not None:
-            value, count, variable = found
+        if (field := field_of(start.value, rest)) is not None:
+            value, count, variable = field
             steps, rest = path_text(rest[:count]), rest[count:]
             label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
             start = Reference(value, label, start.role, f"{start.name}{steps}", variable=variable)
@@ -148,8 +148,7 @@ class Names:
 
 
 def _module(name: str) -> object | None:
-    """Return a module of the project, imported if necessary, or its replacement in `sys.modules`; None if it is
-    missing."""
+    """Return a module of the project, imported if necessary, or its replacement in `sys.modules`; None without one."""
     if name in sys.modules:
         return sys.modules[name]
     try:
@@ -170,7 +169,7 @@ def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int
     >>> field_of({"model": {"reg": 0.1, "bins": 3}}, ("['model']", "['reg']", "real"))[:2]
     (0.1, 2)
     """
-    found: tuple[object, int, tuple[int, str]] | None = None
+    field: tuple[object, int, tuple[int, str]] | None = None
     for steps, step in enumerate(path, start=1):
         if type(value) is dict and step == "get" and path[steps:]:
             continue  # the key follows
@@ -178,8 +177,8 @@ def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int
         if value is _MISSING:
             break
         if is_plain(value):
-            found = value, steps, (id(holder), step)
-    return found
+            field = value, steps, (id(holder), step)
+    return field
 
 
 def _read(holder: object, step: str) -> object:
@@ -191,11 +190,10 @@ def _read(holder: object, step: str) -> object:
     if step.startswith("__") and step.endswith("__"):
         return _MISSING
     if kind not in _NAMESPACES:
-        # Only a class of the project that customizes neither reads nor identity. Reads of the excluded builtins are
-        # ordinary.
-        said = (vars(one) for one in own.__mro__ if one not in (object, tuple, dict, list, str, int, float))
+        # Only a class of the project that customizes neither reads nor identity; the excluded builtins do not.
+        members = (vars(base) for base in own.__mro__ if base not in (object, tuple, dict, list, str, int, float))
         if package_of_module(own.__module__) is not None or any(
-            "__getattribute__" in names or "__helix_signature__" in names for names in said
+            "__getattribute__" in names or "__helix_signature__" in names for names in members
         ):
             return _MISSING
     if own is kind and hasattr(type(inspect.getattr_static(own, step, _MISSING)), "__get__"):
@@ -208,5 +206,5 @@ def is_plain(value: object, levels: int = 6) -> bool:
     if type(value) in (dict, list, tuple, set, frozenset):
         items: Any = value
         inside = (*items, *items.values()) if type(value) is dict else items
-        return levels > 0 and all(is_plain(one, levels - 1) for one in inside)
+        return levels > 0 and all(is_plain(item, levels - 1) for item in inside)
     return type(value) in LEAVES

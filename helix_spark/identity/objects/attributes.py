@@ -19,30 +19,30 @@ from helix_spark.identity.objects.origin import PYTHON, package_of_module
 
 def attributes(value: object) -> list[tuple[str, object]]:
     """Return the attributes in an object's `__dict__` or slots, by name, without values that its class caches."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name in _slot_names(type(value)):
         with suppress(AttributeError):  # a slot not set yet
-            found[name] = object.__getattribute__(value, name)
+            values[name] = object.__getattribute__(value, name)
     with suppress(AttributeError):  # has slots only
-        found |= object.__getattribute__(value, "__dict__")
-    code = [one for one in found.values() if isinstance(one, (type, FunctionType, BuiltinFunctionType, MethodType))]
+        values |= object.__getattribute__(value, "__dict__")
+    code = [item for item in values.values() if isinstance(item, (type, FunctionType, BuiltinFunctionType, MethodType))]
 
     def is_about_code(name: str, attribute: object) -> bool:  # as `functools.update_wrapper` copies it from a function
         if name not in ("__name__", "__qualname__", "__doc__"):
             return name in WRAPPER_ASSIGNMENTS
         # Its own name may be read, as pandas does to name columns.
-        return any(getattr(one, name, None) == attribute for one in code)
+        return any(getattr(item, name, None) == attribute for item in code)
 
     return sorted(
         (name, attribute)
-        for name, attribute in found.items()
+        for name, attribute in values.items()
         if not is_about_code(name, attribute) and not isinstance(class_attribute(type(value), name), cached_property)
     )
 
 
 def class_attribute(kind: type, name: str) -> object | None:
     """Return an attribute of a class or its bases, without a `__getattr__` of its metaclass."""
-    return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def own_attribute(value: object, name: str) -> object | None:
@@ -112,17 +112,17 @@ def wrapped_code(value: object) -> dict[str, object]:
     # A compiled class may claim a missing module (wrapt's does); its hidden state reveals it.
     if package == PYTHON or (package is None and not has_hidden_state(value, object)):
         return {}
-    held = {name: own_attribute(value, name) for name in ("__wrapped__", "py_func", "_self_wrapper")}
-    return {name: inner for name, inner in held.items() if type(inner) in (FunctionType, MethodType) or is_class(inner)}
+    wrapped = ((name, own_attribute(value, name)) for name in ("__wrapped__", "py_func", "_self_wrapper"))
+    return {name: code for name, code in wrapped if type(code) in (FunctionType, MethodType) or is_class(code)}
 
 
 def closure_of(function: FunctionType) -> dict[str, object]:
     """Return the bound values of a function's closure, by name. A class is not bound while its body runs."""
-    found = {}
+    values = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):
-            found[name] = cell.cell_contents
-    return found
+            values[name] = cell.cell_contents
+    return values
 
 
 def defaults_of(function: FunctionType) -> dict[str, object]:

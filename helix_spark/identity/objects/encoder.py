@@ -163,10 +163,6 @@ def _leaf(name: str, text: Callable[..., bytes | str]) -> Callable[[object], byt
     return lambda value: encode(name, text(value))
 
 
-def _text(value: str) -> bytes:
-    return value.encode("utf-8", "surrogatepass")
-
-
 def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
@@ -183,7 +179,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     int: _leaf("int", hex),
     float: _leaf("float", _float),
     complex: _leaf("complex", lambda value: encode(_float(value.real), _float(value.imag))),
-    str: _leaf("str", _text),
+    str: _leaf("str", str),
     bytes: _leaf("bytes", bytes),
     bytearray: _leaf("bytearray", bytes),
     array: _leaf("array", lambda value: encode(value.typecode, value.tobytes())),
@@ -217,7 +213,9 @@ def is_immutable(value: object) -> bool:
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
     if len(value) >= _LONG and all(type(item) in LEAVES for item in value):  # its texts are data
-        parts = [_text(item) if type(item) is str else LEAVES[type(item)](item) for item in value]
+        parts = [
+            item.encode(errors="surrogatepass") if type(item) is str else LEAVES[type(item)](item) for item in value
+        ]
         # One list of sizes is much faster than `encode`: tables of pandas have their texts in such lists.
         sizes = (len(part) if type(item) is str else -len(part) for item, part in zip(value, parts, strict=True))
         yield from ("leaves", array("q", sizes).tobytes(), b"".join(parts))
@@ -251,7 +249,7 @@ def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     else:
         keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
         if len({key for key, _ in keyed}) < len(keyed):
-            raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
+            raise UnidentifiedError("a set whose elements cannot be ordered", "make it a list")
         for _, item in keyed:
             yield encoder(item, " element")
 
@@ -478,8 +476,6 @@ def _has_own_type(value: Any) -> bool:
     return any(part is not None and _has_own_type(part) for part in (*inner, *getattr(value, "fields", ())))
 
 
-_OF_EXECUTORS = ("_max_workers", "_initializer", "_initargs")
-
 _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
     "numpy": _numpy_fields,
     "pandas": _pandas_fields,
@@ -487,7 +483,7 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
     "pyspark": _spark_fields,
     "py4j": _spark_fields,
     "concurrent": lambda encoder, value: (
-        ("executor", *(encoder(getattr(value, name, None)) for name in _OF_EXECUTORS))
+        ("executor", *(encoder(getattr(value, name, None)) for name in ("_max_workers", "_initializer", "_initargs")))
         if isinstance(value, futures.Executor) else None
     ),
 }
@@ -503,7 +499,7 @@ def shown(value: object, limit: int = 60) -> str:
         return f"int of {value.bit_length():,} bits"
     items: Any = value if type(value) in (list, tuple, dict, set, frozenset) else None
     values = [*items, *items.values()] if type(value) is dict else items
-    if type(value) in short or (items is not None and len(items) <= 20 and all(type(one) in short for one in values)):
+    if type(value) in short or (items is not None and len(items) <= 20 and all(type(item) in short for item in values)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"
     elif is_class(value) or callable(value):
         text = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]

@@ -226,40 +226,40 @@ def installed_package(name: str) -> Package:
 
 def _with_required(own: _Installation) -> Package:
     """Return a package with its requirements and imports, and the files that these read at import."""
-    found: dict[str, _Installation] = {}  # absent requirements are not needed here
+    required: dict[str, _Installation] = {}  # without absent ones
     visited = {(own.name, "")}
     waiting = [(own, "")]
     while waiting:
         installation, extra = waiting.pop()
-        for needed, extras, of in installation.requires:
-            new = {(needed, ""), *((needed, part) for part in extras)} - visited if of == extra else set()
+        for name, extras, needed_by in installation.requires:
+            new = {(name, ""), *((name, part) for part in extras)} - visited if needed_by == extra else set()
             visited |= new
-            for key in new:
+            for _, new_extra in new:
                 with suppress(metadata.PackageNotFoundError):
-                    found[needed] = _installation(needed)
-                    waiting.append((found[needed], key[1]))
+                    required[name] = _installation(name)
+                    waiting.append((required[name], new_extra))
         if not waiting:  # otherwise an import may be a requirement
-            known = frozenset(top for each in (own, *found.values()) for top in each.tops)
-            for name in sorted(name for top in known for name in _imported(top, known) if (name, "") not in visited):
+            tops = frozenset(top for package in (own, *required.values()) for top in package.tops)
+            for name in sorted(name for top in tops for name in _imported(top, tops) if (name, "") not in visited):
                 visited.add((name, ""))
-                found[name] = _installation(name)
-                waiting.append((found[name], ""))
-    found.pop(own.name, None)
-    required = [found[name] for name in sorted(found)]
-    fields = [field for each in (own, *required) for field in (each.name, each.version, each.record)]
-    read = reads_of(frozenset(top for each in (own, *required) for top in each.tops))
-    fields += [field for name, state in sorted(read.items()) for field in (Path(name).name, state)]
-    files = ", ".join(f"{Path(name).name} {state[:7]}" for name, state in islice(read.items(), 3))
-    version = f"{own.version}, which read {files}" if read else own.version
-    return Package(own.name, version, digest(*fields) if required or own.record or read else "")
+                required[name] = _installation(name)
+                waiting.append((required[name], ""))
+    required.pop(own.name, None)
+    packages = [own, *(required[name] for name in sorted(required))]
+    fields = [field for package in packages for field in (package.name, package.version, package.record)]
+    states = reads_of(frozenset(top for package in packages for top in package.tops))
+    fields += [field for name, state in sorted(states.items()) for field in (Path(name).name, state)]
+    files = ", ".join(f"{Path(name).name} {state[:7]}" for name, state in islice(states.items(), 3))
+    version = f"{own.version}, which read {files}" if states else own.version
+    return Package(own.name, version, digest(*fields) if required or own.record or states else "")
 
 
 @cache
-def _imported(top: str, known: frozenset[str]) -> frozenset[str]:
-    """Return the distributions of observed imports of a package, except known packages."""
-    others = ((other, _site_folder(Path(file))) for other, file in imported_by(top).items() if other not in known)
-    by_import = {other: [*map(_normal, _distributions(site, other))] for other, site in others if site is not None}
-    return frozenset(name for other, names in by_import.items() for name in names or [other])
+def _imported(top: str, excluded: frozenset[str]) -> frozenset[str]:
+    """Return the distributions of observed imports of a package, except those of excluded modules."""
+    imports = ((name, _site_folder(Path(file))) for name, file in imported_by(top).items() if name not in excluded)
+    by_import = {name: [*map(_normal, _distributions(site, name))] for name, site in imports if site is not None}
+    return frozenset(name for module, names in by_import.items() for name in names or [module])
 
 
 def _bare(site: Path, top: str) -> _Installation:
@@ -274,8 +274,8 @@ def _bare(site: Path, top: str) -> _Installation:
 
 def metadata_field(distribution: metadata.Distribution, key: str) -> str:
     """Return a field from the head of a distribution's metadata. A full parse may take milliseconds."""
-    line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", distribution.read_text("METADATA") or "", re.MULTILINE)
-    return line[1] if line is not None else distribution.metadata[key]
+    field = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", distribution.read_text("METADATA") or "", re.MULTILINE)
+    return field[1] if field is not None else distribution.metadata[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ class _Installation:
 @cache
 def _installation(name: str) -> _Installation:
     try:
-        found = metadata.distribution(name)
+        distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         site = _site_folder(Path(files_of_modules().get(name, "")))
         if site is None:
@@ -306,39 +306,40 @@ def _installation(name: str) -> _Installation:
         return _bare(site, name)
     normal_name = _normal(name)
     minor_only = normal_name in MINOR_ONLY
-    full = metadata_field(found, "Version")
+    full = metadata_field(distribution, "Version")
     requires = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
     of_extra = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
     return _Installation(
-        normal_name, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
+        normal_name, ".".join(full.split(".")[:2]) if minor_only else full,
+        "" if minor_only else _recorded(distribution),
         tuple(
             (_normal(line[1]), tuple(_normal(part) for part in (line[2] or "").split(",") if part.strip()),
              _normal(extra[1]) if (extra := of_extra.search(line[3])) is not None else "")
-            for line in requires.finditer(found.read_text("METADATA") or "")
+            for line in requires.finditer(distribution.read_text("METADATA") or "")
         ),
-        () if minor_only or normal_name == "helix-spark" else _tops(found),
+        () if minor_only or normal_name == "helix-spark" else _tops(distribution),
     )
 
 
-def _tops(found: metadata.Distribution) -> tuple[str, ...]:
-    modules = re.compile(r"^([A-Za-z_]\w*)(?:/|\.)", re.MULTILINE)
-    names = (found.read_text("top_level.txt") or "").split()
-    return tuple(names or dict.fromkeys(modules.findall(found.read_text("RECORD") or "")))
+def _tops(distribution: metadata.Distribution) -> tuple[str, ...]:
+    names = (distribution.read_text("top_level.txt") or "").split()
+    record = distribution.read_text("RECORD") or ""
+    return tuple(names or dict.fromkeys(re.findall(r"^([A-Za-z_]\w*)[/.]", record, re.MULTILINE)))
 
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _recorded(found: metadata.Distribution) -> str:
+def _recorded(distribution: metadata.Distribution) -> str:
     """Return a digest of the code in the RECORD of a distribution, and of imported files edited since."""
     # Scripts contain the folder of their interpreter, and dist-info the source of the installation.
-    record = (found.read_text("RECORD") or "").splitlines()
+    record = (distribution.read_text("RECORD") or "").splitlines()
     code = [line for line in record if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
-    site = str(found.locate_file("")).rstrip("/")
+    site = str(distribution.locate_file("")).rstrip("/")
     loaded = set(files_of_modules().values())
     lines = {f"{site}/{line.partition(',')[0]}": line for line in code}
-    installed = _changed(str(getattr(found, "_path", "")) + "/RECORD") or inf  # written last
+    installed = _changed(str(getattr(distribution, "_path", "")) + "/RECORD") or inf  # written last
     edited: list[str] = []
     for path in lines.keys() & loaded if code else ():
         if _changed(path) > installed:

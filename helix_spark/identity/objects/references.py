@@ -70,8 +70,8 @@ def _named(module: str | None, name: str) -> tuple[Package, str] | None:
     return (package, name) if package else None
 
 
-def _attribute(of: tuple[Package, str] | None, value: Any) -> tuple[Package, str] | None:
-    return (of[0], f"{of[1]}.{value.__name__}") if of else None
+def _attribute(owner: tuple[Package, str] | None, value: Any) -> tuple[Package, str] | None:
+    return (owner[0], f"{owner[1]}.{value.__name__}") if owner else None
 
 
 def udf_of(value: Any) -> Any:
@@ -112,8 +112,9 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
         return package, f"{kind.__module__}.{kind.__qualname__}"
     # PyO3's classes claim `builtins`. They are the project's if its compiled module has them.
     for module in list(sys.modules) if kind.__module__ == "builtins" else ():
-        if _keeps(module, kind.__qualname__, kind) and (found := package_of_module(module)) is not None and found.file:
-            return found, f"{module}.{kind.__qualname__}"
+        owner = package_of_module(module) if _keeps(module, kind.__qualname__, kind) else None
+        if owner is not None and owner.file:
+            return owner, f"{module}.{kind.__qualname__}"
     return None
 
 
@@ -149,10 +150,10 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
 
 def _keeps(module: str | None, name: str, value: object) -> bool:
     """Return whether ``module.name`` is the value, without a module's `__getattr__`, which may import things."""
-    found: object = sys.modules.get(str(module))
+    holder: object = sys.modules.get(str(module))
     for attribute in name.split("."):
-        found = vars(found).get(attribute) if isinstance(found, type | types.ModuleType) else None
-    return found is value
+        holder = vars(holder).get(attribute) if isinstance(holder, type | types.ModuleType) else None
+    return holder is value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +197,7 @@ class Findings:
         unfollowed: routes to code that could not be followed and is not covered.
         registers: names under which functions may be registered with the session.
         in_turns: True if views or functions may be registered with the session.
-        doubtful: reached names that are not known to be pure (`functions.known_pure`).
+        doubtful: reached names that are not known to be pure (`function_part.names_beyond`).
     """
 
     warnings: tuple[str, ...] = ()

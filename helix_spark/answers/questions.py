@@ -32,7 +32,7 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_texts import asks_tables, spark_functions
 
 PROGRAM_FORMAT = 8
-"""Version of the identities of questions. Raise it when the same question would get another identity or answer."""
+"""Version of the identities of questions. Raise it if the identity or the answer of an unchanged question changes."""
 
 Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 
@@ -152,23 +152,23 @@ class Signer:
             waiting.extend((part, its_binding) for part in reversed(parts_of(message)))
         for message, its_binding in parts:
             self._note_message(message, its_binding, noted)
-        every = [message for message, _ in parts]
-        noted.chance += chance_in(every, user_known=bool(self.user))
+        all_messages = [message for message, _ in parts]
+        noted.chance += chance_in(all_messages, user_known=bool(self.user))
         if not self.over_layout:
-            noted.chance += choices_in(every)
+            noted.chance += choices_in(all_messages)
         # Canonical plans may drop ids of objects: digest all ids, and number them in the plan.
         numbers = {handle: f"{number}" for number, handle in enumerate(dict.fromkeys(noted.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
         # Settings by which steps were analysed, if they differ from the session's.
         by_settings = groupby((its_binding for _, its_binding in parts), lambda bound: id(bound.settings))
-        others = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
-        if {self.state.now.settings_identity(of_analysis=True)}.issuperset(others):
-            others = []
+        step_settings = [next(bindings).settings_identity(of_analysis=True) for _, bindings in by_settings]
+        if {self.state.now.settings_identity(of_analysis=True)}.issuperset(step_settings):
+            step_settings = []
         asked = digest(digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, noted.code),
-            self.state.now.settings_identity(), *others,
+            self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
-            *((self.user,) if may_ask_user(every) else ()),
+            *((self.user,) if may_ask_user(all_messages) else ()),
         ), *numbers)
         code = tuple(dict.fromkeys(noted.sent))
         return Question(
@@ -212,7 +212,7 @@ class Signer:
             if handle in self.doubtful:
                 noted.chance.append("uses a model or a checkpoint that is nondeterministic")
             elif not is_handle(handle) and handle != HELPER:
-                noted.chance.append("refers to something that Helix did not make")
+                noted.chance.append("refers to an object that Helix did not create")
         match sort_of(message):
             case "MlCommand.Fit":
                 # Without a name for its column, a fitted model uses the estimator's uid.
@@ -237,7 +237,7 @@ class Signer:
                     need_classic("delta.tables.DeltaTable")
                 noted.chance.append("asks a plug-in of the server")
             case "JavaUDF" | "ScalarScalaUDF":
-                noted.chance.append("calls code of the JVM, which nobody follows")
+                noted.chance.append("calls code of the JVM, which Helix does not follow")
             case "Expression.ExpressionString":
                 if asks_tables(message.expression):
                     noted.chance.append("has a query inside an expression in SQL")
@@ -264,17 +264,17 @@ class Signer:
         )
         yield from listed or self.data_of(message, binding, lambda name: self._note_view(name, binding, noted))
 
-    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
+    def data_of(self, message: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
         """Yield the current versions of a message's data, and call `show` with the name of each of its views. Raises
         UnknownDataError for data whose version is unknown."""
-        match sort_of(one):
+        match sort_of(message):
             case "Read.DataSource":
-                yield self.data.of_source(one)
+                yield self.data.of_source(message)
                 return
             case "MlCommand.Read":
-                yield self.data.of_folder(one.path)
+                yield self.data.of_folder(message.path)
                 return
-        if (names := tables_named(one)) is None:
+        if (names := tables_named(message)) is None:
             raise UnknownDataError("asks an SQL statement that cannot be parsed")
         for name in names:
             if (view := view_name(name)) in binding.views:
@@ -349,17 +349,17 @@ def form_of(question: Question) -> AnswerForm:
     match question.sort:
         case "analysis":
             fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
-            names = {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}
+            names = {f"AnalyzePlanRequest.{field.message_type.name}": field.name for field in fields}
             return AnswerForm("analyze", names[sort_of(what)])
         case "setting":
             kind = what.WhichOneof("op_type")
-            asked = getattr(what, kind)
+            operation = getattr(what, kind)
             if kind == "get_with_default":
-                return AnswerForm("config", keys=tuple(pair.key for pair in asked.pairs))
+                return AnswerForm("config", keys=tuple(pair.key for pair in operation.pairs))
             has_keys = kind in ("get", "get_option", "is_modifiable")
-            return AnswerForm("config", keys=tuple(asked.keys) if has_keys else None)
-    parts: list[Any] = [one for one in messages(what) if sort_of(one) == "CollectMetrics"]
-    form = AnswerForm("execute", handle=question.handle, observed=frozenset(one.name for one in parts))
+            return AnswerForm("config", keys=tuple(operation.keys) if has_keys else None)
+    metrics: list[Any] = [part for part in messages(what) if sort_of(part) == "CollectMetrics"]
+    form = AnswerForm("execute", handle=question.handle, observed=frozenset(part.name for part in metrics))
     if sort_of(what) == "Relation":
         is_text = what.WhichOneof("rel_type") in ("show_string", "html_string")
         return replace(form, result="arrow_batch", handle="", rows=int(has_one_row(what)), is_text=is_text)
@@ -377,7 +377,7 @@ def form_of(question: Question) -> AnswerForm:
             operator = command.read.operator
             stage = stage_class(operator.name)
             members = {name: getattr(stage, name, None) for name in dir(stage)} if stage is not None else {}
-            params = {name: one for name, one in members.items() if isinstance(one, Param)}
+            params = {name: member for name, member in members.items() if isinstance(member, Param)}
             is_model = operator.type == type(operator).OPERATOR_TYPE_MODEL
             return replace(form, ml="model" if is_model else "stage", params=params)
     return form

@@ -131,7 +131,7 @@ class ServedModels:
         from pyspark.ml.connect.serialize import deserialize_param
 
         question = self._made_by.get(handle)
-        command = None if question is None else ml_command(question.what)
+        command = None if question is None else ml_command(question.message)
         if command is None or not command.HasField("fit"):
             return False
         fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
@@ -216,7 +216,7 @@ class ServedModels:
     def stage(self, handle: str) -> str:
         """Return the class of Spark ML whose fit made a model, in the JVM's words; empty if unknown."""
         question = self._made_by.get(handle)
-        return "" if question is None else fitted_class(question.what)
+        return "" if question is None else fitted_class(question.message)
 
     def live_id(self, handle: str) -> str | None:
         """Return the server's id of an object; None if it does not hold the object."""

@@ -141,7 +141,7 @@ class ServedSession:
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is computed again from changed data: {changed}")
         request = ours(pb.ExecutePlanRequest, self.newest_request)
-        request.plan.command.CopyFrom(question.what)
+        request.plan.command.CopyFrom(question.message)
         self.models.name(self.ask(question, request), question.handle)
 
     def send(self, request: Any) -> list[Any]:

@@ -112,7 +112,7 @@ def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dic
 
     values: dict[str, Any] = {}
     for row in rows:
-        if (command := ml_command(row.question.what)) is None or not command.HasField("evaluate"):
+        if (command := ml_command(row.question.message)) is None or not command.HasField("evaluate"):
             continue
         text = row.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):
@@ -154,4 +154,4 @@ def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tall
     identities = {answer.identity for answer in asked}
     fresh = {answer.identity: answer.question for answer in asked if answer.fresh}
     saved = sum(record.seconds(identity) for identity in identities - fresh.keys())
-    return Tally(len(identities), len(fresh), sum(bool(fitted_class(one.what)) for one in fresh.values()), saved)
+    return Tally(len(identities), len(fresh), sum(bool(fitted_class(one.message)) for one in fresh.values()), saved)

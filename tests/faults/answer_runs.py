@@ -118,7 +118,7 @@ def script(spark: Any) -> list[str]:
 
 def name_of(question: Question) -> str:
     """The kind of a question, as `strange_answers.KINDS` calls it."""
-    what = question.what
+    what = question.message
     if (command := ml_command(what)) is not None:
         return str(command.WhichOneof("command"))
     if question.sort == "setting":

@@ -60,7 +60,7 @@ class Answerer:
         rerun_effects: True if unchanged writes are repeated.
         mode: purpose of the run. In a plan the first question without an answer raises UnansweredError; in an audit
             writes are skipped, and other lasting effects raise NotAuditedError.
-        asked: questions so far, in the order of the answers.
+        answers: answered questions so far, in order.
         following: callback for progress.
         note: callback for each question before its lookup.
     """
@@ -73,13 +73,13 @@ class Answerer:
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
     mode: Mode = "run"
-    asked: list[AnsweredQuestion] = field(default_factory=list)
+    answers: list[AnsweredQuestion] = field(default_factory=list)
     following: Following = lambda *_: None
     note: Callable[[Question], None] = lambda _: None
     served: ServedSession = field(init=False)
     commands: SessionCommands = field(init=False)
     analyses: Analyses = field(init=False)
-    _answers: dict[str, list[Any]] = field(default_factory=dict)
+    _cache: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
     _large: int = 0
@@ -297,7 +297,7 @@ class Answerer:
         if place.may_be_skipped and is_there:
             seconds = (time.perf_counter() - started) / len(parts)
             for question, _ in parts:
-                self.asked.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
+                self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
         if self.mode == "run":  # models that are read from these files are loaded before the files are replaced
             self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
@@ -326,14 +326,14 @@ class Answerer:
             self.served.tables.note(question)
             self.served.models.know(question, answer)
             self.following("recorded", question, who := caller())
-            self.asked.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+            self.answers.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
             self._keep(question, answer)
             return answer
 
     def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
         """Return the answer to a question, of this run or an earlier one; None if there is no valid one."""
-        if identity in self._answers:
-            return self._answers[identity]
+        if identity in self._cache:
+            return self._cache[identity]
         text = self.record.answer(identity)
         try:
             return answer_of_text(form, text) if text else None
@@ -345,9 +345,9 @@ class Answerer:
         """Cache an answer for the run, as long as there is room."""
         size = sum(response.ByteSize() for response in answer)
         with self._lock:
-            if question.identity not in self._answers and self._bytes + size <= MOST_KEPT:
+            if question.identity not in self._cache and self._bytes + size <= MOST_KEPT:
                 self._bytes += size
-                self._answers[question.identity] = answer
+                self._cache[question.identity] = answer
 
     def _check_room(self, answer: str) -> None:
         """Raise StrangeAnswerError if a large answer has no room next to those that the run is about to record."""
@@ -362,7 +362,7 @@ class Answerer:
         """Ask Spark, and note the answer."""
         who = caller()
         if self.mode == "plan":
-            self.asked.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self.answers.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         response, started, seconds = self._ask_when_started(question, request, who)
         is_kept = not why and question.sort != "effect"
@@ -386,7 +386,7 @@ class Answerer:
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
         written = "" if left is None or why else left.identity()
-        self.asked.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
+        self.answers.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
         return response
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
@@ -417,7 +417,7 @@ class Answerer:
     def end(self) -> None:
         """Delete the program's models from the server, and release cached answers."""
         self.served.models.end()
-        self._answers.clear()
+        self._cache.clear()
 
 
 _MAKES_ROOM = "it makes room for a model"

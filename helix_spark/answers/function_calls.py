@@ -170,7 +170,7 @@ class FunctionCall:
 
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
-        answers = self.answerer.asked
+        answers = self.answerer.answers
         return self.refused or next((_REQUESTED[answer.question.sort] for answer in answers if answer.fresh), "")
 
     @property

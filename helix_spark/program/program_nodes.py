@@ -43,7 +43,7 @@ def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[
 def rows_of_program(program: PlainProgram) -> list[AnsweredQuestion]:
     """Return a program's nodes so far."""
     answerer = program.answerer
-    return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
+    return [] if answerer is None else rows_of(answerer.answers, answerer.served.tables)
 
 
 def _persisted_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:

@@ -187,7 +187,7 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
 
 
 def _recordable(answerer: Answerer) -> Iterator[Recordable]:
-    for asked in answerer.asked:
+    for asked in answerer.answers:
         if asked.answer:
             question = asked.question
             yield Recordable(name_of(question), question.identity, form_of(question), asked.answer)

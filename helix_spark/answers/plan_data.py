@@ -1,4 +1,4 @@
-"""The data that a program's plans read and write by path: its versions, and whether they changed."""
+"""The versions of data that a program's plans read and write by path."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class UnknownDataError(Exception):
 
 @dataclass(slots=True)
 class DataVersions:
-    """The versions of data, each read once unless it changes.
+    """The versions of data. Each is read once unless it changes.
 
     Attributes:
         folder: base of relative paths: the driver's working folder, even if the program changes its own.
-        elsewhere: the machine whose disks are read, if it is another one.
+        elsewhere: name of the machine whose disks Spark reads; empty if it is this one.
         settings: returns the settings of the session.
     """
 

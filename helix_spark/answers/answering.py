@@ -28,11 +28,11 @@ from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
 from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
-Stage = Literal["recorded", "waited for", "sent", "answered"]
-"""A stage of a question: its answer was recorded; or the server is about to be asked, once it has started; gets the
-question now; has answered, or has failed."""
+QuestionStage = Literal["recorded", "waited for", "sent", "answered"]
+"""A stage of a question: its answer is recorded; it waits for the server to start; it is sent; the server answered or
+failed."""
 
-Following = Callable[[Stage, Question, Caller], None]
+Following = Callable[[QuestionStage, Question, Caller], None]
 """Callback for the progress of a run, called from any thread."""
 
 Mode = Literal["run", "plan", "audit"]
@@ -60,7 +60,7 @@ class Answerer:
         rerun_effects: True if unchanged writes are repeated.
         mode: purpose of the run. In a plan the first question without an answer raises UnansweredError; in an audit
             writes are skipped, and other lasting effects raise NotAuditedError.
-        asked: questions so far, in the order of the answers.
+        answers: answered questions so far, in order.
         following: callback for progress.
         note: callback for each question before its lookup.
     """
@@ -73,13 +73,13 @@ class Answerer:
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
     mode: Mode = "run"
-    asked: list[AnsweredQuestion] = field(default_factory=list)
+    answers: list[AnsweredQuestion] = field(default_factory=list)
     following: Following = lambda *_: None
     note: Callable[[Question], None] = lambda _: None
     served: ServedSession = field(init=False)
     commands: SessionCommands = field(init=False)
     analyses: Analyses = field(init=False)
-    _answers: dict[str, list[Any]] = field(default_factory=dict)
+    _cache: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
     _large: int = 0
@@ -118,27 +118,27 @@ class Answerer:
         """Answer an analysis without a server: tables to persist, types as text. None where only Spark can."""
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
-        what, response = message_in(request), pb.AnalyzePlanResponse()
+        message, response = message_in(request), pb.AnalyzePlanResponse()
         match request.WhichOneof("analyze"):
             case "persist":
                 self.served.tables.persist(request, caller())
                 response.persist.SetInParent()
             case "unpersist":
-                self.served.unpersist(what.relation.common.plan_id)
+                self.served.unpersist(message.relation.common.plan_id)
                 response.unpersist.SetInParent()
             case "get_storage_level":
-                level = self.served.tables.level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
+                level = self.served.tables.level(message.relation.common.plan_id) or pb.StorageLevel(replication=1)
                 response.get_storage_level.storage_level.CopyFrom(level)
             case "ddl_parse":
                 try:
-                    parsed = parse_type(what.ddl_string, self._settings())
+                    parsed = parse_type(message.ddl_string, self._settings())
                 except UnknownTypeError:
                     return None
                 response.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
             case "is_streaming":  # `observe` requests it
                 response.is_streaming.SetInParent()
                 response.is_streaming.is_streaming = any(
-                    sort_of(part) == "Read" and getattr(part, "is_streaming", False) for part in messages(what)
+                    sort_of(part) == "Read" and getattr(part, "is_streaming", False) for part in messages(message)
                 )
             case _:
                 return None
@@ -185,7 +185,7 @@ class Answerer:
                 rows = self.commands.catalog_call(root.catalog, request)
                 return self._ask_untracked("a call of spark.catalog", request) if rows is None else rows
         if caller().function in ("foreach", "foreachPartition"):
-            return self._ask_each_time(request, "it is run for what it does")
+            return self._ask_each_time(request, "it is run for its effects")
         return self._answer("rows", request)
 
     def _command(self, command: Any, request: Any) -> Iterable[Any]:
@@ -254,11 +254,11 @@ class Answerer:
                 return self._ask_server(self.signer.question("rows", message_in(request)), request, "it sets something")
         return self._ask_untracked("a statement of SQL", request)
 
-    def _ask_untracked(self, what: str, request: Any) -> list[Any]:
+    def _ask_untracked(self, kind: str, request: Any) -> list[Any]:
         """Ask Spark each time. From then on the state of its session is unknown."""
         self.commands.keep_meanings()
-        self.signer.state.now = replace(self.signer.state.now, unknown=what)
-        return self._ask_each_time(request, f"it is {what}")
+        self.signer.state.now = replace(self.signer.state.now, unknown=kind)
+        return self._ask_each_time(request, f"it is {kind}")
 
     def _ask_each_time(self, request: Any, why: str) -> list[Any]:
         """Ask Spark each time for a lasting effect."""
@@ -291,20 +291,20 @@ class Answerer:
     def _write(self, parts: Sequence[tuple[Question, Any]], place: WrittenPlace, started: float) -> list[Any]:
         """Send all parts of a write, or none if an equal earlier write is still in place. The last part stands for the
         whole write."""
-        whole, request = parts[-1]
-        before = self.record.left(whole.identity)
-        is_there = bool(before) and not whole.chance and not self.rerun_effects and place.identity() == before
+        write, request = parts[-1]
+        before = self.record.left(write.identity)
+        is_there = bool(before) and not write.chance and not self.rerun_effects and place.identity() == before
         if place.may_be_skipped and is_there:
             seconds = (time.perf_counter() - started) / len(parts)
             for question, _ in parts:
-                self.asked.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
+                self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
         if self.mode == "run":  # models that are read from these files are loaded before the files are replaced
             self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
         for question, part in parts[:-1]:
-            own_place = written_place(question.what, self.signer.data.folder)
+            own_place = written_place(question.message, self.signer.data.folder)
             self._ask_server(question, part, "" if own_place else _MAKES_ROOM, left=own_place)
-        return self._ask_server(whole, request, left=place)
+        return self._ask_server(write, request, left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
 
@@ -315,8 +315,9 @@ class Answerer:
             with self._lock:
                 self._times[question.identity] += 1
                 times = self._times[question.identity]
-            another = replace(question, identity=digest(question.identity, str(times))) if times > 1 else question
-            return self._ask_server(another, request, question.chance[0])
+            if times > 1:
+                question = replace(question, identity=digest(question.identity, str(times)))
+            return self._ask_server(question, request, question.chance[0])
         self.note(question)
         with self.served.turn(question.identity):
             answer = self._lookup(question.identity, form_of(question))
@@ -325,14 +326,14 @@ class Answerer:
             self.served.tables.note(question)
             self.served.models.know(question, answer)
             self.following("recorded", question, who := caller())
-            self.asked.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+            self.answers.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
             self._keep(question, answer)
             return answer
 
     def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
         """Return the answer to a question, of this run or an earlier one; None if there is no valid one."""
-        if identity in self._answers:
-            return self._answers[identity]
+        if identity in self._cache:
+            return self._cache[identity]
         text = self.record.answer(identity)
         try:
             return answer_of_text(form, text) if text else None
@@ -344,9 +345,9 @@ class Answerer:
         """Cache an answer for the run, as long as there is room."""
         size = sum(response.ByteSize() for response in answer)
         with self._lock:
-            if question.identity not in self._answers and self._bytes + size <= MOST_KEPT:
+            if question.identity not in self._cache and self._bytes + size <= MOST_KEPT:
                 self._bytes += size
-                self._answers[question.identity] = answer
+                self._cache[question.identity] = answer
 
     def _check_room(self, answer: str) -> None:
         """Raise StrangeAnswerError if a large answer has no room next to those that the run is about to record."""
@@ -361,7 +362,7 @@ class Answerer:
         """Ask Spark, and note the answer."""
         who = caller()
         if self.mode == "plan":
-            self.asked.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self.answers.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         response, started, seconds = self._ask_when_started(question, request, who)
         is_kept = not why and question.sort != "effect"
@@ -385,7 +386,7 @@ class Answerer:
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
         written = "" if left is None or why else left.identity()
-        self.asked.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
+        self.answers.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
         return response
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
@@ -416,7 +417,7 @@ class Answerer:
     def end(self) -> None:
         """Delete the program's models from the server, and release cached answers."""
         self.served.models.end()
-        self._answers.clear()
+        self._cache.clear()
 
 
 _MAKES_ROOM = "it makes room for a model"

@@ -1,5 +1,5 @@
-"""Captures the functions of a graph that take Spark tables and columns and return one. Functions that ask Spark
-something are captured once that is answered. Also finds missing columns without Spark."""
+"""Capture the functions of a graph that take Spark tables and columns and return one. Functions that send requests to
+Spark are captured once these are answered. Also find missing columns without Spark."""
 
 from __future__ import annotations
 
@@ -58,47 +58,48 @@ class CapturedDag:
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
     """Call the functions of tables and columns on placeholders. A function that its plan does not identify stays
     unchanged."""
-    called = list[ObservedInputs]()
+    observed = list[ObservedInputs]()
 
-    def call(node: Node, operator: Function, known: Mapping[str, Columns | None]) -> Node:
+    def call(node: Node, operator: Function, tables: Mapping[str, Columns | None]) -> Node:
         if (inputs := inputs_of(operator, node, dag)) is None:
             return node
         from helix_spark.answers.function_calls import capture  # a recorded plan needs no client
 
-        given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
+        columns = {place: tables.get(source) for place, source in enumerate(node.inputs)}
+        call_inputs = CallInputs(inputs, settings, columns)
         action = Action(uuid4().hex if node.wishes.fresh else node.name)
-        captured = capture(operator.call, given, action)
+        captured = capture(operator.call, call_inputs, action)
         assert action.watch is not None
         action.watch.note_named_files(files_named(operator.call))
-        called.append(action.observed_inputs())
+        observed.append(action.observed_inputs())
         by_code = captured.why if isinstance(captured, NotCaptured) else ""
         may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
         if isinstance(captured, NotCaptured) and not (captured.asks and may_be_answered):
             return replace(node, operator=replace(operator, by_code=by_code))
         of_spark = SparkFunction(
-            operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given
+            operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=call_inputs
         )
         return as_built(replace(node, operator=of_spark), captured)
 
     with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
         filled = fill_functions(dag, settings, call)
-    return CapturedDag(filled, reduce(or_, called, ObservedInputs()))
+    return CapturedDag(filled, reduce(or_, observed, ObservedInputs()))
 
 
 def fill_functions(
     dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
 ) -> Dag:
     """Return a graph whose functions of tables and columns are captured: `fill` returns such a node with its plan,
-    given the columns of the tables before it."""
-    known: dict[str, Columns | None] = {}
+    given the columns of the tables before it, by name."""
+    tables: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
         operator = node.operator
-        filled = fill(node, operator, known) if may_be_captured(node) and isinstance(operator, Function) else node
-        filled = with_known_columns(filled, known)
+        filled = fill(node, operator, tables) if may_be_captured(node) and isinstance(operator, Function) else node
+        filled = with_known_columns(filled, tables)
         nodes.append(filled)
         if filled.result is Result.TABLE:
-            known[filled.name] = columns_of_node(filled, settings, known)
+            tables[filled.name] = columns_of_node(filled, settings, tables)
     return replace(dag, nodes=tuple(nodes))
 
 
@@ -132,14 +133,14 @@ def as_built(node: Node, captured: CapturedFunction | NotCaptured) -> Node:
 
 def table_columns(dag: Dag, settings: Mapping[str, str]) -> dict[str, Columns | None]:
     """Return the columns of each table of a graph, by name; None if unknown."""
-    known: dict[str, Columns | None] = {}
+    tables: dict[str, Columns | None] = {}
     for node in dag.nodes:
         if node.result is Result.TABLE:
-            known[node.name] = columns_of_node(node, settings, known)
-    return known
+            tables[node.name] = columns_of_node(node, settings, tables)
+    return tables
 
 
-def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
+def columns_of_node(node: Node, settings: Mapping[str, str], tables: Mapping[str, Columns | None]) -> Columns | None:
     """Return the columns of a table by its declaration or its plan; None if unknown."""
     match node.operator:
         case Read(source=FileSource(format="text", schema=None)):
@@ -152,7 +153,7 @@ def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str,
         case Select(columns=columns):
             return columns
         case Assemble(label=label, split=split, keep=keep):
-            table = known.get(node.inputs[0])
+            table = tables.get(node.inputs[0])
             if split is None and table is None:
                 return None
             sides = [name for name in table or () if name.lower() == "split"] if split is None else ["split"]
@@ -162,7 +163,7 @@ def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str,
         case SparkFunction(built=RecordedFunction(columns=columns)):
             return columns
         case SparkFunction(built=CapturedFunction() as built):
-            inputs = {place: known.get(source) for place, source in enumerate(node.inputs)}
+            inputs = {place: tables.get(source) for place, source in enumerate(node.inputs)}
             try:
                 return columns_of(built.plan, inputs)
             except UnknownColumnsError:
@@ -184,10 +185,10 @@ _NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
 def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
     """Check that tables have the columns that these nodes name, as far as declarations and plans tell that without
     Spark. Raises ColumnNotFoundError for a missing one, with the nearest name, and its line."""
-    known = table_columns(dag, settings)
+    tables = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):
-            columns = known.get(source)
+            columns = tables.get(source)
             if columns is None or column.lower() in {name.lower() for name in columns}:
                 continue
             raise ColumnNotFoundError(

@@ -38,23 +38,23 @@ from helix_spark.plans.stage_references import with_references
 from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.workflow import Workflow
 
-_ASKED_FOR: Mapping[Sort, str] = {
+_REQUESTED: Mapping[Sort, str] = {
     "rows": "rows", "fit": "a fit", "table": "rows", "analysis": "the columns of a table",
     "setting": "the session's settings", "effect": "something that lasts",
 }
 
 
 class _OfNodes(WatchedFunctions):
-    """A node's Python functions in workers. Their reads are recorded for the node, and not for a question: so no answer
-    to one is recorded."""
+    """A node's Python functions in workers. Their reads are recorded for the node, not for a question. So no answer to
+    a question with such a function is recorded."""
 
     def unknown(self, code: str) -> tuple[str, ...]:
-        return ("has Python code in it, and what that reads is known of its node alone",)
+        return ("has Python code in it, whose reads are recorded for its node alone",)
 
 
 @dataclass(slots=True)
 class FunctionCall:
-    """One call of a function: during the call, the program of pyspark (`recorded_call.Program`).
+    """A call of a function. During the call it is the program of pyspark (`recorded_call.Program`).
 
     Attributes:
         terms: translates its questions into those of a script.
@@ -90,11 +90,11 @@ class FunctionCall:
         return self.answerer.mode == "plan"
 
     def session(self, options: dict[str, str]) -> Any:
-        if wanted := options.keys() - KEPT_SETTINGS:
+        if names := options.keys() - KEPT_SETTINGS:
             if self.is_planned:
                 self.refused = self.refused or "a session with other settings"
             else:
-                self._session.conf._set_all(configs={name: str(options[name]) for name in wanted}, silent=False)
+                self._session.conf._set_all(configs={name: str(options[name]) for name in names}, silent=False)
         return self._session
 
     def settle(self, frame: Any) -> None:
@@ -108,15 +108,15 @@ class FunctionCall:
     def columns(self, frame: Any) -> Sequence[str] | None:
         if frame._session is not self._session:
             return None
-        sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
+        is_case_sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
         if self.is_planned:  # else Spark's schema is more exact
             with suppress(UnknownColumnsError):
-                return columns_of(relation_of(frame), self.given.columns, case_sensitive=sensitive)
+                return columns_of(relation_of(frame), self.given.columns, case_sensitive=is_case_sensitive)
         names = self.answerer.analyses.columns(frame)
         return None if names is None else list(names)
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        place = next((place for place, other in enumerate(self.values) if _same(other, value)), len(self.values))
+        place = next((place for place, code in enumerate(self.values) if _is_same(code, value)), len(self.values))
         token = f"{UDF}{place}".encode()
         if place == len(self.values):
             self.values.append(value)
@@ -170,8 +170,8 @@ class FunctionCall:
 
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
-        answered = self.answerer.asked
-        return self.refused or next((_ASKED_FOR[answer.question.sort] for answer in answered if answer.fresh), "")
+        answers = self.answerer.answers
+        return self.refused or next((_REQUESTED[answer.question.sort] for answer in answers if answer.fresh), "")
 
     @property
     def registers(self) -> bool:
@@ -183,7 +183,7 @@ class FunctionCall:
         return client.is_frame(value) and value._session is self._session
 
     def as_sent(self, relation: Any) -> Any:
-        """Return a relation as it is sent, once the server has all that it refers to."""
+        """Return a relation as it is sent, once the server has every object that it refers to."""
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
@@ -229,8 +229,8 @@ class FunctionCall:
             yield f"has its session do {now.unknown}"
         yield from (f"sets {name}" for name in now.settings)
         yield from (f"reads {read} by itself" for read in tables_elsewhere(parts, now.views))
-        called = (name for name in functions_elsewhere(parts) if name not in now.functions)
-        yield from (f"reads the function {name} of its session by itself" for name in called)
+        names = (name for name in functions_elsewhere(parts) if name not in now.functions)
+        yield from (f"reads the function {name} of its session by itself" for name in names)
         relations = (part for part in parts if sort_of(part) == "Relation")
         if any(part.cached_remote_relation.relation_id.startswith(SERVED) for part in relations):
             yield "reads a table that it has from elsewhere"
@@ -239,9 +239,9 @@ class FunctionCall:
         """Return the identity of a plan, or of an expression, if `own` is the plan id of its table."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
-            alone = deepcopy(plan)
-            client.name_by_itself(alone)  # it has columns of one table only
-            return identity_of(alone, {token: code.digest for token, code in signer.functions.items()})
+            expression = deepcopy(plan)
+            client.name_by_itself(expression)  # it has columns of one table only
+            return identity_of(expression, {token: code.digest for token, code in signer.functions.items()})
         registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)
         return digest(signer.question("table", plan).identity, *registered)
 
@@ -257,14 +257,14 @@ def capture(
         record, around: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
-    call, begun, seconds = begin(given, record, around=around), time.perf_counter(), 0.0
+    call, started, seconds = begin(given, record, around=around), time.perf_counter(), 0.0
     try:
         with in_action(action):
             returned = call.call(function, {})
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - started
             captured = call.look_at(returned)
-    except NeedsClassicError as needs:
-        return NotCaptured(f"uses {needs}")
+    except NeedsClassicError as error:
+        return NotCaptured(f"uses {error}")
     except Exception as error:  # noqa: BLE001 - the run itself raises it, too
         reason = f"{type(error).__name__}: {server_message(error)[:200]}"
         captured = NotCaptured(f"cannot be called on placeholders ({reason})")
@@ -279,11 +279,11 @@ def capture(
 def begin(
     given: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
 ) -> FunctionCall:
-    """Return a call that is yet to run. The caller controls the function's randomness.
+    """Prepare a call. The caller controls the function's randomness.
 
     Args:
         record: answers its questions, if the inputs have signatures.
-        server: answers questions without a recorded answer; None if these are not to be asked.
+        server: answers questions without a recorded answer; None if they stay unanswered.
         around: identity of versions and settings around the call.
     """
     client.prepare()
@@ -335,7 +335,7 @@ def _function_of(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _same(value: Any, other: Any) -> bool:
+def _is_same(value: Any, other: Any) -> bool:
     """Return whether two values in plans are the same function with the same return type."""
     if not isinstance(value, tuple) or not isinstance(other, tuple):
         return value is other

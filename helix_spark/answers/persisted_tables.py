@@ -157,13 +157,13 @@ class PersistedTables:
 
     def note(self, question: Question) -> None:
         """Note a question that is answered from the record or by a server. This is cheap until a server answers one."""
-        if question.identity not in self._shareable and (part := _shareable_part(question.what)) is not None:
+        if question.identity not in self._shareable and (part := _shareable_part(question.message)) is not None:
             self._noted[question.identity] = part
 
     def sharing(self, question: Question, request: Any) -> Any:
         """Return the request of a noted question, with a persisted table as substitute of the input that it shares with
         another question."""
-        part = _shareable_part(question.what)
+        part = _shareable_part(question.message)
         base = None if part is None else self._base_of(part)
         if part is None or base is None:
             return request

@@ -1,4 +1,4 @@
-"""The data that a program's plans read and write by path: its versions, and whether they changed."""
+"""The versions of data that a program's plans read and write by path."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class UnknownDataError(Exception):
 
 @dataclass(slots=True)
 class DataVersions:
-    """The versions of data, each read once unless it changes.
+    """The versions of data. Each is read once unless it changes.
 
     Attributes:
         folder: base of relative paths: the driver's working folder, even if the program changes its own.
-        elsewhere: the machine whose disks are read, if it is another one.
+        elsewhere: name of the machine whose disks Spark reads; empty if it is this one.
         settings: returns the settings of the session.
     """
 
@@ -74,28 +74,30 @@ class DataVersions:
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
         all_paths = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
-        others = {name.lower(): value for name, value in options.items() if name.lower() not in ("path", "paths")}
+        lowered = {name.lower(): value for name, value in options.items()}
+        reader_options = {name: value for name, value in lowered.items() if name not in ("path", "paths")}
         in_s3 = [path for path in all_paths if is_in_s3(path)]
         located = tuple(path if path in in_s3 else str(self._local_path(path)) for path in all_paths)
         for path in in_s3:
             try:
-                alike = not any("fs.s3a." in name for name in others) and is_reached_alike(path, self.settings())
+                own_settings = any("fs.s3a." in name for name in reader_options)
+                is_alike = not own_settings and is_reached_alike(path, self.settings())
             except CatalogError as error:
                 raise _unknown_version(path, error.what) from error
-            if not alike:
+            if not is_alike:
                 raise _unknown_version(path, "the AWS_ variables name another store")
         match format.lower():
             case "delta" if len(located) == 1:
-                version = others.get("versionasof")
+                version = reader_options.get("versionasof")
                 if version is not None and version.isdigit():
                     return DeltaSource(located[0], int(version))
-                if not {"versionasof", "timestampasof"} & others.keys():
+                if not {"versionasof", "timestampasof"} & reader_options.keys():
                     return DeltaSource(located[0])
             case name if name in FILE_FORMATS and located and len(in_s3) == len(located):
                 return ObjectSource(located)
             case name if name in FILE_FORMATS and located and not in_s3:
-                return FileSource("text", located, options=tuple(sorted(others.items())))
-        raise UnknownDataError(f"reads by {format}, whose versions are unknown")
+                return FileSource("text", located, options=tuple(sorted(reader_options.items())))
+        raise UnknownDataError(f"reads the format {format}, whose versions are unknown")
 
     def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> SignedData:
         with self._lock:

@@ -32,7 +32,7 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_texts import asks_tables, spark_functions
 
 PROGRAM_FORMAT = 8
-"""Version of the identities of questions. Raise it when the same question would get another identity or answer."""
+"""Version of the identities of questions. Raise it if the identity or the answer of an unchanged question changes."""
 
 Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 
@@ -44,26 +44,28 @@ class Question:
     Attributes:
         identity: hex SHA-256.
         sort: kind of question.
-        what: its message.
+        message: a command, a relation, or a part of a request to analyse one.
         chance: why its answer may be nondeterministic, as phrases; empty if it is deterministic.
         handles: ids of models and checkpoints in it, in order.
         reads: versions of its data.
         code: its Python functions by the identity of their code, each with the identity of its recorded reads.
-        asked: its identity without the reads of these functions; empty if it has none.
+        identity_without_reads: its identity without the reads of these functions.
     """
 
     identity: str
     sort: Sort
-    what: Any
+    message: Any
     chance: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
     reads: tuple[SignedData, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
-    asked: str = ""
+    identity_without_reads: str = ""
 
     def reading(self, code: tuple[tuple[str, str], ...]) -> Question:
         """Return the question with other reads of its functions."""
-        return self if code == self.code else replace(self, code=code, identity=_identity(self.asked, code))
+        if code == self.code:
+            return self
+        return replace(self, code=code, identity=_identity(self.identity_without_reads, code))
 
     @property
     def handle(self) -> str:
@@ -133,47 +135,47 @@ class Signer:
     bindings: dict[int, Binding] = field(default_factory=dict)
     over_layout: bool = True
 
-    def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
+    def question(self, sort: Sort, message: Any, views: Mapping[str, View] | None = None) -> Question:
         """Return a question. Names in a step of a plan mean what they meant when the step was built.
 
         Args:
-            what: a command, a relation, or a part of a request to analyse one.
+            message: see `Question`.
             views: meaning of names outside of such steps; by default the session's views.
         """
         binding = self.state.now if views is None else replace(self.state.now, views=views)
         noted = _Parts()
-        signed = deepcopy(what)
+        signed = deepcopy(message)
         parts, waiting = list[tuple[Any, Binding]](), [(signed, binding)]
         while waiting:  # from the top down, each message with its binding
-            message, its_binding = waiting.pop()
-            if sort_of(message) == "Relation" and message.common.HasField("plan_id"):
-                its_binding = self.bindings.get(message.common.plan_id, its_binding)
-            parts.append((message, its_binding))
-            waiting.extend((part, its_binding) for part in reversed(parts_of(message)))
-        for message, its_binding in parts:
-            self._note_message(message, its_binding, noted)
-        every = [message for message, _ in parts]
-        noted.chance += chance_in(every, user_known=bool(self.user))
+            part, its_binding = waiting.pop()
+            if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
+                its_binding = self.bindings.get(part.common.plan_id, its_binding)
+            parts.append((part, its_binding))
+            waiting.extend((inner, its_binding) for inner in reversed(parts_of(part)))
+        for part, its_binding in parts:
+            self._note_message(part, its_binding, noted)
+        all_messages = [part for part, _ in parts]
+        noted.chance += chance_in(all_messages, user_known=bool(self.user))
         if not self.over_layout:
-            noted.chance += choices_in(every)
+            noted.chance += choices_in(all_messages)
         # Canonical plans may drop ids of objects: digest all ids, and number them in the plan.
         numbers = {handle: f"{number}" for number, handle in enumerate(dict.fromkeys(noted.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
         # Settings by which steps were analysed, if they differ from the session's.
         by_settings = groupby((its_binding for _, its_binding in parts), lambda bound: id(bound.settings))
-        others = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
-        if {self.state.now.settings_identity(of_analysis=True)}.issuperset(others):
-            others = []
-        asked = digest(digest(
+        step_settings = [next(bindings).settings_identity(of_analysis=True) for _, bindings in by_settings]
+        if {self.state.now.settings_identity(of_analysis=True)}.issuperset(step_settings):
+            step_settings = []
+        identity = digest(digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, noted.code),
-            self.state.now.settings_identity(), *others,
+            self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
-            *((self.user,) if may_ask_user(every) else ()),
+            *((self.user,) if may_ask_user(all_messages) else ()),
         ), *numbers)
         code = tuple(dict.fromkeys(noted.sent))
         return Question(
-            _identity(asked, code), sort, what, tuple(dict.fromkeys(noted.chance)), tuple(noted.handles),
-            tuple(noted.reads), code, asked,
+            _identity(identity, code), sort, message, tuple(dict.fromkeys(noted.chance)), tuple(noted.handles),
+            tuple(noted.reads), code, identity,
         )
 
     def _note_code(self, code: str, noted: _Parts) -> None:
@@ -195,7 +197,7 @@ class Signer:
     def _note_view(self, name: str, binding: Binding, noted: _Parts) -> None:
         view = binding.views[name]
         question = self.question("rows", view.shows, binding.views if view.views is None else view.views)
-        noted.means.append((name, question.asked))
+        noted.means.append((name, question.identity_without_reads))
         noted.chance += question.chance
         noted.reads += question.reads
         noted.sent += question.code
@@ -212,7 +214,7 @@ class Signer:
             if handle in self.doubtful:
                 noted.chance.append("uses a model or a checkpoint that is nondeterministic")
             elif not is_handle(handle) and handle != HELPER:
-                noted.chance.append("refers to something that Helix did not make")
+                noted.chance.append("refers to an object that Helix did not create")
         match sort_of(message):
             case "MlCommand.Fit":
                 # Without a name for its column, a fitted model uses the estimator's uid.
@@ -237,7 +239,7 @@ class Signer:
                     need_classic("delta.tables.DeltaTable")
                 noted.chance.append("asks a plug-in of the server")
             case "JavaUDF" | "ScalarScalaUDF":
-                noted.chance.append("calls code of the JVM, which nobody follows")
+                noted.chance.append("calls code of the JVM, which Helix does not follow")
             case "Expression.ExpressionString":
                 if asks_tables(message.expression):
                     noted.chance.append("has a query inside an expression in SQL")
@@ -264,17 +266,17 @@ class Signer:
         )
         yield from listed or self.data_of(message, binding, lambda name: self._note_view(name, binding, noted))
 
-    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
+    def data_of(self, message: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
         """Yield the current versions of a message's data, and call `show` with the name of each of its views. Raises
         UnknownDataError for data whose version is unknown."""
-        match sort_of(one):
+        match sort_of(message):
             case "Read.DataSource":
-                yield self.data.of_source(one)
+                yield self.data.of_source(message)
                 return
             case "MlCommand.Read":
-                yield self.data.of_folder(one.path)
+                yield self.data.of_folder(message.path)
                 return
-        if (names := tables_named(one)) is None:
+        if (names := tables_named(message)) is None:
             raise UnknownDataError("asks an SQL statement that cannot be parsed")
         for name in names:
             if (view := view_name(name)) in binding.views:
@@ -283,10 +285,10 @@ class Signer:
                 yield self.data.of_table(name)
 
 
-def _identity(asked: str, code: Iterable[tuple[str, str]]) -> str:
-    """Return the identity of a question, with the recorded reads of its functions."""
+def _identity(without_reads: str, code: Iterable[tuple[str, str]]) -> str:
+    """Return the identity of a question with the recorded reads of its functions."""
     reads = [identity for _, identity in code if identity]
-    return digest(asked, *reads) if reads else asked
+    return digest(without_reads, *reads) if reads else without_reads
 
 
 def read_key(message: Any) -> bytes:
@@ -345,25 +347,25 @@ def code_of(function: Any) -> FunctionCode:
 
 def form_of(question: Question) -> AnswerForm:
     """Return the form of a valid answer to a question."""
-    what = question.what
+    message = question.message
     match question.sort:
         case "analysis":
             fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
-            names = {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}
-            return AnswerForm("analyze", names[sort_of(what)])
+            names = {f"AnalyzePlanRequest.{field.message_type.name}": field.name for field in fields}
+            return AnswerForm("analyze", names[sort_of(message)])
         case "setting":
-            kind = what.WhichOneof("op_type")
-            asked = getattr(what, kind)
+            kind = message.WhichOneof("op_type")
+            operation = getattr(message, kind)
             if kind == "get_with_default":
-                return AnswerForm("config", keys=tuple(pair.key for pair in asked.pairs))
+                return AnswerForm("config", keys=tuple(pair.key for pair in operation.pairs))
             has_keys = kind in ("get", "get_option", "is_modifiable")
-            return AnswerForm("config", keys=tuple(asked.keys) if has_keys else None)
-    parts: list[Any] = [one for one in messages(what) if sort_of(one) == "CollectMetrics"]
-    form = AnswerForm("execute", handle=question.handle, observed=frozenset(one.name for one in parts))
-    if sort_of(what) == "Relation":
-        is_text = what.WhichOneof("rel_type") in ("show_string", "html_string")
-        return replace(form, result="arrow_batch", handle="", rows=int(has_one_row(what)), is_text=is_text)
-    if (command := ml_command(what)) is None:
+            return AnswerForm("config", keys=tuple(operation.keys) if has_keys else None)
+    metrics: list[Any] = [part for part in messages(message) if sort_of(part) == "CollectMetrics"]
+    form = AnswerForm("execute", handle=question.handle, observed=frozenset(part.name for part in metrics))
+    if sort_of(message) == "Relation":
+        is_text = message.WhichOneof("rel_type") in ("show_string", "html_string")
+        return replace(form, result="arrow_batch", handle="", rows=int(has_one_row(message)), is_text=is_text)
+    if (command := ml_command(message)) is None:
         return replace(form, result="checkpoint_command_result")
     form = replace(form, result="ml_command_result")
     match command.WhichOneof("command"):
@@ -377,7 +379,7 @@ def form_of(question: Question) -> AnswerForm:
             operator = command.read.operator
             stage = stage_class(operator.name)
             members = {name: getattr(stage, name, None) for name in dir(stage)} if stage is not None else {}
-            params = {name: one for name, one in members.items() if isinstance(one, Param)}
+            params = {name: member for name, member in members.items() if isinstance(member, Param)}
             is_model = operator.type == type(operator).OPERATOR_TYPE_MODEL
             return replace(form, ml="model" if is_model else "stage", params=params)
     return form

@@ -42,12 +42,12 @@ _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
 def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
     """Return the identity of a workflow's functions of Spark tables before they are called; empty if there are none, or
     if it does not determine their plans."""
-    called = [node for node in dag.nodes if may_be_captured(node)]
-    if not called or any(node.wishes.fresh for node in called):
+    nodes = [node for node in dag.nodes if may_be_captured(node)]
+    if not nodes or any(node.wishes.fresh for node in nodes):
         return ""
-    around = (*surroundings(settings), *place_parts(), *context_parts(), package_part("helix-spark"))
+    environment = (*surroundings(settings), *place_parts(), *context_parts(), package_part("helix-spark"))
     traced = dict[str, tuple[str, ...]]()
-    for node in called:
+    for node in nodes:
         assert isinstance(node.operator, Function)
         try:
             code = trace(node.operator.call, node=node.name, where=node.where)
@@ -57,31 +57,31 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
             return ""
         shape = (*node.operator.arguments, *node.operator.forms, node.operator.returns)
         traced[node.name] = (code.digest, *shape)
-    known = dict.fromkeys((node.name for node in dag.nodes), ())
+    no_columns = dict.fromkeys((node.name for node in dag.nodes), ())
     for node in dag.nodes:
         if node.name not in traced:  # its own columns count, without those of its inputs
-            traced[node.name] = ("", *(columns_of_node(node, settings, known) or ("unknown",)))
-    return digest("calls 2", str(FORMAT), *(part.digest for part in around), *(
+            traced[node.name] = ("", *(columns_of_node(node, settings, no_columns) or ("unknown",)))
+    return digest("calls 2", str(FORMAT), *(part.digest for part in environment), *(
         digest(node.name, node.result, *node.inputs, *traced[node.name]) for node in dag.nodes
     ))
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
-    """Return a graph with the recorded plans of its functions, without calling them. None if the record does not cover
-    each, or if their reads have changed."""
+    """Return a graph with the recorded plans of its functions, without calling them. None if a plan is not recorded, or
+    if reads have changed."""
     if record is None or not record.builds:
         return None
     builds = json.loads(record.builds)
     reads = observed_from_json(json.dumps(builds["seen"]) if builds["seen"] else "")
-    called = {node.name for node in dag.nodes if may_be_captured(node)}
-    if builds["nodes"].keys() != called or (reads.reads and not reads.now().agrees(reads)):
+    names = {node.name for node in dag.nodes if may_be_captured(node)}
+    if builds["nodes"].keys() != names or (reads.reads and not reads.now().agrees(reads)):
         return None
     return fill_functions(dag, settings, lambda node, operator, _: _recorded(
         node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), builds["nodes"][node.name]
     ))
 
 
-def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[str, Any]) -> Node:
+def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping[str, Any]) -> Node:
     why = str(built["by_code"])
     if "described" not in built and not built["asks"]:
         return replace(node, operator=replace(operator, by_code=why))
@@ -98,22 +98,22 @@ def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[
             has_code=built.get("has_code", False),
         )
     return replace(node, operator=SparkFunction(
-        operator.call, operator.arguments, operator.forms, operator.returns, why, given=given, built=recorded,
+        operator.call, operator.arguments, operator.forms, operator.returns, why, given=inputs, built=recorded,
     ))
 
 
 def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
     """Return the plans of functions as text for a record; empty if another call may build other plans, or if it is too
     long for a record."""
-    seen = captured.seen
-    if seen.chance or seen.outside or seen.unknown:
+    reads = captured.seen
+    if reads.chance or reads.outside or reads.unknown:
         return ""
-    known = table_columns(captured.dag, settings)
+    columns = table_columns(captured.dag, settings)
     nodes = {
-        node.name: dict(_built(node, node.operator, known.get(node.name)))
+        node.name: dict(_built(node, node.operator, columns.get(node.name)))
         for node in captured.dag.nodes if may_be_captured(node) and isinstance(node.operator, Function)
     }
-    text = json.dumps({"seen": json.loads(seen.to_json() or "{}"), "nodes": nodes})
+    text = json.dumps({"seen": json.loads(reads.to_json() or "{}"), "nodes": nodes})
     return text if len(text) <= LONGEST_BUILDS else ""
 
 

@@ -62,7 +62,7 @@ class ScriptTerms:
         """Record a question of the call also under a script's identity, if a script can ask it."""
         if not self.origins or question.chance or question.handle in self._handles or not _is_shared(question):
             return
-        if (what := self.translated(question.what)) is None:
+        if (what := self.translated(question.message)) is None:
             return
         same = replace(signer, around=self.around).question(question.sort, what)
         if not same.chance:
@@ -115,8 +115,8 @@ def _is_shared(question: Question) -> bool:
     """Return whether an answer does not depend on partitions, except for the last digits of sums: a workflow and a
     script have different numbers of them. Settings, plans as text and ordered rows depend on them, and so do learners
     that draw by partition, with all that is computed from their models."""
-    if ml_command(question.what) is not None:
-        return not any(word in fitted_class(question.what) for word in DRAW_BY_PARTITION)
+    if ml_command(question.message) is not None:
+        return not any(word in fitted_class(question.message) for word in DRAW_BY_PARTITION)
     if question.sort == "analysis":
-        return sort_of(question.what) == "AnalyzePlanRequest.Schema"
-    return question.sort == "rows" and has_one_row(question.what)
+        return sort_of(question.message) == "AnalyzePlanRequest.Schema"
+    return question.sort == "rows" and has_one_row(question.message)

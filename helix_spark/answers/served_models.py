@@ -58,7 +58,7 @@ class Record(Protocol):
         """Return a stored table, checked; None if it is not stored."""
 
     def rows_key(self, identity: str) -> str:
-        """Return the key by which a server may have the rows of a table in memory; empty if none is used."""
+        """Return the key of a table's rows in the memory of a server; empty if rows are not kept."""
         return ""
 
 
@@ -85,8 +85,8 @@ class ServedModels:
     ask_again: Callable[[Question], None]
     turn: Callable[[str], AbstractContextManager[Any]]
     tell: Callable[[str], None]
-    # By the program's ids: the server's ids of the objects that it holds, the questions that made them, the models that
-    # were read from storage and so have no summary, and the objects of other sessions.
+    # By the program's ids: the server's ids of its objects, the questions that created them, the models that were read
+    # from storage and so have no summary, and the objects of other sessions.
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, Question] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
@@ -131,7 +131,7 @@ class ServedModels:
         from pyspark.ml.connect.serialize import deserialize_param
 
         question = self._made_by.get(handle)
-        command = None if question is None else ml_command(question.what)
+        command = None if question is None else ml_command(question.message)
         if command is None or not command.HasField("fit"):
             return False
         fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
@@ -216,15 +216,15 @@ class ServedModels:
     def stage(self, handle: str) -> str:
         """Return the class of Spark ML whose fit made a model, in the JVM's words; empty if unknown."""
         question = self._made_by.get(handle)
-        return "" if question is None else fitted_class(question.what)
+        return "" if question is None else fitted_class(question.message)
 
     def live_id(self, handle: str) -> str | None:
         """Return the server's id of an object; None if it does not hold the object."""
         return self._live.get(handle)
 
     def _make_all_live(self, objects: Iterable[str], *, summary: bool = False) -> None:
-        """Create objects on the server, several at a time; with the summary of a fit if wanted, which a model that was
-        read does not have."""
+        """Create objects on the server, several at a time; with `summary`, fit models again that were read without
+        one."""
         def is_live(handle: str) -> bool:
             return handle in self._live and not (summary and handle in self._read)
 
@@ -238,7 +238,9 @@ class ServedModels:
                 if stored is None or not self._read_model(handle, *stored):
                     self.ask_again(question)
 
-        handles = [one for one in dict.fromkeys(objects) if maker_of(one) in self._made_by and not is_live(one)]
+        handles = [
+            handle for handle in dict.fromkeys(objects) if maker_of(handle) in self._made_by and not is_live(handle)
+        ]
         if len(handles) < 2:
             for handle in handles:
                 make(handle)

@@ -95,7 +95,7 @@ class ServedSession:
     def _stub_of_informed_server(self) -> Any:
         """Return the stub of a running server, after the commands that built up the program's session."""
         if self.server is None:
-            raise UnansweredError("it has to be asked of Spark")
+            raise UnansweredError("only Spark can answer it")
         if self.is_informed and (how := self.server.how_ended()):
             self._start_again(how, self.server)
         stub = self.server.stub()
@@ -115,10 +115,10 @@ class ServedSession:
         lost = f"what {unknown} left in it" if unknown else ""
         may_differ = any(table.question is not None and table.question.chance for table in self.tables)
         if may_differ or self.models.holds(self.signer.doubtful):
-            lost = "a result that may be another one each time"
+            lost = "a nondeterministic result"
         if self.is_over or lost:
             raise server_ended(f"{how}, and with it went {lost}" if lost else how)
-        self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
+        self.tell(f"the JVM of Spark's driver {how}; another one is started, and the session is restored")
         server.drop()
         self.is_informed = False
         self._resolved.clear()
@@ -134,14 +134,14 @@ class ServedSession:
         except ServerEndedError:
             if question.sort == "effect":  # it may have been carried out
                 raise
-            self.stub()  # of another server
+            self.stub()  # start another server
             return self.send(request)
 
     def _ask_again(self, question: Question) -> None:
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is computed again from changed data: {changed}")
         request = ours(pb.ExecutePlanRequest, self.newest_request)
-        request.plan.command.CopyFrom(question.what)
+        request.plan.command.CopyFrom(question.message)
         self.models.name(self.ask(question, request), question.handle)
 
     def send(self, request: Any) -> list[Any]:
@@ -150,7 +150,7 @@ class ServedSession:
         is_kept = type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
         if not (is_run(request) or is_kept):  # no table is computed
             return self._send_prepared(stub, request, self.analysed.get)
-        newly, started = self._settle_tables(request), time.perf_counter()
+        tables, started = self._settle_tables(request), time.perf_counter()
         try:
             responses = self._send_prepared(stub, request, self._substitute)
         except rpc_error() as error:
@@ -159,8 +159,8 @@ class ServedSession:
                 raise
             return self.send(request)
         if _computes_all(message_in(request)):
-            for table in newly:  # Spark does not tell the seconds of each
-                table.started, table.seconds = started, (time.perf_counter() - started) / len(newly)
+            for table in tables:  # Spark does not report the seconds of each
+                table.started, table.seconds = started, (time.perf_counter() - started) / len(tables)
         return responses
 
     def _send_prepared(self, stub: Any, request: Any, find: Callable[[int], Any]) -> list[Any]:
@@ -187,8 +187,8 @@ class ServedSession:
         return self._prepare(request, self._substitute).schema.plan.root
 
     def keep_analysed(self, number: int, relation: Any, is_wanted: Callable[[], bool]) -> None:
-        """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, and as a
-        global one, because the program can list those of its session.
+        """Keep a step of a plan on the server as it is analysed now, even if its names change meaning later. Keep it as
+        a global view, because the program can list the views of its session.
 
         Args:
             number: plan id of the step, by which the view is substituted for it.
@@ -214,15 +214,16 @@ class ServedSession:
                           "a classic session lists them when the table is built")
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
-        """Persist the tables in a request that the program persists, as they are stored if they are. Returns those that
+        """Persist the tables in a request that the program persists, from storage if they are stored. Return those that
         the request computes."""
-        what, computed = message_in(request), []
-        for table in self.tables.needed(what):
+        message, computed = message_in(request), []
+        for table in self.tables.needed(message):
             if table.question is None and table.base is None:
                 self._look_up(table)
             # Files record which columns may be null.
-            writes = sort_of(what) == "Command" and what.HasField("write_operation")
-            if table.is_reused and not ((table.is_exact or not writes) and can_be_substituted(what, table.relation)):
+            is_write = sort_of(message) == "Command" and message.HasField("write_operation")
+            is_usable = (table.is_exact or not is_write) and can_be_substituted(message, table.relation)
+            if table.is_reused and not is_usable:
                 table.compute()
             # If Spark refuses the shared input of several fits, it is computed for each.
             refusals = () if table.base is None else (rpc_error(),)
@@ -247,11 +248,11 @@ class ServedSession:
                 table.substitute = pb.Relation(common=table.relation.common, cached_remote_relation=rows)
             elif (stored := self.stored.table(question.identity)) is not None:
                 table.is_exact, table.substitute = is_exact(stored), substitute_for(table.relation, stored)
-        table.question = question  # at last: another thread that sees it relies on the substitute
+        table.question = question  # last: other threads rely on the substitute once it is set
 
     def leave_rows(self) -> None:
-        """Leave the rows of still persisted tables in a server that stays to later runs, except where data changed
-        meanwhile or rows are nondeterministic."""
+        """Leave the rows of persisted tables in a warm server for later runs, unless their data changed or they are
+        nondeterministic."""
         for table in self.tables:
             question = table.question
             if question is None or question.chance or table.given_up or table.in_memory or not table.is_registered:
@@ -263,9 +264,9 @@ class ServedSession:
                 relation = self._prepare(table.request, self._substitute).persist.relation
                 self.server.leave_rows(self.newest_request.session_id, key, relation.SerializeToString())
 
-    def _distrust(self, what: Any, error: Exception) -> bool:
+    def _distrust(self, message: Any, error: Exception) -> bool:
         """Stop reusing and sharing the tables of a failed message; return whether there are any."""
-        tables = [table for table in self.tables.needed(what) if table.is_reused or table.base is not None]
+        tables = [table for table in self.tables.needed(message) if table.is_reused or table.base is not None]
         for table in tables:
             if table.is_reused:
                 where = "a table in memory" if table.in_memory else "a stored table"
@@ -326,10 +327,10 @@ class ServedSession:
         request.plan.command.ml_command.CopyFrom(command)
         return list(self.stub().ExecutePlan(request))
 
-    def resolve_reads(self, what: Any) -> None:
+    def resolve_reads(self, message: Any) -> None:
         """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
         Spark infers its schema and lists its files then, and caches plans whose schema was requested."""
-        for part in messages(what):
+        for part in messages(message):
             is_source = sort_of(part) == "Relation" and part.read.HasField("data_source")
             if not is_source or not part.common.HasField("plan_id"):
                 continue
@@ -352,11 +353,11 @@ def _named(name: str, number: int, relation: Any) -> Any:
     return read
 
 
-def _computes_all(what: Any) -> bool:
+def _computes_all(message: Any) -> bool:
     """Return whether a message computes all rows of its tables, rather than the first ones or none."""
-    match sort_of(what):
+    match sort_of(message):
         case "Relation":
-            return what.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")
+            return message.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")
         case "Command":
-            return what.WhichOneof("command_type") in ("ml_command", "write_operation", "checkpoint_command")
+            return message.WhichOneof("command_type") in ("ml_command", "write_operation", "checkpoint_command")
     return False

@@ -51,7 +51,8 @@ class SessionCommands:
             self.keep_meanings([name])
         now, code = self.signer.state.now, tuple(code for code, _ in question.code)
         self.signer.state.now = replace(
-            now, functions={**now.functions, name: question.asked + drawn}, code={**now.code, name: code}
+            now, functions={**now.functions, name: question.identity_without_reads + drawn},
+            code={**now.code, name: code},
         )
         return self.change(request)
 

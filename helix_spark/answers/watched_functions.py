@@ -31,11 +31,11 @@ class WatchedFunctions:
     watched: bool = True
     home: str = ""
     _reports: WorkerReports = field(default_factory=WorkerReports)
-    _known: dict[str, ObservedInputs] = field(default_factory=dict)
+    _by_code: dict[str, ObservedInputs] = field(default_factory=dict)
     _learned: set[str] = field(default_factory=set)
     _doubts: dict[str, str] = field(default_factory=dict)
     _unknown: dict[str, str] = field(default_factory=dict)
-    _seen: dict[str, ObservedInputs] = field(default_factory=dict)
+    _observed: dict[str, ObservedInputs] = field(default_factory=dict)
     _signed: dict[tuple[str, str], ObservedInputs] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,13 +49,13 @@ class WatchedFunctions:
 
     def identity(self, code: str) -> str:
         """Return the identity of a function's recorded reads, as they are now; empty if it reads nothing."""
-        seen = self._reads(code)
-        return self._identity(code, seen, seen.now())
+        reads = self._reads(code)
+        return self._identity(code, reads, reads.now())
 
-    def _identity(self, code: str, seen: ObservedInputs, now: ObservedInputs) -> str:
-        if not seen.reads:
+    def _identity(self, code: str, recorded: ObservedInputs, now: ObservedInputs) -> str:
+        if not recorded.reads:
             return ""
-        self._unknown[code] = seen.unknown or now.unknown
+        self._unknown[code] = recorded.unknown or now.unknown
         identity = digest(now.to_json())
         self._signed[code, identity] = now
         return identity
@@ -72,19 +72,19 @@ class WatchedFunctions:
         return tuple((code, self._read_since(code, before)) for code, before in signed)
 
     def _read_since(self, code: str, before: str) -> str:
-        seen = self._reads(code)
-        now, earlier = seen.now(), (self._signed.get((code, before)), self._seen.get(code))
+        recorded = self._reads(code)
+        now, earlier = recorded.now(), (self._signed.get((code, before)), self._observed.get(code))
         is_changed = any(reads is not None and not now.agrees(reads) for reads in earlier)
-        return before if is_changed else self._identity(code, seen, now)
+        return before if is_changed else self._identity(code, recorded, now)
 
     def _take(self, signed: Collection[tuple[str, str]]) -> None:
         with self._lock:
-            for code, seen in self._reports.take([code for code, _ in signed]).items():
-                if seen.chance or seen.outside:
-                    self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-                known, self._seen[code] = self._reads(code), self._seen.get(code, NOTHING_OBSERVED) | seen
-                if seen.reads and not known.agrees(seen):
-                    self._known[code] = known | seen
+            for code, reads in self._reports.take([code for code, _ in signed]).items():
+                if reads.chance or reads.outside:
+                    self._doubts[code] = f"has Python code in it that {(*reads.chance, *reads.outside)[0]}"
+                self._observed[code] = self._observed.get(code, NOTHING_OBSERVED) | reads
+                if reads.reads and not (recorded := self._reads(code)).agrees(reads):
+                    self._by_code[code] = recorded | reads
                     self._learned.add(code)
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
@@ -98,10 +98,10 @@ class WatchedFunctions:
             if unknown := self.unknown(code):
                 return unknown[0]
             if after != before:
-                seen = self._reads(code)
-                name, *more = *seen.files, *seen.environment, *seen.told
-                read = f"{name} and {len(more)} more" if more else name
-                return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
+                reads = self._reads(code)
+                name, *more = *reads.files, *reads.environment, *reads.told
+                names = f"{name} and {len(more)} more" if more else name
+                return f"has Python code in it that reads {names}, which is new, or was changed meanwhile"
         return ""
 
     def learned(self) -> Iterator[tuple[str, str]]:
@@ -109,20 +109,20 @@ class WatchedFunctions:
         with self._lock:
             functions = sorted(self._learned)
             self._learned.clear()
-        return ((code, replace(self._known[code], drew=False).to_json()) for code in functions)
+        return ((code, replace(self._by_code[code], drew=False).to_json()) for code in functions)
 
     def close(self) -> None:
         self._reports.close()
 
     def _reads(self, code: str) -> ObservedInputs:
-        if code not in self._known:
+        if code not in self._by_code:
             text = self.recorded(code)
             try:
                 parsed_as(text or "{}", dict[str, dict[str, str]])
-                self._known[code] = observed_from_json(text)
+                self._by_code[code] = observed_from_json(text)
             except (ValueError, TypeError):  # not written by Helix
-                self._known[code] = NOTHING_OBSERVED
-        return self._known[code]
+                self._by_code[code] = NOTHING_OBSERVED
+        return self._by_code[code]
 
 
 def reads_of(code: str) -> str:

@@ -114,7 +114,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
 
         nonlocal told
         answerer = program.answerer
-        if answerer is None or not (new := answerer.asked[told:]):
+        if answerer is None or not (new := answerer.answers[told:]):
             return
         told += len(new)
         try:

@@ -181,7 +181,7 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
     acts = LastingActs()
 
     def start_over(need: NeedsClassic) -> None:
-        act = acts.stop(() if program.answerer is None else tuple(program.answerer.asked))
+        act = acts.stop(() if program.answerer is None else tuple(program.answerer.answers))
         record_need(need, program.catalog, program.path, program.arguments)
         if act or "PYSPARK_GATEWAY_PORT" in os.environ:
             raise HelixError(

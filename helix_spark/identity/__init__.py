@@ -1,10 +1,9 @@
-"""Change tracking: what identifies a result, and how two iterations differ.
+"""Change tracking: the identities of results, and the differences of two iterations.
 
-Pure: reads code, values and versions, never Spark. It does not decide what to run; see `planner`. `signing` says by
-parts what each node of a workflow is, and chains that from node to node. `code` traces a function or a value, walks
-from it to all that it refers to, and `description` makes a part of each thing met. What that stands on has rooms of its
-own; the second imports the first:
+It reads code, values and versions, never Spark, and does not decide what to run; see `planner`. `signing` describes
+each node of a workflow by parts, and chains signatures from node to node. `code` traces a function or a value and all
+that it refers to; `description` makes a part of each object. They are built on two rooms:
 
-- `objects`: live objects as canonical bytes.
-- `functions`: what the code of one function says (`function_part`).
+- `objects`: canonical bytes of live objects.
+- `functions`: the canonical code of one function (`function_part`), built on `objects`.
 """

@@ -34,29 +34,30 @@ WHOLE_BYTES = 8 * HASHED_BYTES
 rewrite that preserves a file's name, size, time and each sampled block."""
 
 LEAST_SAMPLE, MOST_SAMPLES = 2**12, 1024
-"""The least bytes of a sampled block, and the most blocks of a source: a second, at a millisecond a block on a network
-disk."""
+"""Minimal bytes of a sampled block, and maximal blocks of a source: a second of reading at a millisecond a block on a
+network disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSource:
-    """Paths for Spark in the S3 store of the AWS_ variables."""
+    """Paths in the S3 store of the AWS_ variables."""
 
     paths: tuple[str, ...]
 
 
 Readable = Source | ObjectSource | Path
-"""An input of a run: a source, objects of a store, or a file or folder in `depends_on`."""
+"""An input of a run: a source, objects of a store, or a file or folder of `depends_on`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataIdentity:
-    """The identity of data, and the states of its files on this machine at that time.
+    """The identity of data.
 
     Attributes:
         digest: hex SHA-256 for signatures; empty if contents were not read.
-        shown: text for people: ``2 files, 5.7 MB, 3f2a91c``, with what else identifies the data.
+        shown: text for people: ``2 files, 5.7 MB, 3f2a91c``.
         bytes: stored size of the data; 0 if unknown.
+        states: states of its files on this machine when it was identified.
     """
 
     digest: str
@@ -65,10 +66,9 @@ class DataIdentity:
     states: tuple[FileState, ...] = ()
 
     def change(self, now: DataIdentity) -> str | None:
-        """Return the change of the data since, in words; None if it is certainly unchanged."""
-        if (how := difference(self.states, now.states)) is not None:
-            return how
-        return "it holds other data" if self.digest and now.digest and self.digest != now.digest else None
+        """Return the change of the data since then, in words; None if it is certainly unchanged."""
+        digests = {self.digest, now.digest} - {""}
+        return difference(self.states, now.states) or ("its content changed" if len(digests) > 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class SignedData:
         return place_of(self.source)
 
     def changed(self, *, contents: bool = False) -> str | None:
-        """Return the change of the data since, in words; with `contents`, read the files."""
+        """Return the change of the data since then, in words; read the files only with `contents`."""
         # The version of a Delta table is only in its log.
         contents = contents or isinstance(self.source, DeltaSource)
         try:
@@ -94,7 +94,7 @@ class SignedData:
 
 
 def paths_of(source: Readable) -> tuple[str, ...]:
-    """Return the paths of data as its author names them, if it has any."""
+    """Return the paths of data as its author wrote them; empty if it has none."""
     match source:
         case FileSource(paths=paths) | ObjectSource(paths=paths):
             return paths
@@ -110,40 +110,40 @@ def place_of(source: Readable) -> str:
     return ", ".join(paths_of(source)) or str(source)
 
 
-def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
-    """Identify the present data; without `contents`, only the states of files on this machine. After a recent change,
-    wait for the next tick of the file system's clock (20 ms; 2 s on a disk with whole seconds), so that a later change
-    shows.
+def identify(source: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
+    """Identify data as it is now; without `contents`, only by the states of files on this machine. After a recent
+    change, wait for the next tick of the file system's clock (20 ms; 2 s on a disk with whole seconds), so that a later
+    change is visible.
 
     Raises:
         SourceError: the data is missing or empty, or has no known version.
         OSError: a file cannot be read.
     """
-    match what:
+    match source:
         case Path():
-            folders, named = ([], [("", what)]) if what.is_file() else files_below(what)
+            folders, named = ([], [("", source)]) if source.is_file() else files_below(source)
             return _files_identity("below", named, folders, contents=contents)
         case FileSource(version=None):
-            return _files_identity("files", files_of(what, where), contents=contents)
+            return _files_identity("files", files_of(source, where), contents=contents)
         case DeltaSource():
-            return _delta_identity(what, where, contents=contents)
+            return _delta_identity(source, where, contents=contents)
         case ObjectSource():
-            objects = [item for path in what.paths for item in _objects_at(path, where)]
+            objects = [item for path in source.paths for item in _objects_at(path, where)]
             identity = digest("objects", *(text for name, size, tag in objects for text in (name, str(size), tag)))
             size = sum(size for _, size, _ in objects)
             count = f"{len(objects)} object{'s' if len(objects) > 1 else ''}"
             return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
         case FileSource(version=str(version)):
-            return DataIdentity(digest("declared", *what.paths, version), version)
+            return DataIdentity(digest("declared", *source.paths, version), version)
         case MemorySource():
-            return _memory_identity(what.data)
+            return _memory_identity(source.data)
         case ReaderSource():
-            return DataIdentity(digest("reader", what.version), what.version)
-    raise AssertionError(f"a {type(what).__name__} is no source")
+            return DataIdentity(digest("reader", source.version), source.version)
+    raise AssertionError(f"a {type(source).__name__} is no source")
 
 
 def pin_versions(dag: Dag) -> Dag:
-    """Return the graph with Delta sources at their newest versions, to be signed and read. Raises SourceError."""
+    """Return the graph with each Delta source at its newest version. Raises SourceError."""
     nodes = []
     for node in dag.nodes:
         if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource):
@@ -154,14 +154,14 @@ def pin_versions(dag: Dag) -> Dag:
 
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
-    """Return the (name, path) of each data file, in order of name. A name is relative to what the author named, or to
-    ``basePath``: Spark makes columns of the folders below that. Raises SourceError."""
+    """Return the (name, path) of each data file, in order of name. A name is relative to the source's path, or to
+    ``basePath``: Spark makes columns of the folders below it. Raises SourceError."""
     files: list[tuple[str, Path]] = []
     for path in source.paths:
         if "://" in path and not path.startswith("file://"):
             raise SourceError(
-                f"the version of {path!r} cannot be told: it is not on a file system of this machine", where=where,
-                remedy='say it yourself: version="..." (a date, an ETag), and change it when the data changes',
+                f"the version of {path!r} is unknown: it is not on a file system of this machine", where=where,
+                remedy='declare it, version="..." (a date, an ETag), and change it when the data changes',
             )
         files += _expand(Path(path.removeprefix("file://")).expanduser(), where)
     if not any(file.stat().st_size for _, file in files):
@@ -175,8 +175,8 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
 
 
 def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
-    """Return the files that Spark reads at a path: of a file, a folder, or a pattern. Unlike Python's, Hadoop's
-    patterns have braces, may negate by ^, and match hidden names."""
+    """Return the files that Spark reads at a file, a folder, or a pattern. Unlike Python's, Hadoop's patterns have
+    braces, may negate by ^, and match hidden names."""
     if path.is_dir():
         return files_below(path, _is_skipped)[1]
     if path.is_file():
@@ -186,7 +186,7 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
         near = sorted(entry.name for entry in path.parent.iterdir())[:10] if path.parent.is_dir() else []
         raise SourceError(
             f"there is no {str(path)!r}", where=where,
-            exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
+            exists=f"{path.parent} contains {', '.join(near)}" if near else f"{path.parent} is empty or does not exist",
             remedy="check the path",
         )
     # Spark reads each folder that a pattern matches, whatever its name.
@@ -196,7 +196,7 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
 
 
 def _is_skipped(name: str) -> bool:
-    """Return whether Spark skips files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`).
+    """Return whether Spark skips files and folders with a name (`HadoopFSUtils.shouldFilterOutPathName`).
 
     >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
     ['_SUCCESS', '.a.crc']
@@ -222,7 +222,7 @@ def _without_braces(pattern: str) -> Iterator[str]:
 def _files_identity(
     kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool
 ) -> DataIdentity:
-    """Identify files by names and contents; `folders` are folders that are listed."""
+    """Identify files by names and contents, and folders by their states."""
     files = [path for _, path in named]
     states = states_of(files, folders)
     if not contents:
@@ -246,8 +246,8 @@ def _files_identity(
 
 
 def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]:
-    """Return the objects that Spark reads at a path: names, sizes, and ETags (or times of change). For a pattern these
-    are all below the folder of its first wildcard, which include all its matches."""
+    """Return the objects that Spark reads at a path: names, sizes, and ETags (or times of change). For a pattern,
+    return all objects below the folder of its first wildcard."""
     bucket, key = bucket_and_key(path)
     if wild := re.search(r"[*?[{]", key):
         key = key[: wild.start()].rpartition("/")[0]
@@ -283,7 +283,7 @@ def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]
 
 
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
-    """Return the least size of sampled files of a source, the number of blocks of each, and the bytes of a block.
+    """Return the minimal size of a sampled file, the number of its blocks, and the bytes of a block.
 
     >>> _sampling([HASHED_BYTES] * 9)
     (8193, 16, 29127)
@@ -296,7 +296,7 @@ def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
-    """Identify a table by id, version and the version's commit, by which diverged copies differ."""
+    """Identify a table by its id, version, and the version's commit, in which diverged copies differ."""
     states: tuple[FileState, ...] = ()
     if "://" not in source.path and source.version is not None:
         file = Path(source.path, _COMMIT.format(source.version))
@@ -312,8 +312,8 @@ _COMMIT = "_delta_log/{:020}.json"
 
 
 def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTable, str]:
-    """Return a table at its version, and a digest of the version's commit, or of its files if the log was cleaned up.
-    Raises SourceError."""
+    """Return a table at its version, and the digest of the version's commit; of its file names if the log was cleaned
+    up. Raises SourceError."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
     from deltalake.fs import DeltaStorageHandler
@@ -329,14 +329,14 @@ def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTabl
     except TableNotFoundError:
         raise SourceError(f"there is no Delta table at {source.path!r}", where=where, remedy="check the path") from None
     except (DeltaError, OSError) as error:  # a store, and its credentials, raise OSError
-        newest = source.version is None
-        which = "the Delta table" if newest else f"version {source.version} of the Delta table"
+        is_newest = source.version is None
+        version = "" if is_newest else f"version {source.version} of "
         # Messages of deltalake have many lines and colours.
         lines = (line.strip(" \u21b3->") for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines())
         why = ": ".join(line for line in lines if line)[:300]
         raise SourceError(
-            f"{which} {source.path!r} cannot be read: {why}", where=where,
-            remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
+            f"{version}the Delta table {source.path!r} cannot be read: {why}", where=where,
+            remedy="check the path and the store" + ("" if is_newest else ", or omit the version for the newest one"),
         ) from error
 
 

@@ -92,11 +92,12 @@ def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Des
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return the visible references of a compiled module of the project: base classes, imports, data."""
-    modules = [each for each in sys.modules.values() if package.file and vars(each).get("__file__") == package.file]
+    file = package.file
+    modules = [module for module in sys.modules.values() if file and vars(module).get("__file__") == file]
     edges = _describe_module(Reference(modules[0], package.name)).edges if modules else ()
-    wholes = (Package, types.FunctionType, types.ModuleType, type)  # other code belongs to the file
+    followed = (Package, types.FunctionType, types.ModuleType, type)  # other code belongs to the file
     return tuple(
-        edge for edge in edges if isinstance(edge, str) or isinstance(edge.value, wholes)
+        edge for edge in edges if isinstance(edge, str) or isinstance(edge.value, followed)
         or (not is_code(edge.value) and _is_identifiable_around_code(edge.value))
     )
 
@@ -190,11 +191,11 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
 
     encoder = Encoder(refer)
     form = encoder.whole(reference.value)
-    chance = filter(None, (chance_in_text(text, user_known=True) for text in encoder.statements))
+    reasons = filter(None, (chance_in_text(text, user_known=True) for text in encoder.statements))
     texts = tuple(encoder.texts)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(f"{reference.place()} {why}" for why in chance), texts=texts,
+        random=tuple(f"{reference.place()} {why}" for why in reasons), texts=texts,
         choices=tuple(f"{reference.place()} {why}" for text in encoder.statements for why in choices_in_text(text)),
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
         stages=tuple(encoder.stages), objects=tuple(encoder.objects),
@@ -202,8 +203,8 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
 
 
 def _describe_class(reference: Reference, home: str) -> Described:
-    """Describe a class of the project: bases, metaclass, fields, members, and its location. Its docstring does not
-    count, nor do methods that a decorator generated from its fields."""
+    """Describe a class of the project: bases, metaclass, fields, members, and its location. Its docstring and the
+    methods that a decorator generated from its fields do not count."""
     kind: type = reference.value  # type: ignore[assignment]  # a value of any type
     label = kind.__qualname__.rpartition("<locals>.")[2]
     label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
@@ -228,7 +229,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
 
 
 def _describe_module(reference: Reference) -> Described:
-    """Describe a module of the project that is used as a whole, with every name in it."""
+    """Describe a module of the project with every name in it."""
     names, label = vars(reference.value), reference.value.__name__  # type: ignore[attr-defined]  # a module
     members = ((name, member) for name, member in names.items() if name not in MODULE_INTERNALS)
     return Described(Group.CODE, label, encode("module"), tuple(member_edges(members, names, "global", label)))
@@ -238,10 +239,10 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
     for name, member in kind.__members__.items():  # aliases included, in order of definition
         yield f"enum member {name}"
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
-        base, content = builtin_content(member)  # `__new__` may give it another content than its value
-        kept_by_enum = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
-        own = [item for item in attributes(member) if item[0] not in kept_by_enum]
-        members = own if base is object else [(base.__name__, content), *own]
+        base, content = builtin_content(member)  # `__new__` may set a content that differs from the value
+        enum_attributes = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
+        own_attributes = [item for item in attributes(member) if item[0] not in enum_attributes]
+        members = own_attributes if base is object else [(base.__name__, content), *own_attributes]
         yield from member_edges(members, member, "attribute", f"{label}.{name}")
 
 
@@ -258,16 +259,16 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
                 # The class attribute, unless it was replaced since.
                 variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
-    if "__pydantic_fields__" in vars(kind):  # it is part of its schema
+    if "__pydantic_fields__" in vars(kind):  # the docstring is part of the schema
         yield f"docstring {kind.__doc__}"
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
     # The options of pydantic's decorators. The decorated functions are members.
     tables: Any = getattr(kind, "__pydantic_decorators__", None)
-    for kept in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
-        for name, decorator in getattr(tables, kept.name).items():
-            yield f"{kept.name} {name}"
+    for table_field in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
+        for name, decorator in getattr(tables, table_field.name).items():
+            yield f"{table_field.name} {name}"
             settings = {option: value for option, value in attributes(decorator.info) if option != "description"}
             yield edge_to(settings, f"{label}.{name}", role="decorator", owner=label)
     annotations = inspect.get_annotations(kind)
@@ -294,7 +295,7 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True  # a field's default is a class attribute too
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or name in _ENUM_INTERNALS
-    # A library's metaclass adds validators, serializers and caches. Values of the author's are plain.
+    # A library's metaclass adds validators, serializers and caches; the author's values are plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
     return is_library and not is_code(member) and not is_identifiable(member)
 

@@ -1,4 +1,4 @@
-"""How two signatures of a node differ, field by field, in words."""
+"""Differences between two signatures of a node, field by field, in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from helix_spark.identity.parts import Group, Part
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that differs between two versions of a node, with short texts before and after, if there are any."""
+    """A field that differs between two versions of a node, with its short texts before and after. `sort` is "changed",
+    "added" or "removed"."""
 
     group: Group
     label: str
@@ -39,7 +40,7 @@ class Change:
 
     @property
     def _named(self) -> str:
-        """What it is and which; a label that quotes a name already is not quoted again."""
+        """The kind of the field and its label, quoted unless it already contains a quoted name."""
         noun = {Group.CODE: "code of ", Group.VALUE: "value "}.get(self.group, f"{self.group.value} ")
         if "`" not in self.label:
             return f"{noun}`{self.label}`"
@@ -51,7 +52,7 @@ _PLACE = re.compile(r" \(([^()]+:\d+)\)$")
 
 
 def step_changes(before: str, after: str) -> list[str]:
-    """Return how the steps of two plans differ, in Spark's words and with the author's line. Lines alone do not count.
+    """Return the differing steps of two plans, in Spark's words and with the author's lines; ignore moved lines.
 
     >>> step_changes("filter `age > 17` (a.py:3)", "filter `age > 18` (a.py:4)")
     ['a.py:4: filter `age > 17` became `age > 18`']
@@ -60,7 +61,7 @@ def step_changes(before: str, after: str) -> list[str]:
     """
     old, new = before.splitlines(), after.splitlines()
     plain_old, plain_new = ([_PLACE.sub("", line) for line in lines] for lines in (old, new))
-    told: list[str] = []
+    sentences: list[str] = []
     for sort, a, b, c, d in SequenceMatcher(a=plain_old, b=plain_new, autojunk=False).get_opcodes():
         if sort == "equal":
             continue
@@ -68,22 +69,22 @@ def step_changes(before: str, after: str) -> list[str]:
         for was, line in zip(plain_old[a:b], new[c:d], strict=False):
             step, now = was.partition(" `")[0], _PLACE.sub("", line)
             now = now.removeprefix(f"{step} ") if now.startswith(f"{step} `") else now  # without the kind of the step
-            told.append(_placed(line, f"{was} became {now}"))
-        told += [_placed(line, f"{_PLACE.sub('', line)} added") for line in new[c + pairs:d]]
-        told += [f"{line} removed" for line in plain_old[a + pairs:b]]
-    return told
+            sentences.append(_with_place(line, f"{was} became {now}"))
+        sentences += [_with_place(line, f"{_PLACE.sub('', line)} added") for line in new[c + pairs:d]]
+        sentences += [f"{line} removed" for line in plain_old[a + pairs:b]]
+    return sentences
 
 
-def _placed(line: str, words: str) -> str:
-    found = _PLACE.search(line)
-    return f"{found[1]}: {words}" if found else words
+def _with_place(line: str, words: str) -> str:
+    place = _PLACE.search(line)
+    return f"{place[1]}: {words}" if place else words
 
 
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
-    """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a parameter
-    with several values, as in a grid, the values that one side alone has.
+    """Return the fields that differ. Fields are matched by group and label; those with the same label in order. For a
+    parameter with several values, as in a grid, these are the values of only one side.
 
-    >>> grid = [Part(Group.PARAMETER, "regParam", one, one) for one in ("0.1", "1")]
+    >>> grid = [Part(Group.PARAMETER, "regParam", value, value) for value in ("0.1", "1")]
     >>> print(*changes(grid[:1], grid))
     grid value `regParam` 1 added
     """
@@ -92,31 +93,37 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
         fields[part.group, part.label][1].append(part)
     for part in before:
         fields[part.group, part.label][0].append(part)
-    found: list[Change] = []
+    differences: list[Change] = []
     for (group, label), (was, now) in fields.items():
-        gone, come = list(_beyond(was, now)), list(_beyond(now, was))
-        pairs = min(len(gone), len(come))
-        value = ""  # which one, of a grid
+        removed, added = list(_missing_from(now, was)), list(_missing_from(was, now))
+        pairs = min(len(removed), len(added))
+        value = ""  # the value in a grid
         if group is Group.PARAMETER and max(len(was), len(now)) > 1:
             group, label = Group.VALUE, f"grid value `{label}`"
-            if len(gone) != len(come):
+            if len(removed) != len(added):
                 pairs, value = 0, " {}"
-        found += (Change(group, label, a.shown, b.shown, "changed") for a, b in zip(gone[:pairs], come, strict=False))
-        found += (Change(group, label + value.format(one.shown), None, one.shown, "added") for one in come[pairs:])
-        found += (Change(group, label + value.format(one.shown), one.shown, None, "removed") for one in gone[pairs:])
-    return tuple(sorted(found, key=lambda one: ("changed", "added", "removed").index(one.sort)))
+        differences += (
+            Change(group, label, old.shown, new.shown, "changed")
+            for old, new in zip(removed[:pairs], added, strict=False)
+        )
+        for part in added[pairs:]:
+            differences.append(Change(group, label + value.format(part.shown), None, part.shown, "added"))
+        for part in removed[pairs:]:
+            differences.append(Change(group, label + value.format(part.shown), part.shown, None, "removed"))
+    return tuple(sorted(differences, key=lambda change: ("changed", "added", "removed").index(change.sort)))
 
 
-def _beyond(parts: Sequence[Part], others: Sequence[Part]) -> Iterator[Part]:
-    there = Counter(one.digest for one in others)
+def _missing_from(others: Sequence[Part], parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts whose digests others lack; of equal ones, those in excess."""
+    counts = Counter(part.digest for part in others)
     for part in parts:
-        there[part.digest] -= 1
-        if there[part.digest] < 0:
+        counts[part.digest] -= 1
+        if counts[part.digest] < 0:
             yield part
 
 
 def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
-    """Return what changed in the node itself, its inputs aside."""
+    """Return the changes of the node itself, without those of its inputs."""
     return tuple(change for change in changes(before, after) if change.group is not Group.INPUT)
 
 

@@ -1,4 +1,4 @@
-"""What surrounds a workflow and changes its results: versions, and Spark's settings."""
+"""Parts for the environment of a workflow: versions of packages, settings, time zone, locale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from helix_spark.identity.parts import Group, Part, digest
 
 @cache
 def package_version(name: str) -> str:
-    """Return the version of an installed distribution as this process first met it; "absent" if it is not installed."""
+    """Return the version of a distribution as this process first read it; "absent" if it is not installed."""
     try:
         return metadata_field(distribution(name), "Version")
     except PackageNotFoundError:
@@ -28,20 +28,20 @@ def package_version(name: str) -> str:
 
 
 def package_part(name: str) -> Part:
-    found = as_first_read(installed_package, name)
-    return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
+    package = as_first_read(installed_package, name)
+    return Part(Group.PACKAGE, name, digest(name, package.version, package.content), package.version)
 
 
 def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    """Return the versions and settings around each node that sees Spark, first that of Python, by major.minor: the form
-    of code depends on it, and so may results; so they do on a hash seed other than the one that commands fix."""
+    """Return the versions and settings that count for each node that uses Spark. Python counts by major.minor, which
+    determines the form of code, with a hash seed other than the one that commands set."""
     python = PYTHON.version + ("" if hash_seed() in ("", "0") else f", hash seed {hash_seed()}")
-    told = (Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items()))
-    return Part(Group.PACKAGE, "python", digest("python", python), python), package_part("pyspark"), *told
+    setting_parts = (Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items()))
+    return Part(Group.PACKAGE, "python", digest("python", python), python), package_part("pyspark"), *setting_parts
 
 
 def place_parts() -> tuple[Part, ...]:
-    """Return what Python takes from where it runs: its time zone, and the language of its texts."""
+    """Return Python's time zone and locale."""
     zone = f"{os.environ.get('TZ', '')} {time.tzname} {time.timezone}"
     language = f"{locale.setlocale(locale.LC_ALL)} {locale.getpreferredencoding(False)}"
     return (
@@ -51,33 +51,33 @@ def place_parts() -> tuple[Part, ...]:
 
 
 def context_parts() -> Iterator[Part]:
-    """Yield a part for each setting of a loaded library that the author's code has given another value than the
-    library does: the precision of `decimal`, numpy's error state, configurations of scikit-learn and pandas."""
-    default = Context().run(_settings, default=True)  # where context variables have their defaults
+    """Yield a part for each setting of a loaded library that differs from its default: the precision of `decimal`,
+    numpy's error state, configurations of scikit-learn and pandas."""
+    default = Context().run(_settings, default=True)  # context variables have their defaults there
     for (library, name), value in _settings().items():
         if value != default.get((library, name)):
-            told = canonical(value).hex() if is_identifiable(value) else repr(value)
-            yield Part(Group.SETTING, f"{library} {name}", digest(library, name, told), shown(value))
+            content = canonical(value).hex() if is_identifiable(value) else repr(value)
+            yield Part(Group.SETTING, f"{library} {name}", digest(library, name, content), shown(value))
 
 
 def _settings(default: bool = False) -> dict[tuple[str, str], object]:
     """Return the settings of loaded libraries in this thread, by library and name."""
-    found: dict[str, dict[str, object]] = {}
+    by_library: dict[str, dict[str, object]] = {}
     if (decimal := sys.modules.get("decimal")) is not None:
         context = decimal.getcontext()
         names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
         traps = sorted(signal.__name__ for signal, is_trapped in context.traps.items() if is_trapped)
-        found["decimal"] = {**{name: getattr(context, name) for name in names}, "traps": traps}
+        by_library["decimal"] = {**{name: getattr(context, name) for name in names}, "traps": traps}
     if (numpy := sys.modules.get("numpy")) is not None:
-        found["numpy"] = {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
+        by_library["numpy"] = {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
     if (sklearn := sys.modules.get("sklearn")) is not None:
-        found["sklearn"] = sys.modules["sklearn._config"]._global_config if default else sklearn.get_config()
+        by_library["sklearn"] = sys.modules["sklearn._config"]._global_config if default else sklearn.get_config()
     if (config := sys.modules.get("pandas._config.config")) is not None:
-        found["pandas"] = {
+        by_library["pandas"] = {
             name: option.defval if default else config._get_option(name, silent=True)
             for name, option in config._registered_options.items() if name not in config._deprecated_options
         }
     return {
         (library, name): value
-        for library, settings in found.items() for name, value in sorted(settings.items(), key=itemgetter(0))
+        for library, settings in by_library.items() for name, value in sorted(settings.items(), key=itemgetter(0))
     }

@@ -1,4 +1,4 @@
-"""What a signature is made of: a list of named parts, so that two signatures can be compared field by field."""
+"""Parts of a signature. They are named, so that two signatures can be compared field by field."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from helix_spark.since_python_311 import StrEnum
 
 FORMAT = 12
-"""Version of the canonical form. Raise it when the same program would get other bytes."""
+"""Version of the canonical form. Raise it if the canonical bytes of an unchanged program change."""
 
 
 class Group(StrEnum):
-    """What kind of thing a part stands for; `diff` words each differently."""
+    """The kind of a part. `diff` has its own words for each."""
 
     OPERATOR = "operator"
     PARAMETER = "parameter"
@@ -30,8 +30,8 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One field of a signature: its identity is the group and the digest, a hex SHA-256 of canonical bytes. People call
-    it by the label (``accuracy``, ``helpers.clean``, ``regParam``) and see a short text of its value (``0.1``)."""
+    """A field of a signature. Its identity is the group and the digest, a hex SHA-256 of canonical bytes. People see
+    the label (``accuracy``, ``helpers.clean``, ``regParam``) and a short text of its value (``0.1``)."""
 
     group: Group
     label: str
@@ -40,12 +40,12 @@ class Part:
 
 
 def encode(*fields: bytes | str) -> bytes:
-    """Concatenate fields, each after its length: no two different lists of fields give the same bytes.
+    """Concatenate fields, each after its length, so that different lists of fields have different bytes.
 
     >>> encode("ab", "c") == encode("a", "bc")
     False
     """
-    # Texts of records, and names of files, may hold what is no character.
+    # Texts of records and names of files may contain surrogates.
     chunks = [field.encode(errors="surrogatepass") if isinstance(field, str) else field for field in fields]
     return b"".join(len(chunk).to_bytes(8, "big") + chunk for chunk in chunks)
 
@@ -58,18 +58,18 @@ def digest(*fields: bytes | str) -> str:
 PLAIN_DATA = (
     "pass plain data, make it a dataclass, or build it inside the function (or once, in one under @functools.cache)"
 )
-"""What to do about most values without identity."""
+"""Remedy for most values without identity."""
 
 
 class UnidentifiedError(Exception):
-    """A value that cannot be told apart from others: why, and what to do instead."""
+    """A value cannot be identified, for a reason, with a remedy."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.what, self.remedy = what, remedy
-        self.path: str | None = None  # from the outermost value to it, ``['a'].scale``, which the encoder fills in
+        self.path: str | None = None  # path from the outermost value, ``['a'].scale``, set by the encoder
 
 
 def signature_of(parts: Iterable[Part]) -> str:
-    """Return the signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count."""
+    """Return the signature of parts in order, 64 hex characters. Labels and shown texts do not count."""
     return digest(str(FORMAT), *(encode(part.group, part.digest) for part in parts))

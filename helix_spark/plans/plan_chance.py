@@ -29,7 +29,7 @@ CHANCE = {
     **dict.fromkeys((
         "current_user", "user", "session_user", "current_database", "current_catalog", "current_schema", "current_path",
     ), _WHO),
-    **dict.fromkeys(("java_method", "reflect", "try_reflect"), "calls code of the JVM, which nobody follows"),
+    **dict.fromkeys(("java_method", "reflect", "try_reflect"), "calls code of the JVM, which Helix does not follow"),
     "aes_encrypt": "draws a vector to begin with",
 }
 """Why each run has another result, by the function's name; of all functions of Spark 4.2."""

@@ -157,7 +157,7 @@ class PlainProgram:
         users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
         user = "" if address else digest(str(os.getuid()), *users)  # the user of Helix's own server
         signer = Signer(around_script(initial, given), SessionState(), self.data, self._functions, self.watched, user)
-        asked = [] if self.answerer is None else self.answerer.asked
+        asked = [] if self.answerer is None else self.answerer.answers
         # Errors have no stack of the JVM, as in a classic session.
         stacks = ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled")
         own = dict.fromkeys(stacks, "false")

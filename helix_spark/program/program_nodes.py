@@ -43,7 +43,7 @@ def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[
 def rows_of_program(program: PlainProgram) -> list[AnsweredQuestion]:
     """Return a program's nodes so far."""
     answerer = program.answerer
-    return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
+    return [] if answerer is None else rows_of(answerer.answers, answerer.served.tables)
 
 
 def _persisted_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
@@ -58,7 +58,7 @@ def _persisted_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
     """Return the identities of the models, checkpoints and persisted tables in a question."""
     question = asked.question
-    waiting = parts_of(question.what) if question.sort == "table" else [question.what]
+    waiting = parts_of(question.message) if question.sort == "table" else [question.message]
     inputs: dict[str, None] = {}
     while waiting:
         part: Any = waiting.pop()
@@ -78,14 +78,14 @@ def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
         groups[title_of(row.question, row.caller)].append(row)
     names: dict[str, str] = {}
     for title, group in groups.items():
-        ordered = sorted(group, key=lambda row: (row.caller.line, sorted(params_of(row.question.what)), row.identity))
-        names |= {row.identity: title if at == 1 else f"{title} #{at}" for at, row in enumerate(ordered, 1)}
+        rows = sorted(group, key=lambda row: (row.caller.line, sorted(params_of(row.question.message)), row.identity))
+        names |= {row.identity: title if at == 1 else f"{title} #{at}" for at, row in enumerate(rows, 1)}
     return names
 
 
 def title_of(question: Question, who: Caller) -> str:
     """Return the title of a question: a metric, the assigned variable, or the call, with the class that it fits."""
-    inside = _inside(question.what)
+    inside = _inside(question.message)
     if inside and is_metric(question, who):
         return inside
     call = who.target or who.call or who.function or "a question"
@@ -95,7 +95,7 @@ def title_of(question: Question, who: Caller) -> str:
 
 def is_metric(question: Question, who: Caller) -> bool:
     """Return whether a question is an evaluation of the author's, rather than of a search."""
-    command = ml_command(question.what)
+    command = ml_command(question.message)
     return command is not None and command.HasField("evaluate") and who.function == "evaluate"
 
 
@@ -115,7 +115,7 @@ def is_node(question: Question, who: Caller) -> bool:
     """Return whether a question runs something and is the author's: pyspark asks its models some questions itself."""
     if question.sort in ("analysis", "setting"):
         return False
-    if (command := ml_command(question.what)) is None or command.WhichOneof("command") != "fetch":
+    if (command := ml_command(question.message)) is None or command.WhichOneof("command") != "fetch":
         return True
     return who.call.endswith(f".{command.fetch.methods[-1].method}")
 
@@ -137,7 +137,7 @@ def place_of(asked: AnsweredQuestion) -> str:
 
 def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
     """Return the parts of a question, for comparisons of runs."""
-    question, what = row.question, row.question.what
+    question, what = row.question, row.question.message
     relations = [what] if sort_of(what) == "Relation" else \
         [part for part in messages(what) if sort_of(part) == "Relation"][:1]  # the outermost
     text = "\n".join(str(line) for relation in relations for line in lines_of(relation))
@@ -185,7 +185,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
 def _reads(question: Question, program: PlainProgram) -> tuple[str, ...]:
     """Return the locations that a question's plan and its Python functions read."""
     in_workers = (place for code, _ in question.code for place in program.watched.places(code))
-    places = dict.fromkeys((*places_read(question.reads, [question.what], program.data.folder), *in_workers))
+    places = dict.fromkeys((*places_read(question.reads, [question.message], program.data.folder), *in_workers))
     return tuple(place[:LONGEST_PLACE] for place in places)
 
 

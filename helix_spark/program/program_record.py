@@ -44,7 +44,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     try:
         rows = rows_of_program(program)
         values = _evaluated(rows, program.record)
-        _record_answers(answerer.asked, program, begun.number)
+        _record_answers(answerer.answers, program, begun.number)
         answerer.served.is_over = True
         nodes = [replace(node, run=begun.run, iteration=begun.number) for node in nodes_of(rows, program)]
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
@@ -112,7 +112,7 @@ def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dic
 
     values: dict[str, Any] = {}
     for row in rows:
-        if (command := ml_command(row.question.what)) is None or not command.HasField("evaluate"):
+        if (command := ml_command(row.question.message)) is None or not command.HasField("evaluate"):
             continue
         text = row.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):
@@ -123,7 +123,7 @@ def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dic
 
 def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
     """Return the view of a program's questions so far; `place` returns the line of a question, as text."""
-    rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.asked
+    rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.answers
 
     def view(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
         is_kept = row.why or row.answer or row.left or row.kind == "table" or not row.fresh
@@ -139,7 +139,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     """Summarize a recorded run in a line. It saved at most the seconds of an earlier run."""
     assert program.answerer is not None
-    tally = tally_of(program.answerer.asked, program.record)
+    tally = tally_of(program.answerer.answers, program.record)
     iterations = program.catalog.iterations(program.name)
     earlier = (iteration.seconds for iteration in iterations if iteration.number < ended.number)
     tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
@@ -154,4 +154,4 @@ def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tall
     identities = {answer.identity for answer in asked}
     fresh = {answer.identity: answer.question for answer in asked if answer.fresh}
     saved = sum(record.seconds(identity) for identity in identities - fresh.keys())
-    return Tally(len(identities), len(fresh), sum(bool(fitted_class(one.what)) for one in fresh.values()), saved)
+    return Tally(len(identities), len(fresh), sum(bool(fitted_class(one.message)) for one in fresh.values()), saved)

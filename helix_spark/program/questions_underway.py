@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from threading import RLock, Timer
 
-from helix_spark.answers.answering import Stage
+from helix_spark.answers.answering import QuestionStage
 from helix_spark.answers.questions import Question
 from helix_spark.catalog.history import Progress, RunningNode, in_order
 from helix_spark.catalog.records import NodeRecord
@@ -81,7 +81,7 @@ class QuestionsUnderway:
         self._waiting = 0
         self._timer: Timer | None = None
 
-    def note(self, stage: Stage, question: Question, who: Caller) -> None:
+    def note(self, stage: QuestionStage, question: Question, who: Caller) -> None:
         """Note the stage of a question; see `Following`. Questions of pyspark itself are not shown."""
         with self._lock:
             identity, now = question.identity, round(time.perf_counter() - self._clock, 3)

@@ -98,7 +98,7 @@ class ServedResults(Retention):
     def _costs(self, row: AnsweredQuestion) -> NodeCosts:
         record, stored = self.program.record, self.records.view.artifacts.get(row.identity)
         seconds = row.seconds if row.fresh else record.seconds(row.identity)
-        fitted = "" if row.kind == "table" else fitted_class(row.question.what)
+        fitted = "" if row.kind == "table" else fitted_class(row.question.message)
         if row.kind != "table" and not fitted:  # its recorded answer takes no space
             known = bool(row.answer) or not row.fresh
             return NodeCosts(row.name, "reducer", row.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
@@ -115,7 +115,7 @@ class ServedResults(Retention):
 
 
 def _has_new_model(row: AnsweredQuestion) -> bool:
-    return row.fresh and bool(row.answer and fitted_class(row.question.what))
+    return row.fresh and bool(row.answer and fitted_class(row.question.message))
 
 
 def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
@@ -151,7 +151,7 @@ def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgr
 
     def store_all() -> list[ArtifactRecord | None]:
         session = active_session()
-        models = [service.model(question) if fitted_class(question.what) else None for _, question in results]
+        models = [service.model(question) if fitted_class(question.message) else None for _, question in results]
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             records = [
                 pool.submit(store_one, *pair, model, session) if model is not None else None
@@ -204,7 +204,7 @@ class _ServedClient:
         from pyspark.ml.connect.serialize import deserialize_param
         from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
 
-        known_as, fit = self.served.models.live_id(question.handle), ml_command(question.what).fit
+        known_as, fit = self.served.models.live_id(question.handle), ml_command(question.message).fit
         kind: Callable[[], Any] | None = stage_class(fit.estimator.name)
         if known_as is None or kind is None:
             return None
@@ -221,7 +221,7 @@ class _ServedClient:
         if (model := self.model(row.question)) is None:
             return None
         column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
-        dataset = ml_command(row.question.what).fit.dataset
+        dataset = ml_command(row.question.message).fit.dataset
         if (key := dataset.SerializeToString(deterministic=True)) not in self._slots:
             self._slots[key] = slot_names_of(frame_of(active_session(), dataset).schema.json())
         return card_of_model(model, self._slots[key].get(column, ())).record(row.name)

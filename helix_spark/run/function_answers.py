@@ -140,6 +140,6 @@ class FunctionAnswers:
         self._record.append(iteration, (
             (identity, answered)
             for name, call in self._calls if name not in uncertain
-            for answered in call.answerer.asked if answered.answer
+            for answered in call.answerer.answers if answered.answer
             for identity in self._record.identities(answered.question.identity)
         ))

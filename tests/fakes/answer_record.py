@@ -58,6 +58,6 @@ class FakeRecord:
 
     def remember(self, answerer: Answerer) -> None:
         """Takes over what a run was answered, as the catalog does at its end."""
-        self.answers |= {one.question.identity: one.answer for one in answerer.asked if one.answer}
+        self.answers |= {one.question.identity: one.answer for one in answerer.answers if one.answer}
         self.answers |= {one.question.identity: one.answer or "" for one in answerer.analyses.take()}
-        self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
+        self.effects |= {one.question.identity: one.left for one in answerer.answers if one.left}

@@ -118,7 +118,7 @@ def script(spark: Any) -> list[str]:
 
 def name_of(question: Question) -> str:
     """The kind of a question, as `strange_answers.KINDS` calls it."""
-    what = question.what
+    what = question.message
     if (command := ml_command(what)) is not None:
         return str(command.WhichOneof("command"))
     if question.sort == "setting":
@@ -187,7 +187,7 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
 
 
 def _recordable(answerer: Answerer) -> Iterator[Recordable]:
-    for asked in answerer.asked:
+    for asked in answerer.answers:
         if asked.answer:
             question = asked.question
             yield Recordable(name_of(question), question.identity, form_of(question), asked.answer)

@@ -180,7 +180,7 @@ def _questions() -> list[Any]:
     """What Helix has answered so far; nothing where the program runs by itself."""
     calls = sys.modules.get("helix_spark.plans.recorded_call")
     program = next(iter(calls.PROGRAMS), None) if calls is not None else None
-    return [] if program is None or program.answerer is None else program.answerer.asked
+    return [] if program is None or program.answerer is None else program.answerer.answers
 
 
 def _has_jvm() -> bool:

@@ -119,7 +119,7 @@ def sent_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def begin_noted(self: Answerer) -> None:
         begin(self)
         if self.mode == "run":
-            self.asked = Answered()
+            self.answers = Answered()
 
     monkeypatch.setattr(Answerer, "__post_init__", begin_noted)
     return sorts

@@ -188,7 +188,7 @@ def test_a_file_that_came_into_a_folder_and_went_shows(run: Run) -> None:
     data = run.data()
     (run.words / "more.txt").write_text("3")
     (run.words / "more.txt").unlink()
-    assert changed(data) == {"cleaned": "something came into the folder words, or went"}
+    assert changed(data) == {"cleaned": "files were added to the folder words, or removed"}
 
 
 def test_a_list_of_files_that_was_another_when_spark_asked_for_it_shows(run: Run) -> None:

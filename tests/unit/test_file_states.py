@@ -86,7 +86,7 @@ def test_a_folder_that_is_read_as_such_shows_what_came_and_went(tmp_path: Path) 
     (tmp_path / "n.csv").write_text("1\n")
     (tmp_path / "n.csv").unlink()
     folder = tmp_path.name
-    assert difference(before, states_of([], [tmp_path])) == f"something came into the folder {folder}, or went"
+    assert difference(before, states_of([], [tmp_path])) == f"files were added to the folder {folder}, or removed"
 
 
 def test_paths_are_followed_as_the_system_follows_them(file: Path, tmp_path: Path) -> None:

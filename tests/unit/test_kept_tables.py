@@ -144,7 +144,7 @@ def test_tables_are_nodes_between_what_they_are_made_from_and_what_is_asked_of_t
         indexed.count()
 
     runs.run(program)
-    found = rows_of(runs.answerer.asked, runs.answerer.served.tables)
+    found = rows_of(runs.answerer.answers, runs.answerer.served.tables)
     fit = "model: StringIndexer"
     assert {row.name: row.inputs for row in found} == {
         "kept": (), fit: ("kept",), "indexed": (fit, "kept"), "indexed.count": ("indexed",),
@@ -194,7 +194,7 @@ def test_rows_in_memory_are_not_computed_again(runs: Runs) -> None:
     assert not any(isinstance(one, pb.AnalyzePlanRequest) and one.HasField("persist") for one in edited.asked)
     named = [one for asked in edited.asked for one in messages(asked) if sort_of(one) == "CachedRemoteRelation"]
     assert len(named) == 1
-    (table,) = [one for one in rows_of(runs.answerer.asked, runs.answerer.served.tables) if one.kind == "table"]
+    (table,) = [one for one in rows_of(runs.answerer.answers, runs.answerer.served.tables) if one.kind == "table"]
     assert not table.fresh
 
 

@@ -87,7 +87,7 @@ def test_a_view_that_a_transformer_names_counts_by_what_it_shows(runs: Runs) -> 
 
     for least, is_asked in ((1, True), (1, False), (2, True)):
         runs.run(program(least))
-        assert [one.fresh for one in runs.answerer.asked] == [is_asked]
+        assert [one.fresh for one in runs.answerer.answers] == [is_asked]
 
 
 def test_a_view_may_be_made_of_an_earlier_one_of_its_name(runs: Runs) -> None:
@@ -124,7 +124,7 @@ def test_a_view_of_a_file_that_changed_since_is_asked_in_each_run(runs: Runs) ->
     for _ in range(2):
         (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
         assert runs.run(program).started
-        (count,) = runs.answerer.asked
+        (count,) = runs.answerer.answers
         assert "which was changed after a table of it was built" in count.why
 
 
@@ -195,7 +195,7 @@ def test_a_table_whose_version_nobody_tells_is_asked_each_time(runs: Runs) -> No
 
     runs.run(program)
     assert runs.run(program).started
-    assert any(one.question.chance for one in runs.answerer.asked)
+    assert any(one.question.chance for one in runs.answerer.answers)
 
 
 def test_a_function_that_gives_a_table_counts_by_its_code(runs: Runs) -> None:
@@ -233,7 +233,7 @@ def test_what_may_ask_for_the_user_is_asked_once_of_a_server_whose_user_is_known
             rows(session).where(condition).collect()
         finally:
             session.stop()
-        return next(one.question for one in answerer.asked if one.question.sort == "rows")
+        return next(one.question for one in answerer.answers if one.question.sort == "rows")
 
     assert asked("", "user < 3").chance
     assert not asked("me", "user < 3").chance
@@ -313,7 +313,7 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
         return program
 
     def asked() -> set[str]:
-        return {one.question.identity for one in runs.answerer.asked if one.question.sort == "rows"}
+        return {one.question.identity for one in runs.answerer.answers if one.question.sort == "rows"}
 
     runs.run(learned_of("a > 1"))
     before = asked()
@@ -325,7 +325,7 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
 
 def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:
     runs.run(fitted(0.1))
-    (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]
+    (fit,) = [one.question for one in runs.answerer.answers if one.question.sort == "fit"]
     runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
 
     def other_rows(spark: Any) -> Any:

@@ -118,7 +118,7 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     rows = program.session({}).read.csv("rows.csv", header=True)
     LinearRegression(maxIter=2).fit(rows)
     assert program.answerer is not None
-    keep_answers(program, program.answerer.asked)
+    keep_answers(program, program.answerer.answers)
     (running,) = program.catalog.iterations("train")
     assert running.status == "running", "records would seem to be lost"
     asked = len(program.server.asked)

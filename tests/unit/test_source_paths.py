@@ -115,7 +115,7 @@ def refused(source: DeltaSource) -> str:
 def test_a_version_that_a_delta_table_lacks_is_named(delta: str) -> None:
     said = refused(hx.delta(delta, version=7))
     assert f"version 7 of the Delta table {delta!r} cannot be read: " in said
-    assert "leave the version out for the newest one" in said
+    assert "omit the version for the newest one" in said
 
 
 def test_what_is_no_delta_table_is_not_said_to_lack_a_version(tmp_path: Path) -> None:

@@ -158,8 +158,8 @@ def test_a_statement_that_only_looks_is_asked_again_by_itself(runs: Runs, statem
 
     runs.run(program)
     runs.run(program)
-    assert [one.question.sort for one in runs.answerer.asked if one.fresh] == ["rows"]
-    assert all(sort_of(one.question.what) == "Command" for one in runs.answerer.asked if one.fresh)
+    assert [one.question.sort for one in runs.answerer.answers if one.fresh] == ["rows"]
+    assert all(sort_of(one.question.message) == "Command" for one in runs.answerer.answers if one.fresh)
 
 
 def test_spark_functions_mean_the_same_after_a_statement_that_nobody_follows(runs: Runs) -> None:

@@ -1,5 +1,4 @@
-"""A plain program as its author knows it: a node for each line that asked something, called as the line calls it. A
-search opens into its points."""
+"""A program's questions, folded into one node for each line of its source, and the points of a search on one line."""
 
 from __future__ import annotations
 
@@ -16,12 +15,11 @@ from helix_spark.sizes import seconds_text
 
 _MOST_REASONS = 3
 _MADE_BY_PYSPARK = "local relation "
-"""How the step of a plan begins that holds rows of Python's; between other questions of a line pyspark makes them, such
-as the metadata of a model that is saved."""
+"""First words of a plan's step that holds rows from Python. PySpark adds some of its own, to save a model, say."""
 
 
 def call_of(name: str) -> str:
-    """Return what a node is called without its number among those of its name.
+    """Remove the number that tells nodes of one name apart.
 
     >>> call_of("model: LogisticRegression #12"), call_of("rows.count")
     ('model: LogisticRegression', 'rows.count')
@@ -31,7 +29,7 @@ def call_of(name: str) -> str:
 
 
 def line_name(name: str) -> str:
-    """Return what a line of a program is called, by the name of one of its questions.
+    """Return the name of a program's line from the name of one of its questions.
 
     >>> line_name("model: LogisticRegression #12"), line_name("rows.count #2")
     ('model', 'rows.count')
@@ -40,106 +38,115 @@ def line_name(name: str) -> str:
 
 
 def lines_of_source(nodes: Sequence[NodeRecord]) -> dict[str, tuple[NodeRecord, ...]]:
-    """Group the questions of a program by the lines that asked them, in that order, by the names of these; of equal
-    names the later ones have a number. Nodes of a workflow are by themselves."""
+    """Group a program's questions by line, in the order in which the lines started. Repeated names are numbered. A
+    node of a workflow is a group of its own."""
     groups: defaultdict[tuple[str, str], list[NodeRecord]] = defaultdict(list)
     for node in nodes:
-        is_asked = PLACE.fullmatch(node.code) is not None
-        groups[(line_name(node.name), node.code) if is_asked else (node.name, "")].append(node)
-    seen: Counter[str] = Counter()
+        is_question = PLACE.fullmatch(node.code) is not None
+        groups[(line_name(node.name), node.code) if is_question else (node.name, "")].append(node)
+    counts: Counter[str] = Counter()
     lines = {}
 
-    def began(line: tuple[object, Iterable[NodeRecord]]) -> float:
-        return min((one.started or 0.0 for one in line[1] if PLACE.fullmatch(one.code)), default=0.0)
+    def first_start(group: tuple[tuple[str, str], Iterable[NodeRecord]]) -> float:
+        (_, place), members = group
+        return min(node.started or 0.0 for node in members) if place else 0.0
 
-    for (name, place), members in sorted(groups.items(), key=began):
-        seen[name] += bool(place)
-        lines[f"{name} #{seen[name]}" if seen[name] > 1 else name] = tuple(members)
+    for (name, place), members in sorted(groups.items(), key=first_start):
+        counts[name] += bool(place)
+        lines[f"{name} #{counts[name]}" if counts[name] > 1 else name] = tuple(members)
     return lines
 
 
 def source_rows(nodes: Sequence[NodeRecord]) -> tuple[NodeRecord, ...]:
     """Fold the questions of each line of a program into one node; return nodes of a workflow as they are."""
     lines = lines_of_source(nodes)
-    name_of = {one.name: name for name, members in lines.items() for one in members}
+    name_of = {node.name: name for name, members in lines.items() for node in members}
     return tuple(_row(name, members, name_of) for name, members in lines.items())
 
 
 def known_nodes(nodes: Sequence[NodeRecord]) -> tuple[NodeRecord, ...]:
-    """Return what people may ask for by its name: the lines of a program, then their questions; nodes of a workflow."""
+    """Return the nodes that people may name: the lines of a program, then their questions; nodes of a workflow."""
     rows = source_rows(nodes)
-    names = {one.name for one in rows}
-    return (*rows, *(one for one in nodes if one.name not in names))
+    names = {row.name for row in rows}
+    return (*rows, *(node for node in nodes if node.name not in names))
 
 
 def _row(name: str, members: Sequence[NodeRecord], name_of: Mapping[str, str]) -> NodeRecord:
-    read = (name_of.get(one, one) for member in members for one in member.inputs)
-    inputs = tuple(one for one in dict.fromkeys(read) if one != name)
-    members = [one for one in members if one.kind != "table"] or members
+    """Fold the questions of one line into one node."""
+    inputs = dict.fromkeys(name_of.get(node, node) for member in members for node in member.inputs)
+    inputs.pop(name, None)
+    members = [node for node in members if node.kind != "table"] or members
     if len(members) == 1:
-        return replace(members[0], name=name, inputs=inputs)
-    merged = merged_parts([parts_from_json(one.parts) for one in members])
-    kinds = [one.kind for one in members]
-    kind = next((one for one in ("learner", "write") if one in kinds), kinds[0])
-    signatures = sorted(one.signature for one in members)
-    fits = sorted((one for one in members if one.kind == "learner"), key=lambda one: one.started or 0.0)
+        return replace(members[0], name=name, inputs=tuple(inputs))
+    kinds = [node.kind for node in members]
+    kind = next((kind for kind in ("learner", "write") if kind in kinds), kinds[0])
+    fits = sorted((node for node in members if node.kind == "learner"), key=lambda node: node.started or 0.0)
     is_search = bool(fits) and "answer" in kinds
     return replace(
-        members[0], name=name, inputs=inputs, kind=kind,
-        state="compute" if any(one.state == "compute" for one in members) else "load", reason=_reason(members),
-        declared=digest(*(one.declared for one in sorted(members, key=lambda one: one.declared))),
+        members[0], name=name, inputs=tuple(inputs), kind=kind,
+        state="compute" if any(node.state == "compute" for node in members) else "load", reason=_reason(members),
+        declared=digest(*sorted(node.declared for node in members)),
         # The last fit of a search is that of its best point, on all rows: the result of the line.
-        signature=fits[-1].signature if is_search else digest(*signatures),
-        parts=parts_to_json(merged), seconds=_seconds(members),
-        predicted_seconds=sum(one.predicted_seconds or 0.0 for one in members) or None,
-        bytes=sum(one.bytes or 0 for one in members) or None,
-        stored=all(one.stored for one in members), output=any(one.output for one in members),
-        started=min((one.started for one in members if one.started is not None), default=None),
+        signature=fits[-1].signature if is_search else digest(*sorted(node.signature for node in members)),
+        parts=parts_to_json(_merge_parts([part for node in members for part in parts_from_json(node.parts)])),
+        seconds=_seconds(members),
+        predicted_seconds=sum(node.predicted_seconds or 0.0 for node in members) or None,
+        bytes=sum(node.bytes or 0 for node in members) or None,
+        stored=all(node.stored for node in members), output=any(node.output for node in members),
+        started=min((node.started for node in members if node.started is not None), default=None),
     )
 
 
 def _reason(members: Sequence[NodeRecord]) -> str:
-    fresh = [one for one in members if one.state == "compute"]
-    reasons = list(dict.fromkeys(one.reason for one in fresh or members))
+    computed = [node for node in members if node.state == "compute"]
+    reasons = list(dict.fromkeys(node.reason for node in computed or members))
     more = [f"and {len(reasons) - _MOST_REASONS} more"] if len(reasons) > _MOST_REASONS else []
     why = "; ".join([*reasons[:_MOST_REASONS], *more])
-    return f"{len(fresh)} of {len(members)} answers are new: {why}" if fresh else why
+    return f"{len(computed)} of {len(members)} answers are new: {why}" if computed else why
 
 
 def _seconds(members: Sequence[NodeRecord]) -> float | None:
-    """Return the seconds of a line's questions; of those that ran side by side once."""
-    ran = [(one.started, one.seconds) for one in members if one.seconds is not None]
-    spans = [(started, started + seconds) for started, seconds in ran if started is not None]
-    together = max(end for _, end in spans) - min(start for start, _ in spans) if len(spans) == len(ran) > 0 else None
-    total = sum(seconds for _, seconds in ran)
-    return None if not ran else total if together is None else min(total, together)
+    """Sum the seconds of a line's questions. Time in which several ran at once counts once."""
+    times = [(node.started, node.seconds) for node in members if node.seconds is not None]
+    if not times:
+        return None
+    total = sum(seconds for _, seconds in times)
+    spans = [(started, started + seconds) for started, seconds in times if started is not None]
+    if len(spans) < len(times):
+        return total
+    return min(total, max(end for _, end in spans) - min(start for start, _ in spans))
 
 
-def merged_parts(several: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
-    """Return what the questions of one line are made of together: of a parameter each value that it has."""
-    every = [part for parts in several for part in parts]
-    plans = [part for part in every if part.group is Group.PLAN]
-    # In an order that does not depend on which question comes first.
+def _merge_parts(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Merge the parts of one line's questions. A parameter keeps each of its values."""
+    plans = [part for part in parts if part.group is Group.PLAN]
+    # Sorted, so that the order does not depend on which question comes first.
     steps = dict.fromkeys(line for text in sorted({part.shown or "" for part in plans}) for line in text.splitlines())
     text = "\n".join(line for line in steps if len(plans) == 1 or not line.startswith(_MADE_BY_PYSPARK))
-    # Of some questions the words of the plan do not tell all: these have a digest of something else.
-    own = sorted({part.digest for part in plans if part.digest != digest(part.shown or "")})
-    code = sorted({part.digest for part in every if part.group is Group.CODE})
-    models = sorted({part.digest for part in every if part.group is Group.INPUT})
-    others = [part for part in every if part.group not in (Group.PLAN, Group.CODE, Group.INPUT)]
+    # The digest of some plans covers more than their words: keep these digests, too.
+    plan_digests = sorted({part.digest for part in plans if part.digest != digest(part.shown or "")})
+    code = sorted({part.digest for part in parts if part.group is Group.CODE})
+    models = sorted({part.digest for part in parts if part.group is Group.INPUT})
+    values = [part for part in parts if part.group not in (Group.PLAN, Group.CODE, Group.INPUT)]
     label = line_name(plans[0].label) if plans else ""
     return (
-        *([Part(Group.PLAN, label, digest(text, *own), text)] if plans else []),
+        *([Part(Group.PLAN, label, digest(text, *plan_digests), text)] if plans else []),
         *([Part(Group.CODE, label, digest(*code), None)] if code else []),
         *([Part(Group.INPUT, "model", digest(*models), None)] if models else []),
-        *{(part.group, part.label, part.digest): part for part in others}.values(),
+        *{(part.group, part.label, part.digest): part for part in values}.values(),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a search: the parameters that differ between the points, in words; the metrics of its folds, as far as
-    they are recorded; the seconds of its fits; whether something of it was computed in this run."""
+    """A point of a search.
+
+    Attributes:
+        parameters: those that differ between the points, as text.
+        metrics: the recorded metrics of its folds.
+        seconds: the sum of its fits.
+        is_new: True if this run computed any of it.
+    """
 
     parameters: str
     metrics: tuple[float, ...]
@@ -155,31 +162,40 @@ class Point:
 
 
 def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tuple[Point, ...]:
-    """Return the points of a search, by the questions of its line, smaller values first; none of what is no search.
-    `values` are those that evaluations gave, by name."""
-    fits = {one.name: one for one in members if one.kind == "learner"}
-    given = {
-        name: [(part.label, part.shown or "") for part in parts_from_json(one.parts) if part.group is Group.PARAMETER]
-        for name, one in fits.items()
+    """Return the points of a search from the questions of its line, smaller values first; none if it is no search.
+    `values` are the metrics of its evaluations, by name."""
+    fits = {node.name: node for node in members if node.kind == "learner"}
+    parameters = {
+        name: [(part.label, part.shown or "") for part in parts_from_json(fit.parts) if part.group is Group.PARAMETER]
+        for name, fit in fits.items()
     }
-    evaluations = [one for one in members if one.kind == "answer" and not fits.keys().isdisjoint(one.inputs)]
-    each = [[pair for name in one.inputs for pair in given.get(name, ())] for one in evaluations]
-    common = set(each[0]).intersection(*each) if each else set()
+    evaluations = [node for node in members if node.kind == "answer" and not fits.keys().isdisjoint(node.inputs)]
+    settings = [[pair for name in node.inputs for pair in parameters.get(name, ())] for node in evaluations]
+    common = set(settings[0]).intersection(*settings) if settings else set()
     points: defaultdict[tuple[tuple[str, str], ...], list[NodeRecord]] = defaultdict(list)
-    for given_pairs, one in sorted(zip(each, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
-        points[tuple(pair for pair in dict.fromkeys(given_pairs) if pair not in common)].append(one)
+    for pairs, node in sorted(zip(settings, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
+        points[tuple(pair for pair in dict.fromkeys(pairs) if pair not in common)].append(node)
 
-    def rank(pair: tuple[str, str]) -> tuple[str, float, str]:  # numbers by what they are, other values by their texts
+    def rank(pair: tuple[str, str]) -> tuple[str, float, str]:  # numbers by their values, before other texts
         try:
             return pair[0], float(pair[1]), ""
         except ValueError:
             return pair[0], float("inf"), pair[1]
 
-    found = []
-    for pairs, repeats in sorted(points.items(), key=lambda entry: [*map(rank, entry[0])]):
-        text = ", ".join(f"{label}={value}" for label, value in pairs)
-        of = [fits[name] for one in repeats for name in one.inputs if name in fits]
-        metrics = tuple(values[one.name] for one in repeats if one.name in values)
-        is_new = any(one.state == "compute" for one in (*of, *repeats))
-        found.append(Point(text, metrics, sum(one.seconds or 0.0 for one in of if one.state == "compute"), is_new))
-    return tuple(found)
+    return tuple(
+        _point(point, folds, fits, values)
+        for point, folds in sorted(points.items(), key=lambda entry: [*map(rank, entry[0])])
+    )
+
+
+def _point(
+    pairs: Iterable[tuple[str, str]], folds: Sequence[NodeRecord], fits: Mapping[str, NodeRecord],
+    values: Mapping[str, float],
+) -> Point:
+    models = [fits[name] for node in folds for name in node.inputs if name in fits]
+    return Point(
+        ", ".join(f"{label}={value}" for label, value in pairs),
+        tuple(values[node.name] for node in folds if node.name in values),
+        sum(node.seconds or 0.0 for node in models if node.state == "compute"),
+        any(node.state == "compute" for node in (*models, *folds)),
+    )

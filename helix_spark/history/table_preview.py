@@ -1,5 +1,5 @@
-"""The first rows of an output table as they go on record, all of them where it is small: plain values, by which tables
-are shown, compared and drawn without Spark, whatever is evicted later."""
+"""Recorded previews of output tables: their first rows as plain values, all rows of a small table. Tables are shown,
+compared and drawn from them without Spark, even after eviction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.tables.table_reading import FirstRows
 
 ROWS, COLUMNS = 500, 60
-"""At most on record: enough for the points of a curve, and for what people look at."""
+"""The most that is recorded: enough for the points of a curve, and for people."""
 
 LARGEST = 64 << 10
 """Bytes of one table as JSON: records are never evicted, and count against the budget."""
@@ -32,7 +32,7 @@ LARGEST = 64 << 10
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 _BY_CLASS, _CROSSED = frozenset({"label", "prediction"}), frozenset({"label_prediction", "prediction_label"})
-"""Columns of predictions that hold numbers of classes; and the first ones of Spark's cross tables of both."""
+"""Columns of predictions that hold class numbers; first columns of Spark's cross tables of both."""
 
 _LONGEST_TEXT, _MOST_ITEMS = 500, 64
 
@@ -43,11 +43,11 @@ class TablePreview:
 
     Attributes:
         columns: name and type, as pyarrow calls it.
-        rows: plain values: numbers, texts, true, false, None; lists and whatever else as texts.
-        total: rows of the whole table; None where nobody counted them.
-        cut: whether columns or parts of values are missing.
-        across: what the heads of its columns are values of, as in a cross table of pandas; empty where nothing says so.
-        classes: what the numbers of the label stand for that it is made of, in order; none where nothing says so.
+        rows: numbers, texts, booleans and None; lists and other values as texts.
+        total: number of rows of the whole table; None if they were not counted.
+        cut: True if columns or parts of values are missing.
+        across: the variable whose values are the column heads, as in a cross table of pandas; empty if unknown.
+        classes: class names of its label, in the order of their numbers; none if unknown.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -66,16 +66,16 @@ class TablePreview:
         return tuple(name for name, _ in self.columns)
 
     def shown(self, rows: int, columns: int) -> ShownTable:
-        """Return its first rows and columns as they are shown, with the names of classes."""
+        """Return its first rows and columns as texts, with the names of classes."""
         table, names, first = self.named, self.named.names[:columns], self.named.rows[:rows]
-        left = f", {len(names)} of {len(table.names)} columns" if len(names) < len(table.names) else ""
+        omitted = f", {len(names)} of {len(table.names)} columns" if len(names) < len(table.names) else ""
         return ShownTable(
-            tuple((one, is_number([row[place] for row in table.rows])) for place, one in enumerate(names)),
-            tuple(tuple(map(cell_text, row[:columns])) for row in first), f"{table.rows_text(len(first))}{left}",
+            tuple((name, is_number([row[place] for row in table.rows])) for place, name in enumerate(names)),
+            tuple(tuple(map(cell_text, row[:columns])) for row in first), f"{table.rows_text(len(first))}{omitted}",
         )
 
     def rows_text(self, shown: int) -> str:
-        """Return how many rows it has, where so many of them are shown.
+        """Return the number of rows as text, if `shown` of them are shown.
 
         >>> table = TablePreview((("a", "int64"),), ((1,), (2,)), 3)
         >>> table.rows_text(2), table.rows_text(3)
@@ -86,15 +86,15 @@ class TablePreview:
 
     @property
     def class_columns(self) -> tuple[int, ...]:
-        """The places of columns that hold numbers of classes."""
+        """Positions of the columns that hold class numbers."""
         if self.names[:1] and self.names[0] in _CROSSED:
             return (0,)
         return tuple(place for place, name in enumerate(self.names) if name in _BY_CLASS)
 
     @property
     def named(self) -> TablePreview:
-        """The same table with the names of classes for their numbers: in columns of predictions, and in the heads of
-        counts by them. It is for people; data stay numbers.
+        """The same table with class names for class numbers, in columns of predictions and heads of counts. It is for
+        people; data stay numbers.
 
         >>> counts = TablePreview((("label", "double"), ("0.0", "int64"), ("1.0", "int64")), ((0.0, 4, 1), (1.0, 0, 2)),
         ...                       across="prediction", classes=("ham", "spam"))
@@ -117,17 +117,17 @@ class TablePreview:
         return replace(self, columns=tuple(columns), rows=rows)
 
     def arrow(self) -> pa.Table:
-        """Return the rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
+        """Return the rows as an Arrow table. Columns whose types cannot be rebuilt are texts."""
         import pyarrow as pa
 
-        made: dict[str, pa.Array] = {}
+        arrays: dict[str, pa.Array] = {}
         for place, (name, kind) in enumerate(self.columns):
             values = [row[place] for row in self.rows]
             try:
-                made[name] = pa.array(values, pa.type_for_alias(kind))
+                arrays[name] = pa.array(values, pa.type_for_alias(kind))
             except (pa.ArrowException, ValueError, TypeError):
-                made[name] = pa.array([None if value is None else cell_text(value) for value in values], pa.string())
-        return pa.table(made)
+                arrays[name] = pa.array([None if value is None else cell_text(value) for value in values], pa.string())
+        return pa.table(arrays)
 
     def text(self) -> str:
         """Return its text for the record.
@@ -140,15 +140,15 @@ class TablePreview:
         return json.dumps(fields | {name: value for name, value in more.items() if value})
 
     def record(self, name: str) -> FileRecord:
-        """Return it as the record of an output of that name; it exists once for each content."""
+        """Return the record of this preview for an output's name."""
         text = self.text()
         return FileRecord(sha256(text.encode()).hexdigest(), f"{name[:200]}.table.json", text)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """The first rows of a table as texts. Each column has its name, and whether it is to the right; `total` says in
-    words how many rows the whole table has."""
+    """The first rows of a table as texts. A column is its name, and True if it is aligned to the right. `total` is the
+    number of rows of the whole table, as text."""
 
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
@@ -156,16 +156,16 @@ class ShownTable:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The places of the columns to the right."""
+        """Positions of the columns aligned to the right."""
         return tuple(place for place, (_, right) in enumerate(self.columns) if right)
 
 
 def previewed(table: pa.Table, total: int | None) -> TablePreview:
-    """Return the first rows of a table, as many as go on record.
+    """Return the first rows of a table, as many as are recorded.
 
     >>> import pyarrow as pa
-    >>> found = previewed(pa.table({"a": [1, 2], "b": [[0.5], None]}), 2)
-    >>> found.rows, found.whole
+    >>> preview = previewed(pa.table({"a": [1, 2], "b": [[0.5], None]}), 2)
+    >>> preview.rows, preview.whole
     (((1, '[0.5]'), (2, None)), True)
     """
     shown = table.slice(0, ROWS).select(range(min(COLUMNS, table.num_columns)))
@@ -180,7 +180,7 @@ def previewed(table: pa.Table, total: int | None) -> TablePreview:
 
 
 def _plain(value: Any) -> tuple[Any, bool]:
-    """Return a value as JSON has it, and whether some of it is missing."""
+    """Return a value as JSON can hold it, and True if it was cut."""
     if value is None or isinstance(value, bool):
         return value, False
     if isinstance(value, int):
@@ -194,7 +194,7 @@ def _plain(value: Any) -> tuple[Any, bool]:
 
 
 def preview_from(text: str) -> TablePreview | None:
-    """Return what `TablePreview.text` wrote; None for anything else, for a catalog may be from anybody.
+    """Parse a text of `TablePreview.text`; None for any other text, as a catalog may come from a stranger.
 
     >>> preview_from('{"columns": [["a", "int64"]], "rows": [[1]], "total": 1, "cut": false}').whole
     True
@@ -202,25 +202,27 @@ def preview_from(text: str) -> TablePreview | None:
     True
     """
     try:
-        found = parsed_as(text, TablePreview)
+        preview = parsed_as(text, TablePreview)
     except ValueError:
         return None
-    if any(len(row) != len(found.columns) for row in found.rows):
+    if any(len(row) != len(preview.columns) for row in preview.rows):
         return None
-    return found if found.total is None or found.total >= len(found.rows) else replace(found, total=None)
+    has_total = preview.total is None or preview.total >= len(preview.rows)
+    return preview if has_total else replace(preview, total=None)
 
 
 def tables_of(record: IterationRecord, texts: CatalogReader) -> dict[str, TablePreview]:
-    """Return the tables among the outputs of an iteration, as far as they are on record, by name. Raises CatalogError
-    for damaged records."""
+    """Return the recorded tables among an iteration's outputs, by name. Raises CatalogError for damaged records."""
     digests: Mapping[str, str] = mapping(record.plan).get("tables", {})
-    known = [(name, digest) for name, digest in digests.items() if _DIGEST.fullmatch(digest)]
-    found = {name: preview_from(texts.file_text(digest) or "") for name, digest in known}
-    return {name: table for name, table in found.items() if table is not None}
+    previews = {
+        name: preview_from(texts.file_text(digest) or "")
+        for name, digest in digests.items() if _DIGEST.fullmatch(digest)
+    }
+    return {name: preview for name, preview in previews.items() if preview is not None}
 
 
 def cell_text(value: Any) -> str:
-    """Return a value of a table in a line.
+    """Return a value of a table as text on one line.
 
     >>> cell_text(0.123456789), cell_text(None), cell_text(3.0), cell_text(True)
     ('0.123457', '', '3', 'true')
@@ -233,9 +235,9 @@ def cell_text(value: Any) -> str:
 
 
 def is_number(values: Sequence[Any]) -> bool:
-    """Return whether all values of a column that are there are numbers, and some are."""
-    there = [value for value in values if value is not None]
-    return bool(there) and all(type(value) in (int, float) for value in there)
+    """Return whether a column has values, and all of them are numbers."""
+    present = [value for value in values if value is not None]
+    return bool(present) and all(type(value) in (int, float) for value in present)
 
 
 # The first rows of a stored table
@@ -243,11 +245,11 @@ def is_number(values: Sequence[Any]) -> bool:
 SHOWN_ROWS, SHOWN_COLUMNS = 20, 60
 _LONGEST_CELL, _ITEMS_SHOWN, _MOST_FILLED, _LONGEST_HEAD = 120, 40, 12, 200
 _MOST_SLOTS = 20_000
-"""Of a vector that is looked at slot by slot."""
+"""The most slots of a vector that is read slot by slot."""
 
 
 def stored_rows(first: FirstRows, record: ArtifactRecord) -> tuple[TablePreview, str]:
-    """Return the first rows of a stored table, long texts cut, and in words what of it is not shown and why."""
+    """Return the first rows of a stored table, long texts cut, and a note on the columns that are not shown."""
     slots, shown = slot_names_of(record.schema or ""), first.table
     columns = [
         [_shown_cell(value, slots.get(name, ())) for value in column]
@@ -273,19 +275,19 @@ def _shown_cell(scalar: Any, slots: Sequence[str]) -> Any:
         return "null"
     if pa.types.is_list(scalar.type):
         items = scalar.values
-        if len(items) <= _MOST_SLOTS and (said := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
-            return cut(said, _LONGEST_CELL)
+        if len(items) <= _MOST_SLOTS and (text := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
+            return cut(text, _LONGEST_CELL)
         shown = items.slice(0, _ITEMS_SHOWN).to_pylist()
         is_float = pa.types.is_floating(scalar.type.value_type)
-        texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
+        texts = [f"{item:.4g}" if is_float and item is not None else str(item) for item in shown]
         return cut("[" + ", ".join(texts) + ("…" if len(items) > _ITEMS_SHOWN else "") + "]", _LONGEST_CELL)
     value = scalar.as_py()
     return value if isinstance(value, int | float) else cut(str(value), _LONGEST_CELL)
 
 
 def vector_text(values: Sequence[Any], slots: Sequence[str], most: int) -> str:
-    """Return a list of numbers, of a vector that is mostly zeros only what is not, by name where there are names; else
-    empty.
+    """Return the nonzero slots of a vector as text, by name if slots have names, else only if most are zero. Empty for
+    other lists.
 
     >>> vector_text([0.0, 1.0, 0.0, 0.5], ["a", "b", "c", "d"], 9)
     'b=1, d=0.5'
@@ -308,7 +310,7 @@ Row = tuple[Any, ...]
 Sign = Literal["+", "-", "~"]
 
 _MOST_KEYS = 3
-"""Columns that name a row at most."""
+"""The most columns of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +318,11 @@ class TableDifference:
     """How a table differs.
 
     Attributes:
-        columns: of both, those of the later one first.
-        key: the columns by which rows are found in the other; empty where rows go by all of their values.
-        added, removed: rows that only the later one, only the earlier one has, as values of `columns`.
-        changed: rows that both have by their key, before and after.
-        partly: whether only the first rows of one of them are on record.
+        columns: those of both tables, the later one's first.
+        key: columns that match rows; empty if rows match by all of their values.
+        added, removed: rows that only the later, only the earlier table has, as values of `columns`.
+        changed: rows with one key in both tables, before and after.
+        partly: True if only the first rows of one of them are recorded.
     """
 
     columns: tuple[str, ...]
@@ -347,28 +349,28 @@ class TableDifference:
         def cell(old: Any, new: Any) -> str:
             return cell_text(new) if old == new else f"{cell_text(old) or 'none'} → {cell_text(new) or 'none'}"
 
-        found: list[tuple[Sign, list[str]]] = [("~", [*map(cell, old, new)]) for old, new in self.changed]
-        found += [("+", [*map(cell_text, row)]) for row in self.added]
-        found += [("-", [*map(cell_text, row)]) for row in self.removed]
-        return found[:most]
+        lines: list[tuple[Sign, list[str]]] = [("~", [*map(cell, old, new)]) for old, new in self.changed]
+        lines += [("+", [*map(cell_text, row)]) for row in self.added]
+        lines += [("-", [*map(cell_text, row)]) for row in self.removed]
+        return lines[:most]
 
 
 def table_differences(
     before: Mapping[str, TablePreview], after: Mapping[str, TablePreview]
 ) -> dict[str, TableDifference]:
-    """Return how each output differs that both iterations have as a table."""
+    """Compare the tables that both iterations have as outputs; return those that differ."""
     both = [name for name in after if name in before and before[name] != after[name]]
     return {name: table_difference(before[name].named, after[name].named) for name in both}
 
 
 def table_difference(before: TablePreview, after: TablePreview) -> TableDifference:
-    """Return how a table differs. Rows are found in the other one by the first columns that name each row once in both;
-    where none do, a row is there or it is not.
+    """Compare two versions of a table. Rows match by the first columns that are a key in both tables; without a key, by
+    all of their values.
 
     >>> old = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.5), ("b", 0.25)), 2)
     >>> new = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.75), ("c", 1.0)), 2)
-    >>> found = table_difference(old, new)
-    >>> found.summary, found.changed
+    >>> difference = table_difference(old, new)
+    >>> difference.summary, difference.changed
     ('1 row changed, 1 row added, 1 row removed', ((('a', 0.5), ('a', 0.75)),))
     """
     columns = tuple(dict.fromkeys((*after.names, *before.names)))
@@ -396,8 +398,7 @@ def _rows(table: TablePreview, columns: Sequence[str]) -> list[Row]:
 
 
 def _key_width(olds: Sequence[Row], news: Sequence[Row], columns: Sequence[str], shared: Sequence[str]) -> int:
-    """Return how many of the first columns name each row once in both tables; 0 where none do. Numbers with a fraction
-    name nothing."""
+    """Return how many of the first columns are a key of both tables; 0 if there is none. Floats are no keys."""
     for width in range(1, min(_MOST_KEYS, len(columns)) + 1):
         if columns[width - 1] not in shared or any(type(row[width - 1]) is float for row in (*olds, *news)):
             return 0

@@ -1,8 +1,8 @@
 """Compare stored results with their records (`verify`), and make a damaged catalog usable again (`repair`).
 
-A repair moves damaged files of records aside; their segments are read from files that a fold had replaced, if those are
-there. Stored results without a record are checked and recorded again from their manifest. The report says what is lost;
-all else is computed again.
+A repair quarantines damaged files of records and reads their segments from files that a fold had replaced, if these
+still exist. Stored results without a record are checked and recorded again from their manifest. The report lists lost
+records and results; these results are computed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The verdict on one stored result. Of a partly checked one, only Spark can read some parts."""
+    """The verdict on a stored result; if it is partly checked, only Spark can read the other parts."""
 
     record: ArtifactRecord
     verdict: Verdict
@@ -56,7 +56,7 @@ class Verification:
 
     Attributes:
         iterations, answers: numbers of records read.
-        deep: whether all bytes were read.
+        deep: True if all bytes were read.
         rejections: reasons why records were skipped.
     """
 
@@ -73,8 +73,8 @@ class Verification:
 
 
 def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
-    """Compare all live results with their records; if `deep` also every page of tables with its checksum, else only
-    logs, sizes and footers. Raises CatalogError if the records themselves are damaged."""
+    """Compare all live results with their records: logs, sizes and footers; if `deep` also each page with its checksum.
+    Raises CatalogError if the records are damaged."""
     iterations, findings, answers = catalog.iterations(), list[Finding](), 0
     for record in catalog.live():
         try:
@@ -126,12 +126,12 @@ def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> t
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The damage of a catalog and its repair, done or, in a dry run, proposed: a sentence each.
+    """The damage of a catalog and its repair, done or, in a dry run, proposed; in sentences.
 
     Attributes:
         saved: results that are recorded again.
-        lost_history: whether records of iterations may be lost, which cannot be computed again.
-        aside: the folder of the files that were moved aside; empty if there are none.
+        lost_history: True if records of iterations may be lost, which cannot be computed again.
+        aside: the folder of quarantined files; empty if there are none.
     """
 
     damage: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Repair:
 
 
 def repair(layout: Layout, records: RecordLog, leases: Leases, *, dry_run: bool) -> Repair:
-    """Repair a catalog, or say what a repair would do. Raises CatalogError, also if others work on it."""
+    """Repair a catalog, or propose a repair. Raises CatalogError, also if another process works on it."""
     if dry_run:
         return _repaired(layout, records, leases, None)
     with leases.alone("repair") as alone:
@@ -169,7 +169,7 @@ def check_idle(layout: Layout, leases: Leases) -> None:
 
 
 def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place | None) -> Repair:
-    """Find damage; repair it if there is a folder for damaged files."""
+    """Find damage, and repair it if `aside` is a folder for damaged files."""
     with explained(layout, "read" if aside is None else "repaired"):
         if aside is not None:
             make_catalog(layout)
@@ -179,13 +179,13 @@ def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place |
                 aside.make_folder()
                 folder.rename(str(aside / folder.name))
             damage, lost = (f"{folder} is no folder",), ("what ran",)
-        is_gone = is_no_folder or records.is_empty()
+        is_empty = is_no_folder or records.is_empty()
         if not is_no_folder:
             damage, lost = _examined(SegmentFolder(folder), aside)
             if aside is not None and damage:
                 records.forget_index()
-        saved, unsound = _results_again(layout, records, leases, aside)
-        if is_gone and saved and not is_no_folder:
+        saved, unsound = _recover_results(layout, records, leases, aside)
+        if is_empty and saved and not is_no_folder:
             damage, lost = ("the records are gone",), ("what ran",)
         if aside is not None and saved:
             records.sync()
@@ -194,16 +194,16 @@ def _repaired(layout: Layout, records: RecordLog, leases: Leases, aside: Place |
 
 
 def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read all files of records; return their damage, and what is lost by it."""
+    """Read all files of records; return descriptions of damaged files and of lost appends."""
     files, damaged = folder.files(), folder.damaged()
     damaged |= dict.fromkeys(folder.listing()[1], "its number is too far ahead")
-    # The first and the last of segments that no sound file holds.
-    at, gaps, end = 0, list[tuple[int, int]](), max((file.last for file in files), default=0)
+    # Gaps are the first and last numbers of segments that no sound file has.
+    covered, gaps, end = 0, list[tuple[int, int]](), max((file.last for file in files), default=0)
     sound = covering([file for file in files if file not in damaged], 0)
     for first, last in (*((file.first, file.last) for file in sound), (end + 1, end)):
-        if first > at + 1:
-            gaps.append((at + 1, first - 1))
-        at = max(at, last)
+        if first > covered + 1:
+            gaps.append((covered + 1, first - 1))
+        covered = max(covered, last)
     if aside is not None:
         for file in damaged:
             reach("repair.aside")
@@ -217,11 +217,11 @@ def _examined(folder: SegmentFolder, aside: Place | None) -> tuple[tuple[str, ..
     )
 
 
-def _results_again(
+def _recover_results(
     layout: Layout, records: RecordLog, leases: Leases, aside: Place | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Record finished results without a record; return descriptions of these, and of those that cannot be."""
-    ledger, again, lost = ArtifactLedger(records), list[str](), list[str]()
+    """Record finished results without a record; return descriptions of these and of unsound results."""
+    ledger, saved, lost = ArtifactLedger(records), list[str](), list[str]()
     live = ledger.live()
     for attempt in stored_attempts(layout):
         if attempt.path is None or attempt.signature in live or ledger.events_of([attempt.attempt]):
@@ -244,5 +244,5 @@ def _results_again(
             continue
         if aside is not None:
             ledger.publish(record)
-        again.append(f"the stored {record.kind} of {record.node!r} (iteration {record.iteration} of {record.workflow})")
-    return tuple(again), tuple(lost)
+        saved.append(f"the stored {record.kind} of {record.node!r} (iteration {record.iteration} of {record.workflow})")
+    return tuple(saved), tuple(lost)

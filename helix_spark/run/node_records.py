@@ -56,48 +56,57 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
 
     Loads are recorded only if they were timed as steps of their own.
     """
-    outcome = run.outcome
-    records = [  # results that were found by a function's plan, so that the next run finds them at once
+    records = [  # results that were matched by a function's plan, so that the next run matches them at once
         _result_record(run, own) for own in run.plan.nodes
         if own.state is not State.COMPUTE and own.declared != own.signature and run.situation[own.name].signed.by_plan
     ]
-    random, doubted = {**run.chance.drawn, **run.chance.found}, run.results.uncertain
     for own in run.plan.nodes:
-        name, time, computed = own.name, run.time(own.name), own.state is State.COMPUTE
-        known, node, result = run.situation[name], run.dag[name], outcome.results.get(name)
-        if result is None or (known.signed.random and name not in known.signed.random):
-            continue
-        why = random.get(name, "") or next(iter(known.described.random), "")
-        choice = run.chance.choices.get(name, "") or next(iter(known.described.choices), "")
-        if not (computed or why) and (differs := outcome.seen_to_differ(node)):
-            why = f"`{name}` {differs}"
-        observed = _observed(node, outcome)  # workers may report more when the rows of a table in memory are computed
-        if time.warm_seconds is None and not (why or choice or observed):
-            continue
-        is_doubted = bool(why or choice) or name in doubted
-        # Nondeterminism that is found after a match does not concern the earlier, equal result.
-        signature = own.declared if is_doubted and own.declared in run.equal else own.signature
-        content = None
-        if computed and not is_doubted and run.tools.cut_off < math.inf:
-            content = outcome.contents.get(name) or content_here(result)
-        record = replace(
-            _result_record(run, own), signature=signature,
-            compute_seconds=time.warm_seconds if computed else None,
-            load_seconds=None if own.held else time.load_seconds,
-            read_seconds=None if own.held or isinstance(result, ValueResult | ColumnResult) else result.read_seconds,
-            rows=outcome.rows.get(name), random=why, choice=choice, trained=cards[name].digest if name in cards else "",
-            content=content, observed=observed,
-        )
-        # The nondeterminism of a reused result is recorded already. Each plan would read a record without figures in
-        # vain.
-        figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-        has_news = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
-        if (computed and (why or choice)) or has_news:
-            records.append(record)
-        fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
-        equivalents = () if is_doubted else (_by_plan(run, name), fit)
-        records += (_result_record(run, replace(own, declared=declared)) for declared in equivalents if declared)
+        signed, result = run.situation[own.name].signed, run.outcome.results.get(own.name)
+        if result is not None and (not signed.random or own.name in signed.random):
+            records += _records_of_result(run, own, result, cards)
     return records
+
+
+def _records_of_result(
+    run: Run, own: PlannedNode, result: NodeResult, cards: Mapping[str, FileRecord]
+) -> list[ResultRecord]:
+    """Return the record of a result, and records of its equivalent declared signatures."""
+    name, time, computed = own.name, run.time(own.name), own.state is State.COMPUTE
+    why, choice = _nondeterminism(run, own)
+    observed = _observed(run.dag[name], run.outcome)  # workers may report more when an in-memory table is computed
+    if time.warm_seconds is None and not (why or choice or observed):
+        return []
+    is_doubted = bool(why or choice) or name in run.results.uncertain
+    # Nondeterminism that is noticed after a match does not concern the earlier, equal result.
+    signature = own.declared if is_doubted and own.declared in run.equal else own.signature
+    content = None
+    if computed and not is_doubted and run.tools.cut_off < math.inf:
+        content = run.outcome.contents.get(name) or content_here(result)
+    record = replace(
+        _result_record(run, own), signature=signature,
+        compute_seconds=time.warm_seconds if computed else None,
+        load_seconds=None if own.held else time.load_seconds,
+        read_seconds=None if own.held or isinstance(result, ValueResult | ColumnResult) else result.read_seconds,
+        rows=run.outcome.rows.get(name), random=why, choice=choice, content=content, observed=observed,
+        trained=cards[name].digest if name in cards else "",
+    )
+    # The nondeterminism of a reused result is recorded already. A record without figures would slow down each plan.
+    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
+    has_news = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
+    records = [record] if (computed and (why or choice)) or has_news else []
+    fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
+    equivalents = () if is_doubted else (_by_plan(run, name), fit)
+    return records + [_result_record(run, replace(own, declared=declared)) for declared in equivalents if declared]
+
+
+def _nondeterminism(run: Run, own: PlannedNode) -> tuple[str, str]:
+    """Return why a node's result is random, and why it is one of several right answers; empty if it is not."""
+    described, name = run.situation[own.name].described, own.name
+    why = run.chance.found.get(name, run.chance.drawn.get(name, "")) or next(iter(described.random), "")
+    choice = run.chance.choices.get(name, "") or next(iter(described.choices), "")
+    if own.state is not State.COMPUTE and not why and (differs := run.outcome.seen_to_differ(run.dag[name])):
+        why = f"`{name}` {differs}"
+    return why, choice
 
 
 def _by_plan(run: Run, name: str) -> str:

@@ -1,5 +1,5 @@
-"""From a workflow and a catalog to a plan: nodes are signed and their records looked up. A row for each node has its
-costs, its stored result and its earlier version. Needs no Spark, so a plan never waits for it."""
+"""Prepare a plan of a workflow: sign its nodes and look up their records. A row for each node has its costs, its stored
+result and its earlier version. Needs no Spark, so a plan never waits for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from helix_spark.run.run_outputs import recorded_outputs
 
 
 def start_early(run: Run) -> Run:
-    """Start Spark early for a new catalog, where all must be computed: while functions are called and nodes signed."""
+    """Start Spark while functions are called and nodes signed, if the catalog is new and all must be computed."""
     if not (run.tools.catalog.id or run.tools.catalog.shared.names):
         dag = compile_workflow(run.workflow)
         if any(computes_with_spark(node, dag) for node in dag.nodes):
@@ -53,18 +53,18 @@ def declare(run: Run) -> Run:
 
 
 def recall(run: Run) -> Run:
-    """Declare with the plans that the functions built in an earlier run, if these are recorded and no code that they
-    reach was edited. Then none is called, unless something must be computed (`call_functions`)."""
+    """Declare with the plans that the functions built in an earlier run, if these are recorded and the code unchanged.
+    The functions are then called only if something must be computed (`call_functions`)."""
     settings, answers = run.tools.sessions.settings_that_change_results(), run.tools.catalog.answers
     compiled = pin_versions(compile_workflow(run.workflow))
     key = calls_key(compiled, settings)
-    whole = recorded_calls(compiled, settings, answers.newest(key) if key else None)
-    return _with_calls(run, compiled, key) if whole is None else _described(run, whole, settings, recalled=key)
+    dag = recorded_calls(compiled, settings, answers.newest(key) if key else None)
+    return _with_calls(run, compiled, key) if dag is None else _described(run, dag, settings, recalled=key)
 
 
 def call_functions(run: Run) -> Run:
-    """Call the functions whose plans were recalled, where something is to be computed and Spark's client is loaded
-    anyway. Plan again if one builds another plan."""
+    """Call the functions with recalled plans if nodes must be computed and Spark's client is loaded anyway. Plan again
+    if a function builds another plan."""
     computed = [run.whole[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
     loads_client = run.situation.session_runs or any(computes_with_spark(node, run.whole) for node in computed)
     if not (run.answered.recalled and computed and loads_client):
@@ -90,9 +90,9 @@ def _described(run: Run, whole: Dag, settings: Mapping[str, str], **fields: Any)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 
-def _is_equal(one: Description, other: Description) -> bool:
-    """Return whether two descriptions are equal but for texts that are only shown."""
-    return one.digest == other.digest and replace(one, parts=(), warnings=()) == replace(other, parts=(), warnings=())
+def _is_equal(left: Description, right: Description) -> bool:
+    """Return whether two descriptions are equal apart from texts that are only shown."""
+    return left.digest == right.digest and replace(left, parts=(), warnings=()) == replace(right, parts=(), warnings=())
 
 
 def look_up(run: Run, had: Collection[str] = ()) -> Run:
@@ -142,8 +142,7 @@ def decide(run: Run, had: Collection[str] = ()) -> Run:
     """Decide what to load, to compute and to store; see `look_up` for `had`. Raises HelixError if an output cannot be
     computed.
 
-    A computed instance is a new one, and earlier results made of it do not match it: the rest is looked up and decided
-    again.
+    Results made of an earlier instance do not match a newly computed one: nodes are then looked up and decided again.
     """
     while True:
         run = replace(run, plan=make_plan(run.situation, run.tools.policy))
@@ -199,9 +198,9 @@ class Lookup:
             if fresh := declared - self._looked_up:
                 self._looked_up |= fresh
                 also, self._also = self._also, set()
-                known = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | also)
-                self.measured.update(known.measured)
-                self._learn(known)
+                results = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | also)
+                self.measured.update(results.measured)
+                self._learn(results)
             elif not self._learn_by_plan(dag, signed):
                 return signed
 
@@ -218,18 +217,18 @@ class Lookup:
                 return True
         return False
 
-    def _learn(self, known: KnownResults) -> None:
-        """Note the recorded signature of each declared one: of instances the first that is stored or in memory, else
+    def _learn(self, results: KnownResults) -> None:
+        """Note the recorded signature of each declared one: for instances the first that is stored or in memory, else
         the newest."""
-        for declared, signature in known.standing.items():
-            seen = {name: observed_from_json(text) for name, text in known.observed.get(declared, {}).items()}
+        for declared, signature in results.standing.items():
+            seen = {name: observed_from_json(text) for name, text in results.observed.get(declared, {}).items()}
             unknown = next(filter(None, (inputs.unknown for inputs in seen.values())), "")
             record = self.measured.get(signature)
             why = (record.random if record else "") or (reads_unknown(unknown) if unknown else "")
             choice = record.choice if record else ""
             if why or choice:
                 (self.known_random if why else self.known_choices)[declared] = why or choice
-                equivalent = self._instance(known.stood_for[declared], seen)
+                equivalent = self._instance(results.stood_for[declared], seen)
             else:
                 equivalent = self._sign_current_inputs(declared, seen) or signature
             if equivalent is not None:
@@ -294,13 +293,13 @@ def known_nodes(
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
     costs = _estimates(dag, signatures, sources, records, catalog)
     last = {node.name: node for node in view.nodes}
-    there = view.artifacts.keys() | held | served
-    lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - there
-    ended = {
+    available = view.artifacts.keys() | held | served
+    lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - available
+    end_reasons = {
         signature: f"{last.event}: {last.why}" for signature, last in catalog.last_events(lost).items()
         if last.event != "published"
     }
-    ended |= {record.signature: WHY_MISSING for record in view.missing}
+    end_reasons |= {record.signature: WHY_MISSING for record in view.missing}
     is_any_verified = any(record.verified for record in measured.values())
     here = circumstances(described[node.name].digest for node in dag.nodes) if is_any_verified else ""
     now = time.time()
@@ -319,7 +318,7 @@ def known_nodes(
             node, description, own, costs[node.name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             served=own.signature in served,
-            before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
+            before=None if before is None else parts_from_json(before.parts), ended=end_reasons.get(own.signature, ""),
             proof=proof, pin=view.pinned.get(own.signature, ""),
         )
 

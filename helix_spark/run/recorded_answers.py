@@ -26,7 +26,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_gate import with_identity
 
 KEPT_BYTES = 16 << 20
-"""Limit of bytes of answers that a run caches, so that each is read once."""
+"""Limit of bytes of answers that a run caches."""
 
 _LARGEST_METADATA = 16 << 20
 
@@ -53,8 +53,8 @@ class RecordedAnswers:
         self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
         reads: Iterable[tuple[str, str]] = (), doubts: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Record answers of Spark and effects by identities, observed reads of Python functions in workers by their
-        code, and by identities why answers are not reused."""
+        """Record answers and effects by identity, observed reads of Python functions in workers by code, and doubts on
+        answers by identity."""
         def fields() -> Iterable[tuple[str, dict[str, Any]]]:
             for identity, answered in answers:
                 if answered.answer or answered.left:
@@ -70,8 +70,8 @@ class RecordedAnswers:
             AnswerRecord(identity, self.workflow, iteration, now, **own) for identity, own in fields()
         ])
 
-    def equate(self, identity: str, other: str) -> None:
-        self._equal[identity] = other
+    def equate(self, identity: str, alias: str) -> None:
+        self._equal[identity] = alias
 
     def identities(self, identity: str) -> tuple[str, ...]:
         """Return all identities of a request, by its first one."""
@@ -116,7 +116,7 @@ class RecordedAnswers:
         return self.answer(identity) is not None or self.left(identity) is not None
 
     def shared_in(self, identity: str) -> str:
-        """Return the shared catalog that has the answer, or the table, of a request; empty if the own one has."""
+        """Return the shared catalog with the answer or table of a request; empty if the own catalog has it."""
         if (origin := self.catalog.answers.origins.get(identity)) or not self.catalog.shared.names:
             return origin or ""
         stored = self.catalog.artifact(identity)
@@ -165,13 +165,13 @@ class RecordedAnswers:
         own = next(filter(None, map(self.catalog.artifact, names)), None)
         if own is not None or not is_fit:
             return own
-        known = self.catalog.results(names)
-        signatures = (signature for name in names for signature in known.stood_for.get(name, ()))
-        models = (signature for signature in signatures if not known.measured[signature].random)
+        results = self.catalog.results(names)
+        signatures = (signature for name in names for signature in results.stood_for.get(name, ()))
+        models = (signature for signature in signatures if not results.measured[signature].random)
         return next(filter(None, map(self.catalog.artifact, models)), None)
 
     def _read_record(self, identity: str) -> AnswerRecord:
-        """Read a record; once in a run, as long as the cached texts take no more than `KEPT_BYTES`."""
+        """Read a record, and cache it for the run up to `KEPT_BYTES` in all."""
         if identity in self._kept:
             return self._kept[identity]
         record = self.catalog.answers.newest(identity, is_fresh=not self._kept) or _UNRECORDED

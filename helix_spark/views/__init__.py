@@ -1,3 +1,3 @@
-"""What is shown of each concept, decided once: plan, iteration, comparison, node, storage. Frozen data: words, numbers,
-reasons and their order; the terminal, notebooks and pages only lay it out.
+"""Views of plans, iterations, comparisons, nodes and storage: frozen data with words, numbers, reasons and their order.
+The terminal, notebooks and pages only lay them out.
 """

@@ -1,4 +1,4 @@
-"""One node of one iteration, planned, running or on record: a row of a table, and a box of a graph."""
+"""A node of an iteration that is planned, running or recorded: a row of a table and a box of a graph."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _RANK = {
     state: place for place, state in enumerate(("failed", "died", "running", "compute", "load", "waiting", "prune"))
 }
 _MOST_NAMES = 12
-"""Of nodes that are listed in a sentence."""
+"""Names in a sentence."""
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A node as it is shown.
+    """A node as people see it.
 
     Attributes:
-        title: its name; of what a plain program asks, with its line.
-        state: what it shows; see `shown_states`. `word` says the same.
-        why: in words.
-        seconds: what it took; None where it did not run.
-        expected: seconds; None of what is not needed.
-        rows, bytes: of its result, where they are known.
-        stored: whether its result is stored now, or was and is no longer.
-        artifact: of its result, live or ended.
-        proof: what is known of whether it comes out the same when it is computed again.
-        compute, load: seconds that either is expected to take, of a plan.
-        kept: of a plan, whether its result is stored, and whether that is to change.
-        started: seconds since its iteration began; None where that was not recorded.
+        title: its name; for a program's question with its line.
+        state: its state; see `shown_states`.
+        why: the reason of its state.
+        seconds: measured seconds; None if it did not run.
+        expected: expected seconds; None if it is not needed.
+        rows, bytes: the size of its result, if known.
+        stored: "stored" or "evicted"; empty if it was never stored.
+        artifact: the record of its result, live or ended.
+        proof: a word of `PROOFS`.
+        compute, load: a plan's expected seconds of either.
+        kept: a plan's decision on storing its result.
+        started: seconds since its iteration began; None if unrecorded.
     """
 
     name: str
@@ -71,7 +71,7 @@ class NodeRow:
 
     @property
     def why_and_kept(self) -> str:
-        """Why it is in its state, and what is to change of what is stored."""
+        """The reason of its state, and planned storing or eviction."""
         if not self.kept.startswith("to be"):
             return self.why
         size = f" ({format_size(self.bytes)})" if self.kept == "to be stored" and self.bytes else ""
@@ -83,7 +83,7 @@ class NodeRow:
 
     @property
     def storing(self) -> str:
-        """What is stored of its result, in words; empty where nothing ever was."""
+        """The storage of its result, in words; empty if it was never stored."""
         if self.stored != "stored":
             return "no longer stored" if self.stored else ""
         size = f", {format_size(self.bytes)}" if self.bytes else ""
@@ -97,16 +97,16 @@ class NodeRow:
 def planned_row(
     node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
 ) -> NodeRow:
-    """Return a node of a plan, or of what became of it: with measured seconds, by name, and names of nodes that are
-    stored by now, beyond those that were."""
-    is_told = node.state is State.LOAD and node.proof in ("verified", "unproven")
-    why = f"{node.reason}; {node.proof}" if is_told else node.reason
-    drum: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
-    kept = "to be evicted" if drum == "evicted" else "yes" if node.stored else "to be stored" if node.keep else "no"
+    """Return the row of a planned node; after a run with the measured seconds by name and the names of newly stored
+    nodes."""
+    has_proof = node.state is State.LOAD and node.proof in ("verified", "unproven")
+    why = f"{node.reason}; {node.proof}" if has_proof else node.reason
+    mark: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
+    kept = "to be evicted" if mark == "evicted" else "yes" if node.stored else "to be stored" if node.keep else "no"
     return NodeRow(
         node.name, node.name, node.kind, node.inputs, node.output, node.state, why,
         None if seconds is None else seconds.get(node.name),
-        None if node.state is State.PRUNE else node.predicted_seconds, bytes=node.bytes, stored=drum, proof=node.proof,
+        None if node.state is State.PRUNE else node.predicted_seconds, bytes=node.bytes, stored=mark, proof=node.proof,
         compute=node.compute_seconds, load=node.load_seconds, kept=kept,
     )
 
@@ -115,9 +115,13 @@ def recorded_rows(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     proofs: Mapping[str, str] = NONE, states: Mapping[str, str] | None = None,
 ) -> tuple[NodeRow, ...]:
-    """Return the nodes of an iteration on record, inputs first: with artifacts of their results, live or ended, by
-    signature; what is known now of their results, by name; and the states that records do not tell, of an iteration
-    that has not ended."""
+    """Return the rows of a recorded iteration, inputs first.
+
+    Args:
+        artifacts: records of results, live or ended, by signature.
+        proofs: words of `PROOFS` by name.
+        states: the states in an iteration that has not ended.
+    """
     shown = shown_states(record, nodes) if states is None else states
     return tuple(
         NodeRow(
@@ -132,12 +136,12 @@ def recorded_rows(
 
 
 def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:
-    """Return what failed, ran or was loaded first, inputs first among those."""
+    """Sort rows by state: failed, run and loaded nodes first."""
     return tuple(sorted(rows, key=lambda row: _RANK.get(row.state, len(_RANK))))
 
 
 def names_text(title: str, names: Sequence[str]) -> str:
-    """Return names in a sentence, and how many more there are; empty where there are none.
+    """Return a sentence of at most about `_MOST_NAMES` names; empty for none.
 
     >>> names_text("loaded", ["rows", "model"]), names_text("loaded", [])
     ('loaded: rows, model', '')
@@ -147,7 +151,7 @@ def names_text(title: str, names: Sequence[str]) -> str:
 
 
 def counts_text(rows: Iterable[NodeRow]) -> str:
-    """Return how many nodes show which state.
+    """Return the number of nodes in each state.
 
     >>> rows = [NodeRow(name, name, "scanner", (), False, "compute", "", None, None) for name in "ab"]
     >>> counts_text(rows)
@@ -159,8 +163,7 @@ def counts_text(rows: Iterable[NodeRow]) -> str:
 def graph_of(
     title: str, rows: Iterable[NodeRow], href: Callable[[str], str] = lambda name: "", edits: Mapping[str, str] = NONE
 ) -> DrawnGraph:
-    """Return the graph of nodes; `href` says where one leads, `edits` which were changed or added since the iteration
-    before."""
+    """Return the graph of rows, with links by `href` and marks for `edits` since the iteration before, by name."""
     return DrawnGraph(tuple(
         DrawnNode(
             row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, title=row.tooltip,

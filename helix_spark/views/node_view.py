@@ -1,5 +1,4 @@
-"""One node of one iteration by itself, as it is shown: what became of it and why, what changed, its code, what it
-holds, what its fit gave."""
+"""The view of one node of an iteration: its state and reason, changes, code, first rows and fitted model."""
 
 from __future__ import annotations
 
@@ -32,14 +31,17 @@ class NodeView:
     """One node.
 
     Attributes:
-        row: as in the table of its iteration.
+        row: its row in the table of its iteration.
         readers: names of the nodes that read it.
-        previous: the newest iteration before whose nodes are on record; None if there is none.
-        changes: against the same node there, a sentence each; None where it was not there.
-        code: of its function, without its indent; `code_changes` are the lines that differ from those before.
-        table: its first rows, recorded or stored; `note` says what is not shown of it.
-        card: what its fit gave.
-        points: of a search; `members` are the questions of a line that asks several.
+        previous: the newest earlier iteration with recorded nodes; None if there is none.
+        changes: sentences on changes since that iteration; None if it lacks the node.
+        code: the text of its function, without its indent.
+        code_changes: the lines of its code that changed.
+        table: its first rows, recorded or stored.
+        note: why its rows are not shown.
+        card: the card of its fitted model.
+        points: the points of a search.
+        members: the questions of a line with several.
     """
 
     node: NodeRecord
@@ -61,14 +63,14 @@ class NodeView:
 
     @property
     def did(self) -> str:
-        """What became of it and why, in a sentence."""
+        """A sentence on its state and the reason."""
         expected = f" ({seconds_text(self.row.expected)} expected)" if self.row.expected else ""
         result = f"{self.row.did}{expected}"
         return self.row.why if self.row.why.startswith(f"{result}:") else f"{result}: {self.row.why}"
 
     @property
     def sentences(self) -> Iterator[str]:
-        """All of it that is a sentence."""
+        """Sentences on its state, neighbors, storage and changes."""
         yield self.did
         if self.row.inputs:
             yield f"reads {', '.join(self.row.inputs)}"
@@ -82,21 +84,21 @@ class NodeView:
 
     @property
     def storing(self) -> str:
-        """What is stored of its result, in a sentence."""
+        """A sentence on the storage of its result."""
         artifact = self.row.artifact
         if artifact is None:
             return "its result was never stored" + ("; its first rows are on record" if self.table is not None else "")
         if self.row.stored != "stored":
             return f"no longer stored: {artifact.event}" + (f", {artifact.why}" if artifact.why else "")
-        of = f" of {artifact.workflow}" if artifact.workflow != self.node.workflow else ""
+        workflow = f" of {artifact.workflow}" if artifact.workflow != self.node.workflow else ""
         size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
         wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
         shared = f" in the shared catalog {artifact.shared}" if artifact.shared else ""
-        return f"stored by iteration {artifact.iteration}{of}{shared}{size}{wrote}"
+        return f"stored by iteration {artifact.iteration}{workflow}{shared}{size}{wrote}"
 
     @property
     def value(self) -> tuple[Any, ...]:
-        """The stored value as JSON's types; nothing where none is stored, or its record is damaged."""
+        """The stored value as JSON's types; empty if none is stored or its record is damaged."""
         artifact = self.row.artifact
         if artifact is None or self.row.stored != "stored" or artifact.kind != "value":
             return ()
@@ -117,20 +119,24 @@ class NodeView:
 def node_view(
     records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None
 ) -> NodeView:
-    """Return a node by its name, compared with that of the newest iteration before that has its nodes on record. Raises
-    ParameterError where the iteration has none of that name, CatalogError for damaged records."""
-    asked = records.nodes(iteration)
-    lines = source_rows(asked)
-    nodes = lines if any(one.name == name for one in lines) else asked
-    node = next((one for one in nodes if one.name == name), None)
+    """Return the view of a node, compared with its record in `before`.
+
+    Raises:
+        ParameterError: the iteration has no such node.
+        CatalogError: its records are damaged.
+    """
+    recorded = records.nodes(iteration)
+    lines = source_rows(recorded)
+    nodes = lines if any(line.name == name for line in lines) else recorded
+    node = next((node for node in nodes if node.name == name), None)
     if node is None:
         raise ParameterError(
             f"iteration {iteration.number} of {iteration.workflow!r} has no node {name!r}",
-            remedy=unrecorded(iteration) or nearest(name, [one.name for one in known_nodes(asked)]),
+            remedy=unrecorded(iteration) or nearest(name, [node.name for node in known_nodes(recorded)]),
         )
-    olds = known_nodes(records.nodes(before)) if before else ()
-    old = next((one for one in olds if one.name == name), None)
-    members = lines_of_source(asked).get(name, ()) if nodes is lines else ()
+    old_nodes = known_nodes(records.nodes(before)) if before else ()
+    old = next((node for node in old_nodes if node.name == name), None)
+    members = lines_of_source(recorded).get(name, ()) if nodes is lines else ()
     differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
     artifact = records.artifact(node.signature) or records.last_event(node.signature)
     table, note = _first_rows(artifact, tables_of(iteration, records).get(name), records)
@@ -140,7 +146,7 @@ def node_view(
     )
     code, code_before = _text_of(node), _text_of(old) if old else ""
     return NodeView(
-        node, row, tuple(one.name for one in nodes if name in one.inputs), before.number if before else None,
+        node, row, tuple(reader.name for reader in nodes if name in reader.inputs), before.number if before else None,
         tuple(map(str, differing(parts_from_json(old.parts), parts_from_json(node.parts)))) if old else None,
         code, code_lines(code_before, code) if code_before else (), table, note,
         card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
@@ -149,14 +155,14 @@ def node_view(
 
 
 def _text_of(node: NodeRecord) -> str:
-    """Return the text of a node's function; empty for a question of a program, whose line its title names."""
+    """Return the text of a node's function; empty for a program's question, whose title names its line."""
     return "" if PLACE.fullmatch(node.code) else textwrap.dedent(node.code)
 
 
 def _first_rows(
     artifact: ArtifactRecord | None, recorded: TablePreview | None, records: CatalogReader
 ) -> tuple[TablePreview | None, str]:
-    """Return the first rows of a result, recorded or else stored, and in words what is not shown of it and why."""
+    """Return the first rows of a result, recorded or else stored, or the reason why they cannot be read."""
     if recorded is not None or artifact is None or artifact.event != "published" or artifact.kind != "table":
         return recorded, ""
     try:

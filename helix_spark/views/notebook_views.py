@@ -1,5 +1,4 @@
-"""Plans, iterations and comparisons as a notebook shows them: the same words as everywhere, in plain text and in cells.
-"""
+"""Plans, iterations and comparisons for notebooks, as plain text and as cells."""
 
 from __future__ import annotations
 
@@ -14,13 +13,13 @@ from helix_spark.views.iteration_view import IterationView, view_of_plan
 from helix_spark.visible_text import visible
 
 _ROWS, _COLUMNS = 10, 12
-"""Of an output table that are shown."""
+"""Limits of an output table."""
 _WIDTH, _WIDEST_NAME = 80, 24
 
 
 @text_of.register
 def plan_text(plan: Plan) -> str:
-    """Return what fits 80 columns, whatever prints it: a line or two a node, then totals."""
+    """Return a plan in 80 columns: a line or two for each node, then totals."""
     view = view_of_plan(plan)
     width = min(_WIDEST_NAME, max([4, *(len(row.name) for row in view.rows)]))
     lines = [view.title, "", f"{'state':8}{'seconds':>8}  {'node':{width}}  why"]
@@ -38,22 +37,22 @@ def plan_html(plan: Plan) -> str:
 
 
 def iteration_text(view: IterationView) -> str:
-    """Outputs, and how it ended."""
-    width = max((len(one.name) for one in view.outputs), default=0)
+    """Return the outputs and the ending."""
+    width = max((len(output.name) for output in view.outputs), default=0)
     return visible("\n".join([
-        view.title, *(f"  {one.name:{width}}  {one.text}" for one in view.outputs), *view.ending,
+        view.title, *(f"  {output.name:{width}}  {output.text}" for output in view.outputs), *view.ending,
     ]))
 
 
 def iteration_html(view: IterationView) -> str:
-    """Outputs, how it ended, the graph of what happened, and a table of the nodes."""
+    """Return the outputs, the ending, the graph and a table of the nodes."""
     tables = {name: table.shown(_ROWS, _COLUMNS) for name, table in view.tables.items()}
     return cell("cell_iteration.html", view=view, tables=tables)
 
 
 @text_of.register
 def comparison_text(compared: Comparison) -> str:
-    """Return a line a difference."""
+    """Return a line for each difference."""
     view = ComparisonView(compared)
     signs = {"added": "+", "removed": "-", "same": "="}
     lines = [view.title, *([f"  {compared.unrecorded}"] if compared.unrecorded else [])]

@@ -1,4 +1,4 @@
-"""A plain program as it is shown: what it asks, what of that is on record, and how a run of it went."""
+"""The view of a plain program: its questions, their recorded answers, and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from helix_spark.identity.difference import parts_from_json
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import saved_text, took_text
 
-_WORTH_TELLING = 0.1
-"""Seconds."""
+_LEAST_SECONDS = 0.1
+"""Shorter times are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """A question of a program, as it is recorded, with its author's line as people know it; its call, as its author
-    writes it; and why another run asks Spark `again`, empty if none does."""
+    """A recorded question of a program, with its `call` in the program; `again` is the reason why another run sends it
+    to Spark, empty if it does not."""
 
     node: NodeRecord
     call: str
@@ -31,19 +31,19 @@ class AnswerView:
 
     @property
     def fresh(self) -> bool:
-        """Whether Spark is asked."""
+        """True if Spark answers it."""
         return self.node.state == "compute"
 
     @property
     def seconds(self) -> float:
-        """Seconds that Spark took for it."""
+        """Seconds that Spark took."""
         return (self.node.seconds if self.fresh else self.node.predicted_seconds) or 0.0
 
     @property
     def lines(self) -> Iterator[str]:
         yield self.title
         yield f"  {'asked of Spark' if self.fresh else 'from the record'}: {self.node.reason}"
-        if self.seconds >= _WORTH_TELLING:
+        if self.seconds >= _LEAST_SECONDS:
             yield f"  it took Spark {format_seconds(self.seconds)} s"
         if self.again:
             yield f"  it is asked again in a new run: {self.again}"
@@ -57,8 +57,13 @@ class AnswerView:
 
 @dataclass(frozen=True, slots=True)
 class ProgramView:
-    """What a program has asked so far: the answers that are nodes of its graph, inputs first; the identities of all
-    that it asked, in order, and the one that Spark is asked first, empty if none is."""
+    """A program's questions so far.
+
+    Attributes:
+        answers: those that are nodes of its graph, inputs first.
+        asked: the identities of all questions, in order.
+        first: the identity of the first question for Spark; empty if there is none.
+    """
 
     workflow: str
     answers: tuple[AnswerView, ...]
@@ -66,26 +71,25 @@ class ProgramView:
     first: str
 
     def answer(self, name: str) -> AnswerView:
-        """Return the one of a name, with or without its line, or of a call. Raises ParameterError where there is
-        none."""
-        found = next((one for one in self.answers if name in (one.node.name, one.title)), None)
-        of_call = [one for one in self.answers if name == one.call]
-        if found is None and len(of_call) > 1:
+        """Return the answer with a name, a title or a call. Raises ParameterError."""
+        for answer in self.answers:
+            if name in (answer.node.name, answer.title):
+                return answer
+        matches = [answer for answer in self.answers if name == answer.call]
+        if len(matches) > 1:
             raise ParameterError(
-                f"{name} has asked {len(of_call)} things", exists=", ".join(one.node.name for one in of_call),
+                f"{name} has asked {len(matches)} things", exists=", ".join(answer.node.name for answer in matches),
                 remedy="name one of them",
             )
-        found = found or next(iter(of_call), None)
-        if found is None:
-            known = [one.node.name for one in self.answers]
-            raise ParameterError(f"{self.workflow} has not asked {name!r} so far", remedy=nearest(name, known))
-        return found
+        if not matches:
+            names = [answer.node.name for answer in self.answers]
+            raise ParameterError(f"{self.workflow} has not asked {name!r} so far", remedy=nearest(name, names))
+        return matches[0]
 
     def plan_lines(self, error: str) -> Iterator[str]:
-        """Yield what a run would be answered from the record, and what Spark would be asked first; if nothing is, the
-        error that the program ends with."""
-        yield f"{self.workflow}: {sum(not one.fresh for one in self.answers)} answers are on record"
-        first = next((one for one in self.answers if one.fresh), None)
+        """Yield the number of recorded answers and the first question for Spark, or else the program's error."""
+        yield f"{self.workflow}: {sum(not answer.fresh for answer in self.answers)} answers are on record"
+        first = next((answer for answer in self.answers if answer.fresh), None)
         if first is not None:
             yield f"asked of Spark first: {first.title}, because {first.node.reason}"
             yield "what follows is known once that is answered"
@@ -96,19 +100,25 @@ class ProgramView:
 
     @property
     def again_lines(self) -> Iterator[str]:
-        """What a notebook's cells so far would be answered from the record in a kernel that is started anew."""
-        again = [one for one in self.answers if one.again]
-        saved = saved_text(sum(one.seconds for one in self.answers if not one.again))
+        """Lines on the cells so far of a notebook, if they were run in a new kernel."""
+        again = [answer for answer in self.answers if answer.again]
+        saved = saved_text(sum(answer.seconds for answer in self.answers if not answer.again))
         recorded = f"{len(self.answers) - len(again)} of {len(self.answers)} answers of the cells so far are on record"
         yield f"{self.workflow}: run again in a new kernel, {recorded}" + (f"; {saved}" if saved else "")
-        for one in again:
-            yield f"  asked again: {one.title}, because {one.again}"
+        for answer in again:
+            yield f"  asked again: {answer.title}, because {answer.again}"
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How some questions were answered, each counted once: those that Spark was asked now, the models that were fitted
-    now, and the seconds that the answers from the record took Spark when it was asked them."""
+    """Counts of distinct questions.
+
+    Attributes:
+        asked: all of them.
+        fresh: those that Spark answered in this run.
+        fitted: the models among these.
+        saved: seconds that Spark had taken for the recorded answers.
+    """
 
     asked: int
     fresh: int
@@ -121,7 +131,7 @@ class Tally:
 
     @property
     def cell_text(self) -> str:
-        """How a notebook's cell was answered, in a line; empty where nothing was reused.
+        """A line on a notebook's cell; empty if nothing was reused.
 
         >>> Tally(asked=3, fresh=1, fitted=0, saved=12.0).cell_text
         '2 of 3 answers are from the record; about 12.0 s of computing saved'
@@ -132,8 +142,7 @@ class Tally:
     def run_text(
         self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False, unproven: int = 0
     ) -> str:
-        """Return how a run went, in a line. Of the `seconds` that its author waited for it `session` were Spark's
-        start; of what was reused so many are `unproven`.
+        """Return a line on a run. Spark's start took `session` of its `seconds`; `unproven` counts reused answers.
 
         >>> for part in Tally(asked=40, fresh=38, fitted=3, saved=12.0).run_text("train", 3, 30.0, 4.0).split("; "):
         ...     print(part)

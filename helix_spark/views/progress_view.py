@@ -1,5 +1,4 @@
-"""How far a run is, as it is shown while it goes: what runs, what is loaded, and what is left by what it is expected to
-take. The same for a bar on a terminal, in a notebook and on a page."""
+"""The progress of a run, for terminals, notebooks and pages: its running nodes and the expected seconds left."""
 
 from __future__ import annotations
 
@@ -11,15 +10,21 @@ from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds
 
 _LEAST = 0.01
-"""Seconds that each node counts at least: many that take nothing take something."""
-_NOTHING = 0.05
+"""Least seconds of a node: many short nodes take a while."""
+_LEAST_SHOWN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressView:
-    """How far a run is: what it does, in words; the seconds that it was expected to take in all, that are left, and of
-    these those that have not begun: less is not left, however long what runs takes already. `known` says whether
-    anything is known of how long that takes."""
+    """The progress of a run.
+
+    Attributes:
+        doing: its current work, in words.
+        total: its expected seconds.
+        left: the expected seconds left, at least those `waiting`.
+        waiting: the expected seconds of nodes that have not started.
+        known: True if the seconds of its current work can be estimated.
+    """
 
     doing: str
     total: float
@@ -29,7 +34,7 @@ class ProgressView:
 
     @property
     def left_text(self) -> str:
-        if self.left >= _NOTHING:
+        if self.left >= _LEAST_SHOWN:
             return f"about {format_seconds(self.left)} s left"
         return "ending" if self.known else "no time on record"
 
@@ -39,7 +44,7 @@ class ProgressView:
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
-    """Return a run that began at a time, in Unix seconds."""
+    """Return the progress of a plan whose run began at a Unix time."""
     nodes = tuple(
         RunningNode(n.name, n.kind, n.inputs, n.state, n.reason, n.predicted_seconds, n.output) for n in plan.nodes
     )
@@ -47,7 +52,7 @@ def progress_of(plan: Plan, began: float) -> Progress:
 
 
 def progress_view(progress: Progress, now: float) -> ProgressView:
-    """Return how far a run is, `now` seconds after it began.
+    """Return the progress of a run, `now` seconds after it began.
 
     >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
     ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))
@@ -61,9 +66,10 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     waiting = sum(expected[name] for name, state in states.items() if state == "waiting")
     # Spark's start and the first work of its session come before the end of the first node.
     first = 0.0 if progress.has_ended else progress.session_seconds
-    had = sum(now - node.started for node in running if node.started is not None)
+    elapsed = sum(now - node.started for node in running if node.started is not None)
+    if first:
+        elapsed = max(elapsed, now)
     under_way = sum(expected[node.name] for node in running) + first
-    gone = had if not first else max(had, now)
     total = sum(expected.values()) + progress.session_seconds
     known = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
     if progress.answered is not None:
@@ -74,13 +80,13 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
         doing = "going on" if waiting else "finishing"
     elif not doing:
         doing = "starting Spark" if progress.starting else "planning"
-    return ProgressView(doing, total, waiting + max(0.0, under_way - gone), waiting, known)
+    return ProgressView(doing, total, waiting + max(0.0, under_way - elapsed), waiting, known)
 
 
 def running_states(progress: Progress) -> dict[str, str]:
-    """Return what each node shows: its planned state once it is done, else running or waiting.
+    """Return the state of each node: its planned state once it is done, else running or waiting.
 
-    A node without a step of its own runs inside the steps that read it: it is as far as the furthest of them.
+    A node without a step of its own runs inside the steps of its readers and has the state of the furthest of them.
     """
     readers: dict[str, list[str]] = {}
     for node in progress.nodes:
@@ -96,9 +102,9 @@ def running_states(progress: Progress) -> dict[str, str]:
         elif node.started is not None:
             states[node.name] = "running"
         else:
-            further = {name: states[name] for name in readers.get(node.name, ()) if name in states}
-            if any(state == done[name] != "prune" for name, state in further.items()):
+            reading = {name: states[name] for name in readers.get(node.name, ()) if name in states}
+            if any(state == done[name] != "prune" for name, state in reading.items()):
                 states[node.name] = node.state
             else:
-                states[node.name] = "running" if "running" in further.values() else "waiting"
+                states[node.name] = "running" if "running" in reading.values() else "waiting"
     return states

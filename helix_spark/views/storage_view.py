@@ -1,4 +1,4 @@
-"""What is stored, as it is shown: how much, against which budget, what is worth its bytes, and who uses it."""
+"""The view of the stored results: sizes, budget, benefit per byte, users."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StorageRow:
-    """One stored result: seconds to have it again out of what else is stored, and to load it, None where not measured;
-    how often it was loaded, and by which iteration last; whether the newest iteration of its workflow has it;
-    and what is known of whether it comes out the same when it is computed again."""
+    """A stored result.
+
+    Attributes:
+        again: seconds to compute it again from the other stored results; None if unmeasured.
+        load: seconds to load it; None if unmeasured.
+        loaded: the number of loads.
+        last: the iteration that loaded it last.
+        current: True if the newest iteration of its workflow has it.
+        proof: a word of `PROOFS`.
+    """
 
     artifact: ArtifactRecord
     again: float | None
@@ -34,7 +41,7 @@ class StorageRow:
 
     @property
     def saves(self) -> float | None:
-        """Seconds that loading saves each time; None if they were never measured."""
+        """Seconds that each load saves; None if unmeasured."""
         return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
 
     @property
@@ -47,7 +54,7 @@ class StorageRow:
 
     @property
     def saves_text(self) -> str:
-        """What each megabyte of it saves; empty of a value, and where that was never measured."""
+        """Seconds saved per megabyte; empty for a value and if unmeasured."""
         return seconds_text(self.per_megabyte) if self.artifact.bytes and self.saves is not None else ""
 
     @property
@@ -56,7 +63,7 @@ class StorageRow:
 
     @property
     def per_megabyte(self) -> float:
-        """Seconds by 10^6 bytes; 0 of a value, which takes none."""
+        """Seconds saved per 10^6 bytes; 0 for a value, which takes none."""
         if self.saves is None:
             return -1.0
         return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else 0.0
@@ -64,24 +71,30 @@ class StorageRow:
 
 @dataclass(frozen=True, slots=True)
 class StorageView:
-    """All that is stored: physical bytes of the catalog, those of results among them; the budget of the newest
-    iteration, None if it had none; and results that were stored and are no longer, newest first."""
+    """The stored results of a catalog.
+
+    Attributes:
+        used: bytes of the catalog.
+        results: bytes of its results.
+        budget: bytes that the newest iteration could use; None for no limit.
+        removed: results that are no longer stored, newest first.
+    """
 
     used: int
     results: int
     budget: int | None
     stored: tuple[StorageRow, ...]
-    gone: tuple[ArtifactRecord, ...]
+    removed: tuple[ArtifactRecord, ...]
 
     @property
     def use(self) -> str:
-        of = f" of {format_size(self.budget)} ({self.used / self.budget:.0%})" if self.budget else ", no limit"
-        return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
+        limit = f" of {format_size(self.budget)} ({self.used / self.budget:.0%})" if self.budget else ", no limit"
+        return f"{format_size(self.used)}{limit}; {format_size(self.results)} of it stored results"
 
 
 @dataclass(frozen=True, slots=True)
 class StorageShare:
-    """What one user or one workflow has stored; the name is empty where it is not recorded."""
+    """The stored results of one user or one workflow; the name is empty if it is not recorded."""
 
     name: str
     results: int
@@ -89,64 +102,68 @@ class StorageShare:
 
 
 def shares_by(
-    what: Literal["user", "workflow"], view: StorageView, iterations: Iterable[Sequence[IterationRecord]]
+    owner: Literal["user", "workflow"], view: StorageView, iterations: Iterable[Sequence[IterationRecord]]
 ) -> list[StorageShare]:
-    """Return what each user or each workflow has stored, most first."""
-    users = {(one.workflow, one.number): one.user for several in iterations for one in several}
+    """Return the share of each user or each workflow, largest first."""
+    users = {(record.workflow, record.number): record.user for records in iterations for record in records}
     sizes: defaultdict[str, list[int]] = defaultdict(list)
-    for made in (one.artifact for one in view.stored):
-        owner = made.workflow if what == "workflow" else users.get((made.workflow, made.iteration), "")
-        sizes[owner].append(made.bytes)
-    found = [StorageShare(name, len(each), sum(each)) for name, each in sizes.items()]
-    return sorted(found, key=lambda one: (-one.bytes, one.name))
+    for artifact in (row.artifact for row in view.stored):
+        user = users.get((artifact.workflow, artifact.iteration), "")
+        sizes[artifact.workflow if owner == "workflow" else user].append(artifact.bytes)
+    shares = [StorageShare(name, len(owned), sum(owned)) for name, owned in sizes.items()]
+    return sorted(shares, key=lambda share: (-share.bytes, share.name))
 
 
 def storage_of(
-    known: CatalogReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
+    catalog: CatalogReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
-    """Return what a catalog has stored, the best by benefit per byte first; what takes no bytes of its own comes last.
-    `artifacts` are the newest record of each signature, `loads` how often it was loaded, and by whom last; `iterations`
-    are of each workflow, newest first. Raises CatalogError."""
-    ended = [next((one for one in several if one.status in ("done", "failed")), None) for several in iterations]
-    last = max((one for one in ended if one is not None), key=lambda one: one.started, default=None)
-    nodes = [node for one in ended if one is not None for node in known.nodes(one)]
+    """Return the stored results of a catalog, sorted by benefit per byte; values come last. Raises CatalogError.
+
+    Args:
+        artifacts: the newest record of each signature.
+        loads: the number of loads of each signature, with the iteration that loaded it last.
+        iterations: those of each workflow, newest first.
+    """
+    ended = ([record for record in records if record.status in ("done", "failed")] for records in iterations)
+    newest = [records[0] for records in ended if records]
+    last = max(newest, key=lambda record: record.started, default=None)
+    nodes = [node for record in newest for node in catalog.nodes(record)]
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
     current = {node.signature for node in nodes}
-    wanted = {*live, *current}
-    measured = known.results((), wanted).measured if wanted else {}
-    made, stored = _lineage(nodes, live, measured), list[StorageRow]()
+    signatures = {*live, *current}
+    measured = catalog.results((), signatures).measured if signatures else {}
+    lineage, stored = _lineage(nodes, live, measured), list[StorageRow]()
     for signature, record in live.items():
-        own, by = measured.get(signature), loads.get(signature)
-        again = None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
+        costs, load = measured.get(signature), loads.get(signature)
+        again = None if costs is None or costs.compute_seconds is None else seconds_again(lineage, signature, live)
         stored.append(StorageRow(
-            record, again, own.load_seconds if own else None, by[0] if by else 0, by[1:] if by else None,
-            signature in current, proof_of(own),
+            record, again, costs.load_seconds if costs else None, load[0] if load else 0, load[1:] if load else None,
+            signature in current, proof_of(costs),
         ))
-    stored.sort(key=lambda each: (each.artifact.bytes == 0, -each.per_megabyte, -(each.saves or 0.0)))
-    gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
+    stored.sort(key=lambda row: (row.artifact.bytes == 0, -row.per_megabyte, -(row.saves or 0.0)))
+    removed = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
     budget = number(mapping(last.plan).get("budget")) if last else None
     return StorageView(
-        known.bytes_used(), sum(record.bytes for record in live.values()), None if budget is None else int(budget),
-        tuple(stored), tuple(gone),
+        catalog.bytes_used(), sum(record.bytes for record in live.values()), None if budget is None else int(budget),
+        tuple(stored), tuple(removed),
     )
 
 
 def _lineage(
     nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
 ) -> dict[str, ResultCosts]:
-    """Return what the results of these nodes, and all else that is stored, are made from; what was never
-    measured counts as nothing."""
-    # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
+    """Return the inputs and costs of these nodes and of all stored results; unmeasured costs are 0."""
+    # By workflow too: two workflows may share a signature under different names of its inputs.
     by_name = {(node.workflow, node.name): node.signature for node in nodes}
     inputs: dict[str, tuple[str, ...]] = dict.fromkeys(live, ())
     for node in nodes:
-        read = ((node.workflow, name) for name in node.inputs)
-        inputs[node.signature] = tuple(by_name[source] for source in read if source in by_name)
+        sources = ((node.workflow, name) for name in node.inputs)
+        inputs[node.signature] = tuple(by_name[source] for source in sources if source in by_name)
 
     def costs(signature: str) -> ResultCosts:
-        own = measured.get(signature)
-        compute, load = (own.compute_seconds, own.load_seconds) if own else (None, None)
+        record = measured.get(signature)
+        compute, load = (record.compute_seconds, record.load_seconds) if record else (None, None)
         return ResultCosts(inputs[signature], compute or 0.0, load or 0.0)
 
     return {signature: costs(signature) for signature in inputs}

@@ -1,6 +1,8 @@
-"""What a classic session does otherwise than PySpark's Connect client, so that programs get it from the client, too:
-names of aggregates, types of decimals, seeds and arguments of Spark ML's stages. And what only a classic session has:
-RDDs, the JVM, contexts, streams. Where a program uses it as it runs, Helix learns of it before pyspark refuses."""
+"""Differences between a classic session and PySpark's Connect client.
+
+The client is changed to behave as a classic session does: names of aggregates, types of decimals, seeds and arguments
+of Spark ML's stages. Uses of what only a classic session has (RDDs, the JVM, contexts, streams) are noticed before
+pyspark refuses them."""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def behave_as_classic() -> None:
-    """Replace in pyspark's Connect client what a classic session does otherwise; once a process."""
+    """Make pyspark's Connect client behave as a classic session; once a process."""
     from pyspark.errors.exceptions import connect
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.dataframe import DataFrame
@@ -34,19 +36,19 @@ def behave_as_classic() -> None:
 
     _replace_types_of_literals()
     _send_all_arguments()
-    # The server refuses some plans before it analyses them, such as duplicates by a column that there is not.
-    refused: Any = connect.EXCEPTION_CLASS_MAPPING
-    refused["org.apache.spark.sql.connect.common.InvalidPlanInput"] = refused["org.apache.spark.sql.AnalysisException"]
+    # The server refuses some plans before it analyses them, such as duplicates by a missing column.
+    errors: Any = connect.EXCEPTION_CLASS_MAPPING
+    errors["org.apache.spark.sql.connect.common.InvalidPlanInput"] = errors["org.apache.spark.sql.AnalysisException"]
 
     @replaces(DataFrame, "agg")
     @replaces(GroupedData, "agg")
-    def agg(aggregate: Any, self: Any, *exprs: Any) -> Any:
+    def agg(original: Any, self: Any, *exprs: Any) -> Any:
         if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
             exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
-        return aggregate(self, *exprs)
+        return original(self, *exprs)
 
-    # `Column.outer` of the Connect client leaves no trace, and a classic session does not analyse a table with columns
-    # of a query around it before it is part of that query.
+    # The Connect client's `Column.outer` leaves no trace in the plan. A classic session analyses a table with outer
+    # columns only as part of the outer query.
     @replaces(Column, "outer")
     def outer(_: Any, self: Any) -> Any:
         expression = copy(self._expr)
@@ -56,49 +58,50 @@ def behave_as_classic() -> None:
 
 
 _AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
-"""The JVM's `RelationalGroupedDataset` resolves these aliases itself, and columns are named by what they stand for."""
+"""Aliases that the JVM's `RelationalGroupedDataset` resolves before it names the columns."""
 
 _OUTER = "outer"
-"""What the client would call the part of the author's code that makes a column of a query around this one."""
+"""Marks a column of an outer query, in the place of the fragment of the author's code."""
 
 
 def _replace_types_of_literals() -> None:
-    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten. A time
-    of day is a literal of SQL: Spark Connect refuses others while Spark has the type switched off."""
+    """Give a decimal the precision of its value; pyspark's Connect client gives it ten digits. Write a time of day as
+    SQL: Spark Connect refuses other literals while Spark has the type switched off."""
     from pyspark.sql.connect.expressions import LiteralExpression
     from pyspark.sql.types import DecimalType, TimeType
 
     @replaces(LiteralExpression, "_infer_type")
-    def infer(told: Any, value: Any) -> Any:
-        found = told(value)
+    def infer(original: Any, value: Any) -> Any:
+        data_type = original(value)
         if not builds() or not isinstance(value, Decimal):
-            return found
+            return data_type
         _, digits, exponent = value.as_tuple()
-        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
-            return found
+        if not isinstance(exponent, int) or exponent > 0:  # no number, or a number that classic sessions refuse
+            return data_type
         return DecimalType(max(len(digits), -exponent), -exponent)
 
     @replaces(LiteralExpression, "to_plan")
-    def to_plan(plan_literal: Any, self: Any, session: Any) -> Any:
+    def to_plan(original: Any, self: Any, session: Any) -> Any:
         if not builds() or not isinstance(self._dataType, TimeType) or self._value is None:
-            return plan_literal(self, session)
-        written = self._create_proto_expression()
-        written.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
-        return written
+            return original(self, session)
+        expression = self._create_proto_expression()
+        expression.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
+        return expression
 
 
 def is_outer(expression: Any) -> bool:
-    """Return whether a column (`spark.connect.Expression`) belongs to a query around the one that names it."""
+    """Return whether a column (`spark.connect.Expression`) belongs to an outer query."""
     return bool(expression.common.origin.python_origin.fragment == _OUTER)
 
 
 @cache
 def fit_as_classic() -> None:
-    """Make stages of Spark ML send and receive what they do in a classic session; once a process.
+    """Make stages of Spark ML send and receive the same as in a classic session; once a process.
 
-    An estimator is fitted with the seed that Python gives it: Connect's client sends only what the author set, and the
-    seed is the one default that the JVM has another value for. A parameter that is cleared has its default again: the
-    client leaves it as it is. A matrix says by a number whether it is transposed.
+    - An estimator sends its default seed, the only default that differs in the JVM. The client sends only parameters
+      that the author set.
+    - `clear` restores a parameter's default. The client's leaves the parameter as it is.
+    - A matrix has a number in `isTransposed`.
     """
     from pyspark.ml import Estimator
     from pyspark.ml.connect import readwrite, serialize
@@ -107,28 +110,28 @@ def fit_as_classic() -> None:
     from pyspark.ml.wrapper import JavaParams
 
     @replaces(serialize, "serialize_ml_params")
-    def write(write_params: Any, instance: Any, client: Any) -> Any:
-        params = write_params(instance, client)
+    def write(original: Any, instance: Any, client: Any) -> Any:
+        params = original(instance, client)
         if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
             params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
         return params
 
     @replaces(serialize, "deserialize_param")
     @replaces(readwrite, "deserialize_param")
-    def read(read_param: Any, literal: Any) -> Any:
-        value = read_param(literal)
+    def read(original: Any, literal: Any) -> Any:
+        value = original(literal)
         if isinstance(value, Matrix):
             value.isTransposed = int(value.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
         return value
 
     @replaces(JavaParams, "clear")
-    def clear(clear_in_jvm: Any, self: Any, param: Any) -> None:
-        (Params.clear if builds() else clear_in_jvm)(self, param)
+    def clear(original: Any, self: Any, param: Any) -> None:
+        (Params.clear if builds() else original)(self, param)
 
 
 def _send_all_arguments() -> None:
-    """Make methods of models that return tables send all their arguments: the client drops those that are given by
-    keyword (4.2.0), so that `approxSimilarityJoin(..., distCol="far")` has a column of another name."""
+    """Make methods of models that return tables send all their arguments. The client of 4.2.0 drops keyword arguments,
+    such as `distCol` of `approxSimilarityJoin`."""
     from pyspark.ml.util import try_remote_attribute_relation
 
     wrapper = try_remote_attribute_relation(lambda: None).__code__
@@ -137,17 +140,17 @@ def _send_all_arguments() -> None:
         signature = inspect.signature(method)
 
         @wraps(method)
-        def call(*args: Any, **named: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if builds():
-                bound = signature.bind(*args, **named)
-                bound.apply_defaults()
-                args, named = bound.args, bound.kwargs
-            return method(*args, **named)
+                arguments = signature.bind(*args, **kwargs)
+                arguments.apply_defaults()
+                args, kwargs = arguments.args, arguments.kwargs
+            return method(*args, **kwargs)
 
         return call
 
-    modules = [one for name, one in sys.modules.items() if name.startswith("pyspark.ml.")]
-    for kind in {one for module in modules for one in vars(module).values() if isinstance(one, type)}:
+    modules = [module for name, module in sys.modules.items() if name.startswith("pyspark.ml.")]
+    for kind in {value for module in modules for value in vars(module).values() if isinstance(value, type)}:
         for name, method in list(vars(kind).items()):
             if getattr(method, "__code__", None) is wrapper:
                 setattr(kind, name, with_all_arguments(method))
@@ -155,8 +158,8 @@ def _send_all_arguments() -> None:
 
 @cache
 def session_class() -> type:
-    """Return a class of Connect sessions that are instances of `pyspark.sql.SparkSession`, too, as programs check, and
-    that a ``with`` statement ends. What only a session in a JVM has is missing."""
+    """Return a class of Connect sessions that pass `isinstance(spark, pyspark.sql.SparkSession)`, without the
+    attributes of a session in a JVM."""
     from pyspark.sql.connect.session import SparkSession as ConnectSession
     from pyspark.sql.session import SparkSession
 
@@ -164,25 +167,24 @@ def session_class() -> type:
         name for kind in SparkSession.__mro__[:-1] for name in vars(kind)
         if not hasattr(ConnectSession, name) and name not in ("__enter__", "__exit__")
     ]
-    members: dict[str, Any] = dict.fromkeys(missing, property())  # which nobody can read
+    members: dict[str, Any] = dict.fromkeys(missing, property())  # reading it raises AttributeError
     members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
     bases: tuple[Any, ...] = (ConnectSession, SparkSession)
     return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})
 
 
-def need_classic(what: str) -> None:
-    """Tell this thread's program that it needs a classic session, for what it uses, as that is written; no-op where
-    there is none. Raises NeedsClassicError if a function of a node's uses it."""
+def need_classic(use: str) -> None:
+    """Tell this thread's program that it needs a classic session, for `use` as the author wrote it. No-op without a
+    program. Raises NeedsClassicError in a node's function."""
     program = program_here()
     if program is not None:
-        program.need_classic(what)
+        program.need_classic(use)
     elif client_session() is not None and current() is not None:
-        raise NeedsClassicError(what)
+        raise NeedsClassicError(use)
 
 
 def notice_classic_only() -> None:
-    """Make pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
-    context would be made."""
+    """Make pyspark call `need_classic` where its Connect client has no such feature or a different one."""
     from pyspark.core.context import SparkContext
     from pyspark.errors import PySparkAttributeError, PySparkNotImplementedError
     from pyspark.ml.connect.readwrite import RemoteMLWriter
@@ -191,26 +193,26 @@ def notice_classic_only() -> None:
 
     @replaces(PySparkAttributeError, "__init__")
     @replaces(PySparkNotImplementedError, "__init__")
-    def refuse(make: Any, self: Any, *given: Any, **named: Any) -> None:
-        """Notice that the client is about to refuse what it has not, such as `rdd`, `_jdf` and `_jvm`."""
-        if named.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
-            need_classic(f".{next(iter(named['messageParameters'].values()))}")
-        make(self, *given, **named)
+    def refuse(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        """Notice an attribute that the client is about to refuse, such as `rdd`, `_jdf` and `_jvm`."""
+        if kwargs.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
+            need_classic(f".{next(iter(kwargs['messageParameters'].values()))}")
+        original(self, *args, **kwargs)
 
     @replaces(DataFrame, "writeStream")
     @replaces(SparkSession, "readStream")
-    def look_up(get: Any, self: Any) -> Any:
-        need_classic(f".{get.__name__}")
-        return get(self)
+    def stream(original: Any, self: Any) -> Any:
+        need_classic(f".{original.__name__}")
+        return original(self)
 
     @replaces(SparkContext, "getOrCreate")
     @replaces(SparkContext, "__init__")
-    def make_context(make: Any, *given: Any, **named: Any) -> Any:
+    def create_context(original: Any, *args: Any, **kwargs: Any) -> Any:
         need_classic("SparkContext")
-        return make(*given, **named)
+        return original(*args, **kwargs)
 
     def write_in_format(writer: Any, source: str) -> Any:
-        """A server is told no format of a model, such as PMML."""
+        """Refuse formats of a model, such as PMML, that a server cannot write."""
         if source.lower() != "internal":
             need_classic(f'.format("{source}") of a model')
             raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
@@ -219,77 +221,77 @@ def notice_classic_only() -> None:
     RemoteMLWriter.format = write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
     _notice_stages_of_jvm()
 
-    # A classic session takes ``rows.a == rows.a`` for a column of each side, Spark Connect for two of the side that has
-    # the table less deep in its plan, or refuses it.
+    # A classic session takes ``rows.a == rows.a`` for a column of each side. Spark Connect takes both columns from the
+    # side that has the table less deep in its plan, or refuses the join.
     @replaces(DataFrame, "join")
-    def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
-        made = join(self, other, *given, **named)
-        if program_here() is not None and (column := _of_either_side(made, (self, other))):
+    def join(original: Any, self: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
+        joined = original(self, other, *args, **kwargs)
+        if program_here() is not None and (column := _ambiguous_column(joined, (self, other))):
             need_classic(f"a join of a table with itself by {column}, which may be of either side")
-        return made
+        return joined
 
 
 def _notice_stages_of_jvm() -> None:
-    """Notice calls of the JVM's stages: of a method that Connect has not, to which pyspark hands its parameters first;
-    and of a stage that an author's file made in a classic session, of which a client knows nothing."""
+    """Notice calls of the JVM's stages: of methods that Connect does not have, since pyspark first hands parameters to
+    the JVM; and of stages that the author's file created in a classic session."""
     from pyspark.ml.base import Estimator, Transformer
     from pyspark.ml.evaluation import Evaluator
     from pyspark.ml.wrapper import JavaParams
 
     @replaces(JavaParams, "_transfer_params_to_java")
-    def transfer(hand_over: Any, self: Any) -> None:
+    def transfer(original: Any, self: Any) -> None:
         if builds():
             need_classic(f"{type(self).__name__}._java_obj")
-        hand_over(self)
+        original(self)
 
     @replaces(Estimator, "fit")
     @replaces(Transformer, "transform")
     @replaces(Evaluator, "evaluate")
-    def call(called: Any, self: Any, *given: Any, **named: Any) -> Any:
-        held = getattr(self, "_java_obj", None)
-        if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
+    def call(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
+        stage = getattr(self, "_java_obj", None)
+        if type(stage).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
             raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
-        return called(self, *given, **named)
+        return original(self, *args, **kwargs)
 
 
-def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
-    """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
-    join = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
-    parts = list(messages(join.join_condition))
-    named = [one for one in parts if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id")]
-    if not named:
+def _ambiguous_column(joined: Any, tables: tuple[Any, Any]) -> str:
+    """Return a column of a join's condition that may be of either table; an empty text without one."""
+    step = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
+    parts = list(messages(step.join_condition))
+    columns = [part for part in parts if sort_of(part) == "Expression.UnresolvedAttribute" and part.HasField("plan_id")]
+    if not columns:
         return ""
-    tops = [join.left.common.plan_id, join.right.common.plan_id]
-    whole = relation_of(joined).join
-    below = [
-        {one.common.plan_id for one in messages(side) if sort_of(one) == "Relation"}
-        for side in (whole.left, whole.right)
+    top_ids = [step.left.common.plan_id, step.right.common.plan_id]
+    relation = relation_of(joined).join
+    ids = [
+        {part.common.plan_id for part in messages(side) if sort_of(part) == "Relation"}
+        for side in (relation.left, relation.right)
     ]
 
     def sides(column: Any) -> list[int]:
         """Return the sides that a column may be of."""
-        if surely := [at for at in (0, 1) if column.plan_id == tops[at]]:
-            return surely
+        if column.plan_id in top_ids:
+            return [side for side in (0, 1) if column.plan_id == top_ids[side]]
         name = column.unparsed_identifier
-        return [at for at in (0, 1) if column.plan_id in below[at] and (
-            "." in name or name.strip("`").lower() in {one.lower() for one in tables[at].columns}
+        return [side for side in (0, 1) if column.plan_id in ids[side] and (
+            "." in name or name.strip("`").lower() in map(str.lower, tables[side].columns)
         )]
 
-    for column in named:
+    for column in columns:
         if len(sides(column)) > 1:
             return str(column.unparsed_identifier)
-    for part in parts if not below[0].isdisjoint(below[1]) else ():
+    for part in parts if not ids[0].isdisjoint(ids[1]) else ():
         if sort_of(part) == "Expression.UnresolvedFunction" and part.function_name in ("==", "<=>"):
-            one, other = (side.unresolved_attribute for side in part.arguments)
-            is_named = one.HasField("plan_id") and other.HasField("plan_id")
-            is_same = one.unparsed_identifier.lower() == other.unparsed_identifier.lower()
-            if is_named and is_same and sides(one) == sides(other):
-                return str(one.unparsed_identifier)
+            left, right = (argument.unresolved_attribute for argument in part.arguments)
+            have_tables = left.HasField("plan_id") and right.HasField("plan_id")
+            is_same = left.unparsed_identifier.lower() == right.unparsed_identifier.lower()
+            if have_tables and is_same and sides(left) == sides(right):
+                return str(left.unparsed_identifier)
     return ""
 
 
 class SessionContext:
-    """The ``sparkContext`` of a session that has none. Its names are PySpark's; others need a classic session."""
+    """The ``sparkContext`` of a Connect session: the attributes of PySpark's that need no JVM."""
 
     uiWebUrl = None  # noqa: N815 - pyspark calls it so; None, as where Spark's own pages are off
 
@@ -316,14 +318,13 @@ class SessionContext:
         return __version__
 
     def getConf(self) -> SparkConf:  # noqa: N802 - as above
-        """Return a copy of the settings that the session began with."""
+        """Return a copy of the session's first settings."""
         from pyspark.conf import SparkConf
 
-        conf = SparkConf(loadDefaults=False)
-        return conf.setAll(list(self._settings.items()))
+        return SparkConf(loadDefaults=False).setAll(list(self._settings.items()))
 
     def stop(self, *args: object, **named: object) -> None:
-        """Do nothing: the session's own `stop` ends it, and the calls below show Spark to people."""
+        """No-op, like the calls below: `SparkSession.stop` ends the session; they only change what Spark shows."""
 
     setLogLevel = setJobGroup = setJobDescription = setLocalProperty = stop  # noqa: N815 - as above
 
@@ -336,6 +337,6 @@ class SessionContext:
         if not name.startswith("__"):
             need_classic(f".sparkContext.{name}")
         raise PySparkAttributeError(
-            f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
-            "variable HELIX=off, or do the same with DataFrames"
+            f"spark.sparkContext.{name} needs a classic session, which a program under Helix does not have; run it "
+            "with the variable HELIX=off, or do the same with DataFrames"
         )

@@ -1,6 +1,6 @@
-"""The Connect client of a program: PySpark's own, but what answers it is given, and it draws the same each time.
+"""The Connect client of a program: PySpark's own, answered by a given service, with reproducible random numbers.
 
-All that is private in pyspark, and that a program needs beyond what recording takes, is here.
+The private parts of pyspark that a program needs, apart from those of recording, are used here alone.
 """
 
 from __future__ import annotations
@@ -61,27 +61,27 @@ DEFAULT_SETTINGS = {
     "spark.connect.session.planCompression.threshold": "-1",
     "spark.connect.session.planCompression.defaultAlgorithm": "NONE",
 }
-"""What the client itself asks for to turn rows of Python's into a plan, as Spark has it by default. Rows stay in the
-plan, however many: there is no server to keep them. What is not here, and in no known setting, is a question."""
+"""Spark's defaults of the settings that the client requests to turn Python's rows into a plan. Rows stay in the plan,
+however many: there is no server to keep them. Other unknown settings are requested from Spark."""
 
 
 class _Nowhere:
-    """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
-    of this process, would disturb."""
+    """The channel of a client whose service is in its own process. A real channel has threads, which disturb the fork
+    that starts a JVM."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *given, **named: None
+        return lambda *args, **kwargs: None
 
 
 def session_of(service: Any, settings: Mapping[str, str], address: str = "", session_id: str = "") -> ConnectSession:
     """Return a session of PySpark's Connect client that is answered by a service.
 
     Args:
-        settings: Spark's, that it starts with.
-        address: of the server behind the service, which may say as whom it is asked.
-        session_id: of a session that the server knows already; drawn else.
+        settings: Spark's settings at its start.
+        address: of the server behind the service; it may name the user.
+        session_id: of a session that the server has already; random if empty.
     """
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -96,12 +96,11 @@ def session_of(service: Any, settings: Mapping[str, str], address: str = "", ses
     client._internal_stub = client._artifact_manager._stub = _AtHome(service)
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
-    # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended. A server
-    # elsewhere is asked again for 17 s.
+    # By default pyspark's client retries for ten minutes, even if the server has ended. Five retries take 17 s.
     client.set_retry_policies([DefaultPolicy(max_retries=5)] if address else [])
-    for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1: there is no server to turn to
-        if hasattr(client, goodbye):
-            atexit.unregister(getattr(client, goodbye))
+    for handler in ("_on_exit", "_cleanup_ml_cache"):  # pyspark 4.2 and 4.1 send requests at exit
+        if hasattr(client, handler):
+            atexit.unregister(getattr(client, handler))
     session.release_session_on_close = False
     session.__class__ = session_class()
     vars(session)["sparkContext"] = vars(session)["_sc"] = SessionContext(settings)
@@ -109,7 +108,7 @@ def session_of(service: Any, settings: Mapping[str, str], address: str = "", ses
 
 
 def open_session(service: Any, settings: Mapping[str, str], address: str = "", session_id: str = "") -> ConnectSession:
-    """Return the same, as the active session of all threads from now on."""
+    """Return a session as `session_of` does, and make it the active session of all threads."""
     from pyspark.sql.connect.session import SparkSession
 
     session = session_of(service, settings, address, session_id)
@@ -126,8 +125,8 @@ def ask_as(session: ConnectSession, user: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _AtHome:
-    """A service that refuses children of its process, which share its connections and have none of its threads. What
-    the author's code is about to send is shown to its action first."""
+    """A service that refuses forked children, which share its connections without its threads. It first shows the
+    author's requests to the current action."""
 
     service: Any
     home: Birthplace = field(default_factory=Birthplace)
@@ -138,16 +137,16 @@ class _AtHome:
         if name not in ("ExecutePlan", "AnalyzePlan", "Config"):
             return call
 
-        def send(request: Any, *given: Any, **named: Any) -> Any:
+        def send(request: Any, *args: Any, **kwargs: Any) -> Any:
             if (action := current()) is not None and action.note_request is not None:
                 action.note_request(request)
-            return call(request, *given, **named)
+            return call(request, *args, **kwargs)
 
         return send
 
 
 def service_behind(session: Any) -> Any:
-    """Return what answers a session, for requests of Helix's own, which no action is shown."""
+    """Return the service of a session, for Helix's own requests: no action sees them."""
     stub = session.client._stub
     while isinstance(stub, _AtHome):
         stub = stub.service
@@ -167,21 +166,21 @@ def showing_requests(session: Any) -> Iterator[None]:
 
 
 def answers_here(client: Any) -> bool:
-    """Return whether what a client asks is answered in this process, or passed on from there."""
+    """Return whether a service in this process receives a client's requests."""
     stub = client._internal_stub
     return isinstance(stub, _AtHome) and bool(vars(type(stub.service)).get("answers_here", False))
 
 
 def end_listeners(session: ConnectSession) -> None:
-    """Remove the listeners to streams that a program has left: a thread waits for their events until then."""
+    """Remove a program's stream listeners, so that the thread that waits for their events ends."""
     if (streams := vars(session).get("_sqm")) is not None:
         streams.close()
 
 
-def beside(service: Any, work: Callable[[], Found]) -> Found:
-    """Do something that asks models in a thread of its own, where a service answers it: the program's names and draws
-    stay as they were."""
-    def working() -> Found:
+def beside(service: Any, work: Callable[[], Returned]) -> Returned:
+    """Run work that reads models in another thread, in a session of a service, so that the program's generated names
+    and random numbers stay as they are."""
+    def working() -> Returned:
         _BESIDE.set(True)
         session = open_session(service, {})
         try:
@@ -193,39 +192,37 @@ def beside(service: Any, work: Callable[[], Found]) -> Found:
         return result_of(pool.submit(working))
 
 
-Found = TypeVar("Found")
+Returned = TypeVar("Returned")
 _BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 
 @cache
 def be_active_in_all_threads() -> None:
-    """Make a session of Spark Connect active in threads that the author starts, as a classic one is."""
+    """Make a session of Spark Connect active in the author's threads, like a classic one; once a process."""
     from pyspark.sql.connect.session import SparkSession
 
     @replaces(SparkSession, "getActiveSession")
-    def active(told: Any) -> Any:
-        return client_session() or told() or SparkSession._get_default_session()
+    def active(original: Any) -> Any:
+        return client_session() or original() or SparkSession._get_default_session()
 
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
-    """Return a request that sets what may be set of a session that runs already, and passes over the rest."""
+    """Return a request that changes settings of a running session; the server skips those that cannot change."""
     client: Any = session.client
     request = client._config_request_with_metadata()
-    wanted = pb.ConfigRequest.Set(
-        pairs=[pb.KeyValue(key=name, value=value) for name, value in settings.items()], silent=True
-    )
-    request.operation.CopyFrom(pb.ConfigRequest.Operation(set=wanted))
+    pairs = [pb.KeyValue(key=name, value=value) for name, value in settings.items()]
+    request.operation.set.CopyFrom(pb.ConfigRequest.Set(pairs=pairs, silent=True))
     return request
 
 
 def connect(address: str, end: Callable[[Exception], Exception | None] = lambda _: None) -> Service:
-    """Return the service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
+    """Return the service at an address: ``sc://host:port``, with pyspark's parameters after ``/;``."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 
     builder, metadata = DefaultChannelBuilder(address), []
     if builder.token is not None and builder.host == "localhost" and not builder.use_ssl:
-        # pyspark gives the token by credentials of each call, for which grpc starts a thread each time.
+        # pyspark sends the token as call credentials, for which grpc starts a thread at each call.
         channel, metadata = builder._insecure_channel(builder.endpoint), [("authorization", f"Bearer {builder.token}")]
     else:
         channel = builder.toChannel()
@@ -235,11 +232,11 @@ def connect(address: str, end: Callable[[Exception], Exception | None] = lambda 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service of a server. Other functions of the author's run while one of them waits for a job of Spark's.
+    """The service of a server. While one of the author's functions waits for a Spark job, other functions run.
 
     Attributes:
-        metadata: sent with each request, as the server's address asks for it.
-        end: returns what is raised in place of the error of a request; None if the server has not ended.
+        metadata: of each request, from the server's address.
+        end: returns the error to raise in place of a request's error; None if the server has not ended.
     """
 
     stub: Any
@@ -278,8 +275,8 @@ class Service:
 
 
 def control_draws() -> None:
-    """Make pyspark draw the same each time a program runs: ids of stages, seeds that an author leaves out, names of
-    columns that it makes for a moment. The author's own code draws as it does."""
+    """Make pyspark's random ids of stages, default seeds and names of temporary columns the same in each run. The
+    author's own random numbers do not change."""
     import pyspark.sql.connect.dataframe as frames
     import pyspark.sql.dataframe as base  # whose `sample` the client inherits
     from pyspark.ml import classification, functions
@@ -287,42 +284,42 @@ def control_draws() -> None:
     from pyspark.ml.util import Identifiable
     from pyspark.sql.connect.functions import builtin
 
-    # A stage's default seed is the hash of its class's name: Python's own where that is the same in each process.
-    drawn = os.environ.get("PYTHONHASHSEED", "random") == "random"
-    vars(shared)["hash"] = default_seed if drawn else hash
+    # A stage's default seed is the hash of its class's name, which is random without PYTHONHASHSEED.
+    is_random = os.environ.get("PYTHONHASHSEED", "random") == "random"
+    vars(shared)["hash"] = default_seed if is_random else hash
     fit_as_classic()
-    made: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
     lock = threading.Lock()
 
     def uid(kind: type) -> str:
         if _BESIDE.get():
             return f"{kind.__name__}_beside"
         with lock:
-            made[kind.__name__] += 1
-            number = made[kind.__name__]
+            numbers[kind.__name__] += 1
+            number = numbers[kind.__name__]
         return f"{kind.__name__}_{hashlib.sha256(f'{kind.__name__} {number}'.encode()).hexdigest()[:12]}"
 
-    Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
-    drawing: Any = _Drawing(_SEED)
-    vars(classification)["uuid"] = _Drawing(_SEED)
+    Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # else from uuid4
+    generator: Any = _SeededModule(_SEED)
+    vars(classification)["uuid"] = _SeededModule(_SEED)
     vars(functions)["uuid"] = SimpleNamespace(uuid4=lambda: _CacheKey(int=uuid.uuid4().int))
     for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
-        setattr(module, name, drawing)
+        setattr(module, name, generator)
 
 
 _SEED = 20180611
 
 
-class _Drawing(random.Random):
-    """Takes the place of the modules `random` and `uuid` where pyspark draws a seed, or a name."""
+class _SeededModule(random.Random):
+    """A substitute for the modules `random` and `uuid` where pyspark generates a seed or a name."""
 
     def uuid4(self) -> uuid.UUID:
         return uuid.UUID(int=self.getrandbits(128), version=4)
 
 
 class _CacheKey(uuid.UUID):
-    """A key by which workers cache the model of a `predict_batch_udf`. It is another one each time, lest a worker that
-    lives on takes the model of an earlier run, and says nothing of what the function gives."""
+    """The key under which workers cache the model of a `predict_batch_udf`. It is random, so that a worker does not
+    take the model of an earlier run, and is no part of the function's identity."""
 
     def __helix_signature__(self) -> str:
         return "key of a cache in workers"
@@ -333,13 +330,13 @@ class _CacheKey(uuid.UUID):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where an author's program asks something.
+    """The author's call that sends a request.
 
     Attributes:
-        file, line: of the author's; empty and 0 where none is found.
-        call: what the author calls, as it is written: ``lr.fit``; else the function's own name.
-        function: of pyspark's that is called, such as ``fit``.
-        target: what the author assigns the statement's value to, as it is written; empty where nothing.
+        file, line: of the author's code; empty and 0 if unknown.
+        call: the function as the author wrote it, such as ``lr.fit``; else its own name.
+        function: of pyspark, such as ``fit``.
+        target: the assigned variable as the author wrote it; empty without one.
     """
 
     file: str = ""
@@ -353,12 +350,10 @@ _looking_at_frames = threading.Lock()
 
 
 def caller() -> Caller:
-    """Return the innermost call of the author's that is under way in this thread, or else in the main thread: what
-    pyspark runs in threads of its own is begun there."""
-    if (found := _caller(sys._getframe(1))) is not None:
-        return found
-    # Where garbage is collected meanwhile, Python 3.10 and 3.11 wait for ever for a lock that they hold
-    # (python/cpython#106883).
+    """Return the author's innermost call in this thread; else in the main thread, which starts pyspark's threads."""
+    if (call := _caller(sys._getframe(1))) is not None:
+        return call
+    # Python 3.10 and 3.11 deadlock if garbage is collected meanwhile (python/cpython#106883).
     with _looking_at_frames:
         collects = gc.isenabled()
         gc.disable()
@@ -371,33 +366,35 @@ def caller() -> Caller:
 
 
 def _caller(frame: FrameType | None) -> Caller | None:
-    inner = ""
-    for one, owner in callers(frame):
+    function = ""
+    for outer, owner in callers(frame):
         if owner is CodeOwner.SPARK:
-            inner = one.f_code.co_name
+            function = outer.f_code.co_name
         elif owner is CodeOwner.AUTHOR:
-            call, target = _called(one, inner)
-            return Caller(one.f_code.co_filename, one.f_lineno, call or inner, inner, target)
+            call, target = _call_of(outer, function)
+            return Caller(outer.f_code.co_filename, outer.f_lineno, call or function, function, target)
     return None
 
 
-def _called(frame: FrameType, name: str) -> tuple[str, str]:
-    """Return the call of a function by its name as it is written, without its arguments, and what its value is assigned
-    to; empty texts where that cannot be told."""
+def _call_of(frame: FrameType, name: str) -> tuple[str, str]:
+    """Return the author's call of a function, without its arguments, and the assigned variable; empty texts if
+    unknown."""
     calls = _calls(tuple(linecache.getlines(frame.f_code.co_filename)))
     if sys.version_info >= (3, 11):
         _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-        if line is not None and column is not None:  # unless Python was told not to note them
+        if line is not None and column is not None:  # None with PYTHONNODEBUGRANGES
             return calls.get((line, column), ("", ""))
-    on_line = [one for (line, _), one in calls.items() if line == frame.f_lineno]
-    named = [one for one in on_line if one[0].rpartition(".")[2] == name]
-    return named[0] if len(named) == 1 else ("", "")
+    matches = [
+        (call, target) for (line, _), (call, target) in calls.items()
+        if line == frame.f_lineno and call.rpartition(".")[2] == name
+    ]
+    return matches[0] if len(matches) == 1 else ("", "")
 
 
 @lru_cache(maxsize=32)
 def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
-    """Return the calls of a file without their arguments and what their values are assigned to, by the line and the
-    column behind each call: of a call over several lines Python tells no other place.
+    """Return the calls of a file without arguments and their assigned variables, by the line and the column at the end
+    of each call: only these identify a call over several lines.
 
     >>> _calls(("model = cv.setSeed(1).fit(train)",))
     {(1, 32): ('cv.setSeed(...).fit', 'model'), (1, 21): ('cv.setSeed', 'model')}
@@ -413,7 +410,7 @@ def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
                 text = ast.unparse(target).removeprefix("(").removesuffix(")")
                 if len(text) <= 40:
                     targets |= dict.fromkeys(ast.walk(value), text)
-    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for call in calls:
         call.args, call.keywords = [ast.Constant(...)], []
     return {

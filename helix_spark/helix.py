@@ -117,9 +117,7 @@ class Helix:
             self.observer.note,
         )
         self.waiting_since: float | None = None
-        self._auditor = Auditor(
-            audit, audit_seconds, self.observer.warning, self._catalog, is_left=bool(one_run)
-        )
+        self._auditor = Auditor(audit, audit_seconds, self.observer.warning, self._catalog, is_left=bool(one_run))
         self._memory, self._writable, take_on = MemoryTier(), False, self._admission.take_on
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN))
         self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))

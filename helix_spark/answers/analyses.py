@@ -183,8 +183,7 @@ class Analyses:
                 yield name
 
     def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
-        """Return the binding of a new step, with the versions of its files; the versions of all its data; and why some
-        version is unknown."""
+        """Return the binding of a new step and the versions of its files and of all data; and why one is unknown."""
         binding, chance = self.signer.state.now, list[str]()
         data: dict[bytes, tuple[SignedData, ...]] = {}
         versions: list[str] = []
@@ -200,8 +199,7 @@ class Analyses:
         return (replace(binding, data=data) if data else binding), versions, chance
 
     def _identity(self, relation: Any, binding: Binding, names: frozenset[str], versions: list[str]) -> str:
-        """Return the identity of a step, which includes those of its inputs. Python code counts by its return type, not
-        its values."""
+        """Return the identity of a step and its inputs. Python code counts by its return type, not its values."""
         own = deepcopy(relation)
         refers: list[str] = []
         for part in messages(own):

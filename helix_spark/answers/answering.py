@@ -93,8 +93,7 @@ class Answerer:
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
-        """Analyse a new table and list its files, as a classic session does. Raises AnalysisException if Spark refuses
-        it."""
+        """Analyse a new table and list its files, as a classic session does. Raises AnalysisException."""
         step = self.analyses.settle(frame)
         if step.lists and self.mode != "plan":
             self.commands.list_files(step, schema_request(frame).schema)
@@ -289,8 +288,7 @@ class Answerer:
         self._write(list(zip(questions, parts, strict=True)), WrittenPlace(folder, may_be_skipped=True), started)
 
     def _write(self, parts: Sequence[tuple[Question, Any]], place: WrittenPlace, started: float) -> list[Any]:
-        """Send all parts of a write, or none if an equal earlier write is still in place. The last part stands for the
-        whole write."""
+        """Send all parts of a write, or none if an equal one is still in place. The last part stands for all."""
         write, request = parts[-1]
         before = self.record.left(write.identity)
         is_there = bool(before) and not write.chance and not self.rerun_effects and place.identity() == before

@@ -56,8 +56,7 @@ class CapturedDag:
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
-    """Call the functions of tables and columns on placeholders. A function that its plan does not identify stays
-    unchanged."""
+    """Call the functions of tables and columns on placeholders. One that its plan does not identify is unchanged."""
     observed = list[ObservedInputs]()
 
     def call(node: Node, operator: Function, tables: Mapping[str, Columns | None]) -> Node:

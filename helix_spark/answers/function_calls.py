@@ -220,8 +220,7 @@ class FunctionCall:
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
-        """Yield why a plan does not determine its function's result. Its parts include those of its views and
-        functions."""
+        """Yield why a plan does not determine its function's result. Parts of its views and functions count."""
         now = self.answerer.signer.state.now
         if self.refused:
             yield f"asks Spark for {self.refused}"

@@ -1,5 +1,4 @@
-"""Saves of a model of several parts over existing files: all parts are written, or none if an equal earlier save is
-still in place."""
+"""Saves of a model of several parts over files: all parts are written, or none if an equal save is in place."""
 
 from __future__ import annotations
 

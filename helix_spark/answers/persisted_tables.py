@@ -161,8 +161,7 @@ class PersistedTables:
             self._noted[question.identity] = part
 
     def sharing(self, question: Question, request: Any) -> Any:
-        """Return the request of a noted question, with a persisted table as substitute of the input that it shares with
-        another question."""
+        """Return the request of a noted question, a persisted table in place of the input that it shares."""
         part = _shareable_part(question.message)
         base = None if part is None else self._base_of(part)
         if part is None or base is None:

@@ -186,8 +186,7 @@ class WrittenPlace:
 
 
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
-    """Return the target of a command; None if it is no path on a disk of this machine. Relative paths begin in a
-    folder."""
+    """Return the target of a command; None if it is not on a disk of this machine. `folder` begins relative paths."""
     if command.WhichOneof("command_type") == "ml_command":
         path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite
     else:

@@ -245,8 +245,7 @@ class Signer:
                     noted.chance.append("has a query inside an expression in SQL")
 
     def name_source(self, source: Any) -> None:
-        """Make a source canonical: with relative paths below the program's folder, and without the default of a csv
-        file's header."""
+        """Make a source canonical: paths relative to the program's folder, no default of a csv file's header."""
         places = [on_this_machine(path, self.data.folder) for path in source.paths]
         if source.format in FILE_FORMATS and None not in places:
             folder = self.data.folder

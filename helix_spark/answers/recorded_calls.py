@@ -1,5 +1,4 @@
-"""Recorded plans of a workflow's functions: if nothing must be computed, no function is called and no client of Spark
-Connect is loaded.
+"""Recorded plans of a workflow's functions: if nothing must be computed, no function is called.
 
 The record is looked up by the compiled identity of all these functions, and is valid as long as their observed reads
 are unchanged. Before Spark computes anything the functions are called.
@@ -67,8 +66,7 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
-    """Return a graph with the recorded plans of its functions, without calling them. None if a plan is not recorded, or
-    if reads have changed."""
+    """Return a graph with the recorded plans of its functions; None if one is missing, or reads have changed."""
     if record is None or not record.builds:
         return None
     builds = json.loads(record.builds)
@@ -103,8 +101,7 @@ def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping
 
 
 def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
-    """Return the plans of functions as text for a record; empty if another call may build other plans, or if it is too
-    long for a record."""
+    """Return plans of functions as text for a record; empty if another call may build others, or it is too long."""
     reads = captured.seen
     if reads.chance or reads.outside or reads.unknown:
         return ""

@@ -154,8 +154,7 @@ class ServedModels:
         return any(maker_of(handle) in makers for handle in self._live)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Create on the server the objects whose questions, or those of objects that they refer to, read data that is
-        about to be overwritten."""
+        """Create objects on the server if questions on them, or what they refer to, read data soon overwritten."""
         def depends_on_data(question: Question) -> bool:
             makers = [maker for handle in question.handles if (maker := maker_of(handle)) in self._made_by]
             return reads(question) or any(depends_on_data(self._made_by[maker]) for maker in makers)
@@ -223,8 +222,7 @@ class ServedModels:
         return self._live.get(handle)
 
     def _make_all_live(self, objects: Iterable[str], *, summary: bool = False) -> None:
-        """Create objects on the server, several at a time; with `summary`, fit models again that were read without
-        one."""
+        """Create objects on the server, several at a time; with `summary`, fit models again that were read without."""
         def is_live(handle: str) -> bool:
             return handle in self._live and not (summary and handle in self._read)
 

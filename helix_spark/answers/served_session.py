@@ -251,8 +251,7 @@ class ServedSession:
         table.question = question  # last: other threads rely on the substitute once it is set
 
     def leave_rows(self) -> None:
-        """Leave the rows of persisted tables in a warm server for later runs, unless their data changed or they are
-        nondeterministic."""
+        """Leave rows of persisted tables in a warm server, unless their data changed or they are nondeterministic."""
         for table in self.tables:
             question = table.question
             if question is None or question.chance or table.given_up or table.in_memory or not table.is_registered:
@@ -312,8 +311,7 @@ class ServedSession:
         table.forgotten = True
 
     def changed_data(self, question: Question) -> str:
-        """Return how the data of an answer, or of a persisted table, has changed since it was read; empty if it has
-        not."""
+        """Return how the data of an answer, or of a persisted table, has changed since it was read; else empty."""
         reads = (*question.reads, *self._read_by_tables)
         return next((f"{read.shown} was changed: {how}" for read in reads if (how := read.changed()) is not None), "")
 

@@ -95,9 +95,7 @@ class SessionCommands:
                 return None
         return _rows("string", [])
 
-    def statement(
-        self, sql: Any, request: Any, answer: Callable[[Literal["analysis"], Any], list[Any]]
-    ) -> Any | None:
+    def statement(self, sql: Any, request: Any, answer: Callable[[Literal["analysis"], Any], list[Any]]) -> Any | None:
         """Carry out a statement of SQL whose effect is known, and return the relation of its rows; None for another
         one. `answer` answers requests of Helix's own, and raises Spark's errors."""
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
@@ -156,8 +154,7 @@ class SessionCommands:
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Keep on the server the analyses of existing tables with these names (in lower case; None for all), before the
-        names get another meaning."""
+        """Keep analyses of tables with these lower-case names (None: all) before their meaning changes."""
         now = self.signer.state.now
         # Names in a view in SQL are resolved when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):

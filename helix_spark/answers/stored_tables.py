@@ -1,5 +1,4 @@
-"""Stored tables as plans: parquet files, written and read without Delta, and the relation that reads a script's table
-as substitute of its plan.
+"""Stored tables as plans: parquet files without Delta, and the relation that reads them in place of a plan.
 
 A stored table has one commit, which is checked against its record and names its files. For the same, Delta makes Spark
 read and replay the log: some jobs, and in a fresh process most of a load's time. Delta took 0.97 s to write 337,000
@@ -73,8 +72,7 @@ def can_be_files(schema: str) -> bool:
 
 
 def _parts(schema: Any) -> Iterator[Any]:
-    """Yield a list of field names for each struct, the outermost first, and the types of leaves; for Spark ML's vectors
-    the class."""
+    """Yield the field names of each struct, outermost first, and the types of leaves; of a vector the class."""
     match schema:
         case {"type": "struct", "fields": fields}:
             yield [field["name"] for field in fields]
@@ -203,8 +201,7 @@ def _looks_below(message: Any, *, named: bool) -> bool:
 
 
 def written_partitions(responses: Iterable[Any]) -> int | None:
-    """Return how many partitions were written: the tasks of the last stage in the server's progress reports; None
-    without such reports."""
+    """Return the number of written partitions: tasks of the last stage that the server reported; else None."""
     stages = {
         stage.stage_id: stage.num_tasks
         for response in responses if response.HasField("execution_progress")

@@ -283,8 +283,7 @@ def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> froze
 
 
 def _overlap(first: str, second: str) -> bool:
-    """Return whether two locations may have data in common: they are equal, or one is below the other. Names may have
-    wildcards.
+    """Return whether two locations, perhaps with wildcards, may share data: equal, or one below the other.
 
     >>> _overlap("/data/people", "/data/people/2024.csv"), _overlap("/data/*/a.csv", "/data/2024"), _overlap("t", "t2")
     (True, True, False)

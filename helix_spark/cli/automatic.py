@@ -51,9 +51,7 @@ def begin() -> None:
         before(kind, error, trace)
 
     sys.excepthook = note_error
-    before_pools_end(
-        lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given))
-    )
+    before_pools_end(lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given)))
 
 
 def load_extension(shell: Any) -> None:

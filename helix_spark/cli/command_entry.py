@@ -1,5 +1,4 @@
-"""The entry of the command `helix`: hand the command to this folder's fork server if one fits; otherwise run it in this
-process."""
+"""The entry of the command `helix`: hand it to this folder's fork server if one fits; else run it here."""
 
 from __future__ import annotations
 

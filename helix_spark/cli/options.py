@@ -257,8 +257,7 @@ def prepare_next_command() -> None:
 
 
 def tracker_of(given: CommandSettings) -> Tracker | None:
-    """Return the experiment tracker that the options name, if any. Raises ParameterError for an MLflow option without
-    --mlflow."""
+    """Return the chosen experiment tracker, if any. Raises ParameterError for an MLflow option without --mlflow."""
     if not given.mlflow:
         option = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
         if option is not None:
@@ -294,8 +293,7 @@ def warn_of_misfits(catalog: CatalogReader) -> None:
         say(f"warning: {problem}", to_stderr=True)
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
-        say(f"warning: invalid records are ignored ({rejections[0]}{more}); `helix verify` lists them",
-            to_stderr=True)
+        say(f"warning: invalid records are ignored ({rejections[0]}{more}); `helix verify` lists them", to_stderr=True)
 
 
 def records(start: Path | None = None, *, with_shared: bool = False, **given: Any) -> CatalogReader:
@@ -346,9 +344,7 @@ shared = click.option(
     "--shared", metavar="DIR,...", help="More catalogs to read results from, separated by commas (default: "
     "HELIX_SHARED, or the project's).",
 )
-named_workflow = click.option(
-    "--workflow", "named", metavar="NAME", help="The workflow, if the catalog has several."
-)
+named_workflow = click.option("--workflow", "named", metavar="NAME", help="The workflow, if the catalog has several.")
 json_wanted = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",

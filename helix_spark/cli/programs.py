@@ -100,8 +100,7 @@ class ScriptFile:
         return run_audited(program)
 
     def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
-        """Run the program without Spark, as far as its answers are recorded. Return its requests, and the error that
-        ended it."""
+        """Run the program without Spark, as far as answers are recorded. Return its requests and last error."""
         from helix_spark.catalog.catalog import Catalog
         from helix_spark.program.program_record import view_of_program
 
@@ -127,8 +126,7 @@ def program_to_run(
     path: Path, arguments: Sequence[str], place: CommandSettings, *, quiet: bool, began: float | None,
     message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram | None:
-    """Return a program that is about to run, with a progress bar. If its runs reuse nothing, say why and return
-    None."""
+    """Return a program that is about to run, with a progress bar. If it reuses nothing, say why and return None."""
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.questions_underway import QuestionsUnderway
     from helix_spark.run.auditor import end_audit

@@ -1,5 +1,4 @@
-"""The JSON of `--json`, as described in docs/tools.md. Within a major version fields are added, never renamed or
-removed."""
+"""The JSON of `--json` (docs/tools.md). Within a major version fields are added, never renamed or removed."""
 
 from __future__ import annotations
 

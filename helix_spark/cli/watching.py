@@ -205,8 +205,7 @@ def edited(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp]) -> str:
 
 
 def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
-    """Wait until the files' stamps differ from these and no longer change, and no file was just emptied, or a second
-    has passed."""
+    """Wait until the files' stamps differ from these and are at rest, and none is empty, or a second has passed."""
     pause = POLL_SECONDS
     while True:
         time.sleep(pause)

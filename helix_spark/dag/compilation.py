@@ -1,5 +1,4 @@
-"""From a workflow to a graph: names are looked up, the order is found, inputs are checked against what reads them, and
-equal nodes become one."""
+"""From a workflow to a graph: look up names, order nodes, check inputs, and merge equal nodes."""
 
 from __future__ import annotations
 

@@ -69,8 +69,7 @@ class Dag:
         return self._ancestors[name]
 
     def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
-        """Return the nodes of `within` that nodes are made from by way of nodes of `within` alone, themselves left
-        out."""
+        """Return the nodes of `within` that nodes are made from by way of `within` alone, without themselves."""
         found: set[str] = set()
         waiting = [source for name in names for source in self[name].inputs]
         while waiting:

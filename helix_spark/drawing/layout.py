@@ -101,8 +101,7 @@ def build_layers(inputs: Sequence[Sequence[int]]) -> Layers:
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """The point of each node, and the points of each edge (input, reader) with its ends. Positions are from 0 to
-    `breadth`."""
+    """The point of each node, and the points of each edge (input, reader) with its ends, from 0 to `breadth`."""
 
     nodes: Mapping[str, Point]
     edges: Mapping[tuple[str, str], tuple[Point, ...]]

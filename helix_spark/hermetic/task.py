@@ -1,5 +1,4 @@
-"""Control the author's functions in Spark's Python workers: draws follow from the node and the partition, and reads are
-reported to the driver.
+"""Control the author's functions in Spark's workers: draws follow from node and partition, reads are reported.
 
 It begins when a worker unpickles a function, once for each task. One task may call functions of several nodes for each
 row: each draws as it would without the others. A worker's state is in `sys`, because a worker without helix_spark gets

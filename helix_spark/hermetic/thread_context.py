@@ -1,5 +1,4 @@
-"""Carry the settings of the author's thread to another thread: context variables, and thread-local settings of
-libraries."""
+"""Carry settings of the author's thread to others: context variables, and thread-local settings of libraries."""
 
 from __future__ import annotations
 

@@ -59,23 +59,17 @@ def _is_printer(name: str, names: Mapping[str, object]) -> bool:
 def _writes_to_people(handler: logging.Handler) -> bool:
     """Return whether a handler emits to a stream, a file or a library, and not to the author's code."""
     emit = getattr(type(handler).emit, "__code__", None)
-    return not is_kept(handler) and emit is not None and kind_of(emit.co_filename) is not CodeOwner.AUTHOR
+    return not _is_kept(handler) and emit is not None and kind_of(emit.co_filename) is not CodeOwner.AUTHOR
 
 
-def is_kept(handler: logging.Handler) -> bool:
+def _is_kept(handler: logging.Handler) -> bool:
     """Return whether a handler writes into a text, which the author's code may read."""
     return type(handler) is logging.StreamHandler and isinstance(handler.stream, io.StringIO)
 
 
-def adds_moment(handler: logging.Handler) -> bool:
-    """Return whether a handler's format adds the time, or the process or thread, to each message.
-
-    >>> handler = logging.StreamHandler()
-    >>> handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    >>> adds_moment(handler)
-    False
-    """
-    return _MOMENT.search(getattr(handler.formatter, "_fmt", None) or "") is not None
+def keeps_moment(handler: logging.Handler) -> bool:
+    """Return whether a handler writes the time, the process or the thread into a text, by its format."""
+    return _is_kept(handler) and _MOMENT.search(getattr(handler.formatter, "_fmt", None) or "") is not None
 
 
 _MOMENT = re.compile("asctime|created|msecs|process|relative|thread", re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import importlib
+import importlib.util
 import logging
 import os
 import pathlib
@@ -30,7 +30,7 @@ from helix_spark.hermetic.observed_inputs import (
     system_digest,
     value_of,
 )
-from helix_spark.hermetic.told_times import adds_moment, is_kept, is_only_told
+from helix_spark.hermetic.told_times import is_only_told, keeps_moment
 
 State = tuple[int, ...]
 _stat, _now = os.stat, time.time_ns
@@ -73,7 +73,7 @@ class Watch:
         self._note("chance", why)
 
     def note_outside(self, what: str) -> None:
-        """Note a request to the network or another process, as a phrase."""
+        """Note a request to the network or another process, or code that a pickle names, as a phrase."""
         self._note("outside", what)
 
     def note_open(self, path: str, flags: int, who: Asker) -> None:
@@ -240,6 +240,23 @@ def _note_library(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: 
         watch.note_read(watch.absolute_path(arguments[0]), who)
 
 
+def _note_unpickled(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
+    """Note a class or function of the author's that a pickle names: no signature covers what it does then."""
+    module, name = arguments
+    if _is_authors(module):
+        watch.note_outside(who.at(f"unpickles {module}.{name} by its name"))
+
+
+def _is_authors(module: str) -> bool:
+    """Return whether a module is the author's, by its file; it may not be imported yet."""
+    found: Any = sys.modules.get(module)
+    try:
+        file = importlib.util.find_spec(module).origin if found is None else found.__file__  # type: ignore[union-attr]
+    except (AttributeError, ImportError, ValueError):
+        return False
+    return isinstance(file, str) and file.startswith("/") and kind_of(file) is CodeOwner.AUTHOR
+
+
 def _outside(what: str, index: int | None = None) -> Noter:
     def note(watch: Watch, who: Asker, arguments: tuple[Any, ...], frame: FrameType) -> None:
         # These start a process to count processors, for instance.
@@ -258,7 +275,7 @@ _NETWORK, _PROCESS = "asks the network", "starts another process"
 
 _NOTERS: Mapping[str, Noter] = {
     "open": _note_open, "os.listdir": _note_listing, "os.scandir": _note_listing, "sqlite3.connect": _note_database,
-    "ctypes.dlopen": _note_library,
+    "ctypes.dlopen": _note_library, "pickle.find_class": _note_unpickled,
     **dict.fromkeys(("socket.connect", "socket.sendto"), _outside(_NETWORK, 1)),
     "socket.gethostbyname": _outside(_NETWORK, 0), "http.client.send": _outside(_NETWORK),
     **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), _outside(_PROCESS, 0)),
@@ -400,9 +417,8 @@ class Wrapped:
         """Wrap the method by which a logger's handler writes a message into a text."""
 
         def emit(handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
-            if is_kept(handler) and adds_moment(handler) and (watch := self.finder(sys._getframe(1))) is not None:
-                place = f"{record.filename}:{record.lineno}"
-                watch.note_nondeterminism(f"logs the time or the process into a text ({place})")
+            if keeps_moment(handler) and (watch := self.finder(sys._getframe(1))) is not None:
+                watch.note_nondeterminism(f"logs the time into a text ({record.filename}:{record.lineno})")
             function(handler, record)
 
         return emit

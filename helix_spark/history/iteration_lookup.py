@@ -65,8 +65,7 @@ def find_iteration(records: Recorded, workflow: str | None, number: int) -> Iter
 
 
 def newest_iteration(records: CatalogReader, workflow: str | None, before: int | None = None) -> IterationRecord:
-    """Return the newest iteration of a workflow, or of all, with a number below `before`. Raises ParameterError if
-    there is none."""
+    """Return the newest iteration of a workflow, or of all, before a number. Raises ParameterError without one."""
     check_workflow(records, workflow)
     iterations = (record for record in records.iterations(workflow) if before is None or record.number < before)
     if (newest := next(iterations, None)) is None:
@@ -76,13 +75,11 @@ def newest_iteration(records: CatalogReader, workflow: str | None, before: int |
 
 
 def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
-    """Return the newest iteration of a workflow or program that has ended, as others may still run; None if none of the
-    newest has."""
+    """Return the newest iteration of a workflow or program that has ended; None if none of the newest has."""
     iterations = records.iterations(workflow, _LOOK_BACK)
     return next((record for record in iterations if record.status not in ("running", "died")), None)
 
 
 def newest_recorded(iterations: Sequence[IterationRecord], number: int) -> IterationRecord | None:
-    """Return the newest iteration before a number whose nodes are recorded. `iterations` are of one workflow, newest
-    first."""
+    """Return the newest recorded iteration before a number. `iterations` are of one workflow, newest first."""
     return next((record for record in iterations if record.number < number and not unrecorded(record)), None)

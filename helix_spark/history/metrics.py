@@ -124,8 +124,7 @@ class Metrics:
         return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
-        """Return how a leaf of the outputs went since another iteration, in words; empty where that cannot be said in a
-        line.
+        """Return how a leaf of the outputs went since another iteration, in words; empty if no line can say it.
 
         >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
         '+0.01'
@@ -205,8 +204,7 @@ def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metric_text(value: float, sign: str = "") -> str:
-    """Return a number as metrics are shown: whole ones with all their digits, others with six; a difference with the
-    sign "+".
+    """Return a number as shown: whole ones with all digits, others with six; a difference with the sign "+".
 
     >>> metric_text(48842.0), metric_text(0.123456789), metric_text(1e99), metric_text(2.0, "+")
     ('48,842', '0.123457', '1e+99', '+2')

@@ -286,8 +286,7 @@ def _shown_cell(scalar: Any, slots: Sequence[str]) -> Any:
 
 
 def vector_text(values: Sequence[Any], slots: Sequence[str], most: int) -> str:
-    """Return the nonzero slots of a vector as text, by name if slots have names, else only if most are zero. Empty for
-    other lists.
+    """Return a vector's nonzero slots as text: by name, if there are names or most are zero; empty for other lists.
 
     >>> vector_text([0.0, 1.0, 0.0, 0.5], ["a", "b", "c", "d"], 9)
     'b=1, d=0.5'

@@ -46,8 +46,7 @@ def whole_text(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """Return what stands for a table, a model or a huge value among outputs, and a plot, in words; empty for another
-    value.
+    """Return the text for a table, a model, a plot or a huge value among outputs; empty for another value.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')

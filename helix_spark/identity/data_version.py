@@ -312,8 +312,7 @@ _COMMIT = "_delta_log/{:020}.json"
 
 
 def _delta_table(source: DeltaSource, where: Location | None) -> tuple[DeltaTable, str]:
-    """Return a table at its version, and the digest of the version's commit; of its file names if the log was cleaned
-    up. Raises SourceError."""
+    """Return a table at its version, and a digest of its commit, or of file names without a log. Raises SourceError."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
     from deltalake.fs import DeltaStorageHandler

@@ -14,8 +14,7 @@ from helix_spark.identity.parts import Group, Part
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A field that differs between two versions of a node, with its short texts before and after. `sort` is "changed",
-    "added" or "removed"."""
+    """A field that differs between two versions of a node, with short texts. `sort`: "changed", "added", "removed"."""
 
     group: Group
     label: str

@@ -190,8 +190,7 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
 
 
 def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return the environment of an operator: for a function without Spark only Python, and the packages of its
-    inputs."""
+    """Return the environment of an operator: without Spark only Python and the packages of a function's inputs."""
     match operator:
         case SparkFunction(built=CapturedFunction() | RecordedFunction() as built):
             return (*surroundings, *place_parts()) if built.has_code else surroundings

@@ -54,8 +54,7 @@ class JointProgram:
 def build(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> JointProgram:
-    """Return the program of a problem. `kept` has the signatures that are certain to be kept (see
-    `candidates.certain`)."""
+    """Return the program of a problem. `kept` has signatures that are certainly kept (`candidates.certain`)."""
     program = LinearProgram()
     derivations = {} if problem.done is not None else add_execution(execution_problem(problem), program)
     likely, unlikely = _split_by_allowance(view, ALLOWANCE)

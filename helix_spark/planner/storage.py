@@ -252,8 +252,7 @@ def lineage_of(nodes: Iterable[NodeCosts]) -> dict[str, ResultCosts]:
 
 
 def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> float | None:
-    """Return the seconds to compute a stored result again from the other stored results, or None if its lineage is not
-    known that far.
+    """Return the seconds to compute a stored result again from the others; None if its lineage is unknown.
 
     >>> lineage = {"rows": ResultCosts((), 40.0, 2.0), "parse": ResultCosts(("rows",), 600.0, 5.0)}
     >>> lineage["sums"] = ResultCosts(("parse",), 3.0, 0.1)

@@ -252,8 +252,7 @@ SERVER_SESSION = "helix"
 
 
 def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
-    """Return a server's answer as text for the catalog. Raises StrangeAnswerError if the gate refuses it, or it is too
-    large."""
+    """Return a server's answer as text. Raises StrangeAnswerError if the gate refuses it, or it is too large."""
     chunks = [form.kind.encode()]
     chunks += [answer.SerializeToString(deterministic=True) for answer in rebuild(form, responses)]
     if sum(map(len, chunks)) > LARGEST_ANSWER:

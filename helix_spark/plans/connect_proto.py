@@ -1,5 +1,4 @@
-"""The messages of Spark Connect (`pyspark.sql.connect.proto`), imported at the first use, so that reading the catalog
-imports no pyspark."""
+"""The messages of Spark Connect, imported at the first use, so that reading a catalog imports no pyspark."""
 
 from __future__ import annotations
 

@@ -66,8 +66,7 @@ however many: there is no server to keep them. Other unknown settings are reques
 
 
 class _Nowhere:
-    """The channel of a client whose service is in its own process. A real channel has threads, which disturb the fork
-    that starts a JVM."""
+    """The channel to a service in the client's process. A real channel's threads disturb the fork of a JVM."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -377,8 +376,7 @@ def _caller(frame: FrameType | None) -> Caller | None:
 
 
 def _call_of(frame: FrameType, name: str) -> tuple[str, str]:
-    """Return the author's call of a function, without its arguments, and the assigned variable; empty texts if
-    unknown."""
+    """Return the author's call of a function, without arguments, and the assigned variable; empty if unknown."""
     calls = _calls(tuple(linecache.getlines(frame.f_code.co_filename)))
     if sys.version_info >= (3, 11):
         _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]

@@ -126,8 +126,7 @@ def program_here() -> Program | None:
 
 
 def script() -> Program | None:
-    """Return the script that this process is for; None if it is for none, or this thread calls a node's function or
-    works in the driver's JVM."""
+    """Return this process's script; None without one, in a node's function, or for work in the driver's JVM."""
     work = _WORK.get()
     return PROGRAMS[0] if PROGRAMS and work.call is None and not work.is_classic else None
 

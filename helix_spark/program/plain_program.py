@@ -197,8 +197,7 @@ class PlainProgram:
         return given, address
 
     def begun_iteration(self) -> IterationRecord:
-        """Return the iteration of this run. It is recorded and leased when Spark is first needed, or at the run's
-        end."""
+        """Return the iteration of this run, recorded and leased when Spark is first needed, or at the run's end."""
         with self._lock:
             if self.begun is None:
                 run, started = uuid.uuid4().hex, time.time() - (time.perf_counter() - self.began)
@@ -228,8 +227,7 @@ class PlainProgram:
         save_models_as_one()
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
-        """Run the program like ``python FILE ARGUMENTS``, and wait for its threads. `ended_by` is called with its error
-        before that."""
+        """Run the program like ``python FILE ARGUMENTS``; wait for its threads. `ended_by` gets its error first."""
         self.begin()
         before = set(threading.enumerate())
         with as_main(self.path, self.arguments) as names:

@@ -1,5 +1,4 @@
-"""Records a run of a program: its answers, its iteration with a node for each question, and the models that it
-fitted."""
+"""Records a run of a program: its answers, its iteration with a node a question, and the models it fitted."""
 
 from __future__ import annotations
 

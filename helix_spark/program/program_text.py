@@ -158,8 +158,7 @@ _EVENTS = {
 
 
 class LastingActs:
-    """Acts of the author's code and its libraries that a second start would repeat. The audit hook cannot be
-    removed."""
+    """Acts of the author's code and libraries that a second start would repeat. The audit hook cannot be removed."""
 
     def __init__(self) -> None:
         self._running, self._first = True, ""

@@ -119,8 +119,7 @@ def _has_new_model(row: AnsweredQuestion) -> bool:
 
 
 def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
-    """Store results of a script's run; return their records in order, None for a result that cannot be stored, with a
-    message.
+    """Store results of a script's run; return their records in order, None and a message if one cannot be stored.
 
     Models are stored in parallel; tables in turn: while a table is written, the session has Helix's settings.
     """
@@ -227,8 +226,7 @@ class _ServedClient:
         return card_of_model(model, self._slots[key].get(column, ())).record(row.name)
 
     def table(self, table: PersistedTable, session: Any) -> TableResult:
-        """Return a table of the server with the place of each row. Raises CatalogError if the table has such a
-        column."""
+        """Return a table of the server with the place of each row. Raises CatalogError if it has such a column."""
         from pyspark.sql import functions as F
 
         frame = frame_of(session, table.relation)

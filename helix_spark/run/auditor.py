@@ -107,8 +107,7 @@ _FOLDER = "helix-audit-"
 
 
 def begin_audit(job: Job, catalog: CatalogReader) -> subprocess.Popen[bytes] | None:
-    """Start the audit process, unless the catalog has one. It inherits the lock on a file that names its id and its
-    folder."""
+    """Start the audit process, unless the catalog has one. It inherits a lock on a file with its id and its folder."""
     seed = os.environ.get("PYTHONHASHSEED", "random")
     path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     lock, pipe = _lock_path(catalog), subprocess.DEVNULL if job.stays else subprocess.PIPE
@@ -203,8 +202,7 @@ class Auditor:
             Thread(target=self._audit, args=(is_over, name, unaudited, begin), daemon=True).start()
 
     def close(self) -> None:
-        """Kill the running audit. If audits run after this process, and servers may outlive it, start that of the last
-        answer."""
+        """Kill the running audit. If audits run after this process, whose servers may live on, start the last one."""
         last = self._last
         self.stop()
         may_stay = os.environ.get("HELIX_SERVER", "").lower() != "off"

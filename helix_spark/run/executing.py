@@ -61,8 +61,7 @@ def prepare_catalog(run: Run) -> Run:
 
 
 def take_from_server(run: Run) -> Run:
-    """Take results that only a warm server has in memory into the session. Plan again without the server if it has lost
-    one."""
+    """Take results from a warm server's memory into the session. Plan again without the server if it has lost one."""
     memory, loaded = run.tools.memory, set[str]()
     for node in run.plan.nodes:
         if node.state is State.LOAD and not (node.stored or node.held):
@@ -157,17 +156,14 @@ def _wait_for_lease(lease: Lease, name: str, run: Run) -> bool:
 
     if tools.catalog.leases.wait(lease.name, until=is_late):
         return True
-    tools.observer.warning(
-        f"{holder} still computes {name!r} after {limit:.0f} seconds: it is computed here as well"
-    )
+    tools.observer.warning(f"{holder} still computes {name!r} after {limit:.0f} seconds: it is computed here as well")
     return False
 
 
 # Execution ------------------------------------------------------------------------------------------------------------
 
 def execute(run: Run) -> Run:
-    """Execute the plan until it is done or fails. Plan the rest again where a result turns out equal to an earlier one,
-    or a stored one damaged."""
+    """Execute the plan until it is done or fails; plan again at an equal earlier result or a damaged one."""
     damaged_attempts: set[str] = set()
     so_far = None
     while True:

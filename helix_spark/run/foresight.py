@@ -1,5 +1,4 @@
-"""Forecasts from recorded iterations: scenarios for the planner, and other stored results that may be needed again.
-Needs no Spark."""
+"""Forecasts from recorded iterations: scenarios for the planner, and stored results that may be needed."""
 
 from __future__ import annotations
 

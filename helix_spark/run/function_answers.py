@@ -131,8 +131,7 @@ class FunctionAnswers:
         return capture_nodes(self.dag, self.settings).dag if self.recalled else self.dag
 
     def record(self, iteration: int, uncertain: Collection[str]) -> None:
-        """Record the answers of this run, but for `uncertain` nodes, whose answers may differ next time; and the plans
-        that its functions built."""
+        """Record this run's answers, but for `uncertain` nodes, which may differ; and its functions' plans."""
         now = time.time()
         self.catalog.answers.append([
             AnswerRecord(key, self.workflow, iteration, now, builds=text) for key, text in self.builds.items()

@@ -133,8 +133,7 @@ def _parts(run: Run, name: str) -> tuple[Part, ...]:
 
 
 def _reads(run: Run, name: str) -> tuple[str, ...]:
-    """Return the locations that a node, and the nodes equal to it, read: as declared, by the plans that their functions
-    build, and as observed."""
+    """Return the locations that a node and its equal nodes read: declared, by their functions' plans, observed."""
     node, seen = run.dag[name], run.situation[name].signed.seen | run.outcome.seen.get(name, ObservedInputs())
     data = (read for alias in (name, *node.aliases) for read in run.described[alias].reads)
     functions = (run.outcome.built.get(name, node).operator, node.operator)
@@ -190,8 +189,7 @@ def fitted_cards(run: Run) -> dict[str, FileRecord]:
 
 
 def _metadata(node: Node, model: Any, parameter: str, results: Mapping[str, NodeResult]) -> Mapping[str, Any]:
-    """Return the metadata of the column that a parameter of a model names, in the table that the model was fitted
-    to."""
+    """Return the metadata of the column that a parameter of a model names, in the table that it was fitted to."""
     reader = getattr(model, "bestModel", None) or model
     column = reader.getOrDefault(parameter) if reader.hasParam(parameter) else ""
     for name in node.inputs:

@@ -205,8 +205,7 @@ class Lookup:
                 return signed
 
     def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
-        """Sign the first unrecorded function that sends requests by the plan that it builds; return whether there was
-        one."""
+        """Sign the first unrecorded function that sends requests by the plan that it builds; return whether one did."""
         built = self._run.answered.built
         for node in dag.nodes:
             own = signed[node.name]
@@ -218,8 +217,7 @@ class Lookup:
         return False
 
     def _learn(self, results: KnownResults) -> None:
-        """Note the recorded signature of each declared one: for instances the first that is stored or in memory, else
-        the newest."""
+        """Note the recorded signature of each declared one: for instances the first available, else the newest."""
         for declared, signature in results.standing.items():
             seen = {name: observed_from_json(text) for name, text in results.observed.get(declared, {}).items()}
             unknown = next(filter(None, (inputs.unknown for inputs in seen.values())), "")

@@ -53,8 +53,7 @@ class RecordedAnswers:
         self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
         reads: Iterable[tuple[str, str]] = (), doubts: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Record answers and effects by identity, observed reads of Python functions in workers by code, and doubts on
-        answers by identity."""
+        """Record answers, effects and doubts by identity, and observed reads of Python functions by code."""
         def fields() -> Iterable[tuple[str, dict[str, Any]]]:
             for identity, answered in answers:
                 if answered.answer or answered.left:

@@ -1,5 +1,4 @@
-"""The record of an iteration of a workflow or a program: its start, its plan's figures, its file and git commit, and
-its end.
+"""The record of an iteration: its start and end, its plan's figures, its file and git commit.
 
 The file is read at once, as it may be edited while the run goes on. Git runs in a thread, and its result is read after
 the run's answer. Neither git nor a repository is necessary.

@@ -1,5 +1,4 @@
-"""Retention of a run's results, in workflows and programs: store, evict, and keep the catalog within its budget once
-all is recorded."""
+"""Retention of a run's results: store, evict, and keep the catalog within its budget once all is recorded."""
 
 from __future__ import annotations
 

@@ -78,8 +78,7 @@ NOT_YET: Any = None
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a workflow. Each group of fields is filled by a step: declare, look up, decide, execute, measure,
-    record and keep.
+    """One run of a workflow. Steps fill the fields: declare, look up, decide, execute, measure, record, keep.
 
     Attributes:
         begun: `time.perf_counter()` at the start of the run.

@@ -176,8 +176,7 @@ def _record_safely(run: Run) -> Run:
 
 
 def _finish(run: Run, recorded: Future[Run]) -> Mapping[str, int]:
-    """Store and evict once the iteration is recorded; return the stored bytes by node. Never raises: the caller may
-    not wait for it."""
+    """Store and evict once the iteration is recorded; return stored bytes by node. Never raises."""
     warning = run.tools.observer.warning
     try:
         return through(KEEPING, recorded.result()).stored

@@ -29,8 +29,7 @@ Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One iteration: its changed parameters, the seconds of computing saved by reuse (None if it did not end), and the
-    bytes it stored."""
+    """One iteration: changed parameters, seconds saved by reuse (None if it did not end), stored bytes."""
 
     record: IterationRecord
     changed: tuple[Pair, ...]

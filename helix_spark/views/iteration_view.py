@@ -1,5 +1,4 @@
-"""The view of an iteration that is planned, has just run or is recorded: outputs next to the previous ones, nodes and
-reasons, costs."""
+"""The view of a planned, finished or recorded iteration: outputs next to previous ones, nodes, reasons, costs."""
 
 from __future__ import annotations
 
@@ -168,8 +167,7 @@ def view_of_plan(plan: Plan) -> IterationView:
 
 
 def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return the view of a run that has just answered, its outputs compared with those `before`; `stored` are the nodes
-    stored since."""
+    """Return the view of a run that has just answered, compared with outputs `before`; `stored` are new since."""
     plan = ran.plan
     rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
     return replace(

@@ -97,8 +97,7 @@ class NodeRow:
 def planned_row(
     node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
 ) -> NodeRow:
-    """Return the row of a planned node; after a run with the measured seconds by name and the names of newly stored
-    nodes."""
+    """Return the row of a planned node; after a run with measured seconds by name and names of stored nodes."""
     has_proof = node.state is State.LOAD and node.proof in ("verified", "unproven")
     why = f"{node.reason}; {node.proof}" if has_proof else node.reason
     mark: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""

@@ -1,5 +1,4 @@
-"""Ready-made extractors and examples, converted to operators and their inputs. The fit of an extractor is a node of its
-own, `NAME.fit`."""
+"""Ready-made extractors and examples as operators with inputs. An extractor's fit is a node, `NAME.fit`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import gzip
 import importlib
 import json
 import os
+import pickle
 import pkgutil
 import shutil
 import socket
@@ -552,6 +553,18 @@ def test_what_a_library_imports_by_its_name_is_never_reused(folder: Path, monkey
     assert "by its name" not in built("builtins.int")
     for name in ("configured", "own_models"):
         sys.modules.pop(name)
+
+
+def test_a_class_of_the_project_that_a_pickle_names_is_seen(folder: Path) -> None:
+    (folder / "own_shapes.py").write_text("class Square:\n    pass\n")
+    own = pickle.dumps(importlib.import_module("own_shapes").Square())
+    table = pickle.dumps(ROWS)
+    expected = "unpickles own_shapes.Square by its name (test_watched.py:"
+    assert [why.startswith(expected) for why in watched(lambda: pickle.loads(own)).outside] == [True]
+    sys.modules.pop("own_shapes")  # it is seen, too, where the pickle is what imports the module
+    assert [why.startswith(expected) for why in watched(lambda: pickle.loads(own)).outside] == [True]
+    assert not watched(lambda: pickle.loads(table)).outside
+    sys.modules.pop("own_shapes")
 
 
 def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:

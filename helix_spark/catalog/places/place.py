@@ -183,8 +183,7 @@ def sync_path(path: Path) -> None:
 
 
 def entries_below(folder: Path, *, passed: Collection[int] = ()) -> Iterator[os.DirEntry[str]]:
-    """Yield all entries below a folder, without following links. Skip folders whose listing fails with an errno in
-    `passed`."""
+    """Yield all entries below a folder; follow no links. Skip folders whose listing fails by an errno in `passed`."""
     folders = [str(folder)]
     while folders:
         try:

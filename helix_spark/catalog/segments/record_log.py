@@ -75,8 +75,7 @@ class RecordLog:
         self.remarks: dict[str, None] = {}
 
     def rows(self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
-        """Return records of a kind; `rest` follows the table's name in the SQLite query. If `is_fresh`, read new
-        segments first."""
+        """Return records of a kind; `rest` ends the SQLite query. If `is_fresh`, read new segments first."""
         return self._look_up(lambda index: index.rows(record_type, rest, values), is_fresh=is_fresh)
 
     def select(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,5 +1,4 @@
-"""Check stored tables against their records, by Delta log and files, and read them without a JVM as Arrow tables that
-equal Spark's.
+"""Check stored tables against their records, by log and files, and read them as Arrow tables without a JVM.
 
 A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. Checksums verify
 pages when they are read. The decoded size that a footer states is checked before that, as some kilobytes may hold a

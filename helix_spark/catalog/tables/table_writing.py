@@ -83,8 +83,7 @@ def commit_files(attempt: Attempt, schema: str) -> int:
 
 
 def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:
-    """Commit files, each with its number of rows. The commit names the attempt, so that readers detect another table
-    in its folder."""
+    """Commit files, each with its number of rows. The commit names the attempt: readers detect another table."""
     reach("store.file_written")
     log, now = commit_of(folder), int(time.time() * 1000)
     log.parent.make_new_folder(within=folder)

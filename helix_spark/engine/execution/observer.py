@@ -21,8 +21,7 @@ from helix_spark.visible_text import visible
 
 
 class Observer:
-    """A listener to runs. Override the methods for the events that you need: a run's threads call them. They must be
-    quick and must not raise."""
+    """A listener to runs. Override the needed events: a run's threads call them. They must be quick, never raise."""
 
     def planned(self, plan: Plan) -> None:
         """Handle a plan that is about to run; called again when the run plans again."""

@@ -1,5 +1,4 @@
-"""Examples: features assembled into a vector, with the label as a number and the side of the split; and the rows of
-each side.
+"""Examples: features in a vector, the label as a number, the side of the split; and the rows of each side.
 
 The assembler names the slots of the vector by its features' columns, in the metadata of its column, so that a fit on
 loaded examples knows the features of the slots.

@@ -140,9 +140,7 @@ class Watcher:
         `gets_frames`, their plans are not its own."""
         action = Action(node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature)
         assert action.watch is not None
-        requests = AuthorRequests(
-            action.watch, reads_declared=isinstance(node.operator, Read), gets_frames=gets_frames
-        )
+        requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read), gets_frames=gets_frames)
         action.note_request = requests.note
         action.look_again = partial(self._look_again, node)
         try:

@@ -300,8 +300,7 @@ def quoted(column: str) -> str:
 
 
 def plain(value: object, node: str) -> Any:
-    """Return a value as it is stored: of JSON's types, with numpy's numbers as Python's. Raises ResultTypeError for
-    other types.
+    """Return a value as it is stored: JSON's types, Python's numbers. Raises ResultTypeError for other types.
 
     >>> plain({"a": (1, 2.5)}, "m")
     {'a': [1, 2.5]}

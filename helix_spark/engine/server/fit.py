@@ -62,10 +62,7 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
 
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that count, without those of `for_workers`."""
-    return {
-        name: value for name, value in environ.items()
-        if name not in OF_WORKERS and not is_of_a_terminal(name)
-    }
+    return {name: value for name, value in environ.items() if name not in OF_WORKERS and not is_of_a_terminal(name)}
 
 
 @cache

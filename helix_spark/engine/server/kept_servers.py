@@ -299,8 +299,7 @@ def _other_servers(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, An
 
 
 def script_of(module: str) -> str:
-    """Return a program for Python's `-c` that calls a module's `main`. With `-m` Python would import modules from the
-    working folder."""
+    """Return a program for `python -c` that calls a module's `main`; `-m` would import from the working folder."""
     package = str(Path(__file__).resolve().parents[3])
     return (f"import sys; sys.path.pop(0); {package!r} in sys.path or sys.path.insert(0, {package!r}); "
             f"from {module} import main; main()")

@@ -299,8 +299,7 @@ _STAYS = f"stays for the next runs in {{}}: `helix server stop` ends it, {SERVER
 
 
 class HeldServer:
-    """A lease that keeps a folder's server from ending while no run uses it; without kept servers, a server for this
-    process alone."""
+    """A lease that keeps a folder's server while no run uses it; without kept servers, one for this process alone."""
 
     def __init__(
         self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None

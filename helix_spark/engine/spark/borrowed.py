@@ -58,8 +58,7 @@ def _setting(conf: Any, settings: Mapping[str, str], is_there: Callable[[], bool
 
 
 def borrow(spark: SparkSession, restore: ExitStack) -> SparkSession:
-    """Return the Connect session of the user's session, until `restore` closes. A classic one gets a server in its
-    JVM."""
+    """Return the Connect session of the user's session, until `restore` closes; a classic one gets a server."""
     if is_by_connect(spark):
         prepare()
         restore.enter_context(showing_requests(spark))

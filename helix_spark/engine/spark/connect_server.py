@@ -54,8 +54,7 @@ SERVING = {
 
 
 def as_spark_has_it() -> dict[str, str]:
-    """Return Spark's own defaults where Helix's differ, among them this machine's time zone: a program returns the same
-    results as without Helix."""
+    """Return Spark's own defaults where Helix's differ, also this machine's time zone: results are as without Helix."""
     zone = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
     if not zone and link.is_symlink():

@@ -246,8 +246,7 @@ def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Pat
 
 
 def check_jars(paths: Sequence[Path], jars: JarSet, environ: Mapping[str, str], remedy: str = "") -> None:
-    """Raise SetupError for a jar with another digest than Helix was tested with. The default remedy is for cached
-    jars."""
+    """Raise SetupError for a jar with another digest than the tested one. The default remedy is for cached jars."""
     if not remedy and (folder := environ.get("HELIX_JARS")):
         remedy = f"fill {folder} again from Maven's repository, or unset HELIX_JARS to have the jars fetched"
     remedy = remedy or f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"

@@ -55,8 +55,7 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """Return the Java that Spark's scripts would start, by JAVA_HOME or PATH. Raises SetupError if Spark cannot run on
-    it."""
+    """Return the Java that Spark's scripts start, by JAVA_HOME or PATH. Raises SetupError if Spark cannot run on it."""
     home = environ.get("JAVA_HOME")
     path = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java", path=environ.get("PATH"))
     if path is None:
@@ -111,8 +110,7 @@ def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] =
 
 
 def _publish(draft: Path) -> None:
-    """Rename a complete draft to an archive: a JVM writes its first bytes last. Remove archives that were not used for
-    a week."""
+    """Rename a complete draft to an archive: a JVM writes its first bytes last. Remove archives unused for a week."""
     with draft.open("rb") as file:
         if not draft.with_suffix(".kept").exists() or not any(file.read(4)):
             return

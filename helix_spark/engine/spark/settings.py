@@ -150,8 +150,7 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
 
 
 def file_system_of(settings: Mapping[str, str]) -> str:
-    """Return the class of Hadoop's own file system that a store's settings name, with or without the prefix of Spark's;
-    empty if they name none.
+    """Return the class of Hadoop's file system that a store's settings name, with Spark's prefix or not; else empty.
 
     >>> file_system_of({"spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.gs.GoogleHadoopFileSystem"})
     'org.apache.hadoop.fs.gs.GoogleHadoopFileSystem'

@@ -35,8 +35,7 @@ def send_project_code() -> None:
 
 @cache
 def guard_functions() -> None:
-    """Guard the functions that Spark's workers run, once in a process: seed them by their node, and record what they
-    read."""
+    """Guard functions that Spark's workers run, once a process: seed them by their node and record their reads."""
     from pyspark.cloudpickle import register_pickle_by_value
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction

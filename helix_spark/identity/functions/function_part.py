@@ -187,9 +187,7 @@ def _facts_of_names(
                 yield *fact, use.line
 
 
-def _facts_of_texts(
-    function: FunctionType, form: CodeForm, texts: Sequence[str]
-) -> Iterator[tuple[_Kind, str, int]]:
+def _facts_of_texts(function: FunctionType, form: CodeForm, texts: Sequence[str]) -> Iterator[tuple[_Kind, str, int]]:
     """Yield findings for the texts of a function, and for the methods that it names: kind, phrase and line."""
     first = min((use.line for use in form.uses), default=0)
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)

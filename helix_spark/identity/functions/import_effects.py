@@ -1,5 +1,4 @@
-"""Changes of libraries by the author's modules at import: ``pd.DataFrame.clean = clean``, or a component that spaCy
-finds by its name.
+"""Changes of libraries by the author's modules at import: ``pd.DataFrame.clean = clean``, a registered component.
 
 The version of a library does not cover them. So these statements count as code, with all that they reach, for each
 function whose module runs or imports them:

@@ -76,8 +76,7 @@ _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
 
 
 def builtin_content(value: object) -> tuple[type, object]:
-    """Return the builtin that an object's class extends, and its content as one, such as 3; else ``object`` and
-    None."""
+    """Return the builtin that an object's class extends, and its content as one, such as 3; or ``object`` and None."""
     for base, content in _BUILTIN_CONTENT:
         if issubclass(type(value), base):  # `isinstance` would believe a proxy
             return base, content(value)
@@ -149,8 +148,7 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
 
 
 def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:
-    """Return the evaluated annotations, from which a library may build a schema; as texts if they cannot be
-    evaluated."""
+    """Return the evaluated annotations, from which a library may build a schema; as texts if that fails."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating the author's texts may raise anything

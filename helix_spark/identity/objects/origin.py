@@ -82,8 +82,7 @@ _site_times: dict[str, int] = {}
 
 
 def package_of_file(filename: str, module: str | None) -> Package | None:
-    """Return the package of a code object by its file; None for project code. Without a file (``<string>``), the module
-    of its globals decides."""
+    """Return the package of a code object by its file, or its module if it has none; None for project code."""
     if filename.startswith("<frozen"):
         return PYTHON
     if filename.startswith("<"):

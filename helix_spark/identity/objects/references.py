@@ -271,8 +271,7 @@ def dotted_name(edge: Edge) -> str | None:
 
 
 def full_name(value: type | types.FunctionType, home: str) -> str:
-    """Return the full name of a class or function, as its pickles have it; without the module in `home`, which may be
-    `__main__`."""
+    """Return the full name of a class or function, as in its pickles; without a module in `home`, often `__main__`."""
     return value.__qualname__ if value.__module__ == home else f"{value.__module__}.{value.__qualname__}"
 
 

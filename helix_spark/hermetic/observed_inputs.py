@@ -41,8 +41,8 @@ class ObservedInputs:
         generators: digests of the states of shared generators that the author's code seeded and drew from, by module
             (see `AuthorSeeds`); ABSENT for one that Helix seeded.
         chance: why the result may differ each time, as phrases with the author's line.
-        outside: requests to the network and other processes, and classes of the project that pickles name, likewise;
-            `depends_on=` answers for them.
+        outside: requests to the network and other processes, and code of the project that is found by its name,
+            likewise; `depends_on=` answers for them.
     """
 
     drew: bool = False

@@ -73,7 +73,7 @@ class Watch:
         self._note("chance", why)
 
     def note_outside(self, what: str) -> None:
-        """Note a request to the network or another process, or code that a pickle names, as a phrase."""
+        """Note a request to the network or another process, or code that is found by its name, as a phrase."""
         self._note("outside", what)
 
     def note_open(self, path: str, flags: int, who: Asker) -> None:
@@ -394,7 +394,7 @@ class Wrapped:
             if watch is not None and who is not None and who.kind is CodeOwner.LIBRARY:
                 file = getattr(module, "__file__", None)
                 if isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR:
-                    watch.note_nondeterminism(who.at(f"imports {module.__name__} by its name"))
+                    watch.note_outside(who.at(f"imports {module.__name__} by its name"))
             return module
 
         return import_module

@@ -33,6 +33,8 @@ def test_annotations_without_identity_hinder_nobody(project: Project) -> None:
 
 KNOWN = {
     "a lock": ("HELD = threading.Lock()", "HELD = threading.Lock()  # another", "HELD = threading.RLock"),
+    "a lock that is held": ("HELD = threading.Lock()", "HELD = threading.Lock()  # free",
+                            "HELD = threading.Lock(); HELD.acquire()"),
     "a lock in use": ("HELD = threading.RLock()", "HELD = threading.RLock(); HELD.acquire()", "HELD = None"),
     "a semaphore": ("HELD = threading.Semaphore(2)", "HELD = threading.Semaphore(2)", "HELD = threading.Semaphore(3)"),
     "an event": ("HELD = threading.Event()", "HELD = threading.Event()", "HELD = threading.Event(); HELD.set()"),

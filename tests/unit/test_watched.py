@@ -538,11 +538,11 @@ def test_what_a_library_imports_by_its_name_is_never_reused(folder: Path, monkey
         monkeypatch.syspath_prepend(place)
     import configured  # type: ignore[import-not-found]  # written here
 
-    def built(path: str) -> Any:
+    def built(path: str, depends_on: list[Any] | None = None) -> Any:
         wf = hx.Workflow("built")
         wf.source("data", hx.table(ROWS))
 
-        @wf.reducer(output=True, keep="always")
+        @wf.reducer(output=True, keep="always", depends_on=depends_on)
         def model(data: pd.DataFrame) -> int:
             return int(configured.build(path))
 
@@ -551,6 +551,7 @@ def test_what_a_library_imports_by_its_name_is_never_reused(folder: Path, monkey
 
     assert "imports own_models by its name through configured (test_watched.py:" in built("own_models.model")
     assert "by its name" not in built("builtins.int")
+    assert "by its name" not in built("own_models.model", depends_on=[folder / "own_models.py"])
     for name in ("configured", "own_models"):
         sys.modules.pop(name)
 

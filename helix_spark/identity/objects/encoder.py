@@ -167,10 +167,6 @@ def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
 
-def _lock_state(lock: object) -> bytes:
-    return b"locked" if repr(lock).startswith("<locked") else b""  # an RLock tells it otherwise since Python 3.14
-
-
 LEAVES: dict[type, Callable[[object], bytes]] = {
     NoneType: _leaf("None", lambda _: b""),
     EllipsisType: _leaf("Ellipsis", lambda _: b""),
@@ -194,8 +190,9 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     # The name of a logger does not change results, and `__main__` differs from the module name of the same file.
     logging.Logger: _leaf("Logger", lambda _: b""),
     logging.RootLogger: _leaf("Logger", lambda _: b""),
-    # Nor does the owner of a lock. Events, semaphores and queues have attributes too.
-    **{type(make()): _leaf("lock", _lock_state) for make in (threading.Lock, threading.RLock)},
+    # Nor does the owner of a lock; code may ask whether it is held. Events, semaphores and queues have attributes too.
+    type(threading.Lock()): _leaf("lock", lambda value: b"locked" if value.locked() else b""),
+    type(threading.RLock()): _leaf("lock", lambda _: b""),
     **{kind: _leaf("Path", str) for kind in (Path, PosixPath, PurePath, PurePosixPath)},
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }

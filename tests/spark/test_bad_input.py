@@ -136,7 +136,7 @@ def not_a_node() -> hx.Workflow:
         (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
         (no_output, WorkflowError, ["asks for nothing", "output=True"], "no output"),
         (unhashable, SignatureError, ["node 'count'", "`waiting['first']`", "inside the function"], "unhashable"),
-        (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
+        (missing_source, SourceError, ["/nowhere/adult.data", "does not exist", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
         (not_a_node, WorkflowError, ["'data frame'", "there are: data, model"], "not a node"),
     ],

@@ -45,6 +45,7 @@ LOST = [
     ),
     ("import importlib\ndef f(x): return importlib.import_module('.g')", "`f` imports a module by a name (job.py:2)"),
     ("import pydoc\ndef f(x): return pydoc.locate(x)", "`f` calls pydoc.locate (job.py:2)"),
+    ("import yaml\ndef f(x): return yaml.unsafe_load(x)", "`f` calls yaml.unsafe_load"),
     ("import sys\ndef f(x): return sys.modules[x].g()", "`f` reads sys.modules (job.py:2)"),
     ("import sys\ndef f(x): return getattr(sys.modules[__name__], x)", "`f` reads sys.modules (job.py:2)"),
     ("def g(): return 1\ndef f(x): return g.__globals__[x]", "`f` reads __globals__ (job.py:2)"),

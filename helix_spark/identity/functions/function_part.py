@@ -66,9 +66,9 @@ _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
     r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
     r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
-    r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
+    r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$|yaml\.(\w+\.)*(unsafe_load\w*|UnsafeLoader)$"
 )
-"""Python's functions that lead to frames, files, paths and docstrings at run time. An import of the author's code by a
+"""Functions that lead to frames, files, paths and docstrings at run time. An import of the author's code by a
 library is observed when it happens."""
 
 _TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")

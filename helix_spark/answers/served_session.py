@@ -214,8 +214,7 @@ class ServedSession:
                           "a classic session lists them when the table is built")
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
-        """Persist the tables in a request that the program persists, from storage if they are stored. Return those that
-        the request computes."""
+        """Persist the program's persisted tables in a request, from storage if possible. Return the computed ones."""
         message, computed = message_in(request), []
         for table in self.tables.needed(message):
             if table.question is None and table.base is None:

@@ -202,8 +202,7 @@ def _fork(line: Line) -> int:
 
 
 def _supervise(command: _Command) -> Callable[[], None]:
-    """Fork the process that runs a command, report its exit status, and end. In the forked process, return the function
-    that it must call."""
+    """Fork a process for a command, report its exit status, and end. There, return the function that it must call."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = _fork(command.line)
     if pid == 0:

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import _lru_cache_wrapper, cached_property
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
@@ -43,9 +43,8 @@ class Holders:
 
     def look_at_module(self, module: ModuleType, authors: Container[str]) -> None:
         """Add the caches of a module; `authors` has the names of the author's modules."""
-        for name, value in [*vars(module).items()]:
-            if (kind := type(value)) in _KEEPS_NOTHING:
-                continue
+        for name, value in _possible_holders(module):
+            kind = type(value)
             if value is None:
                 self.unset.append((name, module))
             elif issubclass(kind, type):
@@ -58,9 +57,7 @@ class Holders:
 
     def _look_at_class(self, kind: type) -> None:
         is_plain = type(kind) is type  # a metaclass may intercept assignments
-        for name, member in [*vars(kind).items()]:
-            if type(member) in _KEEPS_NOTHING:
-                continue
+        for name, member in _possible_holders(kind):
             if member is None and is_plain:
                 self.unset.append((name, kind))
             elif _is_memo(function := getattr(member, "__func__", member)):
@@ -69,9 +66,14 @@ class Holders:
 
 _KEEPS_NOTHING = frozenset({
     FunctionType, ModuleType, ModuleSpec, BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, property,
-    str, bytes, int, float, complex, bool, tuple, list, dict, set, frozenset,
+    SourceFileLoader, type(annotations), str, bytes, int, float, complex, bool, tuple, list, dict, set, frozenset,
 })
 """Types of nearly all values in modules and classes, skipped for speed: each action examines all values."""
+
+
+def _possible_holders(holder: ModuleType | type) -> list[tuple[str, Any]]:
+    # A copy, because other threads may import and assign meanwhile.
+    return [(name, value) for name, value in vars(holder).copy().items() if type(value) not in _KEEPS_NOTHING]
 
 
 class Memos:

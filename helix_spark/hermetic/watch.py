@@ -361,7 +361,8 @@ class Wrapped:
     def _libraries_with_clocks(self) -> Sequence[tuple[ModuleType, Sequence[str]]]:
         """Return the libraries that may have bound a clock, with their names for it. Examine each of thousands of
         modules once, when it is loaded, not in each action."""
-        for name, module in list(sys.modules.items()):
+        for name in list(sys.modules):  # without a tuple for each module, whose garbage would be collected
+            module: Any = sys.modules.get(name)
             if self._examined.get(name) is module or is_being_imported(module):
                 continue
             self._examined[name] = module

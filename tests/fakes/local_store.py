@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def local_store() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, __file__, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    short_lists = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "100"}  # S3 answers with at most 1,000 names
+    with subprocess.Popen(command, env=short_lists, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             until = time.monotonic() + 60
             while time.monotonic() < until:

@@ -154,8 +154,7 @@ class KeptRows:
         return {str(key): int(self._rows.get(key).stats().sizeInBytes()) for key in list(self._rows)}
 
     def trim(self, share: float) -> None:
-        """Release the least recently used rows, until all take at most a share of the heap. If that is 0, have the JVM
-        return the memory at once."""
+        """Release the least recently used rows down to a share of the heap; if it is 0, have the JVM return memory."""
         sizes, limit = self.sizes(), share * self._jvm.java.lang.Runtime.getRuntime().maxMemory()
         total = sum(sizes.values())
         for key, size in sizes.items():

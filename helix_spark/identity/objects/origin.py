@@ -18,7 +18,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import islice
@@ -206,13 +206,19 @@ def _distributions(site: Path, top: str) -> list[str]:
         namesake = metadata.distribution(top)
     except metadata.PackageNotFoundError:
         namesake = None
-    # Most have the name of their module. The full table takes 100 ms.
+    # Most have the name of their module, and the full table takes 100 ms. What pip does changes the time of a folder.
     provides = namesake is not None and top in (namesake.read_text("top_level.txt") or top).split()
     names = [metadata_field(namesake, "Name")] if namesake is not None and provides else []
     is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
     if is_shared or not names:
-        names = sorted({name for name in (*names, *metadata.packages_distributions().get(top, ())) if name})
+        times = tuple(Path(folder).stat().st_mtime_ns for folder in sys.path if Path(folder).is_dir())
+        names = sorted({name for name in (*names, *_distributions_by_module(times).get(top, ())) if name})
     return names
+
+
+@lru_cache(maxsize=1)
+def _distributions_by_module(_times: tuple[int, ...]) -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
 
 
 def installed_package(name: str) -> Package:

@@ -16,11 +16,11 @@ from pyspark.sql import DataFrame, Row
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import watched
-from helix_spark.planner.joint import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from tests.fakes.policy import loading
 from tests.faults import spark_job
-from tests.faults.job import Heard, LoadsGladly
+from tests.faults.job import Heard
 from tests.faults.row import Tally, fault
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _runs(
 ) -> Iterator[str]:
     """What went wrong with runs of which the first one has what it reads change under it."""
     file, aside = _laid_out(folder, way)
-    policy, catalog = LoadsGladly(policy_named("always")), folder / "catalog"
+    policy, catalog = loading("always"), folder / "catalog"
     editor = Editor(way, file, aside, *moments)
     with hx.Helix(catalog, policy=policy, observer=editor, spark=spark) as helix:
         outputs = dict(helix.run(made(file, 0)).outputs)
@@ -313,7 +313,7 @@ def written_source(folder: Path, count: int, tally: Tally) -> None:
 
 def _written_while_it_changes(folder: Path, way: Way, *, undone: bool, spark: SparkSession) -> str:
     file, aside = _laid_out(folder, way)
-    policy, catalog = LoadsGladly(policy_named("always")), folder / "catalog"
+    policy, catalog = loading("always"), folder / "catalog"
     editor = Editor(way, file, aside, "store.begun", "store.written" if undone else None)
 
     def told(point: str) -> None:
@@ -397,7 +397,7 @@ def copies_apart(folder: Path, count: int, tally: Tally) -> None:
             one, two = _copies(folder / str(index), apart)
             right, wrong = (_held_by(one), _held_by(two)), ""
             with hx.Helix(
-                folder / str(index) / "catalog", policy=LoadsGladly(policy_named(policy)), observer=Heard(),
+                folder / str(index) / "catalog", policy=loading(policy), observer=Heard(),
                 spark=sessions.get(),
             ) as helix:
                 first = helix.run(_sum_of(one))["total"]

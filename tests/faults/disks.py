@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.verification import verify
 from tests.faults.denied import can_deny
 from tests.faults.job import Heard, answers, run, workflow
-from tests.faults.kills import ended
+from tests.faults.processes import ended, run_python, start_python
 from tests.faults.row import Tally, fault
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _denied(lacks: str, root: Path, key: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.denied", lacks, str(root), str(key), "1"], cwd=_ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )
+    return start_python("-m", "tests.faults.denied", lacks, root, key)
 
 
 def _wrong(root: Path, runs: int) -> str:
@@ -60,9 +54,6 @@ def without_links(folder: Path, count: int, tally: Tally) -> None:
         root = folder / str(index)
         printed = ended(_denied("link", root, 1))
         refused = any("cannot hold a catalog" in line and "no hard links" in line for line in printed)
-        looked = subprocess.run(
-            [sys.executable, "-m", "tests.faults.denied", "link", "doctor", "--catalog", str(root)],
-            cwd=_ROOT, text=True, capture_output=True, timeout=120,
-        )
+        looked = run_python("-m", "tests.faults.denied", "link", "doctor", "--catalog", root)
         said = looked.returncode == 3 and "no hard links" in looked.stdout
         tally.expect(refused and said and not root.exists(), f"{printed[-3:]} {looked.stdout[-300:]}")

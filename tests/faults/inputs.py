@@ -25,8 +25,8 @@ from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.planner import solver
-from helix_spark.planner.joint import policy_named
-from tests.faults.job import Heard, LoadsGladly, answers, run, workflow
+from tests.fakes.policy import loading
+from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.model_digests import digest_of_model
 from tests.faults.row import Tally, fault
 from tests.faults.stored_tables import stored_table
@@ -162,7 +162,7 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
             mock.patch("helix_spark.planner.joint.solve", return_value=solver.Answer(None, "no time", "HiGHS")),
             mock.patch.object(pulp.LpProblem, "solve", side_effect=pulp.PulpSolverError("it fell over")),
         )
-        policy = LoadsGladly(policy_named(("always", "joint", "never")[index // 3 % 3]))
+        policy = loading(("always", "joint", "never")[index // 3 % 3])
         with ways[index % 3]:
             try:
                 with hx.Helix(catalog, policy=policy, budget="1 MiB", observer=heard) as helix:

@@ -1,8 +1,8 @@
-"""A small workflow that takes no JVM, edited by its parameters; run here, or as a process of its own to be killed.
+"""A small workflow without a JVM, edited by its parameters; run here, or in a process of its own to be killed.
 
-    python -m tests.faults.job CATALOG KEY WEIGHT [--seconds S] [--mark FILE] [--policy NAME]
+    python -m tests.faults.job CATALOG KEY [--seconds S] [--mark FILE] [--name NAME] [--command]
 
-It prints a line for each thing that others rely on: answered, stored, done.
+It prints a line for each step that others wait for: answered, stored, done.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ import pandas as pd
 
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.planner.joint import policy_named
-from helix_spark.planner.storage import Decision, PlanningProblem, Policy
+from helix_spark.planner.storage import Policy
+from tests.fakes.policy import loading
 
 PEOPLE = pd.DataFrame({"a": range(5000), "s": [f"person {index % 97}" for index in range(5000)]})
 
 
 def workflow(key: int, weight: int = 1, *, seconds: float = 0.0, mark: str = "", name: str = "job") -> hx.Workflow:
-    """data -> rows -> doubled -> total, count.
+    """Build data -> rows -> doubled -> total, count.
 
     Args:
         key: changes everything below the source.
@@ -60,25 +59,12 @@ def workflow(key: int, weight: int = 1, *, seconds: float = 0.0, mark: str = "",
 
 
 def answers(key: int, weight: int = 1) -> dict[str, int]:
-    """What the workflow must answer."""
+    """Return the right answer of the workflow."""
     return {"total": int(PEOPLE.a.sum()) * key * 2 * weight, "count": len(PEOPLE) + key}
 
 
-class LoadsGladly:
-    """Stores as another policy does, and takes loading to cost nothing: what is stored is read wherever it can be."""
-
-    def __init__(self, stores: Policy) -> None:
-        self._stores = stores
-        self.name = stores.name
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`."""
-        nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
-        return self._stores.decide(replace(problem, nodes=nodes))
-
-
 class Heard(Silent):
-    """Remembers warnings and what was stored; prints, if it is told to."""
+    """Remembers warnings and what was stored; prints all steps if it is loud."""
 
     def __init__(self, *, loud: bool = False) -> None:
         self.warnings: list[str] = []
@@ -111,37 +97,35 @@ class Heard(Silent):
 
 
 def run(
-    catalog: Path | str, made: hx.Workflow, heard: Heard | None = None, policy: str = "always", **options: Any
+    catalog: Path | str, wf: hx.Workflow, heard: Heard | None = None, policy: str | Policy = "always", **options: Any
 ) -> dict[str, Any]:
-    """Runs a workflow as a session of its own, and waits until everything is stored. Returns the outputs."""
-    observer = heard or Heard()
-    with hx.Helix(catalog, policy=LoadsGladly(policy_named(policy)), observer=observer, **options) as helix:
-        iteration = helix.run(made)
+    """Run a workflow in a Helix of its own, wait until everything is stored, and return the outputs."""
+    chosen = loading(policy) if isinstance(policy, str) else policy
+    with hx.Helix(catalog, policy=chosen, observer=heard or Heard(), **options) as helix:
+        iteration = helix.run(wf)
         iteration.wait()
         return dict(iteration.outputs)
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("catalog")
-    arguments.add_argument("key", type=int)
-    arguments.add_argument("weight", type=int)
-    arguments.add_argument("--seconds", type=float, default=0.0)
-    arguments.add_argument("--mark", default="")
-    arguments.add_argument("--policy", default="always")
-    arguments.add_argument("--name", default="job")
-    arguments.add_argument("--command", action="store_true", help="end as the `helix` command does when interrupted")
-    given = arguments.parse_args()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("catalog")
+    parser.add_argument("key", type=int)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--mark", default="")
+    parser.add_argument("--name", default="job")
+    parser.add_argument("--command", action="store_true", help="end as the `helix` command does when interrupted")
+    options = parser.parse_args()
     print("ready", flush=True)
-    made = workflow(given.key, given.weight, seconds=given.seconds, mark=given.mark, name=given.name)
-    if given.command:
+    wf = workflow(options.key, seconds=options.seconds, mark=options.mark, name=options.name)
+    if options.command:
         from helix_spark.cli.options import reporting_errors
 
-        reporting_errors(lambda: print(run(given.catalog, made, Heard(loud=True), given.policy)))()
+        reporting_errors(lambda: print(run(options.catalog, wf, Heard(loud=True))))()
         return
-    outputs = run(given.catalog, made, Heard(loud=True), given.policy)
-    print(f"done {outputs == answers(given.key, given.weight)}", flush=True)
-    sys.exit(0 if outputs == answers(given.key, given.weight) else 1)
+    is_right = run(options.catalog, wf, Heard(loud=True)) == answers(options.key)
+    print(f"done {is_right}", flush=True)
+    sys.exit(0 if is_right else 1)
 
 
 if __name__ == "__main__":

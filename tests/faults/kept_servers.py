@@ -18,6 +18,7 @@ from pathlib import Path
 
 from helix_spark.engine.server.keeper import ForksApart
 from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint, family
+from tests.faults.processes import jvms_below
 from tests.faults.row import Tally, fault
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -160,11 +161,7 @@ def runs_in(folder: Path) -> Iterator[Runs]:
 
 def jvm_of(point: MeetingPoint) -> int:
     """Return the process of a server's JVM; 0 where there is none."""
-    for one in family(point.keeper() or -1)[1:]:
-        with suppress(OSError):
-            if Path(f"/proc/{one}/comm").read_text().strip() == "java":
-                return one
-    return 0
+    return next(iter(jvms_below(point.keeper() or -1)), 0)
 
 
 def _kill(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:

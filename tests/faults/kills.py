@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import random
 import re
-import resource
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import helix_spark as hx
@@ -23,57 +21,11 @@ from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import answers, run, workflow
+from tests.faults.processes import LONGEST, ROOT, ended, printed_until, start_job, without_rights
 from tests.faults.row import Tally, fault
 from tests.faults.usable import all_of
 
 SOUND = "no half result seen, nothing stored lost, next answer right"
-_ROOT = Path(__file__).resolve().parents[2]
-_LONGEST = 90.0
-"""Seconds after which a process counts as hanging."""
-
-
-def start(
-    catalog: Path | str, key: int, *options: str, failpoint: str = "", before: Sequence[str] = (),
-    largest: int | None = None,
-) -> subprocess.Popen[str]:
-    """The job, as a process group of its own.
-
-    Args:
-        before: a command that runs it.
-        largest: bytes that a file may have; writing more fails, as on a full disk.
-    """
-    def prepared() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts with & ignores it, and so would its children
-        if largest is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-
-    command = [*before, sys.executable, "-m", "tests.faults.job", str(catalog), str(key), "1", *options]
-    return subprocess.Popen(
-        command, cwd=_ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env=armed(failpoint), preexec_fn=prepared,
-    )
-
-
-def printed_until(process: subprocess.Popen[str], is_last: Callable[[str], object]) -> list[str]:
-    """What it prints up to the first line that is the last to wait for, that one included; all, if there is none."""
-    assert process.stdout is not None
-    printed: list[str] = []
-    for line in process.stdout:
-        printed.append(line.rstrip())
-        if is_last(printed[-1]):
-            break
-    return printed
-
-
-def ended(process: subprocess.Popen[str], before: Sequence[str] = ()) -> list[str]:
-    """What it printed, once it has ended. Raises TimeoutExpired if it hangs."""
-    try:
-        return [*before, *process.communicate(timeout=_LONGEST)[0].splitlines()]
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
 
 
 def unsound(catalog: Path | str, key: int, printed: Sequence[str]) -> str:
@@ -120,7 +72,7 @@ def killed_at_failpoints(folder: Place, count: int, tally: Tally) -> None:
         nth = f"@{1 + (index - 1) // len(points)}"
         if name.startswith("lease"):
             nth = ""
-        process = start(catalog, key, failpoint=f"{name}{nth}:kill")
+        process = start_job(catalog, key, failpoint=f"{name}{nth}:kill")
         printed = ended(process)
         if process.returncode == -signal.SIGKILL:
             reached.add(name)
@@ -151,7 +103,7 @@ catalog.evict_all({next(s for s, r in view.artifacts.items() if r.node == "rows"
     for index in range(count):
         run(catalog, workflow(index))
         name = _WHILE_EVICTING[index % 2]
-        subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=_ROOT, env=armed(f"{name}:kill"))
+        subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=ROOT, env=armed(f"{name}:kill"))
         leftovers = Catalog.open(catalog, create=False).gc(dry_run=False)
         what = unsound(catalog, index, ())
         tally.expect(len(leftovers) == 1 and not what, f"{name}: {len(leftovers)} leftovers, {what}")
@@ -164,7 +116,7 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     for index in tally.rounds(count):
         name, key = points[index % len(points)], key + 1
         nth = f"@{1 + (index - 1) // len(points)}"
-        process = start(catalog, key, failpoint=f"{name}{nth}:raise")
+        process = start_job(catalog, key, failpoint=f"{name}{nth}:raise")
         printed = ended(process)
         told = printed[-1:] == ["done True"] or any("CatalogError: the " in line for line in printed)
         what = unsound(catalog, key, printed) or ("" if told else f"ended with {printed[-1:]}")
@@ -175,7 +127,7 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
 def killed_at_random(folder: Place, count: int, tally: Tally) -> None:
     catalog, chosen, phases = str(folder / "catalog"), random.Random(5), {"computing": 0, "storing": 0, "done": 0}
     for key in tally.rounds(count):
-        process = start(catalog, key)
+        process = start_job(catalog, key)
         until = "storing rows" if chosen.random() < 0.75 else "ready"
         printed = printed_until(process, until.__eq__)
         time.sleep(chosen.uniform(0, 0.4 if until != "ready" else 1.0))
@@ -199,7 +151,7 @@ def interrupted(folder: Path, count: int, tally: Tally) -> None:
     statuses: dict[str, int] = {}
     run(catalog, workflow(0))
     for key in tally.rounds(count):
-        process = start(catalog, key, "--seconds", "20", "--command")
+        process = start_job(catalog, key, "--seconds", "20", "--command")
         printed = printed_until(process, "rows begins".__eq__)
         time.sleep(chosen.uniform(0, 0.5))
         begun = time.perf_counter()
@@ -229,7 +181,7 @@ def two_drivers(folder: LocalPath, count: int, tally: Tally, catalog: Path | str
         pair = ("job", names[key % 2])
         before = len(Catalog.open(catalog, create=False).iterations())
         options = ("--seconds", "2.0", "--mark", str(mark))
-        processes = [start(catalog, key, *options, "--name", name) for name in pair]
+        processes = [start_job(catalog, key, *options, "--name", name) for name in pair]
         printed = [ended(process) for process in processes]
         marks = len(re.findall(rf"^{key}$", mark.read_text(), re.MULTILINE))
         new = Catalog.open(catalog, create=False).iterations()[: -before or None]
@@ -257,9 +209,9 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
     for key in tally.rounds(count):
         # Long enough for another process to start in the meantime, on a busy machine.
         options = ("--seconds", "10", "--mark", str(mark))
-        first = start(catalog, key, *options)
+        first = start_job(catalog, key, *options)
         _wait_for(mark, key)
-        second = start(catalog, key, *options)
+        second = start_job(catalog, key, *options)
         printed = printed_until(second, re.compile("waiting|done").match)
         if not printed[-1:] or not printed[-1].startswith("waiting"):
             late += 1  # the holder was done before anybody could wait for it: nothing was injected
@@ -283,7 +235,7 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
 def no_room(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog, chosen, told_full = folder / "catalog", random.Random(8), 0
     for key in tally.rounds(count):
-        process = start(catalog, key, largest=chosen.randrange(500, 40_000))
+        process = start_job(catalog, key, largest=chosen.randrange(500, 40_000))
         printed = ended(process)
         told = printed[-1:] == ["done True"] or any("CatalogError: the " in line for line in printed)
         told_full += any(line.startswith("warning") or "CatalogError" in line for line in printed)
@@ -295,12 +247,10 @@ def no_room(folder: LocalPath, count: int, tally: Tally) -> None:
 @fault("the catalog becomes read-only while a run goes on", "the run answers and warns", short=0, full=10)
 def read_only(folder: Path, count: int, tally: Tally) -> None:
     catalog = folder / "catalog"
-    # The superuser may write everywhere, unless that right is taken away.
-    prefix = ("setpriv", "--bounding-set=-all") if os.geteuid() == 0 and shutil.which("setpriv") else ()
     run(catalog, workflow(0))
     folders = [path for path in catalog.rglob("*") if path.is_dir()]
     for key in tally.rounds(count):
-        process = start(catalog, key, "--seconds", "1", before=prefix)
+        process = start_job(catalog, key, "--seconds", "1", before=without_rights())
         printed = printed_until(process, "rows begins".__eq__)
         folders = [path for path in (catalog, *catalog.rglob("*")) if path.is_dir()]
         for path in folders:
@@ -315,6 +265,6 @@ def read_only(folder: Path, count: int, tally: Tally) -> None:
 
 
 def _wait_for(mark: Path, key: int) -> None:
-    until = time.monotonic() + _LONGEST
+    until = time.monotonic() + LONGEST
     while time.monotonic() < until and not re.search(rf"^{key}$", mark.read_text(), re.MULTILINE):
         time.sleep(0.05)

@@ -22,8 +22,8 @@ import pandas as pd
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import HelixError
-from helix_spark.planner.joint import policy_named
-from tests.faults.job import PEOPLE, Heard, LoadsGladly, answers, run, workflow
+from tests.fakes.policy import loading
+from tests.faults.job import PEOPLE, Heard, answers, run, workflow
 
 CASES: dict[str, Callable[[Path], str]] = {}
 _PATIENCE = 20
@@ -39,7 +39,7 @@ def case(name: str) -> Callable[[Callable[[Path], str]], Callable[[Path], str]]:
 
 
 def opened(catalog: Path, observer: Heard | None = None, **options: Any) -> hx.Helix:
-    policy = LoadsGladly(policy_named("always"))
+    policy = loading("always")
     return hx.Helix(catalog, policy=policy, observer=observer or Heard(), **options)
 
 

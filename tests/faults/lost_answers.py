@@ -18,8 +18,9 @@ from helix_spark.catalog.records import KINDS, IterationRecord
 from helix_spark.errors import HelixError
 from tests.fakes.local_store import is_here, local_store
 from tests.faults.job import Heard, answers, run, workflow
-from tests.faults.kills import ended, start, unsound
+from tests.faults.kills import unsound
 from tests.faults.lossy_front import HOW, lossy_front
+from tests.faults.processes import ended, start_job
 from tests.faults.row import NotHereError, Tally, fault
 from tests.faults.usable import forget_indexes
 
@@ -133,7 +134,7 @@ def disk_answers(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog = folder / "catalog"
     for key in tally.rounds(count):
         nth = 1 + key % 7  # a run of the job appends some seven times
-        printed = ended(start(catalog, key, failpoint=f"log.appended@{nth}:raise"))
+        printed = ended(start_job(catalog, key, failpoint=f"log.appended@{nth}:raise"))
         what = "" if printed[-1:] == ["done True"] else f"ended with {printed[-3:]}"
         warned = [line for line in printed if line.startswith("warning")]
         what = what or "; ".join(warned) or twice(Catalog.open(catalog, create=False)) or unsound(catalog, key, printed)

@@ -25,9 +25,9 @@ from helix_spark.catalog.segments import folding
 from helix_spark.catalog.verification import verify
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import HelixError
-from helix_spark.planner.joint import policy_named
+from tests.fakes.policy import loading
 from tests.faults import job, spark_job
-from tests.faults.job import Heard, LoadsGladly
+from tests.faults.job import Heard
 from tests.faults.logged_disk import OPTIONS, LoggedDisk, Recording, logged_disk, powered_on, why_not_here
 from tests.faults.row import NotHereError, Tally, fault
 from tests.faults.usable import all_of
@@ -269,7 +269,7 @@ def main() -> None:
         for key in given.keys:
             heard = _Acknowledges(given.marks, key)
             with hx.Helix(
-                given.catalog, policy=LoadsGladly(policy_named("always")), observer=heard, budget=given.budget,
+                given.catalog, policy=loading("always"), observer=heard, budget=given.budget,
                 spark=sessions.get() if given.spark else None,
             ) as helix:
                 iteration = helix.run(done.workflow(key))

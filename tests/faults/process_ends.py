@@ -15,6 +15,8 @@ from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.engine.server.kept_servers import family
+from tests.faults.processes import jvms_below
 from tests.faults.row import Tally, fault
 
 _LONGEST, _SOON = 600.0, 10.0
@@ -52,25 +54,10 @@ def _command(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        for pid in (*_below(process.pid), process.pid):
+        for pid in reversed(family(process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
-
-
-def _below(pid: int) -> list[int]:
-    """The processes that a process started, and those that they started."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, waiting = list[int](), [pid]
-    while waiting:
-        more = children.get(waiting.pop(), [])
-        found += more
-        waiting += more
-    return found
 
 
 def _left(pids: Sequence[int]) -> list[int]:
@@ -146,10 +133,10 @@ def interrupted_starts(folder: LocalPath, count: int, tally: Tally) -> None:
     for index in tally.rounds(count):
         sent = (signal.SIGINT, signal.SIGTERM)[index % 2]
         with _command(folder, "run", "train.py") as process:
-            while not (begun := _below(process.pid)):
+            while not (begun := family(process.pid)[1:]):
                 time.sleep(0.01)
             time.sleep(chosen.uniform(0.0, 8.0))
-            begun = [*begun, *_below(process.pid)]
+            begun = [*begun, *family(process.pid)[1:]]
             process.send_signal(sent)
             printed, _ = process.communicate(timeout=_LONGEST)
             left = _left([process.pid, *begun])
@@ -169,7 +156,7 @@ def terminated_watches(folder: LocalPath, count: int, tally: Tally) -> None:
         (work / "train.py").write_text(text)
         with _command(work, "watch", "train.py") as watch:
             _await((work / "asked").exists, watch)
-            begun = _below(watch.pid)
+            begun = family(watch.pid)[1:]
             began = time.monotonic()
             watch.terminate()
             printed, _ = watch.communicate(timeout=_LONGEST)
@@ -192,7 +179,7 @@ def killed_watch_jvms(folder: LocalPath, count: int, tally: Tally) -> None:
         with _command(work, "watch", "train.py") as watch:
             _await((work / "ended").exists, watch)
             time.sleep(8)
-            jvms = [pid for pid in _below(watch.pid) if "java" in Path(f"/proc/{pid}/cmdline").read_text()]
+            jvms = jvms_below(watch.pid)
             for pid in jvms:
                 os.kill(pid, signal.SIGKILL)
             (work / "ended").unlink()

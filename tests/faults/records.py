@@ -26,7 +26,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import Heard, answers, run, workflow
-from tests.faults.kills import ended, start
+from tests.faults.processes import ended, start_job
 from tests.faults.row import Tally, fault
 from tests.faults.stored_tables import flip
 from tests.faults.usable import (
@@ -342,7 +342,7 @@ def damaged_meanwhile(folder: LocalPath, count: int, tally: Tally) -> None:
     for index in tally.rounds(count):
         root = folder / str(index)
         used(root, runs=3)
-        drivers = [start(root, key, "--seconds", "0.5") for key in (11, 12)]
+        drivers = [start_job(root, key, "--seconds", "0.5") for key in (11, 12)]
         time.sleep(chosen.uniform(0.5, 2.5))
         _segments(root)[-1].write_bytes(b"")
         printed = [ended(driver) for driver in drivers]

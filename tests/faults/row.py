@@ -1,12 +1,15 @@
-"""A row of the table of faults: what is injected, how often, and what came of it."""
+"""The table of faults: each row is one fault, how often it is injected, and what came of it."""
 
 from __future__ import annotations
 
 import math
+import pkgutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 
+import tests.faults
 from helix_spark.catalog.places.place import LocalPath
 
 
@@ -19,11 +22,10 @@ class Tally:
     """Counts the injections of one fault.
 
     Attributes:
-        injected, right: how many.
-        wrong: of those that were not right, what happened.
-        note: further figures, in words.
-        not_here: why nothing could be injected on this machine; empty if it could.
-        until: on the clock of `time.perf_counter`, when slow rows end early.
+        wrong: what happened, for each injection that was not right.
+        note: further figures.
+        not_here: why nothing can be injected on this machine; empty if it can.
+        until: when slow rows end early, on the clock of `time.perf_counter`.
     """
 
     injected: int = 0
@@ -35,22 +37,22 @@ class Tally:
     until: float = math.inf
 
     def rounds(self, count: int) -> Iterator[int]:
-        """Numbers from 1 to `count`; fewer, but one, where the row's time is over."""
+        """Yield the numbers from 1 to `count`; fewer, but one, when the row's time is over."""
         for number in range(1, count + 1):
             if number > 1 and time.perf_counter() > self.until:
                 return
             yield number
 
     def expect(self, ok: bool, otherwise: str) -> None:
-        """Counts one injection.
-
-        Args:
-            otherwise: what happened if it is not `ok`.
-        """
+        """Count one injection; `otherwise` is what happened if it is not `ok`."""
         self.injected += 1
         self.right += ok
         if not ok:
             self.wrong.append(otherwise)
+
+    def expect_none(self, title: str, wrong: str) -> None:
+        """Count one injection, right if nothing is wrong."""
+        self.expect(not wrong, f"{title}: {wrong}")
 
 
 Inject = Callable[[LocalPath, int, Tally], None]
@@ -63,8 +65,8 @@ class Fault:
     Attributes:
         name: what is broken.
         expected: what must happen.
-        inject: given an empty folder, how often, and where to count.
-        short, full: how often, in the tests (0: not there, it takes too long) and in the table.
+        inject: takes an empty folder, how often, and where to count.
+        short, full: how often, in the tests (0 if it takes too long for them) and in the table.
         spark: whether it needs a JVM.
     """
 
@@ -76,12 +78,12 @@ class Fault:
     spark: bool = False
 
     def run(self, folder: LocalPath, *, short: bool, seconds: float = math.inf) -> Tally:
-        """Injects it into an empty folder, for so many seconds at most where each injection takes long.
+        """Inject it into an empty folder; slow rows end early after so many seconds.
 
         An error of the injection itself counts as one that is not right.
         """
-        begun = time.perf_counter()
-        tally = Tally(until=begun + seconds)
+        start = time.perf_counter()
+        tally = Tally(until=start + seconds)
         folder.mkdir(parents=True)
         try:
             self.inject(folder, self.short if short else self.full, tally)
@@ -89,7 +91,7 @@ class Fault:
             tally.not_here = tally.note = str(error)
         except Exception as error:  # noqa: BLE001  # a row that breaks must not hide the others; it counts as wrong
             tally.expect(False, f"{type(error).__name__}: {error}")
-        tally.seconds = time.perf_counter() - begun
+        tally.seconds = time.perf_counter() - start
         return tally
 
 
@@ -97,10 +99,18 @@ FAULTS: list[Fault] = []
 
 
 def fault(name: str, expected: str, *, short: int, full: int, spark: bool = False) -> Callable[[Inject], Inject]:
-    """Adds a fault to the table."""
+    """Add a fault to the table."""
 
     def register(inject: Inject) -> Inject:
         FAULTS.append(Fault(name, expected, inject, short, full, spark))
         return inject
 
     return register
+
+
+def all_faults() -> list[Fault]:
+    """Import all modules of this package, which add their faults, and return the table."""
+    for module in pkgutil.iter_modules(tests.faults.__path__):
+        if not module.name.startswith(("test_", "__")):
+            import_module(f"tests.faults.{module.name}")
+    return FAULTS

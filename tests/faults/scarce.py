@@ -7,14 +7,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
-from tests.faults.job import Heard, LoadsGladly, answers, run, workflow
+from tests.fakes.policy import LoadsGladly
+from tests.faults.job import answers, run, workflow
 from tests.faults.kills import unsound
 from tests.faults.row import Tally, fault
 
@@ -35,7 +35,7 @@ def open_files(folder: Path, count: int, tally: Tally) -> None:
         before = {record.attempt for record in Catalog.open(catalog, create=False).live()}
         command = [sys.executable, "-c", _FEW, str(chosen.randrange(10, 90)), "tests.faults.job"]
         done = subprocess.run(
-            [*command, str(catalog), str(1 if index % 2 else 1 + index), "1"], text=True, capture_output=True,
+            [*command, str(catalog), str(1 if index % 2 else 1 + index)], text=True, capture_output=True,
             timeout=120, cwd=Path(__file__).resolve().parents[2],
         )
         printed = done.stdout.splitlines()
@@ -76,8 +76,7 @@ def estimates(folder: LocalPath, count: int, tally: Tally) -> None:
         budget = chosen.choice((100_000, 200_000, 400_000))
         for key in (1, 1, 2):
             policy = LoadsGladly(_Misjudges(policy_named(("always", "joint", "never")[index % 3]), chosen))
-            with_budget = {"policy": policy, "budget": budget}
-            outputs = _answered(catalog, key, with_budget)
+            outputs = run(catalog, workflow(key), policy=policy, budget=budget)
             used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
             stored = sum(record.bytes for record in Catalog.open(catalog, create=False).live())
             over = used - budget if stored else 0  # records are not evicted, whatever the budget
@@ -85,12 +84,3 @@ def estimates(folder: LocalPath, count: int, tally: Tally) -> None:
             what = what or ("" if over <= records - before else f"{used:,} bytes with a budget of {budget:,}")
             before = records
         tally.expect(not what, f"history {index}: {what}")
-
-
-def _answered(catalog: Path, key: int, options: dict[str, Any]) -> dict[str, object]:
-    import helix_spark as hx
-
-    with hx.Helix(catalog, observer=Heard(), **options) as helix:
-        iteration = helix.run(workflow(key))
-        iteration.wait()
-        return dict(iteration.outputs)

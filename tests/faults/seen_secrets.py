@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.engine.server.kept_servers import family
 from tests.faults.row import Tally, fault
 
 HELIX = str(Path(sys.executable).with_name("helix"))
@@ -67,7 +68,7 @@ class Watcher:
     exposed: set[str] = field(default_factory=set)
 
     def look(self, command: int) -> None:
-        for process in _with_descendants(command):
+        for process in family(command):
             with contextlib.suppress(OSError):
                 self.lines.add(Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode())
         for path in self.files():
@@ -79,19 +80,6 @@ class Watcher:
 
     def files(self) -> Iterator[Path]:
         return (Path(folder, name) for folder, _, names in os.walk(self.folder) for name in names)
-
-
-def _with_descendants(pid: int) -> list[int]:
-    """A process, and all that it started, in whatever group or session they are."""
-    children: dict[int, list[int]] = {}
-    for stat_file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(stat_file.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat_file.parent.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found
 
 
 def _others_may_read(path: Path, top: Path) -> bool:

@@ -6,8 +6,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,11 +16,9 @@ from helix_spark.catalog.verification import verify
 from helix_spark.engine.server.session import Sessions
 from tests.faults import spark_job
 from tests.faults.job import Heard
-from tests.faults.kills import ended, printed_until
+from tests.faults.processes import ended, jvms_below, printed_until, start_python
 from tests.faults.row import Tally, fault
 from tests.faults.stored_tables import flip
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: bool) -> None:
@@ -64,33 +60,18 @@ def flipped_model(folder: Path, count: int, tally: Tally) -> None:
     _flips_of(folder, count, tally, "model", side_files=False)
 
 
-def _jvm_of(process: subprocess.Popen[str]) -> int | None:
-    """The JVM that a driver started."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name = stat.read_text().partition("(")[2].rpartition(")")[0]
-        except OSError:
-            continue
-        if name == "java" and os.getpgid(int(stat.parent.name)) == process.pid:
-            return int(stat.parent.name)
-    return None
-
-
 @fault("SIGKILL of the driver with Spark, of its Python alone, or of its JVM", "no half result; next answer right",
        short=0, full=9, spark=True)
 def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen = folder / "catalog", random.Random(11)
     phases: list[str] = []
     for key in tally.rounds(count):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.spark_job", str(catalog), str(key)], cwd=_ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )
+        process = start_python("-m", "tests.faults.spark_job", catalog, key)
         until = ("rows begins", "answered", "storing")[key // 3 % 3]
         printed = printed_until(process, re.compile(until).match)
         time.sleep(chosen.uniform(0, 1.0))
         whom = ("driver", "Python", "JVM")[key % 3]
-        jvm = _jvm_of(process)
+        jvm = next(iter(jvms_below(process.pid)), None)
         if whom == "driver":
             os.killpg(process.pid, signal.SIGKILL)
         else:
@@ -122,28 +103,8 @@ CLUSTER = {"spark.master": "local-cluster[2,1,1024]", "spark.sql.shuffle.partiti
 
 
 def executors(driver: int) -> list[int]:
-    """The JVMs of executors below a driver, the newest last."""
-    parents: dict[int, int] = {}
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            rest = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        pid = int(stat.parent.name)
-        parents[pid] = int(rest[1])
-        if b"CoarseGrainedExecutorBackend" in command:
-            found.append(pid)
-    return sorted(pid for pid in found if driver in _ancestors(pid, parents))
-
-
-def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
-    above = set()
-    while pid in parents and pid not in above:
-        above.add(pid)
-        pid = parents[pid]
-    return above
+    """Return the JVMs of executors below a driver, the newest last."""
+    return jvms_below(driver, b"CoarseGrainedExecutorBackend")
 
 
 @fault("SIGKILL of an executor while its job runs", "the run succeeds, same answer", short=0, full=4, spark=True)

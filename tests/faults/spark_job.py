@@ -15,17 +15,16 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
-from helix_spark.planner.joint import policy_named
-from tests.faults.job import PEOPLE, Heard, LoadsGladly
+from tests.faults import job
+from tests.faults.job import PEOPLE, Heard
 
 SETTINGS = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
 
 
 def workflow(key: int, weight: int = 1, *, learn: bool = True) -> hx.Workflow:
-    """data -> rows -> total; with `learn`, rows -> examples -> model -> width, too."""
+    """Build data -> rows -> total; with `learn`, rows -> examples -> model -> width, too."""
     wf = hx.Workflow("spark job")
-    data = PEOPLE
-    wf.source("data", hx.table(data))
+    wf.source("data", hx.table(PEOPLE))
 
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
@@ -49,7 +48,7 @@ def workflow(key: int, weight: int = 1, *, learn: bool = True) -> hx.Workflow:
 
 
 def slow_workflow(key: int) -> hx.Workflow:
-    """data -> rows -> total, where each of eight tasks takes a second."""
+    """Build data -> rows -> total, where each of eight tasks takes a second."""
     wf = hx.Workflow("slow spark job")
     wf.source("data", hx.table(PEOPLE))
 
@@ -71,19 +70,15 @@ def slow_workflow(key: int) -> hx.Workflow:
 
 
 def answers(key: int, weight: int = 1, *, learn: bool = True) -> dict[str, int]:
-    """What the workflow must answer."""
-    # 97 names and a place for those never seen, of which the last is left out.
+    """Return the right answer of the workflow."""
+    # 97 names and a category for those never seen, of which the last is dropped.
     learned = {"width": 97 * weight} if learn else {}
     return {"total": int(PEOPLE.a.sum()) * key * weight, **learned}
 
 
-def run(catalog: Path, made: hx.Workflow, heard: Heard | None = None, **options: Any) -> dict[str, Any]:
-    """Runs a workflow, and waits until everything is stored. Returns the outputs."""
-    policy, options = LoadsGladly(policy_named("always")), {"settings": SETTINGS, **options}
-    with hx.Helix(catalog, policy=policy, observer=heard or Heard(), **options) as helix:
-        iteration = helix.run(made)
-        iteration.wait()
-        return dict(iteration.outputs)
+def run(catalog: Path, wf: hx.Workflow, heard: Heard | None = None, **options: Any) -> dict[str, Any]:
+    """Run a workflow, wait until everything is stored, and return the outputs."""
+    return job.run(catalog, wf, heard, **{"settings": SETTINGS, **options})
 
 
 if __name__ == "__main__":

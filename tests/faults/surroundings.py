@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
-from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
-from tests.faults.job import PEOPLE, Heard, LoadsGladly, answers, run, workflow
-from tests.faults.kills import ended, start
+from tests.fakes.policy import loading
+from tests.faults.job import PEOPLE, Heard, answers, run, workflow
+from tests.faults.processes import ended, start_job, without_rights
 from tests.faults.row import Tally, fault
 
 DAY = 24 * 3600.0
@@ -37,7 +36,7 @@ def clocks(folder: Path, count: int, tally: Tally) -> None:
         for weight in (1, 1):
             off = chosen.choice((-3650 * DAY, -DAY, -3600.0, 3600.0, DAY, 3650 * DAY))
             with mock.patch("time.time", lambda off=off: now() + off):
-                policy = LoadsGladly(policy_named("always"))
+                policy = loading("always")
                 with hx.Helix(catalog, policy=policy) as helix:
                     iteration = helix.run(workflow(key, weight))
                     iteration.wait()
@@ -72,13 +71,11 @@ def _not_writable(root: Path) -> None:
        "sentence before anything is computed", short=2, full=12)
 def folders(folder: Path, count: int, tally: Tally) -> None:
     ways: tuple[Callable[[Path], None], ...] = (_no_folder, _foreign, _below_a_file, _not_writable)
-    # The superuser may write everywhere, unless that right is taken away.
-    prefix = ("setpriv", "--bounding-set=-all") if os.geteuid() == 0 and shutil.which("setpriv") else ()
     for index in range(count):
         above = folder / str(index)
         above.mkdir()
         ways[index % len(ways)](above / "catalog")
-        process = start(above / "catalog", 1, before=prefix)
+        process = start_job(above / "catalog", 1, before=without_rights())
         printed = ended(process)
         told = any("CatalogError: " in line for line in printed)
         computed = any("begins" in line for line in printed)

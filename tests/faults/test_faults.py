@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from helix_spark.catalog.places.place import LocalPath
-from tests.faults.row import Fault
-from tests.faults.rows import FAULTS
+from tests.faults.row import Fault, all_faults
 
 _SECONDS = 1.0
 """After that a fault is not injected once more. `make faults` has the time for all."""
 
-QUICK = [each for each in FAULTS if each.short and not each.spark]
+QUICK = [each for each in all_faults() if each.short and not each.spark]
 
 SHOWN_BELOW = {
     "test_admission": ("a child process that uses its parent's Helix", "a run within a run"),

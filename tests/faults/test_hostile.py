@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-import tests.faults.rows  # noqa: F401  # which adds the hostile catalogs
 from helix_spark.catalog.places.place import LocalPath
+from tests.faults.row import all_faults
 from tests.faults.shared_catalogs import HOSTILES, LOOKS, RUN, Home, Hostile, tried
 from tests.faults.verbs import Verbs
 
+all_faults()  # which adds the hostile catalogs
 ALL = [each for group in HOSTILES.values() for each in group]
 QUICK = ("a class of ours", "a file that leads elsewhere, by a link as long as the file")
 

@@ -54,7 +54,6 @@ _NUMBERS = count()
 def pytest_runtestloop() -> None:
     """From here on there is garbage again, and it is looked for among what the tests make."""
     gc.freeze()
-    gc.set_threshold(20_000)  # at Python's 700 it takes a twentieth of the time of tests without Spark
     gc.enable()
 
 

@@ -206,18 +206,18 @@ def _distributions(site: Path, top: str) -> list[str]:
         namesake = metadata.distribution(top)
     except metadata.PackageNotFoundError:
         namesake = None
-    # Most have the name of their module, and the full table takes 100 ms. What pip does changes the time of a folder.
+    # Most have the name of their module, and the full table takes 100 ms.
     provides = namesake is not None and top in (namesake.read_text("top_level.txt") or top).split()
     names = [metadata_field(namesake, "Name")] if namesake is not None and provides else []
     is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
     if is_shared or not names:
-        times = tuple(Path(folder).stat().st_mtime_ns for folder in sys.path if Path(folder).is_dir())
+        times = tuple(_changed(str(path)) for folder in sys.path for path in Path(folder).glob("*-info"))
         names = sorted({name for name in (*names, *_distributions_by_module(times).get(top, ())) if name})
     return names
 
 
 @lru_cache(maxsize=1)
-def _distributions_by_module(_times: tuple[int, ...]) -> Mapping[str, list[str]]:
+def _distributions_by_module(_times: tuple[float, ...]) -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 

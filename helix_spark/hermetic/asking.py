@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import cache
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from itertools import takewhile
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 _HELIX = f"{Path(__file__).resolve().parents[1]}/"
@@ -73,6 +74,12 @@ def kind_of(file: str) -> CodeOwner:
     # Code compiled from text at run time, such as a dataclass's methods, belongs to its caller; notebook cells do not.
     is_generated = file.startswith("<") and not file.startswith("<ipython")
     return CodeOwner.PYTHON if is_generated or file.startswith(_PYTHON) else CodeOwner.AUTHOR
+
+
+def is_authors(name: str) -> bool:
+    """Return whether the module loaded under a name is the author's."""
+    file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
+    return name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
 
 
 def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:

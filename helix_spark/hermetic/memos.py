@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, Membe
 from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
-from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
 from helix_spark.hermetic.generators import is_generator
 from helix_spark.hermetic.watch import Event, Watch
 from helix_spark.loaded_sources import read_lines, syntax_of
@@ -72,7 +72,7 @@ _KEEPS_NOTHING = frozenset({
 
 
 def _possible_holders(holder: ModuleType | type) -> list[tuple[str, Any]]:
-    # A copy, because other threads may import and assign meanwhile.
+    """Return the names and values that may be caches, as a copy: other threads may assign meanwhile."""
     return [(name, value) for name, value in vars(holder).copy().items() if type(value) not in _KEEPS_NOTHING]
 
 
@@ -125,7 +125,7 @@ class Memos:
     def _holders(self) -> Holders:
         for name in {*list(sys.modules)} - self._examined:  # there are thousands, and actions are frequent
             self._examined.add(name)
-            if _is_authors(name):
+            if is_authors(name):
                 self._modules[name] = None
         holders = Holders()
         for name in self._modules:
@@ -136,12 +136,6 @@ class Memos:
     def _files(self) -> Iterator[str]:
         modules = (vars(sys.modules[name]) for name in self._modules if name in sys.modules)
         return (file for module in modules if isinstance(file := module.get("__file__"), str))
-
-
-def _is_authors(name: str) -> bool:
-    """Return whether the module loaded under a name is the author's."""
-    file = vars(module).get("__file__") if isinstance(module := sys.modules.get(name), ModuleType) else None
-    return name == "__main__" or (isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR)
 
 
 def _is_memo(value: object) -> bool:
@@ -178,7 +172,7 @@ def _may_change(value: object) -> bool:
     if issubclass(kind, _CHANGING) or is_generator(value):
         return True
     is_frozen = issubclass(kind, tuple | Enum) or getattr(getattr(kind, "__dataclass_params__", 0), "frozen", False)
-    return _is_authors(kind.__module__) and not is_frozen
+    return is_authors(kind.__module__) and not is_frozen
 
 
 def _is_lazy(name: str, file: str, others: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -243,18 +244,13 @@ def _note_library(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: 
 def _note_unpickled(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
     """Note a class or function of the author's that a pickle names: no signature covers what it does then."""
     module, name = arguments
-    if _is_authors(module):
+    is_authors = asking.is_authors(module)
+    if module not in sys.modules:  # the pickle is about to import it
+        with suppress(AttributeError, ImportError, ValueError):
+            origin = str(importlib.util.find_spec(module).origin)  # type: ignore[union-attr]  # caught
+            is_authors = origin.startswith("/") and kind_of(origin) is CodeOwner.AUTHOR
+    if is_authors:
         watch.note_outside(who.at(f"unpickles {module}.{name} by its name"))
-
-
-def _is_authors(module: str) -> bool:
-    """Return whether a module is the author's, by its file; it may not be imported yet."""
-    found: Any = sys.modules.get(module)
-    try:
-        file = importlib.util.find_spec(module).origin if found is None else found.__file__  # type: ignore[union-attr]
-    except (AttributeError, ImportError, ValueError):
-        return False
-    return isinstance(file, str) and file.startswith("/") and kind_of(file) is CodeOwner.AUTHOR
 
 
 def _outside(what: str, index: int | None = None) -> Noter:

@@ -125,8 +125,8 @@ def storage_of(
         loads: the number of loads of each signature, with the iteration that loaded it last.
         iterations: those of each workflow, newest first.
     """
-    ended = ([record for record in records if record.status in ("done", "failed")] for records in iterations)
-    newest = [records[0] for records in ended if records]
+    ended = ((record for record in records if record.status in ("done", "failed")) for records in iterations)
+    newest = [record for record in (next(records, None) for records in ended) if record is not None]
     last = max(newest, key=lambda record: record.started, default=None)
     nodes = [node for record in newest for node in catalog.nodes(record)]
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}

@@ -568,6 +568,11 @@ def test_a_class_of_the_project_that_a_pickle_names_is_seen(folder: Path) -> Non
     sys.modules.pop("own_shapes")
 
 
+def test_a_class_of_a_notebook_that_a_pickle_names_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "Shape", int, raising=False)
+    assert watched(lambda: pickle.loads(b"c__main__\nShape\n.")).outside[0].startswith("unpickles __main__.Shape")
+
+
 def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:
     run(folder, counting(depends_on=[len]))
     (folder / "words.txt").write_text("one two three")

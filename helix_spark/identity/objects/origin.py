@@ -218,6 +218,7 @@ def _distributions(site: Path, top: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _distributions_by_module(_times: tuple[float, ...]) -> Mapping[str, list[str]]:
+    """Return distributions by module, read again if the folders of metadata have other times."""
     return metadata.packages_distributions()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
-from helix_spark.identity.functions.code_form import form_of
+from helix_spark.identity.functions.code_form import form_of, with_nested
 from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
 from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
 from helix_spark.identity.objects.attributes import is_class, own_attribute
@@ -221,8 +221,17 @@ class _Walk:
         return merged([Description(tuple(self._parts))], self._findings)
 
     def _lines(self) -> Iterator[str]:
-        """Yield the files of all reached functions, and their texts, as tracebacks show them."""
-        for file in sorted({function.__code__.co_filename for function in self._functions()}):
+        """Yield the files of all reached code, with their texts, and its docstrings and texts, as set by now."""
+        files = {function.__code__.co_filename for function in self._functions()}
+        for reference, _ in self._described:
+            value: Any = reference.value
+            if module := _home_module(value):
+                files.add(str(getattr(sys.modules.get(module), "__file__", "")))
+                texts = [vars(value).get("__doc__")]
+                if type(value) is FunctionType:
+                    texts = [value.__doc__, *(text for code in with_nested(value.__code__) for text in code.co_consts)]
+                yield from (text for text in texts if type(text) is str)
+        for file in sorted(files):
             yield from (file, *read_lines(file))
 
     def _shared(self) -> Iterator[str]:

@@ -66,7 +66,7 @@ _ENUM_INTERNALS = frozenset({
 
 
 def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Described:
-    """Describe an object as a part of a signature. `home` as for `describe_function`; `on_driver` as for `trace`.
+    """Describe an object as a part of a signature. `home` as for `describe_function`, `on_driver` as for `trace`.
 
     Raises:
         UnidentifiedError, SignatureError: it cannot be identified, or a module that it needs cannot be imported.
@@ -78,7 +78,7 @@ def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Des
     if type(value) is types.FunctionType and udf_of(value) is None:
         package = package_of_function(value)
         if package is None or reference.use == "top":
-            return describe_function(reference, home)
+            return describe_function(reference, home, on_driver=on_driver)
         return _describe_library_function(reference, value, package)
     if is_class(value):
         return _describe_class(reference, home)
@@ -198,7 +198,7 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
         random=tuple(f"{reference.place()} {why}" for why in reasons), texts=texts,
         choices=tuple(f"{reference.place()} {why}" for text in encoder.statements for why in choices_in_text(text)),
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
-        stages=tuple(encoder.stages), objects=tuple(encoder.objects),
+        stages=tuple(encoder.stages), objects=tuple(encoder.objects), reads_lines="__doc__" in texts,
     )
 
 

@@ -165,7 +165,9 @@ def _describe(node: Node, settings: Mapping[str, str]) -> Description:
             shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
             asks = frozenset({f"what `{node.name}` asks Spark"} if operator.by_code else ())
             own = Description((shape,), doubtful=asks)
-            called = trace(operator.call, node=node.name, where=node.where, on_driver=not operator.by_code)
+            uses_spark = not {*operator.forms, operator.returns}.isdisjoint({Form.SPARK, Form.COLUMN})
+            on_driver = not (operator.by_code or uses_spark)
+            called = trace(operator.call, node=node.name, where=node.where, on_driver=on_driver)
             own = merged([own, called])
         case _:
             own = _describe_ready_made(node)

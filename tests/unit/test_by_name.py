@@ -65,14 +65,7 @@ LOST = [
     ("def f(x): return globals()['f'](x)", "`f` calls globals (job.py:1)"),
     ("import sys\ndef f(x): return sys.modules['job'].f(x)", "`f` reads sys.modules (job.py:2)"),
     ("import sys\ndef f(x): return sys.modules.get('job').f(x)", "`f` reads sys.modules (job.py:2)"),
-    ("def g(x): 'one'\ndef f(x): return g.__doc__", "`f` reads __doc__ (job.py:2)"),
-    ("def f(x):\n  def g(a): 'one'\n  return g.__doc__", "`f` reads __doc__ (job.py:3)"),
-    ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getsource(g)", "`f` calls inspect.getsource"),
     ("import traceback\ndef f(x): return traceback.format_stack()", "`f` calls traceback.format_stack (job.py:2)"),
-    ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getdoc(g)", "`f` calls inspect.getdoc (job.py:3)"),
-    ("from inspect import getdoc as told\ndef f(x):\n  def g(a): 'one'\n  return told(g)", "`f` calls inspect.getdoc"),
-    ("WHAT = '__doc__'\ndef g(x): 'one'\ndef f(x): return getattr(g, WHAT)", "global `WHAT` of `f` names __doc__"),
-    ("import operator\ndef f(x): return operator.attrgetter('__doc__')(x)", "`f` names __doc__ (job.py:2)"),
     ("class A: pass\ndef f(x): return [one() for one in A.__subclasses__()]", "`f` reads __subclasses__ (job.py:2)"),
     ("class A: pass\ndef g(a): return a.__subclasses__()\ndef f(x): return g(A)", "`g` reads __subclasses__"),
 ]
@@ -113,6 +106,12 @@ LINES = {
     "a logger's format": "import logging\ndef f(x, h):\n  h.setFormatter(logging.Formatter('%(lineno)d %(message)s'))\n"
     "  g(x)",
     "the line of a function": "def f(x): return g.__code__.co_firstlineno",
+    "a docstring": "def f(x): return g.__doc__",
+    "a docstring by its name": "WHAT = '__doc__'\ndef f(x): return getattr(g, WHAT)",
+    "a docstring by the name in a list": "WHAT = ['__doc__']\ndef f(x): return [getattr(g, name) for name in WHAT]",
+    "a getter of docstrings": "import operator\ndef f(x): return operator.attrgetter('__doc__')(g)",
+    "a library's look at a docstring": "from inspect import getdoc as told\ndef f(x): return told(g)",
+    "the source of a function": "import inspect\ndef f(x): return inspect.getsource(g)",
 }
 
 
@@ -124,6 +123,20 @@ def test_where_lines_are_read_the_texts_of_files_count(project: Project, what: s
     assert before.digest == project.digest(job=text, helpers=helpers, other="# a note\n")
     assert before.digest != project.digest(job=text, helpers=f"# a note\n{helpers}")
     assert before.digest != project.digest(job=f"# a note\n{text}", helpers=helpers)
+
+
+def test_a_docstring_that_another_module_sets_counts(project: Project) -> None:
+    job = "from helpers import note\n@note\ndef g(x): return x\ndef f(x): return g.__doc__"
+    helpers = "def note(g):\n  g.__doc__ = {!r}\n  return g"
+    before = project.write(job=job, helpers=helpers.format("one")).trace()
+    assert (before.unfollowed, before.random, before.warnings) == ((), (), ())
+    assert before.digest != project.digest(job=job, helpers=helpers.format("two"))
+
+
+def test_a_docstring_of_a_class_in_a_file_without_functions_counts(project: Project) -> None:
+    job = "from helpers import K\ndef f(x): return K.__doc__"
+    before = project.digest(job=job, helpers="class K:\n  'one'")
+    assert before != project.digest(job=job, helpers="class K:\n  'two'")
 
 
 @pytest.mark.parametrize("told", ["print(traceback.format_exc())", "log.error('failed: ' + traceback.format_exc())"])

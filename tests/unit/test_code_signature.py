@@ -443,7 +443,6 @@ def test_code_without_source_is_known_as_any_other() -> None:
             "closure value `cfg['a']` of `clean`",
             "plain data",
         ),
-        ("def g(k=iter([])): return k\ndef f(x): return g()", "default `k` of `g`", "plain data"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_identified_is_named(project: Project, text: str, place: str, remedy: str) -> None:
@@ -530,6 +529,26 @@ RANDOM = [
     ("import argparse\ndef f(x):\n  p = argparse.ArgumentParser()\n  return p.parse_known_args()", "the command line"),
     ("import platform\ndef f(x): return platform.uname()", "reads the environment (platform.uname)"),
 ]
+
+
+@pytest.mark.parametrize("text", [
+    "import time\ndef f(x): return time.time(), time.perf_counter_ns()",
+    "import datetime\ndef f(x): return datetime.datetime.now(), datetime.date.today()",
+])
+def test_clocks_that_are_observed_on_the_driver_need_no_look_at_the_code(project: Project, text: str) -> None:
+    function = project.write(job=text).load().f
+    assert trace(function, node="n", on_driver=True).random == ()
+    assert trace(function, node="n").random
+
+
+@pytest.mark.parametrize("text", [
+    "from time import time\ndef f(x): return time()",
+    "from datetime import datetime\nnow = datetime.now\ndef f(x): return now()",
+    "import time\ndef f(x): return time.monotonic()",
+    "import time\ndef f(x, clock=time.time): return clock()",
+])
+def test_clocks_that_are_not_observed_are_seen_in_the_code(project: Project, text: str) -> None:
+    assert trace(project.write(job=text).load().f, node="n", on_driver=True).random
 
 
 @pytest.mark.parametrize(("text", "words"), RANDOM)

@@ -118,7 +118,7 @@ def test_what_differs_is_said_and_nothing_runs(ran: Project, edit: str, differs:
 def test_another_draw_is_refused(ran: Project) -> None:
     done = export("drawn", "drawn.json", "--compute")
     assert done.exit_code == 2
-    assert "is nondeterministic\n  `drawn` calls time.time (job.py:" in done.stderr
+    assert "is nondeterministic\n  `drawn` asks the clock, time.time (job.py:" in done.stderr
 
 
 def test_a_script_and_a_file_that_is_not_recorded_are_said(ran: Project) -> None:

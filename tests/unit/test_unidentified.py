@@ -25,6 +25,23 @@ def test_it_is_never_reused_and_hinders_nobody(project: Project, held: str) -> N
     assert warning.startswith(f"`n` runs, and is never reused: {why}")
 
 
+def test_a_default_without_identity_hinders_nobody(project: Project) -> None:
+    found = project.write(job="def g(k=iter([])): return k\ndef f(x): return g()").trace()
+    assert "default `k` of `g` cannot be identified" in found.random[0]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_streams_of_the_process_are_known_by_their_names(project: Project, stream: str) -> None:
+    text = "import sys\nOUT = sys.__{0}__\ndef g(x, file=sys.__{0}__): return file\ndef f(x): return g(x), OUT"
+    found = project.write(job=text.format(stream)).trace()
+    assert (found.random, found.warnings) == ((), ())
+
+
+def test_defaults_that_a_wrapper_has_copied_beyond_its_parameters_count(project: Project) -> None:
+    text = "def g(*a): return a\ng.__defaults__ = ({}, 2)\ndef f(x): return g"
+    project.check_differs(text.format(1), text.format(3))
+
+
 def test_annotations_without_identity_hinder_nobody(project: Project) -> None:
     text = "import queue\ndef g(x: queue.SimpleQueue()) -> int: return x\ndef f(x): return map(g, x)"
     found = project.write(job=text).trace()

@@ -108,7 +108,10 @@ def test_a_file_that_is_read_is_seen(folder: Path, call: Callable[[], Any], file
 
 CHANCE: dict[str, tuple[Callable[[], Any], str]] = {
     "the clock": (lambda: time.time(), "asks the clock, time.time"),
+    "a timer": (lambda: time.perf_counter_ns(), "asks the clock, time.perf_counter_ns"),
     "the day": (date.today, "asks the clock"),
+    "today's moment": (datetime.today, "asks the clock"),
+    "the moment in Greenwich": (lambda: datetime.utcnow(), "asks the clock, datetime.utcnow"),
     "the moment": (lambda: datetime.now(), "asks the clock, datetime.now"),
     "the moment elsewhere": (lambda: datetime.now(timezone.utc), "asks the clock, datetime.now"),
     "the machine": (lambda: Path("/proc/loadavg").read_text(), "the state of the machine, /proc/loadavg"),

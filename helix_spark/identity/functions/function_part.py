@@ -29,12 +29,12 @@ from helix_spark.plans.sql_texts import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 
 UNFOLLOWED = frozenset({
-    "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
+    "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__subclasses__",
 })
 """Attributes that lead from a function, a class or a frame to code and data that do not count otherwise."""
 
-_LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b")
-"""Also in texts, such as formats of loggers."""
+LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b|__doc__$")
+"""Attributes that depend on lines that do not count otherwise. Also in texts, such as formats of loggers."""
 
 _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
@@ -55,6 +55,9 @@ _CLOCK = re.compile(
 _BOUND = re.compile(r"time\.(strftime|asctime|localtime|gmtime|ctime)$")
 """Further clocks, whose calls are observed unless a module has bound them (``from time import strftime``)."""
 
+_OBSERVED = re.compile(r"time\.(time|perf_counter)(_ns)?$|datetime\.(datetime\.(now|utcnow|today)|date\.today)$")
+"""Clocks of `_CLOCK` whose calls on the driver are observed likewise, so that a method that is never called is none."""
+
 _DATES = re.compile(
     rf"{_PANDAS}(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
@@ -64,14 +67,17 @@ _MACHINE = re.compile(
 )
 _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
-    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc|getsource(lines|file)?|findsource)$"
-    r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
+    r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule)$"
+    r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.locate$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$|yaml\.(\w+\.)*(unsafe_load\w*|UnsafeLoader)$"
 )
 """Functions that lead to frames, files, paths and docstrings at run time. An import of the author's code by a
 library is observed when it happens."""
 
-_TRACEBACKS = re.compile(r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$")
+_TRACEBACKS = re.compile(
+    r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$"
+    r"|inspect\.(getdoc|getsource(lines|file)?|findsource|getcomments|cleandoc)$|pydoc\.(getdoc|render_doc)$"
+)
 
 _PURE = re.compile(
     r"builtins\.(?!(open|input|eval|exec|compile|globals|locals|vars|dir|getattr|id|hash|set|frozenset|help|breakpoint)"
@@ -108,8 +114,13 @@ _SQL_ELSEWHERE = frozenset({"execute", "executescript", "read_sql", "read_sql_qu
 """Methods and functions that take the SQL of a database."""
 
 
-def describe_function(reference: Reference, home: str) -> Described:
-    """Describe a function of the project. `home` is the module of the traced function, whose names need no prefix."""
+def describe_function(reference: Reference, home: str, *, on_driver: bool = False) -> Described:
+    """Describe a function of the project.
+
+    Args:
+        home: the module of the traced function, whose names need no prefix.
+        on_driver: True if it runs in a watched action on the driver.
+    """
     function = reference.value
     assert isinstance(function, FunctionType)
     label = own_name(function).rpartition("<locals>.")[2]
@@ -123,7 +134,8 @@ def describe_function(reference: Reference, home: str) -> Described:
     defaults = defaults_of(function).values()
     texts = (*form.texts, *_texts_held(edges), *(value for value in defaults if type(value) is str))
     facts: defaultdict[_Kind, dict[str, int]] = defaultdict(dict)
-    for kind, phrase, line in (*_facts_of_names(function, form, edges, texts), *_facts_of_texts(function, form, texts)):
+    uses = _facts_of_names(function, form, edges, texts, on_driver=on_driver)
+    for kind, phrase, line in (*uses, *_facts_of_texts(function, form, texts)):
         # A hash only affects the order of sets.
         if kind != "random" or function.__name__ != "__hash__":
             facts[kind].setdefault(phrase, line)
@@ -156,7 +168,7 @@ def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:
 
 
 def _facts_of_names(
-    function: FunctionType, form: CodeForm, edges: Sequence[Edge], texts: Sequence[str]
+    function: FunctionType, form: CodeForm, edges: Sequence[Edge], texts: Sequence[str], *, on_driver: bool
 ) -> Iterator[tuple[_Kind, str, int]]:
     """Yield findings for the names that a function reads, also by `getattr` and a text: kind, phrase and line."""
     attribute_names = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
@@ -166,10 +178,11 @@ def _facts_of_names(
         yield from (
             ("unfollowed", f"reads {name}", use.line) for name in (*attributes, *use.names) if name in UNFOLLOWED
         )
-        yield from (("lines", name, use.line) for name in (*attributes, *use.names) if _LINES.match(name))
+        yield from (("lines", name, use.line) for name in (*attributes, *use.names) if LINES.match(name))
         full = dotted_name(edges[use.slot]) if use.slot is not None else None
         for name in (full, *(f"{full}.{text}" for text in attribute_names)) if full else ():
-            fact = fact_of(name)
+            is_observed = on_driver and attributes and _OBSERVED.match(name)
+            fact = None if is_observed else fact_of(name)
             if _IMPORTS.match(name):
                 is_constant = not (use.text or ".").startswith(".")
                 fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
@@ -191,7 +204,7 @@ def _facts_of_texts(function: FunctionType, form: CodeForm, texts: Sequence[str]
     """Yield findings for the texts of a function, and for the methods that it names: kind, phrase and line."""
     first = min((use.line for use in form.uses), default=0)
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
-    yield from (("lines", text, first) for text in texts if _LINES.search(text))
+    yield from (("lines", text, first) for text in texts if LINES.search(text))
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield "random", f"reads the command line (.{method}())", first
     if not form.mentioned.isdisjoint(_SQL_ELSEWHERE):

@@ -60,7 +60,10 @@ class Names:
     def held_edges(self) -> Iterator[Edge]:
         """Yield defaults, attributes, and the class in the closure for `super()`."""
         for name, value in defaults_of(self.function).items():
-            yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
+            variable = id(self.function), f"default {name}"
+            yield edge_to(
+                value, f"default `{name}`", role="default", name=name, owner=self.label, variable=variable,
+            )
         own = vars(self.function)
         members = ((name, own[name]) for name in sorted(own) if name == "__wrapped__" or not name.startswith("__"))
         yield from member_edges(members, self.function, "attribute", self.label)

@@ -128,7 +128,8 @@ def defaults_of(function: FunctionType) -> dict[str, object]:
     """Return the parameters that have defaults, with their values, in order."""
     code, defaults = function.__code__, function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
-    with_default = positional[len(positional) - len(defaults) :]
+    surplus = [f"default {number}" for number in range(len(defaults) - len(positional))]  # copied from another function
+    with_default = [*surplus, *positional][len(surplus) + len(positional) - len(defaults) :]
     return dict(zip(with_default, defaults, strict=True)) | (function.__kwdefaults__ or {})
 
 

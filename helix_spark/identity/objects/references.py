@@ -139,6 +139,9 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
     claimed = own_attribute(value, "__module__") if callable(value) else None
+    for stream in ("__stdin__", "__stdout__", "__stderr__"):
+        if value is vars(sys)[stream]:
+            return PYTHON, f"sys.{stream}"
     # Functions of scipy.special have a class of numpy's and no `__module__`.
     for holder in (claimed, *accumulate(home.split("."), "{}.{}".format), "scipy.special"):
         if isinstance(holder, str):

@@ -1,5 +1,5 @@
-"""Caches in the author's code: memos, cached properties, and variables that begin as None, such as
-``if _model is None: _model = load()``."""
+"""Caches in the author's code: memos, cached properties, and lazy variables, which begin as None or as an empty dict
+and are only filled where something is absent: ``if _model is None: _model = load()``."""
 
 from __future__ import annotations
 
@@ -8,45 +8,52 @@ import gc
 import re
 import sys
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import _lru_cache_wrapper, cached_property
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
 from helix_spark.hermetic.generators import is_generator
 from helix_spark.hermetic.watch import Event, Watch
-from helix_spark.loaded_sources import read_lines, syntax_of
+from helix_spark.loaded_sources import is_edited, read_lines, syntax_of
 
 Memo: TypeAlias = "_lru_cache_wrapper[Any]"
 
 
+class Unset(NamedTuple):
+    """A variable that is None or an empty dict, with its module or class."""
+
+    name: str
+    holder: ModuleType | type
+    value: dict[Any, Any] | None
+
+
 class Uses(NamedTuple):
-    """State before an action: hits and misses of memos, and variables that are None, each with its module or class."""
+    """State before an action: hits and misses of memos, and unset variables."""
 
     memos: Mapping[Memo, tuple[int, int]]
-    unset: Sequence[tuple[str, ModuleType | type]]
+    unset: Sequence[Unset]
 
 
 @dataclass(frozen=True)
 class Holders:
-    """Possible caches in the author's modules: memos, also in classes; objects of the author's classes; variables that
-    are None, each with its module or class."""
+    """Possible caches in the author's modules: memos, also in classes; objects of the author's classes; variables."""
 
     memos: dict[Memo, None] = field(default_factory=dict)
     objects: list[object] = field(default_factory=list)
-    unset: list[tuple[str, ModuleType | type]] = field(default_factory=list)
+    unset: list[Unset] = field(default_factory=list)
 
     def look_at_module(self, module: ModuleType, authors: Container[str]) -> None:
         """Add the caches of a module; `authors` has the names of the author's modules."""
         for name, value in _possible_holders(module):
             kind = type(value)
-            if value is None:
-                self.unset.append((name, module))
+            if value is None or kind is dict:
+                self.unset.append(Unset(name, module, value))
             elif issubclass(kind, type):
                 if value.__module__ == module.__name__:
                     self._look_at_class(value)
@@ -58,8 +65,8 @@ class Holders:
     def _look_at_class(self, kind: type) -> None:
         is_plain = type(kind) is type  # a metaclass may intercept assignments
         for name, member in _possible_holders(kind):
-            if member is None and is_plain:
-                self.unset.append((name, kind))
+            if (member is None or type(member) is dict) and is_plain:
+                self.unset.append(Unset(name, kind, member))
             elif _is_memo(function := getattr(member, "__func__", member)):
                 self.memos[function] = None
 
@@ -73,7 +80,8 @@ _KEEPS_NOTHING = frozenset({
 
 def _possible_holders(holder: ModuleType | type) -> list[tuple[str, Any]]:
     """Return the names and values that may be caches, as a copy: other threads may assign meanwhile."""
-    return [(name, value) for name, value in vars(holder).copy().items() if type(value) not in _KEEPS_NOTHING]
+    items = vars(holder).copy().items()
+    return [item for item in items if type(item[1]) not in _KEEPS_NOTHING or (type(item[1]) is dict and not item[1])]
 
 
 class Memos:
@@ -103,11 +111,12 @@ class Memos:
     def end(self, before: Uses, watch: Watch | None, *, drew: bool) -> None:
         """Note the events behind the memos that an action used or filled. `watch` is None if it was unwatched. Empty
         the memos that it filled if it drew numbers: another action draws with its own seed."""
-        for name, holder in before.unset:
+        for name, holder, value in before.unset:
             module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
-            file = str(getattr(module, "__dict__", {}).get("__file__"))
-            if vars(holder).get(name) is not None and _is_lazy(name, file, self._files()):
-                setattr(holder, name, None)
+            file, now = str(getattr(module, "__dict__", {}).get("__file__")), vars(holder).get(name)
+            is_set = bool(value) and now is value if value is not None else now is not None
+            if is_set and _is_lazy(name, file, self._files(), _sets_if_none if value is None else _stores_if_absent):
+                setattr(holder, name, None) if value is None else value.clear()
         for memo in self._holders().memos:
             info, (hits, misses) = memo.cache_info(), before.memos.get(memo, (0, 0))
             if watch is None:
@@ -175,24 +184,37 @@ def _may_change(value: object) -> bool:
     return is_authors(kind.__module__) and not is_frozen
 
 
-def _is_lazy(name: str, file: str, others: Iterable[str]) -> bool:
-    """Return whether a variable is a cache of functions: they set it only where it is None, and no other code of the
-    file or of `others` mentions it, except one statement that sets it to None."""
+def _is_lazy(name: str, file: str, others: Iterable[str], fills: Callable[[ast.FunctionDef, str], bool]) -> bool:
+    """Return whether a variable is a cache of functions: each only `fills` it, and no other code of the file or of
+    `others` mentions it, except one statement that sets it first."""
     module = syntax_of(file)
     functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and [*_mentions(node, name)]]
     mentions = [mention for function in functions for mention in _mentions(function, name)]
-    word = re.compile(rf"\b{name}\b")
     return (
-        bool(functions) and all(_sets_if_none(function, name) for function in functions)
+        bool(functions) and all(fills(function, name) for function in functions)
         and len([*_mentions(module, name)]) == 1 + len(mentions)
-        and not any(word.search("".join(read_lines(other))) for other in others if other != file)
+        and not any(_takes(other, name) for other in others if other != file)
+    )
+
+
+def _takes(file: str, name: str) -> bool:
+    """Return whether a file may use a variable of another file."""
+    if is_edited(file) or re.search(rf"\b{name}\b", "".join(read_lines(file))) is None:
+        return is_edited(file)
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.alias) and node.name in (name, "*"))
+        or (isinstance(node, ast.Constant) and node.value == name)
+        for node in ast.walk(syntax_of(file))
     )
 
 
 def _mentions(inside: ast.AST, name: str) -> Iterator[ast.Name | ast.Attribute]:
-    for node in ast.walk(inside):
-        if isinstance(node, ast.Name | ast.Attribute) and getattr(node, "id", getattr(node, "attr", "")) == name:
-            yield node
+    return (node for node in ast.walk(inside) if _is(node, name))
+
+
+def _is(node: ast.AST, name: str) -> TypeGuard[ast.Name | ast.Attribute]:
+    return isinstance(node, ast.Name | ast.Attribute) and getattr(node, "id", getattr(node, "attr", "")) == name
 
 
 def _sets_if_none(function: ast.FunctionDef, name: str) -> bool:
@@ -207,3 +229,26 @@ def _sets_if_none(function: ast.FunctionDef, name: str) -> bool:
 
 def _is_none(test: ast.expr, name: str) -> bool:
     return re.fullmatch(rf"(\w+\.)?{name} is None|not (\w+\.)?{name}", ast.unparse(test)) is not None
+
+
+def _stores_if_absent(function: ast.FunctionDef, name: str) -> bool:
+    """Return whether a function uses a dict as a cache: it looks a key up, stores what is absent, and does no more."""
+    looks = stores = uses = 0
+    for node in ast.walk(function):
+        match node:
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[held]) if _is(held, name):
+                looks, uses = looks + 1, uses + 1
+            case ast.Call(func=ast.Attribute(value=held, attr="setdefault")) | ast.Call(
+                func=ast.Attribute(value=held, attr="get"), args=[_], keywords=[]
+            ) if _is(held, name):
+                looks, uses = looks + 1, uses + 1
+            case ast.ExceptHandler(type=ast.Name(id="KeyError")):
+                looks += 1
+            case ast.Subscript(value=held, ctx=ast.Load() | ast.Store() as access) if _is(held, name):
+                uses, stores = uses + 1, stores + isinstance(access, ast.Store)
+            case ast.AugAssign(target=ast.Subscript(value=held)) if _is(held, name):
+                return False
+            case ast.Assign(targets=[*targets], value=value) if [*_mentions(value, name)]:
+                if any(isinstance(target, ast.Subscript) and _is(target.value, name) for target in targets):
+                    return False
+    return (looks > 0 or not stores) and uses == len([*_mentions(function, name)])

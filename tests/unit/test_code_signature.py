@@ -534,6 +534,7 @@ RANDOM = [
 @pytest.mark.parametrize("text", [
     "import time\ndef f(x): return time.time(), time.perf_counter_ns()",
     "import datetime\ndef f(x): return datetime.datetime.now(), datetime.date.today()",
+    "def f(x):\n  from time import time\n  return time()",
 ])
 def test_clocks_that_are_observed_on_the_driver_need_no_look_at_the_code(project: Project, text: str) -> None:
     function = project.write(job=text).load().f

@@ -220,6 +220,65 @@ def test_any_other_variable_stays_as_it_was_left(project: Project, how: str) -> 
     assert left_by(project, STATEFUL[how]) == [1]
 
 
+CACHES = {
+    "in": "def one(k=1):\n  if k not in ONE:\n    ONE[k] = [k]\n  return ONE[k]",
+    "an early return": "def one(k=1):\n  if k in ONE: return ONE[k]\n  made = ONE[k] = [k]\n  return made",
+    "get": "def one(k=1):\n  made = ONE.get(k)\n  if made is None:\n    made = [k]\n    ONE[k] = made\n  return made",
+    "setdefault": "def one(k=1): return ONE.setdefault(k, [k])",
+    "KeyError": "def one(k=1):\n  try: return ONE[k]\n  except KeyError: ONE[k] = [k]\n  return ONE[k]",
+}
+"""Functions that use a dict as a cache, by how they find out what is absent."""
+
+CHANNELS = {
+    "counts": "def one(k=1):\n  ONE[k] = ONE.get(k, 0) + 1\n  return [ONE[k]]",
+    "counts where it looks": "def one(k=1):\n  if k not in ONE: ONE[k] = 0\n  ONE[k] += 1\n  return [ONE[k]]",
+    "is set in any case": "def one(k=1):\n  ONE[k] = [k]\n  return ONE[k]",
+    "is told how large it is": f"{CACHES['in']}\ndef size(): return len(ONE)",
+    "is filled by another function": f"{CACHES['in']}\ndef put(): ONE[2] = [2]",
+    "is mentioned by another module": f"import other\n{CACHES['in']}",
+    "is handed on": f"{CACHES['in']}\ndef look(): return ONE",
+}
+
+
+def left_in_dict(project: Project, text: str, other: str) -> object:
+    """Return a copy of what a function has left in a dict behind an action."""
+    job = project.write(job=f"ONE: dict = {{}}\n{text}".replace("ONE", NAME), other=other.replace("ONE", NAME)).load()
+    with in_action(Action("a")):
+        assert job.one() == [1]
+    return dict(vars(job)[NAME])
+
+
+@pytest.mark.parametrize("way", CACHES)
+@pytest.mark.parametrize("other", ["", "ONE = {3: 4}\ndef f(): return ONE"], ids=["alone", "the name is elsewhere"])
+def test_a_dict_that_is_only_a_cache_is_empty_again_for_each_node(project: Project, way: str, other: str) -> None:
+    assert left_in_dict(project, f"import other\n{CACHES[way]}", other) == {}
+
+
+@pytest.mark.parametrize("how", CHANNELS)
+def test_any_other_dict_stays_as_it_was_left(project: Project, how: str) -> None:
+    other = "import sys\ndef look(): return sys.modules['job'].ONE" if "module" in how else ""
+    assert left_in_dict(project, CHANNELS[how], other) != {}
+
+
+def test_nodes_that_share_a_cache_are_kept(project: Project, tmp_path: Path) -> None:
+    lengths = project.write(job=f"ONE = {{}}\n{CACHES['in']}".replace("ONE", NAME)).load().one
+    wf = hx.Workflow("cached")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+    @wf.reducer(output=True)
+    def first(data: pd.DataFrame) -> int:
+        return int(lengths(1)[0])
+
+    @wf.reducer(output=True)
+    def second(data: pd.DataFrame) -> int:
+        return int(lengths(2)[0])
+
+    _, warnings = run(tmp_path / "catalog", wf)
+    again, _ = run(tmp_path / "catalog", wf)
+    assert warnings == []
+    assert {again.plan[name].state for name in ("first", "second")} == {State.LOAD}
+
+
 class Counter:
     calls = 0
 

@@ -75,6 +75,7 @@ class Notes:
     Attributes:
         opened: the files of each source when Spark had just listed them; no states if they were gone.
         seen: the observed inputs of each node's code.
+        acted: nodes whose watched actions have begun.
         built: nodes of functions that send requests to Spark, with the plans that they built.
         changed: changes of a node between its signing and its computation.
         left: settings that change results and that a node's code left with other values, in words.
@@ -86,6 +87,7 @@ class Notes:
 
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     seen: dict[str, ObservedInputs] = field(default_factory=dict)
+    acted: frozenset[str] = frozenset()
     built: dict[str, Node] = field(default_factory=dict)
     changed: dict[str, ChangedReads] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -157,7 +159,8 @@ class Watcher:
     def _look_again(self, node: Node) -> None:
         """Note a change by other nodes since a function was signed: values that it reads, options."""
         if isinstance(node.operator, Function) and (change := self.change_of(node)):
-            self.notes.changed[node.name] = ChangedReads(change, frozenset(self.notes.seen) - {node.name})
+            self.notes.changed[node.name] = ChangedReads(change, self.notes.acted.union(self.notes.seen) - {node.name})
+        self.notes.acted |= {node.name}
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
         """Attribute functions that are pickled for Spark's workers meanwhile to a node."""

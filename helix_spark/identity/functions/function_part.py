@@ -175,13 +175,14 @@ def _facts_of_names(
     now = next((text for text in texts if text.strip().lower() in ("now", "today")), None)
     for use in form.uses:
         attributes = form.free[use.slot].attributes if use.slot is not None else ()
+        is_looked_up = bool(attributes) or (use.slot is not None and isinstance(form.free[use.slot].base, Imported))
         yield from (
             ("unfollowed", f"reads {name}", use.line) for name in (*attributes, *use.names) if name in UNFOLLOWED
         )
         yield from (("lines", name, use.line) for name in (*attributes, *use.names) if LINES.match(name))
         full = dotted_name(edges[use.slot]) if use.slot is not None else None
         for name in (full, *(f"{full}.{text}" for text in attribute_names)) if full else ():
-            is_observed = on_driver and attributes and _OBSERVED.match(name)
+            is_observed = on_driver and is_looked_up and _OBSERVED.match(name)
             fact = None if is_observed else fact_of(name)
             if _IMPORTS.match(name):
                 is_constant = not (use.text or ".").startswith(".")
@@ -192,7 +193,7 @@ def _facts_of_names(
                 function.__code__, use.line, function.__globals__
             ):
                 fact = None
-            elif _BOUND.match(name) and not attributes:
+            elif _BOUND.match(name) and not is_looked_up:
                 fact = "random", f"calls {name}"
             elif _DATES.match(name) and now is not None:
                 fact = "random", f"calls {name} with {now!r}"

@@ -186,13 +186,13 @@ def _may_change(value: object) -> bool:
 
 def _is_lazy(name: str, file: str, others: Iterable[str], fills: Callable[[ast.FunctionDef, str], bool]) -> bool:
     """Return whether a variable is a cache of functions: each only `fills` it, and no other code of the file or of
-    `others` mentions it, except one statement that sets it first."""
+    `others` mentions it, except statements that set it outside of functions."""
     module = syntax_of(file)
     functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and [*_mentions(node, name)]]
-    mentions = [mention for function in functions for mention in _mentions(function, name)]
+    mentions = {mention for function in functions for mention in _mentions(function, name)}
     return (
         bool(functions) and all(fills(function, name) for function in functions)
-        and len([*_mentions(module, name)]) == 1 + len(mentions)
+        and all(mention in mentions or isinstance(mention.ctx, ast.Store) for mention in _mentions(module, name))
         and not any(_takes(other, name) for other in others if other != file)
     )
 

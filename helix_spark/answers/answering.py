@@ -247,11 +247,20 @@ class Answerer:
             case ["show" | "desc" | "describe" | "explain", *_]:
                 question = self.signer.question("rows", message_in(request))
                 return self._ask_server(question, request, "it asks the catalog")
-            case ["set" | "reset" | "use", *_]:
-                self.commands.keep_meanings()
-                self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
-                return self._ask_server(self.signer.question("rows", message_in(request)), request, "it sets something")
+            case ["set" | "reset" | "use" | "declare", *_] | ["drop", _, "variable", *_]:
+                question = self.signer.question("rows", message_in(request))
+                self._note_setting(question.identity, is_new="(" in query)
+                return self._ask_server(question, request, "it sets something")
+            case ["execute" | "begin", *_]:  # it may set variables
+                self._note_setting(query, is_new=True)
         return self._ask_untracked("a statement of SQL", request)
+
+    def _note_setting(self, identity: str, *, is_new: bool) -> None:
+        """Note a statement on which all later questions may depend: any column may be a variable. It `is_new` if its
+        value may be another one each time."""
+        self.commands.keep_meanings()
+        drawn = f" {time.time_ns()}" if is_new else ""
+        self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": identity + drawn})
 
     def _ask_untracked(self, kind: str, request: Any) -> list[Any]:
         """Ask Spark each time. From then on the state of its session is unknown."""

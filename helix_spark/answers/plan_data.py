@@ -12,7 +12,7 @@ from typing import Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import CatalogError, HelixError
-from helix_spark.identity.data_version import ObjectSource, SignedData, identify, paths_of, place_of
+from helix_spark.identity.data_version import OF_TIMES, ObjectSource, SignedData, identify, paths_of, place_of
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.plan_reads import tables_named
@@ -76,6 +76,9 @@ class DataVersions:
         all_paths = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
         lowered = {name.lower(): value for name, value in options.items()}
         reader_options = {name: value for name, value in lowered.items() if name not in ("path", "paths")}
+        if format.lower() == "binaryfile":
+            reader_options["modificationtime"] = ""  # one of its columns
+        reads_times = not OF_TIMES.isdisjoint(reader_options)
         in_s3 = [path for path in all_paths if is_in_s3(path)]
         located = tuple(path if path in in_s3 else str(self._local_path(path)) for path in all_paths)
         for path in in_s3:
@@ -93,11 +96,12 @@ class DataVersions:
                     return DeltaSource(located[0], int(version))
                 if not {"versionasof", "timestampasof"} & reader_options.keys():
                     return DeltaSource(located[0])
-            case name if name in FILE_FORMATS and located and len(in_s3) == len(located):
+            case name if name in FILE_FORMATS and located and len(in_s3) == len(located) and not reads_times:
                 return ObjectSource(located)
             case name if name in FILE_FORMATS and located and not in_s3:
                 return FileSource("text", located, options=tuple(sorted(reader_options.items())))
-        raise UnknownDataError(f"reads the format {format}, whose versions are unknown")
+        what = "times of objects" if in_s3 and reads_times else f"the format {format}, whose versions are unknown"
+        raise UnknownDataError(f"reads {what}")
 
     def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> SignedData:
         with self._lock:

@@ -75,7 +75,10 @@ class SessionState:
 
 _AT_EXECUTION = (
     "spark.sql.shuffle.", "spark.sql.adaptive.", "spark.sql.autobroadcastjointhreshold", "spark.sql.execution.",
-    "spark.sql.files.", "spark.sql.repl.", "spark.sql.broadcasttimeout", "spark.sql.parquet.", "spark.sql.sources.",
+    "spark.sql.repl.", "spark.sql.broadcasttimeout", "spark.sql.files.max", "spark.sql.files.minpartitionnum",
+    "spark.sql.files.opencost", "spark.sql.parquet.compression.codec", "spark.sql.parquet.filterpushdown",
+    "spark.sql.parquet.enablevectorizedreader", "spark.sql.parquet.columnarreaderbatchsize",
+    "spark.sql.sources.partitionoverwritemode", "spark.sql.sources.parallelpartitiondiscovery.",
     "spark.sql.cbo.", "spark.sql.inmemorycolumnarstorage.", "spark.sql.join.", "spark.sql.codegen.",
     "spark.sql.streaming.", "spark.sql.optimizer.", "spark.app.", "spark.ui.", "spark.driver.", "spark.executor.",
 )
@@ -84,7 +87,7 @@ _AT_EXECUTION = (
 def counts_at_analysis(setting: str) -> bool:
     """Return False if a setting is known to count only when a plan runs, and not when it is analysed.
 
-    >>> counts_at_analysis("spark.sql.ansi.enabled"), counts_at_analysis("spark.sql.shuffle.partitions")
+    >>> counts_at_analysis("spark.sql.parquet.mergeSchema"), counts_at_analysis("spark.sql.shuffle.partitions")
     (True, False)
     """
     return not setting.lower().startswith(_AT_EXECUTION)

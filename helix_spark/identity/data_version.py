@@ -124,7 +124,8 @@ def identify(source: Readable, *, where: Location | None = None, contents: bool 
             folders, named = ([], [("", source)]) if source.is_file() else files_below(source)
             return _files_identity("below", named, folders, contents=contents)
         case FileSource(version=None):
-            return _files_identity("files", files_of(source, where), contents=contents)
+            reads_times = any(name.lower() in OF_TIMES for name, _ in source.options)
+            return _files_identity("files", files_of(source, where), contents=contents, times=reads_times)
         case DeltaSource():
             return _delta_identity(source, where, contents=contents)
         case ObjectSource():
@@ -140,6 +141,10 @@ def identify(source: Readable, *, where: Location | None = None, contents: bool 
         case ReaderSource():
             return DataIdentity(digest("reader", source.version), source.version)
     raise AssertionError(f"a {type(source).__name__} is no source")
+
+
+OF_TIMES = frozenset({"modifiedafter", "modifiedbefore", "modificationtime"})
+"""Options by which Spark reads the times of files."""
 
 
 def pin_versions(dag: Dag) -> Dag:
@@ -220,9 +225,10 @@ def _without_braces(pattern: str) -> Iterator[str]:
 
 
 def _files_identity(
-    kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool
+    kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool, times: bool = False
 ) -> DataIdentity:
-    """Identify files by names and contents, and folders by their states."""
+    """Identify files by names and contents, and by the times of their changes where `times` count; folders by their
+    states."""
     files = [path for _, path in named]
     states = states_of(files, folders)
     if not contents:
@@ -233,7 +239,7 @@ def _files_identity(
     sizes = [state.size for state in states[: len(files)]]
     sampling = _sampling(sizes)
     read = [
-        replace(state, content=digest(name, *content_fields(path, *sampling)))
+        replace(state, content=digest(name, *content_fields(path, *sampling), *[str(state.modified)] * times))
         for (name, path), state in zip(named, states, strict=False)
     ]
     identity = digest(kind, *(state.content for state in read))

@@ -57,11 +57,12 @@ MAKES_VIEW = frozenset({
 
 @cache
 def spark_functions() -> frozenset[str]:
-    """Return the names of Spark's own functions, in lower case. Other functions are a session's."""
+    """Return the names of Spark's own functions, in lower case, and words of its grammar. Other functions are a
+    session's."""
     from pyspark.sql import functions
 
     own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
-    return frozenset(own) | _WITHOUT_PYTHON
+    return frozenset(own) | _WITHOUT_PYTHON | _BEFORE_BRACKETS
 
 
 @lru_cache(maxsize=256)
@@ -153,20 +154,18 @@ _PLAIN = re.compile(r"(?!(and|or|not|null|true|false|case|interval|exists)$)[a-z
 
 
 def called(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the functions that a text calls, in lower case, and whether with arguments.
+    """Yield the functions that a text calls, in lower case, and whether with arguments; words of the grammar before
+    brackets among them, as a session may have functions of these names.
 
     >>> list(called("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y"))
-    [('now', False), ('date_add', True)]
-    >>> list(called("SELECT cast(upper(b) AS decimal(3, 1)) FROM VALUES (1) AS t(a)"))
-    [('upper', True)]
+    [('now', False), ('date_add', True), ('in', True)]
     """
     around = [("other", ""), *tokens(text), ("other", "")]
     for (_, before), (kind, word), (_, bracket), (_, behind) in zip(
         around, around[1:], around[2:], around[3:], strict=False
     ):
-        is_word = kind == "word" and word.lower() not in _BEFORE_BRACKETS
         # A type follows AS, or a table whose columns are named.
-        if bracket == "(" and (is_word or kind in ("name", "text")) and before.lower() != "as":
+        if bracket == "(" and kind in ("word", "name", "text") and before.lower() != "as":
             yield word.strip("`\"").lower(), behind != ")"  # a setting makes double quotes those of names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -113,6 +114,96 @@ def test_tables_that_are_arguments_of_a_statement_count_by_what_they_are(runs: R
     assert first.started
     assert not again.started
     assert edited.started
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("DECLARE OR REPLACE VARIABLE k INT DEFAULT 3", "DECLARE OR REPLACE VARIABLE k INT DEFAULT 4"),
+    ("SET VAR k = 3", "SET VAR k = 4"), ("USE one", "USE other"),
+])
+def test_a_statement_that_sets_a_variable_counts_for_all_later_questions(runs: Runs, one: str, other: str) -> None:
+    def program(statement: str) -> Program:
+        def run(spark: Any) -> Any:
+            spark.sql(statement)
+            return spark.range(3).where("id < k").count()
+        return run
+
+    for statement, is_asked in ((one, True), (one, False), (other, True)):
+        runs.run(program(statement))
+        assert runs.answerer.answers[-1].fresh == is_asked
+
+
+@pytest.mark.parametrize("arguments", [{"value": 3}, {"value": 4}])
+def test_arguments_of_a_statement_that_sets_a_variable_count(runs: Runs, arguments: dict[str, int]) -> None:
+    def program(value: int) -> Program:
+        def run(spark: Any) -> Any:
+            spark.sql("SET VAR k = :value", {"value": value})
+            return spark.range(3).where("id < k").count()
+        return run
+
+    runs.run(program(5))
+    runs.run(program(arguments["value"]))
+    assert runs.answerer.answers[-1].fresh
+
+
+@pytest.mark.parametrize("statement", [
+    "SET VAR k = (SELECT max(id) FROM t)", "DECLARE k DEFAULT rand()", "EXECUTE IMMEDIATE 'SELECT 3' INTO k",
+])
+def test_what_follows_a_variable_of_an_unknown_value_is_asked_each_time(runs: Runs, statement: str) -> None:
+    def program(spark: Any) -> Any:
+        spark.sql(statement)
+        return spark.range(3).where("id < k").count()
+
+    for _ in range(2):
+        runs.run(program)
+        assert runs.answerer.answers[-1].fresh
+
+
+@pytest.mark.parametrize("name", ["escape", "dec", "within", "interval"])
+def test_a_registered_function_counts_that_is_called_like_a_word_of_the_grammar(runs: Runs, name: str) -> None:
+    def program(step: int) -> Program:
+        def run(spark: Any) -> Any:
+            spark.udf.register(name, lambda n: n + step, "int")
+            return rows(spark).selectExpr(f"{name}(a)").count()
+        return run
+
+    for step, is_asked in ((1, True), (1, False), (2, True)):
+        runs.run(program(step))
+        assert runs.answerer.answers[-1].fresh == is_asked
+
+
+@pytest.mark.parametrize("form", ["binaryFile", "modifiedAfter"])
+def test_times_of_files_count_where_spark_reads_them(runs: Runs, form: str) -> None:
+    file = runs.folder / "some.csv"
+    file.write_text("a\n1\n")
+
+    def program(spark: Any) -> Any:
+        reader = spark.read.format("csv").option(form, "2020-06-01T00:00:00") if form != "binaryFile" else (
+            spark.read.format(form)
+        )
+        return reader.schema("a int").load(str(file)).count()
+
+    for seconds, is_asked in ((10**9, True), (10**9, False), (10**9 + 5, True)):
+        os.utime(file, (seconds, seconds))
+        assert runs.run(program).started == is_asked
+
+
+@pytest.mark.parametrize("setting", [
+    "spark.sql.parquet.mergeSchema", "spark.sql.sources.partitionColumnTypeInference.enabled",
+])
+def test_settings_by_which_a_source_gets_its_columns_count_when_it_is_read(runs: Runs, setting: str) -> None:
+    (runs.folder / "some.parquet").write_text("PAR1")
+
+    def program(value: str) -> Program:
+        def run(spark: Any) -> Any:
+            spark.conf.set(setting, value)
+            table = spark.read.parquet(str(runs.folder / "some.parquet"))
+            spark.conf.set(setting, "true")
+            return table.count()
+        return run
+
+    for value, is_asked in (("true", True), ("true", False), ("false", True)):
+        runs.run(program(value))
+        assert runs.answerer.answers[-1].fresh == is_asked
 
 
 def test_a_view_of_a_file_that_changed_since_is_asked_in_each_run(runs: Runs) -> None:

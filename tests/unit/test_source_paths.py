@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,15 @@ def test_a_store_that_cannot_be_asked_is_an_error_of_one_line(monkeypatch: pytes
     assert said.splitlines()[0] == (
         "the Delta table 's3a://bucket/table' cannot be read: Kernel error -> Generic S3 error: no credentials found"
     )
+
+
+@pytest.mark.parametrize("option", ["modifiedAfter", "modifiedBefore"])
+def test_times_of_files_count_where_an_option_compares_them(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("1\n")
+    timed, plain = hx.csv(str(file), **{option: "2020-06-01T00:00:00"}), hx.csv(str(file))
+    digests = set()
+    for seconds in (10**9, 10**9 + 5):
+        os.utime(file, (seconds, seconds))
+        digests |= {identify(timed).digest, identify(plain).digest}
+    assert len(digests) == 3

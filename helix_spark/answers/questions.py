@@ -171,6 +171,7 @@ class Signer:
             self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
             *((self.user,) if may_ask_user(all_messages) else ()),
+            *(part.name for part in all_messages if sort_of(part) == "CollectMetrics"),  # the answer has them by name
         ), *numbers)
         code = tuple(dict.fromkeys(noted.sent))
         return Question(
@@ -339,7 +340,9 @@ def code_of(function: Any) -> FunctionCode:
         traced = trace(function, node=getattr(function, "__name__", "function"))
     except SignatureError as error:
         return FunctionCode("", (f"has Python code in it that cannot be identified ({error.what})",))
-    return FunctionCode(traced.digest, (*traced.random, *traced.unfollowed), not traced.doubtful)
+    code = getattr(function, "__code__", None)  # calls may name its parameters: `clean(rows=...)`
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
+    return FunctionCode(digest(traced.digest, *names), (*traced.random, *traced.unfollowed), not traced.doubtful)
 
 
 # Forms of answers ----------------------------------------------------------------------------------------------------

@@ -47,6 +47,13 @@ def behave_as_classic() -> None:
             exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
         return original(self, *exprs)
 
+    @replaces(DataFrame, "toPandas")
+    def to_pandas(original: Any, self: Any) -> Any:
+        table = original(self)
+        if builds():
+            table.attrs.clear()  # the client's metrics, which pandas cannot write to a file
+        return table
+
     # The Connect client's `Column.outer` leaves no trace in the plan. A classic session analyses a table with outer
     # columns only as part of the outer query.
     @replaces(Column, "outer")

@@ -70,6 +70,8 @@ _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "rand
 
 _UNSEEDED = "draws, and has no seed"
 
+_UNSEEDED_SAMPLE = re.compile(r"\btablesample \((?![^()]*\b(?:rows|bucket)\b)[^()]*\)(?! repeatable)", re.IGNORECASE)
+
 _WITHOUT_BRACKETS = frozenset({
     "current_timestamp", "current_date", "current_time", "localtimestamp", "current_user", "session_user", "user",
     "current_catalog", "current_schema", "current_database", "current_path",
@@ -96,10 +98,14 @@ def chance_in_text(text: str, *, user_known: bool = False) -> str | None:
 
     >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
     ('uses current_date in SQL, which asks the clock', None, None)
+    >>> chance_in_text("SELECT * FROM t TABLESAMPLE (10 PERCENT)"), chance_in_text("FROM t TABLESAMPLE (5 ROWS)")
+    ('uses tablesample in SQL, which draws, and has no seed', None)
     """
     for name, with_arguments in called(text):
         if (why := _chance_of_function(name, int(with_arguments), user_known=user_known)) is not None:
             return f"uses {name} in SQL, which {why}"
+    if _UNSEEDED_SAMPLE.search(" ".join(word for kind, word in tokens(text) if kind != "text")):
+        return f"uses tablesample in SQL, which {_UNSEEDED}"
     for word in bare_words(text):
         if word in _WITHOUT_BRACKETS and not (user_known and word in _USER):
             return f"uses {word} in SQL, which {CHANCE[word]}"

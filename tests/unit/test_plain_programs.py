@@ -171,6 +171,30 @@ def test_a_registered_function_counts_that_is_called_like_a_word_of_the_grammar(
         assert runs.answerer.answers[-1].fresh == is_asked
 
 
+def test_names_of_observations_and_of_a_functions_parameters_count(runs: Runs) -> None:
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    def observing(name: str) -> Program:
+        return lambda spark: rows(spark).observe(Observation(name), F.count("a").alias("n")).collect()
+
+    def calling(function: Callable[[int, int], int]) -> Program:
+        return lambda spark: rows(spark).select(F.udf(function, "int")(a="a", b="b")).collect()
+
+    pairs = (observing("one"), observing("other")), (calling(lambda a, b: a - b), calling(lambda b, a: b - a))
+    for one, other in pairs:
+        for program, is_asked in ((one, True), (one, False), (other, True)):
+            assert runs.run(program).started == is_asked
+
+
+def test_rows_in_pandas_have_no_attributes(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        return rows(spark).toPandas().attrs
+
+    runs.run(program)
+    assert runs.returned == {}
+
+
 @pytest.mark.parametrize("form", ["binaryFile", "modifiedAfter"])
 def test_times_of_files_count_where_spark_reads_them(runs: Runs, form: str) -> None:
     file = runs.folder / "some.csv"

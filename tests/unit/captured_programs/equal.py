@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.ml.feature import Binarizer
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from tests.unit.captured_programs import settings_of_a_job
@@ -154,12 +154,6 @@ FURTHER: Mapping[str, Pair] = {
     "other names of variables": (
         lambda rows: rows.select(F.transform("arr", lambda x, i: x + i).alias("a")),
         lambda rows: rows.select(F.transform("arr", lambda item, place: item + place).alias("a"))),
-    "name of an observation": (
-        lambda rows: rows.observe("a", F.count(F.lit(1)).alias("n")),
-        lambda rows: rows.observe("b", F.count(F.lit(1)).alias("n"))),
-    "observation without a name": (
-        lambda rows: rows.observe(Observation(), F.max("v").alias("n")),
-        lambda rows: rows.observe(Observation("mine"), F.max("v").alias("n"))),
     "stage made by setters": (
         lambda rows: Binarizer(threshold=0.5, inputCol="v", outputCol="b").transform(rows),
         lambda rows: Binarizer().setOutputCol("b").setInputCol("v").setThreshold(0.5).transform(rows)),

@@ -170,7 +170,7 @@ def _metrics_json(comparison: Comparison) -> dict[str, Any]:
         if differ(before.leaves.get(name), after.leaves.get(name)):
             metrics[name] = {
                 "before": old, "after": new, "better": after.direction(name) or None,
-                "primary": name == after.primary, "same_code": after.same_code(name, before),
+                "primary": name == after.primary, "same_code": after.has_same_code(name, before),
                 "same_rows": why != "on other test rows", "doubt": after.doubt(name),
                 "change": None if why or old is None or new is None else new - old,
             }

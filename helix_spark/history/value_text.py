@@ -1,4 +1,4 @@
-"""What records hold, as it is shown: outputs in a line each, nodes as JSON's types."""
+"""Texts for recorded values: outputs in a line, nodes as JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from helix_spark.sizes import format_size
 from helix_spark.visible_text import cut
 
 _LONGEST = 120
-"""Letters of a value in a line."""
+"""Characters of a value in a line."""
 
 
 def short(value: Any) -> str:
-    """Return a value in a line.
+    """Return a value in a line, cut to a readable length.
 
     >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
     ('0.123457', 'table of 3 rows', '{a: 1}')
@@ -33,7 +33,7 @@ def short(value: Any) -> str:
 
 
 def whole_text(value: Any) -> str:
-    """Return a value that is not cut.
+    """Return a value's full text.
 
     >>> whole_text(0.123456789), whole_text({"table": "t", "rows": 3}), whole_text({"a": 1}), whole_text(True)
     ('0.123457', 'table of 3 rows', '{"a": 1}', 'true')
@@ -46,7 +46,7 @@ def whole_text(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """Return the text for a table, a model, a plot or a huge value among outputs; empty for another value.
+    """Describe a table, a model, a plot or a huge value among outputs; empty for other values.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')
@@ -66,11 +66,11 @@ def result_text(value: Any) -> str:
 
 
 PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
-"""An author's file and line: the code of what a plain program asks."""
+"""An author's file and line, recorded as the code of a plain program's request."""
 
 
 def titled(name: str, code: str) -> str:
-    """Return a node's name; of what a plain program asks with its line, which stands in the place of a function's text.
+    """Return a node's name, preceded by its line if it is a plain program's request.
 
     >>> titled("lr.fit", "/home/me/train.py:31"), titled("rows", "def rows(data):\\n    return data")
     ('train.py:31 lr.fit', 'rows')
@@ -80,8 +80,8 @@ def titled(name: str, code: str) -> str:
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
-    """Return what happened to a node as JSON's types. `live` are signatures of the results that are stored by now;
-    `proof` is what is known by now of its result, see `proofs_of`."""
+    """Return a node's record as JSON types. `live` are signatures of currently stored results; `proof` is the result's
+    current proof, see `proofs_of`."""
     return {
         "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
         "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,

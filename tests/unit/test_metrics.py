@@ -62,13 +62,13 @@ def test_numbers_in_a_dict_are_rows_and_other_code_is_no_change(ran: list[str]) 
     first, second, third = ran
     assert first.index("scores.f1") < first.index("scores.accuracy  0.5")
     assert "scores.f1        0.75  (was 0.5, +0.25)" in second
-    assert "scores.f1        1.5  (was 0.75, measured otherwise)" in third
+    assert "scores.f1        1.5  (was 0.75, measured by other code)" in third
     assert "did you mean 'scores.recall'?" in first  # of a metric that something is said of, and that is not there
 
 
 def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
     assert "scores.f1 1.5, scores.accuracy 0.75" in " ".join(told("log", "-v").split())
-    assert "measured otherwise" in told("diff", "2", "3")
+    assert "measured by other code" in told("diff", "2", "3")
     found = json.loads(told("diff", "1", "2", "--json"))["metrics"]
     assert found["scores.f1"] == {
         "before": 0.5, "after": 0.75, "better": "lower", "primary": True, "same_code": True, "same_rows": True,
@@ -96,7 +96,7 @@ def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], t
 def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
     assert Metrics({"scores": {"rows": 3, "f1": 0.5}}).primary == ""
     assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}).primary == "auc"
-    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}, said="scores.f1").primary == "scores.f1"
+    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}, declared_primary="scores.f1").primary == "scores.f1"
 
 
 @pytest.mark.parametrize("plan", ["{", '{"metrics": []}', "{}"])

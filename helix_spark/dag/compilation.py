@@ -50,8 +50,8 @@ def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
             )
     operator = declaration.operator
     if isinstance(operator, FitStage | Predict) and operator.rows is None:
-        # By default the rows are those of a side of the examples' split. If they declare none, whether they have a column
-        # `split` decides when the node runs.
+        # By default the rows are those of a side of the examples' split. If they declare none, their column `split`
+        # decides when the node runs.
         examples = declared[examples_of(operator, inputs)].operator
         if isinstance(examples, Assemble) and examples.split is not None:
             operator = replace(operator, rows="train" if isinstance(operator, FitStage) else "test")

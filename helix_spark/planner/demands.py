@@ -130,7 +130,7 @@ def _results(problem: PlanningProblem) -> Lineage:
     return results
 
 
-WALKED = 60_000
+MOST_VISITED = 60_000
 """Total of results visited to split demands, the likeliest scenarios first; about a tenth of a second."""
 
 
@@ -145,7 +145,7 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
         name: replace(result, loadable=False) if result.loadable and name not in candidates else result
         for name, result in view.results.items()
     }
-    certain, allowance = view.certain_seconds, WALKED
+    certain, allowance = view.certain_seconds, MOST_VISITED
     loads, merged = defaultdict[str, float](float), defaultdict[tuple[frozenset[str], frozenset[str]], float](float)
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
         if demand.probability <= 0:
@@ -168,8 +168,8 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
 
 
 def last_steps(view: Outlook) -> Mapping[str, float]:
-    """Return the expected seconds that a kept result surely saves, by signature: its last step minus its load, in each
-    demand that needs it. Inputs that nothing else needs would be saved too; they are not counted."""
+    """Return the expected seconds that keeping a result saves at least, by signature: its last step minus its load, in
+    each demand that needs it. Inputs that only it needs would save more."""
     saved = defaultdict[str, float](float)
     for demand in view.demands:
         _, _, required = _without_choice(view.results, demand.results, ())
@@ -244,8 +244,8 @@ def _independent_parts(
     return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(part)
 
 
-_BRANCHED = 8
-"""Most open choices that are enumerated (2^8 cases); if there are more, all are loaded, which may cost more."""
+_MOST_CHOICES = 8
+"""Largest number of open choices that are enumerated (2^8 cases); more are all loaded, which may cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ def recall(
     while quick := {name for name in undecided if computed.union(loaded, given).issuperset(results[name].inputs)}:
         computed |= quick
         undecided -= quick
-    if not undecided or len(undecided) > _BRANCHED:
+    if not undecided or len(undecided) > _MOST_CHOICES:
         loaded |= undecided
         computed.update(source for name in undecided for source in results[name].load_inputs if source not in given)
         seconds = sum(results[name].load_seconds for name in sorted(loaded))

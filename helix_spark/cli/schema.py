@@ -99,8 +99,8 @@ def program_json(view: ProgramView, error: str) -> dict[str, Any]:
     """Return the plan of a plain program, and its error, as JSON's types."""
     return {
         "workflow": view.workflow, "answers": [answer_json(answer) for answer in view.answers],
-        "asked": list(view.asked), "first": view.first or None,
-        "error": error if error and not view.first else None,
+        "asked": list(view.identities), "first": view.first_sent or None,
+        "error": error if error and not view.first_sent else None,
     }
 
 
@@ -183,7 +183,7 @@ def storage_json(view: StorageView, shares: Sequence[StorageShare] | None = None
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
             _pick(row.artifact, _ARTIFACT) | _pick(row, "loaded current proof")
-            | {"again_seconds": row.again, "load_seconds": row.load, "saves_seconds": row.saves}
+            | {"again_seconds": row.recompute_seconds, "load_seconds": row.load_seconds, "saves_seconds": row.saves}
             for row in view.stored
         ],
     }

@@ -54,7 +54,7 @@ class Row:
     @property
     def details(self) -> str:
         """The message and the changes as further lines; may be empty."""
-        changed = (self.edit,) if self.edit else [f"{pair.name} {pair.went}" for pair in self.changed]
+        changed = (self.edit,) if self.edit else [f"{pair.name} {pair.text}" for pair in self.changed]
         return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
 
 

@@ -189,7 +189,7 @@ class Pages:
         workflow, new = old.workflow, find_iteration(snapshot, old.workflow, after)
         old_plots, new_plots = (plots_among(mapping(record.outputs)) for record in (old, new))
         tables = table_differences(tables_of(old, self._records), tables_of(new, self._records))
-        view = ComparisonView(compare(self._records, old, new), tables, whole=whole)
+        view = ComparisonView(compare(self._records, old, new), tables, shows_equal=whole)
         hrefs = {
             node.name: self._links.node(workflow, after if node.after else before, node.name) for node in view.nodes
         }

@@ -10,7 +10,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds
 
 _LEAST = 0.01
-"""Least seconds of a node: many short nodes take a while."""
+"""Lower bound of a node's expected seconds, since many short nodes add up."""
 _LEAST_SHOWN = 0.05
 
 
@@ -21,8 +21,8 @@ class ProgressView:
     Attributes:
         doing: its current work, in words.
         total: its expected seconds.
-        left: the expected seconds left, at least those `waiting`.
-        waiting: the expected seconds of nodes that have not started.
+        left: expected seconds left, at least those `waiting`.
+        waiting: expected seconds of nodes that have not started.
         known: True if the seconds of its current work can be estimated.
     """
 
@@ -36,7 +36,7 @@ class ProgressView:
     def left_text(self) -> str:
         if self.left >= _LEAST_SHOWN:
             return f"about {format_seconds(self.left)} s left"
-        return "ending" if self.known else "no time on record"
+        return "ending" if self.known else "time unknown"
 
     @property
     def share(self) -> float:
@@ -69,7 +69,7 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     elapsed = sum(now - node.started for node in running if node.started is not None)
     if first:
         elapsed = max(elapsed, now)
-    under_way = sum(expected[node.name] for node in running) + first
+    current = sum(expected[node.name] for node in running) + first
     total = sum(expected.values()) + progress.session_seconds
     known = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
     if progress.answered is not None:
@@ -80,13 +80,13 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
         doing = "going on" if waiting else "finishing"
     elif not doing:
         doing = "starting Spark" if progress.starting else "planning"
-    return ProgressView(doing, total, waiting + max(0.0, under_way - elapsed), waiting, known)
+    return ProgressView(doing, total, waiting + max(0.0, current - elapsed), waiting, known)
 
 
 def running_states(progress: Progress) -> dict[str, str]:
     """Return the state of each node: its planned state once it is done, else running or waiting.
 
-    A node without a step of its own runs inside the steps of its readers and has the state of the furthest of them.
+    A node without its own step runs within its readers' steps. It has the state of the reader that is furthest along.
     """
     readers: dict[str, list[str]] = {}
     for node in progress.nodes:

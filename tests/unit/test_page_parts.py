@@ -52,7 +52,7 @@ def compared(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
     whole: bool = False,
 ) -> ComparisonView:
-    return ComparisonView(compare(Records(old, new), before, after), whole=whole)
+    return ComparisonView(compare(Records(old, new), before, after), shows_equal=whole)
 
 
 def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
@@ -321,12 +321,13 @@ def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
         for name, seconds in (("shared", 10.0), ("a", 1.0), ("b", 2.0))
     }
     view = stored(artifacts, measured, *newest)
-    assert {each.artifact.node: each.again for each in view.stored} == {"a": 11.0, "b": 12.0}
+    assert {each.artifact.node: each.recompute_seconds for each in view.stored} == {"a": 11.0, "b": 12.0}
     unmeasured = {name: costs for name, costs in measured.items() if name != "shared"}
     view = stored(artifacts, unmeasured, *newest)
-    assert {each.artifact.node: each.again for each in view.stored} == {"a": 1.0, "b": 2.0}, "counted as nothing"
+    seconds = {row.artifact.node: row.recompute_seconds for row in view.stored}
+    assert seconds == {"a": 1.0, "b": 2.0}, "counted as nothing"
     view = stored(artifacts, {})
-    assert [each.again for each in view.stored] == [None, None]
+    assert [each.recompute_seconds for each in view.stored] == [None, None]
 
 
 # What is kept

@@ -83,10 +83,10 @@ def test_what_never_ran_is_not_said_to_be_ending() -> None:
     assert view.doing == "rows.show"
     assert view.known is False
     nothing = progress_of(question("a", "b.count", fresh=True, started=0.0), ())
-    assert progress_view(nothing, 9.0).left_text == "no time on record"
+    assert progress_view(nothing, 9.0).left_text == "time unknown"
     first = progress_of(question("a", "b.count", fresh=True), (), starting=True)
     assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
-        "starting Spark", "no time on record",
+        "starting Spark", "time unknown",
     )
 
 

@@ -182,8 +182,10 @@ def storage_json(view: StorageView, shares: Sequence[StorageShare] | None = None
         **({} if shares is None else {"by": [asdict(share) for share in shares]}),
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
-            _pick(row.artifact, _ARTIFACT) | _pick(row, "loaded current proof")
-            | {"again_seconds": row.recompute_seconds, "load_seconds": row.load_seconds, "saves_seconds": row.saves}
+            _pick(row.artifact, _ARTIFACT) | {
+                "loaded": row.loads, "current": row.is_current, "proof": row.proof,
+                "again_seconds": row.recompute_seconds, "load_seconds": row.load_seconds, "saves_seconds": row.saves,
+            }
             for row in view.stored
         ],
     }

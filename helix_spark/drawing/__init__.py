@@ -1,7 +1,4 @@
-"""Pictures of graphs: their layout, and inline SVG without scripts, for notebooks and web pages.
-
-Pure: from names and texts to coordinates and SVG, independent of workflows, plans and records.
-"""
+"""Pictures of graphs as inline SVG without scripts, for notebooks and web pages; independent of plans and records."""
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.groups import Picture, picture_of

@@ -26,7 +26,7 @@ DifferenceState = Literal["added", "removed", "changed", "drawn", "affected", "s
 nondeterministic. A node with the same result is the `same`, even if its code differs."""
 
 _WITHOUT_CHANGES: Mapping[DifferenceState, str] = {
-    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
+    "drawn": "nondeterministic", "affected": "through its inputs",
 }
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 
 class Links:
-    """The URL of each page, with all state in its query, so that pages can be shared and reloaded. An exported file has
-    anchors, by the URLs of a server; a URL without an anchor becomes an empty text."""
+    """URLs of pages, with all state in the query, so that pages can be shared and reloaded. In an exported file,
+    `anchors` replace a server's URLs; URLs without an anchor become empty."""
 
     def __init__(self, anchors: Mapping[str, str] | None = None) -> None:
         self._anchors, self.live = anchors, anchors is None
@@ -38,7 +38,7 @@ class Links:
 
 
 def query(**state: Any) -> str:
-    """Return state as a URL's query, without empty values; a sequence repeats its name.
+    """Return a URL's query without empty values; the name of a sequence is repeated.
 
     >>> query(workflow="a b&c", number=3, q="")
     '?workflow=a+b%26c&number=3'

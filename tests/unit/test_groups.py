@@ -104,7 +104,7 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
         DrawnNode(f"n{i}", tuple(f"n{j}" for j in sorted(inputs) if j < i), kind="k", state=state)
         for i, (inputs, state) in enumerate(drawn)
     ))
-    with mock.patch.object(groups, "WHOLE_UNTIL", 0):
+    with mock.patch.object(groups, "MOST_WITHOUT_FANS", 0):
         small = folded(graph)
     box_of = {member: node.name for node in small.nodes for member in node.members or (node.name,)}
     assert sorted(box_of) == sorted(node.name for node in graph.nodes)

@@ -370,7 +370,7 @@ def print_comparison(view: ComparisonView) -> None:
         out.print(f"  {view.compared.unrecorded}")
     _print_pairs("parameters", "name", view.parameters, view)
     if view.nodes:
-        _print_title("nodes (+ added, - removed, ~ changed, * nondeterministic, . only through its inputs)")
+        _print_title("nodes (+ added, - removed, ~ changed, * nondeterministic, . through inputs)")
         shown = table("  node", "what changed", grow="what changed")
         for state, (sign, style) in _SIGNS.items():
             for node in view.in_state(state):

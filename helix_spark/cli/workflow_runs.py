@@ -137,7 +137,10 @@ class WorkflowFile:
             plan = engine.plan(workflow)
             weights = list(feature_weights(compile_workflow(workflow), plan, engine.catalog))
         planned = plan[name].name
-        influence = [asdict(weight) for weight in weights if planned in (weight.learner, weight.feature)]
+        influence = [
+            asdict(weight) | {"without_influence": weight.without_influence}
+            for weight in weights if planned in (weight.learner, weight.feature)
+        ]
         print_found(
             as_json, lambda: next(
                 {**entry, "influence": influence} for entry in plan_json(plan)["nodes"] if entry["name"] == planned

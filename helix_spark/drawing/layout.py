@@ -27,14 +27,8 @@ _BEND_WIDTH = 0.5
 
 @dataclass(frozen=True)
 class Layers:
-    """A graph whose edges all lead from one layer to the next.
-
-    Attributes:
-        members: places of each layer.
-        up, down: neighbours of each place in the layers before and after.
-        bends: bends of each edge (input, reader).
-        nodes: number of nodes, which are the first places.
-    """
+    """A graph whose edges all lead from one layer to the next: the places of each layer, the neighbours of each place
+    in the layers before and after, the bends of each edge (input, reader), and the number of nodes."""
 
     members: tuple[tuple[Place, ...], ...]
     up: tuple[tuple[Place, ...], ...]

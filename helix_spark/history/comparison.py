@@ -25,19 +25,13 @@ DifferenceState = Literal["added", "removed", "changed", "drawn", "affected", "s
 """How a node differs: `changed` itself, `affected` only through its inputs, or `drawn` again because its result is
 nondeterministic. A node with the same result is the `same`, even if its code differs."""
 
-_WITHOUT_CHANGES: Mapping[DifferenceState, str] = {
-    "drawn": "nondeterministic", "affected": "through its inputs",
-}
+_WITHOUT_CHANGES: Mapping[DifferenceState, str] = {"drawn": "nondeterministic", "affected": "through its inputs"}
 
 
 @dataclass(frozen=True)
 class NodeDifference:
-    """A node in two iterations.
-
-    Attributes:
-        changes: differing fields of its signature, inputs aside.
-        before: its record in the earlier iteration; None if it was added. Likewise `after`.
-    """
+    """A node in two iterations: its records, None where it is missing, and the changed fields of its signature, inputs
+    aside."""
 
     name: str
     state: DifferenceState

@@ -20,20 +20,18 @@ from helix_spark.workflow.operators import Assemble, FitStage
 
 @dataclass(frozen=True, slots=True)
 class FeatureWeight:
-    """The weight of one feature in a fitted model.
-
-    Attributes:
-        share: its part of the sum of all absolute weights.
-        without_influence: True if all its weights are zero.
-        seconds: expected seconds to compute it, with nodes that only it needs.
-    """
+    """A feature of a fitted model: its `share` in the sum of all absolute weights, and the expected seconds to compute
+    it, with the nodes that only it needs."""
 
     learner: str
     feature: str
     iteration: int
     share: float
-    without_influence: bool
     seconds: float
+
+    @property
+    def without_influence(self) -> bool:
+        return self.share == 0.0
 
 
 def feature_weights(dag: Dag, plan: Plan, records: CatalogReader) -> Iterator[FeatureWeight]:
@@ -49,9 +47,9 @@ def feature_weights(dag: Dag, plan: Plan, records: CatalogReader) -> Iterator[Fe
         if record is None or (card := recorded_card(record, records)) is None:
             continue
         features = dict.fromkeys(examples.inputs[feature.index] for feature in examples.operator.features)
-        for feature, weight in shares(card, features).items():
+        for feature, share in shares(card, features).items():
             seconds = sum(plan[name].compute_seconds for name in _needed_only_for(dag, examples.name, feature))
-            yield FeatureWeight(node.name, feature, record.iteration, weight, weight == 0.0, seconds)
+            yield FeatureWeight(node.name, feature, record.iteration, share, seconds)
 
 
 def shares(card: ModelCard, features: Iterable[str]) -> dict[str, float]:

@@ -136,7 +136,7 @@ class Metrics:
 
 
 def metrics_of(record: IterationRecord) -> Metrics:
-    """Return the metrics of a recorded iteration. Damaged texts count as empty."""
+    """Return a recorded iteration's metrics. Damaged texts count as empty."""
     plan = mapping(record.plan)
     declared = plan.get("metrics", ())
     return Metrics(

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.plots import is_plot, plot_text
 from helix_spark.sizes import format_size
-from helix_spark.visible_text import cut
-
-_LONGEST = 120
-"""Characters of a value in a line."""
 
 
-def short(value: Any) -> str:
-    """Return a value in a line, cut to a readable length.
-
-    >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
-    ('0.123457', 'table of 3 rows', '{a: 1}')
-    """
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{key}: {short(item)}" for key, item in value.items())
-        return result_text(value) or cut(f"{{{inside}}}", _LONGEST)
-    if isinstance(value, list):
-        return cut("[" + ", ".join(short(item) for item in value) + "]", _LONGEST)
-    return cut(str(value), _LONGEST)
-
-
-def whole_text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value's full text.
 
-    >>> whole_text(0.123456789), whole_text({"table": "t", "rows": 3}), whole_text({"a": 1}), whole_text(True)
+    >>> value_text(0.123456789), value_text({"table": "t", "rows": 3}), value_text({"a": 1}), value_text(True)
     ('0.123457', 'table of 3 rows', '{"a": 1}', 'true')
     """
     if isinstance(value, float):

@@ -14,7 +14,7 @@ from helix_spark.history.comparison import unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics
 from helix_spark.history.states import saved_seconds
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.views.comparison_view import Pair, pairs
 from helix_spark.views.iteration_view import ending_text
 
@@ -182,7 +182,7 @@ def listing(
 
 def _searched_text(row: Row) -> str:
     record = row.record
-    settings = " ".join(f"{name}={whole_text(value)}" for name, value in mapping(record.parameters).items())
+    settings = " ".join(f"{name}={value_text(value)}" for name, value in mapping(record.parameters).items())
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
     words = (record.status, record.user, record.commit, record.message, row.edit, settings, changes, record.error)
     return f"#{record.number} {' '.join(words)}".lower()

@@ -22,7 +22,7 @@ from helix_spark.history.iteration_lookup import check_workflow, find_iteration,
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.plots import plots_among
 from helix_spark.ui.iteration_page import edits_since, running_rows, select, select_longest, state_text, view_progress
 from helix_spark.ui.links import Links
@@ -87,8 +87,7 @@ class Snapshot:
 class Pages:
     """All pages of a catalog. Thread-safe: each page is rendered from the records of one version.
 
-    The methods raise ParameterError for unknown workflows, iterations and nodes, and CatalogError if the catalog cannot
-    be read.
+    Methods raise ParameterError for what the catalog does not have, and CatalogError if it cannot be read.
     """
 
     def __init__(self, records: CatalogReader, links: Links) -> None:
@@ -146,7 +145,7 @@ class Pages:
             previous=max((earlier for earlier in numbers if earlier < number), default=None),
             following=min((later for later in numbers if later > number), default=None),
             compared=before and before.number,
-            versions={name: whole_text(value) for name, value in mapping(record.versions).items() if value},
+            versions={name: value_text(value) for name, value in mapping(record.versions).items() if value},
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=view_progress(record, progress, time.time()), plots=plots_among(mapping(record.outputs)),
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},

@@ -13,7 +13,7 @@ from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.history.comparison import Comparison, DifferenceState, NodeDifference, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
 from helix_spark.history.table_preview import TableDifference
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.plots import is_plot
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import commit_text, output_text
@@ -26,13 +26,8 @@ LEAST_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A named text before and after.
-
-    Attributes:
-        before: its text; None if it is missing. Likewise `after`.
-        change: the change in a line; empty if it has no short text.
-        better: True for an improvement; None if unknown.
-    """
+    """A named text before and after; None if it is missing. `change` is a short text of the change, or empty; `better`
+    is True for an improvement, None if unknown."""
 
     name: str
     before: str | None
@@ -188,7 +183,7 @@ def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
-    old, new = (whole_text(side[name]) if name in side else None for side in (before, after))
+    old, new = (value_text(side[name]) if name in side else None for side in (before, after))
     if differs and old == new and not is_plot(after.get(name)):  # numbers with the same six digits
         old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
     first, second = number(before.get(name)), number(after.get(name))

@@ -18,11 +18,12 @@ from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import TablePreview, tables_of
-from helix_spark.history.value_text import short, whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_text, planned_row, recorded_rows
+from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -31,16 +32,14 @@ if TYPE_CHECKING:
 _LEAST_WAIT, _LEAST_SAVED = 0.1, 0.01
 """Smallest seconds that are shown."""
 
+_LONGEST_VALUE = 120
+"""Characters of a value in a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """An output, or a value inside one by a dotted name.
-
-    Attributes:
-        text: its value in a line.
-        full_text: its value, uncut.
-        before: its earlier value in a line, if it differs. Likewise `change`.
-    """
+    """An output, or a value inside one by a dotted name, in a line and in full; if it differs, with the text before and
+    the change, in a line."""
 
     name: str
     text: str
@@ -165,8 +164,7 @@ def view_of_plan(plan: Plan) -> IterationView:
     """Return the view of a plan."""
     return IterationView(
         plan.workflow, plan.iteration, "planned",
-        tuple((name, short(value)) for name, value in plan.parameters.items()),
-        tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
+        _texts(plan.parameters), tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
         warnings=plan.warnings, totals=tuple(_totals(plan)),
     )
 
@@ -194,8 +192,7 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
     return IterationView(
-        record.workflow, record.number, record.status,
-        tuple((name, short(value)) for name, value in mapping(record.parameters).items()), rows,
+        record.workflow, record.number, record.status, _texts(mapping(record.parameters)), rows,
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
         seconds_line(record.seconds, _saved(rows, saved_seconds(record))), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
@@ -254,11 +251,16 @@ def output_text(value: Any) -> str:
     if type(value) is int:
         return f"{value:,}"
     metric = number(value)
-    return whole_text(value) if metric is None else metric_text(metric)
+    return value_text(value) if metric is None else metric_text(metric)
 
 
 def output_line(value: Any) -> str:
-    return short(value) if number(value) is None else output_text(value)
+    """Return an output's text in a line, cut to a readable length."""
+    return cut(output_text(value), _LONGEST_VALUE)
+
+
+def _texts(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, cut(value_text(value), _LONGEST_VALUE)) for name, value in parameters.items())
 
 
 def _saved(rows: Sequence[NodeRow], seconds: float | None) -> float:

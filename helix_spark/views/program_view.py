@@ -18,12 +18,8 @@ _LEAST_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """A recorded question of a program.
-
-    Attributes:
-        call: its call in the program.
-        resend_reason: why another run sends it to Spark again; else empty.
-    """
+    """A recorded question of a program, with its `call` in the program, and the reason why another run sends it to
+    Spark again; empty if it does not."""
 
     node: NodeRecord
     call: str

@@ -178,7 +178,7 @@ def _decision(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], plan: _ChosenPlan, start: float
 ) -> Decision:
     current, solution = {node.signature for node in problem.nodes}, plan.solution
-    recalls = [recall(view.results, demand.results, plan.keep, demand.given) for demand in view.demands]
+    recalls = [recall(view.results, demand.results, plan.keep, demand.available) for demand in view.demands]
     # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
     objective = total_seconds(solution.chosen.values()) + view.certain_seconds
     objective += sum(item.seconds if name in plan.keep else item.worth for name, item in chosen.items())

@@ -19,28 +19,28 @@ class ProgressView:
     """The progress of a run.
 
     Attributes:
-        doing: its current work, in words.
+        activity: its current work, in words.
         total: its expected seconds.
-        left: expected seconds left, at least those `waiting`.
+        seconds_left: expected seconds left, at least those `waiting`.
         waiting: expected seconds of nodes that have not started.
-        known: True if the seconds of its current work can be estimated.
+        has_estimate: True if the seconds of its current work can be estimated.
     """
 
-    doing: str
+    activity: str
     total: float
-    left: float
+    seconds_left: float
     waiting: float
-    known: bool = True
+    has_estimate: bool = True
 
     @property
     def left_text(self) -> str:
-        if self.left >= _LEAST_SHOWN:
-            return f"about {format_seconds(self.left)} s left"
-        return "ending" if self.known else "time unknown"
+        if self.seconds_left >= _LEAST_SHOWN:
+            return f"about {format_seconds(self.seconds_left)} s left"
+        return "ending" if self.has_estimate else "time unknown"
 
     @property
     def share(self) -> float:
-        return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.left / self.total))
+        return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.seconds_left / self.total))
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
@@ -57,7 +57,7 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
     ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))
     >>> view = progress_view(Progress("w", 1, nodes), 1.5)
-    >>> view.doing, view.left_text, view.total
+    >>> view.activity, view.left_text, view.total
     ('loading rows', 'about 6.5 s left', 8.0)
     """
     states = running_states(progress)
@@ -71,16 +71,16 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
         elapsed = max(elapsed, now)
     current = sum(expected[node.name] for node in running) + first
     total = sum(expected.values()) + progress.session_seconds
-    known = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
+    has_estimate = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
     if progress.answered is not None:
-        return ProgressView("answered", total, 0.0, 0.0, known)
+        return ProgressView("answered", total, 0.0, 0.0, has_estimate)
     steps = [node for node in running if node.started is not None]
-    doing = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
-    if not doing and progress.has_ended:
-        doing = "going on" if waiting else "finishing"
-    elif not doing:
-        doing = "starting Spark" if progress.starting else "planning"
-    return ProgressView(doing, total, waiting + max(0.0, current - elapsed), waiting, known)
+    activity = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
+    if not activity and progress.has_ended:
+        activity = "going on" if waiting else "finishing"
+    elif not activity:
+        activity = "starting Spark" if progress.starting else "planning"
+    return ProgressView(activity, total, waiting + max(0.0, current - elapsed), waiting, has_estimate)
 
 
 def running_states(progress: Progress) -> dict[str, str]:

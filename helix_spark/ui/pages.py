@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.drawing import Picture, picture_of
+from helix_spark.drawing.groups import Picture, picture_of
 from helix_spark.errors import HelixError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from helix_spark.drawing import markup, svg
+from helix_spark.drawing import markup
+from helix_spark.drawing.svg import svg
 from helix_spark.history.metrics import metric_text
 from helix_spark.history.model_card import ModelCard
 from helix_spark.plots import plot_text

@@ -80,7 +80,7 @@ class NodeView:
             yield ", ".join(filter(None, (self.storing, self.row.proof if self.row.stored == "stored" else "")))
         for change in self.changes or ():
             if change not in self.row.why:
-                yield f"against iteration {self.previous}: {change}"
+                yield f"since iteration {self.previous}: {change}"
 
     @property
     def storing(self) -> str:

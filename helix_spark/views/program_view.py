@@ -48,7 +48,7 @@ class AnswerView:
         if self.resend_reason:
             yield f"  a new run sends it to Spark again: {self.resend_reason}"
         if self.node.inputs:
-            yield f"  made from {', '.join(self.node.inputs)}"
+            yield f"  reads {', '.join(self.node.inputs)}"
         for part in parts_from_json(self.node.parts):
             lines = (part.shown or "").splitlines()
             yield f"  {part.group}: {part.label}" + (f" {lines[0]}" if len(lines) == 1 else "")

@@ -77,7 +77,7 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     steps = [node for node in running if node.started is not None]
     activity = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
     if not activity and progress.has_ended:
-        activity = "going on" if waiting else "finishing"
+        activity = "continuing" if waiting else "finishing"
     elif not activity:
         activity = "starting Spark" if progress.starting else "planning"
     return ProgressView(activity, total, waiting + max(0.0, current - elapsed), waiting, has_estimate)

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, groups, svg
+from helix_spark.drawing import groups
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.groups import fold_alike, folded
 from helix_spark.drawing.notebook import picture
+from helix_spark.drawing.svg import svg
 
 ROWS = DrawnNode("rows", (), kind="scanner", state="load")
 

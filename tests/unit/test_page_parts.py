@@ -11,7 +11,8 @@ import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.cli.printing import print_comparison
-from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+from helix_spark.drawing.svg import svg
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import parts_to_json

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
@@ -147,19 +147,6 @@ class IterationView:
         return (*notes, *warnings, summary, *filter(None, (self.unproven,)), *self.error.splitlines())
 
 
-class FinishedRun(Protocol):
-    """A run that has answered; see `Iteration`."""
-
-    number: int
-    plan: Plan
-    seconds: float
-    node_seconds: Mapping[str, float]
-    session_seconds: float
-    waited: float
-    metrics: Metrics
-    tables: Mapping[str, TablePreview]
-
-
 def view_of_plan(plan: Plan) -> IterationView:
     """Return the view of a plan."""
     return IterationView(
@@ -168,16 +155,6 @@ def view_of_plan(plan: Plan) -> IterationView:
         warnings=plan.warnings, totals=tuple(_totals(plan)),
     )
 
-
-def view_of_run(run: FinishedRun, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return the view of a run, with its outputs compared to those `before`; `stored` are nodes stored since the
-    answer."""
-    plan = run.plan
-    rows = tuple(planned_row(node, plan, run.node_seconds, stored) for node in plan.nodes)
-    return replace(
-        view_of_plan(plan), status="done", rows=rows, outputs=output_lines(run.metrics, before), tables=run.tables,
-        duration=seconds_line(run.seconds, _saved(rows, plan.saved_seconds), run.session_seconds, run.waited),
-    )
 
 
 def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationView:
@@ -194,7 +171,7 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
     return IterationView(
         record.workflow, record.number, record.status, _texts(mapping(record.parameters)), rows,
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
-        seconds_line(record.seconds, _saved(rows, saved_seconds(record))), record.message, edit_of(record),
+        seconds_line(record.seconds, saved_by(rows, saved_seconds(record))), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), totals=plan_lines(plan) if plan.get("status") else (),
         pinned=(record.workflow, record.number) in records.pinned(),
@@ -263,7 +240,8 @@ def _texts(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, cut(value_text(value), _LONGEST_VALUE)) for name, value in parameters.items())
 
 
-def _saved(rows: Sequence[NodeRow], seconds: float | None) -> float:
+def saved_by(rows: Sequence[NodeRow], seconds: float | None) -> float:
+    """Return the seconds that reuse saved; 0 if no row was reused."""
     return seconds or 0.0 if any(row.state in ("load", "prune") for row in rows) else 0.0
 
 

@@ -35,7 +35,7 @@ def compile_workflow(workflow: Workflow) -> Dag:
         if by_name[name].result is Result.COLUMN:
             raise OperatorError(
                 f"output {name!r} is a column, and columns exist only in their table", where=by_name[name].where,
-                remedy="make a table with the column an output, or return a DataFrame from the function",
+                remedy="make a table that has the column an output, or return a DataFrame from the function",
             )
     outputs = tuple(dict.fromkeys(workflow.outputs))
     return slice_to_outputs(Dag(workflow.name, ordered, outputs, parameters=dict(workflow.parameters)))

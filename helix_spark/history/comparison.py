@@ -115,8 +115,7 @@ class Comparison(Displayed):
 
     @property
     def parameters(self) -> dict[str, tuple[Any, Any]]:
-        """Values before and after of the parameters that differ, by name; None for a missing one. Likewise `outputs`.
-        """
+        """Values before and after of the parameters that differ, by name; None if missing. Likewise `outputs`."""
         return _differing(mapping(self.before.parameters), mapping(self.after.parameters))
 
     @property

@@ -140,7 +140,7 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((other, "it is random and cannot be computed again") for other in past),
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
-        *((node, "its descendants belong to this one of its right answers") for node in instances),
+        *((node, "another of its right answers would change its descendants") for node in instances),
         *((node, "it is small") for node in smallest),
     ]
 

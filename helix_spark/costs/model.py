@@ -195,8 +195,8 @@ REMEMBERED_STARTS = 5
 """Number of recent starts that count: machines change, and one slow start says little."""
 
 _FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
-"""Delay of a new session's first work, as a share of the session's start (both load classes and compile), and its bound
-in seconds, since a start that waits for a cluster does not slow the first work. Iterations in new processes took at
+"""Delay of a new session's first work, as a share of the session's start: both load classes and compile. Its bound in
+seconds is for starts that wait for a cluster, which do not slow the first work. Iterations in new processes took at
 least 3 s (census, flights, genomics; starts of about 2.5 s) and 8 s (flights; a start of 6.5 s) longer than the start
 explains."""
 

@@ -26,8 +26,8 @@ class Doubt:
 
 
 def warnings_of(dag: Dag) -> Iterator[str]:
-    """Yield warnings about extractors that learn the label of test rows, or from another split than their examples
-    have, and about outputs whose numbers do not tell how good a model is.
+    """Yield warnings about extractors that learn the label of test rows, or from another split than that of their
+    examples. Also warn of outputs whose numbers do not tell how good a model is.
 
     Extractors that learn from all rows, but without a label, leak little and get no warning.
     """

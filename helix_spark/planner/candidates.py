@@ -112,10 +112,10 @@ def grant_room(problem: PlanningProblem, among: Collection[str], room: int | Non
 def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | OtherArtifact, str]]:
     """Return the results that are kept without being weighed, each with the reason, in order of precedence.
 
-    Pinned results come first. Then come stored random results of this version, results that other workflows keep (else
-    this run would evict them for its own), and this version's ``keep="always"``. Next are random results of the past:
-    they cannot be computed again, but earlier in the order they could fill the budget and displace the newest one.
-    Last are results that people look at, instances, whose loss would change everything downstream, and small results.
+    Pinned results come first, then stored random results of this version. Results that other workflows keep are next,
+    since this run would evict them for its own, and this version's ``keep="always"``. Random results of the past cannot
+    be computed again, but earlier in the order they could fill the budget and displace the newest one. Last are results
+    that people look at, instances, whose loss would change everything downstream, and small results.
 
     Args:
         small: total of bytes of the current version's smallest results.

@@ -214,8 +214,8 @@ def _without_choice(
 def _independent_parts(
     results: Lineage, required: set[str], available: set[str]
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
-    """Return the parts of a demand that share no upstream results but available ones, each with the available results
-    that it uses, and the number of visited results."""
+    """Split a demand into parts that share only available upstream results. Return the parts, each with the available
+    results that it uses, and the number of visited results."""
     stack = sorted(required)
     part = {name: name for name in stack}
 
@@ -261,7 +261,7 @@ def recall(
     results: Lineage, required: Collection[str], kept: Collection[str], available: Collection[str] = (),
     forced: frozenset[str] = frozenset(),
 ) -> Recall:
-    """Return the cheapest way to get the required results if those in `kept` may be loaded, those in `forced` must be
+    """Return the cheapest way to get the required results. Those in `kept` may be loaded, those in `forced` must be
     loaded, and those in `available` cost nothing.
 
     >>> from helix_spark.planner.storage import ResultCosts

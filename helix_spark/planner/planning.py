@@ -266,8 +266,8 @@ def _why_loaded(known: KnownNode, dag: Dag) -> str:
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
-    """Return warnings where `fixed` has no effect, because of nondeterministic inputs or for a column, which is never
-    stored by itself, or where it overrides `recompute` or `fresh`."""
+    """Return warnings where `fixed` overrides `recompute` or `fresh`, or has no effect: with nondeterministic inputs,
+    and for a column, which is never stored by itself."""
     warnings: list[str] = []
     for known in situation.nodes:
         node = known.node

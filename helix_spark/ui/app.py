@@ -90,7 +90,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
     def handle_helix_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HelixError)
         is_missing = isinstance(error, ParameterError)
-        title, status = ("Not here", 404) if is_missing else ("The catalog cannot be read", 503)
+        title, status = ("Not found", 404) if is_missing else ("The catalog cannot be read", 503)
         if request.url.path == "/state":
             return JSONResponse({"error": error.what}, status)
         return HTMLResponse(pages.failure(title, error), status)

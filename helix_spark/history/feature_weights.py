@@ -48,7 +48,7 @@ def feature_weights(dag: Dag, plan: Plan, records: CatalogReader) -> Iterator[Fe
             continue
         features = dict.fromkeys(examples.inputs[feature.index] for feature in examples.operator.features)
         for feature, share in shares(card, features).items():
-            seconds = sum(plan[name].compute_seconds for name in _needed_only_for(dag, examples.name, feature))
+            seconds = sum(plan[name].compute_seconds for name in needed_only_for(dag, examples.name, feature))
             yield FeatureWeight(node.name, feature, record.iteration, share, seconds)
 
 
@@ -75,15 +75,15 @@ def shares(card: ModelCard, features: Iterable[str]) -> dict[str, float]:
     return {name: sums[name] / total for name in columns.values() if name in sums} if total else {}
 
 
-def _needed_only_for(dag: Dag, examples: str, feature: str) -> list[str]:
-    """Return the nodes that the graph would not need if these examples did not have a feature."""
-    dropped = list[str]()
+def needed_only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
+    """Return the nodes that the graph would not need if these examples did not have a feature, inputs first."""
+    dropped: dict[str, None] = {}
     waiting = [feature]
     while waiting:
         name = waiting.pop()
         # Each dropped reader queues its inputs, so a node is dropped with its last reader.
         readers = (reader for reader in dag.readers(name) if (name, reader) != (feature, examples))
         if name not in dropped and name not in dag.outputs and all(reader in dropped for reader in readers):
-            dropped.append(name)
+            dropped[name] = None
             waiting.extend(dag[name].inputs)
-    return dropped
+    return tuple(reversed(dropped))

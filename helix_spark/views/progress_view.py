@@ -64,16 +64,16 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     expected = {node.name: max(node.predicted_seconds, _LEAST) for node in progress.nodes if node.state != "prune"}
     running = [node for node in progress.nodes if states[node.name] == "running"]
     waiting = sum(expected[name] for name, state in states.items() if state == "waiting")
-    # Spark's start and the first work of its session come before the end of the first node.
-    first = 0.0 if progress.has_ended else progress.session_seconds
-    elapsed = sum(now - node.started for node in running if node.started is not None)
-    if first:
-        elapsed = max(elapsed, now)
-    current = sum(expected[node.name] for node in running) + first
     total = sum(expected.values()) + progress.session_seconds
-    has_estimate = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
+    # Spark's start and the first work of its session come before the end of the first node.
+    start = 0.0 if progress.has_ended else progress.session_seconds
+    has_estimate = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or start)
     if progress.answered is not None:
         return ProgressView("answered", total, 0.0, 0.0, has_estimate)
+    elapsed = sum(now - node.started for node in running if node.started is not None)
+    if start:
+        elapsed = max(elapsed, now)
+    current = sum(expected[node.name] for node in running) + start
     steps = [node for node in running if node.started is not None]
     activity = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
     if not activity and progress.has_ended:

@@ -44,7 +44,7 @@ class Metrics:
     """The metrics of one iteration.
 
     Attributes:
-        better: declared directions, "higher" or "lower", by metric.
+        declared_directions: directions that the author declared, by metric.
         declared_primary: metric that the author declared as primary; empty without one.
         measured_by: digest of the code that measured each output, or a number in it; older records have none.
         tested: known facts about the test rows, by output: digests of data and split, and their count.
@@ -52,7 +52,7 @@ class Metrics:
     """
 
     outputs: Mapping[str, Any]
-    better: Mapping[str, str] = field(default_factory=dict)
+    declared_directions: Mapping[str, Direction] = field(default_factory=dict)
     declared_primary: str = ""
     measured_by: Mapping[str, str] = field(default_factory=dict, repr=False)
     tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
@@ -88,9 +88,8 @@ class Metrics:
         >>> [counted.direction(name) for name in counted.values]
         ['', '', 'lower', 'higher']
         """
-        declared = self.better.get(name)
-        if declared is not None:
-            return "lower" if declared == "lower" else "higher"
+        if name in self.declared_directions:
+            return self.declared_directions[name]
         if _is_named(name, _LESS_IS_BETTER):
             return "lower"
         return "higher" if _is_named(name, _MORE_IS_BETTER) else ""

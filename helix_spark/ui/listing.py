@@ -198,4 +198,5 @@ def trend_of(rows: Sequence[Row], name: str) -> Trend:
         sign = -1 if direction == "lower" else 1
         comparable = [row.number for row in measured if not row.metrics.incomparable(name, newest)]
         best = max(comparable, key=lambda number: (sign * values[number], -number))
-    return Trend(name, values, direction, name not in newest.better, newest.primary == name, best, breaks)
+    guessed = name not in newest.declared_directions
+    return Trend(name, values, direction, guessed, newest.primary == name, best, breaks)

@@ -103,7 +103,7 @@ def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
 def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) -> None:
     record = IterationRecord("0" * 32, "w", 1, "done", 0.0, outputs='{"auc": 0.5}', plan=plan)
     found = metrics_of(record)
-    assert (found.primary, found.direction("auc"), found.better) == ("auc", "higher", {})
+    assert (found.primary, found.direction("auc"), found.declared_directions) == ("auc", "higher", {})
     assert not found.incomparable("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
 
 

@@ -32,7 +32,7 @@ def warnings_of(dag: Dag) -> Iterator[str]:
     Extractors that learn from all rows, but without a label, leak little and get no warning.
     """
     for node in dag.nodes:
-        yield from _learned_of_test_rows(node, dag)
+        yield from _leak_warnings(node, dag)
     for name in dag.outputs:
         if dag[name].result is Result.VALUE:
             yield from (doubt.sentence for doubt in doubts_of(name, dag))
@@ -41,9 +41,9 @@ def warnings_of(dag: Dag) -> Iterator[str]:
 def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
     """Yield doubts about an output's numbers: a model is scored on rows that it was fitted on, or its features learned
     the label of test rows."""
-    leaks = {node.name: list(_learned_of_test_rows(node, dag)) for node in dag.nodes}
+    leaks = {node.name: list(_leak_warnings(node, dag)) for node in dag.nodes}
     for name in predictions_below(dag, output):
-        if (doubt := _scored_in_training(dag[name], dag)) is not None:
+        if (doubt := _training_rows_doubt(dag[name], dag)) is not None:
             yield doubt
         for fit in sorted(ancestor for ancestor in dag.ancestors(name) if leaks[ancestor]):
             yield Doubt("features learned from test rows", leaks[fit][0])
@@ -54,7 +54,7 @@ def predictions_below(dag: Dag, output: str) -> list[str]:
     return sorted(name for name in dag.ancestors(output) if isinstance(dag[name].operator, Predict))
 
 
-def _scored_in_training(node: Node, dag: Dag) -> Doubt | None:
+def _training_rows_doubt(node: Node, dag: Dag) -> Doubt | None:
     """Return a doubt if a prediction takes rows on which its model, which learns a label, was fitted."""
     operator, model = node.operator, dag[node.inputs[0]]
     fit = model.operator
@@ -78,7 +78,7 @@ def _side(rows: Rows | None) -> str:
     return "all rows" if rows in (None, "all") else f"the {'test' if rows == 'test' else 'training'} rows"
 
 
-def _learned_of_test_rows(node: Node, dag: Dag) -> Iterator[str]:
+def _leak_warnings(node: Node, dag: Dag) -> Iterator[str]:
     if node.kind is not Kind.EXTRACTOR:
         return
     own, operator = split_of_fit(node.operator), node.operator

@@ -215,7 +215,7 @@ class ResultRecord:
         audit_seconds: the node's share of the audit's time.
         content: digest of the result's content, see `engine.results.agreement`; None if it was not computed.
         observed: observed inputs of the author's code: JSON of `ObservedInputs`; else empty.
-        trained: digest of the `FileRecord` with a fit's model card (`past.model_card`); else empty.
+        trained: digest of the `FileRecord` with a fit's model card (`history.model_card`); else empty.
     """
 
     declared: Signature

@@ -153,7 +153,7 @@ def run_notebook_verb(
     verb, *given = shlex.split(line) or ["plan"]
     match verb, given:
         case "plan", []:
-            lines = view().again_lines
+            lines = view().rerun_lines
         case "explain", [*words] if words:
             lines = view().answer(" ".join(words)).lines
         case "log", []:

@@ -178,8 +178,8 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
     right = ("size", "to have again", "to load", "saves per MB", "loaded")
     results = table("node", "size", "to have again", *more, "loaded", "made by", right=right, grow="made by")
     for row in view.stored[:limit]:
-        cells = (row.artifact.kind, seconds_text(row.load), row.saves_text, row.proof) if is_wide else ()
-        results.add_row(row.artifact.node, row.size_text, row.again_text, *cells, f"{row.loaded}x", row.made_text)
+        cells = (row.artifact.kind, seconds_text(row.load_seconds), row.saves_text, row.proof) if is_wide else ()
+        results.add_row(row.artifact.node, row.size_text, row.recompute_text, *cells, f"{row.loads}x", row.origin_text)
     out.print()
     out.print(results)
     if len(view.stored) > limit:

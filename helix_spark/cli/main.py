@@ -147,11 +147,11 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
     catalog = options.records(with_shared=True, **given)
     try:
         from helix_spark.ui.app import bind, serve
-        from helix_spark.ui.one_file import exported
+        from helix_spark.ui.one_file import export_pages
     except ModuleNotFoundError as error:
         raise SetupError(f"the web pages need {error.name}, which is not installed", remedy=install("ui")) from error
     if export is not None:
-        write_pages(Path(export), exported(catalog, workflow, limit))
+        write_pages(Path(export), export_pages(catalog, workflow, limit))
         return
     opened, names = bind(host, port), list[str]()
     if host not in ("127.0.0.1", "::1", "localhost"):

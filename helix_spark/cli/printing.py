@@ -160,7 +160,7 @@ def print_answer(view: IterationView) -> None:
         inside = textwrap.wrap(row.why, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
         say("\n".join(inside or [start.rstrip()]))
     print_lines([view.loaded, view.unproven, *view.unused])
-    say(f"\n{view.took}")
+    say(f"\n{view.duration}")
     print_tables(view.tables, ROWS_OF_RUN)
 
 
@@ -230,7 +230,7 @@ def print_iteration(view: IterationView) -> None:
     out.print(Text(view.title, style="bold"), Text(view.status + ", pinned" * view.pinned))
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
     sentences = (
-        f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
+        f"{view.when}, {view.duration}", view.message, edit, parameters and f"parameters: {parameters}",
         view.file.removeprefix(f"{Path.cwd()}{os.sep}"),
     )
     print_lines(f"  {line}" for line in sentences if line)
@@ -370,7 +370,7 @@ def print_comparison(view: ComparisonView) -> None:
         out.print(f"  {view.compared.unrecorded}")
     _print_pairs("parameters", "name", view.parameters, view)
     if view.nodes:
-        _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
+        _print_title("nodes (+ added, - removed, ~ changed, * nondeterministic, . through inputs)")
         shown = table("  node", "what changed", grow="what changed")
         for state, (sign, style) in _SIGNS.items():
             for node in view.in_state(state):
@@ -390,16 +390,16 @@ def print_comparison(view: ComparisonView) -> None:
         rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
         _print(name, found.summary, ("", *found.columns), [False] * (1 + len(found.columns)), rows)
     _print_pairs("versions", "package", view.versions, view)
-    if view.nothing:
+    if view.is_equal:
         out.print("  no difference")
     _print_title("seconds")
     shown = table("  node", *view.heads, right=view.heads)
     shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
-    for pair in view.timed[:MOST_TIMED]:
+    for pair in view.node_seconds[:MOST_TIMED]:
         shown.add_row(f"  {pair.name}", *pair.sides)
     out.print(shown)
-    if len(view.timed) > MOST_TIMED:
-        out.print(f"  ... {len(view.timed) - MOST_TIMED} nodes more; --json has all")
+    if len(view.node_seconds) > MOST_TIMED:
+        out.print(f"  ... {len(view.node_seconds) - MOST_TIMED} nodes more; --json has all")
     if view.commits:
         out.print(f"\ngit: {view.commits}")
 

@@ -26,9 +26,9 @@ class Bar(UnderwayBar):
         bar, task = self._bar, self._task  # another thread may close it meanwhile
         if bar is None or task is None:
             bar = self._bar = self._build_bar()
-            task = self._task = bar.add_task(view.doing, total=view.total)
+            task = self._task = bar.add_task(view.activity, total=view.total)
             bar.start()
-        bar.update(task, description=view.doing, total=view.total, completed=view.total - view.left)
+        bar.update(task, description=view.activity, total=view.total, completed=view.total - view.seconds_left)
 
     def note(self, text: str) -> None:
         bar = self._bar  # as above

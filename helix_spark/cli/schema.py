@@ -99,8 +99,8 @@ def program_json(view: ProgramView, error: str) -> dict[str, Any]:
     """Return the plan of a plain program, and its error, as JSON's types."""
     return {
         "workflow": view.workflow, "answers": [answer_json(answer) for answer in view.answers],
-        "asked": list(view.asked), "first": view.first or None,
-        "error": error if error and not view.first else None,
+        "asked": list(view.identities), "first": view.first_sent or None,
+        "error": error if error and not view.first_sent else None,
     }
 
 
@@ -170,7 +170,7 @@ def _metrics_json(comparison: Comparison) -> dict[str, Any]:
         if differ(before.leaves.get(name), after.leaves.get(name)):
             metrics[name] = {
                 "before": old, "after": new, "better": after.direction(name) or None,
-                "primary": name == after.primary, "same_code": after.same_code(name, before),
+                "primary": name == after.primary, "same_code": after.has_same_code(name, before),
                 "same_rows": why != "on other test rows", "doubt": after.doubt(name),
                 "change": None if why or old is None or new is None else new - old,
             }
@@ -182,8 +182,10 @@ def storage_json(view: StorageView, shares: Sequence[StorageShare] | None = None
         **({} if shares is None else {"by": [asdict(share) for share in shares]}),
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
-            _pick(row.artifact, _ARTIFACT) | _pick(row, "loaded current proof")
-            | {"again_seconds": row.again, "load_seconds": row.load, "saves_seconds": row.saves}
+            _pick(row.artifact, _ARTIFACT) | {
+                "loaded": row.loads, "current": row.is_current, "proof": row.proof,
+                "again_seconds": row.recompute_seconds, "load_seconds": row.load_seconds, "saves_seconds": row.saves,
+            }
             for row in view.stored
         ],
     }

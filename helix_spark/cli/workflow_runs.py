@@ -137,7 +137,10 @@ class WorkflowFile:
             plan = engine.plan(workflow)
             weights = list(feature_weights(compile_workflow(workflow), plan, engine.catalog))
         planned = plan[name].name
-        influence = [asdict(weight) for weight in weights if planned in (weight.learner, weight.feature)]
+        influence = [
+            asdict(weight) | {"without_influence": weight.without_influence}
+            for weight in weights if planned in (weight.learner, weight.feature)
+        ]
         print_found(
             as_json, lambda: next(
                 {**entry, "influence": influence} for entry in plan_json(plan)["nodes"] if entry["name"] == planned
@@ -154,7 +157,7 @@ def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answ
     """Run a workflow and print its answer next to that of the last run that finished."""
     from helix_spark.cli.printing import print_answer as print_view
     from helix_spark.history.metrics import metrics_of
-    from helix_spark.views.iteration_view import view_of_run
+    from helix_spark.run.iteration import view_of_run
 
     iteration = engine.run(workflow, message)
     if print_answer:

@@ -1,1 +1,1 @@
-"""What results cost, and what will be edited next. Pure: records in, numbers out."""
+"""The cost model of results, and the forecast of the next edit."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import fmean, linear_regression, median
 from types import MappingProxyType
 
 from helix_spark.catalog.records import ResultRecord
@@ -136,16 +136,13 @@ def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throug
     >>> calibrate([], Throughput(0.5, 1e-8))
     Throughput(fixed=0.5, per_byte=1e-08)
     """
-    points = [(size / 1e6, seconds, 1.0) for size, seconds in samples]
+    points = [(size / 1e6, seconds) for size, seconds in samples]
     if not points:
         return prior
-    points += [(size, prior.seconds(size * 1e6), _PRIOR_SAMPLES / 2) for size in (1.0, 100.0)]
-    total = sum(w for _, _, w in points)
-    mean_x = sum(x * w for x, _, w in points) / total
-    mean_y = sum(y * w for _, y, w in points) / total
-    spread = sum(w * (x - mean_x) ** 2 for x, _, w in points)
-    slope = max(0.0, sum(w * (x - mean_x) * (y - mean_y) for x, y, w in points) / spread)
-    return Throughput(max(0.0, mean_y - slope * mean_x), slope / 1e6)
+    points += [(size, prior.seconds(size * 1e6)) for size in (1.0, 100.0)] * (_PRIOR_SAMPLES // 2)
+    megabytes, seconds = zip(*points, strict=True)
+    slope = max(0.0, linear_regression(megabytes, seconds).slope)
+    return Throughput(max(0.0, fmean(seconds) - slope * fmean(megabytes)), slope / 1e6)
 
 
 def loads_from_reads(samples: Mapping[str, Iterable[tuple[int, float]]]) -> dict[str, Throughput]:
@@ -198,8 +195,8 @@ REMEMBERED_STARTS = 5
 """Number of recent starts that count: machines change, and one slow start says little."""
 
 _FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
-"""Delay of a new session's first work, as a share of the session's start (both load classes and compile), and its bound
-in seconds, since a start that waits for a cluster does not slow the first work. Iterations in new processes took at
+"""Delay of a new session's first work, as a share of the session's start: both load classes and compile. Its bound in
+seconds is for starts that wait for a cluster, which do not slow the first work. Iterations in new processes took at
 least 3 s (census, flights, genomics; starts of about 2.5 s) and 8 s (flights; a start of 6.5 s) longer than the start
 explains."""
 

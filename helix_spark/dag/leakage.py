@@ -1,4 +1,4 @@
-"""What is learned from rows that are to test it, by extractors and by learners, as far as declarations tell."""
+"""Warnings about data leakage, from the declarations: extractors and models that learn from their own test rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from helix_spark.workflow.parameters import takes_label
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why numbers do not tell how good a model is.
+    """A reason why numbers do not tell how good a model is.
 
     Attributes:
-        phrase: next to a number.
-        sentence: for a plan, with what to do.
-        unless: the table whose column `split` would settle it, where its columns are not known; else empty.
+        phrase: text next to a number.
+        sentence: warning in a plan, with a remedy.
+        unless: table of unknown columns, whose column `split` would remove the doubt; else empty.
     """
 
     phrase: str
@@ -26,36 +26,36 @@ class Doubt:
 
 
 def warnings_of(dag: Dag) -> Iterator[str]:
-    """Yield, each with what to do, what extractors learn of test rows where that spoils the test or is not what was
-    meant (the label of these rows, or the training rows of another split than their examples have), and why numbers of
-    outputs do not tell how good a model is.
+    """Yield warnings about extractors that learn the label of test rows, or from another split than that of their
+    examples. Also warn of outputs whose numbers do not tell how good a model is.
 
-    That others learn of all rows is how extractors are; what they learn without a label says little of it.
+    Extractors that learn from all rows, but without a label, leak little and get no warning.
     """
     for node in dag.nodes:
-        yield from _learned_of_test_rows(node, dag)
+        yield from _leak_warnings(node, dag)
     for name in dag.outputs:
         if dag[name].result is Result.VALUE:
             yield from (doubt.sentence for doubt in doubts_of(name, dag))
 
 
 def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
-    """Yield why the numbers of an output do not tell how good a model is: it is scored on rows that it was fitted on,
-    or its features learned the label of test rows."""
-    leaks = {node.name: list(_learned_of_test_rows(node, dag)) for node in dag.nodes}
+    """Yield doubts about an output's numbers: a model is scored on rows that it was fitted on, or its features learned
+    the label of test rows."""
+    leaks = {node.name: list(_leak_warnings(node, dag)) for node in dag.nodes}
     for name in predictions_below(dag, output):
-        if (doubt := _scored_in_training(dag[name], dag)) is not None:
+        if (doubt := _training_rows_doubt(dag[name], dag)) is not None:
             yield doubt
-        for fit in sorted(one for one in dag.ancestors(name) if leaks[one]):
+        for fit in sorted(ancestor for ancestor in dag.ancestors(name) if leaks[ancestor]):
             yield Doubt("features learned from test rows", leaks[fit][0])
 
 
 def predictions_below(dag: Dag, output: str) -> list[str]:
-    return sorted(one for one in dag.ancestors(output) if isinstance(dag[one].operator, Predict))
+    """Return the names of the predictions from which an output is computed."""
+    return sorted(name for name in dag.ancestors(output) if isinstance(dag[name].operator, Predict))
 
 
-def _scored_in_training(node: Node, dag: Dag) -> Doubt | None:
-    """Return whether predictions are of rows that their model, which learns a label, was fitted on."""
+def _training_rows_doubt(node: Node, dag: Dag) -> Doubt | None:
+    """Return a doubt if a prediction takes rows on which its model, which learns a label, was fitted."""
     operator, model = node.operator, dag[node.inputs[0]]
     fit = model.operator
     if not isinstance(operator, Predict) or not isinstance(fit, FitStage) or not takes_label(fit.stage):
@@ -78,37 +78,38 @@ def _side(rows: Rows | None) -> str:
     return "all rows" if rows in (None, "all") else f"the {'test' if rows == 'test' else 'training'} rows"
 
 
-def _learned_of_test_rows(node: Node, dag: Dag) -> Iterator[str]:
+def _leak_warnings(node: Node, dag: Dag) -> Iterator[str]:
     if node.kind is not Kind.EXTRACTOR:
         return
     own, operator = split_of_fit(node.operator), node.operator
     labelled = isinstance(operator, FitStage) and takes_label(operator.stage, [name for name, _ in operator.columns])
     if own is None and not labelled:
         return
-    called = node.name.removesuffix(".fit")
+    shown = node.name.removesuffix(".fit")
     for examples, split in _examples_of(node, dag):
         if own is None:
             yield (
-                f"`{called}` learns the label of all rows of `{node.inputs[0]}`, the test rows of `{examples}` among "
-                f"them (give it the split of `{examples}`: wf.extractor({called!r}, ..., split=hx.HashSplit(...)))"
+                f"`{shown}` learns the label of all rows of `{node.inputs[0]}`, the test rows of `{examples}` among "
+                f"them (give it the split of `{examples}`: wf.extractor({shown!r}, ..., split=hx.HashSplit(...)))"
             )
         elif own != split:
             yield (
-                f"`{called}` learns of the training rows of another split than that of `{examples}`, whose test rows "
+                f"`{shown}` learns from the training rows of another split than that of `{examples}`, whose test rows "
                 "may be among them (give both the same split=)"
             )
 
 
 def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
-    """Yield names and splits of the divided examples that hold what a fit's extractor makes, if by way of others."""
-    seen: set[str] = set()
+    """Yield names and splits of the examples that have a split and contain a fit's feature, also through other
+    extractors."""
+    visited: set[str] = set()
     waiting = [fit.name]
     while waiting:
         for name in dag.readers(waiting.pop()):
             reader = dag[name]
-            if name in seen:
+            if name in visited:
                 continue
-            seen.add(name)
+            visited.add(name)
             if isinstance(reader.operator, Assemble) and reader.operator.split is not None:
                 yield name, reader.operator.split
             elif reader.kind is Kind.EXTRACTOR:

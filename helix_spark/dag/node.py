@@ -1,4 +1,4 @@
-"""The frozen graph that nodes form, and the parts of it that its outputs need."""
+"""The frozen graph of nodes, and queries about it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Dag:
     """A frozen acyclic graph of nodes in topological order.
 
     Attributes:
-        nodes: each after its inputs; declaration order where that leaves a choice.
+        nodes: nodes, inputs first, and otherwise in order of declaration.
         dropped: names of declared nodes that no output needs.
-        parameters: of the workflow, for people.
+        parameters: the workflow's parameters, to be shown.
     """
 
     workflow: str
@@ -34,17 +34,17 @@ class Dag:
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
-        """Nodes by name; names of merged nodes lead to the node they were merged into."""
+        """Nodes by name, and by the names of nodes that were merged into them."""
         index = {alias: node for node in self.nodes for alias in node.aliases}
         return MappingProxyType(index | {node.name: node for node in self.nodes})
 
     @cached_property
     def _readers(self) -> Mapping[str, tuple[str, ...]]:
-        found = dict[str, dict[str, None]]()
+        readers = dict[str, dict[str, None]]()
         for node in self.nodes:
             for source in node.inputs:
-                found.setdefault(source, {})[node.name] = None
-        return {source: tuple(names) for source, names in found.items()}
+                readers.setdefault(source, {})[node.name] = None
+        return {source: tuple(names) for source, names in readers.items()}
 
     @cached_property
     def _ancestors(self) -> Mapping[str, frozenset[str]]:
@@ -59,29 +59,29 @@ class Dag:
         return self._readers.get(name, ())
 
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
-        """Return everything downstream of these nodes, without themselves."""
+        """Return the names of everything downstream of these nodes, without themselves."""
         starts = set(names)
         below = (node.name for node in self.nodes if not starts.isdisjoint(self._ancestors[node.name]))
         return frozenset(below) - starts
 
     def ancestors(self, name: str) -> frozenset[str]:
-        """Return everything that a node is made from, without itself."""
+        """Return the names of everything upstream of a node, without itself."""
         return self._ancestors[name]
 
     def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
-        """Return the nodes of `within` that nodes are made from by way of `within` alone, without themselves."""
-        found: set[str] = set()
+        """Return the nodes of `within` that are reached upstream from these nodes through `within` alone."""
+        upstream: set[str] = set()
         waiting = [source for name in names for source in self[name].inputs]
         while waiting:
             name = waiting.pop()
-            if name in within and name not in found:
-                found.add(name)
+            if name in within and name not in upstream:
+                upstream.add(name)
                 waiting.extend(self[name].inputs)
-        return frozenset(found)
+        return frozenset(upstream)
 
 
 def computes_with_spark(node: Node, dag: Dag) -> bool:
-    """Return whether computing a node, given its inputs' results, takes a session."""
+    """Return whether computing a node from its inputs' results needs a session."""
     operator = node.operator
     if isinstance(operator, Read):
         return not isinstance(operator.source, MemorySource)
@@ -96,7 +96,7 @@ def computes_with_spark(node: Node, dag: Dag) -> bool:
 
 
 class ReadsNodes(Protocol):
-    """A node of any graph, by whatever front."""
+    """A node of a workflow, a record or a plain program."""
 
     @property
     def name(self) -> str: ...
@@ -105,15 +105,15 @@ class ReadsNodes(Protocol):
 
 
 def ancestors_of(nodes: Iterable[ReadsNodes]) -> dict[str, frozenset[str]]:
-    """Return the names of all that each node is made of, by its name; nodes come inputs first."""
-    found: dict[str, frozenset[str]] = {}
+    """Return the ancestors of each node by name; `nodes` has inputs first."""
+    ancestors: dict[str, frozenset[str]] = {}
     for node in nodes:
-        found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))
-    return found
+        ancestors[node.name] = frozenset(node.inputs).union(*(ancestors[name] for name in node.inputs))
+    return ancestors
 
 
 def slice_to_outputs(dag: Dag) -> Dag:
-    """Return the same graph without the nodes that no output needs; their names are in `dropped`."""
+    """Return the graph without the nodes that no output needs; their names are in `dropped`."""
     needed = set(dag.outputs)
     for node in reversed(dag.nodes):
         if node.name in needed:
@@ -126,7 +126,7 @@ def slice_to_outputs(dag: Dag) -> Dag:
 
 
 def column_name(node: str) -> str:
-    """Return the name that a node's column has in its table: unlike all of the table's own, and plain for Spark ML.
+    """Return the name of a node's column in its table: distinct from the table's own columns, and valid in Spark ML.
 
     >>> column_name("age")
     'helix_age'

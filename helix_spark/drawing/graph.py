@@ -1,6 +1,6 @@
 """Graphs to draw, as frozen data, and the signs and words of the states of nodes.
 
-A state never shows by colour alone: it has a sign in the box and a line style of its own.
+Colour alone never marks a state: it also has a sign in the box and its own line style.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ SIGNS = {
 WORDS = {
     "compute": "computed", "load": "loaded", "prune": "not needed", "failed": "failed", "running": "running",
     "waiting": "not run yet", "added": "added", "removed": "removed", "changed": "changed",
-    "affected": "changed through its inputs", "drawn": "drawn anew", "same": "the same",
+    "affected": "changed through its inputs", "drawn": "nondeterministic", "same": "the same",
     "died": "was running when it died",
 }
 """The states in words, for legends and screen readers."""
 
 PROOFS = {
     "pure": "all code in it is known to be pure",
-    "verified": "an audit computed it again, and it came out the same",
-    "aged": "an audit found it the same; since then a day has passed, or code or environment have changed",
+    "verified": "an audit computed it again, with an equal result",
+    "aged": "an audit verified it, but more than a day ago, or with other code or another environment",
     "unproven": "it has code that is not known to be pure, and no audit has computed it again yet (`helix audit`)",
     "chance": "it may differ each time",
     "instance": "one of several right answers; its descendants belong to it",
 }
-"""How well it is established that computing a result again gives the same result."""
+"""Evidence that computing a result again gives the same result."""
 
 Stored = Literal["", "stored", "evicted"]
-"""The drum at a node: none, or its result is stored, or was stored and then evicted."""
+"""The drum at a node: none, or for a stored or an evicted result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class DrawnNode:
     """A box.
 
     Attributes:
-        name: unique in its graph.
-        inputs: names of its inputs; names that are not in the graph are ignored.
+        name: unique name in its graph.
+        inputs: names of its inputs; unknown names are ignored.
         label: text in the box; by default the name.
         kind: the operator's kind, in small letters under the label.
-        state: load, compute, prune, failed, running, added, removed, changed, same, ...: decides sign and line.
+        state: a key of `WORDS`, which decides sign and line.
         stored: the drum.
         css: further classes, separated by spaces.
         seconds: measured or expected seconds, after the kind.
@@ -71,9 +71,9 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGraph:
-    """Nodes in a stable order, if possible inputs first. Screen readers read the `title`. Edges (input, reader) in
-    `fading`, such as removed ones, are dashed."""
+    """Nodes in a stable order, if possible inputs first; a title for screen readers; edges (input, reader) to be drawn
+    as dashed lines, such as removed ones."""
 
     nodes: tuple[DrawnNode, ...]
     title: str = "graph"
-    fading: frozenset[tuple[str, str]] = frozenset()
+    dashed: frozenset[tuple[str, str]] = frozenset()

@@ -1,7 +1,7 @@
 """Boxes that group several nodes: idle nodes upstream, a node with its own fit, and a fan of similar nodes.
 
-Nodes of a fan have the same inputs, readers and state, so that a box hides names but never a difference: a computed
-extractor stays next to the box of the loaded ones.
+Nodes of a fan have the same inputs, readers and state. So a box hides names but no differences: a computed extractor
+stays next to the box of the loaded ones.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode
 
-WHOLE_UNTIL = 40
-"""A graph of at most so many nodes, about a screenful, is drawn without fans."""
+MOST_WITHOUT_FANS = 40
+"""Most nodes of a graph that is drawn without fans; about a screenful."""
 
 MOST_NODES, MOST_EDGES = 600, 2_000
-"""A larger graph is drawn only on request, as a browser shows it slowly."""
+"""Limits above which a graph is drawn only on request, since browsers show it slowly."""
 
 _FEWEST = 3
 """The smallest number of idle or similar nodes that are grouped."""
@@ -29,23 +29,23 @@ _WITH = " + "
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A graph with similar nodes grouped, or None if it is still too large to draw without a request.
+    """A graph with similar nodes grouped, or None if it is too large to draw without a request.
 
     Attributes:
-        whole: the graph without groups, if `graph` has groups and this is not too large.
-        nodes, edges: numbers of those without groups.
+        unfolded: the graph without groups, if `graph` has groups and this is not too large.
+        nodes, edges: their numbers without groups.
     """
 
     graph: DrawnGraph | None
-    whole: DrawnGraph | None
+    unfolded: DrawnGraph | None
     nodes: int
     edges: int
 
 
-def picture_of(graph: DrawnGraph, *, whole: bool = False) -> Picture:
-    """Return the picture of a graph; if `whole`, without groups, however large it is."""
-    shown, nodes, edges = graph if whole else folded(graph), len(graph.nodes), _count_edges(graph)
-    if not whole and (len(shown.nodes) > MOST_NODES or _count_edges(shown) > MOST_EDGES):
+def picture_of(graph: DrawnGraph, *, unfolded: bool = False) -> Picture:
+    """Return the picture of a graph; if `unfolded`, without groups, however large it is."""
+    shown, nodes, edges = graph if unfolded else folded(graph), len(graph.nodes), _count_edges(graph)
+    if not unfolded and (len(shown.nodes) > MOST_NODES or _count_edges(shown) > MOST_EDGES):
         return Picture(None, None, nodes, edges)
     can_unfold = len(shown.nodes) < nodes <= MOST_NODES and edges <= MOST_EDGES
     return Picture(shown, graph if can_unfold else None, nodes, edges)
@@ -65,11 +65,11 @@ def folded(graph: DrawnGraph) -> DrawnGraph:
     ['3 not needed', '']
     """
     graph = _group(graph, list(_idle_box(graph)))
-    return graph if len(graph.nodes) <= WHOLE_UNTIL else fold_alike(graph)
+    return graph if len(graph.nodes) <= MOST_WITHOUT_FANS else fold_alike(graph)
 
 
 def fold_alike(graph: DrawnGraph) -> DrawnGraph:
-    """Return a graph with each node and its own fit in one box, and then similar nodes in one box.
+    """Return a graph with each node and its own fit in one box, then similar nodes in one box.
 
     >>> data = DrawnNode("data")
     >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
@@ -82,7 +82,7 @@ def fold_alike(graph: DrawnGraph) -> DrawnGraph:
 
 def _idle_box(graph: DrawnGraph) -> Iterator[DrawnNode]:
     """Yield the box of the idle nodes, unless they are few. It contains their inputs, so no edge leads back into it."""
-    names, ungrouped = {node.name for node in graph.nodes}, _ends_of_fading(graph)
+    names, ungrouped = {node.name for node in graph.nodes}, _ends_of_dashed(graph)
     idle: dict[str, DrawnNode] = {}
     for node in graph.nodes:
         is_idle = node.state in _IDLE and node.name not in ungrouped and not node.css and not node.note
@@ -97,7 +97,8 @@ def _idle_box(graph: DrawnGraph) -> Iterator[DrawnNode]:
 
 
 def _boxes_with_parts(graph: DrawnGraph) -> Iterator[DrawnNode]:
-    """Yield boxes of nodes with their parts, such as fits: named after the node, read by it alone, unremarkable."""
+    """Yield boxes of nodes with their parts, such as fits. A part is named after its node, read only by it, and has no
+    marks of its own."""
     nodes, readers = {node.name: node for node in graph.nodes}, _readers(graph)
     parts_of: dict[str, list[DrawnNode]] = {}
     for part in graph.nodes:
@@ -115,7 +116,7 @@ def _boxes_with_parts(graph: DrawnGraph) -> Iterator[DrawnNode]:
 
 def _fans(graph: DrawnGraph) -> Iterator[DrawnNode]:
     """Yield the boxes of nodes that differ only in their names and seconds."""
-    readers, ungrouped = _readers(graph), _ends_of_fading(graph)
+    readers, ungrouped = _readers(graph), _ends_of_dashed(graph)
     fans: dict[object, list[DrawnNode]] = {}
     for node in graph.nodes:
         inputs, read_by = frozenset(readers.keys() & node.inputs), readers[node.name]
@@ -162,5 +163,5 @@ def _readers(graph: DrawnGraph) -> dict[str, set[str]]:
     return readers
 
 
-def _ends_of_fading(graph: DrawnGraph) -> set[str]:
-    return {end for edge in graph.fading for end in edge}
+def _ends_of_dashed(graph: DrawnGraph) -> set[str]:
+    return {end for edge in graph.dashed for end in edge}

@@ -1,6 +1,6 @@
 """Layout of a graph: layers by longest path, order by barycentre, then edges as straight as space allows.
 
-It is deterministic and the same for notebooks, pages and files; ties keep the order of the nodes.
+It is deterministic: ties keep the order of the nodes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Point = tuple[int, float]
 """Layer, counted from the sources, and position across it; neighbours in a layer are at least 1 apart."""
 
 _ORDERING_ROUNDS = 6
-"""Alternately down and up."""
+"""Sweeps, alternately down and up."""
 _STRAIGHTENING_ROUNDS = 6
 _BEND_WIDTH = 0.5
-"""Width of an edge that passes a layer; a box has 1."""
+"""Width of an edge that passes a layer; that of a box is 1."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A graph whose edges all lead from one layer to the next: the places of each layer, of which the first are
-    `nodes`, their neighbours in the layers before and after, and the bends of each edge (input, reader)."""
+    """A graph whose edges all lead from one layer to the next: the places of each layer, the neighbours of each place
+    in the layers before and after, the bends of each edge (input, reader), and the number of nodes."""
 
     members: tuple[tuple[Place, ...], ...]
     up: tuple[tuple[Place, ...], ...]
@@ -40,7 +40,7 @@ class Layers:
 def assign_layers(inputs: Sequence[Sequence[int]]) -> list[int]:
     """Return the layer of each node: after its inputs, or just before its first reader if it has none.
 
-    In a graph with a cycle, such as the union of two graphs, the nodes are taken in their order.
+    If there is a cycle, as in the union of two graphs, nodes are processed in the given order.
 
     >>> assign_layers([[], [0], [1], [], [2, 3]])
     [0, 1, 2, 2, 3]
@@ -64,7 +64,7 @@ def assign_layers(inputs: Sequence[Sequence[int]]) -> list[int]:
 
 
 def build_layers(inputs: Sequence[Sequence[int]]) -> Layers:
-    """Return layers with bends; long edges of one node share their bends, so that they leave it as one line."""
+    """Return layers with bends. Long edges of one node share their bends, so that they leave it as one line."""
     layer = assign_layers(inputs)
     members: list[list[Place]] = [[] for _ in range(max(layer, default=-1) + 1)]
     for node, row in enumerate(layer):
@@ -82,7 +82,7 @@ def build_layers(inputs: Sequence[Sequence[int]]) -> Layers:
     for node, sources in enumerate(inputs):
         for source in dict.fromkeys(sources):
             length = layer[node] - layer[source]
-            if length < 1:  # backwards, in a cycle: drawn, but ignored by the order
+            if length < 1:  # an edge backwards, in a cycle, is drawn, but does not count for the order
                 bends[source, node] = ()
                 continue
             chain = chains.setdefault(source, [])
@@ -93,15 +93,14 @@ def build_layers(inputs: Sequence[Sequence[int]]) -> Layers:
                 members[layer[source] + len(chain) + 1].append(place)
                 join(chain[-1] if chain else source, place)
                 chain.append(place)
-            passed = tuple(chain[: length - 1])
-            join(passed[-1] if passed else source, node)
-            bends[source, node] = passed
+            bends[source, node] = tuple(chain[: length - 1])
+            join(chain[length - 2] if length > 1 else source, node)
     return Layers(tuple(map(tuple, members)), tuple(map(tuple, up)), tuple(map(tuple, down)), bends, len(inputs))
 
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """The point of each node, and the points of each edge (input, reader) with its ends, from 0 to `breadth`."""
+    """Points of each node, and of each edge (input, reader) with its ends; positions reach from 0 to `breadth`."""
 
     nodes: Mapping[str, Point]
     edges: Mapping[tuple[str, str], tuple[Point, ...]]
@@ -121,10 +120,10 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
     layers = build_layers(inputs)
     across = _straighten(layers, _order(layers))
     row = {place: number for number, members in enumerate(layers.members) for place in members}
-    least = min(across.values(), default=0.0)
+    smallest = min(across.values(), default=0.0)
 
     def point(place: Place) -> Point:
-        return row[place], round(across[place] - least, 3)
+        return row[place], round(across[place] - smallest, 3)
 
     names = [name for name, _ in nodes]
     return GraphLayout(
@@ -133,7 +132,7 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
             (names[source], names[reader]): tuple(point(place) for place in (source, *bends, reader))
             for (source, reader), bends in layers.bends.items()
         },
-        len(layers.members), round(max(across.values(), default=0.0) - least, 3),
+        len(layers.members), round(max(across.values(), default=0.0) - smallest, 3),
     )
 
 
@@ -173,7 +172,7 @@ def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
 
 
 def _straighten(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place, float]:
-    """Return the position of each place, as near to the mean of its neighbours as its layer has space."""
+    """Return the position of each place, as near to the mean of its neighbours as its layer allows."""
     across: dict[Place, float] = {}
     for members in order:
         across.update(zip(members, _spread(members, [0.0] * len(members), layers.nodes), strict=True))
@@ -190,10 +189,8 @@ def _straighten(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place,
 
 
 def _spread(members: Sequence[Place], targets: Sequence[float], nodes: int) -> list[float]:
-    """Return positions in the same order, far enough apart, with the least squared distances from their targets.
-
-    This is isotonic regression, which pools neighbours that are too close.
-    """
+    """Return positions in the same order, far enough apart, with the least squared distances from their targets, by
+    isotonic regression."""
     offset, offsets = 0.0, [0.0]
     for left, right in pairwise(members):
         offset += (1.0 if left < nodes else _BEND_WIDTH) / 2 + (1.0 if right < nodes else _BEND_WIDTH) / 2

@@ -1,4 +1,4 @@
-"""Templates of HTML and SVG, in which Jinja2 escapes every text."""
+"""Templates of HTML and SVG; Jinja2 escapes every text."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def stylesheet(name: str) -> str:
 
 @cache
 def templates(package: str = _PACKAGE) -> Environment:
-    """Return the templates of a package and of this one."""
+    """Return the templates of a package and of `drawing`."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        # Invisible characters of a text that is not markup are shown; then it is escaped.
+        # Texts that are not markup get visible symbols for invisible characters, and are then escaped.
         finalize=lambda value: visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
     environment.filters |= {

@@ -1,4 +1,4 @@
-"""Display in notebooks: plain text, and HTML without scripts, which untrusted notebooks show, too."""
+"""Display in notebooks: plain text, and HTML without scripts, so that untrusted notebooks show it too."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ def cell(template: str, **values: Any) -> str:
 
 
 def picture(graph: DrawnGraph) -> Markup:
-    """Return the picture of a graph, with its groups folded, or a sentence if it is too large."""
+    """Draw a graph with folded groups; return a sentence if it is too large."""
     return render("cell_picture.html", picture=picture_of(graph), svg=svg)
 
 
 @singledispatch
-def text_of(thing: object) -> str:
-    """Return a thing as plain text; later rooms register their classes here and in `html_of`."""
-    return repr(thing)
+def text_of(subject: object) -> str:
+    """Return an object as plain text. `views/` registers classes here and in `html_of`."""
+    return repr(subject)
 
 
 @singledispatch
-def html_of(thing: object) -> str:
-    raise NotImplementedError(type(thing))
+def html_of(subject: object) -> str:
+    """Return an object as HTML."""
+    raise NotImplementedError(type(subject))
 
 
 class Displayed:
-    """Base class of things that notebooks show as text and as HTML."""
+    """Base class of objects that notebooks show as text and as HTML."""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return bundle(text_of(self), html_of(self))

@@ -1,4 +1,4 @@
-"""A graph as inline SVG: no scripts, nothing fetched, every text escaped."""
+"""Graphs as inline SVG, without scripts and without requests; every text is escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
 
 def svg(graph: DrawnGraph, *, styled: bool = True) -> Markup:
-    """Return the picture, from left to right; with ``graph.css`` inside if `styled`, else the page must have it.
+    """Draw a graph from left to right. If `styled`, the SVG contains ``graph.css``; else the page must have it.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -33,7 +33,7 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> Markup:
     return render(
         "graph.svg", graph=graph, styled=styled, height=f"{height:.0f}",
         width=sum(frame[-1]) + _MARGIN if frame else 2 * _MARGIN,
-        edges=[(edge, edge in graph.fading, *_edge(points, frame)) for edge, points in placed.edges.items()],
+        edges=[(edge, edge in graph.dashed, *_edge(points, frame)) for edge, points in placed.edges.items()],
         boxes=[
             (node, *_corner(at, frame), frame[at[0]][1], _small(node))
             for node in graph.nodes for at in (placed.nodes[node.name],)
@@ -67,7 +67,7 @@ def _small(node: DrawnNode) -> str:
 
 
 def _edge(points: tuple[Point, ...], frame: _Frame) -> tuple[str, tuple[float, float]]:
-    """Return the path from box to box, horizontal through the layers it passes, and the position of its tip."""
+    """Return the path from box to box, horizontal within the layers that it passes, and the position of its tip."""
     x, y = _corner(points[0], frame)
     right = x + frame[points[0][0]][1]
     level = y + _HEIGHT / 2

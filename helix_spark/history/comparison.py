@@ -22,18 +22,16 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 DifferenceState = Literal["added", "removed", "changed", "drawn", "affected", "same"]
-"""How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
-differ each time. A node with the same result is the `same`, even where its code is not."""
+"""How a node differs: `changed` itself, `affected` only through its inputs, or `drawn` again because its result is
+nondeterministic. A node with the same result is the `same`, even if its code differs."""
 
-_WITHOUT_CHANGES: Mapping[DifferenceState, str] = {
-    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
-}
+_WITHOUT_CHANGES: Mapping[DifferenceState, str] = {"drawn": "nondeterministic", "affected": "through its inputs"}
 
 
 @dataclass(frozen=True)
 class NodeDifference:
-    """One node in two iterations: the records of both, None where one does not have it, and the fields of its signature
-    that differ, inputs aside."""
+    """A node in two iterations: its records, None where it is missing, and the changed fields of its signature, inputs
+    aside."""
 
     name: str
     state: DifferenceState
@@ -43,7 +41,7 @@ class NodeDifference:
 
     @property
     def rewritten(self) -> bool:
-        """Whether it is another program that was found to compute the same."""
+        """True if the node was declared differently but has the same result."""
         if self.state != "same" or self.before is None or self.after is None:
             return False
         return self.before.declared != self.after.declared
@@ -58,12 +56,12 @@ class NodeDifference:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
+        reads = describe_inputs(self.before.inputs, self.after.inputs) if self.before and self.after else ()
         return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
 
     @property
     def summary(self) -> str:
-        """The differences, in one line."""
+        """The differences in one line."""
         if self.before is not None and self.after is not None:
             return "; ".join(self.sentences) or _WITHOUT_CHANGES.get(self.state, "")
         node = self.record
@@ -71,7 +69,7 @@ class NodeDifference:
 
     @cached_property
     def code(self) -> tuple[str, ...]:
-        """Unified diff of its function's text, a line an element; empty where that does not differ."""
+        """Lines of a unified diff of its function's text; empty if the text is the same."""
         texts = ("" if record is None else record.code for record in (self.before, self.after))
         return text_diff(*texts, *(
             self.name if record is None else f"{self.name}, iteration {record.iteration}"
@@ -80,7 +78,7 @@ class NodeDifference:
 
     @property
     def seconds(self) -> tuple[float | None, float | None]:
-        """Seconds that it took before and after; None where it did not run."""
+        """Its seconds before and after; None where it did not run."""
         before, after = (
             None if record is None or record.state == "prune" else record.seconds
             for record in (self.before, self.after)
@@ -89,20 +87,20 @@ class NodeDifference:
 
     @property
     def record(self) -> NodeRecord:
-        """The record of the later iteration that has it."""
+        """The newer of its records."""
         record = self.after or self.before
-        assert record is not None, "a node is in one of them at least"
+        assert record is not None, "at least one of the iterations has the node"
         return record
 
 
 @dataclass(frozen=True)
 class Comparison(Displayed):
-    """How two iterations differ. What is missing in one of them counts as a difference.
+    """The differences between two iterations. What is missing in one of them counts as a difference.
 
     Attributes:
-        differences: of each node by name, those that are the same included, in the order of the later iteration; a
-            removed node follows its predecessor in the earlier one.
-        file_diff: unified diff of the workflow's files, where both are recorded.
+        differences: all nodes by name, the same ones included, in the order of the later iteration; a removed node
+            follows its predecessor in the earlier one.
+        file_diff: lines of a unified diff of the workflow's files, if both are recorded.
     """
 
     before: IterationRecord
@@ -112,12 +110,12 @@ class Comparison(Displayed):
 
     @property
     def unrecorded(self) -> str:
-        """Why there are no nodes to compare, and nothing but parameters; empty where there are."""
+        """Why only parameters can be compared; empty if both iterations have recorded nodes."""
         return unrecorded(self.before, self.after)
 
     @property
     def parameters(self) -> dict[str, tuple[Any, Any]]:
-        """Name -> (before, after), of those that differ; None where it is missing. So of `outputs`."""
+        """Values before and after of the parameters that differ, by name; None if missing. Likewise `outputs`."""
         return _differing(mapping(self.before.parameters), mapping(self.after.parameters))
 
     @property
@@ -126,8 +124,8 @@ class Comparison(Displayed):
 
     @property
     def code(self) -> dict[str, tuple[str, ...]]:
-        """Name of a node -> unified diff of its function's text, a line an element."""
-        return {name: one.code for name, one in self.differences.items() if one.code}
+        """Lines of a unified diff of each function's text that differs, by node."""
+        return {name: node.code for name, node in self.differences.items() if node.code}
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -139,16 +137,16 @@ class Comparison(Displayed):
 
     @property
     def nodes(self) -> dict[str, tuple[Change, ...]]:
-        """Name of a node that has another result -> the fields that changed; none for a node that was drawn anew, or
-        only changed through its inputs."""
+        """Changed fields of each node that has another result; none if only its inputs changed, or it is
+        nondeterministic."""
         return {name: self.differences[name].changes for name in self._names_of("changed", "drawn", "affected")}
 
     @property
     def inputs(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Name of a node -> the names of what it read before and reads after, where these differ."""
+        """Inputs before and after of each node whose inputs differ."""
         pairs = {
-            name: (one.before.inputs, one.after.inputs)
-            for name, one in self.differences.items() if one.before is not None and one.after is not None
+            name: (node.before.inputs, node.after.inputs)
+            for name, node in self.differences.items() if node.before is not None and node.after is not None
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -158,92 +156,95 @@ class Comparison(Displayed):
 
     @cached_property
     def states(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The state that each node shows in both iterations, by its name; see `shown_states`."""
-        both = self.differences.values()
-        before, after = [one.before for one in both if one.before], [one.after for one in both if one.after]
+        """The shown state of each node in both iterations; see `shown_states`."""
+        nodes = self.differences.values()
+        before, after = [node.before for node in nodes if node.before], [node.after for node in nodes if node.after]
         return shown_states(self.before, before), shown_states(self.after, after)
 
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:
-        """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
-        return {name: one.seconds for name, one in self.differences.items() if one.seconds != (None, None)}
+        """Seconds before and after of each node that ran in at least one of the iterations."""
+        return {name: node.seconds for name, node in self.differences.items() if node.seconds != (None, None)}
 
     def _names_of(self, *states: DifferenceState) -> tuple[str, ...]:
-        return tuple(name for name, one in self.differences.items() if one.state in states)
+        return tuple(name for name, node in self.differences.items() if node.state in states)
 
     def __str__(self) -> str:
         return text_of(self)
 
 
 def compare(records: CatalogReader, before: IterationRecord, after: IterationRecord) -> Comparison:
-    """Return how two iterations of one catalog differ; in their parameters alone where one has no nodes on record.
-    Raises CatalogError for damaged records."""
+    """Compare two iterations of one catalog; only their parameters if one has no recorded nodes. Raises CatalogError
+    for damaged records."""
     if unrecorded(before, after):
         return Comparison(before, after, {})
-    differences = node_differences(*(source_rows(records.nodes(one)) for one in (before, after)))
-    old, new = (records.file_text(one.file_digest) or "" for one in (before, after))
-    heads = (f"iteration {one.number}" for one in (before, after))
+    differences = node_differences(source_rows(records.nodes(before)), source_rows(records.nodes(after)))
+    old, new = (records.file_text(record.file_digest) or "" for record in (before, after))
+    heads = (f"iteration {record.number}" for record in (before, after))
     return Comparison(before, after, differences, text_diff(old, new, *heads) if old and new else ())
 
 
 def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
-    """Return how each node of two iterations differs, by name: those of the later one in its order, and each that it
-    has no more after what it stood behind."""
+    """Return the difference of each node by name, in the order of `new`; a removed node follows its predecessor in
+    `old`."""
     olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
-    gone: dict[str, list[str]] = {}
-    behind = ""
+    removed: dict[str, list[str]] = {}  # by the name of the predecessor that is left
+    predecessor = ""
     for node in old:
         if node.name in news:
-            behind = node.name
+            predecessor = node.name
         else:
-            gone.setdefault(behind, []).append(node.name)
-    names = [*gone.get("", ()), *(name for node in new for name in (node.name, *gone.get(node.name, ())))]
+            removed.setdefault(predecessor, []).append(node.name)
+    names = [*removed.get("", ()), *(name for node in new for name in (node.name, *removed.get(node.name, ())))]
     return {name: _difference(name, olds.get(name), news.get(name)) for name in names}
 
 
 def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) -> NodeDifference:
     if before is None or after is None:
         return NodeDifference(name, "added" if before is None else "removed", (), before, after)
-    is_same, same_inputs = before.signature == after.signature, before.inputs == after.inputs
-    alike = before.declared == after.declared
-    changes = () if alike and is_same else own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
-    # The signature decides, for it stands for the result: new code that was found to compute the same goes by that of
-    # the old. Where neither the node nor what it reads differs, its result alone was drawn anew.
-    state: DifferenceState = "same" if is_same else "drawn" if alike and same_inputs else \
+    same_result, same_inputs = before.signature == after.signature, before.inputs == after.inputs
+    same_declaration = before.declared == after.declared
+    if same_result and same_declaration:
+        return NodeDifference(name, "same", (), before, after)
+    changes = own_changes(parts_from_json(before.parts), parts_from_json(after.parts))
+    # New code with the same result has the signature of the old code. If neither the declaration nor the inputs differ,
+    # a nondeterministic node was computed again.
+    state: DifferenceState = "same" if same_result else "drawn" if same_declaration and same_inputs else \
         "changed" if changes or not same_inputs else "affected"
     return NodeDifference(name, state, changes, before, after)
 
 
 def unrecorded(*iterations: IterationRecord) -> str:
-    """Return which of these iterations have no nodes on record, and why, in words; empty where all have.
+    """Return which of these iterations have no recorded nodes, and why; empty if all have nodes.
 
     >>> unrecorded(IterationRecord("0" * 32, "w", 5, "died", 0.0), IterationRecord("1" * 32, "w", 6, "failed", 0.0))
     'iteration 5 died before its nodes were recorded'
     """
-    why = {
+    reasons = {
         "died": "died before its nodes were recorded",
         "running": "is still running; its nodes are recorded when it ends",
     }
-    said = [f"iteration {one.number} {why[one.status]}" for one in iterations if one.status in why]
-    return ", and ".join(dict.fromkeys(said))
+    return ", and ".join(dict.fromkeys(
+        f"iteration {record.number} {reasons[record.status]}" for record in iterations if record.status in reasons
+    ))
 
 
-def rewired(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
-    """Return how what a node reads differs, in words; nothing where it does not.
+def describe_inputs(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """Return how a node's inputs differ, as phrases; none if they are equal.
 
-    >>> rewired(("a", "b"), ("b", "c")), rewired(("a", "b"), ("b", "a")), rewired(("a",), ("a",))
-    (('no longer reads a', 'reads c'), ('reads the same in another order',), ())
+    >>> describe_inputs(("a", "b"), ("b", "c")), describe_inputs(("a", "b"), ("b", "a"))
+    (('no longer reads a', 'reads c'), ('reads the same in another order',))
     """
     if tuple(before) == tuple(after):
         return ()
-    gone, new = [name for name in before if name not in after], [name for name in after if name not in before]
-    said = [f"no longer reads {', '.join(gone)}"] if gone else []
-    said += [f"reads {', '.join(new)}"] if new else []
-    return tuple(said) or ("reads the same in another order",)
+    removed, added = [name for name in before if name not in after], [name for name in after if name not in before]
+    phrases = [f"no longer reads {', '.join(removed)}"] if removed else []
+    phrases += [f"reads {', '.join(added)}"] if added else []
+    return tuple(phrases) or ("reads the same in another order",)
 
 
 def differ(before: Any, after: Any) -> bool:
-    """Return whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
+    """Return whether two outputs differ. NaN equals NaN.
 
     >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
     (False, True)
@@ -252,7 +253,7 @@ def differ(before: Any, after: Any) -> bool:
 
 
 def text_diff(before: str, after: str, name_before: str, name_after: str) -> tuple[str, ...]:
-    """Return the unified diff of two texts; empty where they are equal.
+    """Return the lines of a unified diff of two texts; none if they are equal.
 
     >>> text_diff("a\\nb\\n", "a\\nc\\n", "1", "2")
     ('--- 1', '+++ 2', '@@ -1,2 +1,2 @@', ' a', '-b', '+c')

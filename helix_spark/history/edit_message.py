@@ -1,4 +1,4 @@
-"""What an edit was, in a line made by itself: what its author would have written, had they written something."""
+"""A generated message for an edit, as an author would write it for a commit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.history.comparison import NodeDifference, node_differences, rewired
+from helix_spark.history.comparison import NodeDifference, describe_inputs, node_differences
 from helix_spark.identity.difference import Change
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import cut, named
@@ -18,7 +18,7 @@ _MOST_NAMES, _MOST_PARTS, _LONGEST = 3, 5, 400
 
 
 def edit_of(record: IterationRecord) -> str:
-    """Return what the edit before an iteration was; empty where nothing was edited, and of older records."""
+    """Return the recorded message of the edit before an iteration; empty without an edit, and in older records."""
     return str(mapping(record.plan).get("edit", ""))
 
 
@@ -26,44 +26,45 @@ def edit_message(
     before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord],
     places: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return what differs from the iteration before, whose nodes are `old`, in a line; empty for the first one, and
-    where nothing does. `places` are the author's lines of nodes, as people know them, by name."""
+    """Return the differences from the iteration before, whose nodes are `old`, in a line; empty for the first iteration
+    and without differences. `places` are the shown lines of nodes in the author's files, by name."""
     if before is None or not old:
         return ""
     differences, earlier = node_differences(old, new), mapping(before.parameters)
-    changed = dict[str, tuple[str, str]]()  # with the values before and after: a node that is given one repeats them
+    changed = dict[str, tuple[str, str]]()  # values before and after: nodes with this parameter do not repeat them
     for name, value in parameters.items():
         if name in earlier and earlier[name] != value:
-            was, now = (one if isinstance(one, str) else json.dumps(one) for one in (earlier[name], value))
+            was, now = (text if isinstance(text, str) else json.dumps(text) for text in (earlier[name], value))
             changed[f"parameter `{name}` {was} -> {now}"] = (was, now)
-    said = dict.fromkeys(changed)
-    for one in differences.values():
-        if one.state == "changed" or one.rewritten:
-            place = f", {places[one.name]}" if places.get(one.name) else ""
-            said |= {f"{text}{place}": None for text in _node(one, changed.values(), one.name)}
+    phrases = dict.fromkeys(changed)
+    for node in differences.values():
+        if node.state == "changed" or node.rewritten:
+            place = f", {places[node.name]}" if places.get(node.name) else ""
+            phrases |= {f"{text}{place}": None for text in _describe_node(node, changed.values())}
     for state in ("added", "removed"):
-        if names := [name for name, one in differences.items() if one.state == state]:
-            said[f"{named(names, _MOST_NAMES)} {state}"] = None
-    parts = list(said)
+        if names := [name for name, node in differences.items() if node.state == state]:
+            phrases[f"{named(names, _MOST_NAMES)} {state}"] = None
+    parts = list(phrases)
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
     return cut("; ".join(shown), _LONGEST)
 
 
-def _node(one: NodeDifference, parameters: Collection[tuple[str, str]], name: str) -> Iterator[str]:
-    assert one.before is not None
-    assert one.after is not None
-    is_rewritten = one.before.code != one.after.code and bool(one.after.code)
-    said = [text for change in one.changes if (text := _change(name, change, parameters, is_rewritten))]
-    if is_rewritten and any(change.group in (Group.CODE, Group.PLAN) for change in one.changes):
-        said.insert(0, f"code of `{name}`")
-    yield from dict.fromkeys(said)
-    yield from (f"`{name}` {how}" for how in rewired(one.before.inputs, one.after.inputs))
-    if one.rewritten and not said:
+def _describe_node(node: NodeDifference, parameters: Collection[tuple[str, str]]) -> Iterator[str]:
+    assert node.before is not None
+    assert node.after is not None
+    name = node.name
+    is_rewritten = node.before.code != node.after.code and bool(node.after.code)
+    phrases = [text for change in node.changes if (text := _describe(name, change, parameters, is_rewritten))]
+    if is_rewritten and any(change.group in (Group.CODE, Group.PLAN) for change in node.changes):
+        phrases.insert(0, f"code of `{name}`")
+    yield from dict.fromkeys(phrases)
+    yield from (f"`{name}` {phrase}" for phrase in describe_inputs(node.before.inputs, node.after.inputs))
+    if node.rewritten and not phrases:
         yield f"`{name}` rewritten"
 
 
-def _change(node: str, change: Change, parameters: Collection[tuple[str, str]], is_rewritten: bool) -> str:
-    """One field of a node; empty where something else says it."""
+def _describe(node: str, change: Change, parameters: Collection[tuple[str, str]], is_rewritten: bool) -> str:
+    """Return a change of a node as a phrase; empty if another phrase of the message implies it."""
     if change.sort == "changed" and (change.before or "", change.after or "") in parameters:
         return ""
     match change.group:

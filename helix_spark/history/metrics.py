@@ -1,6 +1,5 @@
-"""The numbers among an iteration's outputs: a name each, which way is better, by which one iterations are compared, and
-what measured them. The same wherever they are shown.
-"""
+"""Metrics: the numbers among an iteration's outputs, which direction is better, which one is primary, and the code that
+measured them."""
 
 from __future__ import annotations
 
@@ -30,14 +29,14 @@ _MORE_IS_BETTER = frozenset({
 _QUALIFIERS = frozenset({
     "by", "label", "at", "k", "measure", "score", "train", "test", "val", "mean", "avg", "macro", "micro",
 })
-"""Words behind a metric's own: ``recallByLabel``, ``ndcgAtK``, ``auc_test``."""
+"""Words that follow a metric's own: ``recallByLabel``, ``ndcgAtK``, ``auc_test``."""
 
-_LARGEST_WHOLE = 1e15
-"""Larger numbers are shown by their power of ten."""
+_LARGEST_WITH_ALL_DIGITS = 1e15
+"""Larger numbers are shown with an exponent."""
 
 
 Direction = Literal["higher", "lower", ""]
-"""Which way a number is better; empty for no way."""
+"""The direction in which a number is better; empty if unknown."""
 
 
 @dataclass(frozen=True)
@@ -45,59 +44,58 @@ class Metrics:
     """The metrics of one iteration.
 
     Attributes:
-        better: "higher" or "lower", of those of which the author said so.
-        said: the one by which the author compares iterations; empty where nobody said so.
-        measured_by: what measured each output, or a number in it, as a digest; nothing of those of older records.
-        tested: by output, what its test rows are, as digests of data and split and as their count, as far as known.
-        doubts: by output, why its numbers do not tell how good a model is, as a phrase.
+        declared_directions: directions that the author declared, by metric.
+        declared_primary: metric that the author declared as primary; empty without one.
+        measured_by: digest of the code that measured each output, or a number in it; older records have none.
+        tested: known facts about the test rows, by output: digests of data and split, and their count.
+        doubts: reasons why numbers do not tell how good a model is, as phrases by output.
     """
 
     outputs: Mapping[str, Any]
-    better: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
+    declared_directions: Mapping[str, Direction] = field(default_factory=dict)
+    declared_primary: str = ""
     measured_by: Mapping[str, str] = field(default_factory=dict, repr=False)
     tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     doubts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def values(self) -> Mapping[str, float]:
-        """The numbers, those inside objects by a dotted name; the author's most important one first.
+        """The numbers by name, dotted for those inside objects; the declared primary one first.
 
         >>> Metrics({"auc": 0.9, "by": {"sex": {"f": 1}}, "scored": {"table": "scored", "rows": 3}, "ok": True}).values
         {'auc': 0.9, 'by.sex.f': 1.0}
         """
-        found = {name: number(value) for name, value in self.leaves.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        numbers = {name: number(value) for name, value in self.leaves.items()}
+        return {name: value for name, value in numbers.items() if value is not None}
 
     @cached_property
     def leaves(self) -> Mapping[str, Any]:
-        """All outputs, those inside objects by a dotted name; the most important number first."""
-        found = leaves(self.outputs)
-        return {self.said: found[self.said], **found} if self.said in found else found
+        """All outputs by name, dotted for those inside objects; the declared primary metric first."""
+        values, primary = flatten(self.outputs), self.declared_primary
+        return {primary: values[primary], **values} if primary in values else values
 
     @property
     def primary(self) -> str:
-        """The one by which iterations are compared: that which its author said, else the first output that is a number
-        by itself. Empty for none: of an object's numbers nobody knows which one counts."""
-        scalar = (name for name, value in self.outputs.items() if number(value) is not None)
-        return self.said if self.said in self.values else next(scalar, "")
+        """The metric by which iterations are compared: the declared one, else the first output that is a number
+        itself. Empty without either: nothing tells which number of an object is the important one."""
+        scalars = (name for name, value in self.outputs.items() if number(value) is not None)
+        return self.declared_primary if self.declared_primary in self.values else next(scalars, "")
 
     def direction(self, name: str) -> Direction:
-        """Return which way a metric is better: as its author said, else as its name surely tells.
+        """Return the direction in which a metric is better: as declared, else as its name implies.
 
         >>> counted = Metrics({"n": 3, "pairs": 0.5, "errors": 3, "auc": 0.9})
         >>> [counted.direction(name) for name in counted.values]
         ['', '', 'lower', 'higher']
         """
-        said = self.better.get(name)
-        if said is not None:
-            return "lower" if said == "lower" else "higher"
+        if name in self.declared_directions:
+            return self.declared_directions[name]
         if _is_named(name, _LESS_IS_BETTER):
             return "lower"
         return "higher" if _is_named(name, _MORE_IS_BETTER) else ""
 
     def merit(self, name: str) -> float | None:
-        """Return how good the iteration is by a metric: greater is better; None where it has no such number.
+        """Return a metric's value, negated if lower is better; None without a value or a direction.
 
         >>> Metrics({"rmse": 2.0}).merit("rmse"), Metrics({"by": {"auc": 0.9}}).merit("by.auc"), Metrics({}).merit("a")
         (-2.0, 0.9, None)
@@ -106,17 +104,16 @@ class Metrics:
         return None if value is None or not direction else -value if direction == "lower" else value
 
     def incomparable(self, name: str, other: Metrics) -> str:
-        """Return why another iteration's number of that name is not to be compared with this one, as a phrase; empty
-        where it is, as far as is known."""
-        if not self.same_code(name, other):
-            return "measured otherwise"
-        mine, theirs = (one.tested.get(output_of(name, one.tested), {}) for one in (self, other))
+        """Return why a metric of two iterations cannot be compared, as a phrase; empty if no reason is known."""
+        if not self.has_same_code(name, other):
+            return "measured by other code"
+        mine, theirs = (metrics.tested.get(output_of(name, metrics.tested), {}) for metrics in (self, other))
         differs = any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys())
         return "on other test rows" if differs else ""
 
-    def same_code(self, name: str, other: Metrics) -> bool:
-        """Return whether the same code measured another iteration's number of that name, as far as is known."""
-        mine, theirs = (one.measured_by.get(output_of(name, one.measured_by)) for one in (self, other))
+    def has_same_code(self, name: str, other: Metrics) -> bool:
+        """Return False if other code is known to have measured this metric of the other iteration."""
+        mine, theirs = (metrics.measured_by.get(output_of(name, metrics.measured_by)) for metrics in (self, other))
         return mine is None or theirs is None or mine == theirs
 
     def doubt(self, name: str) -> str:
@@ -124,7 +121,8 @@ class Metrics:
         return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
-        """Return how a leaf of the outputs went since another iteration, in words; empty if no line can say it.
+        """Return the change of a metric since another iteration, or why they cannot be compared; empty if it is not a
+        number in both.
 
         >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
         '+0.01'
@@ -137,27 +135,28 @@ class Metrics:
 
 
 def metrics_of(record: IterationRecord) -> Metrics:
-    """Return the metrics of an iteration on record. Damaged texts read as none."""
+    """Return a recorded iteration's metrics. Damaged texts count as empty."""
     plan = mapping(record.plan)
-    said = plan.get("metrics", ())
+    declared = plan.get("metrics", ())
     return Metrics(
-        mapping(record.outputs), {one["name"]: one["better"] for one in said if one["better"] in ("higher", "lower")},
-        next((one["name"] for one in said if one["primary"]), ""), plan.get("measured_by", {}),
-        plan.get("tested", {}), plan.get("doubts", {}),
+        mapping(record.outputs),
+        {metric["name"]: metric["better"] for metric in declared if metric["better"] in ("higher", "lower")},
+        next((metric["name"] for metric in declared if metric["primary"]), ""),
+        plan.get("measured_by", {}), plan.get("tested", {}), plan.get("doubts", {}),
     )
 
 
 def output_of(name: str, outputs: Iterable[str]) -> str:
-    """Return the output that a metric is, or is in.
+    """Return the output that is or contains a metric.
 
     >>> output_of("scores.by.f1", ["scores", "auc"]), output_of("auc", ["scores", "auc"])
     ('scores', 'auc')
     """
-    return max((one for one in outputs if name == one or name.startswith(f"{one}.")), key=len, default="")
+    return max((output for output in outputs if f"{name}.".startswith(f"{output}.")), key=len, default="")
 
 
-def _is_named(name: str, known: Collection[str]) -> bool:
-    """Return whether a name ends with one of the known words, apart from qualifiers.
+def _is_named(name: str, metrics: Collection[str]) -> bool:
+    """Return whether a name ends with one of these words, apart from qualifiers.
 
     >>> [_is_named(name, _MORE_IS_BETTER) for name in ("recallByLabel", "microF1Measure", "scored_rows")]
     [True, True, False]
@@ -166,7 +165,7 @@ def _is_named(name: str, known: Collection[str]) -> bool:
     """
     words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
     while words:
-        if any("".join(words[-count:]) in known for count in (1, 2, 3)):
+        if any("".join(words[-count:]) in metrics for count in (1, 2, 3)):
             return True
         if words[-1] not in _QUALIFIERS and not words[-1].isdigit():
             return False
@@ -175,7 +174,7 @@ def _is_named(name: str, known: Collection[str]) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """Return the value as a finite number; None if it is none, or one that is too large for a float.
+    """Return a value as a finite number; None for anything else, and for an int that is too large for a float.
 
     >>> number(1), number(True), number("1"), number(float("nan")), number(10**400)
     (1.0, None, None, None, None)
@@ -188,31 +187,31 @@ def number(value: Any) -> float | None:
         return None
 
 
-def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is no object by itself, by name; what is inside objects by a dotted one.
+def flatten(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return outputs with the entries of nested objects by dotted names.
 
-    >>> leaves({"by": {"sex": {"f": 1}, "note": "x"}, "predictions": {"table": "predictions", "rows": 3}})
+    >>> flatten({"by": {"sex": {"f": 1}, "note": "x"}, "predictions": {"table": "predictions", "rows": 3}})
     {'by.sex.f': 1, 'by.note': 'x', 'predictions': {'table': 'predictions', 'rows': 3}}
     """
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for name, value in outputs.items():
         if isinstance(value, dict) and value and not result_text(value):
-            found |= {f"{name}.{key}": each for key, each in leaves(value).items()}
+            leaves |= {f"{name}.{key}": leaf for key, leaf in flatten(value).items()}
         else:
-            found[name] = value
-    return found
+            leaves[name] = value
+    return leaves
 
 
 def metric_text(value: float, sign: str = "") -> str:
-    """Return a number as shown: whole ones with all digits, others with six; a difference with the sign "+".
+    """Return a number as text: integers with all digits, others with six; `sign` "+" is for differences.
 
     >>> metric_text(48842.0), metric_text(0.123456789), metric_text(1e99), metric_text(2.0, "+")
     ('48,842', '0.123457', '1e+99', '+2')
     """
-    whole = float(value).is_integer() and abs(value) < _LARGEST_WHOLE
-    return f"{value + 0.0:{sign},.0f}" if whole else f"{value:{sign}.6g}"
+    has_all_digits = float(value).is_integer() and abs(value) < _LARGEST_WITH_ALL_DIGITS
+    return f"{value + 0.0:{sign},.0f}" if has_all_digits else f"{value:{sign}.6g}"
 
 
 def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
-    """Return all metrics of iterations that are given newest first, in the order of the newest that has them."""
-    return tuple(dict.fromkeys(name for found in iterations for name in found.values))
+    """Return the names of all metrics of iterations, newest first."""
+    return tuple(dict.fromkeys(name for metrics in iterations for name in metrics.values))

@@ -1,5 +1,5 @@
-"""What a fit gave, as it goes on record: a model's class, parameters, weights, figures and history, so that it is
-looked at without Spark, whether or not the model was stored."""
+"""Model cards: recorded classes, parameters, weights, figures and histories of models, which pages show without Spark,
+even if a model was not stored."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.json_text import Finite, parsed_as
-from helix_spark.catalog.records import FileRecord
+from helix_spark.catalog.records import FileRecord, ResultRecord
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 MOST_WEIGHTS, MOST_COLUMNS, MOST_LABELS, MOST_STEPS, MOST_PARTS = 200, 12, 100, 500, 40
-"""At most on record of each."""
+"""Limits of what a card holds."""
 
 _LARGEST, _DEEPEST = 256 << 10, 6
 
@@ -25,15 +25,15 @@ class ModelCard:
     """A fitted model in plain values.
 
     Attributes:
-        kind: the name of its class.
-        parameters: name, value as text, and whether somebody set it; those that were set first.
-        figures: what it says of itself: trees, clusters, steps, the best score of a search.
-        columns: heads of what each slot has: one weight, or one a class or cluster.
-        weights: a slot's name and its values, the heaviest first.
-        slots: how many slots there are, shown or not.
-        history: the objective after each step of its training.
-        labels: what it learned by heart: categories, words.
-        parts: of a pipeline or a search, its models in order.
+        kind: name of its class.
+        parameters: name, value as text, and True if it was set explicitly; those come first.
+        figures: numbers of the model: trees, clusters, steps, the best score of a search.
+        columns: headings of a slot's values: one weight, or one for each class or cluster.
+        weights: name and values of each slot, the heaviest first.
+        slots: count of slots, also those that are not in `weights`.
+        history: objective after each step of training.
+        labels: learned categories or words.
+        parts: models of a pipeline or a search, in order.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class ModelCard:
     parts: tuple[ModelCard, ...] = ()
 
     def text(self) -> str:
-        """Return its text for the record.
+        """Return the card as JSON.
 
         >>> card = ModelCard("KMeansModel", slots=3, parts=(ModelCard("PCAModel"),))
         >>> card_from(card.text()) == card
@@ -56,7 +56,7 @@ class ModelCard:
         return json.dumps(asdict(self))
 
     def record(self, name: str) -> FileRecord | None:
-        """Return it as the record of that node, which exists once for each content; None for one that is too large."""
+        """Return the card as a record for a node, which is stored once for each content; None if it is too large."""
         text = self.text()
         if len(text) > _LARGEST:
             return None
@@ -64,7 +64,7 @@ class ModelCard:
 
 
 def card_from(text: str) -> ModelCard | None:
-    """Return what `ModelCard.text` wrote; None for anything else, for a catalog may be from anybody.
+    """Parse what `ModelCard.text` wrote; None for anything else, since catalogs are untrusted input.
 
     >>> card_from('{"kind": 3}') is None
     True
@@ -73,20 +73,23 @@ def card_from(text: str) -> ModelCard | None:
         card = parsed_as(text, ModelCard) if len(text) <= _LARGEST else None
     except ValueError:
         return None
-    return card if card is not None and _is_whole(card, _DEEPEST) else None
+    return card if card is not None and _is_valid(card, _DEEPEST) else None
 
 
-def _is_whole(card: ModelCard, deepest: int) -> bool:
-    """Return whether each slot has a weight in each column, and models are in each other so many times at most."""
+def _is_valid(card: ModelCard, deepest: int) -> bool:
+    """Return whether each slot has a value in each column, and models are nested at most so deep."""
     return (
         deepest > 0 and all(len(values) == len(card.columns) for _, values in card.weights)
-        and all(_is_whole(part, deepest - 1) for part in card.parts)
+        and all(_is_valid(part, deepest - 1) for part in card.parts)
     )
 
 
-def card_of(signature: str, known: CatalogReader) -> ModelCard | None:
-    """Return what is on record of the fit of this signature; None where there is nothing. Raises CatalogError."""
-    record = known.results((), [signature]).measured.get(signature) if signature else None
-    if record is None or not record.trained:
-        return None
-    return card_from(known.file_text(record.trained) or "")
+def card_of(signature: str, records: CatalogReader) -> ModelCard | None:
+    """Return the recorded card of the fit with this signature; None without one. Raises CatalogError."""
+    record = records.results((), [signature]).measured.get(signature) if signature else None
+    return None if record is None else recorded_card(record, records)
+
+
+def recorded_card(record: ResultRecord, records: CatalogReader) -> ModelCard | None:
+    """Return the card to which a record refers; None without one. Raises CatalogError."""
+    return card_from(records.file_text(record.trained) or "") if record.trained else None

@@ -1,41 +1,21 @@
-"""What records hold, as it is shown: outputs in a line each, nodes as JSON's types."""
+"""Texts for recorded values: outputs in a line, nodes as JSON."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.plots import is_plot, plot_text
 from helix_spark.sizes import format_size
-from helix_spark.visible_text import cut
-
-_LONGEST = 120
-"""Letters of a value in a line."""
 
 
-def short(value: Any) -> str:
-    """Return a value in a line.
+def value_text(value: Any) -> str:
+    """Return a value's full text.
 
-    >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
-    ('0.123457', 'table of 3 rows', '{a: 1}')
-    """
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{key}: {short(item)}" for key, item in value.items())
-        return result_text(value) or cut(f"{{{inside}}}", _LONGEST)
-    if isinstance(value, list):
-        return cut("[" + ", ".join(short(item) for item in value) + "]", _LONGEST)
-    return cut(str(value), _LONGEST)
-
-
-def whole_text(value: Any) -> str:
-    """Return a value that is not cut.
-
-    >>> whole_text(0.123456789), whole_text({"table": "t", "rows": 3}), whole_text({"a": 1}), whole_text(True)
+    >>> value_text(0.123456789), value_text({"table": "t", "rows": 3}), value_text({"a": 1}), value_text(True)
     ('0.123457', 'table of 3 rows', '{"a": 1}', 'true')
     """
     if isinstance(value, float):
@@ -46,7 +26,7 @@ def whole_text(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """Return the text for a table, a model, a plot or a huge value among outputs; empty for another value.
+    """Describe a table, a model, a plot or a huge value among outputs; empty for other values.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')
@@ -66,11 +46,11 @@ def result_text(value: Any) -> str:
 
 
 PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
-"""An author's file and line: the code of what a plain program asks."""
+"""An author's file and line, recorded as the code of a plain program's request."""
 
 
 def titled(name: str, code: str) -> str:
-    """Return a node's name; of what a plain program asks with its line, which stands in the place of a function's text.
+    """Return a node's name, preceded by its line if it is a plain program's request.
 
     >>> titled("lr.fit", "/home/me/train.py:31"), titled("rows", "def rows(data):\\n    return data")
     ('train.py:31 lr.fit', 'rows')
@@ -80,8 +60,8 @@ def titled(name: str, code: str) -> str:
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
-    """Return what happened to a node as JSON's types. `live` are signatures of the results that are stored by now;
-    `proof` is what is known by now of its result, see `proofs_of`."""
+    """Return a node's record as JSON types. `live` are signatures of currently stored results; `proof` is the result's
+    current proof, see `proofs_of`."""
     return {
         "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
         "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,

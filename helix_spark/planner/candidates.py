@@ -1,4 +1,4 @@
-"""Results that may be kept, with the cost and worth of each. Frozen data; seconds and bytes."""
+"""Results that may be kept, with the cost and worth of each, in seconds and bytes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int
     """Return the results that may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
     room = capacity(problem)
     results: dict[str, Candidate] = {}
-    available = None if problem.done is None else had_now(problem, problem.done)
+    available = None if problem.done is None else storable_now(problem, problem.done)
     for node in problem.nodes:
         if node.signature in results or not node.storable or node.keep == "never":
             continue
@@ -112,10 +112,10 @@ def grant_room(problem: PlanningProblem, among: Collection[str], room: int | Non
 def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | OtherArtifact, str]]:
     """Return the results that are kept without being weighed, each with the reason, in order of precedence.
 
-    Pinned results come first. Then come stored random results of this version, results that other workflows keep (else
-    this run would evict them for its own), and this version's ``keep="always"``. Next are random results of the past:
-    they cannot be computed again, but earlier in the order they could fill the budget and displace the newest one.
-    Last are results that people look at, instances, whose loss would change everything downstream, and small results.
+    Pinned results come first, then stored random results of this version. Results that other workflows keep are next,
+    since this run would evict them for its own, and this version's ``keep="always"``. Random results of the past cannot
+    be computed again, but earlier in the order they could fill the budget and displace the newest one. Last are results
+    that people look at, instances, whose loss would change everything downstream, and small results.
 
     Args:
         small: total of bytes of the current version's smallest results.
@@ -137,10 +137,10 @@ def claims(problem: PlanningProblem, small: int = 0) -> list[tuple[NodeCosts | O
         *((node, "you asked for it") for node in always if node.fixed and node.stored),
         *((result, result.kept_for) for result in claimable if result.kept_for),
         *((node, "you asked for it") for node in always),
-        *((other, "it is a draw that could not be had again") for other in past),
+        *((other, "it is random and cannot be computed again") for other in past),
         *((node, "it is an output or a model") for node in shown),
         *((other, other.shown) for other in problem.others if other.shown),
-        *((node, "another of its right answers would not do for what is made of it") for node in instances),
+        *((node, "another of its right answers would change its descendants") for node in instances),
         *((node, "it is small") for node in smallest),
     ]
 
@@ -154,7 +154,7 @@ def capacity(problem: PlanningProblem) -> int | None:
     return max(0, problem.budget - problem.overhead, sum(pinned.values()))
 
 
-def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
+def storable_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
     """Return signatures of the results that this iteration can store: it computes them or has them in memory."""
     return frozenset(
         node.signature for node in problem.nodes
@@ -168,11 +168,11 @@ def has_room_for_all(problem: PlanningProblem, chosen: Mapping[str, Candidate]) 
 
 
 def certain(problem: PlanningProblem, ahead: Outlook, chosen: Mapping[str, Candidate]) -> frozenset[str]:
-    """Return signatures of the results that every plan keeps. They are stored, or computed in every plan. And they have
-    a claim, or their last step alone saves more than they cost and they take no room from others."""
+    """Return signatures of the results that every plan keeps: stored, or computed in every plan, and with a claim. A
+    result without a claim must save more by its last step alone than it costs, and take no room from others."""
     available = {name for name, candidate in chosen.items() if candidate.stored}
     if problem.done is not None:
-        available |= had_now(problem, problem.done)
+        available |= storable_now(problem, problem.done)
     else:  # every plan computes back from the outputs to the first stored results
         needed = set(problem.outputs)
         for node in reversed(problem.nodes):

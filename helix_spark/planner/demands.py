@@ -29,12 +29,12 @@ class Demand:
     """Results that a later iteration needs together, with the probability that it does.
 
     Attributes:
-        given: upstream results that the iteration has in any case, so they cost nothing more.
+        available: upstream results that the iteration has anyway, at no further cost.
     """
 
     results: frozenset[str]
     probability: float
-    given: frozenset[str] = frozenset()
+    available: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def outlook(problem: PlanningProblem) -> Outlook:
     >>> edit = Scenario(0.5, frozenset({"model"}), "`model` is edited")
     >>> ahead = outlook(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
     >>> ahead.demands, ahead.certain_seconds, ahead.hazard["m"]
-    ((Demand(results=frozenset({'r'}), probability=0.5, given=frozenset()),), 4.5, 0.5)
+    ((Demand(results=frozenset({'r'}), probability=0.5, available=frozenset()),), 4.5, 0.5)
     """
     hazard, demands, certain = defaultdict[str, float](float), list[Demand](), 0.0
     for scenario in problem.scenarios:
@@ -93,10 +93,10 @@ def outlook(problem: PlanningProblem) -> Outlook:
     return Outlook(_results(problem), tuple(demands), certain, hazard)
 
 
-def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
-    """Return signatures of the required results and everything upstream, inputs first, without given results."""
+def upstream(results: Lineage, required: Iterable[str], available: Collection[str] = ()) -> list[str]:
+    """Return signatures of the required results and everything upstream, inputs first, without available results."""
     order: list[str] = []
-    visited = set(given)
+    visited = set(available)
     stack = [(signature, False) for signature in sorted(required, reverse=True)]
     while stack:
         signature, expanded = stack.pop()
@@ -130,7 +130,7 @@ def _results(problem: PlanningProblem) -> Lineage:
     return results
 
 
-WALKED = 60_000
+MOST_VISITED = 60_000
 """Total of results visited to split demands, the likeliest scenarios first; about a tenth of a second."""
 
 
@@ -145,7 +145,7 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
         name: replace(result, loadable=False) if result.loadable and name not in candidates else result
         for name, result in view.results.items()
     }
-    certain, allowance = view.certain_seconds, WALKED
+    certain, allowance = view.certain_seconds, MOST_VISITED
     loads, merged = defaultdict[str, float](float), defaultdict[tuple[frozenset[str], frozenset[str]], float](float)
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
         if demand.probability <= 0:
@@ -163,13 +163,13 @@ def presolved(view: Outlook, candidates: Collection[str], kept: Collection[str] 
             parts = [(frozenset(required), frozenset(computed | loaded))] if required else []
         for part in parts:
             merged[part] += demand.probability
-    demands = tuple(Demand(part, weight, given) for (part, given), weight in merged.items())
+    demands = tuple(Demand(part, weight, available) for (part, available), weight in merged.items())
     return Outlook(results, demands, certain, view.hazard, loads)
 
 
 def last_steps(view: Outlook) -> Mapping[str, float]:
-    """Return the expected seconds that a kept result surely saves, by signature: its last step minus its load, in each
-    demand that needs it. Inputs that nothing else needs would be saved too; they are not counted."""
+    """Return the expected seconds that keeping a result saves at least, by signature: its last step minus its load, in
+    each demand that needs it. Inputs that only it needs would save more."""
     saved = defaultdict[str, float](float)
     for demand in view.demands:
         _, _, required = _without_choice(view.results, demand.results, ())
@@ -181,7 +181,7 @@ def last_steps(view: Outlook) -> Mapping[str, float]:
 
 def _without_choice(
     results: Lineage, required: Iterable[str], kept: Collection[str], may: Collection[str] | None = None,
-    forced: Collection[str] = (), given: Collection[str] = (),
+    forced: Collection[str] = (), available: Collection[str] = (),
 ) -> tuple[set[str], set[str], set[str]]:
     """Return the results that are computed in any case, those that are loaded in any case, and the open ones.
 
@@ -189,7 +189,7 @@ def _without_choice(
         kept: results to load if that is no slower than their last step.
         may: results that may be loaded; None for all loadable ones.
         forced: results to load however slow that is.
-        given: results that are available already.
+        available: results that cost nothing more.
     """
     computed: set[str] = set()
     loaded: set[str] = set()
@@ -197,7 +197,7 @@ def _without_choice(
     stack = list(required)
     while stack:
         name = stack.pop()
-        if name in computed or name in loaded or name in undecided or name in given:
+        if name in computed or name in loaded or name in undecided or name in available:
             continue
         result = results[name]
         if not result.loadable or (may is not None and name not in may):
@@ -212,10 +212,10 @@ def _without_choice(
 
 
 def _independent_parts(
-    results: Lineage, required: set[str], given: set[str]
+    results: Lineage, required: set[str], available: set[str]
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
-    """Return the parts of a demand that share no upstream results except given ones, each with the given results that
-    it uses, and the number of visited results."""
+    """Split a demand into parts that share only available upstream results. Return the parts, each with the available
+    results that it uses, and the number of visited results."""
     stack = sorted(required)
     part = {name: name for name in stack}
 
@@ -229,7 +229,7 @@ def _independent_parts(
     while stack:
         name = stack.pop()
         for source in results[name].inputs:
-            if source in given:
+            if source in available:
                 uses.append((name, source))
                 continue
             if source not in part:
@@ -244,8 +244,8 @@ def _independent_parts(
     return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(part)
 
 
-_BRANCHED = 8
-"""Most open choices that are enumerated (2^8 cases); if there are more, all are loaded, which may cost more."""
+_MOST_CHOICES = 8
+"""Largest number of open choices that are enumerated (2^8 cases); more are all loaded, which may cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +258,11 @@ class Recall:
 
 
 def recall(
-    results: Lineage, required: Collection[str], kept: Collection[str], given: Collection[str] = (),
+    results: Lineage, required: Collection[str], kept: Collection[str], available: Collection[str] = (),
     forced: frozenset[str] = frozenset(),
 ) -> Recall:
-    """Return the cheapest way to obtain the required results if those in `kept` may be loaded, those in `forced` are
-    loaded, and those in `given` are available.
+    """Return the cheapest way to get the required results. Those in `kept` may be loaded, those in `forced` must be
+    loaded, and those in `available` cost nothing.
 
     >>> from helix_spark.planner.storage import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
@@ -270,19 +270,19 @@ def recall(
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
     3.0
     """
-    computed, loaded, undecided = _without_choice(results, required, kept, kept, forced, given)
-    while quick := {name for name in undecided if computed.union(loaded, given).issuperset(results[name].inputs)}:
+    computed, loaded, undecided = _without_choice(results, required, kept, kept, forced, available)
+    while quick := {name for name in undecided if computed.union(loaded, available).issuperset(results[name].inputs)}:
         computed |= quick
         undecided -= quick
-    if not undecided or len(undecided) > _BRANCHED:
+    if not undecided or len(undecided) > _MOST_CHOICES:
         loaded |= undecided
-        computed.update(source for name in undecided for source in results[name].load_inputs if source not in given)
+        computed.update(source for name in undecided for source in results[name].load_inputs if source not in available)
         seconds = sum(results[name].load_seconds for name in sorted(loaded))
         seconds += sum(results[name].compute_seconds for name in sorted(computed))
         return Recall(seconds, frozenset(loaded), frozenset(computed))
     first = min(undecided)
     options = (
-        recall(results, required, kept, given, forced | {first}),
-        recall(results, required, frozenset(kept) - {first}, given, forced),
+        recall(results, required, kept, available, forced | {first}),
+        recall(results, required, frozenset(kept) - {first}, available, forced),
     )
     return min(options, key=lambda option: option.seconds)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.costs.forecast import forecast
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, grant_room, had_now
+from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, grant_room, storable_now
 from helix_spark.planner.demands import Outlook, Recall, outlook, presolved, recall
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.problem import STATE_TIE, Certificate, Solution, plan_execution, total_seconds, without_choice
@@ -49,7 +49,7 @@ class FirstCome:
     def decide(self, problem: PlanningProblem) -> Decision:
         start = time.perf_counter()
         solution = problem.done or plan_execution(execution_problem(problem))
-        available, room = had_now(problem, solution), capacity(problem)
+        available, room = storable_now(problem, solution), capacity(problem)
 
         def is_new(node: NodeCosts) -> bool:
             return node.storable and node.signature in available and (self.stores_all or node.keep == "always")
@@ -164,7 +164,7 @@ def _without_choice(
         if forced is None:
             return None
         solution = Solution.optimal(forced, "none needed")
-    available = had_now(problem, solution)
+    available = storable_now(problem, solution)
     keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in available)
     room = capacity(problem)
     is_full = room is not None and sum(chosen[name].bytes for name in keep) > room
@@ -178,7 +178,7 @@ def _decision(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], plan: _ChosenPlan, start: float
 ) -> Decision:
     current, solution = {node.signature for node in problem.nodes}, plan.solution
-    recalls = [recall(view.results, demand.results, plan.keep, demand.given) for demand in view.demands]
+    recalls = [recall(view.results, demand.results, plan.keep, demand.available) for demand in view.demands]
     # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
     objective = total_seconds(solution.chosen.values()) + view.certain_seconds
     objective += sum(item.seconds if name in plan.keep else item.worth for name, item in chosen.items())
@@ -220,7 +220,7 @@ class _StorageReasons:
             for uses, names in ((self.loaded, needs.loaded), (self.computed, needs.computed)):
                 for name in names:
                     uses[name] += demand.probability
-        self.available = had_now(problem, solution)
+        self.available = storable_now(problem, solution)
         kept = (node for node in problem.nodes if node.signature in keep)
         largest = max(kept, key=lambda node: node.bytes, default=None)
         self.best = f"`{largest.name}`" if largest is not None and largest.bytes else ""
@@ -254,8 +254,8 @@ class _StorageReasons:
         room = capacity(self.problem)
         if not node.storable:
             if node.differs:
-                return "it may differ each time, so nobody could use it"
-            return "it is read from where it lies" if node.kind == Kind.SOURCE else "it cannot be stored by itself"
+                return "it may differ each time, so it cannot be reused"
+            return "it is read from its own files" if node.kind == Kind.SOURCE else "it cannot be stored by itself"
         if node.keep == "never":
             return "you asked not to keep it"
         if room is not None and node.bytes > room:
@@ -263,11 +263,11 @@ class _StorageReasons:
         if not node.stored and node.signature not in self.available:
             return "this iteration did not need it"
         if node.recompute:
-            return "you want it computed each time"
+            return "you asked for it to be computed in every run"
         again, is_loadable = self._seconds_again(node), self.view.results[node.signature].loadable
         chance = self.computed.get(node.signature, 0.0)
         if is_loadable and chance < _UNLIKELY:
-            return "with what is kept, the next edit hardly ever asks for it"
+            return "with the other kept results, the next edit hardly ever needs it"
         if not is_loadable or again <= node.load_seconds:
             return f"{seconds_text(again)} to recompute is no more than {seconds_text(node.load_seconds)} to load"
         if node.stored or chance * (again - node.load_seconds) > node.write_seconds:
@@ -288,7 +288,7 @@ class _StorageReasons:
             return f"kept: {candidate.claim} ({whose}); takes {size}"
         chance = self.loaded.get(other.signature, 0.0)
         if chance >= _UNLIKELY:
-            return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {size}"
+            return f"kept: {chance:.0%} likely to be reused ({whose}); takes {size}"
         used = f"last used {other.age} iterations ago" if other.age > 0 else "its current result"
         return f"kept: there is room for {whose}, {used}; takes {size}"
 
@@ -298,7 +298,7 @@ POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS,
 
 
 def policy_named(name: str, small: int | None = None) -> Policy:
-    """Return a policy by name. `small` is that of `Joint`; None for `SMALL`. Raises ParameterError for an unknown name.
+    """Return a policy by name. `small` is for `Joint`; None keeps `SMALL`. Raises ParameterError for an unknown name.
 
     >>> policy_named("never").name
     'never'

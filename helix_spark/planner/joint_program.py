@@ -121,7 +121,7 @@ def _split_by_allowance(view: Outlook, allowance: int) -> tuple[list[tuple[Deman
     likely: list[tuple[Demand, list[str]]] = []
     unlikely: list[Demand] = []
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
-        names = upstream(view.results, demand.results, demand.given) if allowance > 0 else []
+        names = upstream(view.results, demand.results, demand.available) if allowance > 0 else []
         allowance -= len(names)
         if allowance > 0:
             likely.append((demand, names))
@@ -161,5 +161,5 @@ def add_demand(
             if extra < 0:
                 program.at_most({computed: 1.0, available: -1.0}, 0.0)
         for source in result.inputs:
-            if source not in demand.given:
+            if source not in demand.available:
                 readers_of.setdefault(source, {})[available if source in result.load_inputs else computed] = None

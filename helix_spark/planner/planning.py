@@ -1,4 +1,4 @@
-"""Plans from situations, with the reason why each node is loaded, computed or pruned."""
+"""Make plans, with the reason why each node is loaded, computed or pruned."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class KnownNode:
         held: True if the session has its result in memory.
         served: True if a warm server has its result in memory since an earlier run.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
-        ended: why the result that the last iteration had stored is gone, or empty.
-        proof: evidence that its result is the same when it is computed again.
-        pin: a sentence that names the pinned iteration that has its stored result, or empty.
+        ended: why the result that the last iteration had stored is gone; else empty.
+        proof: evidence that computing it again gives the same result.
+        pin: a sentence that names the pinned iteration with its stored result; else empty.
     """
 
     node: Node
@@ -207,7 +207,7 @@ def _reason(known: KnownNode, situation: Situation, solution: Solution) -> str:
         case State.PRUNE:
             if (number := situation.recorded.get(known.name)) is not None:
                 how = "loaded" if known.artifact is not None else "computed"
-                return f"unchanged: iteration {number} has it on record; it is {how} when you ask for it"
+                return f"unchanged: iteration {number} recorded it; it is {how} when you ask for it"
             readers = situation.dag.readers(known.name)
             if loaded := [name for name in readers if solution.state(name) is State.LOAD]:
                 return f"not needed: {named(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
@@ -218,7 +218,7 @@ def _reason(known: KnownNode, situation: Situation, solution: Solution) -> str:
             why = _why_computed(known)
     if known.signed.seen.drew:
         names = " and ".join(f"`{name}`" for name in known.signed.seen.seeded)
-        why += f"; it draws from {names} as your code seeds it" if names else "; Helix gives the seed of what it draws"
+        why += f"; it draws from {names} as your code seeds it" if names else "; Helix seeds its random numbers"
     if known.signed.instance and not known.node.wishes.fixed:
         why += "; one of several right answers" + "".join(f" ({choice})" for choice in known.described.choices[:1])
     return why
@@ -235,7 +235,7 @@ def _why_computed(known: KnownNode) -> str:
     if known.before is None:
         return "never run before" if known.artifact is None else "cheaper to compute than to load"
     differences = list(changes(known.before, own.parts))
-    if not own.seen.reads and not wishes.depends_on:  # files and variables that its code reads are seen when it runs
+    if not own.seen.reads and not wishes.depends_on:  # files and variables that code reads are noted when it runs
         reads = (Group.FILE, Group.VARIABLE)
         differences = [change for change in differences if change.group not in reads or change.sort != "removed"]
     differences = [change for change in differences if change.group is not Group.INPUT] or differences
@@ -261,13 +261,13 @@ def _why_loaded(known: KnownNode, dag: Dag) -> str:
     if artifact.shared:
         text += f" in the shared catalog {artifact.shared}"
     if own.declared != own.signature and not (own.random or own.instance or own.seen.reads):
-        text += "; the code or the data changed, this result did not"
+        text += "; the code or the data changed, but not this result"
     return text
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
-    """Return warnings about `fixed` without effect: if inputs are nondeterministic, for a column, which is never stored
-    by itself, and together with `recompute` or `fresh`."""
+    """Return warnings where `fixed` overrides `recompute` or `fresh`, or has no effect: with nondeterministic inputs,
+    and for a column, which is never stored by itself."""
     warnings: list[str] = []
     for known in situation.nodes:
         node = known.node
@@ -275,10 +275,10 @@ def fixed_in_vain(situation: Situation) -> list[str]:
             continue
         for wish in ("recompute", "fresh"):
             if getattr(node.wishes, wish):
-                warnings.append(f"`{node.name}` is fixed: what was computed once stands, and {wish}=True is in vain")
+                warnings.append(f"`{node.name}` is fixed: it keeps its first result, and {wish}=True has no effect")
         if blamed := known.signed.random:
             fixes = ", ".join(_how_to_fix(situation.dag[name]) for name in blamed)
-            warnings.append(f"`{node.name}` is fixed, but what differs is {named(blamed)}, which it reads: {fixes}")
+            warnings.append(f"`{node.name}` is fixed, but it reads {named(blamed)}, which may differ: {fixes}")
         elif node.result is Result.COLUMN and known.described.random:
             warnings.append(f"`{node.name}` is fixed, but it is a column, never stored by itself: {_how_to_fix(node)}")
     return warnings

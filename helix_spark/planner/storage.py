@@ -1,4 +1,4 @@
-"""The planning problem, states and storage together, and a policy's decision. Frozen data; seconds and bytes."""
+"""The planning problem, which covers states and storage, and a policy's decision. Costs are in seconds and bytes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class NodeCosts:
         recompute: True if the author wants the node computed in every run.
         fixed: True if the result is an instance: computing it again would change it, and everything downstream.
         compute_needs_spark, load_needs_spark: True if that takes a session. Only Spark computes what it has to load.
-        kept_for: a sentence that says who else keeps the stored result, such as another workflow's author; `keep` is
-            "always" then.
+        kept_for: a sentence that names another workflow or a pin that keeps the stored result; `keep` is then "always".
         pinned: True if a pinned iteration has the stored result, which is then kept whatever the budget is.
         shown: True for outputs, models and values, which people look at.
     """
@@ -69,10 +68,10 @@ class OtherArtifact:
         age: iterations since it was last used, at least 1. It is 1 for another workflow's newest result of a node,
             since that workflow's next run is unknown.
         seconds_again: seconds to compute it again from the other stored results, as far as its lineage is known.
-        kept_for: a sentence that says who keeps it, such as the author of the workflow whose newest version has it.
+        kept_for: a sentence that names the workflow or pin that keeps it; else empty.
         fixed: True if its author fixed it: computing it again would change it.
         pinned: True if a pinned iteration has it, so it is kept whatever the budget is.
-        shown: a sentence that says which newest or best iteration showed it to people, or empty.
+        shown: a sentence that names the newest or best iteration that showed it to people; else empty.
     """
 
     signature: str

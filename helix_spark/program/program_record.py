@@ -126,8 +126,8 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 
     def view(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
         is_kept = row.why or row.answer or row.left or row.kind == "table" or not row.fresh
-        again = row.why if is_kept else "it is done each time"
-        return AnswerView(replace(node, code=place(row)), row.caller.call, again)
+        resend_reason = row.why if is_kept else "each run sends it"
+        return AnswerView(replace(node, code=place(row)), row.caller.call, resend_reason)
 
     return ProgramView(
         program.name, tuple(map(view, rows, nodes_of(rows, program))), tuple(answer.identity for answer in asked),
@@ -141,7 +141,8 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     tally = tally_of(program.answerer.answers, program.record)
     iterations = program.catalog.iterations(program.name)
     earlier = (iteration.seconds for iteration in iterations if iteration.number < ended.number)
-    tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
+    saved = min(tally.saved_seconds, max(filter(None, earlier), default=tally.saved_seconds))
+    tally = replace(tally, saved_seconds=saved)
     return tally.run_text(
         ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
         interrupted=ended.status == "interrupted", unproven=len(noted_unproven(ended)),

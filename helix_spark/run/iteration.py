@@ -212,8 +212,6 @@ class Iteration(NamedResults):
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {seconds}>"
 
     def _view(self) -> IterationView:
-        from helix_spark.views.iteration_view import view_of_run
-
         return view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
 
     def _where(self, name: str) -> Location | None:
@@ -305,6 +303,20 @@ class RecordedIterations(tuple[IterationRecord, ...]):
             }
             for record in self
         ])
+
+
+def view_of_run(run: Iteration, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
+    """Return the view of a run, with its outputs compared to those `before`; `stored` are nodes stored since the
+    answer."""
+    from helix_spark.views.iteration_view import output_lines, saved_by, seconds_line, view_of_plan
+    from helix_spark.views.node_row import planned_row
+
+    rows = tuple(planned_row(node, run.plan, run.node_seconds, stored) for node in run.plan.nodes)
+    saved = saved_by(rows, run.plan.saved_seconds)
+    return replace(
+        view_of_plan(run.plan), status="done", rows=rows, outputs=output_lines(run.metrics, before), tables=run.tables,
+        duration=seconds_line(run.seconds, saved, run.session_seconds, run.waited),
+    )
 
 
 def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:

@@ -14,7 +14,7 @@ from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.stored_results import Origin
 from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import CatalogError
-from helix_spark.planner.candidates import capacity, claims, grant_room, had_now
+from helix_spark.planner.candidates import capacity, claims, grant_room, storable_now
 from helix_spark.planner.joint import LARGE_GAP, Joint
 from helix_spark.planner.planning import as_stored
 from helix_spark.planner.problem import Derivation, Solution, State
@@ -111,7 +111,7 @@ class Retention(ABC):
 
     def _warn_of_lost(self, problem: PlanningProblem, decision: Decision) -> None:
         """Warn of results that are evicted or not kept only because the budget is too small."""
-        now = had_now(problem, problem.done) if problem.done is not None else frozenset[str]()
+        now = storable_now(problem, problem.done) if problem.done is not None else frozenset[str]()
         claimed = {result.signature: result for result, _ in claims(problem)}
         signatures = (decision.evict | now - decision.keep) - grant_room(problem, claimed, capacity(problem)).keys()
         lost = [result for signature, result in claimed.items() if signature in signatures]

@@ -19,7 +19,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, TableResult, ValueResult, collect
 from helix_spark.errors import CatalogError, nearest
-from helix_spark.history.metrics import Metrics, leaves, metrics_of, output_of
+from helix_spark.history.metrics import Metrics, flatten, metrics_of, output_of
 from helix_spark.history.model_card import card_of
 from helix_spark.history.table_preview import COLUMNS, ROWS, TablePreview, previewed, tables_of
 from helix_spark.identity.code import Description
@@ -278,7 +278,7 @@ def measured_by(run: Run) -> dict[str, str]:
         return digests
     before, nodes = metrics_of(last.record), {node.name: node for node in last.nodes}
     kept: dict[str, str] = {}
-    for name, value in leaves(run.outputs).items():
+    for name, value in flatten(run.outputs).items():
         output = output_of(name, digests)
         old = before.measured_by.get(output_of(name, before.measured_by))
         if name in digests or not output or old is None or old == digests[output] or name not in before.leaves:

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
-from helix_spark.drawing import Stored, svg
+from helix_spark.drawing.graph import Stored
+from helix_spark.drawing.svg import svg
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of, number
 from helix_spark.history.value_text import node_json, result_text

@@ -1,4 +1,4 @@
-"""The pages over HTTP: routes, response headers, and the check of `Host`. Only GET and HEAD; nothing is changed."""
+"""The pages over HTTP: routes, response headers, and the check of `Host`. Only GET and HEAD; they change nothing."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ _MAX_COLUMNS = 200
 
 
 def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
-    """Return the application; `names` are further host names that it answers to."""
+    """Return the application. `names` are allowed host names other than localhost."""
     pages = Pages(records, Links())
 
-    # Plain functions, as Starlette runs these in a thread, and reading records takes time.
+    # Reading records takes time, and Starlette runs functions that are not async in a thread.
 
     def iterations(request: Request) -> Page:
         order = _text(request, "order")
@@ -75,7 +75,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         )
 
     def respond_with(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
-        return lambda request: HTMLResponse(pages.framed(view(request)))
+        return lambda request: HTMLResponse(pages.render_page(view(request)))
 
     def respond_with_state(request: Request) -> Response:
         state = pages.state(_text(request, "workflow"), _number(request, "number"))
@@ -90,7 +90,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
     def handle_helix_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HelixError)
         is_missing = isinstance(error, ParameterError)
-        title, status = ("Not here", 404) if is_missing else ("The catalog cannot be read", 503)
+        title, status = ("Not found", 404) if is_missing else ("The catalog cannot be read", 503)
         if request.url.path == "/state":
             return JSONResponse({"error": error.what}, status)
         return HTMLResponse(pages.failure(title, error), status)
@@ -103,13 +103,14 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         "/": iterations,
         "/iteration": lambda request: pages.iteration(
             _text(request, "workflow"), _number(request, "number"), node_filter=_text(request, "nodes"),
-            whole=_is_set(request, "whole"),
+            unfolded=_is_set(request, "whole"),
         ),
         "/node": lambda request: pages.node(
             _text(request, "workflow"), _number(request, "number"), _text(request, "node")
         ),
         "/compare": lambda request: pages.compare(
-            _text(request, "workflow"), _number(request, "a"), _number(request, "b"), whole=_is_set(request, "whole")
+            _text(request, "workflow"), _number(request, "a"), _number(request, "b"),
+            shows_equal=_is_set(request, "whole"),
         ),
         "/metrics": lambda request: pages.metrics(_text(request, "workflow")),
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
@@ -149,7 +150,7 @@ def asset(name: str) -> str:
 def _guard(app: ASGIApp, names: Collection[str]) -> ASGIApp:
     """Return an application that refuses requests for other hosts and adds the headers to every response.
 
-    Otherwise a web site could read the catalog by DNS rebinding: its own host name, pointed at this machine.
+    Otherwise a web site could read the catalog by DNS rebinding, with a host name that resolves to this machine.
     """
     async def serve_guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -165,7 +166,7 @@ def _guard(app: ASGIApp, names: Collection[str]) -> ASGIApp:
         if len(hosts) == 1 and host_allowed(hosts[0], names):
             await app(scope, receive, send_guarded)
         else:
-            refusal = PlainTextResponse("this server does not answer to that host name\n", 421)
+            refusal = PlainTextResponse("this server does not serve that host name\n", 421)
             await refusal(scope, receive, send_guarded)
 
     return serve_guarded
@@ -201,7 +202,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise SetupError(
             f"the pages cannot be served at {host}, port {port}: {error.strerror or error}",
-            remedy="stop what is there, or name another with --port (0 takes a free one)",
+            remedy="stop the program that uses it, or choose another with --port (0 takes a free one)",
         ) from error
     return listener
 

@@ -21,7 +21,7 @@ from helix_spark.views.progress_view import ProgressView, progress_view, running
 def select(inputs: Mapping[str, Sequence[str]], node_filter: str) -> tuple[str, ...]:
     """Return the nodes that a filter selects, in the graph's order: all if it is empty, none if it names no node.
 
-    A ``+`` before the name adds the node's inputs, a ``+`` after it its readers; a number limits the steps.
+    A ``+`` before the name adds the node's inputs, a ``+`` after the name adds its readers; a number limits the steps.
 
     >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
     >>> select(graph, "1+model+"), select(graph, "mode")
@@ -55,10 +55,10 @@ def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str | None) ->
     return reached
 
 
-def select_longest(ran: Sequence[NodeRow], count: int) -> tuple[NodeRow, ...]:
+def select_longest(rows: Sequence[NodeRow], count: int) -> tuple[NodeRow, ...]:
     """Return the nodes that ran longest, by their start; those without a recorded start come last, inputs first."""
-    longest = {row.name for row in sorted(ran, key=lambda row: -(row.seconds or 0.0))[:count]}
-    by_start = sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))
+    longest = {row.name for row in sorted(rows, key=lambda row: -(row.seconds or 0.0))[:count]}
+    by_start = sorted(rows, key=lambda row: row.started if row.started is not None else float("inf"))
     return tuple(row for row in by_start if row.name in longest)
 
 
@@ -68,11 +68,11 @@ def edits_since(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> di
     return {name: node.state for name, node in differences.items() if node.state in ("changed", "added")}
 
 
-# An iteration that runs, or died
+# Running and dead iterations
 
 
 def running_rows(iteration: IterationRecord, progress: Progress) -> tuple[NodeRow, ...]:
-    """Return the nodes of an iteration that runs or died, from its progress notes."""
+    """Return the nodes of an iteration that runs or has died, from its progress notes."""
     died = {"running": "died"} if iteration.status == "died" else {}
     states = running_states(progress)
     return tuple(
@@ -97,7 +97,7 @@ def view_progress(iteration: IterationRecord, progress: Progress | None, now: fl
 
 
 def state_text(iteration: IterationRecord, progress: Progress | None) -> str:
-    """Return the progress of an iteration as JSON; pages compare it with their own to see that they are out of date."""
+    """Return the progress of an iteration as JSON, by which an open page detects that it is out of date."""
     state: dict[str, Any] = {"status": iteration.status, "nodes": {}}
     if progress is not None:
         state |= {

@@ -8,8 +8,12 @@ from urllib.parse import urlencode
 
 
 class Links:
-    """The URL of each page, with all state in its query, so that pages can be shared and reloaded. An exported file has
-    anchors, by the URLs of a server; a URL without an anchor becomes an empty text."""
+    """URLs of pages, with all state in the query, so that pages can be shared and reloaded. In an exported file,
+    `anchors` replace a server's URLs; URLs without an anchor become empty.
+
+    >>> Links().iterations("a b&c", page=3, q="", column=("d", "e"))
+    '/?workflow=a+b%26c&page=3&column=d&column=e'
+    """
 
     def __init__(self, anchors: Mapping[str, str] | None = None) -> None:
         self._anchors, self.live = anchors, anchors is None
@@ -33,17 +37,7 @@ class Links:
         return self._address("/storage", workflow=workflow)
 
     def _address(self, page: str, /, **state: Any) -> str:
-        address = page + query(**state)
+        terms = {name: value for name, value in state.items() if value not in ("", None, False, ())}
+        terms = {name: 1 if value is True else value for name, value in terms.items()}
+        address = page + (f"?{urlencode(terms, doseq=True, errors='backslashreplace')}" if terms else "")
         return address if self._anchors is None else self._anchors.get(address, "")
-
-
-def query(**state: Any) -> str:
-    """Return state as a URL's query, without empty values; a sequence repeats its name.
-
-    >>> query(workflow="a b&c", number=3, q="")
-    '?workflow=a+b%26c&number=3'
-    >>> query(open=("a", "b"))
-    '?open=a&open=b'
-    """
-    terms = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
-    return f"?{urlencode(terms, doseq=True, errors='backslashreplace')}" if terms else ""

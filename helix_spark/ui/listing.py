@@ -1,4 +1,4 @@
-"""The page of iterations, like a commit log: rows, filter, order; and each metric's trend over the iterations."""
+"""The list of iterations, like a commit log, with filter and order; and the trend of each metric over iterations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from helix_spark.history.comparison import unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics
 from helix_spark.history.states import saved_seconds
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.views.comparison_view import Pair, pairs
 from helix_spark.views.iteration_view import ending_text
 
@@ -29,7 +29,7 @@ Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One iteration: changed parameters, seconds saved by reuse (None if it did not end), stored bytes."""
+    """One iteration, with changed parameters, seconds saved by reuse (None if it did not end) and stored bytes."""
 
     record: IterationRecord
     changed: tuple[Pair, ...]
@@ -47,14 +47,14 @@ class Row:
 
     @property
     def outcome(self) -> str:
-        """How the iteration ended, or its error, in one line."""
+        """The ending of the iteration, or its error, in one line."""
         error = self.record.error.split("\n")[0]
         return ending_text(self.record.status, error) or error
 
     @property
     def details(self) -> str:
         """The message and the changes as further lines; may be empty."""
-        changed = (self.edit,) if self.edit else [f"{pair.name} {pair.went}" for pair in self.changed]
+        changed = (self.edit,) if self.edit else [f"{pair.name} {pair.text}" for pair in self.changed]
         return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
 
 
@@ -63,9 +63,9 @@ class Trend:
     """One metric over the iterations.
 
     Attributes:
-        direction: the better direction; `guessed` if it follows from the metric's name alone.
+        direction: the better direction; `guessed` if only the metric's name implies it.
         best: the best iteration of those comparable with the newest one; None without a direction.
-        breaks: the iterations from which on other code measured it, or the same code on other test rows.
+        breaks: iterations that begin to measure it with other code, or on other test rows.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Listing:
     """One page of iterations.
 
     Attributes:
-        matches, total: the numbers of iterations that match the filter, and of all.
-        page, pages: counted from 1.
+        matches, total: counts of the iterations that match the filter, and of all.
+        page, pages: page number and count, from 1.
         columns: the metrics shown; `chosen_columns` are those that the URL names.
-        metric: the metric by which the best is marked; may be empty.
+        metric: the metric that decides which iteration is marked as best; may be empty.
         latest: the number of the newest iteration.
-        chosen: two iterations of this page, the earlier one first, preselected for comparison; None if the page has
-            no two with recorded nodes.
+        preselected: two iterations of this page to compare, the earlier one first; None if fewer than two have recorded
+            nodes.
     """
 
     workflow: str
@@ -104,31 +104,31 @@ class Listing:
     trend: Trend | None
     newest: Metrics
     latest: int | None
-    chosen: tuple[int | None, int | None]
+    preselected: tuple[int | None, int | None]
     query: str
     order: Order
     ascending: bool
 
     @property
     def best(self) -> int | None:
-        """The best iteration by the metric, of those comparable with the newest one."""
+        """The best iteration by the metric; see `Trend`."""
         return None if self.trend is None else self.trend.best
 
     @property
     def state(self) -> dict[str, Any]:
-        """The query of the page's URL, without the page number: another order begins at the first page."""
+        """The query of the page's URL, without the page number, since another order begins at the first page."""
         return {
             "q": self.query, "order": self.order, "up": self.ascending, "metric": self.metric,
             "column": self.chosen_columns,
         }
 
-    def is_other(self, row: Row, name: str) -> bool:
-        """Return whether a row's value of a metric is not comparable with the newest value."""
+    def is_incomparable(self, row: Row, name: str) -> bool:
+        """Return whether a row's value of a metric cannot be compared with the newest value."""
         return bool(row.metrics.incomparable(name, self.newest))
 
 
-def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
-    """Return rows, newest first as the iterations are."""
+def listing_rows(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
+    """Return the rows of iterations, newest first."""
     stored: dict[int, int] = {}
     for artifact in artifacts:
         stored[artifact.iteration] = stored.get(artifact.iteration, 0) + artifact.bytes
@@ -148,7 +148,7 @@ def listing(
 ) -> Listing:
     """Return one page of the rows that contain every word of the query; all of them unless `paged`.
 
-    The best is marked by `metric`, or by the newest iteration's primary metric if that does not exist.
+    If no iteration has the `metric`, the primary metric of the newest one decides which is the best.
     """
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
@@ -156,7 +156,7 @@ def listing(
     chosen_columns = tuple(name for name in columns if name in names)
     default = tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
     words = query.lower().split()
-    matches = [row for row in rows if all(word in _text(row) for word in words)]
+    matches = [row for row in rows if all(word in _searched_text(row) for word in words)]
     matches.sort(key=lambda row: row.number, reverse=True)
 
     def sort_key(row: Row) -> tuple[bool, float]:
@@ -180,16 +180,16 @@ def listing(
     )
 
 
-def _text(row: Row) -> str:
+def _searched_text(row: Row) -> str:
     record = row.record
-    settings = " ".join(f"{name}={whole_text(value)}" for name, value in mapping(record.parameters).items())
+    settings = " ".join(f"{name}={value_text(value)}" for name, value in mapping(record.parameters).items())
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
     words = (record.status, record.user, record.commit, record.message, row.edit, settings, changes, record.error)
     return f"#{record.number} {' '.join(words)}".lower()
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:
-    """Return the trend of a metric that at least one of the rows has; rows are newest first."""
+    """Return the trend of a metric that at least one row has; `rows` are newest first."""
     measured = [row for row in rows if name in row.metrics.values]
     newest, values = measured[0].metrics, {row.number: row.metrics.values[name] for row in measured}
     breaks = frozenset(new.number for new, old in pairwise(measured) if new.metrics.incomparable(name, old.metrics))
@@ -198,4 +198,5 @@ def trend_of(rows: Sequence[Row], name: str) -> Trend:
         sign = -1 if direction == "lower" else 1
         comparable = [row.number for row in measured if not row.metrics.incomparable(name, newest)]
         best = max(comparable, key=lambda number: (sign * values[number], -number))
-    return Trend(name, values, direction, name not in newest.better, newest.primary == name, best, breaks)
+    guessed = name not in newest.declared_directions
+    return Trend(name, values, direction, guessed, newest.primary == name, best, breaks)

@@ -1,5 +1,5 @@
-"""All pages in one file, without a server or network access. It shows one section at a time, and a node in a panel next
-to it. It can be read without scripts; plots need them."""
+"""All pages in one file, which needs no server or network. It shows one section at a time, and a node in a panel
+next to it. Only plots need scripts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 MOST_PANELS = 1_000
-"""Nodes with a panel, some 10 kB each: those of the newest iterations, of each iteration all or none."""
+"""Limit of nodes with a panel, some 10 kB each. The newest iterations come first, each with all its nodes or none."""
 
 _VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script in the file; the content security policy allows it by its digest."""
+    """A script in the file, which the content security policy allows by its digest."""
 
     text: Markup
     module: bool = False
 
     @property
     def digest(self) -> str:
-        """The digest in the policy's form."""
+        """The digest in the policy's format."""
         return f"sha256-{b64encode(sha256(self.text.encode()).digest()).decode()}"
 
 
@@ -52,17 +52,17 @@ class Section:
     panels: list[Section] = field(default_factory=list)
 
 
-def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
-    """Return the text of the file, of one workflow or of all.
+def export_pages(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
+    """Return the pages of one workflow, or of all, as the text of a file.
 
-    All iterations are listed. The newest `limit` of each workflow are shown in full and compared with the previous one
+    All iterations are listed. The newest `limit` of each workflow have a page, and a comparison with the previous one
     that has recorded nodes. Raises ParameterError if the catalog does not have the workflow.
     """
     check_workflow(records, workflow or None)
     workflows = (workflow,) if workflow else records.workflows()
     newest = {name: records.iterations(name)[:limit] for name in workflows}
     nodes = _nodes_with_panels(records, [record for iterations in newest.values() for record in iterations])
-    # Anchors are numbers, as names may contain anything. Each kind of page is a method of both `Links` and `Pages`.
+    # Names may contain any characters, so anchors have numbers. Each kind of page is a method of `Links` and `Pages`.
     entries: list[tuple[str, str, tuple[Any, ...]]] = []
     for index, name in enumerate(workflows):
         entries.append((f"iterations-{index}", "iterations", (name,)))
@@ -88,7 +88,7 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
 
 
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
-    """Return the scripts; those that draw plots, some 800 kB, only if there are plots."""
+    """Return the scripts. Those that draw plots, some 800 kB, are included only if there are plots."""
     parts = (part for section in sections for part in (section, *section.panels))
     has_plot = any('<figure class="plot" data-plot=' in part.page.body for part in parts)  # texts have `<` escaped
     licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"

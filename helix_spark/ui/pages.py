@@ -1,4 +1,4 @@
-"""The pages, rendered from the records; independent of HTTP, as both the server and the exported file use them."""
+"""The pages, rendered from records, for the server and the exported file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.drawing import Picture, picture_of
+from helix_spark.drawing.groups import Picture, picture_of
 from helix_spark.errors import HelixError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
@@ -22,11 +22,11 @@ from helix_spark.history.iteration_lookup import check_workflow, find_iteration,
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.plots import plots_among
 from helix_spark.ui.iteration_page import edits_since, running_rows, select, select_longest, state_text, view_progress
 from helix_spark.ui.links import Links
-from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
+from helix_spark.ui.listing import Order, Row, listing, listing_rows, trend_of
 from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import ComparisonView
 from helix_spark.views.iteration_view import IterationView, view_of_record
@@ -42,7 +42,7 @@ MOST_BARS = 40
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page without its frame. The frame marks the page's `section` and lists all `workflows`."""
+    """A page without its frame, which marks the page's `section` and lists all `workflows`."""
 
     title: str
     section: str
@@ -72,11 +72,11 @@ class Snapshot:
         key = (workflow, *(record.run for record in iterations if record.status == "died"))
         if key not in self._rows:
             artifacts = [artifact for artifact in self.artifacts().values() if artifact.workflow == workflow]
-            self._rows[key] = rows_of(iterations, artifacts)
+            self._rows[key] = listing_rows(iterations, artifacts)
         return self._rows[key]
 
     def find_workflow(self, name: str) -> str:
-        """Return the workflow of a name, or the first one if the name is empty. Raises ParameterError."""
+        """Return a workflow's name after a check, or the first workflow if it is empty. Raises ParameterError."""
         workflows = self.workflows()
         if not name and workflows:
             return workflows[0]
@@ -85,41 +85,42 @@ class Snapshot:
 
 
 class Pages:
-    """All pages of a catalog. Thread-safe: each page sees the records of one version.
+    """All pages of a catalog. Thread-safe: each page is rendered from the records of one version.
 
-    All raise ParameterError for what the catalog does not have, and CatalogError if it cannot be read.
+    Methods raise ParameterError for what the catalog does not have, and CatalogError if it cannot be read.
     """
 
     def __init__(self, records: CatalogReader, links: Links) -> None:
         self._records, self._links = records, links
         self._newest: tuple[str, Snapshot] = ("", Snapshot(records))
 
-    def now(self) -> Snapshot:
-        """Return the current records, cached until something is recorded.
+    def snapshot(self) -> Snapshot:
+        """Return the current records, cached until the catalog's version changes.
 
         The version is read before its records, so these are at least as new.
         """
         version = self._records.version()
-        # Read once and replaced as one: a thread that still reads an older version fills that version's snapshot.
+        # A single read and a single assignment, so that version and snapshot belong together in every thread.
         newest = self._newest
         if version != newest[0]:
             newest = self._newest = (version, Snapshot(self._records))
         return newest[1]
 
-    def framed(self, page: Page, *, is_failure: bool = False) -> str:
+    def render_page(self, page: Page, *, is_failure: bool = False) -> str:
+        """Return a page in its frame, with the records that were rejected."""
         rejections = () if is_failure else self._records.rejections
         return render("page.html", page=page, workflows=page.workflows, links=self._links, rejections=rejections)
 
     def failure(self, title: str, error: HelixError) -> str:
-        """Return an error in the same frame."""
-        return self.framed(Page(title, "", "", render("error.html", title=title, error=error)), is_failure=True)
+        """Return the page of an error."""
+        return self.render_page(Page(title, "", "", render("error.html", title=title, error=error)), is_failure=True)
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
         metric: str = "", columns: Sequence[str] = (),
     ) -> Page:
-        """List the iterations like a commit log; in a file all on one page."""
-        snapshot = self.now()
+        """List the iterations like a commit log; an exported file has all of them on one page."""
+        snapshot = self.snapshot()
         if not workflow and not snapshot.workflows():
             return Page("Iterations", "iterations", "", render("empty.html"))
         workflow = snapshot.find_workflow(workflow)
@@ -129,31 +130,31 @@ class Pages:
         )
         return self._page(snapshot, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
-    def iteration(self, workflow: str, number: int, *, node_filter: str = "", whole: bool = False) -> Page:
+    def iteration(self, workflow: str, number: int, *, node_filter: str = "", unfolded: bool = False) -> Page:
         snapshot, record = self._find(workflow, number)
         iterations, progress = snapshot.iterations(record.workflow), self._records.progress(record)
-        view, picture = self._draw(snapshot, record, node_filter, whole)
+        view, picture = self._draw(snapshot, record, node_filter, unfolded)
         numbers = [iteration.number for iteration in iterations]
         ran = [row for row in view.rows if row.seconds is not None]
         before = None if unrecorded(record) else newest_recorded(iterations, number)
         return self._page(
             snapshot, f"{record.workflow}: iteration {number}", "iterations", record.workflow, "iteration.html",
-            record=record, view=view, picture=picture, node_filter=node_filter, whole=whole,
+            record=record, view=view, picture=picture, node_filter=node_filter, unfolded=unfolded,
             rows=ranked(view.rows), counts=Counter(row.state for row in view.rows), saved=saved_seconds(record),
             bars=select_longest(ran, MOST_BARS), ran=len(ran), spent=sum(row.seconds or 0.0 for row in ran),
             previous=max((earlier for earlier in numbers if earlier < number), default=None),
             following=min((later for later in numbers if later > number), default=None),
             compared=before and before.number,
-            versions={name: whole_text(value) for name, value in mapping(record.versions).items() if value},
+            versions={name: value_text(value) for name, value in mapping(record.versions).items() if value},
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=view_progress(record, progress, time.time()), plots=plots_among(mapping(record.outputs)),
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},
         )
 
     def _draw(
-        self, snapshot: Snapshot, record: IterationRecord, node_filter: str, whole: bool
+        self, snapshot: Snapshot, record: IterationRecord, node_filter: str, unfolded: bool
     ) -> tuple[IterationView, Picture]:
-        """Return an iteration and its graph, from its records or, without these, from its progress notes."""
+        """Return an iteration and its graph, from its recorded nodes or else from its progress notes."""
         progress = self._records.progress(record) if unrecorded(record) else None
         edits: dict[str, str] = {}
         if progress is not None:
@@ -170,10 +171,10 @@ class Pages:
         selected = frozenset(select({row.name: row.inputs for row in rows}, node_filter))
         title = f"graph of iteration {record.number} of {record.workflow}"
         graph = graph_of(title, [row for row in rows if row.name in selected], href, edits)
-        return view_of_record(record, rows, self._records), picture_of(graph, whole=whole)
+        return view_of_record(record, rows, self._records), picture_of(graph, unfolded=unfolded)
 
     def node(self, workflow: str, number: int, name: str) -> Page:
-        """Show one node of an iteration, with the first rows of its table if that is stored."""
+        """Show a node of an iteration, with the first rows of its table if it is stored."""
         snapshot, record = self._find(workflow, number)
         workflow = record.workflow
         before = newest_recorded(snapshot.iterations(workflow), number)
@@ -184,12 +185,12 @@ class Pages:
             table=None if view.table is None else view.table.shown(SHOWN_ROWS, SHOWN_COLUMNS),
         )
 
-    def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
+    def compare(self, workflow: str, before: int, after: int, *, shows_equal: bool = False) -> Page:
         snapshot, old = self._find(workflow, before)
         workflow, new = old.workflow, find_iteration(snapshot, old.workflow, after)
         old_plots, new_plots = (plots_among(mapping(record.outputs)) for record in (old, new))
         tables = table_differences(tables_of(old, self._records), tables_of(new, self._records))
-        view = ComparisonView(compare(self._records, old, new), tables, whole=whole)
+        view = ComparisonView(compare(self._records, old, new), tables, shows_equal)
         hrefs = {
             node.name: self._links.node(workflow, after if node.after else before, node.name) for node in view.nodes
         }
@@ -207,7 +208,7 @@ class Pages:
         )
 
     def metrics(self, workflow: str) -> Page:
-        snapshot = self.now()
+        snapshot = self.snapshot()
         workflow = snapshot.find_workflow(workflow)
         rows = snapshot.rows(workflow)
         trends = [trend_of(rows, name) for name in metrics.names(row.metrics for row in rows)]
@@ -218,7 +219,7 @@ class Pages:
         )
 
     def storage(self, workflow: str) -> Page:
-        snapshot = self.now()
+        snapshot = self.snapshot()
         workflow = snapshot.find_workflow(workflow)
         iterations = [snapshot.iterations(name) for name in snapshot.workflows()]
         view = storage_of(self._records, snapshot.artifacts(), snapshot.loads(), iterations)
@@ -230,7 +231,7 @@ class Pages:
         return state_text(record, self._records.progress(record))
 
     def _find(self, workflow: str, number: int) -> tuple[Snapshot, IterationRecord]:
-        snapshot = self.now()
+        snapshot = self.snapshot()
         return snapshot, find_iteration(snapshot, snapshot.find_workflow(workflow), number)
 
     def _page(self, snapshot: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any) -> Page:

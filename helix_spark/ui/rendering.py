@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from helix_spark.drawing import markup, svg
+from helix_spark.drawing import markup
+from helix_spark.drawing.svg import svg
 from helix_spark.history.metrics import metric_text
 from helix_spark.history.model_card import ModelCard
 from helix_spark.plots import plot_text
@@ -56,22 +57,22 @@ def ticked(text: str) -> Markup:
 
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 64, 584, 16, 190
 _DIGIT = 7
-"""Pixels of a digit of a mark, in a wide system font."""
+"""Width in pixels of a digit on the axis, in a wide system font."""
 _NAMES, _TIMES = 190, 620
 _SLOTS, _BARS, _MOST_SLOTS = 260, 380, 20
-_GREATEST = 1e300
+_LARGEST = 1e300
 _MOST_POINTS = 400
-"""One dot per two pixels; the line goes through all points."""
+"""Most dots, about one for two pixels; the line goes through all points."""
 
 
 def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
-    """Draw a metric over iteration numbers, with a link to the iteration from each point and `details` as tooltips.
+    """Draw a metric over iteration numbers, with a link from each point to its iteration and `details` as tooltips.
 
-    The line breaks where other code began to measure the metric. The axis marks the least and the greatest value.
+    The line is interrupted at the trend's breaks. The axis shows the smallest and the largest value.
     """
     best = [] if metric.best is None else [metric.best]
-    # Bounded, so that the difference of two values is finite.
-    values = {number: min(max(value, -_GREATEST), _GREATEST) for number, value in metric.values.items()}
+    # Bounds keep the difference of two values finite.
+    values = {number: min(max(value, -_LARGEST), _LARGEST) for number, value in metric.values.items()}
     numbers, segments = sorted(values), list[list[int]]()
     for number in numbers:
         if not segments or number in metric.breaks:
@@ -105,7 +106,7 @@ def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str])
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
-    """Draw when each node ran. Bars without a recorded start begin at zero."""
+    """Draw the time of each node as a bar. Bars without a recorded start begin at zero."""
     spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]
     end = max([total, 1e-9, *map(sum, spans)])
     return markup.render(
@@ -119,7 +120,7 @@ def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
 
 
 def weights(card: ModelCard) -> Markup:
-    """Draw a model's largest weights; of several classes the largest of each slot."""
+    """Draw a model's largest weights; with several classes, the largest one of each slot."""
     pairs = sorted(
         ((name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]), key=lambda pair: -abs(pair[1])
     )

@@ -1,4 +1,4 @@
-"""The view of a comparison of two iterations: only differences, unless all is requested."""
+"""The view of a comparison of two iterations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.history.comparison import Comparison, DifferenceState, NodeDifference, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
 from helix_spark.history.table_preview import TableDifference
-from helix_spark.history.value_text import whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.plots import is_plot
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import commit_text, output_text
@@ -26,8 +26,8 @@ LEAST_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A named text before and after; None if it is missing. `change` is the change in a line, empty if it has no short
-    text; `better` is True for an improvement, None if unknown."""
+    """A named text before and after; None if it is missing. `change` is a short text of the change, or empty; `better`
+    is True for an improvement, None if unknown."""
 
     name: str
     before: str | None
@@ -42,17 +42,18 @@ class Pair:
         return "-" if self.before is None else self.before, "-" if self.after is None else self.after
 
     @property
-    def went(self) -> str:
+    def text(self) -> str:
+        """Both texts and the change."""
         return " -> ".join(self.sides) + (f" ({self.change})" if self.change else "")
 
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """The view of a comparison, with the tables among the outputs; with `whole` also of equal fields."""
+    """The view of a comparison, with the tables among the outputs; `shows_equal` adds what does not differ."""
 
     compared: Comparison
     tables: Mapping[str, TableDifference] = field(default_factory=dict)
-    whole: bool = False
+    shows_equal: bool = False
 
     @property
     def title(self) -> str:
@@ -75,7 +76,7 @@ class ComparisonView:
 
     @cached_property
     def outputs(self) -> tuple[Pair, ...]:
-        """Outputs leaf by leaf, the main metric first; numbers with their changes."""
+        """Outputs by dotted names, the primary metric first; numbers with their changes."""
         before, after = self.compared.metrics
         leaves = dict.fromkeys([*after.leaves, *before.leaves])
         return () if self.compared.unrecorded else self._shown(_output(name, before, after) for name in leaves)
@@ -92,8 +93,8 @@ class ComparisonView:
         return _measured("seconds to answer", before, after, format_seconds, "lower")
 
     @property
-    def timed(self) -> list[Pair]:
-        """Different seconds of nodes, the longest first."""
+    def node_seconds(self) -> list[Pair]:
+        """Seconds of nodes that differ, the longest first."""
         longest = sorted(self.compared.seconds.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
         return [
             _measured(name, before, after, format_seconds, "lower") for name, (before, after) in longest
@@ -102,7 +103,7 @@ class ComparisonView:
 
     @property
     def nodes(self) -> tuple[NodeDifference, ...]:
-        return tuple(node for node in self.compared.differences.values() if self.whole or node.differs)
+        return tuple(node for node in self.compared.differences.values() if self.shows_equal or node.differs)
 
     @property
     def same_nodes(self) -> int:
@@ -110,22 +111,22 @@ class ComparisonView:
         return len(self.compared.differences) - len(self.nodes)
 
     @property
-    def nothing(self) -> bool:
-        """True if nothing but seconds differs."""
+    def is_equal(self) -> bool:
+        """True if only seconds differ."""
         parts = (self.nodes, self.parameters, self.outputs, self.versions, self.tables)
         return not any((self.compared.unrecorded, *parts))
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
-        """Differences of functions' texts, by node; of the workflow's file if a node changed without its own function:
-        by a helper, a constant, a declaration."""
+        """Differences of functions' texts, by node; of the workflow's file if a node's change lies elsewhere: in a
+        helper, a constant, a declaration."""
         if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
             return {"the workflow's file": diff_lines(self.compared.file_diff)}
         return {node.name: diff_lines(node.code) for node in self.nodes if node.code}
 
     @property
     def graph(self) -> DrawnGraph:
-        """Both graphs in one, with the different nodes and their neighbors; removed edges are dashed."""
+        """Both graphs in one: the nodes that differ and their neighbors, with removed edges dashed."""
         different = {node.name for node in self.nodes}
         inputs: dict[str, tuple[str, ...]] = {}
         removed_edges: set[tuple[str, str]] = set()
@@ -152,11 +153,11 @@ class ComparisonView:
         return tuple(node for node in self.nodes if node.state in states)
 
     def _shown(self, both: Iterable[Pair]) -> tuple[Pair, ...]:
-        return tuple(pair for pair in both if self.whole or pair.differs)
+        return tuple(pair for pair in both if self.shows_equal or pair.differs)
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
-    """Return a unified difference, with gaps for hidden unchanged lines; empty if nothing differs.
+    """Return the lines of a unified diff, with gaps for hidden unchanged lines; empty if nothing differs.
 
     >>> code_lines("a\\nb\\n", "a\\nc\\n")
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
@@ -165,11 +166,11 @@ def code_lines(before: str, after: str) -> tuple[Line, ...]:
 
 
 def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
-    """Return the lines of a unified difference without its head."""
+    """Return the lines of a unified diff without its header."""
     lines: list[Line] = []
-    for place, line in enumerate(unified[2:]):
+    for index, line in enumerate(unified[2:]):
         if line.startswith("@@"):
-            if place:
+            if index:
                 lines.append(("gap", ""))
         else:
             lines.append(({"+": "added", "-": "removed"}.get(line[0], "same"), line[1:]))  # type: ignore[arg-type]  # the three words
@@ -182,15 +183,15 @@ def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
-    old, new = (whole_text(side[name]) if name in side else None for side in (before, after))
+    old, new = (value_text(side[name]) if name in side else None for side in (before, after))
     if differs and old == new and not is_plot(after.get(name)):  # numbers with the same six digits
         old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
-    numbers = number(before.get(name)), number(after.get(name))
-    by = None if numbers[0] is None or numbers[1] is None else numbers[1] - numbers[0]
-    return Pair(name, old, new, differs, _missing(old, new) or (metric_text(by, "+") if by else ""))
+    first, second = number(before.get(name)), number(after.get(name))
+    step = None if first is None or second is None else second - first
+    return Pair(name, old, new, differs, _missing_side(old, new) or (metric_text(step, "+") if step else ""))
 
 
-def _missing(before: str | None, after: str | None) -> str:
+def _missing_side(before: str | None, after: str | None) -> str:
     return "added" if before is None else "missing" if after is None else ""
 
 
@@ -207,12 +208,12 @@ def _output(name: str, before: Metrics, after: Metrics) -> Pair:
 
 
 def _measured(
-    name: str, before: float | None, after: float | None, form: Callable[[float], str], direction: Direction
+    name: str, before: float | None, after: float | None, text_of: Callable[[float], str], direction: Direction
 ) -> Pair:
-    old, new = (None if value is None else form(value) for value in (before, after))
+    old, new = (None if value is None else text_of(value) for value in (before, after))
     if before is None or after is None:
-        return Pair(name, old, new, before is not after, _missing(old, new))
-    by = after - before
-    better = None if by == 0 or not direction else (by < 0) == (direction == "lower")
-    change = f"{'+' if by > 0 else '-'}{form(abs(by))}" if by else ""
-    return Pair(name, old, new, by != 0, change, better)
+        return Pair(name, old, new, before is not after, _missing_side(old, new))
+    step = after - before
+    better = None if step == 0 or not direction else (step < 0) == (direction == "lower")
+    change = f"{'+' if step > 0 else '-'}{text_of(abs(step))}" if step else ""
+    return Pair(name, old, new, step != 0, change, better)

@@ -1,4 +1,4 @@
-"""The view of a planned, finished or recorded iteration: outputs next to previous ones, nodes, reasons, costs."""
+"""The view of a planned, finished or recorded iteration: outputs and their changes, nodes, reasons, costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
@@ -18,28 +18,32 @@ from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import TablePreview, tables_of
-from helix_spark.history.value_text import short, whole_text
+from helix_spark.history.value_text import value_text
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_text, planned_row, recorded_rows
+from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.history.feature_weights import FeatureWeight
 
 _LEAST_WAIT, _LEAST_SAVED = 0.1, 0.01
-"""Seconds from which they are shown."""
+"""Smallest seconds that are shown."""
+
+_LONGEST_VALUE = 120
+"""Characters of a value in a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """An output, or a value inside one by a dotted name: its text in a line, and `whole`; if it differs, its text
-    before, in a line, and the change."""
+    """An output, or a value inside one by a dotted name, in a line and in full; if it differs, with the text before and
+    the change, in a line."""
 
     name: str
     text: str
-    whole: str
+    full_text: str
     before: str = ""
     change: str = ""
 
@@ -56,12 +60,12 @@ class IterationView:
     Attributes:
         rows: its nodes, inputs first.
         when: its start by this machine's clock, and the user.
-        took: the seconds to answer, and those that reuse saved.
+        duration: the seconds to answer, and those that reuse saved.
         edit: the edit since the iteration before.
         file: the file, with the short commit; a plus if the repository had further changes.
-        error: why it failed; for an iteration that is done, what changed meanwhile.
+        error: why it failed; for an iteration that is done, changes meanwhile.
         unrecorded: why its nodes are not recorded.
-        outputs: its outputs, the main metric first.
+        outputs: its outputs, the primary metric first.
         dropped: nodes that no output needs.
         totals: lines on the plan's costs, reuse and storage.
     """
@@ -72,7 +76,7 @@ class IterationView:
     parameters: tuple[tuple[str, str], ...]
     rows: tuple[NodeRow, ...]
     when: str = ""
-    took: str = ""
+    duration: str = ""
     message: str = ""
     edit: str = ""
     file: str = ""
@@ -104,7 +108,7 @@ class IterationView:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Sentences on nodes without a part in it."""
+        """Sentences on nodes that it does not need."""
         unneeded = names_text("not needed", [row.name for row in self.rows if not row.is_needed])
         return tuple(filter(None, (unneeded, self._dropped)))
 
@@ -123,13 +127,13 @@ class IterationView:
 
     @property
     def unproven(self) -> str:
-        """The unproven results that it reused, in a sentence; empty if there are none."""
+        """A sentence on the unproven results that it reused; empty without any."""
         titles = [row.title for row in self.rows if row.state == "load" and row.proof == "unproven"]
         return names_text("unproven", titles)
 
     @property
     def outcome(self) -> str:
-        """Its ending without an answer; see `ending_text`."""
+        """Why it ended without an answer; see `ending_text`."""
         return ending_text(self.status, self.error)
 
     @property
@@ -138,46 +142,23 @@ class IterationView:
         notes = tuple(filter(None, (self.message, self.edit)))
         if self.unrecorded or self.status != "done":
             return (*notes, self.unrecorded or self.outcome)
-        summary = "; ".join(filter(None, (counts_text(self.rows), self.took)))
+        summary = "; ".join(filter(None, (counts_text(self.rows), self.duration)))
         warnings = (f"warning: {text}" for text in self.warnings)
         return (*notes, *warnings, summary, *filter(None, (self.unproven,)), *self.error.splitlines())
-
-
-class Ran(Protocol):
-    """A run; see `Iteration`."""
-
-    number: int
-    plan: Plan
-    seconds: float
-    node_seconds: Mapping[str, float]
-    session_seconds: float
-    waited: float
-    metrics: Metrics
-    tables: Mapping[str, TablePreview]
 
 
 def view_of_plan(plan: Plan) -> IterationView:
     """Return the view of a plan."""
     return IterationView(
         plan.workflow, plan.iteration, "planned",
-        tuple((name, short(value)) for name, value in plan.parameters.items()),
-        tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
+        _texts(plan.parameters), tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
         warnings=plan.warnings, totals=tuple(_totals(plan)),
     )
 
 
-def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return the view of a run that has just answered, compared with outputs `before`; `stored` are new since."""
-    plan = ran.plan
-    rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
-    return replace(
-        view_of_plan(plan), status="done", rows=rows, outputs=output_lines(ran.metrics, before), tables=ran.tables,
-        took=took_text(ran.seconds, _saved(rows, plan.saved_seconds), ran.session_seconds, ran.waited),
-    )
-
 
 def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationView:
-    """Return the view of a recorded iteration, with its results that are stored now."""
+    """Return the view of a recorded iteration, with the results that are stored now."""
     nodes = source_rows(records.nodes(record))
     live = records.live_among([node.signature for node in nodes])
     return view_of_record(record, recorded_rows(record, nodes, live, proofs_of(nodes, records)), records)
@@ -188,10 +169,9 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
     plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
     return IterationView(
-        record.workflow, record.number, record.status,
-        tuple((name, short(value)) for name, value in mapping(record.parameters).items()), rows,
+        record.workflow, record.number, record.status, _texts(mapping(record.parameters)), rows,
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)) + (f" by {record.user}" if record.user else ""),
-        took_text(record.seconds, _saved(rows, saved_seconds(record))), record.message, edit_of(record),
+        seconds_line(record.seconds, saved_by(rows, saved_seconds(record))), record.message, edit_of(record),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
         tables_of(record, records), totals=plan_lines(plan) if plan.get("status") else (),
         pinned=(record.workflow, record.number) in records.pinned(),
@@ -199,15 +179,15 @@ def view_of_record(record: IterationRecord, rows: tuple[NodeRow, ...], records: 
 
 
 def ending_text(status: str, error: str) -> str:
-    """Describe the end of an iteration without an answer; empty for others.
+    """Describe why an iteration ended without an answer; empty for others.
 
     >>> ending_text("failed", "no column 'x'"), ending_text("interrupted", "by Ctrl-C"), ending_text("done", "")
-    ("failed: no column 'x'", 'interrupted by Ctrl-C; what was computed before is kept', '')
+    ("failed: no column 'x'", 'interrupted by Ctrl-C; results computed before are kept', '')
     """
     if status in ("done", "running"):
         return ""
     if status == "interrupted":
-        return f"interrupted{' ' if error.startswith('by ') else ': '}{error}; what was computed before is kept"
+        return f"interrupted{' ' if error.startswith('by ') else ': '}{error}; results computed before are kept"
     return f"{status}: {error}" if error else status
 
 
@@ -223,7 +203,7 @@ def commit_text(record: IterationRecord) -> str:
 
 
 def output_lines(metrics: Metrics, before: Metrics | None) -> tuple[OutputLine, ...]:
-    """Return each output, with the value before if it differs.
+    """Return a line for each output, with the value before if it differs.
 
     >>> [line.was for line in output_lines(Metrics({"auc": 0.91, "f": 1}), Metrics({"auc": 0.9, "f": 1}))]
     ['was 0.9, +0.01', '']
@@ -240,29 +220,35 @@ def output_lines(metrics: Metrics, before: Metrics | None) -> tuple[OutputLine, 
 
 
 def output_text(value: Any) -> str:
-    """Return an output uncut, numbers as metrics are shown.
+    """Return an output's full text; numbers are formatted like metrics.
 
     >>> output_text(48842), output_text(0.123456789), output_text({"table": "t", "rows": 3})
     ('48,842', '0.123457', 'table of 3 rows')
     """
     if type(value) is int:
         return f"{value:,}"
-    measured = number(value)
-    return whole_text(value) if measured is None else metric_text(measured)
+    metric = number(value)
+    return value_text(value) if metric is None else metric_text(metric)
 
 
 def output_line(value: Any) -> str:
-    return short(value) if number(value) is None else output_text(value)
+    """Return an output's text in a line, cut to a readable length."""
+    return cut(output_text(value), _LONGEST_VALUE)
 
 
-def _saved(rows: Sequence[NodeRow], seconds: float | None) -> float:
+def _texts(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, cut(value_text(value), _LONGEST_VALUE)) for name, value in parameters.items())
+
+
+def saved_by(rows: Sequence[NodeRow], seconds: float | None) -> float:
+    """Return the seconds that reuse saved; 0 if no row was reused."""
     return seconds or 0.0 if any(row.state in ("load", "prune") for row in rows) else 0.0
 
 
-def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
-    """Return the seconds to answer, with those of Spark's start and before the run began, and those that reuse saved.
+def seconds_line(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
+    """Return the seconds to answer, those of Spark's start and before the run began, and those that reuse saved.
 
-    >>> took_text(9.0, 20.0, session=3.0)
+    >>> seconds_line(9.0, 20.0, session=3.0)
     "9.0 s to answer (Spark's start 3.0 s); about 20.0 s of computing saved"
     """
     parts = [f"{format_seconds(waited)} s until the run began"] if waited >= _LEAST_WAIT else []
@@ -291,7 +277,7 @@ def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] =
         f"{format_size(node.bytes)}",
         *([f"  {node.storage_reason}"] if node.storage_reason else []),
         *([f"  reads {', '.join(node.inputs)}"] if node.inputs else []),
-        *([f"  known by its code, not by what it builds: it {node.by_code}"] if node.by_code else []),
+        *([f"  identified by its code, not by its plan: it {node.by_code}"] if node.by_code else []),
         f"  signature {node.signature}",
         *([f"  read by {', '.join(readers)}"] if readers else []),
         *influence_lines(weights, node.name),
@@ -310,8 +296,8 @@ def _totals(plan: Plan) -> Iterator[str]:
 
 
 def plan_lines(figures: Mapping[str, Any], guess: str = "", session: str = "start and first work") -> tuple[str, ...]:
-    """Return lines on a plan's expected seconds, with its optimality and the guessed share, Spark's `session` seconds,
-    and storage, by its recorded figures.
+    """Return lines on a plan's recorded figures: expected seconds with optimality and the `guess` of their guessed
+    share, seconds of Spark's `session`, and storage.
 
     >>> figures = {"status": "optimal", "solver": "HiGHS", "policy": "joint", "predicted_seconds": 4.0}
     >>> plan_lines(figures | {"run_all_seconds": 9.0})
@@ -335,19 +321,21 @@ def plan_lines(figures: Mapping[str, Any], guess: str = "", session: str = "star
 
 
 def influence_lines(weights: Sequence[FeatureWeight], name: str) -> list[str]:
-    """Return indented lines on the features of a learner, or on an extractor as a feature."""
-    own = sorted((weight for weight in weights if weight.learner == name), key=lambda weight: -weight.share)
+    """Return indented lines on the weights of a learner's features, or of an extractor as a feature."""
+    features = sorted((weight for weight in weights if weight.learner == name), key=lambda weight: -weight.share)
     lines = list[str]()
-    if shares := ", ".join(f"{weight.feature} {weight.share:.1%}" for weight in own if not weight.without_influence):
-        lines.append(f"  weight by feature in iteration {own[0].iteration}: {shares}")
-    useless = [f"{weight.feature} ({format_seconds(weight.seconds)} s)" for weight in own if weight.without_influence]
+    shares = [f"{weight.feature} {weight.share:.1%}" for weight in features if not weight.without_influence]
+    if shares:
+        lines.append(f"  weight by feature in iteration {features[0].iteration}: {', '.join(shares)}")
+    useless = [weight for weight in features if weight.without_influence]
     if useless:
-        lines.append(f"  without influence in iteration {own[0].iteration}: {', '.join(useless)}")
+        names = ", ".join(f"{weight.feature} ({format_seconds(weight.seconds)} s)" for weight in useless)
+        lines.append(f"  without influence in iteration {useless[0].iteration}: {names}")
     for weight in (weight for weight in weights if weight.feature == name):
         if weight.without_influence:
             lines.append(
-                f"  `{weight.learner}` gave it no weight in iteration {weight.iteration}; it and what only it needs "
-                f"take {format_seconds(weight.seconds)} s"
+                f"  `{weight.learner}` gave it no weight in iteration {weight.iteration}; it takes "
+                f"{format_seconds(weight.seconds)} s, with nodes that only it needs"
             )
         else:
             share = f"{weight.share:.1%} of the weight"

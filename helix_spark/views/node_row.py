@@ -1,4 +1,4 @@
-"""A node of an iteration that is planned, running or recorded: a row of a table and a box of a graph."""
+"""A node of a planned, running or recorded iteration, as a row of a table and a box of a graph."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_size, seconds_text
 
-_RANK = {
-    state: place for place, state in enumerate(("failed", "died", "running", "compute", "load", "waiting", "prune"))
-}
+_ORDER = ("failed", "died", "running", "compute", "load", "waiting", "prune")
+"""States in the order of shown rows; others come last."""
 _MOST_NAMES = 12
 """Names in a sentence."""
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -25,7 +24,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A node as people see it.
+    """A node as it is shown.
 
     Attributes:
         title: its name; for a program's question with its line.
@@ -78,7 +77,8 @@ class NodeRow:
         return f"{self.why}; {self.kept}{size}"
 
     @property
-    def did(self) -> str:
+    def outcome(self) -> str:
+        """Its state and seconds, in words."""
         return f"{self.word} in {seconds_text(self.seconds)}" if self.seconds is not None else self.word
 
     @property
@@ -91,13 +91,13 @@ class NodeRow:
 
     @property
     def tooltip(self) -> str:
-        return "; ".join(filter(None, (f"{self.name} ({self.kind})", self.did, self.why, self.storing)))
+        return "; ".join(filter(None, (f"{self.name} ({self.kind})", self.outcome, self.why, self.storing)))
 
 
 def planned_row(
     node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
 ) -> NodeRow:
-    """Return the row of a planned node; after a run with measured seconds by name and names of stored nodes."""
+    """Return the row of a planned node; after a run, with measured seconds by name and the names of stored nodes."""
     has_proof = node.state is State.LOAD and node.proof in ("verified", "unproven")
     why = f"{node.reason}; {node.proof}" if has_proof else node.reason
     mark: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
@@ -136,11 +136,11 @@ def recorded_rows(
 
 def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:
     """Sort rows by state: failed, run and loaded nodes first."""
-    return tuple(sorted(rows, key=lambda row: _RANK.get(row.state, len(_RANK))))
+    return tuple(sorted(rows, key=lambda row: _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)))
 
 
 def names_text(title: str, names: Sequence[str]) -> str:
-    """Return a sentence of at most about `_MOST_NAMES` names; empty for none.
+    """Return a sentence with at most about `_MOST_NAMES` names; empty without names.
 
     >>> names_text("loaded", ["rows", "model"]), names_text("loaded", [])
     ('loaded: rows, model', '')

@@ -40,8 +40,8 @@ class NodeView:
         table: its first rows, recorded or stored.
         note: why its rows are not shown.
         card: the card of its fitted model.
-        points: the points of a search.
-        members: the questions of a line with several.
+        points: the points of a parameter search.
+        members: the questions of a program's line that has several.
     """
 
     node: NodeRecord
@@ -62,16 +62,16 @@ class NodeView:
         return f"{self.row.kind}, iteration {self.node.iteration} of {self.node.workflow}"
 
     @property
-    def did(self) -> str:
+    def outcome(self) -> str:
         """A sentence on its state and the reason."""
         expected = f" ({seconds_text(self.row.expected)} expected)" if self.row.expected else ""
-        result = f"{self.row.did}{expected}"
+        result = f"{self.row.outcome}{expected}"
         return self.row.why if self.row.why.startswith(f"{result}:") else f"{result}: {self.row.why}"
 
     @property
     def sentences(self) -> Iterator[str]:
         """Sentences on its state, neighbors, storage and changes."""
-        yield self.did
+        yield self.outcome
         if self.row.inputs:
             yield f"reads {', '.join(self.row.inputs)}"
         if self.readers:
@@ -80,25 +80,25 @@ class NodeView:
             yield ", ".join(filter(None, (self.storing, self.row.proof if self.row.stored == "stored" else "")))
         for change in self.changes or ():
             if change not in self.row.why:
-                yield f"against iteration {self.previous}: {change}"
+                yield f"since iteration {self.previous}: {change}"
 
     @property
     def storing(self) -> str:
         """A sentence on the storage of its result."""
         artifact = self.row.artifact
         if artifact is None:
-            return "its result was never stored" + ("; its first rows are on record" if self.table is not None else "")
+            return "its result was never stored" + ("; its first rows are recorded" if self.table is not None else "")
         if self.row.stored != "stored":
             return f"no longer stored: {artifact.event}" + (f", {artifact.why}" if artifact.why else "")
         workflow = f" of {artifact.workflow}" if artifact.workflow != self.node.workflow else ""
         size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
-        wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
+        writing = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
         shared = f" in the shared catalog {artifact.shared}" if artifact.shared else ""
-        return f"stored by iteration {artifact.iteration}{workflow}{shared}{size}{wrote}"
+        return f"stored by iteration {artifact.iteration}{workflow}{shared}{size}{writing}"
 
     @property
     def value(self) -> tuple[Any, ...]:
-        """The stored value as JSON's types; empty if none is stored or its record is damaged."""
+        """The stored value as JSON types; empty if none is stored or its record is damaged."""
         artifact = self.row.artifact
         if artifact is None or self.row.stored != "stored" or artifact.kind != "value":
             return ()
@@ -137,7 +137,7 @@ def node_view(
     old_nodes = known_nodes(records.nodes(before)) if before else ()
     old = next((node for node in old_nodes if node.name == name), None)
     members = lines_of_source(recorded).get(name, ()) if nodes is lines else ()
-    differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
+    differences = own_changes if members[1:] else changes  # a line with several questions reads models that it fits
     artifact = records.artifact(node.signature) or records.last_event(node.signature)
     table, note = _first_rows(artifact, tables_of(iteration, records).get(name), records)
     (row,) = recorded_rows(
@@ -147,7 +147,7 @@ def node_view(
     code, code_before = _text_of(node), _text_of(old) if old else ""
     return NodeView(
         node, row, tuple(reader.name for reader in nodes if name in reader.inputs), before.number if before else None,
-        tuple(map(str, differing(parts_from_json(old.parts), parts_from_json(node.parts)))) if old else None,
+        tuple(map(str, differences(parts_from_json(old.parts), parts_from_json(node.parts)))) if old else None,
         code, code_lines(code_before, code) if code_before else (), table, note,
         card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
         recorded_rows(iteration, members if members[1:] else (), {}),
@@ -155,7 +155,7 @@ def node_view(
 
 
 def _text_of(node: NodeRecord) -> str:
-    """Return the text of a node's function; empty for a program's question, whose title names its line."""
+    """Return the text of a node's function; empty for a program's question, which has a line instead."""
     return "" if PLACE.fullmatch(node.code) else textwrap.dedent(node.code)
 
 

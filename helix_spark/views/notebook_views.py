@@ -56,11 +56,11 @@ def comparison_text(compared: Comparison) -> str:
     view = ComparisonView(compared)
     signs = {"added": "+", "removed": "-", "same": "="}
     lines = [view.title, *([f"  {compared.unrecorded}"] if compared.unrecorded else [])]
-    lines += [f"  parameter {pair.name}: {pair.went}" for pair in view.parameters]
+    lines += [f"  parameter {pair.name}: {pair.text}" for pair in view.parameters]
     lines += [f"  {signs.get(node.state, '~')} {node.name}: {node.summary}" for node in view.nodes]
-    lines += [f"  output {pair.name}: {pair.went}" for pair in view.outputs]
-    lines += ["  no difference"] if view.nothing else []
-    return visible("\n".join([*lines, f"  seconds to answer: {view.seconds.went}"]))
+    lines += [f"  output {pair.name}: {pair.text}" for pair in view.outputs]
+    lines += ["  no difference"] if view.is_equal else []
+    return visible("\n".join([*lines, f"  seconds to answer: {view.seconds.text}"]))
 
 
 @html_of.register

@@ -10,7 +10,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds
 
 _LEAST = 0.01
-"""Least seconds of a node: many short nodes take a while."""
+"""Lower bound of a node's expected seconds, since many short nodes add up."""
 _LEAST_SHOWN = 0.05
 
 
@@ -19,28 +19,28 @@ class ProgressView:
     """The progress of a run.
 
     Attributes:
-        doing: its current work, in words.
+        activity: its current work, in words.
         total: its expected seconds.
-        left: the expected seconds left, at least those `waiting`.
-        waiting: the expected seconds of nodes that have not started.
-        known: True if the seconds of its current work can be estimated.
+        seconds_left: expected seconds left, at least those `waiting`.
+        waiting: expected seconds of nodes that have not started.
+        has_estimate: True if the seconds of its current work can be estimated.
     """
 
-    doing: str
+    activity: str
     total: float
-    left: float
+    seconds_left: float
     waiting: float
-    known: bool = True
+    has_estimate: bool = True
 
     @property
     def left_text(self) -> str:
-        if self.left >= _LEAST_SHOWN:
-            return f"about {format_seconds(self.left)} s left"
-        return "ending" if self.known else "no time on record"
+        if self.seconds_left >= _LEAST_SHOWN:
+            return f"about {format_seconds(self.seconds_left)} s left"
+        return "ending" if self.has_estimate else "time unknown"
 
     @property
     def share(self) -> float:
-        return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.left / self.total))
+        return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.seconds_left / self.total))
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
@@ -57,36 +57,36 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
     ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))
     >>> view = progress_view(Progress("w", 1, nodes), 1.5)
-    >>> view.doing, view.left_text, view.total
+    >>> view.activity, view.left_text, view.total
     ('loading rows', 'about 6.5 s left', 8.0)
     """
     states = running_states(progress)
     expected = {node.name: max(node.predicted_seconds, _LEAST) for node in progress.nodes if node.state != "prune"}
     running = [node for node in progress.nodes if states[node.name] == "running"]
     waiting = sum(expected[name] for name, state in states.items() if state == "waiting")
-    # Spark's start and the first work of its session come before the end of the first node.
-    first = 0.0 if progress.has_ended else progress.session_seconds
-    elapsed = sum(now - node.started for node in running if node.started is not None)
-    if first:
-        elapsed = max(elapsed, now)
-    under_way = sum(expected[node.name] for node in running) + first
     total = sum(expected.values()) + progress.session_seconds
-    known = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first)
+    # Spark's start and the first work of its session come before the end of the first node.
+    start = 0.0 if progress.has_ended else progress.session_seconds
+    has_estimate = all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or start)
     if progress.answered is not None:
-        return ProgressView("answered", total, 0.0, 0.0, known)
+        return ProgressView("answered", total, 0.0, 0.0, has_estimate)
+    elapsed = sum(now - node.started for node in running if node.started is not None)
+    if start:
+        elapsed = max(elapsed, now)
+    current = sum(expected[node.name] for node in running) + start
     steps = [node for node in running if node.started is not None]
-    doing = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
-    if not doing and progress.has_ended:
-        doing = "going on" if waiting else "finishing"
-    elif not doing:
-        doing = "starting Spark" if progress.starting else "planning"
-    return ProgressView(doing, total, waiting + max(0.0, under_way - elapsed), waiting, known)
+    activity = ", ".join(f"loading {node.name}" if node.state == "load" else node.name for node in steps)
+    if not activity and progress.has_ended:
+        activity = "continuing" if waiting else "finishing"
+    elif not activity:
+        activity = "starting Spark" if progress.starting else "planning"
+    return ProgressView(activity, total, waiting + max(0.0, current - elapsed), waiting, has_estimate)
 
 
 def running_states(progress: Progress) -> dict[str, str]:
     """Return the state of each node: its planned state once it is done, else running or waiting.
 
-    A node without a step of its own runs inside the steps of its readers and has the state of the furthest of them.
+    A node without its own step runs within its readers' steps. It has the state of the reader that is furthest along.
     """
     readers: dict[str, list[str]] = {}
     for node in progress.nodes:

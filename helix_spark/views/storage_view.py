@@ -1,4 +1,4 @@
-"""The view of the stored results: sizes, budget, benefit per byte, users."""
+"""The view of stored results: sizes, budget, benefit per byte, users."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ class StorageRow:
     """A stored result.
 
     Attributes:
-        again: seconds to compute it again from the other stored results; None if unmeasured.
-        load: seconds to load it; None if unmeasured.
-        loaded: the number of loads.
-        last: the iteration that loaded it last.
-        current: True if the newest iteration of its workflow has it.
+        recompute_seconds: seconds to compute it again from the other stored results; None if unmeasured.
+        load_seconds: seconds to load it; None if unmeasured.
+        loads: number of loads.
+        last_load: workflow and number of the iteration that loaded it last.
+        is_current: True if the newest iteration of its workflow has it.
         proof: a word of `PROOFS`.
     """
 
     artifact: ArtifactRecord
-    again: float | None
-    load: float | None
-    loaded: int
-    last: tuple[str, int] | None
-    current: bool
+    recompute_seconds: float | None
+    load_seconds: float | None
+    loads: int
+    last_load: tuple[str, int] | None
+    is_current: bool
     proof: str
 
     @property
     def saves(self) -> float | None:
         """Seconds that each load saves; None if unmeasured."""
-        return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
+        return None if self.recompute_seconds is None else max(0.0, self.recompute_seconds - (self.load_seconds or 0.0))
 
     @property
     def size_text(self) -> str:
         return format_size(self.artifact.bytes) if self.artifact.bytes else "in its record"
 
     @property
-    def again_text(self) -> str:
-        return "unknown" if self.again is None else seconds_text(self.again)
+    def recompute_text(self) -> str:
+        return "unknown" if self.recompute_seconds is None else seconds_text(self.recompute_seconds)
 
     @property
     def saves_text(self) -> str:
@@ -58,7 +58,7 @@ class StorageRow:
         return seconds_text(self.per_megabyte) if self.artifact.bytes and self.saves is not None else ""
 
     @property
-    def made_text(self) -> str:
+    def origin_text(self) -> str:
         return f"{self.artifact.workflow} #{self.artifact.iteration}"
 
     @property
@@ -94,7 +94,7 @@ class StorageView:
 
 @dataclass(frozen=True, slots=True)
 class StorageShare:
-    """The stored results of one user or one workflow; the name is empty if it is not recorded."""
+    """The stored results of one user or one workflow; the name is empty if unrecorded."""
 
     name: str
     results: int
@@ -122,8 +122,8 @@ def storage_of(
 
     Args:
         artifacts: the newest record of each signature.
-        loads: the number of loads of each signature, with the iteration that loaded it last.
-        iterations: those of each workflow, newest first.
+        loads: number of loads of each signature, with the iteration that loaded it last.
+        iterations: iterations of each workflow, newest first.
     """
     ended = ((record for record in records if record.status in ("done", "failed")) for records in iterations)
     newest = [record for record in (next(records, None) for records in ended) if record is not None]
@@ -136,13 +136,15 @@ def storage_of(
     lineage, stored = _lineage(nodes, live, measured), list[StorageRow]()
     for signature, record in live.items():
         costs, load = measured.get(signature), loads.get(signature)
-        again = None if costs is None or costs.compute_seconds is None else seconds_again(lineage, signature, live)
+        is_measured = costs is not None and costs.compute_seconds is not None
         stored.append(StorageRow(
-            record, again, costs.load_seconds if costs else None, load[0] if load else 0, load[1:] if load else None,
+            record, seconds_again(lineage, signature, live) if is_measured else None,
+            costs.load_seconds if costs else None, load[0] if load else 0, load[1:] if load else None,
             signature in current, proof_of(costs),
         ))
     stored.sort(key=lambda row: (row.artifact.bytes == 0, -row.per_megabyte, -(row.saves or 0.0)))
-    removed = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
+    ends = (record for record in artifacts.values() if record.event != "published")
+    removed = sorted(ends, key=lambda record: record.at, reverse=True)
     budget = number(mapping(last.plan).get("budget")) if last else None
     return StorageView(
         catalog.bytes_used(), sum(record.bytes for record in live.values()), None if budget is None else int(budget),

@@ -285,7 +285,7 @@ def test_watch_answers_at_each_save_and_outlives_a_syntax_error(folder: Folder, 
     assert f"{folder.job.name}:" in watch("SyntaxError")
     folder.edit("return len(predictions", "return 2 * len(predictions)")
     answer = watch("people, iteration 4")
-    assert re.search(r"tested +\d+ +\(was \d+, measured otherwise\)", answer)
+    assert re.search(r"tested +\d+ +\(was \d+, measured by other code\)", answer)
     # A helper that could not be imported is noticed once it is mended.
     folder.edit("import helix_spark as hx\n", "import helix_spark as hx\nfrom counting import counted\n")
     watch("people, iteration 5")

@@ -44,7 +44,7 @@ def limit(work: Work, budget: int | None, *, time_limit: float = 20.0, gap: floa
         view = _expected(work, number, known)
         seconds += view.certain_seconds
         for demand in view.demands:
-            names = upstream(view.results, demand.results, demand.given)
+            names = upstream(view.results, demand.results, demand.available)
             add_demand(program, view.results, demand, names, kept)
     answer = solve(program, time_limit=time_limit, gap=gap)
     assert answer.values is not None, answer.status
@@ -66,7 +66,7 @@ def expected_seconds(work: Work, kept: Sequence[frozenset[str]]) -> float:
         known |= _storable(work, number)
         seconds += sum(WRITE_WEIGHT * known[name].write_seconds for name in sorted(after - before))
         view = _expected(work, number, known)
-        plans = [recall(view.results, demand.results, after, demand.given) for demand in view.demands]
+        plans = [recall(view.results, demand.results, after, demand.available) for demand in view.demands]
         seconds += view.certain_seconds
         seconds += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, plans, strict=True))
         before = after

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.candidates import capacity, had_now
+from helix_spark.planner.candidates import capacity, storable_now
 from helix_spark.planner.problem import Solution, plan_execution
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 from helix_spark.sizes import seconds_text
@@ -69,7 +69,7 @@ class Recreation:
 
 
 def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
-    had = had_now(problem, solution)
+    had = storable_now(problem, solution)
     anew = _recreation_seconds(problem.nodes)
     options = [
         _Option(

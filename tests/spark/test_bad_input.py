@@ -131,10 +131,10 @@ def not_a_node() -> hx.Workflow:
 @pytest.mark.parametrize(
     ("build", "kind", "words", "mark"),
     [
-        (cycle, WorkflowError, ["in a circle: ", "one -> two", "have one of them read something else"], "in a circle"),
+        (cycle, WorkflowError, ["in a cycle: ", "one -> two", "make one of them read another node"], "in a circle"),
         (unknown, WorkflowError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
         (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
-        (no_output, WorkflowError, ["asks for nothing", "output=True"], "no output"),
+        (no_output, WorkflowError, ["has no outputs", "output=True"], "no output"),
         (unhashable, SignatureError, ["node 'count'", "`waiting['first']`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "does not exist", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),

@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress, RunningNode
-from helix_spark.ui.one_file import exported
+from helix_spark.ui.one_file import export_pages
 from tests.fakes.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from tests.ui.conftest import serving
 
@@ -308,7 +308,7 @@ def test_the_export_opens_from_disk_and_asks_nobody(
     browser: WebDriver, catalogs: dict[str, Path], screenshots: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "all.html"
-    file.write_text(exported(Catalog.open(catalogs["people"], create=False), limit=3), encoding="utf-8")
+    file.write_text(export_pages(Catalog.open(catalogs["people"], create=False), limit=3), encoding="utf-8")
     look(browser, 1280, "light")
     requested(browser)
     browser.get(file.as_uri())
@@ -341,7 +341,7 @@ def test_an_export_draws_its_plots(
     browser: WebDriver, catalogs: dict[str, Path], screenshots: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "all.html"
-    file.write_text(exported(Catalog.open(catalogs["outputs"], create=False)), encoding="utf-8")
+    file.write_text(export_pages(Catalog.open(catalogs["outputs"], create=False)), encoding="utf-8")
     look(browser, 1280, "light")
     requested(browser)
     browser.get_log("browser")

@@ -140,7 +140,7 @@ def test_a_generator_that_the_author_seeded_is_an_input(
     tmp_path: Path, seed: Callable[[int], Any], draw: Callable[[], Any]
 ) -> None:
     unseeded = run(tmp_path, draw)
-    assert "Helix gives the seed" in run(tmp_path, draw).plan["found"].reason
+    assert "Helix seeds its random numbers" in run(tmp_path, draw).plan["found"].reason
     signatures = [unseeded.plan["found"].signature]
     for number in (1, 2):
         seed(number)
@@ -149,7 +149,7 @@ def test_a_generator_that_the_author_seeded_is_an_input(
         first, again = run(tmp_path, draw), run(tmp_path, draw)
         assert first["found"] == again["found"] == draw() == plain != unseeded["found"]
         assert first.plan["found"].signature == again.plan["found"].signature
-        assert "Helix gives the seed" not in again.plan["found"].reason
+        assert "Helix seeds its random numbers" not in again.plan["found"].reason
         signatures.append(first.plan["found"].signature)
     assert len(set(signatures)) == 3
     seed(1)

@@ -214,7 +214,7 @@ def test_a_draw_is_the_same_from_scratch_and_stands_after_an_edit(tmp_path: Path
     planned = edited.plan["drawn"]
     assert planned.state is State.LOAD
     assert planned.random == ()
-    assert "Helix gives the seed" in planned.reason
+    assert "Helix seeds its random numbers" in planned.reason
 
 
 HELD: dict[str, Callable[[int], Any]] = {

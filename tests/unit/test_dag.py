@@ -191,7 +191,7 @@ def test_a_column_is_no_output() -> None:
     def age(one: DataFrame) -> Column:
         return one.age
 
-    with pytest.raises(OperatorError, match="which is nothing without its table"):
+    with pytest.raises(OperatorError, match="and columns exist only in their table"):
         compile_workflow(wf)
 
 
@@ -236,29 +236,29 @@ def node(wf: hx.Workflow, name: str) -> hx.NodeRef:
     ("declare", "what", "remedy"),
     [
         (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age"), node(wf, "number")]),
-         "synthesizer 'x' reads 'number' as a column, and it is a value", "an extractor of 'rows'"),
+         "synthesizer 'x' reads 'number' as a column, but it is a value", "an extractor of 'rows'"),
         (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "rows")]),
-         "synthesizer 'x' reads 'rows' as a column, and it is a table", "an extractor of 'rows'"),
+         "synthesizer 'x' reads 'rows' as a column, but it is a table", "an extractor of 'rows'"),
         (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age")], label=node(wf, "number")),
-         "synthesizer 'x' reads 'number' as a column, and it is a value", "returns a Column"),
+         "synthesizer 'x' reads 'number' as a column, but it is a value", "returns a Column"),
         (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age")], keep=[node(wf, "number")]),
-         "synthesizer 'x' reads 'number' as a column, and it is a value", "returns a Column"),
+         "synthesizer 'x' reads 'number' as a column, but it is a value", "returns a Column"),
         (lambda wf: wf.synthesizer("x", node(wf, "model"), features=[node(wf, "number")]),
-         "synthesizer 'x' reads 'model' as a table, and it is a model", "name a table"),
+         "synthesizer 'x' reads 'model' as a table, but it is a model", "name a table"),
         (lambda wf: wf.predict("x", "examples", "model"),
-         "predict 'x' reads 'examples' as a model, and it is a table", "wf.predict(name, model, examples)"),
+         "predict 'x' reads 'examples' as a model, but it is a table", "wf.predict(name, model, examples)"),
         (lambda wf: wf.predict("x", "model", "number"),
-         "predict 'x' reads 'number' as a table, and it is a value", "wf.predict(name, model, examples)"),
+         "predict 'x' reads 'number' as a table, but it is a value", "wf.predict(name, model, examples)"),
         (lambda wf: wf.learner("x", LogisticRegression, on="number"),
-         "learner 'x' reads 'number' as a table, and it is a value", "name a table"),
+         "learner 'x' reads 'number' as a table, but it is a value", "name a table"),
         (lambda wf: wf.scanner("x", hx.Fields("a"), on="model"),
-         "scanner 'x' reads 'model' as a table, and it is a model", "name a table"),
+         "scanner 'x' reads 'model' as a table, but it is a model", "name a table"),
         (lambda wf: wf.extractor("x", hx.OneHot(node(wf, "number")), on="rows"),
-         "extractor 'x.fit' reads 'number' as a column, and it is a value", "returns a Column"),
+         "extractor 'x.fit' reads 'number' as a column, but it is a value", "returns a Column"),
         (lambda wf: wf.extractor("x", hx.Interaction("age", node(wf, "number")), on="rows"),
-         "extractor 'x' reads 'number' as a column, and it is a value", "returns a Column"),
+         "extractor 'x' reads 'number' as a column, but it is a value", "returns a Column"),
         (lambda wf: wf.extractor("x", Tokenizer, on="rows", inputCol=node(wf, "number")),
-         "extractor 'x' reads 'number' as a column, and it is a value", "returns a Column"),
+         "extractor 'x' reads 'number' as a column, but it is a value", "returns a Column"),
     ],
     ids=["feature", "table", "label", "kept", "base", "swapped", "scored", "learned", "fields", "one-hot", "factor",
          "parameter"],
@@ -333,7 +333,7 @@ def test_a_column_extends_a_table_of_spark() -> None:
         return rows.age + 1  # type: ignore[return-value]  # wrong on purpose
 
     wf.synthesizer("more", node(wf, "rows"), features=[older], output=True)
-    with pytest.raises(OperatorError, match=r"makes a Column of 'rows', and takes that as a pandas\.DataFrame"):
+    with pytest.raises(OperatorError, match=r"makes a Column of 'rows', but takes it as a pandas\.DataFrame"):
         compile_workflow(wf)
 
 

@@ -10,9 +10,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, layout, svg
-from helix_spark.drawing.graph import WORDS
+from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode
+from helix_spark.drawing.layout import layout
 from helix_spark.drawing.markup import stylesheet
+from helix_spark.drawing.svg import svg
 
 
 def some_graph(size: int, seed: int = 0, reads: int = 3) -> list[tuple[str, list[str]]]:

@@ -118,9 +118,9 @@ def test_the_fit_of_the_version_or_else_the_newest_tells(tmp_path: Path, edited:
         found = list(feature_weights(compile_workflow(build()), helix.plan(build()), helix.catalog))
     seconds = {one.feature: pytest.approx(one.seconds) for one in found}
     assert found == [
-        FeatureWeight("model", "age", 1, 2 / 3, False, seconds["age"]),
-        FeatureWeight("model", "sex_is", 1, 0.0, True, pytest.approx(0.4)),
-        FeatureWeight("model", "work_is", 1, 1 / 3, False, 0.0),  # the product needs it, too
+        FeatureWeight("model", "age", 1, 2 / 3, seconds["age"]),
+        FeatureWeight("model", "sex_is", 1, 0.0, pytest.approx(0.4)),
+        FeatureWeight("model", "work_is", 1, 1 / 3, 0.0),  # the product needs it, too
     ]
 
 

@@ -202,7 +202,7 @@ def test_nothing_is_told_where_no_test_row_is_learned_of() -> None:
 
 def test_a_split_that_is_not_that_of_the_examples_is_told() -> None:
     (told,) = warned(encoded(hx.HashSplit(test=0.2, seed=1, key=("key",)), SPLIT))
-    assert "`mean_y` learns of the training rows of another split than that of `examples`" in told
+    assert "`mean_y` learns from the training rows of another split than that of `examples`" in told
     assert len(warned(build(hx.HashSplit(seed=5)))) == 3
     assert warned(build(hx.HashSplit(seed=5), of_examples=None)) == ()
 

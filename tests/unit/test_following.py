@@ -136,7 +136,7 @@ def test_what_is_left_is_not_less_than_what_has_not_begun() -> None:
     nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in "abc")
     begun = Progress("w", 1, nodes).with_times("a", started=0.0, ended=1.0).with_times("b", started=1.0)
     view = progress_view(begun, now=9.0)
-    assert (view.left, view.waiting, round(view.share, 2)) == (1.0, 1.0, 0.67)
+    assert (view.seconds_left, view.waiting, round(view.share, 2)) == (1.0, 1.0, 0.67)
     starting = Progress("w", 1, nodes, session_seconds=4.0, starting=True)
-    assert progress_view(starting, 3.0).doing == "starting Spark"
-    assert progress_view(starting, 3.0).left == 4.0
+    assert progress_view(starting, 3.0).activity == "starting Spark"
+    assert progress_view(starting, 3.0).seconds_left == 4.0

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, groups, svg
+from helix_spark.drawing import groups
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.groups import fold_alike, folded
 from helix_spark.drawing.notebook import picture
+from helix_spark.drawing.svg import svg
 
 ROWS = DrawnNode("rows", (), kind="scanner", state="load")
 
@@ -104,7 +106,7 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
         DrawnNode(f"n{i}", tuple(f"n{j}" for j in sorted(inputs) if j < i), kind="k", state=state)
         for i, (inputs, state) in enumerate(drawn)
     ))
-    with mock.patch.object(groups, "WHOLE_UNTIL", 0):
+    with mock.patch.object(groups, "MOST_WITHOUT_FANS", 0):
         small = folded(graph)
     box_of = {member: node.name for node in small.nodes for member in node.members or (node.name,)}
     assert sorted(box_of) == sorted(node.name for node in graph.nodes)

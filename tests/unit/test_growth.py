@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.outcome import Step, exclusive_seconds
-from helix_spark.history.feature_weights import only_for
+from helix_spark.history.feature_weights import needed_only_for
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def test_what_each_of_many_features_needs_alone_is_found_beside_it() -> None:
     dag = features(1_500)
     assert dag.readers("data")  # the graph is made once, whoever asks
     with quickly():
-        assert all(only_for(dag, "examples", f"f{n}") == (f"f{n}.fit", f"f{n}") for n in range(1_500))
+        assert all(needed_only_for(dag, "examples", f"f{n}") == (f"f{n}.fit", f"f{n}") for n in range(1_500))
 
 
 def test_many_steps_share_their_time_in_one_sweep() -> None:

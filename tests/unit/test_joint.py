@@ -291,7 +291,7 @@ def test_says_in_words_what_keeping_costs_and_saves() -> None:
     assert said["s-features"] == (
         "kept: 8.6 s to recompute, 0.50 s to load, 90% likely to be reused; costs 1.0 s and 12 MB"
     )
-    assert said["s-model"] == "not kept: with what is kept, the next edit hardly ever asks for it"
+    assert said["s-model"] == "not kept: with the other kept results, the next edit hardly ever needs it"
 
 
 def test_a_smaller_budget_evicts_at_the_next_run() -> None:
@@ -360,7 +360,7 @@ def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
     decision = Joint().decide(replace(problem, scenarios=edits, others=(stored,)))
     assert decision.keep == set()
     assert decision.evict == set()
-    assert decision.reasons["s-features-old"].startswith("kept: 90% likely to be asked for again")
+    assert decision.reasons["s-features-old"].startswith("kept: 90% likely to be reused")
 
 
 def test_a_result_counts_for_less_the_longer_it_is_out_of_date() -> None:
@@ -518,7 +518,7 @@ def test_who_insists_on_another_result_is_said() -> None:
     said = Joint().decide(chain(others=(theirs, draw, shared))).reasons
     assert said["theirs"] == "kept: workflow `theirs` asked for it (`rows` of theirs); takes 8.0 MB"
     assert said["shared"] == "kept: workflow `theirs` asked for it (`rows` of w); takes 8.0 MB"
-    assert said["draw"] == "kept: it is a draw that could not be had again (`rows` of w); takes 8.0 MB"
+    assert said["draw"] == "kept: it is random and cannot be computed again (`rows` of w); takes 8.0 MB"
 
 
 def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:

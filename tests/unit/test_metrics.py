@@ -16,7 +16,7 @@ from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.ui.links import Links
-from helix_spark.ui.listing import listing, rows_of
+from helix_spark.ui.listing import listing, listing_rows
 from helix_spark.ui.pages import Pages
 from helix_spark.views.iteration_view import output_lines
 
@@ -62,13 +62,13 @@ def test_numbers_in_a_dict_are_rows_and_other_code_is_no_change(ran: list[str]) 
     first, second, third = ran
     assert first.index("scores.f1") < first.index("scores.accuracy  0.5")
     assert "scores.f1        0.75  (was 0.5, +0.25)" in second
-    assert "scores.f1        1.5  (was 0.75, measured otherwise)" in third
+    assert "scores.f1        1.5  (was 0.75, measured by other code)" in third
     assert "did you mean 'scores.recall'?" in first  # of a metric that something is said of, and that is not there
 
 
 def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
     assert "scores.f1 1.5, scores.accuracy 0.75" in " ".join(told("log", "-v").split())
-    assert "measured otherwise" in told("diff", "2", "3")
+    assert "measured by other code" in told("diff", "2", "3")
     found = json.loads(told("diff", "1", "2", "--json"))["metrics"]
     assert found["scores.f1"] == {
         "before": 0.5, "after": 0.75, "better": "lower", "primary": True, "same_code": True, "same_rows": True,
@@ -80,30 +80,30 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
 
 def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], tmp_path: Path) -> None:
     records = Catalog.open(tmp_path / "catalog", create=False)
-    found = listing("study", rows_of(records.iterations("study"), ()))
+    found = listing("study", listing_rows(records.iterations("study"), ()))
     assert found.trend is not None
     assert (found.metric, found.trend.direction, found.trend.guessed, found.best) == ("scores.f1", "lower", False, 3)
-    assert [found.is_other(row, "scores.f1") for row in found.rows] == [False, True, True]
+    assert [found.is_incomparable(row, "scores.f1") for row in found.rows] == [False, True, True]
     assert found.columns[0] == "scores.f1"
     chosen = listing("study", found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
     assert chosen.columns == chosen.state["column"] == ("scores.recall",)
     pages = Pages(records, Links())
-    assert pages.framed(pages.iterations(columns=["scores.f1"])).count("≠") == 2
-    assert "≠" not in pages.framed(pages.iterations(columns=["scores.recall"]))  # the edit was of another number
-    assert "other code or test rows from here on" in pages.framed(pages.metrics("study"))
+    assert pages.render_page(pages.iterations(columns=["scores.f1"])).count("≠") == 2
+    assert "≠" not in pages.render_page(pages.iterations(columns=["scores.recall"]))  # the edit was of another number
+    assert "other code or test rows from here on" in pages.render_page(pages.metrics("study"))
 
 
 def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
     assert Metrics({"scores": {"rows": 3, "f1": 0.5}}).primary == ""
     assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}).primary == "auc"
-    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}, said="scores.f1").primary == "scores.f1"
+    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}, declared_primary="scores.f1").primary == "scores.f1"
 
 
 @pytest.mark.parametrize("plan", ["{", '{"metrics": []}', "{}"])
 def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) -> None:
     record = IterationRecord("0" * 32, "w", 1, "done", 0.0, outputs='{"auc": 0.5}', plan=plan)
     found = metrics_of(record)
-    assert (found.primary, found.direction("auc"), found.better) == ("auc", "higher", {})
+    assert (found.primary, found.direction("auc"), found.declared_directions) == ("auc", "higher", {})
     assert not found.incomparable("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
 
 
@@ -169,14 +169,14 @@ def test_what_is_surely_no_metric_has_no_better_direction(tmp_path: Path, monkey
     (tmp_path / "study.py").write_text(COUNTED.format(given=0.5, more=', "pairs": 7, "errors": 2, "share": 1.0'))
     assert CliRunner().invoke(helix, ["run", "study.py", "-q"]).exit_code == 0
     records = Catalog.open(tmp_path / "catalog", create=False)
-    rows = rows_of(records.iterations("study"), ())
+    rows = listing_rows(records.iterations("study"), ())
     found = {name: listing("study", rows, metric=name) for name in rows[0].metrics.values}
     assert {name: one.trend.direction for name, one in found.items() if one.trend} == {
         "scores.accuracy": "higher", "scores.n": "", "scores.pairs": "", "scores.errors": "lower",
         "scores.share": "",
     }
     assert (found["scores.n"].best, found["scores.errors"].best) == (None, 1)
-    assert "a count" in Pages(records, Links()).framed(Pages(records, Links()).metrics("study"))
+    assert "a count" in Pages(records, Links()).render_page(Pages(records, Links()).metrics("study"))
 
 
 def test_numbers_on_other_test_rows_are_not_compared() -> None:
@@ -196,7 +196,7 @@ def test_a_number_of_training_rows_is_marked_wherever_it_is_shown(tmp_path: Path
     plan = json.dumps({"doubts": {"accuracy": "on rows that `model` was fitted on"}})
     record = IterationRecord("0" * 32, "study", 1, "done", 1.0, outputs='{"accuracy": 0.94, "n": 3}', plan=plan)
     catalog.append_iteration(record)
-    page = Pages(catalog, Links()).framed(Pages(catalog, Links()).iterations())
+    page = Pages(catalog, Links()).render_page(Pages(catalog, Links()).iterations())
     assert page.count('title="on rows that `model` was fitted on">!</abbr>') == 1
     assert "accuracy 0.94 (on rows" in told("log", "--catalog", str(tmp_path / "catalog"))
     log = told("log", "-v", "--catalog", str(tmp_path / "catalog"))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from helix_spark.drawing import DrawnGraph, DrawnNode
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import picture
 
 EVIL = "<script>alert(1)</script>"

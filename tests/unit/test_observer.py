@@ -78,7 +78,7 @@ def test_an_answer_is_told_beside_the_one_just_before_it(tmp_path: Path, capsys:
         for factor in (1, 2, 3):
             run_and_print(helix, workflow(factor), "", print_answer=True)
     said = re.findall(r"(?m)^  total +(\d+.*)", capsys.readouterr().out)
-    assert said == ["12", "24  (was 12, measured otherwise)", "36  (was 24, measured otherwise)"]
+    assert said == ["12", "24  (was 12, measured by other code)", "36  (was 24, measured by other code)"]
 
 
 def test_a_process_knows_when_it_began() -> None:

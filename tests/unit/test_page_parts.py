@@ -11,7 +11,8 @@ import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.cli.printing import print_comparison
-from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+from helix_spark.drawing.svg import svg
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import parts_to_json
@@ -19,7 +20,7 @@ from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.ui import rendering
 from helix_spark.ui.iteration_page import select
 from helix_spark.ui.links import Links
-from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
+from helix_spark.ui.listing import Listing, Order, Trend, listing, listing_rows
 from helix_spark.ui.pages import Pages
 from helix_spark.views.comparison_view import ComparisonView, Pair
 from helix_spark.views.notebook_views import comparison_html, comparison_text
@@ -52,7 +53,7 @@ def compared(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
     whole: bool = False,
 ) -> ComparisonView:
-    return ComparisonView(compare(Records(old, new), before, after), whole=whole)
+    return ComparisonView(compare(Records(old, new), before, after), shows_equal=whole)
 
 
 def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
@@ -118,11 +119,11 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
     old = [node("sample", signature="s1"), node("model", "sample", declared="m1")]
     new = [node("sample", signature="s2"), node("model", "sample", declared="m2")]
     assert [(one.name, one.word) for one in compared(iteration(1), old, iteration(2), new).nodes] == [
-        ("sample", "drawn anew"), ("model", "changed through its inputs"),
+        ("sample", "nondeterministic"), ("model", "changed through its inputs"),
     ]
     told = recorded(old, new)
     assert [told.differences[name].state for name in ("sample", "model")] == ["drawn", "affected"]
-    assert "~ sample: drawn anew" in comparison_text(told)
+    assert "~ sample: nondeterministic" in comparison_text(told)
     assert "~ model: through its inputs" in comparison_text(told)
     html = comparison_html(told)
     assert "hx-node hx-drawn" in html
@@ -131,7 +132,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
 
 def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
     print_comparison(ComparisonView(recorded([node("sample", signature="s1")], [node("sample", signature="s2")])))
-    assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.search(r"^\* sample +nondeterministic", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 def cleaning(code: str) -> list[NodeRecord]:
@@ -207,15 +208,15 @@ def test_without_nodes_on_record_parameters_alone_are_compared() -> None:
 def listed(*statuses: Status, query: str = "", order: Order = "number", page: int = 1, paged: bool = True) -> Listing:
     """Iterations of these statuses, numbered from 1."""
     records = [iteration(number, status) for number, status in enumerate(statuses, 1)]
-    return listing("w", rows_of(records[::-1], []), query=query, order=order, page=page, paged=paged)
+    return listing("w", listing_rows(records[::-1], []), query=query, order=order, page=page, paged=paged)
 
 
 def test_the_first_choice_to_compare_is_of_the_page_and_has_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helix_spark.ui.listing.PAGE", 3)
-    assert listed("done", "failed", "died", "done", "running").chosen == (None, None)
-    assert listed("done", "failed", "done", "died", "done").chosen == (3, 5)
-    assert listed("done", "failed", "died", "done", "running", page=2).chosen == (1, 2)
-    assert listed("done", "failed", "died", "done", query="failed").chosen == (None, None)
+    assert listed("done", "failed", "died", "done", "running").preselected == (None, None)
+    assert listed("done", "failed", "done", "died", "done").preselected == (3, 5)
+    assert listed("done", "failed", "died", "done", "running", page=2).preselected == (1, 2)
+    assert listed("done", "failed", "died", "done", query="failed").preselected == (None, None)
 
 
 def test_a_list_without_pages_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,12 +322,13 @@ def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
         for name, seconds in (("shared", 10.0), ("a", 1.0), ("b", 2.0))
     }
     view = stored(artifacts, measured, *newest)
-    assert {each.artifact.node: each.again for each in view.stored} == {"a": 11.0, "b": 12.0}
+    assert {each.artifact.node: each.recompute_seconds for each in view.stored} == {"a": 11.0, "b": 12.0}
     unmeasured = {name: costs for name, costs in measured.items() if name != "shared"}
     view = stored(artifacts, unmeasured, *newest)
-    assert {each.artifact.node: each.again for each in view.stored} == {"a": 1.0, "b": 2.0}, "counted as nothing"
+    seconds = {row.artifact.node: row.recompute_seconds for row in view.stored}
+    assert seconds == {"a": 1.0, "b": 2.0}, "counted as nothing"
     view = stored(artifacts, {})
-    assert [each.again for each in view.stored] == [None, None]
+    assert [each.recompute_seconds for each in view.stored] == [None, None]
 
 
 # What is kept
@@ -350,13 +352,13 @@ class Versioned:
 def test_what_was_read_of_an_older_version_is_not_kept_under_a_newer_one() -> None:
     records = Versioned()
     kept = Pages(records, Links())  # type: ignore[arg-type]  # no more of it is asked
-    slow = kept.now()
+    slow = kept.snapshot()
     assert slow.workflows() == ("of version 1",)
     records.now = "2"
-    quick = kept.now()
+    quick = kept.snapshot()
     assert quick.workflows() == ("of version 2",)
     assert slow.workflows() == ("of version 1",)
-    assert kept.now() is quick
+    assert kept.snapshot() is quick
 
 
 # Pictures

@@ -34,7 +34,7 @@ from helix_spark.drawing.groups import folded
 from helix_spark.history.comparison import Comparison, node_differences
 from helix_spark.ui.app import asset, make_app
 from helix_spark.ui.links import Links
-from helix_spark.ui.one_file import exported
+from helix_spark.ui.one_file import export_pages
 from helix_spark.ui.pages import Pages
 from helix_spark.views.comparison_view import ComparisonView
 from tests.fakes.page_fuzzer import fuzz
@@ -246,7 +246,7 @@ def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
 
 def test_an_export_does_not_ask_what_a_file_cannot_answer(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "large", 2000)
-    text = Reader(exported(Catalog.open(tmp_path / "c", create=False))).text
+    text = Reader(export_pages(Catalog.open(tmp_path / "c", create=False))).text
     assert "more than most can read at once" in text
     assert "Name some of them above" not in text
 
@@ -258,7 +258,7 @@ def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
     client = asking(tmp_path / "c")
     assert "Run a workflow on it" in client.get("/").text
     assert client.get("/metrics").status_code == 404
-    assert "No iterations yet" in exported(Catalog.open(tmp_path / "c", create=False))
+    assert "No iterations yet" in export_pages(Catalog.open(tmp_path / "c", create=False))
 
 
 def test_records_that_are_damaged_are_said_to_be_left_out(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_the_export_is_one_file_whose_links_stay_inside(tmp_path: Path) -> None:
 
 def test_an_export_opens_as_many_nodes_as_a_file_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helix_spark.ui.one_file.MOST_PANELS", 4)
-    text = exported(Catalog.open(hostile_catalog(tmp_path / "c").root, create=False))
+    text = export_pages(Catalog.open(hostile_catalog(tmp_path / "c").root, create=False))
     assert 0 < text.count('<aside class="hx-panel"') <= 4
 
 
@@ -393,7 +393,7 @@ def test_a_graph_that_folding_makes_readable_needs_no_guard(tmp_path: Path) -> N
 
 
 def test_an_export_folds_and_has_the_whole_graph_folded_away(tmp_path: Path) -> None:
-    found = Reader(exported(Catalog.open(family_catalog(tmp_path / "c", "wide", 30).root, create=False)))
+    found = Reader(export_pages(Catalog.open(family_catalog(tmp_path / "c", "wide", 30).root, create=False)))
     assert "Each of the 64 nodes by itself" in found.text
     assert len(names_drawn(found)) == 6 + 64
 
@@ -410,13 +410,13 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
             return lambda *given: (asked.append(name), getattr(looked, name)(*given))[1]
 
     pages = Pages(Counted(), Links())  # type: ignore[arg-type]  # it has all that a catalog has
-    first = pages.framed(pages.iterations())
+    first = pages.render_page(pages.iterations())
     assert sorted(asked) == ["concluded", "iterations", "last_events", "version", "workflows"]
     asked.clear()
-    assert pages.framed(pages.iterations()) == first
+    assert pages.render_page(pages.iterations()) == first
     assert sorted(asked) == ["concluded", "version"]
     graph_catalog(catalog.root, "another", 3)
-    assert "another" in pages.framed(pages.iterations())
+    assert "another" in pages.render_page(pages.iterations())
     assert "iterations" in asked
 
 
@@ -433,7 +433,7 @@ from helix_spark.ui.links import Links
 from helix_spark.ui.pages import Pages
 import helix_spark.cli.main, helix_spark.ui.app
 pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), Links())
-assert "Iterations" in pages.framed(pages.iterations())
+assert "Iterations" in pages.render_page(pages.iterations())
 print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -516,7 +516,7 @@ def test_what_died_is_passed_over_by_comparisons(tmp_path: Path) -> None:
     assert [link.partition("&")[2] for link in compared] == ["a=3&b=5"]
     assert not [link for link in links_of(read(client, f"/iteration?workflow={W}&number=4")) if "/compare" in link]
     assert "Compare iterations 3 and 5" in read(client, f"/node?workflow={W}&number=5&node={MODEL}").text
-    exported_page = Reader(exported(Catalog.open(catalog.root, create=False)))
+    exported_page = Reader(export_pages(Catalog.open(catalog.root, create=False)))
     places = [a["id"] or "" for _, a in exported_page.elements if (a.get("id") or "").startswith("compare-1-")]
     assert places == ["compare-1-3-5", "compare-1-2-3", "compare-1-1-2"]
 

@@ -120,7 +120,7 @@ def test_outputs_that_are_on_record_start_no_spark() -> None:
     now = situation(declared(), session_runs=False, recorded={"rows": 3, "mean": 3})
     kept = plan(storing(now, "mean"))
     assert (kept.in_state(State.LOAD), kept.in_state(State.COMPUTE)) == (("mean",), ())
-    assert kept["rows"].reason == "unchanged: iteration 3 has it on record; it is computed when you ask for it"
+    assert kept["rows"].reason == "unchanged: iteration 3 recorded it; it is computed when you ask for it"
     for lacking in ({"rows": 3}, {"mean": 3}, {}):
         made = plan(replace(now, recorded=lacking))
         assert made.in_state(State.COMPUTE) == ("data", "rows", "mean")
@@ -183,8 +183,8 @@ def test_a_random_node_is_blamed_by_itself_and_its_heirs() -> None:
     assert not made["cost"].keep
     told = plan(situation(wf), "joint")
     for name in ("clusters", "cost"):
-        assert told[name].storage_reason == "not kept: it may differ each time, so nobody could use it"
-    assert told["data"].storage_reason == "not kept: it is read from where it lies"
+        assert told[name].storage_reason == "not kept: it may differ each time, so it cannot be reused"
+    assert told["data"].storage_reason == "not kept: it is read from its own files"
 
 
 def sampled(*, learned: bool) -> hx.Workflow:
@@ -208,8 +208,8 @@ def sampled(*, learned: bool) -> hx.Workflow:
 @pytest.mark.parametrize(
     ("fixed", "learned", "said"),
     [
-        ("m", False, "`m` is fixed, but what differs is `rows`, which it reads: hx.fixed(rows)"),
-        ("examples", True, "`examples` is fixed, but what differs is `rows`, `noise`, which it reads: hx.fixed(rows), "
+        ("m", False, "`m` is fixed, but it reads `rows`, which may differ: hx.fixed(rows)"),
+        ("examples", True, "`examples` is fixed, but it reads `rows`, `noise`, which may differ: hx.fixed(rows), "
                            "make `noise` in a scanner, and fix that"),
         ("rows", False, None),
     ],
@@ -230,7 +230,7 @@ def test_what_is_fixed_is_not_computed_in_every_run_and_that_is_said() -> None:
 
     now = situation(wf)
     first = plan(now)
-    assert first.warnings == ("`drawn` is fixed: what was computed once stands, and recompute=True is in vain",)
+    assert first.warnings == ("`drawn` is fixed: it keeps its first result, and recompute=True has no effect",)
     assert first["drawn"].reason == "never run before"
     assert plan(with_nodes(now, "drawn", held=True))["drawn"].state is State.LOAD
 

@@ -13,7 +13,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.errors import ParameterError
 from helix_spark.history.metrics import Metrics
-from helix_spark.history.value_text import short
+from helix_spark.history.value_text import value_text
 from helix_spark.plots import MOST_POINTS, as_plot, is_plot
 
 ROWS = {"age": [20, 40], "rich": [0.1, float("nan")]}
@@ -81,7 +81,7 @@ def test_a_plot_is_a_value_and_no_metric(tmp_path: Path) -> None:
     assert is_plot(ran["curve"])
     assert past["curve"] == ran["curve"] == past.value("curve")
     assert Metrics(past.outputs).values == {}
-    assert short(past["curve"]) == 'plot "A line": line, 2 rows'
+    assert value_text(past["curve"]) == 'plot "A line": line, 2 rows'
     shown = past["curve"]._repr_mimebundle_()
     assert shown["application/vnd.vegalite.v5+json"]["mark"] == "line"
 

@@ -136,7 +136,7 @@ def test_a_table_is_still_taken_as_the_parameter_is_annotated() -> None:
         return 2 * least
 
     wf.reducer(twice, reads={"least": "data"}, output=True)
-    with pytest.raises(OperatorError, match="takes 'data' as `float`, and 'data' is a table"):
+    with pytest.raises(OperatorError, match="takes 'data' as `float`, but it is a table"):
         compile_workflow(wf)
 
 

@@ -200,13 +200,13 @@ def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProg
     said: list[str] = []
     verb = partial(run_notebook_verb, program, say=said.append, place=lambda file, line: f"In[1]:{line}")
     verb("plan")
-    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are on record"
-    assert "asked again: In[1]:" in said[1]
+    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are recorded"
+    assert "sent again: In[1]:" in said[1]
     said.clear()
     verb("explain rows.selectExpr(...).collect")
-    assert any("it is asked again in a new run: uses rand" in line for line in said)
+    assert any("a new run sends it to Spark again: uses rand" in line for line in said)
     assert any("source: " in line and "rows.csv" in line for line in said)
-    with pytest.raises(ParameterError, match="has not asked"):
+    with pytest.raises(ParameterError, match="has no question"):
         verb("explain rows.count")
 
 
@@ -225,7 +225,7 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
         for name in ("rows.count", "train.py:4 rows.count"):
             place = read_settings(tmp_path, catalog=str(tmp_path / "catalog"))
             ScriptFile(Path("train.py"), []).explain(name, place, as_json=False)
-            assert "train.py:4 rows.count\n  asked of Spark: it was not asked before\n" in capsys.readouterr().out
+            assert "train.py:4 rows.count\n  sent to Spark: it was not asked before\n" in capsys.readouterr().out
     finally:
         if (session := SparkSession.getActiveSession()) is not None:
             session.stop()

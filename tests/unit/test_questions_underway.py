@@ -60,7 +60,7 @@ def test_what_follows_an_edited_question_is_expected_to_be_asked_again() -> None
         question(BEFORE[0].signature, "rows.count", fresh=False)
         | question("another", "lr.fit: LR", fresh=True, started=0.0), now=4.0,
     )
-    assert (view.doing, view.left_text) == ("lr.fit: LR", "about 11.0 s left")
+    assert (view.activity, view.left_text) == ("lr.fit: LR", "about 11.0 s left")
 
 
 def test_what_is_on_record_is_not_waited_for_where_the_same_is_asked_each_time() -> None:
@@ -75,18 +75,18 @@ def test_what_an_edit_took_away_is_not_waited_for() -> None:
 
 def test_the_start_of_spark_is_part_of_what_is_left() -> None:
     view = view_of(question("another", "lr.fit: LR", fresh=True), now=1.0, starting=True)
-    assert (view.doing, view.left_text) == ("starting Spark", "about 19.0 s left")
+    assert (view.activity, view.left_text) == ("starting Spark", "about 19.0 s left")
 
 
 def test_what_never_ran_is_not_said_to_be_ending() -> None:
     view = view_of(question("another", "rows.show", fresh=True, started=0.0), now=1.0)
-    assert view.doing == "rows.show"
-    assert view.known is False
+    assert view.activity == "rows.show"
+    assert view.has_estimate is False
     nothing = progress_of(question("a", "b.count", fresh=True, started=0.0), ())
-    assert progress_view(nothing, 9.0).left_text == "no time on record"
+    assert progress_view(nothing, 9.0).left_text == "time unknown"
     first = progress_of(question("a", "b.count", fresh=True), (), starting=True)
-    assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
-        "starting Spark", "no time on record",
+    assert (progress_view(first, 1.0).activity, progress_view(first, 1.0).left_text) == (
+        "starting Spark", "time unknown",
     )
 
 

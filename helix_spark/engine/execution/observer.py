@@ -250,7 +250,7 @@ class NotebookBar(UnderwayBar):
 
 
 def _as_shown(view: ProgressView) -> dict[str, str]:
-    text = f"{view.doing}, {view.left_text}"
+    text = f"{view.activity}, {view.left_text}"
     return bundle(text, cell("cell_bar.html", share=view.share, words=text))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
@@ -86,19 +85,28 @@ def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:
-    """Return nodes inputs first: in order of declaration if possible."""
-    by_name = {node.name: node for node in nodes}
-    position = {name: index for index, name in enumerate(by_name)}
-    if all(position[source] < position[node.name] for node in nodes for source in node.inputs):
+    """Return nodes inputs first, and otherwise in order of declaration."""
+    earlier = set[str]()
+    for node in nodes:  # mostly they are declared in such an order, and networkx is not imported
+        if not earlier.issuperset(node.inputs):
+            break
+        earlier.add(node.name)
+    else:
         return tuple(nodes)
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(node.name for node in nodes)
+    graph.add_edges_from((source, node.name) for node in nodes for source in node.inputs)
+    position = {node.name: index for index, node in enumerate(nodes)}
+    by_name = {node.name: node for node in nodes}
     try:
-        order = TopologicalSorter({node.name: node.inputs for node in nodes}).static_order()
-        return tuple(by_name[name] for name in order)
-    except CycleError as error:
-        cycle = error.args[1]
+        return tuple(by_name[name] for name in nx.lexicographical_topological_sort(graph, position.__getitem__))
+    except nx.NetworkXUnfeasible:
+        cycle = [edge[0] for edge in nx.find_cycle(graph)]
         raise WorkflowError(
-            f"nodes read each other in a cycle: {' -> '.join(cycle)}", where=by_name[cycle[0]].where,
-            remedy="make one of them read another node",
+            "nodes read each other in a cycle: " + " -> ".join([*cycle, cycle[0]]),
+            where=by_name[cycle[0]].where, remedy="make one of them read another node",
         ) from None
 
 

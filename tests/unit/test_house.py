@@ -142,7 +142,7 @@ def test_each_library_has_its_room() -> None:
         "pulp": {"planner"}, "highspy": {"planner"}, "mlflow": {"tracking"},
         "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
-        "click": {"cli"}, "rich": {"cli"},
+        "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
         "deltalake": {"catalog", "identity"}, "sqlite3": {"catalog"},
             "obstore": {"catalog", "identity", "store_access"},
         "starlette": {"ui"}, "uvicorn": {"ui"}, "jinja2": {"drawing"},

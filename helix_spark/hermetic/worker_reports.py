@@ -22,6 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, callers
+from helix_spark.hermetic.memos import Memos, Uses
 from helix_spark.hermetic.observed_inputs import FOR_SPARK, ObservedInputs, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
@@ -107,28 +108,34 @@ class _ReportingWatch(Watch):
 
 
 class _WatchedTask:
-    """The watches of the task that a worker runs."""
+    """The watches of the task that a worker runs, after the task with the `earlier` keys."""
 
-    def __init__(self, number: int, folder: str) -> None:
-        self.number = number
+    def __init__(self, number: int, folder: str, earlier: tuple[str, ...]) -> None:
+        self.number, self._earlier = number, earlier
         self._folder, self._began = folder, time.time_ns()
         self._keys: dict[CodeType, tuple[str, ...]] = {}
-        self._all: tuple[str, ...] = ()
+        self.keys: tuple[str, ...] = ()
         self._watches: dict[tuple[str, ...], Watch] = {}
         self._threads: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()
 
     def add(self, code: CodeType, key: str) -> None:
-        """Register the code and key of a function. One function may have the keys of several nodes."""
+        """Register the code and key of a function. One function may have the keys of several nodes. Empty caches that
+        another task has filled, if nothing is reported of that for this key."""
+        if key not in (*self._earlier, *self.keys):
+            if _uses:
+                _memos.end(_uses.pop(), None, drew=False)
+            _uses.append(_memos.begin())
         self._keys[code] = tuple(dict.fromkeys((*self._keys.get(code, ()), key)))
-        self._all = tuple(dict.fromkeys((*self._all, key)))
+        self.keys = tuple(dict.fromkeys((*self.keys, key)))
 
     def begins_thread(self, thread: threading.Thread, frame: FrameType | None) -> None:
         if (watch := self.watch(frame)) is not None:
             self._threads[thread] = watch
 
     def watch(self, frame: FrameType | None) -> Watch | None:
-        """Return the watch of the outermost registered function that calls a frame, or that of all functions if the
-        author's code runs outside of them, as in a returned iterator. Return None for frames of Spark."""
+        """Return the watch of the outermost registered function that calls a frame. Return that of all functions if the
+        author's code runs outside of them, as in a returned iterator, or if they may share a cache. Return None for
+        frames of Spark."""
         keys: tuple[str, ...] | None = None
         is_authors = False
         for caller, kind in callers(frame):
@@ -139,7 +146,8 @@ class _WatchedTask:
             return self._threads[thread]
         if keys is None and not is_authors:
             return None
-        keys = keys or self._all
+        if keys is None or _uses[-1].memos or _uses[-1].unset:
+            keys = self.keys
         if keys not in self._watches:
             self._watches[keys] = _ReportingWatch(self._folder, keys, self._began)
         return self._watches[keys]
@@ -148,12 +156,16 @@ class _WatchedTask:
 _tasks: list[_WatchedTask] = []
 """The task that runs, if any."""
 
+_memos = Memos()
+_uses: list[Uses] = []
+"""The state of caches before they were filled, if any task has begun."""
+
 
 def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
     """Watch a function, or the class of a table function, in a worker until the end of its task."""
     is_first = not _tasks
     if is_first or _tasks[-1].number != number:
-        _tasks[:] = [_WatchedTask(number, folder)]
+        _tasks[:] = [_WatchedTask(number, folder, () if is_first else _tasks[-1].keys)]
     if is_first:  # task of this process
         Wrapped(
             lambda frame: _tasks[-1].watch(frame), lambda thread, frame: _tasks[-1].begins_thread(thread, frame)

@@ -66,9 +66,15 @@ assert not reports.take(["one_by_one"])
 next(rows)
 sent(read, "twice")
 sent(read, "again")("twice.txt")
+import cached
+for task, names in ((2, ["filling"]), (3, ["hitting"]), (4, ["beside", "behind"])):
+    contexts.TaskContext._taskContext = Context(task)
+    for call in [sent(vars(cached)[name], name) for name in names]:
+        call()
 del os.environ["HELIX_TEST_OWN"]
 os.environ["SPARK_LOCAL_DIRS"] = os.environ["HELIX_TEST_LEAST"] = "in the driver"
 keys = ["twice", "again", "fails", "in_a_thread", "variable", "own", "machine", "partial", "one_by_one"]
+keys += ["filling", "hitting", "beside", "behind"]
 print(json.dumps({key: asdict(seen) for key, seen in reports.take(keys).items()}))
 
 reports.close()
@@ -76,10 +82,26 @@ sent(read, "late")("fails.txt")  # nobody is there to be told
 '''
 
 
+CACHED = '''
+import functools
+from pathlib import Path
+
+@functools.cache
+def load():
+    return Path("cached.txt").read_text()
+
+def filling(): return load()
+def hitting(): return load()
+def beside(): return load()
+def behind(): return load()
+'''
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("worker")
-    for name in ("fails", "thread", "late", "partial", "twice"):
+    (folder / "cached.py").write_text(CACHED)
+    for name in ("fails", "thread", "late", "partial", "twice", "cached"):
         (folder / f"{name}.txt").write_text(name)
     (folder / "worker.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "worker.py"], cwd=folder, capture_output=True, text=True, check=False)
@@ -116,3 +138,8 @@ def test_what_the_code_has_set_and_written_itself_is_no_input(seen: dict[str, An
 def test_what_asks_the_machine_names_the_line(seen: dict[str, Any]) -> None:
     (why,) = seen["machine"]["chance"]
     assert why.startswith("asks for the name of the machine (worker.py:")
+
+
+@pytest.mark.parametrize("key", ["filling", "hitting", "beside", "behind"])
+def test_a_file_behind_a_cache_counts_for_each_function_that_may_use_it(seen: dict[str, Any], key: str) -> None:
+    assert [Path(file).name for file in seen[key]["files"]] == ["cached.txt"]

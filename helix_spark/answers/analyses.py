@@ -21,7 +21,7 @@ from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
-from helix_spark.plans.classic_ways import is_outer
+from helix_spark.plans.classic_compatibility import is_outer
 from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of

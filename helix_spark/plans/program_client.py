@@ -31,7 +31,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import current, others_first
 from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
+from helix_spark.plans.classic_compatibility import SessionContext, fit_as_classic, session_class
 from helix_spark.plans.recorded_call import client_session, replaces
 from helix_spark.waits import result_of
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace, remove_own
 from helix_spark.hermetic.task import guarded, purpose
-from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
+from helix_spark.plans.classic_compatibility import behave_as_classic, notice_classic_only
 from helix_spark.plans.frame_creation import settle_frames
 from helix_spark.plans.recorded_call import (
     PROGRAMS,

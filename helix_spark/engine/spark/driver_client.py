@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.forks import Birthplace
-from helix_spark.plans.connect_session import is_by_connect, prepare, relation_given
+from helix_spark.plans.connect_session import cached_frame, is_by_connect, prepare
 from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic, own_session
@@ -250,7 +250,7 @@ class DriverClient:
         """Return a Connect table that names a table of the JVM by an id."""
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
-        frame = relation_given(self.spark, name, plan_id)
+        frame = cached_frame(self.spark, name, plan_id)
         weakref.finalize(frame._plan, self._forget, name)
         return frame
 

@@ -25,7 +25,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import chance_in, choices_in
+from helix_spark.plans.nondeterminism import chance_in, choices_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of

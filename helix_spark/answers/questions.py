@@ -24,7 +24,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.classic_compatibility import need_classic
-from helix_spark.plans.plan_chance import chance_in, choices_in, may_ask_user
+from helix_spark.plans.nondeterminism import chance_in, choices_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name

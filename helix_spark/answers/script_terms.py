@@ -11,7 +11,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer, has_one_row
 from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, maker_of, ml_command, with_handles
 from helix_spark.answers.served_models import NothingRecorded, Record
-from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
+from helix_spark.plans.nondeterminism import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.sources import FileSource

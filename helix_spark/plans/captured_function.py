@@ -49,7 +49,7 @@ class CapturedFunction:
         unsigned: why the plan does not determine the result, as a phrase that follows "it"; else empty.
         drew: True if the call drew random numbers.
         seconds: duration of the call.
-        choices: why several results are right, as phrases (`plan_chance.choices_in`).
+        choices: why several results are right, as phrases (`nondeterminism.choices_in`).
     """
 
     plan: Message

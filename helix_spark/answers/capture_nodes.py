@@ -52,7 +52,7 @@ class CapturedDag:
     """A graph in which plans replace captured functions, and the reads of these functions."""
 
     dag: Dag
-    seen: ObservedInputs = NOTHING_OBSERVED
+    reads: ObservedInputs = NOTHING_OBSERVED
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:

@@ -102,7 +102,7 @@ def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping
 
 def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
     """Return plans of functions as text for a record; empty if another call may build others, or it is too long."""
-    reads = captured.seen
+    reads = captured.reads
     if reads.chance or reads.outside or reads.unknown:
         return ""
     columns = table_columns(captured.dag, settings)

@@ -157,10 +157,8 @@ def has_subquery(expression: pb.Expression) -> bool:
 
 def references(expression: Any) -> Iterator[Any]:
     """Yield the columns in an expression that refer to a certain table."""
-    for part in messages(expression):
-        if sort_of(part) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
-            if part.HasField("plan_id"):
-                yield part
+    kinds = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
+    yield from (part for part in messages(expression) if sort_of(part) in kinds and part.HasField("plan_id"))
 
 
 def name_by_itself(expression: Any) -> None:

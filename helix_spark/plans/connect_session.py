@@ -20,7 +20,7 @@ from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import be_active_in_all_threads
 from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
-from helix_spark.plans.stage_references import GONE, release_models_apart
+from helix_spark.plans.stage_references import RELEASES, release_models_in_thread
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -73,7 +73,7 @@ def prepare() -> None:
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()
-    release_models_apart()
+    release_models_in_thread()
     # pyspark's own code causes this warning when a model's summary is read.
     warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
 
@@ -99,7 +99,7 @@ def kept_by_server(frame: Any) -> ConnectFrame:
 def _drop(session: Any, name: str) -> None:
     """Drop a view of a session that may have ended."""
     if (spark := session()) is not None:
-        GONE.put((spark.catalog.dropGlobalTempView, name))
+        RELEASES.put((spark.catalog.dropGlobalTempView, name))
 
 
 def cached_frame(spark: Any, relation_id: str, plan_id: int | None) -> ConnectFrame:

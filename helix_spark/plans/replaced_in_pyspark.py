@@ -32,7 +32,7 @@ from helix_spark.plans.recorded_call import (
     script,
 )
 from helix_spark.plans.sql_texts import BINDING
-from helix_spark.plans.written_plan import write_relations_apart
+from helix_spark.plans.written_plan import leave_holes_in_plans
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
@@ -97,7 +97,7 @@ def replace_in_pyspark() -> None:
     _replace_functions_of_classic_sessions()
     _replace_columns()
     behave_as_classic()
-    write_relations_apart()
+    leave_holes_in_plans()
     _replace_plans()
     notice_classic_only()
     settle_frames()

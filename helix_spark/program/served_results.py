@@ -74,7 +74,7 @@ class ServedResults(Retention):
         needed = {name for node in nodes for name in node.inputs}
         outputs = frozenset(node.name for node in nodes if node.name not in needed)
         # An edit of a call in the program's text affects all its questions: of a search each fit of a stage.
-        problem = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
+        problem = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, call_of=call_of)
         # Spark is needed in any case: to compute results and to load them.
         return replace(problem, start_price=0.0, fresh_process=0.0)
 

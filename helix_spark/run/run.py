@@ -42,7 +42,7 @@ class Tools:
 
     Attributes:
         recording: the thread that records answers; the next run waits for it, to plan on them.
-        behind: the thread that stores after answers.
+        storing: the thread that stores after answers.
         one_run: True if this process is for one run alone; None if unknown.
         cut_off: a result is compared with earlier ones before the run goes on if the work below it is expected to take
             longer than these seconds; infinite: never.
@@ -55,7 +55,7 @@ class Tools:
     observer: Observer
     executor: Executor
     recording: ThreadPoolExecutor
-    behind: ThreadPoolExecutor
+    storing: ThreadPoolExecutor
     policy: Policy
     budget: int | None
     one_run: bool | None
@@ -93,7 +93,7 @@ class Run:
         start_seconds: seconds that Spark took to start; 0 if it ran already, or was not needed.
         results: the results as retention needs them.
         tables: previews of output tables, by the author's names.
-        behind: the physical bytes by node, once all is stored.
+        storing: the physical bytes by node, once all is stored.
     """
 
     workflow: Workflow
@@ -127,7 +127,7 @@ class Run:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
 
-    behind: Future[Mapping[str, int]] = NOT_YET
+    storing: Future[Mapping[str, int]] = NOT_YET
     stored: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -160,7 +160,7 @@ def answered(run: Run) -> Run:
     try:
         run = through(ANSWERING, run)
         recorded = run.tools.recording.submit(_record_safely, replace(run, outputs=deepcopy(run.outputs)))
-        return replace(run, behind=awaited_at_exit(run.tools.behind.submit(_finish, run, recorded)))
+        return replace(run, storing=awaited_at_exit(run.tools.storing.submit(_finish, run, recorded)))
     except BaseException:
         run.leased.release_all()
         raise

@@ -77,11 +77,11 @@ def take_from_server(run: Run) -> Run:
 def begin(run: Run) -> Run:
     """Record that the iteration runs, and announce its plan."""
     tools, plan = run.tools, run.plan
-    run.leased.take(run.id)
+    run.leases.take(run.id)
     tools.memory.next_version(node.signature for node in plan.nodes)
     metrics = [
         {"name": metric.name, "better": metric.better or "", "primary": metric.primary}
-        for node in run.whole.nodes for metric in node.wishes.metrics
+        for node in run.declared_dag.nodes for metric in node.wishes.metrics
     ]
     record = start_iteration(
         tools.catalog, run.id, plan.workflow, plan.iteration, time.time(), run.message, plan.parameters,
@@ -113,11 +113,11 @@ def wait_for_others(run: Run) -> Run:
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
         to_lease = {signature: name for signature, name in names_to_lease(run.plan).items() if signature not in late}
-        conflicts = (run.leased.take(signature) for signature in sorted(to_lease))
+        conflicts = (run.leases.take(signature) for signature in sorted(to_lease))
         blocking = next((lease for lease in conflicts if lease is not None), None)
-        if blocking is None and not run.tools.catalog.live_among(run.leased.names):
+        if blocking is None and not run.tools.catalog.live_among(run.leases.names):
             return run
-        run.leased.release_all()
+        run.leases.release_all()
         if blocking is not None and not _wait_for_lease(blocking, to_lease[blocking.name], run):
             late.add(blocking.name)
         run = plan_again(run)
@@ -165,7 +165,7 @@ def execute(run: Run) -> Run:
     while True:
         outcome = run.tools.executor.execute(
             run.dag, run.plan, run.view.artifacts, run.id, _registering_nodes(run), _nodes_to_compare(run), so_far,
-            run.answered.begin, partial(_change_since_signed, run),
+            run.calls.begin, partial(_change_since_signed, run),
         )
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
@@ -179,7 +179,7 @@ def execute(run: Run) -> Run:
 
 def _change_since_signed(run: Run, node: Node) -> str:
     """Describe the changes of a node since it was signed; empty for no change."""
-    return change_since(node, run.described[node.name], run.answered.settings)
+    return change_since(node, run.described[node.name], run.calls.settings)
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:
@@ -226,7 +226,7 @@ def compute_alone(
     announce(run.plan)
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, _registering_nodes(run),
-        begin_call=run.answered.begin if again == () else begin_in_spark,
+        begin_call=run.calls.begin if again == () else begin_in_spark,
     )
     if outcome.failure is not None:
         release_results(outcome)

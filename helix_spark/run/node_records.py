@@ -91,7 +91,7 @@ def _records_of_result(
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
     has_news = bool(record.observed or record.trained) or any(figure is not None for figure in figures)
     records = [record] if (is_computed and (why or choice)) or has_news else []
-    fit = run.answered.fit_of(name) if is_computed and isinstance(result, ModelResult) else ""
+    fit = run.calls.fit_of(name) if is_computed and isinstance(result, ModelResult) else ""
     equivalents = () if is_doubted else (_by_plan(run, name), fit)
     return records + [_result_record(run, replace(node, declared=declared)) for declared in equivalents if declared]
 
@@ -111,7 +111,7 @@ def _by_plan(run: Run, name: str) -> str:
     built = run.outcome.built.get(name)
     if built is None:
         return ""
-    return run.answered.declared(built, {source: run.plan[source].signature for source in built.inputs}) or ""
+    return run.calls.declared(built, {source: run.plan[source].signature for source in built.inputs}) or ""
 
 
 def _observed(node: Node, outcome: Outcome) -> str:

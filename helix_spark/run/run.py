@@ -83,7 +83,7 @@ class Run:
     Attributes:
         begun: `time.perf_counter()` at the start of the run.
         waited: seconds that the author had waited by then.
-        whole: the graph as declared.
+        declared_dag: the graph as declared.
         described: descriptions of its nodes, by name.
         equal: signatures of the earlier results that computed ones turned out equal to, by declared signature.
         renewed: declared signatures of the instances that this run makes anew.
@@ -100,14 +100,14 @@ class Run:
     tools: Tools
     id: str
     begun: float
-    leased: RunLeases
+    leases: RunLeases
     message: str = ""
     provenance: Provenance = NOT_YET
     waited: float = 0.0
 
-    whole: Dag = NOT_YET
+    declared_dag: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
-    answered: FunctionAnswers = NOT_YET
+    calls: FunctionAnswers = NOT_YET
 
     equal: Mapping[str, str] = field(default_factory=dict)
     renewed: frozenset[str] = frozenset()

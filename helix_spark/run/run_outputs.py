@@ -112,7 +112,7 @@ def announce(run: Run) -> Run:
         return run
     run.tools.observer.answered(run.seconds)
     numbers = Metrics(run.outputs).values
-    for node in run.whole.nodes:
+    for node in run.declared_dag.nodes:
         names = [name for name in numbers if name == node.name or name.startswith(f"{node.name}.")]
         for metric in node.wishes.metrics:
             if node.name in run.outputs and metric.name not in numbers:
@@ -125,7 +125,7 @@ def announce(run: Run) -> Run:
 
 def _described_outputs(run: Run) -> Iterator[tuple[str, Any]]:
     """Yield outputs by the author's names: values as they are, tables and models as a short description."""
-    for name in run.whole.outputs:
+    for name in run.declared_dag.outputs:
         canonical = run.plan[name].name
         if (record := _recorded_by(run, name)) is not None:
             yield name, mapping(record.outputs)[name]
@@ -147,7 +147,7 @@ def look_at_tables(run: Run) -> Run:
     if run.outcome.failure is not None:
         return run
     previews = dict[str, TablePreview]()
-    for name in run.whole.outputs:
+    for name in run.declared_dag.outputs:
         if (record := _recorded_by(run, name)) is not None:
             previews |= {key: table for key, table in tables_of(record, run.tools.catalog).items() if key == name}
     for name, own, result in _tables(run):
@@ -195,7 +195,7 @@ def _classes(own: PlannedNode, run: Run) -> tuple[str, ...]:
 
 
 def _tables(run: Run) -> Iterator[tuple[str, PlannedNode, TableResult]]:
-    for name in run.whole.outputs:
+    for name in run.declared_dag.outputs:
         own = run.plan[name]
         result = run.outcome.results.get(own.name)
         if isinstance(result, TableResult):
@@ -234,9 +234,9 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
 
 def measured(run: Run) -> dict[str, Any]:
     """Return the code and the test rows that a run's numbers were measured with, as they are recorded."""
-    tested = describe_tests(run.whole, run.described)
+    tested = describe_tests(run.declared_dag, run.described)
     for name, own in tested.items():  # with the number of scored rows, where this run knows it
-        counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.whole, name)]
+        counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.declared_dag, name)]
         if None not in counts:
             own["rows"] = sum(filter(None, counts))
     return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
@@ -246,8 +246,8 @@ def doubts(run: Run) -> Iterator[tuple[str, str]]:
     """Yield outputs whose numbers do not measure how good a model is, and why, as a phrase."""
     last = run.view.last
     before = metrics_of(last).doubts if last is not None else {}
-    suspicions = [(output, doubt) for output in values_of(run.whole) for doubt in doubts_of(output, run.whole)]
-    for output, doubt in suspicions:
+    names = values_of(run.declared_dag)
+    for output, doubt in ((name, doubt) for name in names for doubt in doubts_of(name, run.declared_dag)):
         result = run.outcome.results.get(run.plan[doubt.unless].name) if doubt.unless else None
         if isinstance(result, TableResult) and (result.framed or result.collected):
             columns = result.frame().columns if result.framed else result.arrow().column_names
@@ -270,7 +270,7 @@ def measured_by(run: Run) -> dict[str, str]:
     """Return digests of the code that measured each output. A number inside an output whose code was edited keeps its
     digest if it came out the same for the same inputs: the edit was of other numbers."""
     digests: dict[str, str] = {}
-    for name in values_of(run.whole):  # of the node alone, without its inputs and environment
+    for name in values_of(run.declared_dag):  # of the node alone, without its inputs and environment
         parts = (part for part in run.situation[run.plan[name].name].signed.parts if part.group in _OWN_GROUPS)
         digests[name] = digest(*(f"{part.group} {part.digest}" for part in parts))[:_ENOUGH]
     done = (past for past in reversed(run.view.past) if past.record.status == "done" and past.nodes)
@@ -287,6 +287,6 @@ def measured_by(run: Run) -> dict[str, str]:
             kept[name] = old
         elif value == before.leaves[name] and output in nodes:
             inputs = [nodes[source].signature if source in nodes else None for source in nodes[output].inputs]
-            if inputs == [run.plan[source].signature for source in run.whole[output].inputs]:
+            if inputs == [run.plan[source].signature for source in run.declared_dag[output].inputs]:
                 kept[name] = old
     return digests | kept

@@ -46,14 +46,14 @@ def record(run: Run) -> Run:
             tables.update(tables_elsewhere(run, unusable))
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
-    run.answered.record(run.record.number, void | run.results.uncertain)
+    run.calls.record(run.record.number, void | run.results.uncertain)
     results = node_records.result_records(run, cards)
     previews = {name: table.record(name) for name, table in tables.items()}
     ended = recording.record_end(
         catalog, run.record, run.provenance, failure, nodes, [result for result in results if result.node not in void],
         seconds=run.seconds, start_seconds=run.start_seconds, outputs=run.outputs,
         notes={
-            "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
+            "edit": edit_message(run.view.last, run.view.nodes, run.declared_dag.parameters, nodes),
             "tables": {name: preview.digest for name, preview in previews.items()}, **measured(run),
             "unproven": {
                 own.name: own.signature for own in run.plan.nodes if own.state is State.LOAD and own.proof == "unproven"
@@ -162,7 +162,7 @@ def answered(run: Run) -> Run:
         recorded = run.tools.recording.submit(_record_safely, replace(run, outputs=deepcopy(run.outputs)))
         return replace(run, storing=awaited_at_exit(run.tools.storing.submit(_finish, run, recorded)))
     except BaseException:
-        run.leased.release_all()
+        run.leases.release_all()
         raise
 
 
@@ -188,5 +188,5 @@ def _finish(run: Run, recorded: Future[Run]) -> Mapping[str, int]:
             "stored before that are kept"
         )
     finally:
-        run.leased.release_all()
+        run.leases.release_all()
     return {}

@@ -86,7 +86,7 @@ class WorkflowResults(Retention):
             tools.observer.warning(error.what)
             return None
         finally:
-            self.run.leased.release(origin.signature)
+            self.run.leases.release(origin.signature)
 
     @cached_property
     def _at_hand(self) -> frozenset[str]:

@@ -197,7 +197,7 @@ class Answered:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
         tools = make_tools(catalog=self.catalog, policy=self.policy, observer=self.heard, memory=MemoryTier())
         return retention_of(make_run(
-            tools, leased=RunLeases(self.catalog.leases), records=RecordsRead(self.catalog.snapshot("w"), {}),
+            tools, leases=RunLeases(self.catalog.leases), records=RecordsRead(self.catalog.snapshot("w"), {}),
             situation=now, plan=plan, outcome=outcome,
             times={one.name: NodeTime(warm_seconds=WARM.get(one.name)) for one in now.nodes},
         ))

@@ -62,10 +62,10 @@ class FunctionAnswers:
 
     @cached_property
     def _script_environment(self) -> str:
-        from helix_spark.run.recorded_answers import around_script
+        from helix_spark.run.recorded_answers import script_environment
 
         master, author_settings = self.sessions.master_and_given()
-        return around_script({**self.settings, "spark.master": master}, author_settings)
+        return script_environment({**self.settings, "spark.master": master}, author_settings)
 
     def begin(self, node: Node, inputs: CallInputs, server: Server) -> FunctionCall:
         """Begin a call of a node's function."""

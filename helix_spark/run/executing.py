@@ -33,7 +33,7 @@ from helix_spark.planner.problem import State
 from helix_spark.run.preparation import plan_again
 from helix_spark.run.recording import Provenance, plan_summary, start_iteration
 from helix_spark.run.run import Run
-from helix_spark.run.run_outputs import hold_in_memory
+from helix_spark.run.run_outputs import keep_in_memory
 
 
 def note_provenance(run: Run) -> Run:
@@ -197,7 +197,7 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
         )
     run.tools.observer.warning(f"`{name}` was not kept: it is computed now, for this request")
     run = compute_alone(run, (node.name,))
-    hold_in_memory(run)
+    keep_in_memory(run)
     return run.outcome.results[node.name]
 
 

@@ -96,7 +96,7 @@ def measure(run: Run) -> Run:
     return run if outcome.failure is not None else replace(run, outputs=dict(_described_outputs(run)))
 
 
-def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
+def keep_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
     """Put the results of a run into memory; without a signature if they are pinned tables that must not be reused."""
     plan, memory = run.plan, run.tools.memory
     for name, result in lasting(run.outcome).items():
@@ -142,7 +142,7 @@ def _described_outputs(run: Run) -> Iterator[tuple[str, Any]]:
                 yield name, None
 
 
-def look_at_tables(run: Run) -> Run:
+def preview_tables(run: Run) -> Run:
     """Preview, by the author's names, the output tables whose rows are in this process or recorded."""
     if run.outcome.failure is not None:
         return run
@@ -157,7 +157,7 @@ def look_at_tables(run: Run) -> Run:
     return replace(run, tables=previews)
 
 
-def tables_elsewhere(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
+def other_previews(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
     """Preview the other output tables that are not spoiled: stored tables without Spark, tables in Spark's memory, and
     tables that were computed quickly."""
     for name, planned, result in _tables(run):

@@ -93,7 +93,7 @@ class FunctionAnswers:
         assert isinstance(operator, SparkFunction)
         signatures = {place: inputs[name] for place, name in enumerate(node.inputs)}
         captured = capture(
-            operator.call, replace(operator.given, signatures=signatures), Action(node.name, watched=False),
+            operator.call, replace(operator.call_inputs, signatures=signatures), Action(node.name, watched=False),
             self._terms(node), self._environment,
         )
         built = as_built(node, captured)

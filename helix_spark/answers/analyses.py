@@ -94,7 +94,7 @@ class Analyses:
         step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step
-        identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
+        identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.environment, step.identity)
         answer = None if step.chance else self.recorded(identity, _SCHEMA)
         if answer is None and self.ask is not None and step.depth <= _DEEP and all(map(self.live_id, step.handles)):
             started, request = time.perf_counter(), schema_request(frame)

@@ -237,7 +237,7 @@ class FunctionCall:
 
     def _identity(self, plan: Any, table_id: int | None) -> str:
         """Return the identity of a plan, or of an expression, if it has the plan id of its table."""
-        signer = replace(self.answerer.signer, around="")
+        signer = replace(self.answerer.signer, environment="")
         if table_id is not None:
             expression = deepcopy(plan)
             client.name_by_itself(expression)  # it has columns of one table only
@@ -248,16 +248,16 @@ class FunctionCall:
 
 def capture(
     function: Callable[..., Any], inputs: CallInputs, action: Action | None = None, record: ScriptTerms | None = None,
-    around: str = "",
+    environment: str = "",
 ) -> CapturedFunction | NotCaptured:
     """Call a function of tables and columns on placeholders, and capture its plan, without a server.
 
     Args:
         action: seed and watch of the call; None if neither matters.
-        record, around: see `begin`.
+        record, environment: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
-    call, started, seconds = begin(inputs, record, around=around), time.perf_counter(), 0.0
+    call, started, seconds = begin(inputs, record, environment=environment), time.perf_counter(), 0.0
     try:
         with in_action(action):
             returned = call.call(function, {})
@@ -277,14 +277,14 @@ def capture(
 
 
 def begin(
-    inputs: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
+    inputs: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, environment: str = "",
 ) -> FunctionCall:
     """Prepare a call. The caller controls the function's randomness.
 
     Args:
         record: answers its questions, if the inputs have signatures.
         server: answers the other questions; None if they stay unanswered.
-        around: identity of versions and settings around the call.
+        environment: identity of the versions and settings of the call.
     """
     client.prepare()
     views = {
@@ -292,8 +292,8 @@ def begin(
         for place, kind in enumerate(inputs.inputs.values()) if kind == "table"
     }
     signer = Signer(
-        around, SessionState(Binding(views=views)), DataVersions(), watched=_NodeFunctions(lambda _: "", watched=False),
-        over_layout=False,
+        environment, SessionState(Binding(views=views)), DataVersions(),
+        watched=_NodeFunctions(lambda _: "", watched=False), over_layout=False,
     )
     terms = record if record is not None and inputs.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"

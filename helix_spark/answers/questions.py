@@ -113,7 +113,7 @@ class Signer:
     """Signs the questions of one program.
 
     Attributes:
-        around: identity of versions and settings around the program.
+        environment: identity of the versions and settings of the program.
         state: state of its session.
         data: versions of its data.
         functions: code of each Python function in its plans, when it was pickled, by its pickle.
@@ -125,7 +125,7 @@ class Signer:
             nondeterministic.
     """
 
-    around: str
+    environment: str
     state: SessionState
     data: DataVersions
     functions: dict[bytes, FunctionCode] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class Signer:
         if {self.state.now.settings_identity(of_analysis=True)}.issuperset(step_settings):
             step_settings = []
         identity = digest(digest(
-            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, noted.code),
+            str(PROGRAM_FORMAT), self.environment, sort, identity_of(numbered, noted.code),
             self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
             *((self.user,) if may_ask_user(all_messages) else ()),

@@ -49,12 +49,12 @@ class ScriptTerms:
 
     Attributes:
         record: record of these questions and of a script's.
-        around: identity of versions and settings around a script.
+        environment: identity of the versions and settings of a script.
         origins: origins of the call's inputs, by position, as far as they are known.
     """
 
     record: Record = field(default_factory=NothingRecorded)
-    around: str = ""
+    environment: str = ""
     origins: Mapping[int, ScriptOrigin] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
@@ -64,7 +64,7 @@ class ScriptTerms:
             return
         if (message := self.translated(question.message)) is None:
             return
-        script_question = replace(signer, around=self.around).question(question.sort, message)
+        script_question = replace(signer, environment=self.environment).question(question.sort, message)
         if not script_question.chance:
             self.record.equate(question.identity, script_question.identity)
             self._handles[question.handle] = script_question.handle

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.plans.recorded_call import builds, replaces, script, settle
+from helix_spark.plans.recorded_call import is_connect, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter, holes
 
 
@@ -26,7 +26,7 @@ def settle_frames() -> None:
         @replaces(kind, name)
         def create(original: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
+            if not is_connect() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
                 return result
             for frame in result if isinstance(result, list) else (result,):
                 if type(frame).__module__ == "pyspark.sql.connect.dataframe" and hasattr(frame, "_plan"):

@@ -91,7 +91,7 @@ def working_for(program: Program) -> contextlib.AbstractContextManager[None]:
     return _working(_Work(program, lambda: program.session({})))
 
 
-def as_before() -> contextlib.AbstractContextManager[None]:
+def session_restored() -> contextlib.AbstractContextManager[None]:
     """Restore the session of this context afterwards."""
     return _working(_WORK.get())
 
@@ -132,7 +132,7 @@ def script() -> Program | None:
     return PROGRAMS[0] if PROGRAMS and work.call is None and not work.is_classic else None
 
 
-def own_session_is(session: ConnectSession | None) -> None:
+def set_own_session(session: ConnectSession | None) -> None:
     """Make this process work in Helix's own session from now on; None ends that."""
     _OWN[:] = [] if session is None else [session]
 
@@ -159,7 +159,7 @@ def settle(frame: Any) -> None:
         frame.schema  # noqa: B018 - it raises Spark's error
 
 
-def builds() -> bool:
+def is_connect() -> bool:
     """Return whether pyspark builds plans for Connect in this thread."""
     return program_here() is not None or client_session() is not None
 

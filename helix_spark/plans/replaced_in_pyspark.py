@@ -25,8 +25,8 @@ from helix_spark.plans.recorded_call import (
     PROGRAMS,
     NeedsClassicError,
     Program,
-    builds,
     client_session,
+    is_connect,
     program_here,
     replaces,
     script,
@@ -73,7 +73,7 @@ def replace_in_pyspark() -> None:
     original = utils.is_remote
 
     def is_remote() -> bool:
-        return builds() or original()
+        return is_connect() or original()
 
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is original:
@@ -91,8 +91,8 @@ def replace_in_pyspark() -> None:
 
     is_debugging: Any = errors.is_debugging_enabled
     capture: Any = errors._capture_call_site
-    errors.is_debugging_enabled = lambda: builds() or is_debugging()
-    errors._capture_call_site = lambda depth: call_site() if builds() else capture(depth)
+    errors.is_debugging_enabled = lambda: is_connect() or is_debugging()
+    errors._capture_call_site = lambda depth: call_site() if is_connect() else capture(depth)
     _pickle_at_first_call()
     _replace_functions_of_classic_sessions()
     _replace_columns()
@@ -112,21 +112,21 @@ def _replace_plans() -> None:
     def create_sql(
         original: Any, self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None
     ) -> None:
-        if (args or named_args) and not views and builds():
+        if (args or named_args) and not views and is_connect():
             views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
         original(self, query, args, named_args, views)
 
     @replaces(expressions.Expression, "__init__")
     def create_expression(original: Any, self: Any) -> None:
         original(self)
-        if self.origin is None and builds():
+        if self.origin is None and is_connect():
             origin = pb.PythonOrigin(fragment="expression", call_site=call_site())
             self.origin = pb.Origin(python_origin=origin)
 
     @replaces(plan.LogicalPlan, "__init__")
     def create_relation(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        if builds():
+        if is_connect():
             self._call_site = call_site()
 
     @replaces(plan.LogicalPlan, "_create_proto_relation")
@@ -155,7 +155,7 @@ def _replace_columns() -> None:
     @replaces(DataFrame, "__getattr__")
     def get(original: Any, self: ConnectFrame, name: str) -> Any:
         column, program, caller = original(self, name), script(), sys._getframe(2)
-        if not builds() or name.startswith("__"):
+        if not is_connect() or name.startswith("__"):
             return column
         names = None if program is None else program.columns(self)
         if names is None:
@@ -180,7 +180,7 @@ def _replace_functions_of_classic_sessions() -> None:
     def replace(classic: Any, connect: Any) -> None:
         @replaces(classic, "__call__")
         def call(original: Any, self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            if not builds():
+            if not is_connect():
                 return original(self, *args, **kwargs)
             function = connect(
                 self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
@@ -270,7 +270,7 @@ def _pickle_at_first_call() -> None:
     @replaces(udf.UDFRegistration, "register")
     def register(original: Any, self: Any, name: str, f: Any, *types: Any, **kwargs: Any) -> Any:
         function = original(self, name, f, *types, **kwargs)
-        if function is f and builds():  # a classic session returns a function of the registered name
+        if function is f and is_connect():  # a classic session returns a function of the registered name
             return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
         if function is not f and script() is not None:
             # A classic session pickles the function at registration.

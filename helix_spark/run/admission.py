@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_spark.errors import EndedError, HelixError
 from helix_spark.forks import Birthplace
-from helix_spark.plans.recorded_call import as_before, work_in
+from helix_spark.plans.recorded_call import session_restored, work_in
 
 
 class Task(Enum):
@@ -51,7 +51,7 @@ class Admission:
         """Hold the lock for a run. Raises as `check_waits`."""
         self.check()
         self._check_outside(tuple(Task), "another run was started")
-        with self.running, as_before():
+        with self.running, session_restored():
             self.check()
             self.take_on(Task.RUN)
             try:

@@ -21,7 +21,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.value_text import result_text
-from helix_spark.plans.recorded_call import as_before
+from helix_spark.plans.recorded_call import session_restored
 from helix_spark.plots import Plot, is_plot
 from helix_spark.run.run_outputs import measured
 from helix_spark.sizes import seconds_text
@@ -78,29 +78,29 @@ class NamedResults(ABC):
             CatalogError: the stored table is damaged.
             EndedError: the session that had the table was stopped, and it is not stored.
         """
-        with as_before():
+        with session_restored():
             frame: DataFrame = in_author_session(self._table(name, lambda table: not table.lost).frame())
             return frame
 
     def pandas(self, name: str) -> pd.DataFrame:
         """Return a node's table as a pandas DataFrame. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             return self._rows(name).pandas()
 
     def arrow(self, name: str) -> pa.Table:
         """Return a node's table as a pyarrow Table. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             return self._rows(name).arrow()
 
     def model(self, name: str) -> Any:
         """Return a learner's fitted Spark ML model. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             model: ModelResult = self._result(name, Result.MODEL)
             return in_author_session(model.copy())
 
     def value(self, name: str) -> Any:
         """Return a node's value, output or not: numbers, texts, lists, dicts. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             value: ValueResult = self._result(name, Result.VALUE)
             return value.copy()
 

@@ -34,7 +34,7 @@ from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError, ServerEndedError
 from helix_spark.plans.connect_session import cached_frame
-from helix_spark.plans.recorded_call import own_session_is, work_in
+from helix_spark.plans.recorded_call import set_own_session, work_in
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Sessions:
         with self._lock:
             if self._given or not self.ended:
                 return False
-            own_session_is(None)
+            set_own_session(None)
             if (own := self._own_server) is not None and not gateway.how_ended():
                 own.stop(keep_classes=False)  # its client was stopped, its JVM was not
             gateway.forget_ended()

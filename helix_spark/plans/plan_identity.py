@@ -29,7 +29,6 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     """Return the canonical copy of a plan, see `identity_of`."""
     copy = deepcopy(plan)
     relations: list[Any] = []
-    expressions: list[Any] = []
     references: list[Any] = []
     # Each message with the new names of the lambda variables around it.
     waiting: list[tuple[Any, Mapping[str, str]]] = [(copy, {})]
@@ -41,7 +40,7 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
             case "Expression":
                 if (tree := tree_of(message.expression_string.expression)) is not None:
                     _write(tree, message)
-                expressions.append(message)
+                message.ClearField("common")
             case "Expression.UnresolvedAttribute" | "Expression.UnresolvedStar" | "Expression.UnresolvedRegex":
                 if message.HasField("plan_id"):
                     references.append(message)
@@ -55,8 +54,6 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
         _clean(message, code)
         waiting.extend((part, names) for part in reversed(parts_of(message)))
     _number(relations, references)
-    for expression in expressions:
-        expression.ClearField("common")
     return copy
 
 

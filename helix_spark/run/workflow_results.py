@@ -138,8 +138,8 @@ class WorkflowResults(Retention):
         for name, (value, changers) in changed.items():
             suspects = named([node.name for node in self.run.dag.nodes if node.name in changers], 3)
             self._warn(
-                f"`{name}` is not kept, nor {suspects or 'another function'}, nor what is made of these: before it was "
-                f"computed, one of them had changed what it reads ({value}); return that from there, as an input"
+                f"`{name}` is not kept, nor {suspects or 'another function'}, nor their descendants: one of these "
+                f"changed what `{name}` reads before it was computed ({value}); return the value there, as an input"
             )
         # If a changer was reused, the node would be computed with the previous value.
         affected = {*changed}.union(*(changers for _, changers in changed.values()))

@@ -164,7 +164,7 @@ def execute(run: Run) -> Run:
     so_far = None
     while True:
         outcome = run.tools.executor.execute(
-            run.dag, run.plan, run.view.artifacts, run.id, _registering_nodes(run), _nodes_to_compare(run), so_far,
+            run.dag, run.plan, run.view.artifacts, run.id, registering_nodes(run), _nodes_to_compare(run), so_far,
             run.calls.begin, partial(_change_since_signed, run),
         )
         run, so_far = replace(run, outcome=outcome), None
@@ -225,7 +225,7 @@ def compute_alone(
         )
     announce(run.plan)
     outcome = run.tools.executor.execute(
-        run.dag, run.plan, run.view.artifacts, run.id, _registering_nodes(run),
+        run.dag, run.plan, run.view.artifacts, run.id, registering_nodes(run),
         begin_call=run.calls.begin if again == () else begin_in_spark,
     )
     if outcome.failure is not None:
@@ -245,7 +245,7 @@ def plan_alone(run: Run, names: Collection[str], *, again: Collection[str] | Non
     return replace(run, situation=situation, plan=make_plan(situation, NEVER))
 
 
-def _registering_nodes(run: Run) -> frozenset[str]:
+def registering_nodes(run: Run) -> frozenset[str]:
     """Return the nodes whose code registers views or functions with the session."""
     return frozenset(node.name for node in run.dag.nodes if run.described[node.name].in_turns)
 

@@ -27,7 +27,7 @@ from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
-from helix_spark.plans.recorded_call import as_before
+from helix_spark.plans.recorded_call import session_restored
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.auditor import WHENS, Auditor, Job, When, job_for
 from helix_spark.run.executing import compute_output
@@ -143,7 +143,7 @@ class Helix:
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
-        with AUTHOR_SEEDS.untouched(), as_before():
+        with AUTHOR_SEEDS.untouched(), session_restored():
             return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:

@@ -1,1 +1,1 @@
-"""Answers questions of Spark: signed, looked up in the record, or sent to a server with what it has to hold first."""
+"""Answers to questions of Spark: signed, looked up in the record, or sent to a server with all that they refer to."""

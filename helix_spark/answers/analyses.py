@@ -1,5 +1,5 @@
 """Analysis of a program's tables, step by step, at the line that builds them, as in a classic session. The schema of a
-step is recorded like any other answer. An error is not recorded: Spark is asked again."""
+step is recorded like any other answer. Errors are not recorded: the request is sent again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
-from helix_spark.plans.classic_ways import is_outer
+from helix_spark.plans.classic_compatibility import is_outer
 from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
@@ -32,8 +32,8 @@ from helix_spark.plans.sql_texts import spark_functions
 _SCHEMA = AnswerForm("analyze", "schema")
 
 _DEEP = 60
-"""Greatest depth of a plan that is analysed at its line: in a loop of hundreds of steps that time grows with their
-square. Deeper plans are analysed when rows are requested."""
+"""Greatest depth of a plan that is analysed at its line: in a loop, the time grows with the square of the steps. Deeper
+plans are analysed when rows are requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class FrameStep:
         has_alias: True if its columns may be named by an alias.
         is_open: True if it, or an input, names columns of an outer query, so that it cannot be analysed alone.
         depth: depth of the plan.
-        lists: how it names files, which are listed when it is built: by a source, or by a name in SQL; empty if it
-            reads none.
+        lists: the way in which it names files, which are listed when it is built: a source, or a name in SQL; empty if
+            it reads no files.
     """
 
     number: int
@@ -72,8 +72,8 @@ class Analyses:
 
     Attributes:
         recorded: returns a recorded answer of a form, by its identity.
-        live_id: returns the server's id of a model or a checkpoint that it holds, by the program's.
-        ask: sends a question to the server as a request, and returns the responses; None if there is no server.
+        live_id: returns the server's id of a model or a checkpoint, by the program's id; None if the server lacks it.
+        ask: sends a question to the server as a request, and returns the responses; None without a server.
         client: client of the session, once it has a table.
     """
 
@@ -94,7 +94,7 @@ class Analyses:
         step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step
-        identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
+        identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.environment, step.identity)
         answer = None if step.chance else self.recorded(identity, _SCHEMA)
         if answer is None and self.ask is not None and step.depth <= _DEEP and all(map(self.live_id, step.handles)):
             started, request = time.perf_counter(), schema_request(frame)
@@ -104,7 +104,7 @@ class Analyses:
             except rpc_error() as error:
                 frame._session.client._handle_error(error)  # raises pyspark's error
             if answer is not None and not step.chance:
-                with suppress(StrangeAnswerError):  # such as a user-defined type: Spark is asked again
+                with suppress(StrangeAnswerError):  # such as a user-defined type, which is not recorded
                     text, seconds = text_of_answer(_SCHEMA, answer), time.perf_counter() - started
                     self._new.append(AnsweredQuestion(question, caller(), seconds, started, True, text))
         if answer is not None:
@@ -140,8 +140,8 @@ class Analyses:
         return ((step, plan) for step in steps if (plan := step.plan()) is not None)
 
     def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
-        """Yield the steps that the program may still use, each with pyspark's object, in the order of their creation:
-        those that contain one of these names themselves; None for all that contain any."""
+        """Yield the steps that the program may still use and that contain one of these names, None for any name, each
+        with pyspark's object, in the order of their creation."""
         with self._lock:
             steps = [self._steps[number] for number in sorted(self._steps)]
         for step in steps:
@@ -183,7 +183,7 @@ class Analyses:
                 yield name
 
     def _bound(self, parts: Iterable[Any]) -> tuple[Binding, list[str], list[str]]:
-        """Return the binding of a new step and the versions of its files and of all data; and why one is unknown."""
+        """Return the binding of a new step, the versions of all its data, and why versions are unknown."""
         binding, chance = self.signer.state.now, list[str]()
         data: dict[bytes, tuple[SignedData, ...]] = {}
         versions: list[str] = []
@@ -200,18 +200,18 @@ class Analyses:
 
     def _identity(self, relation: Any, binding: Binding, names: frozenset[str], versions: list[str]) -> str:
         """Return the identity of a step and its inputs. Python code counts by its return type, not its values."""
-        own = deepcopy(relation)
-        refers: list[str] = []
-        for part in messages(own):
+        signed = deepcopy(relation)
+        references: list[str] = []
+        for part in messages(signed):
             if sort_of(part) == "Read.DataSource":
                 self.signer.name_source(part)
             number = part.common.plan_id if _is_input_placeholder(part) else plan_named(part)
             if number is not None:
                 step = self._steps.get(number)
-                refers.append("unknown" if step is None else step.identity)
+                references.append("unknown" if step is None else step.identity)
         views = (self.signer.question("rows", binding.views[name].shows) for name in names if name in binding.views)
         return digest(
-            identity_of(own, defaultdict(str)), *refers, *sorted(one.identity for one in views),
+            identity_of(signed, defaultdict(str)), *references, *sorted(view.identity for view in views),
             *sorted(binding.functions[name] for name in names if name in binding.functions),
             *versions, binding.settings_identity(of_analysis=True),
         )

@@ -36,14 +36,14 @@ Following = Callable[[QuestionStage, Question, Caller], None]
 """Callback for the progress of a run, called from any thread."""
 
 Mode = Literal["run", "plan", "audit"]
-"""Purpose of a run: the answers; to see which of them are recorded, until Spark is needed; or to compute all from
-scratch, without lasting effects."""
+"""Purpose of a run: its answers; to see the recorded answers, until Spark is needed; or to compute all from scratch,
+without lasting effects."""
 
 MOST_KEPT = 64 << 20
-"""Bytes of answers that a run keeps in memory, and records. Other answers are read or requested again."""
+"""The most bytes of answers that a run keeps in memory, and of large answers that it records."""
 
 _LARGE = 64 << 10
-"""Bytes above which an answer counts towards the most that a run records."""
+"""Bytes above which an answer is large."""
 
 
 class NotAuditedError(Exception):
@@ -56,6 +56,7 @@ class Answerer:
 
     Attributes:
         answers_here: mark for `program_client.answers_here` that this is no connection to a server.
+        initial: settings of the session at its start.
         tell: prints a message.
         rerun_effects: True if unchanged writes are repeated.
         mode: purpose of the run. In a plan the first question without an answer raises UnansweredError; in an audit
@@ -102,8 +103,8 @@ class Answerer:
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the protocol's name
         self.served.newest_request = request
-        rows = request.plan.WhichOneof("op_type") == "root"
-        responses = self._rows(request) if rows else self._command(request.plan.command, request)
+        is_query = request.plan.WhichOneof("op_type") == "root"
+        responses = self._rows(request) if is_query else self._command(request.plan.command, request)
         return (of_session(response, request) for response in responses)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
@@ -114,7 +115,7 @@ class Answerer:
         return of_session(response, request)
 
     def _answer_here(self, request: Any) -> Any | None:
-        """Answer an analysis without a server: tables to persist, types as text. None where only Spark can."""
+        """Answer an analysis without a server: tables to persist, types as text. None if only Spark can answer it."""
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         message, response = message_in(request), pb.AnalyzePlanResponse()
@@ -221,10 +222,10 @@ class Answerer:
             case "fit" | "read":
                 return self._answer("fit", request)
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
-                # It belongs to no model: it deletes the files at the path where a model is about to be written.
+                # It belongs to no model: it deletes the files at the path where a model will be written.
                 if self.mode == "audit" or gather(request):
-                    done = pb.Expression.Literal(boolean=True)
-                    return [pb.ExecutePlanResponse(ml_command_result=pb.MlCommandResult(param=done))]
+                    result = pb.MlCommandResult(param=pb.Expression.Literal(boolean=True))
+                    return [pb.ExecutePlanResponse(ml_command_result=result)]
                 return self._ask_each_time(request, _MAKES_ROOM)
             case "fetch" | "evaluate":
                 return self._answer("rows", request)
@@ -263,7 +264,7 @@ class Answerer:
         self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": identity + drawn})
 
     def _ask_untracked(self, kind: str, request: Any) -> list[Any]:
-        """Ask Spark each time. From then on the state of its session is unknown."""
+        """Ask Spark each time. Afterwards the state of its session is unknown."""
         self.commands.keep_meanings()
         self.signer.state.now = replace(self.signer.state.now, unknown=kind)
         return self._ask_each_time(request, f"it is {kind}")
@@ -297,11 +298,11 @@ class Answerer:
         self._write(list(zip(questions, parts, strict=True)), WrittenPlace(folder, may_be_skipped=True), started)
 
     def _write(self, parts: Sequence[tuple[Question, Any]], place: WrittenPlace, started: float) -> list[Any]:
-        """Send all parts of a write, or none if an equal one is still in place. The last part stands for all."""
+        """Send all parts of a write, or none if an equal write is in place. The last part represents all."""
         write, request = parts[-1]
         before = self.record.left(write.identity)
-        is_there = bool(before) and not write.chance and not self.rerun_effects and place.identity() == before
-        if place.may_be_skipped and is_there:
+        is_in_place = bool(before) and not write.chance and not self.rerun_effects and place.identity() == before
+        if place.may_be_skipped and is_in_place:
             seconds = (time.perf_counter() - started) / len(parts)
             for question, _ in parts:
                 self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
@@ -309,8 +310,8 @@ class Answerer:
         if self.mode == "run":  # models that are read from these files are loaded before the files are replaced
             self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
         for question, part in parts[:-1]:
-            own_place = written_place(question.message, self.signer.data.folder)
-            self._ask_server(question, part, "" if own_place else _MAKES_ROOM, left=own_place)
+            part_place = written_place(question.message, self.signer.data.folder)
+            self._ask_server(question, part, "" if part_place else _MAKES_ROOM, left=part_place)
         return self._ask_server(write, request, left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ class Answerer:
     def _answer(self, sort: Sort, request: Any) -> list[Any]:
         started = time.perf_counter()
         question = self.signer.question(sort, message_in(request))
-        if question.chance:  # each time a question of its own
+        if question.chance:  # another question each time
             with self._lock:
                 self._times[question.identity] += 1
                 times = self._times[question.identity]
@@ -332,13 +333,14 @@ class Answerer:
                 return self._ask_server(question, request)
             self.served.tables.note(question)
             self.served.models.know(question, answer)
-            self.following("recorded", question, who := caller())
-            self.answers.append(AnsweredQuestion(question, who, time.perf_counter() - started, started, fresh=False))
+            call = caller()
+            self.following("recorded", question, call)
+            self.answers.append(AnsweredQuestion(question, call, time.perf_counter() - started, started, fresh=False))
             self._keep(question, answer)
             return answer
 
     def _lookup(self, identity: str, form: AnswerForm) -> list[Any] | None:
-        """Return the answer to a question, of this run or an earlier one; None if there is no valid one."""
+        """Return the answer to a question, of this run or an earlier one; None without a valid answer."""
         if identity in self._cache:
             return self._cache[identity]
         text = self.record.answer(identity)
@@ -357,7 +359,7 @@ class Answerer:
                 self._cache[question.identity] = answer
 
     def _check_room(self, answer: str) -> None:
-        """Raise StrangeAnswerError if a large answer has no room next to those that the run is about to record."""
+        """Raise StrangeAnswerError if a large answer has no room next to the run's other answers to record."""
         with self._lock:
             if len(answer) > _LARGE and self._large + len(answer) > MOST_KEPT:
                 raise StrangeAnswerError(f"it would be more than {MOST_KEPT >> 20} MiB, with others of this run")
@@ -367,11 +369,11 @@ class Answerer:
         self, question: Question, request: Any, why: str = "", left: WrittenPlace | None = None
     ) -> list[Any]:
         """Ask Spark, and note the answer."""
-        who = caller()
+        call = caller()
         if self.mode == "plan":
-            self.answers.append(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
+            self.answers.append(AnsweredQuestion(question, call, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
-        response, started, seconds = self._ask_when_started(question, request, who)
+        response, started, seconds = self._ask_when_started(question, request, call)
         is_kept = not why and question.sort != "effect"
         if not why:
             question = question.reading(self.signer.watched.as_read(question.code))
@@ -393,11 +395,11 @@ class Answerer:
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
         written = "" if left is None or why else left.identity()
-        self.answers.append(AnsweredQuestion(question, who, seconds, started, True, answer, why, written))
+        self.answers.append(AnsweredQuestion(question, call, seconds, started, True, answer, why, written))
         return response
 
     def _analysed(self, question: Question, request: Any) -> list[Any]:
-        """Request the analysis of a plan. Progress shows only a start of the server: the author did not ask this."""
+        """Request the analysis of a plan. Progress shows it only if the server starts, as the author did not ask."""
         self.served.newest_request = request
         if self.served.is_informed:
             answer = self.served.ask(question, request)
@@ -407,19 +409,19 @@ class Answerer:
             self._keep(question, answer)
         return answer
 
-    def _ask_when_started(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
-        """Return Spark's answer, when it was asked, and the seconds that it took without the server's start."""
-        self.following("waited for", question, who)
+    def _ask_when_started(self, question: Question, request: Any, call: Caller) -> tuple[list[Any], float, float]:
+        """Return Spark's answer, the time of its request, and its seconds without the server's start."""
+        self.following("waited for", question, call)
         try:
             self.served.stub()
             if question.sort == "fit":
                 self.served.models.forget()
-            self.following("sent", question, who)
+            self.following("sent", question, call)
             started = time.perf_counter()
             answer = self.served.ask(question, request)
             return answer, started, time.perf_counter() - started
         finally:
-            self.following("answered", question, who)
+            self.following("answered", question, call)
 
     def end(self) -> None:
         """Delete the program's models from the server, and release cached answers."""

@@ -1,5 +1,5 @@
-"""Capture the functions of a graph that take Spark tables and columns and return one. Functions that send requests to
-Spark are captured once these are answered. Also find missing columns without Spark."""
+"""Capture of the functions of a graph that take and return Spark tables and columns. Functions that send requests to
+Spark are captured once these are answered. Also a check for missing columns without Spark."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class CapturedDag:
     """A graph in which plans replace captured functions, and the reads of these functions."""
 
     dag: Dag
-    seen: ObservedInputs = NOTHING_OBSERVED
+    reads: ObservedInputs = NOTHING_OBSERVED
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
-    """Call the functions of tables and columns on placeholders. One that its plan does not identify is unchanged."""
+    """Call the functions of tables and columns on placeholders. Functions without an identifying plan are unchanged."""
     observed = list[ObservedInputs]()
 
     def call(node: Node, operator: Function, tables: Mapping[str, Columns | None]) -> Node:
@@ -75,10 +75,10 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
         may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
         if isinstance(captured, NotCaptured) and not (captured.asks and may_be_answered):
             return replace(node, operator=replace(operator, by_code=by_code))
-        of_spark = SparkFunction(
-            operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=call_inputs
+        spark_function = SparkFunction(
+            operator.call, operator.arguments, operator.forms, operator.returns, by_code, call_inputs=call_inputs
         )
-        return as_built(replace(node, operator=of_spark), captured)
+        return as_built(replace(node, operator=spark_function), captured)
 
     with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
         filled = fill_functions(dag, settings, call)
@@ -88,8 +88,8 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
 def fill_functions(
     dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
 ) -> Dag:
-    """Return a graph whose functions of tables and columns are captured: `fill` returns such a node with its plan,
-    given the columns of the tables before it, by name."""
+    """Return a graph whose functions of tables and columns are captured: `fill` returns such a node with its plan; its
+    last argument has the columns of the tables before the node, by name."""
     tables: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
@@ -105,14 +105,14 @@ def fill_functions(
 def may_be_captured(node: Node) -> bool:
     """Return whether a node's function may be captured: it returns a Spark table or column."""
     operator = node.operator
-    # Parts that an author excludes from a signature have names of code, which a plan lacks.
+    # A plan lacks the names in code of parts that an author excludes from a signature.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
         return False
     return operator.returns in (Form.SPARK, Form.COLUMN) and node.result in _FORMS
 
 
 def inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
-    """Return the inputs of a function of tables and columns, by parameter; None if it takes others."""
+    """Return the inputs of a function of tables and columns, by parameter; None if it takes other inputs."""
     inputs: dict[str, Input] = {}
     for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
         result = dag[source].result
@@ -178,12 +178,12 @@ _CERTAIN = frozenset({"read", "project", "filter", "with_columns", "sort", "limi
 
 _UNCERTAIN = frozenset({"expression_string", "unresolved_regex", "subquery_expression"})
 _NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
-"""Expressions whose columns have names in the plan; Spark invents those of others."""
+"""Expressions whose columns have names in the plan; Spark generates the names of other columns."""
 
 
 def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
-    """Check that tables have the columns that these nodes name, as far as declarations and plans tell that without
-    Spark. Raises ColumnNotFoundError for a missing one, with the nearest name, and its line."""
+    """Check that tables have the columns that these nodes name, as far as declarations and plans determine them. Raises
+    ColumnNotFoundError for a missing column, with the nearest name and the column's line."""
     tables = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):
@@ -226,7 +226,7 @@ def _named_by(stage: Stage, operator: FitStage | ApplyStage) -> Iterator[str]:
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether a text names a column, rather than a field of one."""
+    """Return whether a text names a column, rather than a field of a column."""
     return "." not in name and "`" not in name
 
 

@@ -1,5 +1,5 @@
-"""Calls a node's function of Spark tables like a program of its own: its plan is captured, and its questions to Spark
-are answered from the record or by a server."""
+"""Calls of nodes' functions of Spark tables, each like a program: its plan is captured, and its questions to Spark are
+answered from the record or by a server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import chance_in, choices_in
+from helix_spark.plans.nondeterminism import chance_in, choices_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -44,9 +44,9 @@ _REQUESTED: Mapping[Sort, str] = {
 }
 
 
-class _OfNodes(WatchedFunctions):
-    """A node's Python functions in workers. Their reads are recorded for the node, not for a question. So no answer to
-    a question with such a function is recorded."""
+class _NodeFunctions(WatchedFunctions):
+    """A node's Python functions in workers. Their reads are recorded for the node alone, so no answer to a question
+    with such a function is recorded."""
 
     def unknown(self, code: str) -> tuple[str, ...]:
         return ("has Python code in it, whose reads are recorded for its node alone",)
@@ -57,14 +57,14 @@ class FunctionCall:
     """A call of a function. During the call it is the program of pyspark (`recorded_call.Program`).
 
     Attributes:
-        terms: translates its questions into those of a script.
+        terms: translates its questions into a script's.
         values: Python code in its plans by number: functions with their return types, and classes of table functions.
-        refused: the first request that a call cannot make, as the end of "it asks Spark for".
+        refused: the first request that a call cannot send, as the end of "it asks Spark for".
         origin: origin of the returned table or model, if a script can express it.
-        fit: identity of a script's fit whose model it returned unchanged; empty if there is none.
+        fit: identity of a script's fit whose model it returned unchanged; empty without one.
     """
 
-    given: CallInputs
+    inputs: CallInputs
     answerer: Answerer
     terms: ScriptTerms
     values: list[Any] = field(default_factory=list)
@@ -75,11 +75,11 @@ class FunctionCall:
     _placeholders: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._session = session_of(self.answerer, self.given.settings)
+        self._session = session_of(self.answerer, self.inputs.settings)
         # Tables of the server's session may be joined with the call's.
         if number := getattr(self.answerer.served.server, "session_id", ""):
             self._session._session_id = number
-        for place, (name, kind) in enumerate(self.given.inputs.items()):
+        for place, (name, kind) in enumerate(self.inputs.inputs.items()):
             if kind == "table":
                 self._placeholders[name] = client.placeholder_table(self._session, place)
             elif kind == "column":
@@ -100,7 +100,7 @@ class FunctionCall:
     def settle(self, frame: Any) -> None:
         if frame._session is not self._session:
             return
-        if self.is_planned or self.given.is_known:  # analyses are not recorded
+        if self.is_planned or self.inputs.is_known:  # analyses are not recorded
             self.answerer.analyses.note_frame(frame)
         else:
             self.answerer.settle(frame)
@@ -108,10 +108,10 @@ class FunctionCall:
     def columns(self, frame: Any) -> Sequence[str] | None:
         if frame._session is not self._session:
             return None
-        is_case_sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
+        is_case_sensitive = self.inputs.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
         if self.is_planned:  # else Spark's schema is more exact
             with suppress(UnknownColumnsError):
-                return columns_of(relation_of(frame), self.given.columns, case_sensitive=is_case_sensitive)
+                return columns_of(relation_of(frame), self.inputs.columns, case_sensitive=is_case_sensitive)
         names = self.answerer.analyses.columns(frame)
         return None if names is None else list(names)
 
@@ -126,12 +126,12 @@ class FunctionCall:
     def save(self, path: str, write: Callable[[], None]) -> None:
         write()
 
-    def need_classic(self, what: str) -> None:
-        raise NeedsClassicError(what)
+    def need_classic(self, use: str) -> None:
+        raise NeedsClassicError(use)
 
     def model(self, place: int, model: Any) -> Any:
-        """Return an input, a model of another session, as a model of the call's, identified by its signature."""
-        numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
+        """Return an input model of another session as a model of the call's, identified by its signature."""
+        numbers, signature = count(), self.inputs.signatures.get(place, f"input {place}")
 
         def take(live: str) -> str:
             number = next(numbers)
@@ -143,7 +143,7 @@ class FunctionCall:
             return with_references(model, take)
 
     def returned_model(self, model: Any) -> Any:
-        """Return a model of the call's as a model of the server's session, which owns it from now on."""
+        """Return a model of the call's session as a model of the server's session, which then owns it."""
         handles: list[str] = []
 
         def hand_over(handle: str) -> str:
@@ -169,7 +169,7 @@ class FunctionCall:
             yield
 
     def unanswered(self) -> str:
-        """Return the first question without an answer, in words; empty if there is none."""
+        """Return the first question without an answer, as a phrase; empty without one."""
         answers = self.answerer.answers
         return self.refused or next((_REQUESTED[answer.question.sort] for answer in answers if answer.fresh), "")
 
@@ -183,10 +183,11 @@ class FunctionCall:
         return client.is_frame(value) and value._session is self._session
 
     def as_sent(self, relation: Any) -> Any:
-        """Return a relation as it is sent, once the server has every object that it refers to."""
+        """Return a relation as it is sent, once the server has all objects that it refers to."""
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
+        """Return the plan that the function's result has."""
         with self.under_way():
             return self._look_at(returned)
 
@@ -208,8 +209,8 @@ class FunctionCall:
             self.origin = None if self.registers else self.terms.origin(plan)
         else:
             return NotCaptured(f"returns a {type(returned).__name__}")
-        parts = [*messages(plan), *_messages_done(state)]
-        unsigned = next(self._not_in(plan, parts), "")
+        parts = [*messages(plan), *_registered_messages(state)]
+        unsigned = next(self._reasons_unsigned(parts), "")
         if unsigned and (self.is_planned or first is not None):
             return NotCaptured(unsigned)
         views = [view.shows for name, view in state.now.views.items() if not name.startswith(INPUT)]
@@ -219,8 +220,8 @@ class FunctionCall:
             self.registers, self.origin, unsigned, choices=choices_in(parts),
         )
 
-    def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
-        """Yield why a plan does not determine its function's result. Parts of its views and functions count."""
+    def _reasons_unsigned(self, parts: Sequence[Any]) -> Iterator[str]:
+        """Yield why a plan, with the parts of its views and functions, does not determine its function's result."""
         now = self.answerer.signer.state.now
         if self.refused:
             yield f"asks Spark for {self.refused}"
@@ -232,12 +233,12 @@ class FunctionCall:
         yield from (f"reads the function {name} of its session by itself" for name in names)
         relations = (part for part in parts if sort_of(part) == "Relation")
         if any(part.cached_remote_relation.relation_id.startswith(SERVED) for part in relations):
-            yield "reads a table that it has from elsewhere"
+            yield "reads a table from elsewhere"
 
-    def _identity(self, plan: Any, own: int | None) -> str:
-        """Return the identity of a plan, or of an expression, if `own` is the plan id of its table."""
-        signer = replace(self.answerer.signer, around="")
-        if own is not None:
+    def _identity(self, plan: Any, table_id: int | None) -> str:
+        """Return the identity of a plan, or of an expression, if it has the plan id of its table."""
+        signer = replace(self.answerer.signer, environment="")
+        if table_id is not None:
             expression = deepcopy(plan)
             client.name_by_itself(expression)  # it has columns of one table only
             return identity_of(expression, {token: code.digest for token, code in signer.functions.items()})
@@ -246,17 +247,17 @@ class FunctionCall:
 
 
 def capture(
-    function: Callable[..., Any], given: CallInputs, action: Action | None = None, record: ScriptTerms | None = None,
-    around: str = "",
+    function: Callable[..., Any], inputs: CallInputs, action: Action | None = None, record: ScriptTerms | None = None,
+    environment: str = "",
 ) -> CapturedFunction | NotCaptured:
     """Call a function of tables and columns on placeholders, and capture its plan, without a server.
 
     Args:
         action: seed and watch of the call; None if neither matters.
-        record, around: see `begin`.
+        record, environment: see `begin`.
     """
     action = Action("", watched=False) if action is None else action
-    call, started, seconds = begin(given, record, around=around), time.perf_counter(), 0.0
+    call, started, seconds = begin(inputs, record, environment=environment), time.perf_counter(), 0.0
     try:
         with in_action(action):
             returned = call.call(function, {})
@@ -267,7 +268,7 @@ def capture(
     except Exception as error:  # noqa: BLE001 - the run itself raises it, too
         reason = f"{type(error).__name__}: {server_message(error)[:200]}"
         captured = NotCaptured(f"cannot be called on placeholders ({reason})")
-    # Even if the function caught the error of an unanswered question: its result may depend on the answer.
+    # Also if the function caught the error of an unanswered question: its result may depend on the answer.
     if unanswered := call.unanswered():
         return NotCaptured(f"asks Spark for {unanswered}", not call.refused)
     if isinstance(captured, NotCaptured):
@@ -276,36 +277,36 @@ def capture(
 
 
 def begin(
-    given: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
+    inputs: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, environment: str = "",
 ) -> FunctionCall:
     """Prepare a call. The caller controls the function's randomness.
 
     Args:
         record: answers its questions, if the inputs have signatures.
-        server: answers questions without a recorded answer; None if they stay unanswered.
-        around: identity of versions and settings around the call.
+        server: answers the other questions; None if they stay unanswered.
+        environment: identity of the versions and settings of the call.
     """
     client.prepare()
     views = {
-        f"{INPUT}{place}": _input_view(given.signatures.get(place, f"input {place}"))
-        for place, kind in enumerate(given.inputs.values()) if kind == "table"
+        f"{INPUT}{place}": _input_view(inputs.signatures.get(place, f"input {place}"))
+        for place, kind in enumerate(inputs.inputs.values()) if kind == "table"
     }
     signer = Signer(
-        around, SessionState(Binding(views=views)), DataVersions(), watched=_OfNodes(lambda _: "", watched=False),
-        over_layout=False,
+        environment, SessionState(Binding(views=views)), DataVersions(),
+        watched=_NodeFunctions(lambda _: "", watched=False), over_layout=False,
     )
-    terms = record if record is not None and given.signatures else ScriptTerms()
+    terms = record if record is not None and inputs.signatures else ScriptTerms()
     mode: Mode = "plan" if server is None else "run"
     answerer = Answerer(
-        signer, terms.record, server, dict(given.settings), mode=mode,
+        signer, terms.record, server, dict(inputs.settings), mode=mode,
         note=lambda question: terms.note(question, signer),
     )
-    return FunctionCall(given, answerer, terms)
+    return FunctionCall(inputs, answerer, terms)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
-    """Load a workflow without a JVM: Spark objects in its declarations (a module's ``F.col``, a learner's stage) are
-    those of PySpark's Connect client. None if loading it asks Spark something, or registers functions."""
+    """Load a workflow without a JVM: PySpark's Connect client creates the Spark objects in its declarations, such as a
+    module's ``F.col`` or a learner's stage. None if loading sends a request or registers functions."""
     call = begin(CallInputs({}, {}))
     try:
         with call.under_way():
@@ -323,7 +324,7 @@ def _input_view(signature: str) -> View:
     return View(pb.Relation(cached_remote_relation=table), {})
 
 
-def _messages_done(state: SessionState) -> Iterator[Any]:
+def _registered_messages(state: SessionState) -> Iterator[Any]:
     """Yield all messages in the views and functions of a call's session."""
     for request in state.requests:
         if not callable(request) and type(request).__name__ == "ExecutePlanRequest":

@@ -1,4 +1,4 @@
-"""Saves of a model of several parts over files: all parts are written, or none if an equal save is in place."""
+"""Saves of models of several parts over files: all parts are written, or none if an equal save is in place."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _PARTS: ContextVar[list[Any] | None] = ContextVar("parts", default=None)
 
 @contextmanager
 def parts_gathered() -> Iterator[list[Any]]:
-    """Collect this thread's requests to save a model, to be sent afterwards, if at all."""
-    gathered: list[Any] = []
-    token = _PARTS.set(gathered)
+    """Collect this thread's requests to save a model, so that they may be sent afterwards."""
+    requests: list[Any] = []
+    token = _PARTS.set(requests)
     try:
-        yield gathered
+        yield requests
     finally:
         _PARTS.reset(token)
 
 
 def gather(*requests: Any) -> bool:
     """Collect requests of a save of this thread; return False if there is no such save."""
-    gathered = _PARTS.get()
-    if gathered is not None:
-        gathered.extend(requests)
-    return gathered is not None
+    parts = _PARTS.get()
+    if parts is not None:
+        parts.extend(requests)
+    return parts is not None
 
 
 def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
     """Return the parts of a save as questions. The last question stands for the whole model."""
     questions = [signer.question("effect", _without_time(message_in(part))) for part in parts]
-    whole = replace(
+    save = replace(
         questions[-1], identity=digest("save", *(question.identity for question in questions)),
         chance=tuple(why for question in questions for why in question.chance),
         reads=tuple(read for question in questions for read in question.reads),
         code=tuple(dict.fromkeys(code for question in questions for code in question.code)),
     )
-    return [*questions[:-1], whole]
+    return [*questions[:-1], save]
 
 
 def _without_time(command: Any) -> Any:
@@ -78,10 +78,10 @@ def save_models_as_one() -> None:
 
     @replaces(RemoteMLWriter, "saveInstance")
     def save_instance(
-        write: Callable[..., None], instance: Any, path: str, session: Any, over: bool = False, *options: Any
+        original: Callable[..., None], instance: Any, path: str, session: Any, overwrites: bool = False, *options: Any
     ) -> None:
-        send = partial(write, instance, path, session, over, *options)
-        program = program_here() if over else None
+        send = partial(original, instance, path, session, overwrites, *options)
+        program = program_here() if overwrites else None
         if program is None:
             send()
         else:

@@ -1,6 +1,6 @@
-"""The persisted tables of a server: those that the program persists, by `persist` or `cache`, and inputs that several
-fits or evaluations share, such as a fold after a pipeline's feature stages. Each has its state on the server, and its
-substitute if an earlier run left the table."""
+"""The persisted tables of a server: tables that the program persists, by `persist` or `cache`, and inputs that several
+fits or evaluations share, such as a fold after a pipeline's feature stages. Each has its state on the server, and a
+substitute if an earlier run stored the table."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class PersistedTable:
     Attributes:
         request: the request that persists it. Spark recognizes its relation by the plan id and all parts.
         caller: the program's call of `persist`.
-        base: the program's table that a shared input is made from; None for a table of the program's.
+        base: the program's table that a shared input is computed from; None for a table of the program's.
         question: its question, once the table is needed; None for a shared input.
         substitute: relation that reads the table of an earlier run; None if the table is computed.
-        is_exact: True if the substitute's columns are nullable exactly where the table's are.
+        is_exact: True if the same columns of the substitute are nullable as of the table.
         in_memory: True if the server has the substitute's rows in memory.
         is_registered: True if the server knows that the table is persisted.
-        started, seconds: of the question that computed it, by `time.perf_counter()`; 0.0 before.
+        started, seconds: of the question that computed it, by `time.perf_counter()`; 0.0 before that.
         given_up: True once the program has unpersisted it.
         forgotten: True once the server has released it.
         refused: True if Spark could not compute the whole table.
@@ -77,13 +77,13 @@ class PersistedTable:
 class PersistedTables:
     """The persisted tables of a session, by plan id.
 
-    An input that fits or evaluations share is persisted if models make it from a table that the program persists: the
-    order of rows and their partitions stay the same, and it takes about as much memory as that table. A classic session
+    An input that fits or evaluations share is persisted if models compute it from a table that the program persists:
+    order and partitions of rows stay the same, and it takes about as much memory as that table. A classic session
     computes it for each.
 
     Attributes:
         identity: returns the identity of a relation's rows; empty if they are nondeterministic.
-        stage: returns the class of Spark ML that made a model, by the program's id.
+        stage: returns the class of Spark ML that created a model, by the program's id.
     """
 
     identity: Callable[[Any], str]
@@ -101,7 +101,7 @@ class PersistedTables:
         if table is None or table.forgotten:
             table = PersistedTable(request, caller, base)
         table.given_up = False
-        self._tables[number] = table  # behind all others
+        self._tables[number] = table  # after all others
         return table
 
     def unpersist(self, number: int) -> list[PersistedTable]:
@@ -114,7 +114,7 @@ class PersistedTables:
         if not table.is_computed:
             return [*shared, table]
         unneeded = [other for other in self if other.given_up and other.is_computed and not other.forgotten]
-        return [*shared, *unneeded[:-4]]  # the last ones stay until they are stored
+        return [*shared, *unneeded[:-4]]  # the last tables stay until they are stored
 
     def lose_all(self) -> None:
         """Note that a new server has no table."""
@@ -136,15 +136,15 @@ class PersistedTables:
         """Return the table whose relation a message is, even if it is released."""
         return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
 
-    def needed(self, what: Any) -> Iterator[PersistedTable]:
-        """Yield the tables in a message, each once, from the top down, without those below a substitute."""
-        waiting, seen = [what] if self._tables else [], set()
+    def needed(self, message: Any) -> Iterator[PersistedTable]:
+        """Yield the tables in a message, each once, from the top down, without tables below a substitute."""
+        waiting, visited = [message] if self._tables else [], set()
         while waiting:
             part = waiting.pop()
             table = self.table_of(part)
             if table is not None and not table.forgotten:
-                if table.number not in seen:
-                    seen.add(table.number)
+                if table.number not in visited:
+                    visited.add(table.number)
                     yield table
                 if table.is_reused:
                     continue
@@ -161,7 +161,7 @@ class PersistedTables:
             self._noted[question.identity] = part
 
     def sharing(self, question: Question, request: Any) -> Any:
-        """Return the request of a noted question, a persisted table in place of the input that it shares."""
+        """Return the request of a noted question, with a persisted table in place of its shared input."""
         part = _shareable_part(question.message)
         base = None if part is None else self._base_of(part)
         if part is None or base is None:
@@ -181,23 +181,23 @@ class PersistedTables:
         return request if shared.refused else substituted(request, {part.common.plan_id: shared.relation}.get)
 
     def _base_of(self, relation: Any) -> PersistedTable | None:
-        """Return the table from which stages made a relation row by row; None if the program does not persist it."""
+        """Return the persisted table that stages computed a relation from, row by row; None without one."""
         part, features = relation, "org.apache.spark.ml.feature."
-        while (below := _input(part)) is not None:
+        while (stage_input := _input(part)) is not None:
             stage = part.ml_relation.transform
             name = stage.transformer.name if stage.HasField("transformer") else self.stage(stage.obj_ref.id)
-            # All of these map rows to rows, or drop them, except for SQL, which may be any query.
+            # All of these map rows to rows, or drop rows, except for SQL, which may be any query.
             if not name.startswith(features) or name == f"{features}SQLTransformer":
                 return None
-            part = below
+            part = stage_input
         table = self.table_of(part)
         return None if table is None or table.given_up else table
 
 
-def _shareable_part(what: Any) -> Any | None:
+def _shareable_part(message: Any) -> Any | None:
     """Return the input that a question may share with others: the data of a fit, or the input of the model whose
-    predictions are evaluated. None for other questions, and if no model made the input."""
-    command = ml_command(what)
+    predictions are evaluated. None for other questions, and if no model computed the input."""
+    command = ml_command(message)
     match None if command is None else command.WhichOneof("command"):
         case "fit":
             part = command.fit.dataset

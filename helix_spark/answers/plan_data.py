@@ -28,7 +28,7 @@ _PATH_IN_SQL = re.compile(r"(?P<format>\w+)\.`?(?P<path>[^`]*/[^`]*)`?")
 
 
 class UnknownDataError(Exception):
-    """The version of some data is unknown. The message gives the reason, as the end of a sentence about the program."""
+    """The version of some data is unknown. The message is the reason, as the end of a sentence about the program."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class DataVersions:
 
     Attributes:
         folder: base of relative paths: the driver's working folder, even if the program changes its own.
-        elsewhere: name of the machine whose disks Spark reads; empty if it is this one.
+        elsewhere: name of the machine whose disks Spark reads; empty if it is this machine.
         settings: returns the settings of the session.
     """
 
@@ -81,13 +81,13 @@ class DataVersions:
         reads_times = not OF_TIMES.isdisjoint(reader_options)
         in_s3 = [path for path in all_paths if is_in_s3(path)]
         located = tuple(path if path in in_s3 else str(self._local_path(path)) for path in all_paths)
+        has_own_store = any("fs.s3a." in name for name in reader_options)
         for path in in_s3:
             try:
-                own_settings = any("fs.s3a." in name for name in reader_options)
-                is_alike = not own_settings and is_reached_alike(path, self.settings())
+                is_same_store = not has_own_store and is_reached_alike(path, self.settings())
             except CatalogError as error:
                 raise _unknown_version(path, error.what) from error
-            if not is_alike:
+            if not is_same_store:
                 raise _unknown_version(path, "the AWS_ variables name another store")
         match format.lower():
             case "delta" if len(located) == 1:
@@ -117,31 +117,31 @@ class DataVersions:
 
 
 def is_listed_at_once(read: SignedData) -> bool:
-    """Return whether a table reads the files that exist when it is built; Delta's read their newest version."""
+    """Return whether a table reads the files that exist when it is built; tables of Delta read their newest version."""
     return isinstance(read.source, FileSource | ObjectSource)
 
 
 def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) -> Iterator[str]:
     """Yield the locations of data, and of sources in plans: paths, absolute if they are on a disk of this machine,
-    names of tables, and an empty text for an unknown location. Relative paths begin in a folder."""
-    named = [path for read in data for path in paths_of(read.source) or ("",)]
+    names of tables, and an empty text for an unknown location. `folder` is the base of relative paths."""
+    all_paths = [path for read in data for path in paths_of(read.source) or ("",)]
     for part in (part for plan in plans for part in messages(plan)):
         if sort_of(part) == "Read.DataSource":
             paths = [*part.paths, *(value for name, value in part.options.items() if name.lower() == "path")]
-            named += paths or [""]
+            all_paths += paths or [""]
         for table in ("",) if (tables := tables_named(part)) is None else tables:
             form, _, path = table.partition(".")
             if form.lower() in FILE_FORMATS | {"delta"}:
-                named.append(path.strip("`"))
+                all_paths.append(path.strip("`"))
             elif not table.startswith(INPUT):
                 yield table
-    for path in named:
+    for path in all_paths:
         place = on_this_machine(path, folder) if path else None
         yield path if place is None else os.path.normpath(place.expanduser().absolute())
 
 
 def may_overlap(read: SignedData, place: Path) -> bool:
-    """Return whether a write to a location may change this data."""
+    """Return whether a write to a location may change some data."""
     match read.source:
         case FileSource(paths=paths):
             read_paths = [Path(re.split(r"[*?[{]", path)[0]) for path in paths]
@@ -159,7 +159,7 @@ def _unknown_version(path: str, why: str) -> UnknownDataError:
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:
-    """Return a path of Spark's as one of Python's; None if it is on no disk of this machine.
+    """Return Spark's path as Python's; None if it is on no disk of this machine.
 
     Args:
         folder: base of relative paths.
@@ -178,7 +178,7 @@ class WrittenPlace:
 
     Attributes:
         path: path on a disk of this machine.
-        may_be_skipped: True if repeating the write would change nothing: neither append, nor fail on existing files.
+        may_be_skipped: True if a repeated write changes nothing: it neither appends nor fails on existing files.
     """
 
     path: Path
@@ -190,11 +190,11 @@ class WrittenPlace:
 
 
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
-    """Return the target of a command; None if it is not on a disk of this machine. `folder` begins relative paths."""
+    """Return the target of a command; None if it is on no disk of this machine. Relative paths begin in `folder`."""
     if command.WhichOneof("command_type") == "ml_command":
         path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite
     else:
-        again = (pb.WriteOperation.SAVE_MODE_OVERWRITE, pb.WriteOperation.SAVE_MODE_IGNORE)
-        path, may_be_skipped = command.write_operation.path, command.write_operation.mode in again
+        repeatable = (pb.WriteOperation.SAVE_MODE_OVERWRITE, pb.WriteOperation.SAVE_MODE_IGNORE)
+        path, may_be_skipped = command.write_operation.path, command.write_operation.mode in repeatable
     place = on_this_machine(path, folder) if path else None
     return None if place is None else WrittenPlace(place, may_be_skipped)

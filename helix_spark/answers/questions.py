@@ -23,8 +23,8 @@ from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.classic_ways import need_classic
-from helix_spark.plans.plan_chance import chance_in, choices_in, may_ask_user
+from helix_spark.plans.classic_compatibility import need_classic
+from helix_spark.plans.nondeterminism import chance_in, choices_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
@@ -44,7 +44,7 @@ class Question:
     Attributes:
         identity: hex SHA-256.
         sort: kind of question.
-        message: a command, a relation, or a part of a request to analyse one.
+        message: a command, a relation, or a part of an analysis request.
         chance: why its answer may be nondeterministic, as phrases; empty if it is deterministic.
         handles: ids of models and checkpoints in it, in order.
         reads: versions of its data.
@@ -78,13 +78,13 @@ class AnsweredQuestion:
     """A question of this run, with its answer.
 
     Attributes:
-        answer: text to be recorded; None if it is not, or already was.
-        seconds: seconds until the answer; of a recorded one those of the lookup.
+        answer: text to record; None if it is not recorded, or already was.
+        seconds: seconds until the answer; for a recorded answer, of the lookup.
         started: `time.perf_counter()` when it was asked.
         fresh: True if Spark answered it.
         why: reason why it is not recorded.
         left: identity of the files that an effect wrote.
-        name: its name as a node of the run, once that is known; `inputs` are the nodes that it is computed from.
+        name: its name as a node of the run, once it is known; `inputs` are the nodes that it is computed from.
     """
 
     question: Question
@@ -113,19 +113,19 @@ class Signer:
     """Signs the questions of one program.
 
     Attributes:
-        around: identity of versions and settings around the program.
+        environment: identity of the versions and settings of the program.
         state: state of its session.
         data: versions of its data.
-        functions: code of each Python function in its plans, at the time it was pickled, by its pickle.
+        functions: code of each Python function in its plans, when it was pickled, by its pickle.
         watched: reads of these functions in workers.
         user: the user of the server; empty if unknown.
         doubtful: ids of models and checkpoints that another run cannot reproduce: answers from them are not reused.
         bindings: meaning of names when a step of a plan was built, by its plan id.
-        over_layout: True if rows keep their order and partitions; else results that depend on these are
+        over_layout: True if rows keep their order and partitions; else results that depend on them are
             nondeterministic.
     """
 
-    around: str
+    environment: str
     state: SessionState
     data: DataVersions
     functions: dict[bytes, FunctionCode] = field(default_factory=dict)
@@ -142,32 +142,32 @@ class Signer:
             message: see `Question`.
             views: meaning of names outside of such steps; by default the session's views.
         """
-        binding = self.state.now if views is None else replace(self.state.now, views=views)
+        session_binding = self.state.now if views is None else replace(self.state.now, views=views)
         noted = _Parts()
         signed = deepcopy(message)
-        parts, waiting = list[tuple[Any, Binding]](), [(signed, binding)]
+        parts, waiting = list[tuple[Any, Binding]](), [(signed, session_binding)]
         while waiting:  # from the top down, each message with its binding
-            part, its_binding = waiting.pop()
+            part, binding = waiting.pop()
             if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
-                its_binding = self.bindings.get(part.common.plan_id, its_binding)
-            parts.append((part, its_binding))
-            waiting.extend((inner, its_binding) for inner in reversed(parts_of(part)))
-        for part, its_binding in parts:
-            self._note_message(part, its_binding, noted)
+                binding = self.bindings.get(part.common.plan_id, binding)
+            parts.append((part, binding))
+            waiting.extend((inner, binding) for inner in reversed(parts_of(part)))
+        for part, binding in parts:
+            self._note_message(part, binding, noted)
         all_messages = [part for part, _ in parts]
         noted.chance += chance_in(all_messages, user_known=bool(self.user))
         if not self.over_layout:
             noted.chance += choices_in(all_messages)
         # Canonical plans may drop ids of objects: digest all ids, and number them in the plan.
         numbers = {handle: f"{number}" for number, handle in enumerate(dict.fromkeys(noted.handles))}
-        numbered = with_handles(signed, numbers.items()) if numbers else signed
-        # Settings by which steps were analysed, if they differ from the session's.
-        by_settings = groupby((its_binding for _, its_binding in parts), lambda bound: id(bound.settings))
+        numbered = with_handles(signed, numbers) if numbers else signed
+        # Settings with which steps were analysed, if they differ from the session's.
+        by_settings = groupby((binding for _, binding in parts), lambda binding: id(binding.settings))
         step_settings = [next(bindings).settings_identity(of_analysis=True) for _, bindings in by_settings]
         if {self.state.now.settings_identity(of_analysis=True)}.issuperset(step_settings):
             step_settings = []
         identity = digest(digest(
-            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, noted.code),
+            str(PROGRAM_FORMAT), self.environment, sort, identity_of(numbered, noted.code),
             self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
             *((self.user,) if may_ask_user(all_messages) else ()),
@@ -246,7 +246,7 @@ class Signer:
                     noted.chance.append("has a query inside an expression in SQL")
 
     def name_source(self, source: Any) -> None:
-        """Make a source canonical: paths relative to the program's folder, no default of a csv file's header."""
+        """Make a source canonical: paths relative to the program's folder, and no default header of a csv file."""
         places = [on_this_machine(path, self.data.folder) for path in source.paths]
         if source.format in FILE_FORMATS and None not in places:
             folder = self.data.folder
@@ -259,7 +259,7 @@ class Signer:
     def _reads(self, message: Any, binding: Binding, noted: _Parts) -> Iterator[SignedData]:
         may_read = sort_of(message) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
         listed = binding.data.get(read_key(message), ()) if binding.data and may_read else ()
-        # A table reads the files that existed when it was built, as they are now.
+        # A table reads the present content of the files that existed when it was built.
         noted.chance += (
             f"reads {read.shown}, which was changed after a table of it was built"
             for read in listed if read.changed() is not None
@@ -267,8 +267,8 @@ class Signer:
         yield from listed or self.data_of(message, binding, lambda name: self._note_view(name, binding, noted))
 
     def data_of(self, message: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
-        """Yield the current versions of a message's data, and call `show` with the name of each of its views. Raises
-        UnknownDataError for data whose version is unknown."""
+        """Yield the current versions of a message's data, and call `show` with the names of its views. Raises
+        UnknownDataError for data of unknown version."""
         match sort_of(message):
             case "Read.DataSource":
                 yield self.data.of_source(message)
@@ -298,6 +298,8 @@ def read_key(message: Any) -> bytes:
 
 @dataclass(slots=True)
 class _Parts:
+    """Parts of an identity: `means` are names with meanings, `sent` functions with the identities of their reads."""
+
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)
@@ -311,9 +313,9 @@ class _Parts:
 
     def meanings(self) -> Iterator[str]:
         """Return the meanings of names; each once, unless a name has several."""
-        once = dict.fromkeys(self.means)
-        several = len({name for name, _ in once}) < len(once)
-        return (part for pair in (self.means if several else sorted(once)) for part in pair)
+        distinct = dict.fromkeys(self.means)
+        has_several = len({name for name, _ in distinct}) < len(distinct)
+        return (part for pair in (self.means if has_several else sorted(distinct)) for part in pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +325,7 @@ class FunctionCode:
     Attributes:
         digest: its identity; empty if it has none.
         chance: why its values may be nondeterministic, as phrases.
-        is_pure: True if all of it is known to be pure.
+        is_pure: True if all of the code is known to be pure.
     """
 
     digest: str

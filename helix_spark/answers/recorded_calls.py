@@ -39,7 +39,7 @@ _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
-    """Return the identity of a workflow's functions of Spark tables before they are called; empty if there are none, or
+    """Return the identity of a workflow's functions of Spark tables before they are called; empty without functions, or
     if it does not determine their plans."""
     nodes = [node for node in dag.nodes if may_be_captured(node)]
     if not nodes or any(node.wishes.fresh for node in nodes):
@@ -66,7 +66,7 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
-    """Return a graph with the recorded plans of its functions; None if one is missing, or reads have changed."""
+    """Return a graph with the recorded plans of its functions; None if a plan is missing or reads have changed."""
     if record is None or not record.builds:
         return None
     builds = json.loads(record.builds)
@@ -86,7 +86,7 @@ def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping
     recorded = None
     if (described := built.get("described")) is not None:
         description = Description(
-            tuple(Part(Group(group), label, own, shown) for group, label, own, shown in described["parts"]),
+            tuple(Part(Group(group), label, value, shown) for group, label, value, shown in described["parts"]),
             drew=described["drew"], in_turns=described["in_turns"],
             **{name: kind(described.get(name, ())) for name, kind in _FINDINGS.items()},
         )
@@ -96,13 +96,13 @@ def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping
             has_code=built.get("has_code", False),
         )
     return replace(node, operator=SparkFunction(
-        operator.call, operator.arguments, operator.forms, operator.returns, why, given=inputs, built=recorded,
+        operator.call, operator.arguments, operator.forms, operator.returns, why, call_inputs=inputs, built=recorded,
     ))
 
 
 def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
-    """Return plans of functions as text for a record; empty if another call may build others, or it is too long."""
-    reads = captured.seen
+    """Return functions' plans as text for a record; empty if it is too long, or another call may build other plans."""
+    reads = captured.reads
     if reads.chance or reads.outside or reads.unknown:
         return ""
     columns = table_columns(captured.dag, settings)

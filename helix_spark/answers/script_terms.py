@@ -11,7 +11,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question, Signer, has_one_row
 from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, maker_of, ml_command, with_handles
 from helix_spark.answers.served_models import NothingRecorded, Record
-from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
+from helix_spark.plans.nondeterminism import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.sources import FileSource
@@ -31,8 +31,8 @@ class ScriptOrigin:
 
 
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
-    """Return the origin of a table of files, read by ``spark.read``; None if its version is declared, or if a script's
-    reader would take a path for a pattern."""
+    """Return the origin of a table of files, read by ``spark.read``; None if its version is declared, or if a script
+    would read a path as a pattern."""
     if source.version is not None or any(set(path) & set("*?[]{}\\") for path in source.paths):
         return None
     read = pb.Read.DataSource(
@@ -49,12 +49,12 @@ class ScriptTerms:
 
     Attributes:
         record: record of these questions and of a script's.
-        around: identity of versions and settings around a script.
+        environment: identity of the versions and settings of a script.
         origins: origins of the call's inputs, by position, as far as they are known.
     """
 
     record: Record = field(default_factory=NothingRecorded)
-    around: str = ""
+    environment: str = ""
     origins: Mapping[int, ScriptOrigin] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
@@ -62,12 +62,12 @@ class ScriptTerms:
         """Record a question of the call also under a script's identity, if a script can ask it."""
         if not self.origins or question.chance or question.handle in self._handles or not _is_shared(question):
             return
-        if (what := self.translated(question.message)) is None:
+        if (message := self.translated(question.message)) is None:
             return
-        same = replace(signer, around=self.around).question(question.sort, what)
-        if not same.chance:
-            self.record.equate(question.identity, same.identity)
-            self._handles[question.handle] = same.handle
+        script_question = replace(signer, environment=self.environment).question(question.sort, message)
+        if not script_question.chance:
+            self.record.equate(question.identity, script_question.identity)
+            self._handles[question.handle] = script_question.handle
 
     def know_model(self, handle: str, place: int, number: int) -> None:
         """Note a call's id of a model that an input consists of."""
@@ -80,14 +80,14 @@ class ScriptTerms:
         script_handles = tuple(map(self._script_handle, handles))
         return ScriptOrigin(handles=script_handles) if all(script_handles) else None
 
-    def translated(self, what: Any) -> Any | None:
+    def translated(self, message: Any) -> Any | None:
         """Return a message of the call's in a script's terms. None if that is impossible, or if it has Python code,
         whose reads in workers are recorded for the node alone."""
-        script_handles = {handle: self._script_handle(handle) for handle in handles_in(what)}
+        script_handles = {handle: self._script_handle(handle) for handle in handles_in(message)}
         if not all(script_handles.values()):
             return None
-        message = with_handles(what, script_handles.items())
-        for part in messages(message):
+        translation = with_handles(message, script_handles)
+        for part in messages(translation):
             match sort_of(part):
                 case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
                     return None
@@ -98,7 +98,7 @@ class ScriptTerms:
                         return None
                     part.CopyFrom(origin.relation)
                     part.common.plan_id = number
-        return message if message.ByteSize() <= 1 << 20 else None  # each question signs it again
+        return translation if translation.ByteSize() <= 1 << 20 else None  # each question signs it again
 
     def _script_handle(self, handle: str) -> str:
         """Return a script's id of an object of a call; empty if it has none."""
@@ -112,9 +112,9 @@ class ScriptTerms:
 
 
 def _is_shared(question: Question) -> bool:
-    """Return whether an answer does not depend on partitions, except for the last digits of sums: a workflow and a
-    script have different numbers of them. Settings, plans as text and ordered rows depend on them, and so do learners
-    that draw by partition, with all that is computed from their models."""
+    """Return whether an answer is independent of partitions, except for the last digits of sums: a workflow and a
+    script have different numbers of partitions. Settings, plans as text, ordered rows and learners that draw by
+    partition depend on them, with all that is computed from their models."""
     if ml_command(question.message) is not None:
         return not any(word in fitted_class(question.message) for word in DRAW_BY_PARTITION)
     if question.sort == "analysis":

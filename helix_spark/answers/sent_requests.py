@@ -1,8 +1,8 @@
-"""Requests to a server: their messages, the objects that they refer to, and the errors of those that fail."""
+"""Requests to a server: their messages, the objects that they refer to, and their errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -26,7 +26,7 @@ def as_new(request: Any) -> Any:
 
 
 def ours(kind: Callable[..., Any], like: Any) -> Any:
-    """Return a request of Helix's own, in the session of one of the program's."""
+    """Return a request of Helix's own, in the session of a program's request."""
     return kind(session_id=like.session_id, user_context=like.user_context)
 
 
@@ -38,7 +38,7 @@ def rpc_error() -> type[Exception]:
 
 
 def server_message(error: BaseException) -> str:
-    """Return the first line of an error of a server, or of any other error."""
+    """Return the first line of a server's error, or of any other error."""
     details = getattr(error, "details", None)
     return str(details() if callable(details) else error).strip().partition("\n")[0]
 
@@ -46,8 +46,8 @@ def server_message(error: BaseException) -> str:
 def server_ended(how: str) -> ServerEndedError:
     """Return the error for a server that has ended; `how` continues "the JVM"."""
     return ServerEndedError(
-        f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
-        "time and again takes more memory than the machine has; set spark.driver.memory",
+        f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. If it is killed "
+        "repeatedly, it takes more memory than the machine has; set spark.driver.memory",
     )
 
 
@@ -61,15 +61,15 @@ def message_in(request: Any) -> Any:
     return request.operation
 
 
-def ml_command(what: Any) -> Any:
+def ml_command(message: Any) -> Any:
     """Return the command of Spark ML in a message; None for another message."""
-    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
-    return what.ml_command if is_ml else None
+    is_ml = sort_of(message) == "Command" and message.WhichOneof("command_type") == "ml_command"
+    return message.ml_command if is_ml else None
 
 
-def fitted_class(what: Any) -> str:
+def fitted_class(message: Any) -> str:
     """Return the JVM class of Spark ML that a message fits; empty for another message."""
-    command = ml_command(what)
+    command = ml_command(message)
     return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
 
 
@@ -83,9 +83,9 @@ def handle_in(message: Any) -> str | None:
     return None
 
 
-def handles_in(what: Any) -> Iterator[str]:
+def handles_in(message: Any) -> Iterator[str]:
     """Yield the ids of the models and checkpoints that a message refers to."""
-    return (handle for part in messages(what) if (handle := handle_in(part)) is not None)
+    return (handle for part in messages(message) if (handle := handle_in(part)) is not None)
 
 
 def maker_of(handle: str) -> str:
@@ -97,10 +97,9 @@ def maker_of(handle: str) -> str:
     return handle.partition("_")[0]
 
 
-def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
-    """Return a copy of a message with other ids of models and checkpoints, by pairs of old and new ids."""
-    new_ids = dict(live)
-    copy = deepcopy(what)
+def with_handles(message: Any, new_ids: Mapping[str, str]) -> Any:
+    """Return a copy of a message with new ids of models and checkpoints, by old id."""
+    copy = deepcopy(message)
     for part in messages(copy):
         match sort_of(part):
             case "ObjectRef" if part.id in new_ids:
@@ -126,11 +125,11 @@ def stage_class(name: str) -> type | None:
     """
     from importlib import import_module
 
-    home, _, last = name.removeprefix("org.apache.").rpartition(".")
-    if not home.startswith("spark.ml."):
+    package, _, class_name = name.removeprefix("org.apache.").rpartition(".")
+    if not package.startswith("spark.ml."):
         return None
     try:
-        stage = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
+        stage = getattr(import_module(f"py{package}"), class_name.removesuffix("Wrapper"), None)
     except ImportError:
         return None
     return stage if isinstance(stage, type) else None

@@ -1,6 +1,6 @@
 """The objects of a server that a program refers to: models, objects of models that stay on the server (summaries,
-evaluations, trees), and checkpoints. Their ids are the identities of the questions that made them. If the server does
-not hold an object, because an earlier run's server made it, the question is asked again."""
+evaluations, trees), and checkpoints. Their ids are the identities of the questions that created them. If the server
+lacks an object, because an earlier run's server created it, the question is asked again."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 
 MOST_UNSTORED = 256
-"""Released models of a run that a server keeps, so that they can be stored after the run's last answer. A classic
-session frees them all; each model keeps the plan of its summary, of some 100 KB."""
+"""The most released models of a run that a server keeps, so that they can be stored after the run's last answer. A
+classic session frees them all; each model keeps the plan of its summary, of some 100 KB."""
 
 
 class Record(Protocol):
     """Answers and results that earlier runs recorded; by default none."""
 
-    def equate(self, identity: str, other: str) -> None:
+    def equate(self, identity: str, alias: str) -> None:
         """Record the answer to a question under another identity, too."""
 
     def answer(self, identity: str) -> str | None:
@@ -67,7 +67,7 @@ class NothingRecorded(Record):
 
 
 AT_A_TIME = 4
-"""Models that a server reads or writes at a time: each is a sequence of small jobs."""
+"""The most models that a server reads or writes at a time: each takes a sequence of small jobs."""
 
 
 @dataclass(slots=True)
@@ -75,9 +75,9 @@ class ServedModels:
     """The models of a session. Its methods may be called from any thread.
 
     Attributes:
-        run_ml: runs a command of Spark ML of Helix's own.
-        ask_again: asks again the question that made an object.
-        turn: returns the lock of a question by its identity.
+        run_ml: runs Helix's own commands of Spark ML.
+        ask_again: asks the question that created an object again.
+        turn: returns the lock of a question, by its identity.
     """
 
     stored: Record
@@ -91,7 +91,7 @@ class ServedModels:
     _made_by: dict[str, Question] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _foreign: set[str] = field(default_factory=set)
-    # How often the program holds a model, the models that it released since the last fit, and all released ones.
+    # The number of a model's references in the program, the models released since the last fit, and all released ones.
     _references: Counter[str] = field(default_factory=Counter)
     _released: deque[str] = field(default_factory=deque)
     _unreferenced: dict[str, None] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class ServedModels:
         return self._live[handle] if handle in self._foreign else self._live.pop(handle)
 
     def is_as_fitted(self, handle: str, model: Any) -> bool:
-        """Return whether a model has the parameters by which it was fitted, and no others."""
+        """Return whether a model has only the parameters with which it was fitted."""
         from pyspark.ml.connect.serialize import deserialize_param
 
         question = self._made_by.get(handle)
@@ -135,9 +135,9 @@ class ServedModels:
         if command is None or not command.HasField("fit"):
             return False
         fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
-        own = {param.name: value for param, value in model._paramMap.items()}
+        current = {param.name: value for param, value in model._paramMap.items()}
         names = {param.name for param in model.params}
-        return own == {name: value for name, value in fitted.items() if name in names}
+        return current == {name: value for name, value in fitted.items() if name in names}
 
     def end(self) -> None:
         """Delete the objects of this session from the server."""
@@ -154,7 +154,8 @@ class ServedModels:
         return any(maker_of(handle) in makers for handle in self._live)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Create objects on the server if questions on them, or what they refer to, read data soon overwritten."""
+        """Create objects on the server before data is overwritten that their questions read, directly or by the objects
+        that they refer to."""
         def depends_on_data(question: Question) -> bool:
             makers = [maker for handle in question.handles if (maker := maker_of(handle)) in self._made_by]
             return reads(question) or any(depends_on_data(self._made_by[maker]) for maker in makers)
@@ -168,7 +169,7 @@ class ServedModels:
         with self._lock:
             while self._released:
                 handle = self._released.popleft()
-                # The trees of a forest are released without having been counted.
+                # The trees of a forest are released, but not counted.
                 self._references[handle] = max(0, self._references[handle] - 1)
                 if not self._references[handle]:
                     self._unreferenced[handle] = None
@@ -180,16 +181,16 @@ class ServedModels:
     def _delete(self, live_ids: Sequence[str]) -> None:
         if live_ids:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=live) for live in live_ids])
-            with suppress(rpc_error()):  # an object that stays takes memory, nothing else
+            with suppress(rpc_error()):  # an object that stays only takes memory
                 self.run_ml(pb.MlCommand(delete=delete))
 
     def with_live(self, request: Any) -> Any:
-        """Return a request with the server's ids of the models and checkpoints in it, once the server holds them."""
+        """Return a request with the server's ids of its models and checkpoints, once the server has them."""
         message = message_in(request)
         methods = (method.method for part in messages(message) if sort_of(part) == "Fetch" for method in part.methods)
         asks_summary = not {"summary", "hasSummary"}.isdisjoint(methods)
         self._make_all_live(handles_in(message), summary=asks_summary)
-        return with_handles(request, self._live.items())
+        return with_handles(request, dict(self._live))
 
     def name(self, responses: Sequence[Any], handle: str) -> None:
         """Replace the server's ids in its responses by the program's."""
@@ -205,7 +206,7 @@ class ServedModels:
                 relation.relation_id = self._rename(relation.relation_id, handle)
 
     def _rename(self, ids: str, handle: str) -> str:
-        """Return the program's ids for the server's: one, or several divided by commas, such as trees."""
+        """Return the program's ids for the server's: one id, or several, such as trees', separated by commas."""
         live_ids = ids.split(",")
         handles = [handle] if len(live_ids) == 1 else [f"{handle}_{number}" for number in range(len(live_ids))]
         self._live.update(zip(handles, live_ids, strict=True))
@@ -213,16 +214,16 @@ class ServedModels:
         return ",".join(handles)
 
     def stage(self, handle: str) -> str:
-        """Return the class of Spark ML whose fit made a model, in the JVM's words; empty if unknown."""
+        """Return the JVM class of Spark ML whose fit created a model; empty if unknown."""
         question = self._made_by.get(handle)
         return "" if question is None else fitted_class(question.message)
 
     def live_id(self, handle: str) -> str | None:
-        """Return the server's id of an object; None if it does not hold the object."""
+        """Return the server's id of an object; None if the server lacks it."""
         return self._live.get(handle)
 
     def _make_all_live(self, objects: Iterable[str], *, summary: bool = False) -> None:
-        """Create objects on the server, several at a time; with `summary`, fit models again that were read without."""
+        """Create objects on the server, several at a time. With `summary`, fit models again that were only read."""
         def is_live(handle: str) -> bool:
             return handle in self._live and not (summary and handle in self._read)
 
@@ -246,9 +247,9 @@ class ServedModels:
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             list(pool.map(make, handles))
 
-    def _read_model(self, handle: str, name: str, folder: str) -> bool:
+    def _read_model(self, handle: str, class_name: str, folder: str) -> bool:
         """Read a stored model on the server; return False if that fails."""
-        operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
+        operator = pb.MlOperator(name=class_name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
         try:
             responses = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)))
         except rpc_error() as error:
@@ -257,5 +258,3 @@ class ServedModels:
         self.name(responses, handle)
         self._read.add(handle)
         return True
-
-

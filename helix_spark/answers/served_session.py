@@ -27,10 +27,10 @@ class Server(Protocol):
     """A server of Spark Connect, started when it is first needed. By default it does not end, and keeps no rows."""
 
     def stub(self) -> Any:
-        """Return the stub that sends it requests. Raises SetupError if it cannot be started."""
+        """Return the stub to send requests. Raises SetupError if the server cannot be started."""
 
     def how_ended(self) -> str:
-        """Return how it ended unexpectedly, in words; empty while it runs or before it starts."""
+        """Return how it ended unexpectedly, as a phrase; empty while it runs or before it starts."""
         return ""
 
     def drop(self) -> None:
@@ -51,11 +51,13 @@ class UnansweredError(Exception):
 
 @dataclass(slots=True)
 class ServedSession:
-    """The session as the server has it. Its methods may be called from any thread.
+    """The session on the server. Its methods may be called from any thread.
 
     Attributes:
         server: None if a question for a server raises UnansweredError.
-        newest_request: the program's, which names its session.
+        analysed: the views that keep analysed steps, by plan id; see `keep_analysed`.
+        newest_request: the program's newest request, which names its session.
+        is_informed: True once the server has the state of the session.
         is_over: True once the program has ended; a server that ends then is not replaced.
     """
 
@@ -112,12 +114,12 @@ class ServedSession:
         """Replace a server that has ended. Raises ServerEndedError if the program has ended, or if state of the server
         cannot be restored."""
         unknown = self.signer.state.now.unknown
-        lost = f"what {unknown} left in it" if unknown else ""
+        lost = f"the effects of {unknown}" if unknown else ""
         may_differ = any(table.question is not None and table.question.chance for table in self.tables)
         if may_differ or self.models.holds(self.signer.doubtful):
             lost = "a nondeterministic result"
         if self.is_over or lost:
-            raise server_ended(f"{how}, and with it went {lost}" if lost else how)
+            raise server_ended(f"{how}, which lost {lost}" if lost else how)
         self.tell(f"the JVM of Spark's driver {how}; another one is started, and the session is restored")
         server.drop()
         self.is_informed = False
@@ -127,12 +129,12 @@ class ServedSession:
         self.models.lose_all()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
-        """Return the server's responses to a question, which name objects of the server by its own ids."""
+        """Return the server's responses to a question, with the server's ids of its objects."""
         request = self.tables.sharing(question, request) if is_run(request) else request
         try:
             return self.send(request)
         except ServerEndedError:
-            if question.sort == "effect":  # it may have been carried out
+            if question.sort == "effect":  # it may have happened
                 raise
             self.stub()  # start another server
             return self.send(request)
@@ -145,10 +147,10 @@ class ServedSession:
         self.models.name(self.ask(question, request), question.handle)
 
     def send(self, request: Any) -> list[Any]:
-        """Send a request to the server, once the server has all that the request refers to."""
+        """Send a request to the server, once the server has all objects that the request refers to."""
         stub = self.stub()
-        is_kept = type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
-        if not (is_run(request) or is_kept):  # no table is computed
+        is_persist = type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
+        if not (is_run(request) or is_persist):  # no table is computed
             return self._send_prepared(stub, request, self.analysed.get)
         tables, started = self._settle_tables(request), time.perf_counter()
         try:
@@ -168,8 +170,8 @@ class ServedSession:
         return list(response) if is_run(request) else [response]
 
     def _prepare(self, request: Any, find: Callable[[int], Any]) -> Any:
-        """Return a request as it is sent, with the substitutes that `find` returns by plan id. Its models are loaded on
-        the server and its files are listed first."""
+        """Return a request as it is sent, with the substitutes that `find` returns by plan id. First load its models
+        and list its files on the server."""
         live = self.models.with_live(substituted(request, find))
         self.resolve_reads(message_in(live))
         return as_new(live)
@@ -179,7 +181,7 @@ class ServedSession:
         return self.tables.substitute_of(number) or self.analysed.get(number)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
-        """Return a relation as it is sent, once the server has all that it refers to."""
+        """Return a relation as it is sent, once the server has all objects that it refers to."""
         request = self.newest_request = session.client._analyze_plan_request_with_metadata()
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
@@ -187,11 +189,11 @@ class ServedSession:
         return self._prepare(request, self._substitute).schema.plan.root
 
     def keep_analysed(self, number: int, relation: Any, is_wanted: Callable[[], bool]) -> None:
-        """Keep a step of a plan on the server as it is analysed now, even if its names change meaning later. Keep it as
-        a global view, because the program can list the views of its session.
+        """Keep a step of a plan on the server as it is analysed now, even if its names change meaning later. It is a
+        global view, because the program can list the views of its session.
 
         Args:
-            number: plan id of the step, by which the view is substituted for it.
+            number: plan id of the step, which the view replaces.
             is_wanted: returns whether the program may still use the step.
         """
         if number in self.analysed or not is_wanted():
@@ -214,7 +216,7 @@ class ServedSession:
                           "a classic session lists them when the table is built")
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
-        """Persist the program's persisted tables in a request, from storage if possible. Return the computed ones."""
+        """Persist the persisted tables in a request, from storage if possible. Return the tables to compute."""
         message, computed = message_in(request), []
         for table in self.tables.needed(message):
             if table.question is None and table.base is None:
@@ -236,7 +238,7 @@ class ServedSession:
         return computed
 
     def _look_up(self, table: PersistedTable) -> None:
-        """Substitute a table by that of an earlier run: its rows in memory, else in storage."""
+        """Substitute an earlier run's rows for a table, from memory or else from storage."""
         question = self.signer.question("table", table.relation)
         self._read_by_tables += question.reads
         if not question.chance:
@@ -250,7 +252,7 @@ class ServedSession:
         table.question = question  # last: other threads rely on the substitute once it is set
 
     def leave_rows(self) -> None:
-        """Leave rows of persisted tables in a warm server, unless their data changed or they are nondeterministic."""
+        """Leave rows of persisted tables in a warm server, unless they are nondeterministic or of changed data."""
         for table in self.tables:
             question = table.question
             if question is None or question.chance or table.given_up or table.in_memory or not table.is_registered:
@@ -267,8 +269,8 @@ class ServedSession:
         tables = [table for table in self.tables.needed(message) if table.is_reused or table.base is not None]
         for table in tables:
             if table.is_reused:
-                where = "a table in memory" if table.in_memory else "a stored table"
-                self.tell(f"{where} could not be used, and is computed again: {server_message(error)}")
+                description = "a table in memory" if table.in_memory else "a stored table"
+                self.tell(f"{description} could not be used, and is computed again: {server_message(error)}")
                 table.compute()
             else:  # the error may be in a column that no fit reads
                 self.tell(f"the input that several fits share is computed for each: {server_message(error)}")
@@ -291,7 +293,7 @@ class ServedSession:
             self._forget(table)
 
     def send_own(self, request: Any) -> list[Any]:
-        """Return the server's responses to a request of Helix's own, which has the program's ids."""
+        """Return the server's responses to Helix's own request, which has the program's ids."""
         return self._send_prepared(self.stub(), request, self._substitute)
 
     def forget_given_up(self) -> None:
@@ -310,16 +312,17 @@ class ServedSession:
         table.forgotten = True
 
     def changed_data(self, question: Question) -> str:
-        """Return how the data of an answer, or of a persisted table, has changed since it was read; else empty."""
+        """Return the change of the data of an answer, or of a persisted table, since it was read; empty without one."""
         reads = (*question.reads, *self._read_by_tables)
-        return next((f"{read.shown} was changed: {how}" for read in reads if (how := read.changed()) is not None), "")
+        changes = ((read, change) for read in reads if (change := read.changed()) is not None)
+        return next((f"{read.shown} was changed: {change}" for read, change in changes), "")
 
     def _identity(self, relation: Any) -> str:
         question = self.signer.question("table", relation)
         return "" if question.chance else question.identity
 
     def run_ml(self, command: Any) -> list[Any]:
-        """Run a command of Spark ML of Helix's own."""
+        """Run Helix's own command of Spark ML."""
         request = ours(pb.ExecutePlanRequest, self.newest_request)
         request.plan.command.ml_command.CopyFrom(command)
         return list(self.stub().ExecutePlan(request))
@@ -341,7 +344,7 @@ class ServedSession:
 
 
 def _named(name: str, number: int, relation: Any) -> Any:
-    """Return a read of a view as substitute of a relation: with its plan id and its qualified column names."""
+    """Return a read of a view in place of a relation: with its plan id and its qualified column names."""
     read = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=name)))
     if relation.HasField("read") and relation.read.HasField("named_table"):
         alias = relation.read.named_table.unparsed_identifier.rpartition(".")[2].strip("`")
@@ -351,7 +354,7 @@ def _named(name: str, number: int, relation: Any) -> Any:
 
 
 def _computes_all(message: Any) -> bool:
-    """Return whether a message computes all rows of its tables, rather than the first ones or none."""
+    """Return whether a message computes all rows of its tables, rather than the first rows or none."""
     match sort_of(message):
         case "Relation":
             return message.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")

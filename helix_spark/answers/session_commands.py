@@ -1,5 +1,5 @@
 """Changes of a program's session: views, functions, settings. A server gets them in the program's order once it runs.
-Tables that were built before keep their meaning."""
+Tables that were built before a change keep their meaning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from helix_spark.plans.sql_texts import read_statement
 
 @dataclass(frozen=True, slots=True)
 class SessionCommands:
-    """The commands of one session, which began with the initial settings."""
+    """The commands of one session, which started with the initial settings."""
 
     signer: Signer
     served: ServedSession
@@ -45,13 +45,13 @@ class SessionCommands:
         question = self.signer.question("rows", command)
         # Unknown reads in workers count in each question that calls it.
         reads = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
-        drawn = f" {time.time_ns()}" if set(question.chance) - reads else ""
+        salt = f" {time.time_ns()}" if set(question.chance) - reads else ""
         name = command.function_name.lower()
         if name in self.signer.state.now.functions:
             self.keep_meanings([name])
         now, code = self.signer.state.now, tuple(code for code, _ in question.code)
         self.signer.state.now = replace(
-            now, functions={**now.functions, name: question.identity_without_reads + drawn},
+            now, functions={**now.functions, name: question.identity_without_reads + salt},
             code={**now.code, name: code},
         )
         return self.change(request)
@@ -68,7 +68,7 @@ class SessionCommands:
         return answer
 
     def note_settings(self, new: Mapping[str, str | None]) -> None:
-        """Note settings; existing tables keep their analysis by the earlier ones."""
+        """Note settings; existing tables keep their analysis with the earlier settings."""
         before = {**self.initial, **self.signer.state.now.settings}
         if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
             for step, plan in self.analyses.tables():
@@ -77,7 +77,7 @@ class SessionCommands:
         self.signer.state.set(new)
 
     def catalog_call(self, call: Any, request: Any) -> list[Any] | None:
-        """Carry out a call of ``spark.catalog`` whose effect is known, and return its rows; None for another call."""
+        """Execute a call of ``spark.catalog`` whose effect is known, and return its rows; None for another call."""
         kind = call.WhichOneof("cat_type")
         message, views = getattr(call, kind), self.signer.state.now.views
         match kind:
@@ -96,8 +96,8 @@ class SessionCommands:
         return _rows("string", [])
 
     def statement(self, sql: Any, request: Any, answer: Callable[[Literal["analysis"], Any], list[Any]]) -> Any | None:
-        """Carry out a statement of SQL whose effect is known, and return the relation of its rows; None for another
-        one. `answer` answers requests of Helix's own, and raises Spark's errors."""
+        """Execute an SQL statement whose effect is known, and return the relation of its rows; None for another
+        statement. `answer` answers Helix's own requests, and raises Spark's errors."""
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
         match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
         if match is None:
@@ -139,10 +139,10 @@ class SessionCommands:
             self.served.unpersist(table.number)
         self.change(request)
 
-    def list_files(self, step: FrameStep, what: Any) -> None:
-        """List the files of a new step, which a message contains, on the server: later files are not part of it."""
+    def list_files(self, step: FrameStep, message: Any) -> None:
+        """List the files of a new step in a message on the server: later files are not part of the step."""
         if step.lists == "source" and self.served.is_informed:
-            self.served.resolve_reads(what)
+            self.served.resolve_reads(message)
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan)
 
@@ -154,7 +154,7 @@ class SessionCommands:
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Keep analyses of tables with these lower-case names (None: all) before their meaning changes."""
+        """Keep analyses of tables with these lower-case names (None: all) before the names change meaning."""
         now = self.signer.state.now
         # Names in a view in SQL are resolved when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):

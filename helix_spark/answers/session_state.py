@@ -17,7 +17,7 @@ class View:
     Attributes:
         shows: its relation.
         views: the views that existed when it was created, by name in lower case: names in the relation mean these. None
-            if these names mean what they mean where the view is used.
+            if these names have the meaning of the place where the view is used.
     """
 
     shows: Any
@@ -26,7 +26,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The meaning of names and settings at a moment. For a table, this is the moment when it was built.
+    """The meaning of names and settings at a moment; for a table, when it was built.
 
     Attributes:
         settings: settings of the program, by name.
@@ -58,14 +58,14 @@ class SessionState:
 
     Attributes:
         now: the current binding.
-        requests: requests that led to it, in order, or functions that send some: a server that starts later gets them.
+        requests: requests that led to it, or functions that send some, in order: a server that starts later gets them.
     """
 
     now: Binding = field(default_factory=Binding)
     requests: list[Any | Callable[[], None]] = field(default_factory=list)
 
     def set(self, settings: Mapping[str, str | None]) -> None:
-        """Note settings; None unsets one."""
+        """Note settings; None unsets a setting."""
         changed: dict[str, str | None] = {**self.now.settings, **settings}
         self.now = replace(self.now, settings={name: value for name, value in changed.items() if value is not None})
 
@@ -85,7 +85,7 @@ _AT_EXECUTION = (
 
 
 def counts_at_analysis(setting: str) -> bool:
-    """Return False if a setting is known to count only when a plan runs, and not when it is analysed.
+    """Return False if a setting is known to affect only the execution of a plan, and not its analysis.
 
     >>> counts_at_analysis("spark.sql.parquet.mergeSchema"), counts_at_analysis("spark.sql.shuffle.partitions")
     (True, False)

@@ -1,8 +1,8 @@
 """Stored tables as plans: parquet files without Delta, and the relation that reads them in place of a plan.
 
-A stored table has one commit, which is checked against its record and names its files. For the same, Delta makes Spark
-read and replay the log: some jobs, and in a fresh process most of a load's time. Delta took 0.97 s to write 337,000
-rows, of which Spark's parquet writer needs 0.58; and 2.8 s the first time in a session.
+A stored table has one commit, which is checked against its record and names its files. To find the files, Delta makes
+Spark read and replay the log: some jobs, and in a fresh process most of a load's time. Delta took 0.97 s to write
+337,000 rows, 2.8 s the first time in a session; Spark's parquet writer takes 0.58 s.
 
 Scripts depend on the layout of persisted tables: `randomSplit`, folds and sums of floats follow partitions and the
 order of rows. So each row of a script's table is stored with its place, to which the substitute moves it.
@@ -28,13 +28,13 @@ AS_FILES = MappingProxyType({
     "mapreduce.fileoutputcommitter.algorithm.version": "1",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 })
-"""Options by which a folder holds only the parquet files of tasks that succeeded."""
+"""Options by which a folder has only the parquet files of successful tasks."""
 
 VERIFIED = MappingProxyType({"parquet.page.verify-checksum.enabled": "true"})
 """Option by which a flipped bit in a stored page is an error (without it, 27 of 40 flips went unnoticed)."""
 
 READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", **VERIFIED})
-"""Options to read files; those not written by Spark do not name their calendar, which is the common one."""
+"""Options to read files: files that Spark did not write name no calendar, and have the common one."""
 
 _PLAIN = re.compile(
     r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
@@ -44,9 +44,9 @@ _PLAIN = re.compile(
 
 def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
     """Return the rows of a checked table, or None if only Delta can read them: because of types that parquet cannot
-    express, no files or many, or a path that the reader would take for a pattern."""
+    express, no files or many, or a path that the reader would read as a pattern."""
     schema = parsed_schema(table.schema)
-    # Spark lists more paths by a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`).
+    # Spark lists more paths in a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`).
     if not 0 < len(table.files) <= 32 or not _has_parquet_types(_parts(schema)):
         return None
     if any(re.search(r"[\[\]{}*?\\,]", str(file)) for file in table.files):
@@ -58,9 +58,9 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
 
 
 def can_be_files(schema: str) -> bool:
-    """Return whether a table of a schema (Spark's, as JSON) may be written as files that are committed afterwards: with
-    types and names that parquet can express and that need no feature of Delta, and without names that differ only in
-    case. Else Delta writes the table, or raises an error."""
+    """Return whether a table of a schema (Spark's, as JSON) may be written as files that are committed afterwards: its
+    types and names can be expressed in parquet, need no feature of Delta, and no two names differ only in case. Else
+    Delta writes the table, or raises an error."""
     parts = list(_parts(parsed_schema(schema)))
     structs = [part for part in parts if isinstance(part, list)]
     return (
@@ -98,37 +98,37 @@ def _has_parquet_types(parts: Iterable[Any]) -> bool:
 
 PLACE = "helix_place"
 """Column of a script's stored table with the place of each row: its partition above 33 bits of its number there, as
-`monotonically_increasing_id` gives it."""
+`monotonically_increasing_id` returns."""
 
 _PARTITIONS = "partitions"
 
 MOST_PARTITIONS = 100_000
-"""Most partitions of a stored table. Each takes a task, even an empty one."""
+"""The most partitions of a stored table. Each takes a task, even if it is empty."""
 
 
 def partitions_of(table: CheckedTable) -> int:
-    """Return the number of partitions of a stored table, with empty ones. Raises ValueError if its schema lacks it."""
+    """Return the number of partitions of a stored table, empty ones too. Raises ValueError if its schema lacks it."""
     for field in parsed_schema(table.schema)["fields"]:
         if field["name"] == PLACE:
             number = field.get("metadata", {}).get(_PARTITIONS)
             if type(number) is not int or not 0 <= number <= MOST_PARTITIONS:
-                raise ValueError("it has a number of partitions that no table has")
+                raise ValueError("it has an invalid number of partitions")
             return number
-    raise ValueError("it does not tell where its rows lay")
+    raise ValueError("it lacks the places of its rows")
 
 
 def with_partitions(schema: str, partitions: int) -> str:
-    """Return the schema of a table with places, as JSON, together with its number of partitions."""
-    described = json.loads(schema)
-    for field in described["fields"]:
+    """Return the schema of a table with places, as JSON, with its number of partitions added."""
+    struct = json.loads(schema)
+    for field in struct["fields"]:
         if field["name"] == PLACE:
             field["metadata"] = {_PARTITIONS: partitions}
-    return json.dumps(described)
+    return json.dumps(struct)
 
 
 def is_exact(table: CheckedTable) -> bool:
-    """Return whether the columns of a stored table are nullable as they were: columns of files always are, which a file
-    written from them would record."""
+    """Return whether the columns of a stored table are nullable as before. Columns of files always are nullable, and a
+    file written from them records that."""
     from pyspark.sql.types import StructType
 
     schema = parsed_schema(table.schema)
@@ -138,8 +138,8 @@ def is_exact(table: CheckedTable) -> bool:
 
 
 def substitute_for(relation: Any, table: CheckedTable) -> Any:
-    """Return the relation that reads a stored table as substitute of its plan: with the same rows, order, partitions,
-    and plan id, by which columns refer to it."""
+    """Return the relation that reads a stored table in place of its plan: with the same rows, order, partitions, and
+    plan id, by which columns refer to it."""
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],
@@ -163,45 +163,45 @@ def substitute_for(relation: Any, table: CheckedTable) -> Any:
     return substitute
 
 
-def can_be_substituted(what: Any, relation: Any) -> bool:
-    """Return whether a message uses only the rows of a relation: nothing else refers to parts of its plan, by an id, by
-    a name that is defined there, or by the files that it was read from."""
+def can_be_substituted(message: Any, relation: Any) -> bool:
+    """Return whether a message uses only the rows of a relation. It must not refer to parts of the relation's plan by
+    an id, by a name that is defined there, or by the files that it reads."""
     number = relation.common.plan_id
     parts = list(messages(relation))
     relations = [part for part in parts if sort_of(part) == "Relation" and part.common.HasField("plan_id")]
     below = {part.common.plan_id for part in relations} - {number}
-    named = any(sort_of(part) in ("SubqueryAlias", "Read.NamedTable", "SQL") for part in parts)
-    waiting = [what]
+    has_names = any(sort_of(part) in ("SubqueryAlias", "Read.NamedTable", "SQL") for part in parts)
+    waiting = [message]
     while waiting:
         part = waiting.pop()
         if sort_of(part) == "Relation" and part.common.plan_id == number:
             continue
-        if plan_named(part) in below or _looks_below(part, named=named):
+        if plan_named(part) in below or _refers_below(part, has_names=has_names):
             return False
         waiting.extend(parts_of(part))
     return True
 
 
-def _looks_below(message: Any, *, named: bool) -> bool:
-    """Return whether a message may refer to the files of rows, or, if a relation has `named` tables, to a qualified
-    column, as ``people.age``."""
+def _refers_below(message: Any, *, has_names: bool) -> bool:
+    """Return whether a message may refer to the files of rows, or, if a relation has table names, to a qualified
+    column such as ``people.age``."""
     match sort_of(message):
         case "Expression.UnresolvedAttribute":
             text = message.unparsed_identifier
-            return "_metadata" in text or (named and "." in text)
+            return "_metadata" in text or (has_names and "." in text)
         case "Expression.UnresolvedStar":
-            return named and bool(message.unparsed_target)
+            return has_names and bool(message.unparsed_target)
         case "Expression.UnresolvedFunction":
             return bool(message.function_name.lower().startswith("input_file_"))
         case "Expression.ExpressionString":
-            return named or "_metadata" in message.expression or "input_file_" in message.expression.lower()
+            return has_names or "_metadata" in message.expression or "input_file_" in message.expression.lower()
         case "SQL" | "Expression.UnresolvedRegex":
-            return named
+            return has_names
     return False
 
 
 def written_partitions(responses: Iterable[Any]) -> int | None:
-    """Return the number of written partitions: tasks of the last stage that the server reported; else None."""
+    """Return the number of written partitions, the tasks of the last reported stage; None without a report."""
     stages = {
         stage.stage_id: stage.num_tasks
         for response in responses if response.HasField("execution_progress")

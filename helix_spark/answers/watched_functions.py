@@ -1,7 +1,7 @@
 """Reads of a program's Python functions in Spark's workers, by content, like the data of its plans.
 
 They are recorded by the function's code, so that later runs check the same files before their questions. Reads that are
-first observed while a question is answered become part of that question's identity, too.
+first observed while a question is answered become part of the question's identity, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class WatchedFunctions:
 
     Attributes:
         recorded: returns the recorded reads of a function, as text, by its code.
-        watched: True if Spark's workers share a folder with this process; else no read is observed.
+        watched: True if Spark's workers share a folder with this process; else no reads are observed.
         home: working folder of functions in workers.
     """
 
@@ -66,18 +66,18 @@ class WatchedFunctions:
         return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
     def as_read(self, signed: Collection[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        """Return functions with the identities of their reads, including the newest ones. In `signed`, each has the
-        identity of its reads before; it keeps that if data has changed since."""
-        self._take(signed)
-        return tuple((code, self._read_since(code, before)) for code, before in signed)
+        """Return functions with the identities of their reads, including the newest reads. `signed` are functions with
+        their earlier identities, which they keep if data has changed since."""
+        self._take_reports(signed)
+        return tuple((code, self._current_identity(code, before)) for code, before in signed)
 
-    def _read_since(self, code: str, before: str) -> str:
+    def _current_identity(self, code: str, before: str) -> str:
         recorded = self._reads(code)
         now, earlier = recorded.now(), (self._signed.get((code, before)), self._observed.get(code))
         is_changed = any(reads is not None and not now.agrees(reads) for reads in earlier)
         return before if is_changed else self._identity(code, recorded, now)
 
-    def _take(self, signed: Collection[tuple[str, str]]) -> None:
+    def _take_reports(self, signed: Collection[tuple[str, str]]) -> None:
         with self._lock:
             for code, reads in self._reports.take([code for code, _ in signed]).items():
                 if reads.chance or reads.outside:
@@ -88,9 +88,9 @@ class WatchedFunctions:
                     self._learned.add(code)
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Return why an answer of some functions may not be recorded, as a phrase; else empty. In `signed`, each has
-        the identity of its reads before."""
-        self._take(signed)
+        """Return why an answer of functions may not be recorded, as a phrase; empty if it may. `signed` are functions
+        with the earlier identities of their reads."""
+        self._take_reports(signed)
         for code, before in signed:
             if code in self._doubts:
                 return self._doubts[code]
@@ -99,9 +99,9 @@ class WatchedFunctions:
                 return unknown[0]
             if after != before:
                 reads = self._reads(code)
-                name, *more = *reads.files, *reads.environment, *reads.told
-                names = f"{name} and {len(more)} more" if more else name
-                return f"has Python code in it that reads {names}, which is new, or was changed meanwhile"
+                name, *others = *reads.files, *reads.environment, *reads.told
+                names = f"{name} and {len(others)} more" if others else name
+                return f"has Python code in it that reads {names}, which is new or has changed"
         return ""
 
     def learned(self) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,19 @@ def value_text(value: Any) -> str:
     return result_text(value) or json.dumps(value, ensure_ascii=False)
 
 
+def rounded(value: Any) -> Any:
+    """Return a value with six significant digits of each float.
+
+    >>> rounded({"auc": [0.123456789, 1]})
+    {'auc': [0.123457, 1]}
+    """
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def result_text(value: Any) -> str:
     """Describe a table, a model, a plot or a huge value among outputs; empty for other values.
 

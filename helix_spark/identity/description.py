@@ -41,7 +41,7 @@ from helix_spark.identity.objects.references import (
     udf_of,
 )
 from helix_spark.identity.parts import Group, encode
-from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
+from helix_spark.plans.nondeterminism import chance_in_text, choices_in_text
 from helix_spark.since_python_311 import is_of_dataclass
 
 _FIELD_TABLES = (

@@ -20,7 +20,7 @@ from helix_spark.identity.environment import context_parts, package_part, place_
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.plans.captured_function import CapturedFunction, RecordedFunction, SparkFunction
-from helix_spark.plans.plan_chance import chance_in_text, choices_in_text
+from helix_spark.plans.nondeterminism import chance_in_text, choices_in_text
 from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 

@@ -93,7 +93,7 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
             if len(answers) != 1:
                 raise StrangeAnswerError(f"it is {len(answers)} answers")
             if form.keys is not None and [pair.key for pair in answers[0].pairs] != list(form.keys):
-                raise StrangeAnswerError("it has other settings than were asked for")
+                raise StrangeAnswerError("it has other settings than the requested ones")
     return answers
 
 
@@ -114,8 +114,10 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
     result = form.result or next(iter(fields - {"schema"}), "")
     if fields - {"schema"} != {result} or (result == "arrow_batch") != ("schema" in fields):
         raise StrangeAnswerError(f"it holds {', '.join(sorted(fields)) or 'nothing'}, and not {result or 'an answer'}")
-    checkpoints = (one.checkpoint_command_result for one in answers if one.HasField("checkpoint_command_result"))
-    handles = {checkpoint.relation.relation_id for checkpoint in checkpoints}
+    handles = {
+        answer.checkpoint_command_result.relation.relation_id
+        for answer in answers if answer.HasField("checkpoint_command_result")
+    }
     for info in (answer.ml_command_result.operator_info for answer in answers):
         if info.HasField("obj_ref"):  # the trees of a forest have its id
             handles.update(name.partition("_")[0] for name in info.obj_ref.id.split(","))
@@ -171,7 +173,7 @@ def _check_batch(form: AnswerForm, columns: Any, sent: Any) -> None:
         raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {sent.row_count:,}")
     types = [field.dataType.typeName() for field in columns.fields]
     if form.is_text and types != ["string"]:
-        raise StrangeAnswerError("it is not the one text that was asked for")
+        raise StrangeAnswerError("it is not one text")
     if not form.is_text and _DIRECT.issuperset(types):
         return
     try:
@@ -220,7 +222,7 @@ def _check_ml(form: AnswerForm, result: Any) -> None:
         return
     for name, literal in info.params.params.items():
         if name not in form.params:
-            raise StrangeAnswerError(f"it has the parameter {name[:80]!r}, which its stage has not")
+            raise StrangeAnswerError(f"it has the parameter {name[:80]!r}, which its stage does not have")
         try:
             form.params[name].typeConverter(_value_of(literal))
         except _conversion_errors() as error:
@@ -242,13 +244,13 @@ def _value_of(literal: Any) -> Any:
         raise StrangeAnswerError(f"it has a value that cannot be converted: {str(error)[:200]}") from error
 
 
-# Answers as texts in the catalog, and as a client receives them
+# Recorded answers -----------------------------------------------------------------------------------------------------
 
 LARGEST_ANSWER = 1 << 20
-"""Most bytes of a recorded answer. A larger one is requested again."""
+"""Most bytes of a recorded answer. A larger answer is requested again."""
 
 SERVER_SESSION = "helix"
-"""The id of the server's session that a client receives, whoever answers it."""
+"""The id of the server's session that a client receives, from the record and from a server."""
 
 
 def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:

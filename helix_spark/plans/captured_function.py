@@ -49,7 +49,7 @@ class CapturedFunction:
         unsigned: why the plan does not determine the result, as a phrase that follows "it"; else empty.
         drew: True if the call drew random numbers.
         seconds: duration of the call.
-        choices: why several results are right, as phrases (`plan_chance.choices_in`).
+        choices: why several results are right, as phrases (`nondeterminism.choices_in`).
     """
 
     plan: Message
@@ -110,7 +110,7 @@ class SparkFunction(Function):
     """A function of tables and columns, identified by the plan that it built on placeholders. `built` is None for a
     function that sends Spark a request: its plan is known once that is answered."""
 
-    given: CallInputs = field(kw_only=True, compare=False)
+    call_inputs: CallInputs = field(kw_only=True, compare=False)
     built: CapturedFunction | RecordedFunction | None = field(default=None, kw_only=True, compare=False)
 
 

@@ -1,5 +1,5 @@
-"""Sessions by Spark Connect: tables and columns of plans that are there, and what a session tells of itself. All
-that is private in pyspark, and that this takes, is here."""
+"""Sessions of Spark Connect, and tables and columns from messages of plans. The private parts of pyspark that this
+needs are used here alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import SetupError
-from helix_spark.plans.classic_ways import fit_as_classic
+from helix_spark.plans.classic_compatibility import fit_as_classic
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import be_active_in_all_threads
 from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
-from helix_spark.plans.stage_references import GONE, release_models_apart
+from helix_spark.plans.stage_references import RELEASES, release_models_in_thread
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def active(session: ConnectSession) -> Iterator[None]:
     """Make a session the active one of this thread."""
-    of_thread = type(session)._active_session
-    before = getattr(of_thread, "session", None)
-    of_thread.session = session
+    thread_local = type(session)._active_session
+    before = getattr(thread_local, "session", None)
+    thread_local.session = session
     try:
         yield
     finally:
-        of_thread.session = before
+        thread_local.session = before
 
 
 def is_by_connect(spark: object) -> bool:
-    """Return whether a session is one by Spark Connect; import nothing to find out.
+    """Return whether a session is of Spark Connect, without an import of it.
 
     >>> is_by_connect(None)
     False
@@ -50,20 +50,19 @@ def is_by_connect(spark: object) -> bool:
 
 
 def active_session() -> ConnectSession | None:
-    """Return the session by Spark Connect that is active in this process, if one is that was not stopped."""
+    """Return this process's active session of Spark Connect; None without one, or if it was stopped."""
     module = sys.modules.get("pyspark.sql.connect.session")
     if module is None:
         return None
     kind: Any = module.SparkSession
-    found: ConnectSession | None = kind._active_session.session if hasattr(kind._active_session, "session") else None
-    found = found or kind._get_default_session()
-    return None if found is None or found.is_stopped else found
+    session: ConnectSession | None = getattr(kind._active_session, "session", None) or kind._get_default_session()
+    return None if session is None or session.is_stopped else session
 
 
 @cache
 def prepare() -> None:
-    """Prepare pyspark to send the author's functions to such a session as to any other, once a process. Raises
-    SetupError if its client cannot be imported."""
+    """Make all of Helix's changes to pyspark's Connect client, once a process. Raises SetupError if the client cannot
+    be imported."""
     try:
         import pyspark.sql.connect.session  # noqa: F401 - the error says which package is missing
     except ImportError as error:
@@ -74,20 +73,20 @@ def prepare() -> None:
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()
-    release_models_apart()
-    # pyspark's own code says so to itself where a model's summary is asked for.
+    release_models_in_thread()
+    # pyspark's own code causes this warning when a model's summary is read.
     warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
 
 
 def frame_of(spark: Any, relation: Any) -> ConnectFrame:
     from pyspark.sql.connect.dataframe import DataFrame
 
-    return DataFrame(_given_class()(relation), spark)
+    return DataFrame(_message_plan_class()(relation), spark)
 
 
 def kept_by_server(frame: Any) -> ConnectFrame:
-    """Return a table as its server analyses it now, whatever its names mean later: as a view, which keeps an analysed
-    plan, and goes with the table that reads it. Raises what Spark says of one that it refuses."""
+    """Return a table that keeps the plan that its server analyses now, whatever its names mean later. It reads a view,
+    which is dropped with the table. Raises Spark's error if Spark refuses the table."""
     name = f"helix_{uuid.uuid4().hex}"
     frame.createGlobalTempView(name)
     relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
@@ -100,20 +99,20 @@ def kept_by_server(frame: Any) -> ConnectFrame:
 def _drop(session: Any, name: str) -> None:
     """Drop a view of a session that may have ended."""
     if (spark := session()) is not None:
-        GONE.put((spark.catalog.dropGlobalTempView, name))
+        RELEASES.put((spark.catalog.dropGlobalTempView, name))
 
 
-def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
-    """Return the table that a session's server knows by an id. Its columns name it by `plan_id`; None for a new one."""
+def cached_frame(spark: Any, relation_id: str, plan_id: int | None) -> ConnectFrame:
+    """Return a table that a session's server has cached. Columns refer to it by `plan_id`; None for a new id."""
     from pyspark.sql.connect.plan import LogicalPlan
 
-    relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
+    relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=relation_id))
     relation.common.plan_id = LogicalPlan._fresh_plan_id() if plan_id is None else plan_id
     return frame_of(spark, relation)
 
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
-    """Return what stands for an input table of a function."""
+    """Return the placeholder of an input table of a function."""
     from pyspark.sql.connect.plan import LogicalPlan
 
     relation = pb.Relation(common=pb.RelationCommon(plan_id=LogicalPlan._fresh_plan_id()))
@@ -122,7 +121,7 @@ def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
 
 
 def placeholder_column(position: int) -> ConnectColumn:
-    """Return what stands for an input column of a function."""
+    """Return the placeholder of an input column of a function."""
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.expressions import ColumnReference
 
@@ -130,12 +129,12 @@ def placeholder_column(position: int) -> ConnectColumn:
 
 
 def is_frame(value: object) -> bool:
-    """Return whether a value is a table of a session by Spark Connect."""
+    """Return whether a value is a table of a Connect session."""
     return type(value).__module__ == "pyspark.sql.connect.dataframe"
 
 
 def is_column(value: object) -> bool:
-    """Return whether a value is an expression that such a session's client built."""
+    """Return whether a value is a column of a Connect session."""
     return type(value).__module__ == "pyspark.sql.connect.column"
 
 
@@ -143,39 +142,38 @@ def column_of(expression: Any) -> ConnectColumn:
     """Return the column of an expression (`spark.connect.Expression`)."""
     from pyspark.sql.connect.column import Column
 
-    return Column(_expression_class()(expression))
+    return Column(_message_expression_class()(expression))
 
 
 def expression_of(column: ConnectColumn, client: Any) -> pb.Expression:
-    """Return the plan of a column, written now for a client."""
+    """Return the message of a column, written for a client."""
     return column._expr.to_plan(client)
 
 
 def has_subquery(expression: pb.Expression) -> bool:
-    """Return whether an expression has a plan of its own in it."""
-    return any(sort_of(one) == "SubqueryExpression" for one in messages(expression))
+    """Return whether an expression contains a query."""
+    return any(sort_of(part) == "SubqueryExpression" for part in messages(expression))
 
 
-def references(plan: Any) -> Iterator[Any]:
-    """Yield the columns in an expression that are named by a table."""
-    for one in messages(plan):
-        if sort_of(one) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
-            yield from [one] if one.HasField("plan_id") else ()
+def references(expression: Any) -> Iterator[Any]:
+    """Yield the columns in an expression that refer to a certain table."""
+    kinds = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
+    yield from (part for part in messages(expression) if sort_of(part) in kinds and part.HasField("plan_id"))
 
 
-def name_by_itself(plan: Any) -> None:
-    """Name the columns in an expression by themselves: an extractor's is added to tables that have more columns."""
-    for one in references(plan):
-        one.ClearField("plan_id")
+def name_by_itself(expression: Any) -> None:
+    """Make the columns in an expression refer to no table: an extractor's is added to tables with more columns."""
+    for column in references(expression):
+        column.ClearField("plan_id")
 
 
 def named_alone(column: Any, spark: Any) -> Any:
-    """Return a column whose columns are named alone, of any table that has them; unchanged if it has a query inside."""
-    written = expression_of(column, spark.client)
-    if has_subquery(written):
+    """Return a column that refers to no table; unchanged if it contains a query."""
+    expression = expression_of(column, spark.client)
+    if has_subquery(expression):
         return column
-    name_by_itself(written)
-    return column_of(written)
+    name_by_itself(expression)
+    return column_of(expression)
 
 
 def optimised(frame: Any) -> str:
@@ -184,11 +182,11 @@ def optimised(frame: Any) -> str:
 
 
 @cache
-def _given_class() -> Any:
+def _message_plan_class() -> Any:
     from pyspark.sql.connect.plan import LogicalPlan
 
-    class GivenRelation(LogicalPlan):
-        """A relation that is there already, under its own id."""
+    class MessagePlan(LogicalPlan):
+        """A relation's message, under its own id."""
 
         _plan_id = property(lambda self: self._relation.common.plan_id, lambda self, fresh: None)
 
@@ -199,24 +197,24 @@ def _given_class() -> Any:
         def plan(self, session: Any) -> Any:
             return deepcopy(self._relation)
 
-    return GivenRelation
+    return MessagePlan
 
 
 @cache
-def _expression_class() -> Any:
+def _message_expression_class() -> Any:
     from pyspark.sql.connect.expressions import Expression
 
-    class GivenExpression(Expression):
-        """An expression that is there already."""
+    class MessageExpression(Expression):
+        """An expression's message."""
 
-        def __init__(self, written: Any) -> None:
+        def __init__(self, message: Any) -> None:
             super().__init__()
-            self._written = written
+            self._message = message
 
         def to_plan(self, session: Any) -> Any:
-            return self._written
+            return self._message
 
         def __repr__(self) -> str:
             return "an expression"
 
-    return GivenExpression
+    return MessageExpression

@@ -1,5 +1,5 @@
-"""Analysis of tables as the author's code creates them, as in a classic session, and division of plans into their
-steps, each written once. The private parts of pyspark that this needs are used here alone."""
+"""Analysis of tables when the author's code creates them, as in a classic session, and division of plans into steps.
+The private parts of pyspark that this needs are used here alone."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from types import FunctionType
 from typing import Any
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.plans.recorded_call import builds, replaces, script, settle
+from helix_spark.plans.recorded_call import is_connect, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter, holes
 
 
 def settle_frames() -> None:
-    """Settle each table that pyspark's methods return to other code than pyspark's."""
+    """Make pyspark's methods settle each table that they return to other code than pyspark's."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
 
     inner = (str(Path(pyspark.__file__).parent), str(Path(__file__).parents[1]))
 
-    def settle_made_by(kind: Any, name: str) -> None:
+    def settle_results_of(kind: Any, name: str) -> None:
         @replaces(kind, name)
         def create(original: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if not builds() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
+            if not is_connect() or sys._getframe(2).f_code.co_filename.startswith(inner):  # the method is wrapped once
                 return result
             for frame in result if isinstance(result, list) else (result,):
                 if type(frame).__module__ == "pyspark.sql.connect.dataframe" and hasattr(frame, "_plan"):
@@ -38,21 +38,21 @@ def settle_frames() -> None:
         group.PandasCogroupedOps, readwriter.DataFrameReader, session.SparkSession, tvf.TableValuedFunction,
     ):
         for name, call in list(vars(kind).items()):
-            gives_none = name in ("stop", "show", "collect", "explain", "printSchema")
-            if isinstance(call, FunctionType) and not name.startswith("_") and not gives_none:
-                settle_made_by(kind, name)
-    settle_made_by(Transformer, "transform")
-    settle_made_by(udtf.UserDefinedTableFunction, "__call__")
+            returns_none = name in ("stop", "show", "collect", "explain", "printSchema")
+            if isinstance(call, FunctionType) and not name.startswith("_") and not returns_none:
+                settle_results_of(kind, name)
+    settle_results_of(Transformer, "transform")
+    settle_results_of(udtf.UserDefinedTableFunction, "__call__")
 
     @replaces(dataframe.DataFrame, "__getitem__")
-    def get_item(item: Any, self: Any, key: Any) -> Any:
+    def get_item(original: Any, self: Any, key: Any) -> Any:
         """Refuse ``rows["a"]`` for a missing column, as a classic session does."""
         program = script() if isinstance(key, str) and key != "*" else None
         if program is not None and not sys._getframe(2).f_code.co_filename.startswith(inner):
             columns = program.columns(self)
             if columns is not None and key not in columns:
                 program.settle(self.select(key))  # Spark accepts other texts for columns, too
-        return item(self, key)
+        return original(self, key)
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, pb.Relation]]:

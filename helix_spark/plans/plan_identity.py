@@ -29,7 +29,6 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     """Return the canonical copy of a plan, see `identity_of`."""
     copy = deepcopy(plan)
     relations: list[Any] = []
-    expressions: list[Any] = []
     references: list[Any] = []
     # Each message with the new names of the lambda variables around it.
     waiting: list[tuple[Any, Mapping[str, str]]] = [(copy, {})]
@@ -41,43 +40,45 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
             case "Expression":
                 if (tree := tree_of(message.expression_string.expression)) is not None:
                     _write(tree, message)
-                expressions.append(message)
-            case "Expression.UnresolvedAttribute":
-                if not message.is_metadata_column:
-                    message.ClearField("is_metadata_column")
+                message.ClearField("common")
+            case "Expression.UnresolvedAttribute" | "Expression.UnresolvedStar" | "Expression.UnresolvedRegex":
                 if message.HasField("plan_id"):
                     references.append(message)
-            case "Expression.UnresolvedStar" | "Expression.UnresolvedRegex" if message.HasField("plan_id"):
-                references.append(message)
             case "SubqueryExpression":
                 references.append(message)
             case "Expression.LambdaFunction":  # pyspark counts the variables up through the process
                 new = [name for argument in message.arguments for name in argument.name_parts]
-                names = {**names, **{name: f"v{len(names) + at}" for at, name in enumerate(new)}}
+                names = {**names, **{name: f"v{len(names) + place}" for place, name in enumerate(new)}}
             case "Expression.UnresolvedNamedLambdaVariable":
                 message.name_parts[:] = [names.get(name, name) for name in message.name_parts]
-            case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # the pickle differs each time
-                message.command = code[message.command].encode()
-            # A fitted model is a reference without a uid: to clear it would replace the reference by an empty stage.
-            case "MlRelation.Transform" if message.HasField("transformer") and not rests_on_uid(message):
-                message.transformer.ClearField("uid")
-            case "CollectMetrics":  # changes no rows; pyspark generates a random name where there is none
-                message.ClearField("name")
-            case "WithRelations":  # SQL names tables by generated names
-                for place, reference in enumerate(message.references):
-                    if (alias := reference.subquery_alias.alias) and is_generated(alias):
-                        reference.subquery_alias.alias = f"table {place}"
-                        sql = message.root.sql
-                        sql.query = re.sub(rf"\b{alias}\b", f"`table {place}`", sql.query)
-            case "SQL":
-                message.query = without_layout(message.query)
-            case "Expression.ExpressionString":
-                message.expression = without_layout(message.expression)
+        _clean(message, code)
         waiting.extend((part, names) for part in reversed(parts_of(message)))
     _number(relations, references)
-    for expression in expressions:
-        expression.ClearField("common")
     return copy
+
+
+def _clean(message: Message, code: Mapping[bytes, str]) -> None:
+    """Remove the parts of a message that differ in equal programs or in each run."""
+    match sort_of(message):
+        case "Expression.UnresolvedAttribute" if not message.is_metadata_column:
+            message.ClearField("is_metadata_column")
+        case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # the pickle differs each time
+            message.command = code[message.command].encode()
+        # A fitted model is a reference without a uid: to clear it would replace the reference by an empty stage.
+        case "MlRelation.Transform" if message.HasField("transformer") and not rests_on_uid(message):
+            message.transformer.ClearField("uid")
+        case "CollectMetrics":  # changes no rows; pyspark generates a random name where there is none
+            message.ClearField("name")
+        case "WithRelations":  # SQL names tables by generated names
+            for place, reference in enumerate(message.references):
+                if (alias := reference.subquery_alias.alias) and is_generated(alias):
+                    reference.subquery_alias.alias = f"table {place}"
+                    sql = message.root.sql
+                    sql.query = re.sub(rf"\b{alias}\b", f"`table {place}`", sql.query)
+        case "SQL":
+            message.query = without_layout(message.query)
+        case "Expression.ExpressionString":
+            message.expression = without_layout(message.expression)
 
 
 def _write(tree: Tree, into: Any) -> None:

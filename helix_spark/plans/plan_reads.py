@@ -53,7 +53,7 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
             case "CachedRemoteRelation" if part.relation_id.startswith(SERVED) or is_handle(part.relation_id):
                 continue
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
-                yield "what a session holds"
+                yield "an object of a session"
             case "MlRelation" if is_of_a_model(part):
                 yield "a model"
             case "Expression.ExpressionString" if asks_tables(part.expression):

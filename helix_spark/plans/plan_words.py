@@ -30,31 +30,31 @@ def lines_of(plan: Message) -> tuple[str, ...]:
 
 def _steps(relation: Any) -> Iterator[str]:
     sort = relation.WhichOneof("rel_type")
-    made = getattr(relation, sort)
+    step = getattr(relation, sort)
     match sort:
         case "read" | "with_relations":
             return
-        case "subquery_alias" if is_generated(made.alias):
+        case "subquery_alias" if is_generated(step.alias):
             return
         case "with_columns":
-            for alias in made.aliases:
+            for alias in step.aliases:
                 yield _line(f"column {'.'.join(alias.name)}", _words(alias.expr), alias.expr)
         case "filter":
-            yield _line("filter", _words(made.condition), relation)
+            yield _line("filter", _words(step.condition), relation)
         case "project":
-            yield _line("select", _list(made.expressions), relation)
+            yield _line("select", _list(step.expressions), relation)
         case "sort":
-            yield _line("sort", _list(made.order), relation)
+            yield _line("sort", _list(step.order), relation)
         case "aggregate":
-            grouped = f"by {_list(made.grouping_expressions)}: " if made.grouping_expressions else ""
-            yield _line("aggregate", grouped + _list(made.aggregate_expressions), relation)
+            keys = f"by {_list(step.grouping_expressions)}: " if step.grouping_expressions else ""
+            yield _line("aggregate", keys + _list(step.aggregate_expressions), relation)
         case "join":
-            on = _words(made.join_condition) if made.HasField("join_condition") else ", ".join(made.using_columns)
-            yield _line("join", on, relation)
+            keys = _words(step.join_condition) if step.HasField("join_condition") else ", ".join(step.using_columns)
+            yield _line("join", keys, relation)
         case "sql":
-            yield _line("sql", as_written(made.query), relation)
+            yield _line("sql", as_written(step.query), relation)
         case _:
-            yield _line(sort.replace("_", " "), _fields(made), relation)
+            yield _line(sort.replace("_", " "), _fields(step), relation)
 
 
 def _line(step: str, details: str, message: Any) -> str:
@@ -66,7 +66,7 @@ def _line(step: str, details: str, message: Any) -> str:
 
 
 def _words(message: Any) -> str:
-    """Return an expression as text, or its fields where Spark has no short form of it."""
+    """Return an expression as text; where Spark has no short form, its fields."""
     match sort := sort_of(message):
         case "Expression":
             chosen = message.WhichOneof("expr_type")

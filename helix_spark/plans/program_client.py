@@ -1,7 +1,4 @@
-"""The Connect client of a program: PySpark's own, answered by a given service, with reproducible random numbers.
-
-The private parts of pyspark that a program needs, apart from those of recording, are used here alone.
-"""
+"""The Connect client of a program: PySpark's own, answered by a given service, with reproducible random numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import current, others_first
 from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
+from helix_spark.plans.classic_compatibility import SessionContext, fit_as_classic, session_class
 from helix_spark.plans.recorded_call import client_session, replaces
 from helix_spark.waits import result_of
 
@@ -65,7 +62,7 @@ DEFAULT_SETTINGS = {
 however many: there is no server to keep them. Other unknown settings are requested from Spark."""
 
 
-class _Nowhere:
+class _NoChannel:
     """The channel to a service in the client's process. A real channel's threads disturb the fork of a JVM."""
 
     def __getattr__(self, name: str) -> Any:
@@ -80,20 +77,20 @@ def session_of(service: Any, settings: Mapping[str, str], address: str = "", ses
     Args:
         settings: Spark's settings at its start.
         address: of the server behind the service; it may name the user.
-        session_id: of a session that the server has already; random if empty.
+        session_id: of a session that is open on the server; random if empty.
     """
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    nowhere = "sc://localhost:1" + (session_id and f"/;session_id={session_id}")  # for pyspark to read
-    channel: Any = DefaultChannelBuilder(address or nowhere)
-    channel.toChannel = _Nowhere
+    unused_address = "sc://localhost:1" + (session_id and f"/;session_id={session_id}")  # for pyspark to parse
+    channel: Any = DefaultChannelBuilder(address or unused_address)
+    channel.toChannel = _NoChannel
     session = SparkSession(channel)
     client: Any = session.client
-    client._internal_stub = client._artifact_manager._stub = _AtHome(service)
-    client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
+    client._internal_stub = client._artifact_manager._stub = _ProgramService(service)
+    client._use_reattachable_execute = False  # recorded answers, and those of a server on this machine, come at once
     client._plan_compression_threshold = -1
     # By default pyspark's client retries for ten minutes, even if the server has ended. Five retries take 17 s.
     client.set_retry_policies([DefaultPolicy(max_retries=5)] if address else [])
@@ -123,7 +120,7 @@ def ask_as(session: ConnectSession, user: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _AtHome:
+class _ProgramService:
     """A service that refuses forked children, which share its connections without its threads. It first shows the
     author's requests to the current action."""
 
@@ -147,17 +144,17 @@ class _AtHome:
 def service_behind(session: Any) -> Any:
     """Return the service of a session, for Helix's own requests: no action sees them."""
     stub = session.client._stub
-    while isinstance(stub, _AtHome):
+    while isinstance(stub, _ProgramService):
         stub = stub.service
     return stub
 
 
 @contextmanager
 def showing_requests(session: Any) -> Iterator[None]:
-    """Show requests of a session that the user has opened to the actions that send them."""
+    """Show the requests of a session that the user opened to the actions that send them."""
     client = session.client
     before = client._internal_stub
-    client._internal_stub = _AtHome(before)
+    client._internal_stub = _ProgramService(before)
     try:
         yield
     finally:
@@ -167,7 +164,7 @@ def showing_requests(session: Any) -> Iterator[None]:
 def answers_here(client: Any) -> bool:
     """Return whether a service in this process receives a client's requests."""
     stub = client._internal_stub
-    return isinstance(stub, _AtHome) and bool(vars(type(stub.service)).get("answers_here", False))
+    return isinstance(stub, _ProgramService) and bool(vars(type(stub.service)).get("answers_here", False))
 
 
 def end_listeners(session: ConnectSession) -> None:
@@ -176,23 +173,23 @@ def end_listeners(session: ConnectSession) -> None:
         streams.close()
 
 
-def beside(service: Any, work: Callable[[], Returned]) -> Returned:
+def in_other_session(service: Any, work: Callable[[], Returned]) -> Returned:
     """Run work that reads models in another thread, in a session of a service, so that the program's generated names
     and random numbers stay as they are."""
-    def working() -> Returned:
-        _BESIDE.set(True)
+    def run() -> Returned:
+        _IN_OTHER_SESSION.set(True)
         session = open_session(service, {})
         try:
             return work()
         finally:
             session.stop()
 
-    with ThreadPoolExecutor(1, "helix-beside") as pool:
-        return result_of(pool.submit(working))
+    with ThreadPoolExecutor(1, "helix-other-session") as pool:
+        return result_of(pool.submit(run))
 
 
 Returned = TypeVar("Returned")
-_BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
+_IN_OTHER_SESSION: ContextVar[bool] = ContextVar("in another session", default=False)
 
 
 @cache
@@ -291,7 +288,7 @@ def control_draws() -> None:
     lock = threading.Lock()
 
     def uid(kind: type) -> str:
-        if _BESIDE.get():
+        if _IN_OTHER_SESSION.get():
             return f"{kind.__name__}_beside"
         with lock:
             numbers[kind.__name__] += 1

@@ -1,5 +1,5 @@
-"""Which program of an author's, if any, this thread works for: a script, or one call of a node's function. Functions
-that take the place of pyspark's own ask that."""
+"""The author's program that this thread works for: a script, or one call of a node's function. Replacements of
+pyspark's functions look it up."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 UDF = "helix python code "
-"""Stands in a captured plan for the pickle of a function: its place among all of them follows."""
+"""The prefix of the placeholder of a function's pickle in a captured plan; its position follows."""
 
 CLIENT = "helix_client"
-"""The attribute of a session that has the client of the classic session that it is."""
+"""The attribute of a session in this process's JVM that has the client of its classic session."""
 
 
 class Program(Protocol):
-    """A program of an author's, all of whose sessions are Helix's: a script, or a call of a node's function."""
+    """An author's program, all of whose sessions are Helix's: a script, or a call of a node's function."""
 
     def settle(self, frame: Any) -> None:
-        """The author's code is given a table. Raises what Spark says of one that it refuses."""
+        """Settle a table that the author's code receives. Raises Spark's error if Spark refuses the table."""
 
     def session(self, options: dict[str, str]) -> Any:
-        """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
+        """Return the Connect session for ``SparkSession.builder...getOrCreate()``."""
 
     def columns(self, frame: Any) -> Collection[str] | None:
-        """The names of a table's columns, where they are known without asking."""
+        """Return the names of a table's columns; None if only Spark knows them."""
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        """Return what stands in a plan for a Python function: `value` is the function and what it returns, or a class
-        of a table function, and `pickle` pickles it."""
+        """Return the bytes of a Python function in a plan: `value` is the function and its return type, or the class of
+        a table function, and `pickle` pickles it."""
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model, all of whose parts `write` sends, in the place of what lies there."""
+        """Save a model, all of whose parts `write` sends, over the existing files."""
 
     def need_classic(self, what: str) -> None:
-        """The program uses what only a classic session has; pyspark refuses it if this returns."""
+        """Handle the use of a feature that only a classic session has; pyspark refuses it if this returns."""
 
 
 class NeedsClassicError(BaseException):
-    """What is called uses what only a classic session has, and is to be called in one. No `except Exception` of the
-    author's takes it for a failure."""
+    """A function uses a feature that only a classic session has, and is to be called in one. The author's
+    `except Exception` does not catch it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a context works for.
+    """The work of a context.
 
     Attributes:
-        call: of a node's function; None outside of any.
-        session: the session of a client; None for that of Helix's own.
-        is_classic: whether pyspark works in the driver's JVM.
+        call: of a node's function; None outside of such a call.
+        session: returns a client's session; None for Helix's own session.
+        is_classic: True if pyspark works in the driver's JVM.
     """
 
     call: Program | None = None
@@ -66,9 +66,9 @@ class _Work:
 
 _WORK: ContextVar[_Work] = ContextVar("work", default=_Work())  # noqa: B039 - it never changes
 PROGRAMS: list[Program] = []
-"""The program that this process is for, if it is for one."""
+"""The script of this process, if it runs one."""
 _OWN: list[ConnectSession] = []
-"""The session of Helix's own, while there is one."""
+"""Helix's own session, while it is open."""
 
 
 @contextlib.contextmanager
@@ -81,46 +81,47 @@ def _working(work: _Work) -> Iterator[None]:
 
 
 def classic() -> contextlib.AbstractContextManager[None]:
-    """Let pyspark work in the driver's JVM in this context and this thread, also where a program took over."""
+    """Let pyspark work in the driver's JVM in this context and thread, even in the process of a script."""
     return _working(replace(_WORK.get(), is_classic=True))
 
 
 def working_for(program: Program) -> contextlib.AbstractContextManager[None]:
-    """Let this context, and the threads that it starts, work for the call of a node's function, in its session."""
+    """Let this context and the threads that it starts work for the call of a node's function, in its session."""
     _inherit_in_threads()
     return _working(_Work(program, lambda: program.session({})))
 
 
-def as_before() -> contextlib.AbstractContextManager[None]:
+def session_restored() -> contextlib.AbstractContextManager[None]:
     """Restore the session of this context afterwards."""
     return _working(_WORK.get())
 
 
 def work_in(session: Callable[[], ConnectSession | None]) -> None:
-    """Make this thread, and threads that it starts, work in a session that a client asks, once there is one."""
+    """Make this thread and the threads that it starts work in a client's session, once it is open."""
     _inherit_in_threads()
     _WORK.set(replace(_WORK.get(), session=session))
 
 
 @cache
 def _inherit_in_threads() -> None:
-    """Make threads inherit the session of the thread that makes them; once a process. pyspark fits the models of a
-    search in threads. Actions replace `Thread.start` for a while, and put it back."""
+    """Make threads inherit the session of the thread that creates them; once a process. pyspark fits the models of a
+    search in threads. `Thread.start` cannot be replaced: actions replace and restore it."""
+
     @replaces(threading.Thread, "__init__")
-    def make(made: Any, self: threading.Thread, *given: Any, **named: Any) -> None:
-        made(self, *given, **named)
+    def initialize(original: Any, self: threading.Thread, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
         work, run = _WORK.get(), self.run
         if work.session is not None:
 
-            def working() -> None:
+            def run_in_session() -> None:
                 _WORK.set(replace(work, is_classic=False))
                 run()
 
-            self.run = working  # type: ignore[method-assign]  # of this thread alone
+            self.run = run_in_session  # type: ignore[method-assign]  # of this thread alone
 
 
 def program_here() -> Program | None:
-    """Return the program that this thread works for; None where it works for none, or in the driver's JVM."""
+    """Return the program that this thread works for; None without one, or in the driver's JVM."""
     work = _WORK.get()
     return script() if work.call is None or work.is_classic else work.call
 
@@ -131,18 +132,18 @@ def script() -> Program | None:
     return PROGRAMS[0] if PROGRAMS and work.call is None and not work.is_classic else None
 
 
-def own_session_is(session: ConnectSession | None) -> None:
-    """Make this process work in a session of Helix's own from now on; None: no longer."""
+def set_own_session(session: ConnectSession | None) -> None:
+    """Make this process work in Helix's own session from now on; None ends that."""
     _OWN[:] = [] if session is None else [session]
 
 
 def own_session() -> ConnectSession | None:
-    """Return the session of Helix's own, if this process has one."""
+    """Return Helix's own session; None without one."""
     return _OWN[0] if _OWN else None
 
 
 def client_session() -> ConnectSession | None:
-    """Return the session that this context works in by Spark Connect; None where it works in the driver's JVM."""
+    """Return the Connect session of this context; None if it works in the driver's JVM."""
     work = _WORK.get()
     if work.is_classic:
         return None
@@ -150,22 +151,22 @@ def client_session() -> ConnectSession | None:
 
 
 def settle(frame: Any) -> None:
-    """Settle a table that this thread's code is given. A program does it; in a session in this process's own JVM it is
-    analysed, so that what is wrong with it is told where it is made."""
+    """Settle a table that this thread's code receives. A program settles its own. In a session in this process's JVM
+    the table is analysed, so that Spark's error names the line that builds it."""
     if (program := program_here()) is not None:
         program.settle(frame)
     elif CLIENT in vars(frame._session):
-        frame.schema  # noqa: B018 - it raises what Spark says
+        frame.schema  # noqa: B018 - it raises Spark's error
 
 
-def builds() -> bool:
-    """Return whether pyspark is to build plans for Connect in this thread."""
+def is_connect() -> bool:
+    """Return whether pyspark builds plans for Connect in this thread."""
     return program_here() is not None or client_session() is not None
 
 
 def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Replace a method or a property of a class, or a function of a module, by the decorated function: it is given the
-    original one before the arguments. A class method is replaced by a static one, and its original knows its class.
+    """Replace a method or a property of a class, or a function of a module, by the decorated function, which receives
+    the original before the arguments. A class method becomes a static one; its original is bound to its class.
 
     >>> class Table:
     ...     def columns(self): return ["a"]
@@ -174,17 +175,17 @@ def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[.
     >>> Table().columns()
     ['a', 'b']
     """
-    there = getattr(owner, name)
-    original: Any = there.fget if isinstance(there, property) else there
+    member = getattr(owner, name)
+    original: Any = member.fget if isinstance(member, property) else member
 
-    def replace(made: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(replacement: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
-        def call(*given: Any, **named: Any) -> Any:
-            return made(original, *given, **named)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return replacement(original, *args, **kwargs)
 
-        of_class = isinstance(vars(owner).get(name), classmethod | staticmethod)
-        kept: Any = property(call) if isinstance(there, property) else staticmethod(call) if of_class else call
-        setattr(owner, name, kept)
-        return made
+        is_static = isinstance(vars(owner).get(name), classmethod | staticmethod)
+        substitute: Any = property(call) if isinstance(member, property) else staticmethod(call) if is_static else call
+        setattr(owner, name, substitute)
+        return replacement
 
-    return replace
+    return decorate

@@ -26,7 +26,7 @@ _BEFORE_BRACKETS = frozenset({
 })
 """Words of the grammar that brackets may follow."""
 
-_WITHOUT_PYTHON = frozenset({
+_ONLY_IN_SQL = frozenset({
     "and", "between", "case", "cast", "in", "measure", "not", "or",
     "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
     "array_binary_search", "array_to_vector", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
@@ -41,7 +41,7 @@ _WITHOUT_PYTHON = frozenset({
 })
 """Functions and operators of Spark that are not in `pyspark.sql.functions`, or have another name there."""
 
-_OF_PYTHON_ALONE = frozenset({
+_ONLY_IN_PYTHON = frozenset({
     "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
     "call_udf", "col", "column", "count_distinct", "create_map", "desc", "desc_nulls_first", "desc_nulls_last", "expr",
     "listagg_distinct", "lit", "negate", "pandas_udf", "string_agg_distinct", "sum_distinct", "timestamp_add",
@@ -62,8 +62,8 @@ def spark_functions() -> frozenset[str]:
     session's."""
     from pyspark.sql import functions
 
-    own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
-    return frozenset(own) | _WITHOUT_PYTHON | _BEFORE_BRACKETS
+    in_both = {name for name in functions.__all__ if name.islower()} - _ONLY_IN_PYTHON
+    return frozenset(in_both) | _ONLY_IN_SQL | _BEFORE_BRACKETS
 
 
 @lru_cache(maxsize=256)
@@ -83,15 +83,15 @@ def without_layout(text: str) -> str:
     >>> without_layout("SELECT  a, -- the first\\n  ' x  ' FROM /*+ MERGE(t) */ t /* all */")
     "SELECT a, ' x  ' FROM /*+ MERGE(t) */ t"
     """
-    kept, at = list[str](), 0
+    pieces, end = list[str](), 0
     for match in _TOKEN.finditer(text):
         is_comment = match.lastgroup == "comment" and not match[0].startswith("/*+")
-        if kept and kept[-1] != " " and (match.start() > at or is_comment):
-            kept.append(" ")
+        if pieces and pieces[-1] != " " and (match.start() > end or is_comment):
+            pieces.append(" ")
         if not is_comment:
-            kept.append(match[0])
-        at = match.end()
-    return "".join(kept).rstrip()
+            pieces.append(match[0])
+        end = match.end()
+    return "".join(pieces).rstrip()
 
 
 _OPERATORS: tuple[frozenset[str], ...] = tuple(map(frozenset, (
@@ -114,8 +114,8 @@ def tree_of(text: str) -> Tree | None:
     words = [word.lower() if word.lower() in ("and", "or", "not") else word for _, word in tokens(text)]
     for sign in ("<", ">"):
         while (sign, "=") in (pairs := [*pairwise(words)]):
-            at = pairs.index((sign, "="))
-            words[at : at + 2] = [f"{sign}="]
+            position = pairs.index((sign, "="))
+            words[position : position + 2] = [f"{sign}="]
     if len(words) > _LONGEST_TREE:
         return None
     try:
@@ -126,7 +126,7 @@ def tree_of(text: str) -> Tree | None:
 
 
 def _operation(words: list[str], level: int) -> Tree:
-    """Take an operation off the words and return it. Raises ValueError or IndexError where they begin otherwise."""
+    """Remove the first operation from the words and return it. Raises ValueError or IndexError without one."""
     if level < len(_OPERATORS):
         tree = _operation(words, level + 1)
         while words and words[0] in _OPERATORS[level]:
@@ -161,13 +161,13 @@ def called(text: str) -> Iterator[tuple[str, bool]]:
     >>> list(called("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y"))
     [('now', False), ('date_add', True), ('in', True)]
     """
-    around = [("other", ""), *tokens(text), ("other", "")]
-    for (_, before), (kind, word), (_, bracket), (_, behind) in zip(
-        around, around[1:], around[2:], around[3:], strict=False
+    padded = [("other", ""), *tokens(text), ("other", "")]
+    for (_, before), (kind, word), (_, bracket), (_, after) in zip(
+        padded, padded[1:], padded[2:], padded[3:], strict=False
     ):
         # A type follows AS, or a table whose columns are named.
         if bracket == "(" and kind in ("word", "name", "text") and before.lower() != "as":
-            yield word.strip("`\"").lower(), behind != ")"  # a setting makes double quotes those of names
+            yield word.strip("`\"").lower(), after != ")"  # a setting makes double quotes those of names
 
 
 def bare_words(text: str) -> Iterator[str]:
@@ -177,8 +177,8 @@ def bare_words(text: str) -> Iterator[str]:
     ['current_date']
     """
     padded = [("other", ""), *tokens(text), ("other", "")]
-    for (_, before), (kind, word), (_, behind) in zip(padded, padded[1:], padded[2:], strict=False):
-        if kind == "word" and before != "." and behind not in (".", "("):
+    for (_, before), (kind, word), (_, after) in zip(padded, padded[1:], padded[2:], strict=False):
+        if kind == "word" and before != "." and after not in (".", "("):
             yield word.lower()
 
 
@@ -189,14 +189,14 @@ def asks_tables(text: str) -> bool:
     (True, False)
     """
     words = [(kind, word.lower()) for kind, word in tokens(text)]
-    opened = {behind for (_, before), (_, behind) in pairwise(words) if before == "("}
-    return ("word", "select") in words or bool(opened & {"from", "table", "with"})
+    first_in_brackets = {word for (_, before), (_, word) in pairwise(words) if before == "("}
+    return ("word", "select") in words or bool(first_in_brackets & {"from", "table", "with"})
 
 
-# Statements
+# Statements -----------------------------------------------------------------------------------------------------------
 
 _ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
-"""Names that pyspark's client (its `SQLStringFormatter`) gives to tables among a statement's arguments."""
+"""Names that pyspark's client (its `SQLStringFormatter`) generates for tables among a statement's arguments."""
 
 BINDING = "helix_arguments"
 """A table that is added to statements that have arguments but no tables. Spark Connect leaves the arguments of a
@@ -262,19 +262,19 @@ def read_statement(text: str) -> Statement:
     is_query = isinstance(tree, exp.Query)
     if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
         return Statement(asks=False, tables=frozenset(), known=False)  # sqlglot takes `(TABLE t)` for two columns
-    named = set()
+    names = set()
     for table in tree.find_all(exp.Table):
         is_function = isinstance(table.this, exp.Func)
         # Spark's own functions, such as `range(3)`, read nothing; others may read what arguments name.
         function = str(table.this.sql(dialect="spark")).partition("(")[0].lower() if is_function else ""
         if function not in spark_functions() and not _is_own(table):
-            named.add(".".join(part.name for part in table.parts) + "()" * is_function)
-    return Statement(is_query, frozenset(named))
+            names.add(".".join(part.name for part in table.parts) + "()" * is_function)
+    return Statement(is_query, frozenset(names))
 
 
 def _is_own(table: Any) -> bool:
-    """Return whether a statement itself defines a table that it names. A definition may refer to earlier ones, and to
-    itself only if it is recursive."""
+    """Return whether a statement itself defines a table that it names. A definition may refer to earlier definitions,
+    and to itself only if it is recursive."""
     from sqlglot import exp
 
     below, node, name = table, table.parent, table.name.lower()

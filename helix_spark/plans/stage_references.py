@@ -1,4 +1,4 @@
-"""Stages of Spark ML and the server's models that they refer to; pipelines and searches consist of several."""
+"""Stages of Spark ML, with those inside pipelines and searches, and the server's models that they refer to."""
 
 from __future__ import annotations
 
@@ -56,24 +56,21 @@ def with_references(model: Any, renamed: Callable[[str], str]) -> Any:
             return stage
         ref_id = renamed(reference.ref_id)
         copy = model_known_as(stage, ref_id)
-        if vars(stage).get("_summary") is not None:  # of a model that was fitted, and not read
+        if vars(stage).get("_summary") is not None:  # of a fitted model, not of one that was loaded
             copy._summary = copy._summaryCls(f"{ref_id}.summary")
         return copy
 
     return moved_stage(model, change)
 
 
-GONE: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
+RELEASES: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
 """Calls that release objects of a server, each with its argument. The garbage collector adds to it."""
 
 
 @cache
-def release_models_apart() -> None:
-    """Delete models that Python released, in a thread of its own; once a process.
-
-    The garbage collector runs at any moment, even within a request of grpc's: a request that pyspark sends from there
-    waits for ever.
-    """
+def release_models_in_thread() -> None:
+    """Delete the server's objects that Python released in a thread; once a process. The garbage collector may run
+    within a request of grpc's, and a request that pyspark sends from there would never end."""
     from pyspark.ml.util import RemoteModelRef
     from pyspark.sql.connect.session import SparkSession
 
@@ -94,11 +91,11 @@ def release_models_apart() -> None:
         if answers_here(client):
             client._delete_ml_cache([self.ref_id])  # nothing is sent
         else:
-            GONE.put((client._delete_ml_cache, [self.ref_id]))
+            RELEASES.put((client._delete_ml_cache, [self.ref_id]))
 
     def delete() -> None:
         while True:
-            request, target = GONE.get()
+            request, target = RELEASES.get()
             with suppress(Exception):  # the server has ended, and its objects with it
                 request(target)
 

@@ -1,6 +1,6 @@
 """Types written as text (``"a int, b array<string>"``), parsed without a JVM.
 
-The common part of Spark's grammar; anything else raises `UnknownTypeError`, and Spark itself is asked.
+Only the common part of Spark's grammar; Spark parses texts that raise `UnknownTypeError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIMPLE = {
     "binary": "BinaryType", "timestamp_ntz": "TimestampNTZType", "timestamp_ltz": "TimestampType", "void": "NullType",
     "timestamp": "TimestampType",
 }
-_WORDS_OF_SPARK = frozenset({"not", "null", "comment", "collate", "default", "generated", "interval"})
+_KEYWORDS = frozenset({"not", "null", "comment", "collate", "default", "generated", "interval"})
 
 
 class UnknownTypeError(ValueError):
@@ -26,8 +26,8 @@ class UnknownTypeError(ValueError):
 
 
 def parse_type(text: str, settings: Mapping[str, str]) -> Any:
-    """Parse the type of a column, or of a table where the text names columns. Of Spark's settings
-    `spark.sql.timestampType` decides what a timestamp is. Raises UnknownTypeError where only Spark can parse the text.
+    """Parse the type of a column, or of a table if the text names columns. The setting `spark.sql.timestampType`
+    decides the type of timestamps. Raises UnknownTypeError if only Spark can parse the text.
 
     >>> parse_type("a int, b array<string>", {}).simpleString()
     'struct<a:int,b:array<string>>'
@@ -47,7 +47,7 @@ def parse_type(text: str, settings: Mapping[str, str]) -> Any:
 
 
 def _one_type(tokens: list[str], simple: Mapping[str, str]) -> Any:
-    """Take the type that tokens begin with off them and return it."""
+    """Remove the first type from the tokens and return it."""
     from pyspark.sql import types
 
     match name := tokens.pop(0).lower():
@@ -76,7 +76,7 @@ def _one_type(tokens: list[str], simple: Mapping[str, str]) -> Any:
 
 
 def _columns(tokens: list[str], simple: Mapping[str, str], end: str = "") -> Any:
-    """Take the columns up to the token `end` off the tokens and return them."""
+    """Remove the columns up to the token `end` from the tokens and return them."""
     from pyspark.sql import types
 
     fields: list[types.StructField] = []
@@ -99,7 +99,7 @@ def _columns(tokens: list[str], simple: Mapping[str, str], end: str = "") -> Any
 def _name(token: str) -> str:
     if token.startswith("`"):
         return token[1:-1].replace("``", "`")
-    if token.lower() in _WORDS_OF_SPARK or not (token[0].isalpha() or token[0] == "_"):
+    if token.lower() in _KEYWORDS or not (token[0].isalpha() or token[0] == "_"):
         raise UnknownTypeError(token)
     return token
 

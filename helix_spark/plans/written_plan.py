@@ -43,11 +43,11 @@ class StepWriter:
         """Return the relation of the plan or of a hole, with holes for its inputs."""
         if plan_id not in self._relations:
             self.writing = self.plans[plan_id]
-            token = _APART.set(self)
+            token = _WRITER.set(self)
             try:
                 self._relations[plan_id] = self.writing.plan(self._client)
             finally:
-                _APART.reset(token)
+                _WRITER.reset(token)
         return self._relations[plan_id]
 
     def hole(self, plan: Any) -> Any:
@@ -55,10 +55,10 @@ class StepWriter:
         return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
 
 
-_APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
+_WRITER: ContextVar[StepWriter | None] = ContextVar("step writer", default=None)
 
 
-def write_relations_apart() -> None:
+def leave_holes_in_plans() -> None:
     """Make plans leave holes while a `StepWriter` writes; classes declared later, such as Spark ML's, too."""
     from pyspark.sql.connect.plan import LogicalPlan
 
@@ -68,7 +68,7 @@ def write_relations_apart() -> None:
             return
 
         def plan(self: Any, session: Any) -> Any:
-            writer = _APART.get()
+            writer = _WRITER.get()
             return original(self, session) if writer is None or writer.writing is self else writer.hole(self)
 
         kind.plan = plan
@@ -81,7 +81,7 @@ def write_relations_apart() -> None:
     LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
 
 
-def in_stages(relation: Any) -> list[tuple[str, Any]]:
+def divide_relation(relation: Any) -> list[tuple[str, Any]]:
     """Divide a relation in place into shallow parts, each with its name. A part refers to earlier parts as cached
     relations; the last part is the relation itself.
 

@@ -36,7 +36,7 @@ from helix_spark.plans.recorded_call import replaces
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
-from helix_spark.run.recorded_answers import RecordedAnswers, around_script
+from helix_spark.run.recorded_answers import RecordedAnswers, script_environment
 from helix_spark.run.recording import Provenance, start_iteration
 
 
@@ -156,7 +156,8 @@ class PlainProgram:
             self.watched.watched, self.watched.home = True, str(self.data.folder)
         users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
         user = "" if address else digest(str(os.getuid()), *users)  # the user of Helix's own server
-        signer = Signer(around_script(initial, given), SessionState(), self.data, self._functions, self.watched, user)
+        environment = script_environment(initial, given)
+        signer = Signer(environment, SessionState(), self.data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.answers
         # Errors have no stack of the JVM, as in a classic session.
         stacks = ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.asking import asker
 from helix_spark.identity.parts import digest
-from helix_spark.plans.classic_ways import SessionContext
+from helix_spark.plans.classic_compatibility import SessionContext
 from helix_spark.visible_text import visible
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.connect_session import active, active_session, frame_of
-from helix_spark.plans.program_client import beside
+from helix_spark.plans.program_client import in_other_session
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.foresight import RecordsRead, foresee, shown_results
 from helix_spark.run.retention import Retention
@@ -74,7 +74,7 @@ class ServedResults(Retention):
         needed = {name for node in nodes for name in node.inputs}
         outputs = frozenset(node.name for node in nodes if node.name not in needed)
         # An edit of a call in the program's text affects all its questions: of a search each fit of a stage.
-        problem = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
+        problem = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, call_of=call_of)
         # Spark is needed in any case: to compute results and to load them.
         return replace(problem, start_price=0.0, fresh_process=0.0)
 
@@ -161,7 +161,7 @@ def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgr
             for pair, record in zip(results, records, strict=True)
         ]
 
-    return beside(service, store_all) if results else []
+    return in_other_session(service, store_all) if results else []
 
 
 def cards_of_fits(
@@ -175,7 +175,7 @@ def cards_of_fits(
     new = [row for identity, row in fits.items() if identity not in known or not known[identity].trained][-40:]
     service = _ServedClient(program.answerer.served)
     try:
-        cards = beside(service, lambda: [(row, service.card(row)) for row in new]) if new else []
+        cards = in_other_session(service, lambda: [(row, service.card(row)) for row in new]) if new else []
     except (HelixError, rpc_error()) as error:
         why = error.what if isinstance(error, HelixError) else server_message(error)
         program.tell(f"what fits gave is not known: {why}")

@@ -1,4 +1,4 @@
-"""Admission to a Helix: one run at a time, none within another, none after the end, none in a forked child."""
+"""Admission of runs to a Helix: one at a time, not nested, not after the end, and not in a forked child."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from helix_spark.errors import EndedError, HelixError
 from helix_spark.forks import Birthplace
-from helix_spark.plans.recorded_call import as_before, work_in
+from helix_spark.plans.recorded_call import session_restored, work_in
 
 
 class Task(Enum):
     """A task of a thread for a Helix; observers and functions that it calls are part of it."""
 
     RUN = "a run"
-    RECORD = "what records an answer"
-    STORE = "what stores behind an answer"
+    RECORD = "the recording of an answer"
+    STORE = "the storing after an answer"
 
 
 class Admission:
@@ -39,19 +39,19 @@ class Admission:
         """Raise HelixError in a child process, EndedError once the Helix was closed."""
         self.home.check(self._name)
         if self._closing.is_set():
-            raise EndedError(f"{self._name} was closed", remedy="make another one")
+            raise EndedError(f"{self._name} was closed", remedy="create another one")
 
     def check_waits(self, *tasks: Task) -> None:
         """Check as `check` does, and that the calling thread performs none of the tasks that it would wait for."""
         self.check()
-        self._check_outside(tasks, "what waits for it was called")
+        self._check_outside(tasks, "a call that waits for it was made")
 
     @contextmanager
     def run(self) -> Iterator[None]:
         """Hold the lock for a run. Raises as `check_waits`."""
         self.check()
-        self._check_outside(tuple(Task), "another run was begun")
-        with self.running, as_before():
+        self._check_outside(tuple(Task), "another run was started")
+        with self.running, session_restored():
             self.check()
             self.take_on(Task.RUN)
             try:
@@ -65,17 +65,17 @@ class Admission:
         if not self.home.is_here:
             yield False  # the parent closes
             return
-        self._check_outside(tuple(Task), "its end was asked for")
+        self._check_outside(tuple(Task), "it was closed")
         self._closing.set()
         with self._ending:
             yield not self._closed
             self._closed = True
 
-    def _check_outside(self, tasks: tuple[Task, ...], what: str) -> None:
+    def _check_outside(self, tasks: tuple[Task, ...], event: str) -> None:
         task = getattr(self._thread, "task", None)
         if task in tasks:
             raise HelixError(
-                f"{what} from within {task.value} of {self._name}, and would wait for that",
+                f"{event} from within {task.value} of {self._name}, and would wait for that",
                 remedy="call it when the run has returned: observers, trackers and functions of a workflow are part of "
                 "the run that calls them",
             )

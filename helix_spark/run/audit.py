@@ -1,8 +1,7 @@
-"""Audits: compute recorded results again and compare. An equal result is verified. A different one is nondeterministic,
-or depends on something that no signature covers: neither it nor its descendants are reused again. Workflows and scripts
-compute again and quarantine in their own ways.
+"""Audits: compute recorded results again and compare. An equal result is verified. A different result is
+nondeterministic, or depends on something that no signature covers: neither it nor its descendants are reused again.
 
-A requested audit reuses nothing. An audit in the background computes a result from its stored inputs: node by node that
+A requested audit reuses nothing. A background audit computes each result from its stored inputs: node by node, that
 proves the same in less time.
 """
 
@@ -36,7 +35,7 @@ class Audited:
     Attributes:
         why: the reason of the verdict in words; empty for a verified result.
         exact: True if the result is equal to the last bit.
-        to_blame: True if the result differs although none of its ancestors does.
+        to_blame: True if the result differs although no ancestor does.
         heirs: names of the descendants whose stored results were quarantined with it.
     """
 
@@ -56,7 +55,7 @@ class Audit:
     Attributes:
         results: audits of the results that were computed again, inputs first.
         verified: names of the nodes whose results were verified before, and not computed again.
-        left: names of the nodes for which the time did not suffice.
+        left: names of the nodes that the time did not suffice for.
         ended: why the audit stopped early; empty if it did not.
     """
 
@@ -87,9 +86,9 @@ def judge(
         records: the record of each node, by name, inputs first.
         above: the names of each node's ancestors.
         stored: names of the results to quarantine with an ancestor.
-        hidden: names of nodes that cannot be compared: they are verified if a result made of them is.
+        hidden: names of nodes that cannot be compared: they are verified if a descendant is.
         circumstances: see `run.auditor.circumstances`.
-        since: when the audit began, by `time.perf_counter`.
+        since: the start of the audit, by `time.perf_counter`.
     """
     compared: dict[str, Audited] = {}
     for name in records:
@@ -101,7 +100,7 @@ def judge(
     why = dict[str, str]()
     for name in compared:
         if name in different and different.isdisjoint(above[name]):
-            heirs = tuple(heir for heir in records if heir in stored and name in above[heir])
+            heirs = tuple(descendant for descendant in records if descendant in stored and name in above[descendant])
             compared[name] = replace(compared[name], to_blame=True, heirs=heirs)
             why[name] = f"an audit computed `{name}` again and it came out different: {compared[name].why}"[:_LONGEST]
     above_verified, above_different = (
@@ -115,8 +114,8 @@ def judge(
         if name in verified else replace(records[name], audit_seconds=seconds, random=why.get(name, ""))
         for name in audited_names
     ])
-    of_heirs = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
-    return tuple(compared.values()), of_heirs | why
+    heirs_why = {heir: f"it is made of `{name}`: {why[name]}" for name in why for heir in compared[name].heirs}
+    return tuple(compared.values()), heirs_why | why
 
 
 _LONGEST = 1_000
@@ -130,27 +129,27 @@ def audit(
 
     Args:
         wanted: signatures of the results to compute from their stored inputs; None for all stored ones, from scratch.
-        since: when a process for this audit alone began, by `time.perf_counter`.
+        since: the start of a process for this audit alone, by `time.perf_counter`.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     lost = [node.name for node in run.situation.nodes if node.signed.instance and node.artifact is None]
-    made_of_lost = run.dag.descendants(lost)
-    auditable = [  # expected to come out the same
+    below_lost = run.dag.descendants(lost)
+    auditable = [  # expected to be the same
         node.name for node in run.situation.nodes
         if node.signature in run.view.artifacts and not node.signed.random and not node.signed.instance
-        and node.name not in made_of_lost
+        and node.name not in below_lost
     ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].proof == "verified"]
     unverified = [name for name in stored if name not in verified]
-    # From scratch with their stored ancestors: else descendants of a different result take the blame.
+    # From scratch with their stored ancestors: else descendants of a different result would be to blame.
     chosen = _affordable(unverified, run, seconds, from_scratch=wanted is None).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
-        results = _compute_and_judge(run, chosen, None if wanted is None else chosen, begun if since is None else since)
+        results = _compute_and_judge(run, chosen, None if wanted is None else chosen, start if since is None else since)
     return Audit(
         results, tuple(name for name in verified if name not in chosen),
-        tuple(name for name in unverified if name not in chosen), time.perf_counter() - begun,
+        tuple(name for name in unverified if name not in chosen), time.perf_counter() - start,
     )
 
 
@@ -167,7 +166,7 @@ def _compute_and_judge(
     }
     try:
         outcome = compute_alone(run, tuple(chosen), again=again).outcome
-    except HelixError:  # its seconds count, or it would be tried forever
+    except HelixError:  # its seconds count, or it would be tried again and again
         first = next(record for name, record in records.items() if name in chosen)
         catalog.append_results([replace(first, audit_seconds=time.perf_counter() - since)])
         raise
@@ -187,8 +186,8 @@ def _compute_and_judge(
 
 
 def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_scratch: bool) -> frozenset[str]:
-    """Return the nodes to compute in time, those with the most seconds of work at risk per second first; from scratch
-    with all their ancestors, else alone, from their stored inputs."""
+    """Return the nodes to compute in time, chosen by seconds of work at risk per second of audit. From scratch they are
+    computed with all their ancestors, else alone, from their stored inputs."""
     costs = {node.name: node.costs.compute_seconds for node in run.situation.nodes}
 
     def total(names: Collection[str]) -> float:
@@ -200,14 +199,14 @@ def _affordable(names: Sequence[str], run: Run, seconds: float | None, *, from_s
     def expected(names: frozenset[str]) -> float:
         return total(names) if from_scratch else plan_alone(run, names, again=names).plan.predicted_seconds
 
-    def harm(name: str) -> float:
+    def risk(name: str) -> float:
         return total(run.dag.descendants([name]) | {name}) / max(total(needed(name)), 1e-3)
 
     chosen = frozenset[str]()
-    for name in sorted(names, key=harm, reverse=True):
-        more = chosen | needed(name)
-        if seconds is None or expected(more) <= seconds:
-            chosen = more
+    for name in sorted(names, key=risk, reverse=True):
+        extended = chosen | needed(name)
+        if seconds is None or expected(extended) <= seconds:
+            chosen = extended
     return chosen
 
 
@@ -219,24 +218,22 @@ def _compare(
     signature, after = run.situation[name].signature, outcome.results[name]
     before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions)
     try:
-        how = difference(before, after)
-        exact = how is None and difference(before, after, exact=True) is None
+        change = difference(before, after)
+        exact = change is None and difference(before, after, exact=True) is None
     except NotComparedError as error:
         return Audited(name, signature, "not compared", str(error))
-    if how is None:
+    if change is None:
         return Audited(name, signature, "verified", exact=exact)
     model = _inexact_model(run.dag.ancestors(name), outcome, above)
     if model is None:
-        return Audited(name, signature, "different", how)
-    why = f"it depends on `{model}`, which was not compared, or not equal to the last bit; {how}"
+        return Audited(name, signature, "different", change)
+    why = f"it depends on `{model}`, which was not compared, or not equal to the last bit; {change}"
     return Audited(name, signature, "not compared", why)
 
 
 def _inexact_model(ancestors: Collection[str], outcome: Outcome, above: Mapping[str, Audited]) -> str | None:
-    """Return a model that may explain a difference; None if there is none, or another result is to blame.
-
-    A model fitted to rows in another order differs a little, which may turn a prediction.
-    """
+    """Return a model that may explain a difference; None without one, or if another result is to blame. A model fitted
+    to rows in another order differs a little, which may change a prediction."""
     if any(audited.verdict == "different" for audited in above.values()):
         return None
     return next((name for name in ancestors if (

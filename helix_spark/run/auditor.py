@@ -1,6 +1,6 @@
-"""Audits in the background: after answers, while this process is idle, each in a process of its own.
+"""Background audits: after answers, while this process is idle, each in a process of its own.
 
-The process starts fresh, so that memory and imports of a session cannot hide what a result depends on. It can be killed
+The process starts fresh, so that memory and imports of a session cannot hide a dependency of a result. It can be killed
 at any time. The audit of a command may outlive the command; the next run on its catalog ends it. Audits take a small
 share of the time that reuse saves.
 """
@@ -35,31 +35,31 @@ from helix_spark.planner.plan import Plan
 from helix_spark.workflow.workflow import Workflow
 
 When = Literal["off", "idle", "all"]
-"""`idle` audits results of workflows within the share of saved time; `all` audits scripts, too, without that limit."""
+"""`idle` audits results of workflows within a share of the saved time; `all` audits scripts, too, without a limit."""
 
 WHENS: tuple[When, ...] = get_args(When)
 
 IDLE_SECONDS = 2.0
-"""Seconds without a request after an answer was stored, until an audit begins."""
+"""Seconds without a request after an answer was stored until an audit begins."""
 
 OVERTIME = 2.0
 """An audit is ended after this multiple of its seconds."""
 
 SHARE, NEWEST = 0.03, 500
-"""Audits take at most this share of the seconds that reuse saved in so many newest iterations of a workflow."""
+"""Audits take at most this share of the seconds that reuse saved in this number of newest iterations of a workflow."""
 
 LEAST_SECONDS = 1.0
-"""Seconds that the process takes to begin; it is not started for less."""
+"""Seconds that the process takes to start; it is not started for less."""
 
 PROGRAM, JOB_FILE = "helix_spark.cli.sent_audit", "job"
 """The module that the process runs. It reads one `Job` from a file in its folder, and prints a line of JSON for each
-part of the audit (see `cli.schema`, audit), or `error`: why it stopped."""
+part of the audit (see `cli.schema`, audit), or the `error` that stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An audit for the process, in plain values that pass through a file. `work` is a pickled workflow, or a script's
-    file and its arguments; `cells` are texts of code without a file, as `linecache` has them."""
+    """An audit for the process, pickled to a file. `work` is a pickled workflow, or a script's file and its arguments;
+    `cells` are texts of code without a file, as `linecache` has them; `stays` is True if it outlives its parent."""
 
     work: bytes | tuple[str, ...]
     path: tuple[str, ...]
@@ -75,7 +75,8 @@ class Job:
 def job_for(
     workflow: Workflow, wanted: Collection[str], seconds: float, catalog: str, settings: Mapping[str, str]
 ) -> Job:
-    """Return the job to audit results of a workflow. Objects that cannot be pickled may raise anything."""
+    """Return the job to audit results of a workflow. Raises any exception that the author's objects raise when they are
+    pickled."""
     from helix_spark.engine.spark.worker_code import sent_to_another_process
 
     cells = {name: text for name, text in linecache.cache.items() if not Path(name).is_file()}
@@ -85,8 +86,8 @@ def job_for(
 
 
 def circumstances(code: Iterable[str]) -> str:
-    """Return a digest of an audit's environment: code and data by their digests, the host, the folder, and the
-    variables that count. In another environment, verified results are audited again."""
+    """Return a digest of an audit's environment: digests of code and data, the host, the folder, and the relevant
+    variables. In another environment, verified results are audited again."""
     variables = counting_variables(os.environ).items()
     encoded = (encode(name, value) for name, value in sorted(variables) if name not in _AUDIT_VARIABLES)
     return digest("circumstances", socket.gethostname(), os.getcwd(), *sorted(code), *encoded)  # noqa: PTH109 - text
@@ -107,14 +108,14 @@ _FOLDER = "helix-audit-"
 
 
 def begin_audit(job: Job, catalog: CatalogReader) -> subprocess.Popen[bytes] | None:
-    """Start the audit process, unless the catalog has one. It inherits a lock on a file with its id and its folder."""
+    """Start the audit process, unless the catalog has one. It inherits a lock on the file of its id and folder."""
     seed = os.environ.get("PYTHONHASHSEED", "random")
     path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     lock, pipe = _lock_path(catalog), subprocess.DEVNULL if job.stays else subprocess.PIPE
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as lock_file, suppress(BlockingIOError):
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = tempfile.mkdtemp(prefix=_FOLDER)  # a process that is killed leaves files behind
+        folder = tempfile.mkdtemp(prefix=_FOLDER)  # a process that is killed leaves files
         with (Path(folder) / JOB_FILE).open("wb") as file:
             pickle.dump(job, file)
         variables = {
@@ -136,10 +137,10 @@ def _lock_path(catalog: CatalogReader) -> Path:
 
 
 def end_audit(catalog: CatalogReader) -> None:
-    """Kill the audit of a catalog, if one is running, whichever process began it."""
+    """Kill the running audit of a catalog, if there is one, of any process."""
     try:
         with _lock_path(catalog).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the lock is free: that process has ended
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # if the lock is free, the audit has ended
     except BlockingIOError:
         pid, _, folder = _lock_path(catalog).read_text().partition(" ")
         if pid.isdigit() and int(pid) != os.getpid() and Path(folder).name.startswith(_FOLDER):
@@ -151,7 +152,7 @@ def end_audit(catalog: CatalogReader) -> None:
 
 
 Begin = Callable[[Collection[str], float], Job | None]
-"""Returns the job to audit results by their signatures within so many seconds; None if another process cannot run
+"""Returns the job to audit results, by their signatures, within a number of seconds; None if another process cannot run
 it."""
 
 
@@ -175,7 +176,7 @@ class Auditor:
         self._audited, self._warned = set[str](), set[str]()
 
     def stop(self) -> Event:
-        """Kill the running audit, and begin another turn. Return the event that ends the turn, for `answered`."""
+        """Kill the running audit. Return an event, set by the next call, that ends the audits begun until then."""
         with self._lock:
             end_audit(self._catalog)
             self._last = None
@@ -202,41 +203,37 @@ class Auditor:
             Thread(target=self._audit, args=(is_over, name, unaudited, begin), daemon=True).start()
 
     def close(self) -> None:
-        """Kill the running audit. If audits run after this process, whose servers may live on, start the last one."""
+        """Kill the running audit. If audits run after this process, and its servers may live on, start the last one."""
         last = self._last
-        self.stop()
-        may_stay = os.environ.get("HELIX_SERVER", "").lower() != "off"
-        if last is not None and may_stay and (job := self._job(*last)) is not None:
-            self._begin(last[0], replace(job, stays=True))
+        is_over = self.stop()
+        if last is not None and os.environ.get("HELIX_SERVER", "").lower() != "off":
+            self._start(is_over, *last, stays=True)
 
-    def _job(self, name: str, signatures: Collection[str], begin: Begin) -> Job | None:
-        left = self._seconds if self.when == "all" else seconds_left(self._catalog, name)
-        if (seconds := min(self._seconds, left)) < LEAST_SECONDS:
+    def _start(
+        self, is_over: Event, name: str, signatures: Collection[str], begin: Begin, *, stays: bool = False
+    ) -> subprocess.Popen[bytes] | None:
+        """Start the audit process; None if there is no time for it, or it cannot run."""
+        limit = self._seconds if self.when == "all" else seconds_left(self._catalog, name)
+        if (seconds := min(self._seconds, limit)) < LEAST_SECONDS:
             return None
         try:
-            return begin(signatures, seconds)
+            job = begin(signatures, seconds)
+            with self._lock:
+                if job is None or is_over.is_set():
+                    return None
+                return begin_audit(replace(job, stays=stays), self._catalog)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are pickled
             why = f"{type(error).__name__}: {first_line(error)}"
             self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
             return None
 
-    def _begin(self, name: str, job: Job) -> subprocess.Popen[bytes] | None:
-        try:
-            return begin_audit(job, self._catalog)
-        except OSError as error:
-            self._warn_once(f"results of {name!r} cannot be audited by themselves: {error}")
-            return None
-
     def _audit(self, is_over: Event, name: str, signatures: Collection[str], begin: Begin) -> None:
-        if is_over.wait(IDLE_SECONDS) or (job := self._job(name, signatures, begin)) is None:
-            return
-        with self._lock:
-            process = None if is_over.is_set() else self._begin(name, job)
+        process = None if is_over.wait(IDLE_SECONDS) else self._start(is_over, name, signatures, begin)
         if process is None or process.stdout is None:
             return
         with process:
             for line in process.stdout:
-                if line.endswith(b"\n"):  # else the process was killed in the middle of the line
+                if line.endswith(b"\n"):  # else the process was killed within the line
                     self._report(name, json.loads(line))
 
     def _report(self, name: str, part: Mapping[str, Any]) -> None:
@@ -260,5 +257,5 @@ def _different_text(node: str, why: str, heirs: Collection[str]) -> str:
     >>> _different_text("rows", "2 and 3", ["total"])
     'an audit computed `rows` again and it came out different (2 and 3): neither it nor total is reused any more'
     """
-    what = f"neither it nor {', '.join(heirs)} is" if heirs else "it is not"
-    return f"an audit computed `{node}` again and it came out different ({why}): {what} reused any more"
+    results = f"neither it nor {', '.join(heirs)} is" if heirs else "it is not"
+    return f"an audit computed `{node}` again and it came out different ({why}): {results} reused any more"

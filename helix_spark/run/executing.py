@@ -1,11 +1,11 @@
 """From a plan to its outcome: wait for other processes that compute the same results, then execute the plan, and plan
-again where a result turns out equal or damaged.
+again if a result is equal to an earlier one or damaged.
 
 A run holds no lease while it waits for another, so no two drivers wait for each other. The first record of a result
-wins, so a lost lease costs time and nothing else.
+wins, so a lost lease costs only time.
 
-Early cut-off: a computed result with the content of an earlier one takes over its identity. The nodes below are then
-signed as before and found again, and the rest is planned again while the run goes on.
+Early cut-off: a computed result with the content of an earlier result takes over its identity. The nodes below then
+have their earlier signatures, and the rest is planned again while the run goes on.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from helix_spark.planner.problem import State
 from helix_spark.run.preparation import plan_again
 from helix_spark.run.recording import Provenance, plan_summary, start_iteration
 from helix_spark.run.run import Run
-from helix_spark.run.run_outputs import hold_in_memory
+from helix_spark.run.run_outputs import keep_in_memory
 
 
 def note_provenance(run: Run) -> Run:
-    """Read the file that declares the workflow at once: it may be edited while the run goes on."""
+    """Read the file that declares the workflow at once: it may be edited during the run."""
     return replace(run, provenance=Provenance.read(run.workflow.where))
 
 
@@ -50,8 +50,8 @@ def check_what_computes(run: Run) -> Run:
 
 
 def prepare_catalog(run: Run) -> Run:
-    """Create the catalog, before anything is leased in it. Quarantine missing or incomplete results: their live
-    records would keep new data from being published."""
+    """Create the catalog before anything is leased in it. Quarantine missing or incomplete results: their live records
+    would prevent the publication of new data."""
     run.tools.catalog.make()
     for record in run.tools.catalog.quarantine_missing(run.view.missing):
         run.tools.observer.warning(
@@ -61,12 +61,12 @@ def prepare_catalog(run: Run) -> Run:
 
 
 def take_from_server(run: Run) -> Run:
-    """Take results from a warm server's memory into the session. Plan again without the server if it has lost one."""
+    """Take results from a warm server's memory into the session. Plan again without the server if it lost a result."""
     memory, loaded = run.tools.memory, set[str]()
     for node in run.plan.nodes:
         if node.state is State.LOAD and not (node.stored or node.held):
             if (result := kept_result(node.signature, run.tools.catalog, run.tools.sessions)) is None:
-                run.tools.observer.warning(f"the server has lost `{node.name}`, which it had in memory")
+                run.tools.observer.warning(f"the server has lost `{node.name}` from its memory")
                 return plan_again(replace(run, takes_from_server=False))
             memory.put(result, node.signature)
             loaded.add(node.name)
@@ -77,11 +77,11 @@ def take_from_server(run: Run) -> Run:
 def begin(run: Run) -> Run:
     """Record that the iteration runs, and announce its plan."""
     tools, plan = run.tools, run.plan
-    run.leased.take(run.id)
+    run.leases.take(run.id)
     tools.memory.next_version(node.signature for node in plan.nodes)
     metrics = [
         {"name": metric.name, "better": metric.better or "", "primary": metric.primary}
-        for node in run.whole.nodes for metric in node.wishes.metrics
+        for node in run.declared_dag.nodes for metric in node.wishes.metrics
     ]
     record = start_iteration(
         tools.catalog, run.id, plan.workflow, plan.iteration, time.time(), run.message, plan.parameters,
@@ -97,40 +97,36 @@ def begin(run: Run) -> Run:
 # Other processes ------------------------------------------------------------------------------------------------------
 
 WORTH_WAITING = 1.0
-"""Expected seconds from which a result is leased: a shorter computation is not worth a wait."""
+"""The least expected seconds of a leased result: a shorter computation is not worth a wait."""
 
 _MOST_WAITS = 50
-"""Waits of a run before it computes regardless of other processes."""
+"""The most waits of a run; then it computes regardless of other processes."""
 
 FACTOR, LEAST = 3.0, 30.0
-"""Limit of one wait: three times the seconds that this run expects, and 30 at least, as a job of one second may wait
-for a session or for cores. A holder whose code hangs keeps its heartbeat, so its lease never ends by itself."""
+"""Limit of one wait: three times this run's expected seconds, and at least 30, as a job of one second may wait for a
+session or for cores. The lease of a holder whose code hangs never ends by itself: its heartbeat goes on."""
 
 
 def wait_for_others(run: Run) -> Run:
-    """Wait while another process computes a result of this plan, then plan again with what that process stored.
-
-    A process that takes too long is not waited for again. In the end the run holds the leases of its plan.
-    """
+    """Wait while another process computes a result of this plan, then plan again with its stored results. Do not wait
+    again for a result that takes too long. In the end the run holds the leases of its plan."""
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
-        to_lease = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
-        conflicts = (run.leased.take(signature) for signature in sorted(to_lease))
+        to_lease = {signature: name for signature, name in names_to_lease(run.plan).items() if signature not in late}
+        conflicts = (run.leases.take(signature) for signature in sorted(to_lease))
         blocking = next((lease for lease in conflicts if lease is not None), None)
-        if blocking is None and not run.tools.catalog.live_among(run.leased.names):
+        if blocking is None and not run.tools.catalog.live_among(run.leases.names):
             return run
-        run.leased.release_all()
+        run.leases.release_all()
         if blocking is not None and not _wait_for_lease(blocking, to_lease[blocking.name], run):
             late.add(blocking.name)
         run = plan_again(run)
     return run
 
 
-def expensive(plan: Plan) -> dict[str, str]:
-    """Return names, by signature, of the nodes to compute and store that are worth a lease.
-
-    The seconds of inputs that are not stored count with a node: how one job divides among its nodes is a guess.
-    """
+def names_to_lease(plan: Plan) -> dict[str, str]:
+    """Return names, by signature, of the nodes to compute and store that are worth a lease. Seconds of inputs that are
+    not stored are added to their readers': the division of one job among its nodes is a guess."""
     seconds: dict[str, float] = {}
     for node in plan.nodes:
         if node.state is State.COMPUTE:
@@ -139,8 +135,8 @@ def expensive(plan: Plan) -> dict[str, str]:
                 seconds.get(source.name, 0.0) for source in inputs if not source.keep
             )
     return {
-        plan[name].signature: name for name, expected in seconds.items()
-        if expected >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
+        plan[name].signature: name for name, total in seconds.items()
+        if total >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
     }
 
 
@@ -148,11 +144,11 @@ def _wait_for_lease(lease: Lease, name: str, run: Run) -> bool:
     """Wait for the end of a lease; return whether it ended in time. Raises EndedError if the Helix is closed."""
     tools, holder = run.tools, str(lease.holder or "another process")
     tools.observer.waiting(name, holder)
-    limit, begun = max(LEAST, FACTOR * run.plan.predicted_seconds), time.monotonic()
+    limit, start = max(LEAST, FACTOR * run.plan.predicted_seconds), time.monotonic()
 
     def is_late() -> bool:
         tools.check_open()
-        return time.monotonic() - begun > limit
+        return time.monotonic() - start > limit
 
     if tools.catalog.leases.wait(lease.name, until=is_late):
         return True
@@ -163,17 +159,17 @@ def _wait_for_lease(lease: Lease, name: str, run: Run) -> bool:
 # Execution ------------------------------------------------------------------------------------------------------------
 
 def execute(run: Run) -> Run:
-    """Execute the plan until it is done or fails; plan again at an equal earlier result or a damaged one."""
+    """Execute the plan until it is done or fails. Plan again if a result is equal to an earlier one, or damaged."""
     damaged_attempts: set[str] = set()
     so_far = None
     while True:
         outcome = run.tools.executor.execute(
-            run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), so_far,
-            run.answered.begin, partial(_change_since_signed, run),
+            run.dag, run.plan, run.view.artifacts, run.id, registering_nodes(run), _nodes_to_compare(run), so_far,
+            run.calls.begin, partial(_change_since_signed, run),
         )
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
-            run, so_far = cut_off(run), outcome
+            run, so_far = _cut_off(run), outcome
         elif (next_run := _without_damage(run, damaged_attempts)) is not None:
             run = next_run
         else:
@@ -182,15 +178,15 @@ def execute(run: Run) -> Run:
 
 
 def _change_since_signed(run: Run, node: Node) -> str:
-    """Describe what of a node has changed since it was signed; empty for no change."""
-    return change_since(node, run.described[node.name], run.answered.settings)
+    """Describe the changes of a node since it was signed; empty for no change."""
+    return change_since(node, run.described[node.name], run.calls.settings)
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     """Compute an output that was answered from the record, from stored results.
 
     Raises:
-        NotStoredError: the result would be another one now.
+        NotStoredError: the result would be different now.
         NodeError: the author's code or a Spark job failed.
     """
     node = run.dag[name]
@@ -201,7 +197,7 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
         )
     run.tools.observer.warning(f"`{name}` was not kept: it is computed now, for this request")
     run = compute_alone(run, (node.name,))
-    hold_in_memory(run)
+    keep_in_memory(run)
     return run.outcome.results[node.name]
 
 
@@ -212,24 +208,25 @@ def compute_alone(
     """Compute nodes that are not stored, and nothing else, from stored results. `announce` gets the plan first.
 
     Args:
-        again: names of the nodes to compute although they are stored, reusing no answer of Spark in their functions;
-            None for all nodes, so that only instances are loaded.
+        again: names of nodes to compute although they are stored, without recorded answers in their functions; None for
+            all nodes, so that only instances are loaded.
 
     Raises:
         NodeError: the author's code or a Spark job failed.
-        NotStoredError: an instance of an earlier run is needed that was not kept.
+        NotStoredError: a necessary instance of an earlier run was not kept.
     """
     run = plan_alone(run, names, again=again)
     computed = run.computed
     if lost := [node for node in run.situation.nodes if node.signed.instance == "earlier" and node.name in computed]:
         raise NotStoredError(
-            f"{lost[0].name!r} is one of several right answers, and the one that was used here was not kept",
-            where=lost[0].node.where, remedy="run the workflow again: it makes another one, and all that depends on it",
+            f"{lost[0].name!r} is one of several right answers, and the answer that was used here was not kept",
+            where=lost[0].node.where,
+            remedy="run the workflow again: it computes another one, and all results that depend on it",
         )
     announce(run.plan)
     outcome = run.tools.executor.execute(
-        run.dag, run.plan, run.view.artifacts, run.id, registering(run),
-        begin_call=run.answered.begin if again == () else begin_in_spark,
+        run.dag, run.plan, run.view.artifacts, run.id, registering_nodes(run),
+        begin_call=run.calls.begin if again == () else begin_in_spark,
     )
     if outcome.failure is not None:
         release_results(outcome)
@@ -248,32 +245,30 @@ def plan_alone(run: Run, names: Collection[str], *, again: Collection[str] | Non
     return replace(run, situation=situation, plan=make_plan(situation, NEVER))
 
 
-def registering(run: Run) -> frozenset[str]:
+def registering_nodes(run: Run) -> frozenset[str]:
     """Return the nodes whose code registers views or functions with the session."""
     return frozenset(node.name for node in run.dag.nodes if run.described[node.name].in_turns)
 
 
 def _without_damage(run: Run, damaged_attempts: set[str]) -> Run | None:
     """Quarantine a damaged stored result, once each, and plan again without all results of this run: any of them may
-    depend on it. Return None if the run did not end for damage."""
+    depend on it. Return None if no such damage ended the run."""
     damage, tools = run.outcome.failure, run.tools
     if not isinstance(damage, DamagedResultError) or damage.record.attempt in damaged_attempts:
         return None
-    # Memory may have its rows, read before its files went.
+    # Its rows may be in memory, read before its files were damaged.
     tools.memory.drop(damage.record.signature)
     if tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt) is not None:
-        # Otherwise it was evicted since this run planned, so its files are rightly gone.
+        # Otherwise it was evicted since this run planned, so its files are missing rightly.
         tools.observer.warning(f"{damage.what}; it is computed again")
     damaged_attempts.add(damage.record.attempt)
     release_results(run.outcome)
     return plan_again(run)
 
 
-def worth_comparing(run: Run) -> frozenset[str]:
-    """Return the nodes to compare with earlier results as soon as they are computed.
-
-    A match costs another planning, so the work below must be worth `--cut-off`. Nondeterministic results are never
-    compared, nor nodes without recorded content of an earlier version.
+def _nodes_to_compare(run: Run) -> frozenset[str]:
+    """Return the nodes to compare with earlier results as soon as they are computed: deterministic ones with recorded
+    content of an earlier version. A match costs another planning, so the work below must take longer than `--cut-off`.
     """
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
     contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
@@ -286,25 +281,25 @@ def worth_comparing(run: Run) -> frozenset[str]:
     )
 
 
-def cut_off(run: Run) -> Run:
-    """Plan the rest again where a result turned out equal to an earlier one, and release what is not needed."""
+def _cut_off(run: Run) -> Run:
+    """Plan the rest again with the equal earlier results, and release unneeded results."""
     outcome, before = run.outcome, run.plan
     equal, outcome.equal = outcome.equal, {}
-    done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_held(name, outcome)}
+    done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_in_memory(name, outcome)}
     ran = run.dag.upstream_within(done, outcome.results.keys()) | done
     equivalents = {before[name].declared: signature for name, signature in equal.items()}
-    held = [name for name in ran if _is_held(name, outcome)]
-    after = plan_again(replace(run, equal={**run.equal, **equivalents}), held)
-    if _shape(after.dag) != _shape(run.dag):  # it merges nodes that the plan under way keeps apart
+    in_memory = [name for name in ran if _is_in_memory(name, outcome)]
+    after = plan_again(replace(run, equal={**run.equal, **equivalents}), in_memory)
+    if _edges(after.dag) != _edges(run.dag):  # it merges nodes that the running plan keeps apart
         return run
     sentences = {name: _describe_earlier(after, signature) for name, signature in equal.items()}
-    after = replace(after, plan=_carry_on(before, after.plan, ran, sentences))
+    after = replace(after, plan=_with_history(before, after.plan, ran, sentences))
     release_results(outcome, after.computed | ran)
     return after
 
 
 def release_results(outcome: Outcome, needed: Collection[str] = ()) -> None:
-    """Release the results that the rest of a run does not need."""
+    """Release all results but the needed ones."""
     for name in outcome.results.keys() - needed:
         result = outcome.results.pop(name)
         if name in outcome.pinned and isinstance(result, TableResult):
@@ -317,14 +312,12 @@ def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
     """Return the expected seconds of the longest chain of computations below each node."""
     below: dict[str, float] = {}
     for node in reversed(dag.nodes):
-        readers = (plan[name] for name in dag.readers(node.name))
-        below[node.name] = max(
-            (own.predicted_seconds + below[own.name] for own in readers if own.state is State.COMPUTE), default=0.0
-        )
+        computed = (reader for name in dag.readers(node.name) if (reader := plan[name]).state is State.COMPUTE)
+        below[node.name] = max((reader.predicted_seconds + below[reader.name] for reader in computed), default=0.0)
     return below
 
 
-def _is_held(name: str, outcome: Outcome) -> bool:
+def _is_in_memory(name: str, outcome: Outcome) -> bool:
     """Return whether a result is in memory, so that reading it computes nothing."""
     result = outcome.results[name]
     if isinstance(result, TableResult):
@@ -332,12 +325,12 @@ def _is_held(name: str, outcome: Outcome) -> bool:
     return isinstance(result, ModelResult | ValueResult)
 
 
-def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
+def _edges(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
     return [(node.name, node.inputs) for node in dag.nodes]
 
 
-def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
-    """Return the later plan, where nodes that ran stay as planned before; `equal` has sentences on equal results."""
+def _with_history(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
+    """Return the later plan, in which nodes that ran are as planned before; `equal` has sentences on equal results."""
     def with_history(node: PlannedNode) -> PlannedNode:
         if node.name not in ran:
             return node
@@ -349,9 +342,8 @@ def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[st
 
 
 def _describe_earlier(run: Run, signature: str) -> str:
-    """Name an earlier result by the newest remembered iteration that had it."""
-    number = next(
-        (past.record.number for past in reversed(run.view.past)
-         if any(node.signature == signature for node in past.nodes)), None,
-    )
-    return "equal to an earlier result" if number is None else f"equal to iteration {number}'s result"
+    """Name an earlier result by the newest iteration in the view that had it."""
+    for past in reversed(run.view.past):
+        if any(node.signature == signature for node in past.nodes):
+            return f"equal to iteration {past.record.number}'s result"
+    return "equal to an earlier result"

@@ -13,7 +13,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.run.foresight import best_of
 
 SLACK = 0.1
-"""Share of a workflow's iterations that may be overdue before any is deleted, as that writes all records again."""
+"""Share of a workflow's iterations that may be overdue before any is deleted: a deletion writes all records again."""
 
 DAY = 24 * 3600.0
 
@@ -26,7 +26,7 @@ class Expiry:
 
     Attributes:
         iterations: number of the newest iterations to keep; None for all.
-        days: days since the start of an iteration for which it is kept; None for all.
+        days: days from its start for which an iteration is kept; None for all.
 
     Raises:
         ParameterError: a number is less than one.
@@ -42,10 +42,10 @@ class Expiry:
 
     def expire(self, catalog: Catalog) -> str:
         """Delete the iterations that are due; return a sentence on them, empty for none. Raises CatalogError."""
-        first = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
+        earliest = 0.0 if self.days is None else time.time() - self.days * (1 + SLACK) * DAY
         most = math.inf if self.iterations is None else max(self.iterations * (1 + SLACK), self.iterations + 1)
         if self == Expiry() or not any(
-            count > most or oldest < first for count, oldest in map(catalog.extent, catalog.workflows())
+            count > most or oldest < earliest for count, oldest in map(catalog.extent, catalog.workflows())
         ):
             return ""
         expired = catalog.expire(lambda: list(self._due(catalog)))
@@ -59,9 +59,9 @@ class Expiry:
         for workflow in catalog.workflows():
             iterations = catalog.iterations(workflow)
             done = [record for record in iterations if record.status == "done"]
-            spared = {record.run for record in (*done[:1], best_of(done[::-1])) if record is not None}
+            shown = {record.run for record in (*done[:1], best_of(done[::-1])) if record is not None}
             for place, record in enumerate(iterations):
                 is_old = record.started < since or (self.iterations is not None and place >= self.iterations)
-                is_spared = record.run in spared or record.status == "running" or (workflow, record.number) in pinned
-                if is_old and not is_spared:
+                is_kept = record.run in shown or record.status == "running" or (workflow, record.number) in pinned
+                if is_old and not is_kept:
                     yield record.run

@@ -31,8 +31,8 @@ _RECORDED_KINDS = ("answer", "write")
 
 @dataclass(frozen=True, slots=True)
 class RecordsRead:
-    """Records of a catalog as they were read for one run. `loads` is load throughput by kind of artifact, by the
-    catalog's name in the settings, empty for the own one; `usual` that of a catalog without results."""
+    """Records of a catalog as they were read for one run. `loads` is load throughput by kind of artifact, by the name
+    of a shared catalog, empty for the own catalog; `usual` is that of other catalogs; `shown` see `shown_results`."""
 
     view: CatalogView
     measured: Mapping[str, ResultRecord]
@@ -50,10 +50,10 @@ class RecordsRead:
 
 def foresee(
     problem: PlanningProblem, random: Collection[str], records: RecordsRead, *, writer: str = "",
-    one_run: bool | None = None, line: Callable[[str], str] = str,
+    one_run: bool | None = None, call_of: Callable[[str], str] = str,
 ) -> PlanningProblem:
-    """Return a problem with the other stored results and the scenarios expected of the iterations to come. Signatures
-    of `random` nodes are new in each run. `line` returns the call that a node belongs to: edits hit all its nodes."""
+    """Return a problem with the other stored results and the expected scenarios of later iterations. Signatures of
+    `random` nodes are new in each run. `call_of` returns the call that a node belongs to: edits hit all its nodes."""
     nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
     all_nodes: list[Sequence[PastNode | NodeCosts]] = [*(iteration.nodes for iteration in past), nodes]
     versions: list[Signed] = [
@@ -63,14 +63,14 @@ def foresee(
     kinds, today = {node.name: node.kind for node in nodes}, {node.name: node for node in nodes}
     earlier = [iteration for iteration, version in zip(past, versions, strict=False) if version != versions[-1]]
     previous, best = earlier[-1] if earlier else None, _best(earlier)
-    lines = defaultdict[str, set[str]](set)
+    names_by_call = defaultdict[str, set[str]](set)
     for name in kinds:
-        lines[line(name)].add(name)
-    history = [replace(edit, hit=frozenset(map(line, edit.hit))) for edit in edits(versions, kinds)]
+        names_by_call[call_of(name)].add(name)
+    history = [replace(edit, hit=frozenset(map(call_of, edit.hit))) for edit in edits(versions, kinds)]
     expected_edits = (
-        replace(edit, hit=frozenset[str]().union(*(lines[hit] for hit in edit.hit)))
+        replace(edit, hit=frozenset[str]().union(*(names_by_call[call] for call in edit.hit)))
         for edit in forecast(
-            {line(name): kind for name, kind in kinds.items()}, history, best=best.record.number if best else None,
+            {call_of(name): kind for name, kind in kinds.items()}, history, best=best.record.number if best else None,
             previous=previous.record.number if previous else None,
         )
     )
@@ -96,23 +96,23 @@ def starts_of(view: CatalogView) -> tuple[float, ...]:
 
 
 def may_come_back(view: CatalogView) -> set[str]:
-    """Return signatures that later plans may need again: of the last iteration, the last that differs, and the best."""
+    """Return signatures that later plans may need again: of the last, the last different and the best iteration."""
     past = [iteration for iteration in view.past if iteration.nodes]
-    signatures = [frozenset(node.signature for node in iteration.nodes) for iteration in past]
-    different = [iteration for iteration, own in zip(past, signatures, strict=True) if own != signatures[-1]]
+    signatures = [{node.signature for node in iteration.nodes} for iteration in past]
+    different = [iteration for place, iteration in enumerate(past) if signatures[place] != signatures[-1]]
     iterations = (*different[-1:], *filter(None, (_best(past), _best(different))))
     returning = {node.signature for iteration in iterations for node in iteration.nodes}
     return returning.union(node.signature for node in view.nodes)
 
 
 def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
-    """Return the lineage of results of this version and of recorded iterations, where their costs are known."""
+    """Return the lineage of results of this version and of recorded iterations with known costs."""
     lineage, today = lineage_of(nodes), {node.name: node for node in nodes}
     for iteration in reversed(records.view.past):
         signatures = {node.name: node.signature for node in iteration.nodes}
         for node in iteration.nodes:
-            is_costed = node.name in today or records.compute_seconds(node.signature) is not None
-            if node.signature not in lineage and is_costed:
+            has_costs = node.name in today or records.compute_seconds(node.signature) is not None
+            if node.signature not in lineage and has_costs:
                 costs = _past_costs(node, today, records)
                 inputs = tuple(signatures[name] for name in costs.inputs)
                 lineage[node.signature] = ResultCosts(inputs, costs.compute_seconds, costs.load_seconds)
@@ -130,15 +130,15 @@ def others_among(
     last_use = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
     for record in live:
-        node = (record.workflow, record.node)
-        newest[node] = max(record.iteration, newest.get(node, 0))
+        key = (record.workflow, record.node)
+        newest[key] = max(record.iteration, newest.get(key, 0))
 
     def age(record: ArtifactRecord) -> int:
-        is_own = record.workflow == view.workflow
-        age_there = 1 + newest[record.workflow, record.node] - record.iteration
-        last = last_use.get(record.signature, record.iteration if is_own else None)
-        age_here = age_there if last is None else max(1, view.next_iteration - last)
-        return age_here if is_own else min(age_there, age_here)
+        is_of_workflow = record.workflow == view.workflow
+        age_of_node = 1 + newest[record.workflow, record.node] - record.iteration
+        last = last_use.get(record.signature, record.iteration if is_of_workflow else None)
+        age_of_use = age_of_node if last is None else max(1, view.next_iteration - last)
+        return age_of_use if is_of_workflow else min(age_of_node, age_of_use)
 
     return tuple(
         OtherArtifact(
@@ -159,36 +159,36 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
 
 
 def best_of(past: Sequence[IterationRecord]) -> IterationRecord | None:
-    """Return the newest of the best iterations by the newest one's main metric; `past` begins with the oldest."""
+    """Return the newest of the best iterations by the newest main metric; `past` begins with the oldest."""
     metrics = [metrics_of(record) for record in past]
     primary = metrics[-1].primary if metrics else ""
     ranked = [
-        (value, place) for place, own in enumerate(metrics)
-        if not own.incomparable(primary, metrics[-1]) and (value := own.merit(primary)) is not None
+        (value, place) for place, candidate in enumerate(metrics)
+        if not candidate.incomparable(primary, metrics[-1]) and (value := candidate.merit(primary)) is not None
     ]
     return past[max(ranked)[1]] if ranked else None
 
 
-LOOKED_BACK = 1_000
-"""Newest iterations of a workflow among which its best is searched. An older one can be pinned."""
+_MOST_CANDIDATES = 1_000
+"""The number of newest iterations of a workflow that its best is chosen from. Older ones can be pinned."""
 
 
 def shown_results(catalog: CatalogReader, workflow: str) -> dict[str, str]:
     """Return sentences on the results that the newest or the best iteration of each workflow shows, by signature. Of
-    the given workflow the best alone counts: its newest iteration is the one that runs."""
+    `workflow`, which runs, only the best iteration counts."""
     sentences = dict[str, str]()
     for name in catalog.workflows():
-        done = [record for record in reversed(catalog.iterations(name, LOOKED_BACK)) if record.status == "done"]
+        done = [record for record in reversed(catalog.iterations(name, _MOST_CANDIDATES)) if record.status == "done"]
         newest = done[-1] if done and name != workflow else None
-        for record, which in ((newest, "newest"), (best_of(done), "best")):
+        for record, rank in ((newest, "newest"), (best_of(done), "best")):
             for node in () if record is None else catalog.nodes(record):
                 if node.output or node.kind in (Kind.LEARNER, Kind.REDUCER):
-                    sentences[node.signature] = f"iteration {node.iteration} of `{name}`, its {which}, shows it"
+                    sentences[node.signature] = f"iteration {node.iteration} of `{name}`, its {rank}, shows it"
     return sentences
 
 
 def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:
-    """Return an earlier node's recorded costs, else those of today's node of its name."""
+    """Return an earlier node's recorded costs, else the costs of today's node with its name."""
     artifact, seconds = records.view.artifacts.get(node.signature), records.compute_seconds(node.signature)
     costs = today.get(node.name) or NodeCosts(
         node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"

@@ -34,10 +34,9 @@ class FunctionAnswers:
     """Begins calls (`engine.lowering.watcher.BeginCall`), in any thread.
 
     Attributes:
-        built: declared signatures by the plans that functions build, by their declared signatures, from one call of
-            each in a run; empty if unknown.
-        builds: the plans that the graph's functions built, as they are to be recorded, by their key.
-        recalled: the key under which an earlier run recorded them, so that no function was called; else empty.
+        built: declared signatures by the functions' plans, by declared signature by code; empty if unknown.
+        builds: texts of the functions' plans for the record, by key.
+        recalled: the key of an earlier run's record of the plans, if they were read from it; else empty.
     """
 
     catalog: Catalog
@@ -58,24 +57,24 @@ class FunctionAnswers:
         return RecordedAnswers(self.catalog, self.workflow)
 
     @cached_property
-    def _around(self) -> str:
-        return digest(*(one.digest for one in surroundings(self.settings)))
+    def _environment(self) -> str:
+        return digest(*(part.digest for part in surroundings(self.settings)))
 
     @cached_property
-    def _around_script(self) -> str:
-        from helix_spark.run.recorded_answers import around_script
+    def _script_environment(self) -> str:
+        from helix_spark.run.recorded_answers import script_environment
 
-        master, given = self.sessions.master_and_given()
-        return around_script({**self.settings, "spark.master": master}, given)
+        master, author_settings = self.sessions.master_and_given()
+        return script_environment({**self.settings, "spark.master": master}, author_settings)
 
-    def begin(self, node: Node, given: CallInputs, server: Server) -> FunctionCall:
+    def begin(self, node: Node, inputs: CallInputs, server: Server) -> FunctionCall:
         """Begin a call of a node's function."""
         from helix_spark.answers.function_calls import begin
 
-        given = replace(given, settings=given.settings or self.settings)
-        if given.is_known:  # then it requests nothing but columns
-            return begin(given, server=server)
-        call = begin(given, self._terms(node), server, self._around)
+        inputs = replace(inputs, settings=inputs.settings or self.settings)
+        if inputs.is_known:  # then it requests only columns
+            return begin(inputs, server=server)
+        call = begin(inputs, self._terms(node), server, self._environment)
         self._calls.append((node.name, call))
         return call
 
@@ -87,20 +86,23 @@ class FunctionAnswers:
             return None
 
     def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """Call a function that sends requests; return the same signature for it, if all its answers are recorded."""
+        """Call a function that sends requests; return its `declared` signature, if all its answers are recorded."""
         from helix_spark.answers.function_calls import capture
 
         operator = node.operator
         assert isinstance(operator, SparkFunction)
-        given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})
-        captured = capture(operator.call, given, Action(node.name, watched=False), self._terms(node), self._around)
+        signatures = {place: inputs[name] for place, name in enumerate(node.inputs)}
+        captured = capture(
+            operator.call, replace(operator.call_inputs, signatures=signatures), Action(node.name, watched=False),
+            self._terms(node), self._environment,
+        )
         built = as_built(node, captured)
         if isinstance(captured, CapturedFunction) and captured.origin is not None:
             self._origins[node.name] = captured.origin
         return None if built is node else self.declared(built, inputs)
 
     def fit_of(self, name: str) -> str:
-        """Return the identity of a script's fit that gives the same model as a node; empty if there is none."""
+        """Return the identity of a script's fit with the same model as a node; empty if there is none."""
         return next((call.fit for node, call in reversed(self._calls) if node == name), "")
 
     def _terms(self, node: Node) -> ScriptTerms:
@@ -110,11 +112,11 @@ class FunctionAnswers:
         for place, name in enumerate(node.inputs):
             if (origin := self._origins.get(name) or self._origin(self.dag[name])) is not None:
                 origins[place] = self._origins[name] = origin
-        return ScriptTerms(self._record, self._around_script if origins else "", origins)
+        return ScriptTerms(self._record, self._script_environment if origins else "", origins)
 
     def _origin(self, node: Node) -> ScriptOrigin | None:
         """Return the origin of a node's result in the terms of a script; None if no script can compute it."""
-        if node.wishes.fixed or node.wishes.fresh:  # its result may differ from what it would compute now
+        if node.wishes.fixed or node.wishes.fresh:  # a script would compute another result now
             return None
         from helix_spark.answers.script_terms import origin_of_source
 
@@ -131,7 +133,7 @@ class FunctionAnswers:
         return capture_nodes(self.dag, self.settings).dag if self.recalled else self.dag
 
     def record(self, iteration: int, uncertain: Collection[str]) -> None:
-        """Record this run's answers, but for `uncertain` nodes, which may differ; and its functions' plans."""
+        """Record the plans of this run's functions, and its answers without those for `uncertain` nodes."""
         now = time.time()
         self.catalog.answers.append([
             AnswerRecord(key, self.workflow, iteration, now, builds=text) for key, text in self.builds.items()

@@ -1,4 +1,4 @@
-"""Iterations of a workflow as their author gets them: just run, or from the catalog."""
+"""Iterations of a workflow as their author gets them: of this process, or from the catalog."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.value_text import result_text
-from helix_spark.plans.recorded_call import as_before
+from helix_spark.plans.recorded_call import session_restored
 from helix_spark.plots import Plot, is_plot
 from helix_spark.run.run_outputs import measured
 from helix_spark.sizes import seconds_text
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from helix_spark.views.iteration_view import IterationView
 
 _LISTED = 8
-"""Names that an error lists of what is still stored."""
+"""The most names of stored results that an error lists."""
 
 _KINDS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.MODEL, ValueResult: Result.VALUE}
 
@@ -58,10 +58,10 @@ class NamedResults(ABC):
         self._home = Birthplace()
 
     def __getitem__(self, name: str) -> Any:
-        """Return an output's value; of tables and models a short description.
+        """Return an output's value; for tables and models a short description.
 
         Raises:
-            WorkflowError: no output is named so.
+            WorkflowError: no output has this name.
         """
         if name not in self.outputs:
             raise WorkflowError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
@@ -69,38 +69,38 @@ class NamedResults(ABC):
         return Plot(value) if is_plot(value) else value
 
     def table(self, name: str) -> DataFrame:
-        """Return a node's table as a Spark DataFrame; the first one starts Spark where no session runs.
+        """Return a node's table as a Spark DataFrame; start Spark if no session runs.
 
         Raises:
-            WorkflowError: no node is named so.
+            WorkflowError: no node has this name.
             HelixError: its result is no table, or this is a forked child.
             NotStoredError: the table is neither in memory nor stored.
             CatalogError: the stored table is damaged.
             EndedError: the session that had the table was stopped, and it is not stored.
         """
-        with as_before():
+        with session_restored():
             frame: DataFrame = in_author_session(self._table(name, lambda table: not table.lost).frame())
             return frame
 
     def pandas(self, name: str) -> pd.DataFrame:
         """Return a node's table as a pandas DataFrame. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             return self._rows(name).pandas()
 
     def arrow(self, name: str) -> pa.Table:
         """Return a node's table as a pyarrow Table. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             return self._rows(name).arrow()
 
     def model(self, name: str) -> Any:
         """Return a learner's fitted Spark ML model. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             model: ModelResult = self._result(name, Result.MODEL)
             return in_author_session(model.copy())
 
     def value(self, name: str) -> Any:
         """Return a node's value, output or not: numbers, texts, lists, dicts. Raises what `table` raises."""
-        with as_before():
+        with session_restored():
             value: ValueResult = self._result(name, Result.VALUE)
             return value.copy()
 
@@ -119,7 +119,7 @@ class NamedResults(ABC):
         """Return the result of a node. Raises what `table` raises."""
 
     def _result(self, name: str, kind: Result) -> Any:
-        """Return a result of a kind, in the process that has it: a forked child's copy has lost its session."""
+        """Return a result of a kind. Raises HelixError in a forked child, whose copy has lost its session."""
         self._home.check(f"the result of {name!r} in iteration {self.number} of {self.workflow}")
         if name not in self._results:
             self._results[name] = self._find(name)
@@ -158,7 +158,7 @@ class Iteration(NamedResults):
         workflow, number: the workflow's name and the iteration's number in it, from 1.
         plan: the decisions of the planner, with reasons.
         seconds: seconds to the answer; with ``helix run`` from the start of Python, with ``helix watch`` from the save.
-        waited: the part of `seconds` before the run began.
+        waited: the part of `seconds` before the run.
         node_seconds: seconds of each node, measured or attributed, by name.
         session_seconds: seconds that Spark took to start in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
@@ -174,8 +174,8 @@ class Iteration(NamedResults):
             name: time.seconds for name, time in run.times.items() if time.seconds is not None
         }
         self.session_seconds, self.tables = run.start_seconds, run.tables
-        self._dag, self._behind, self._compute = run.dag, run.behind, compute
-        self._elsewhere = run.tools.find_result
+        self._dag, self._storing, self._compute = run.dag, run.storing, compute
+        self._find_stored = run.tools.find_result
         self.metrics = replace(metrics_of(run.record), outputs=run.outputs, **measured(run))
         last = run.view.last
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
@@ -185,7 +185,7 @@ class Iteration(NamedResults):
         serve. It takes rows of the table that the synthesizer extends, and adds prediction and intermediate columns.
 
         Raises:
-            OperatorError: a function computes one of the features, or fits the model; the error names it.
+            OperatorError: a function computes a feature, or fits the model; the error names it.
             WorkflowError, HelixError, NotStoredError, CatalogError: as `table`, for the model and fitted extractors.
         """
         from helix_spark.engine.lowering.columns import pipeline
@@ -200,12 +200,12 @@ class Iteration(NamedResults):
     def wait(self) -> Mapping[str, int]:
         """Wait until all is stored; return physical bytes by node. Raises HelixError in a forked child."""
         self._home.check(f"the storing of iteration {self.number} of {self.workflow}")
-        return result_of(self._behind)
+        return result_of(self._storing)
 
     @property
     def stored(self) -> bool:
         """True once storing has ended."""
-        return self._behind.done()
+        return self._storing.done()
 
     def __repr__(self) -> str:
         seconds = seconds_text(self.seconds)
@@ -223,18 +223,18 @@ class Iteration(NamedResults):
             tables = ", ".join(self._dag.readers(node.name))
             raise HelixError(
                 f"{name!r} is a column, not a table, a model or a value", where=node.where,
-                remedy=f"a column is part of the tables that are made with it: {tables}",
+                remedy=f"get a table that contains the column: {tables}",
             )
         if node.name in self._results:
             return self._results[node.name]
-        result = self._elsewhere(planned.signature)
+        result = self._find_stored(planned.signature)
         if result is None and planned.output:
             result = self._compute(node.name, planned.signature)
         if result is None:
             raise NotStoredError(
                 f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
                 exists=planned.reason,
-                remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
+                remedy='declare it with output=True to compute it in every run; with keep="always" it is stored by '
                 "the next run that computes it",
             )
         return result
@@ -251,11 +251,11 @@ class RecordedIteration(NamedResults):
     """
 
     def __init__(
-        self, record: IterationRecord, catalog: CatalogReader, elsewhere: Callable[[str], NodeResult | None]
+        self, record: IterationRecord, catalog: CatalogReader, find_stored: Callable[[str], NodeResult | None]
     ) -> None:
         super().__init__(record.workflow, record.number, json.loads(record.outputs), {})
         self.record, self.nodes = record, catalog.nodes(record)
-        self._catalog, self._elsewhere = catalog, elsewhere
+        self._catalog, self._find_stored = catalog, find_stored
 
     @property
     def metrics(self) -> Metrics:
@@ -279,7 +279,7 @@ class RecordedIteration(NamedResults):
         if (value := value_on_record(self.record, name)) is not None:
             return value
         node = node_named(self.record, self.nodes, name)
-        if (result := self._elsewhere(node.signature)) is None:
+        if (result := self._find_stored(node.signature)) is None:
             raise not_stored(self._catalog, self.record, self.nodes, node)
         return result
 
@@ -290,7 +290,7 @@ class RecordedIterations(tuple[IterationRecord, ...]):
     __slots__ = ()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row for each iteration, with a column for each parameter and each metric."""
+        """Return a row for each iteration, with columns for parameters and metrics."""
         import pandas as pd
 
         return pd.DataFrame([
@@ -343,7 +343,7 @@ def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) 
 def not_stored(
     catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
 ) -> NotStoredError:
-    """Return the error of a result that is not stored: why, which others are, and how to get it again."""
+    """Return the error of a result that is not stored: why, the stored results of its iteration, how to get it."""
     last = catalog.last_event(node.signature)
     if last is None:
         why = "it never was"
@@ -351,18 +351,18 @@ def not_stored(
             why += "; a column is part of the tables that were made with it"
     else:
         why = f"it was {last.event} on {time.strftime('%Y-%m-%d %H:%M', time.localtime(last.at))}: {last.why}"
-    live = catalog.live_among({own.signature for own in nodes})
-    stored = [own.name for own in nodes if own.signature in live]
+    live = catalog.live_among({sibling.signature for sibling in nodes})
+    stored = [sibling.name for sibling in nodes if sibling.signature in live]
     listed = ", ".join(stored[:_LISTED]) + (", ..." if len(stored) > _LISTED else "")
     if not record.file_digest:
-        again = "run that version again to get it"
-    elif QUESTION_KINDS.issuperset(own.kind for own in nodes):
-        again = f"`helix checkout {record.number}` writes that version's file: run it again to have it"
+        remedy = "run that version again to get it"
+    elif QUESTION_KINDS.issuperset(sibling.kind for sibling in nodes):
+        remedy = f"`helix checkout {record.number}` writes that version's file: run it again to get the result"
     else:
-        again = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had"
+        remedy = f"`helix export {record.number} {node.name} FILE --compute` runs the code that it had"
     return NotStoredError(
         f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",
         exists=f"{why}; still stored of it: {listed or 'nothing'}",
-        remedy=f'{again}; keep="always" on the node stores it'
-        + ("" if node.output else ", output=True has it in every run"),
+        remedy=f'{remedy}; keep="always" on the node stores it'
+        + ("" if node.output else ", output=True computes it in every run"),
     )

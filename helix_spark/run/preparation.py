@@ -1,5 +1,5 @@
-"""Prepare a plan of a workflow: sign its nodes and look up their records. A row for each node has its costs, its stored
-result and its earlier version. Needs no Spark, so a plan never waits for it."""
+"""Prepare a plan of a workflow: sign its nodes and look up their records. Needs no Spark, so a plan never waits for it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from helix_spark.run.run_outputs import recorded_outputs
 
 
 def start_early(run: Run) -> Run:
-    """Start Spark while functions are called and nodes signed, if the catalog is new and all must be computed."""
+    """Start Spark while functions are called and nodes signed, if the catalog is new, so that all must be computed."""
     if not (run.tools.catalog.id or run.tools.catalog.shared.names):
         dag = compile_workflow(run.workflow)
         if any(computes_with_spark(node, dag) for node in dag.nodes):
@@ -53,8 +53,8 @@ def declare(run: Run) -> Run:
 
 
 def recall(run: Run) -> Run:
-    """Declare with the plans that the functions built in an earlier run, if these are recorded and the code unchanged.
-    The functions are then called only if something must be computed (`call_functions`)."""
+    """Declare with the functions' plans of an earlier run, if they are recorded and the code is unchanged. Then the
+    functions are called only if something must be computed (`call_functions`)."""
     settings, answers = run.tools.sessions.settings_that_change_results(), run.tools.catalog.answers
     compiled = pin_versions(compile_workflow(run.workflow))
     key = calls_key(compiled, settings)
@@ -63,17 +63,18 @@ def recall(run: Run) -> Run:
 
 
 def call_functions(run: Run) -> Run:
-    """Call the functions with recalled plans if nodes must be computed and Spark's client is loaded anyway. Plan again
+    """Call the functions with recorded plans if nodes must be computed and Spark's client is loaded anyway. Plan again
     if a function builds another plan."""
-    computed = [run.whole[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
-    loads_client = run.situation.session_runs or any(computes_with_spark(node, run.whole) for node in computed)
-    if not (run.answered.recalled and computed and loads_client):
+    computed = [run.declared_dag[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
+    loads_client = run.situation.session_runs or any(computes_with_spark(node, run.declared_dag) for node in computed)
+    if not (run.calls.recalled and computed and loads_client):
         return run
-    called = _with_calls(run, run.whole, run.answered.recalled)
-    if not all(_is_equal(called.described[name], own) for name, own in run.described.items()):
+    called = _with_calls(run, run.declared_dag, run.calls.recalled)
+    if not all(_is_equal(called.described[name], recorded) for name, recorded in run.described.items()):
         return plan_again(called)
-    called.answered.builds.clear()  # they are recorded
-    dag = merge_equal(called.whole, {node.name: run.plan[node.name].signature for node in called.whole.nodes})
+    called.calls.builds.clear()  # they are recorded
+    dag = called.declared_dag
+    dag = merge_equal(dag, {node.name: run.plan[node.name].signature for node in dag.nodes})
     return replace(called, situation=run.situation.on(dag))
 
 
@@ -85,9 +86,9 @@ def _with_calls(run: Run, dag: Dag, key: str = "") -> Run:
     return _described(run, captured.dag, settings, builds={key: text} if text else {})
 
 
-def _described(run: Run, whole: Dag, settings: Mapping[str, str], **fields: Any) -> Run:
-    answered = FunctionAnswers(run.tools.catalog, whole.workflow, settings, run.tools.sessions, whole, **fields)
-    return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
+def _described(run: Run, dag: Dag, settings: Mapping[str, str], **fields: Any) -> Run:
+    calls = FunctionAnswers(run.tools.catalog, dag.workflow, settings, run.tools.sessions, dag, **fields)
+    return replace(run, declared_dag=dag, described=describe(dag, settings), calls=calls)
 
 
 def _is_equal(left: Description, right: Description) -> bool:
@@ -95,27 +96,28 @@ def _is_equal(left: Description, right: Description) -> bool:
     return left.digest == right.digest and replace(left, parts=(), warnings=()) == replace(right, parts=(), warnings=())
 
 
-def look_up(run: Run, had: Collection[str] = ()) -> Run:
-    """Sign and look up all nodes, and estimate their costs; `had` names nodes whose results this run has in memory."""
-    catalog, whole, tools = run.tools.catalog, run.whole, run.tools
-    view, in_memory = catalog.snapshot(whole.workflow), tools.memory.signatures
+def look_up(run: Run, in_memory: Collection[str] = ()) -> Run:
+    """Sign and look up all nodes, and estimate their costs; `in_memory` names nodes whose results the run has."""
+    catalog, declared_dag, tools = run.tools.catalog, run.declared_dag, run.tools
+    view, held = catalog.snapshot(declared_dag.workflow), tools.memory.signatures
     sessions, server = tools.sessions, tools.sessions.kept_server()
     served = _served(server.rows, catalog.id) if run.takes_from_server else frozenset[str]()
-    also = may_come_back(view)
+    further = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
-        also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
-    lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
-    signed, measured = lookup.sign(whole), lookup.measured
-    dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
+        further |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
+    lookup = Lookup(run, further, view.artifacts.keys() | held)
+    signed, measured = lookup.sign(declared_dag), lookup.measured
+    dag = merge_equal(declared_dag, {name: node.signature for name, node in signed.items()})
     if run.records is not NOT_YET:
         shown = run.records.shown  # it reads the history of all workflows, so once a run
     else:
-        shown = {} if tools.budget is None else shown_results(catalog, whole.workflow)  # no budget, no eviction
-    records = RecordsRead(view, measured, shown=shown, loads={
-        name: calibrated_loads({key: own for key, own in view.artifacts.items() if own.shared == name}, measured)
-        for name in {record.shared for record in view.artifacts.values()}
-    })
-    held = in_memory.union(signed[name].signature for name in had)
+        shown = {} if tools.budget is None else shown_results(catalog, dag.workflow)  # no budget, no eviction
+    artifacts = defaultdict[str, dict[str, ArtifactRecord]](dict)
+    for signature, record in view.artifacts.items():
+        artifacts[record.shared][signature] = record
+    loads = {name: calibrated_loads(own_artifacts, measured) for name, own_artifacts in artifacts.items()}
+    records = RecordsRead(view, measured, shown=shown, loads=loads)
+    held = held.union(signed[name].signature for name in in_memory)
     situation = Situation(
         dag, known_nodes(dag, run.described, signed, lookup, records, held, served, catalog),
         view.next_iteration, PlanningProblem(
@@ -126,21 +128,20 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
             ),
         ), sessions.started,
         notices=(*_notices(catalog.rejections), *catalog.shared.problems),
-        recorded=recorded_outputs(view, dag, signed, whole.outputs),
+        recorded=recorded_outputs(view, dag, signed, declared_dag.outputs),
     )
     random = {node.name for node in situation.nodes if node.signed.random}
     ahead = foresee(situation.problem, random, records, writer=writer(), one_run=tools.one_run)
     return replace(run, records=records, situation=replace(situation, ahead=ahead))
 
 
-def _served(keys: Iterable[str], catalog: str) -> frozenset[str]:
-    """Return the signatures of a catalog's results, by its id, that a server has in memory under these keys."""
-    return frozenset(key.removeprefix(catalog) for key in keys if catalog and key.startswith(catalog))
+def _served(keys: Iterable[str], catalog_id: str) -> frozenset[str]:
+    """Return the signatures of a catalog's results that a server has in memory under these keys."""
+    return frozenset(key.removeprefix(catalog_id) for key in keys if catalog_id and key.startswith(catalog_id))
 
 
-def decide(run: Run, had: Collection[str] = ()) -> Run:
-    """Decide what to load, to compute and to store; see `look_up` for `had`. Raises HelixError if an output cannot be
-    computed.
+def decide(run: Run, in_memory: Collection[str] = ()) -> Run:
+    """Decide what to load, to compute and to store; see `look_up`. Raises HelixError if an output cannot be computed.
 
     Results made of an earlier instance do not match a newly computed one: nodes are then looked up and decided again.
     """
@@ -151,40 +152,40 @@ def decide(run: Run, had: Collection[str] = ()) -> Run:
         run = replace(run, renewed=run.renewed.union(signed.declared for signed in instances))
         if all(signed.instance == "new" for signed in instances):
             return run
-        run = look_up(run, had)
+        run = look_up(run, in_memory)
 
 
-def plan_again(run: Run, had: Collection[str] = ()) -> Run:
-    """Look up and decide again with what other runs stored and this run learned; see `look_up` for `had`."""
-    return decide(look_up(run, had), had)
+def plan_again(run: Run, in_memory: Collection[str] = ()) -> Run:
+    """Look up and decide again, with the results of other runs and the findings of this run; see `look_up`."""
+    return decide(look_up(run, in_memory), in_memory)
 
 
 def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
     if not rejections:
         return ()
     more = f", and {len(rejections) - 1} more" if len(rejections) > 1 else ""
-    return (f"the catalog has records that do not fit, and this plan goes without them ({rejections[0]}{more})",)
+    return (f"the catalog has invalid records, which this plan ignores ({rejections[0]}{more})",)
 
 
 class Lookup:
-    """Signs graphs of a workflow's nodes and looks up their records, in turns: a record may change the signatures of
-    its node's readers.
+    """Signs the graph of a workflow and looks up its records, in turns: a record may change the signatures of its
+    node's readers.
 
     Attributes:
         measured: records of results, by signature.
-        known_random: why an earlier run found a result nondeterministic, by declared signature.
-        known_choices: why an earlier run found a result one of several right ones, by declared signature.
+        known_random: why a result was nondeterministic in an earlier run, by declared signature.
+        known_choices: why a result was one of several right ones in an earlier run, by declared signature.
 
     Args:
-        also: signatures of further results to look up.
-        had: signatures of results that are stored or in memory.
+        further: signatures of further results to look up.
+        available: signatures of results that are stored or in memory.
     """
 
-    def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
+    def __init__(self, run: Run, further: Collection[str], available: Collection[str]) -> None:
         self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
         self.known_choices = dict[str, str]()
         self._equivalent, self._seen = dict(run.equal), dict[str, ObservedInputs]()
-        self._run, self._also, self._had, self._looked_up = run, set(also), had, set[str]()
+        self._run, self._further, self._available, self._looked_up = run, set(further), available, set[str]()
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
         """Sign a graph; again while records give a node another signature, which changes its readers."""
@@ -192,55 +193,53 @@ class Lookup:
             signed = resolve(
                 dag, self._run.described, run=self._run.id, equivalent=self._equivalent,
                 known_random=self.known_random, known_choices=self.known_choices, renewed=self._run.renewed,
-                seen=self._seen, by_plan=self._run.answered.built,
+                seen=self._seen, by_plan=self._run.calls.built,
             )
-            declared = {name for own in signed.values() for name in (own.declared, own.by_plan) if name}
-            if fresh := declared - self._looked_up:
-                self._looked_up |= fresh
-                also, self._also = self._also, set()
-                results = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | also)
+            declared = {name for node in signed.values() for name in (node.declared, node.by_plan) if name}
+            if new := declared - self._looked_up:
+                self._looked_up |= new
+                signatures = self._further.union(node.signature for node in signed.values())
+                self._further = set()
+                results = self._run.tools.catalog.results(new, signatures)
                 self.measured.update(results.measured)
                 self._learn(results)
             elif not self._learn_by_plan(dag, signed):
                 return signed
 
     def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
-        """Sign the first unrecorded function that sends requests by the plan that it builds; return whether one did."""
-        built = self._run.answered.built
+        """Sign the first unrecorded function that sends requests by its plan; return whether there was one."""
+        built = self._run.calls.built
         for node in dag.nodes:
-            own = signed[node.name]
-            is_known = own.random or own.declared in self._equivalent or own.declared in built
+            declared = signed[node.name].declared
+            is_known = signed[node.name].random or declared in self._equivalent or declared in built
             if isinstance(node.operator, SparkFunction) and node.operator.built is None and not is_known:
                 inputs = {name: signed[name].signature for name in node.inputs}
-                built[own.declared] = self._run.answered.by_plan(node, inputs) or ""
+                built[declared] = self._run.calls.by_plan(node, inputs) or ""
                 return True
         return False
 
     def _learn(self, results: KnownResults) -> None:
         """Note the recorded signature of each declared one: for instances the first available, else the newest."""
         for declared, signature in results.standing.items():
-            seen = {name: observed_from_json(text) for name, text in results.observed.get(declared, {}).items()}
-            unknown = next(filter(None, (inputs.unknown for inputs in seen.values())), "")
+            observed = {name: observed_from_json(text) for name, text in results.observed.get(declared, {}).items()}
+            unknown = next(filter(None, (inputs.unknown for inputs in observed.values())), "")
             record = self.measured.get(signature)
             why = (record.random if record else "") or (reads_unknown(unknown) if unknown else "")
             choice = record.choice if record else ""
             if why or choice:
                 (self.known_random if why else self.known_choices)[declared] = why or choice
-                equivalent = self._instance(results.stood_for[declared], seen)
+                equivalent = self._instance(results.stood_for[declared], observed)
             else:
-                equivalent = self._sign_current_inputs(declared, seen) or signature
+                equivalent = self._sign_current_inputs(declared, observed) or signature
             if equivalent is not None:
                 self._equivalent.setdefault(declared, equivalent)
 
-    def _sign_current_inputs(self, declared: str, seen: Mapping[str, ObservedInputs]) -> str | None:
-        """Return the signature of a result by the files and variables that its code reads, as they are now.
-
-        It is the newest signature whose code read the same, else a new one of all that the code was ever seen to read.
-        None if no reads are recorded.
-        """
-        if any(inputs.drew for inputs in seen.values()):
+    def _sign_current_inputs(self, declared: str, observed: Mapping[str, ObservedInputs]) -> str | None:
+        """Return the signature of a result by the current files and variables that its code reads; None if no reads are
+        recorded. It is the newest signature whose code read the same, else a new one of all observed reads."""
+        if any(inputs.drew for inputs in observed.values()):
             self._seen[declared] = ObservedInputs(drew=True)
-        reading = {signature: inputs for signature, inputs in seen.items() if inputs.reads}
+        reading = {signature: inputs for signature, inputs in observed.items() if inputs.reads}
         if not reading:
             return None
         now = reduce(or_, reading.values()).now()
@@ -251,15 +250,15 @@ class Lookup:
         self._seen[declared] = now
         return digest(declared, replace(now, drew=False).to_json())
 
-    def _instance(self, signatures: Sequence[str], seen: Mapping[str, ObservedInputs]) -> str | None:
+    def _instance(self, signatures: Sequence[str], observed: Mapping[str, ObservedInputs]) -> str | None:
         """Return the instance to reuse, of code whose inputs are unchanged; None if there is none."""
         instances = [
             signature for signature in signatures
             if (record := self.measured.get(signature)) is not None and (record.random or record.choice)
-            and (signature not in seen or seen[signature].now().agrees(seen[signature]))
+            and (signature not in observed or observed[signature].now().agrees(observed[signature]))
         ]
         newest = instances[-1] if instances else None
-        return next((signature for signature in instances if signature in self._had), newest)
+        return next((signature for signature in instances if signature in self._available), newest)
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
@@ -285,7 +284,7 @@ def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], lookup: Lookup,
     records: RecordsRead, held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
-    """Return a row for each node, in the order of the graph."""
+    """Return the costs, the stored result and the earlier version of each node, in the order of the graph."""
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
@@ -303,21 +302,20 @@ def known_nodes(
     now = time.time()
 
     def known_node(node: Node) -> KnownNode:
-        own, description = signed[node.name], described[node.name]
-        record, before = measured.get(own.signature), last.get(node.name)
-        if (why := lookup.known_random.get(own.declared)) and not description.random:
+        description, declared, signature = described[node.name], signed[node.name].declared, signatures[node.name]
+        before = last.get(node.name)
+        if (why := lookup.known_random.get(declared)) and not description.random:
             description = replace(description, random=(why,))
-        if (why := lookup.known_choices.get(own.declared)) and not description.choices:
+        if (why := lookup.known_choices.get(declared)) and not description.choices:
             description = replace(description, choices=(why,))
-        proof = proof_of(record, here, now)
+        proof = proof_of(measured.get(signature), here, now)
         if not description.doubtful and proof in ("unproven", "aged"):
             proof = "pure"
         return KnownNode(
-            node, description, own, costs[node.name],
-            artifact=view.artifacts.get(own.signature), held=own.signature in held,
-            served=own.signature in served,
-            before=None if before is None else parts_from_json(before.parts), ended=end_reasons.get(own.signature, ""),
-            proof=proof, pin=view.pinned.get(own.signature, ""),
+            node, description, signed[node.name], costs[node.name],
+            artifact=view.artifacts.get(signature), held=signature in held, served=signature in served,
+            before=None if before is None else parts_from_json(before.parts), ended=end_reasons.get(signature, ""),
+            proof=proof, pin=view.pinned.get(signature, ""),
         )
 
     return tuple(map(known_node, dag.nodes))
@@ -327,7 +325,7 @@ def _estimates(
     dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
     catalog: CatalogReader,
 ) -> dict[str, Costs]:
-    """Return estimates from the measurements of each result, else of the node's newest version."""
+    """Return estimates by the measurements of each result, else of the node's newest version."""
     view, measured = records.view, records.measured
     unmeasured = sorted(name for name, signature in signatures.items() if records.compute_seconds(signature) is None)
     previous = catalog.measured(view.workflow, unmeasured) if view.last and unmeasured else {}

@@ -1,5 +1,5 @@
-"""Recomputing a result of a recorded iteration that was not kept: only if it is sure to be the same, from the code and
-the data that the iteration had."""
+"""Recomputation of a result of a recorded iteration that was not kept: only if it is certain to be the same, from the
+iteration's code and data."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def recompute(
     declared = run.dag[node.name]
     run = compute_alone(run, (declared.name,), announce=announce)
 
-    def check() -> None:
+    def check_unchanged() -> None:
         for source in run.dag.nodes:
             for data in run.described[source.name].reads:
-                if (how := data.changed()) is not None:
-                    raise CatalogError(f"what `{source.name}` reads changed while it was computed ({how})")
+                if (change := data.changed()) is not None:
+                    raise CatalogError(f"the data that `{source.name}` reads changed during the computation ({change})")
 
     if random := found_random(run.dag, run.plan, run.outcome, run.described).found:
         raise _nondeterministic(record, node, next(filter(None, random.values()), ""))
@@ -39,12 +39,12 @@ def recompute(
         run.outcome.results[declared.name], Origin(
             node.signature, record.workflow, declared.name, record.number, run.plan.predicted_seconds,
             at_hand=False, insisted=declared.wishes.insisted, fixed=declared.wishes.fixed,
-        ), run.tools.catalog, check,
+        ), run.tools.catalog, check_unchanged,
     )
 
 
 def is_kept(run: Run, stored: ArtifactRecord) -> bool:
-    """Return whether a recomputed result stays stored: if its author demands that, or if the policy stores small or all
+    """Return whether a recomputed result stays stored: if its author demands it, or if the policy stores small or all
     results, within the budget."""
     match run.tools.policy:
         case FirstCome(stores_all=stores_all):
@@ -58,14 +58,14 @@ def is_kept(run: Run, stored: ArtifactRecord) -> bool:
 
 
 def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord) -> None:
-    """Raise NotStoredError unless a node has the signature now that it had in an iteration."""
+    """Raise NotStoredError unless a node still has its signature of an iteration."""
     if node.name in run.dag.by_name and run.dag[node.name].result is Result.COLUMN:
         raise NotStoredError(
             f"{node.name!r} is a column, which has no result of its own",
-            remedy=f"export a table that is made with it: {', '.join(run.dag.readers(run.dag[node.name].name))}",
+            remedy=f"export a table that contains the column: {', '.join(run.dag.readers(run.dag[node.name].name))}",
         )
-    known = run.situation[node.name].signed if node.name in run.dag.by_name else None
-    if known is not None and known.signature == node.signature:
+    signed = run.situation[node.name].signed if node.name in run.dag.by_name else None
+    if signed is not None and signed.signature == node.signature:
         return
     if differences := list(_differences(run, nodes, node)):
         commit = f" (its commit was {record.commit[:7]})" if record.commit else ""
@@ -74,7 +74,7 @@ def _check_is_same(run: Run, record: IterationRecord, nodes: Sequence[NodeRecord
             exists="; ".join(differences[:_LISTED]),
             remedy=f"restore that as it was{commit}, or run the workflow for a result of today",
         )
-    names = () if known is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
+    names = () if signed is None else (*run.dag.ancestors(run.dag[node.name].name), node.name)
     described = [run.situation[name].described for name in names]
     reasons = (why for description in described for why in (*description.random, *description.choices))
     raise _nondeterministic(record, node, next(reasons, ""))
@@ -85,13 +85,13 @@ _LISTED = 5
 
 
 def _differences(run: Run, nodes: Sequence[NodeRecord], node: NodeRecord) -> Iterator[str]:
-    """Yield the differences of a node and its ancestors now, inputs first."""
+    """Yield the differences of today's node and its ancestors from recorded ones, inputs first."""
     above = ancestors_of(nodes)[node.name] | {node.name}
     for before in nodes:
         if before.name not in above:
             continue
         if before.name not in run.dag.by_name:
-            yield f"there is no node {before.name!r} now"
+            yield f"there is no node {before.name!r} any more"
         elif changes := own_changes(parts_from_json(before.parts), run.situation[before.name].signed.parts):
             yield f"`{before.name}`: {', '.join(map(str, changes))}"
 

@@ -1,4 +1,4 @@
-"""The recorded answers of a program, with the files that effects left, doubts, models and tables."""
+"""The recorded answers of a program, with its effects' files, doubts, models and tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_gate import with_identity
 
 KEPT_BYTES = 16 << 20
-"""Limit of bytes of answers that a run caches."""
+"""The most bytes of answers that a run caches."""
 
 _LARGEST_METADATA = 16 << 20
 
@@ -35,8 +35,8 @@ _UNRECORDED = AnswerRecord("", "", 0, 0.0)
 
 @dataclass(slots=True)
 class RecordedAnswers:
-    """Recorded answers: lookups for an `Answerer`, and writes. If Spark runs `elsewhere`, on another machine, it cannot
-    read stored results. Nothing is reused if `is_unread`."""
+    """Lookups of recorded answers for an `Answerer`, and their recording. If Spark runs `elsewhere`, on another
+    machine, it cannot read stored results. Nothing is reused if `is_unread`."""
 
     catalog: Catalog
     workflow: str
@@ -54,19 +54,19 @@ class RecordedAnswers:
         reads: Iterable[tuple[str, str]] = (), doubts: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Record answers, effects and doubts by identity, and observed reads of Python functions by code."""
-        def fields() -> Iterable[tuple[str, dict[str, Any]]]:
+        def records() -> Iterable[tuple[str, dict[str, Any]]]:
             for identity, answered in answers:
                 if answered.answer or answered.left:
                     text = answered.answer or ""
-                    if identity != (own := answered.question.identity):
-                        text = with_identity(text, own, identity)
+                    if identity != (first := answered.question.identity):
+                        text = with_identity(text, first, identity)
                     yield identity, {"seconds": answered.seconds, "answer": text, "left": answered.left}
             yield from ((reads_of(code), {"reads": text}) for code, text in reads)
             yield from ((identity, {"doubt": why}) for identity, why in doubts)
 
         now = time.time()
         self.catalog.answers.append([
-            AnswerRecord(identity, self.workflow, iteration, now, **own) for identity, own in fields()
+            AnswerRecord(identity, self.workflow, iteration, now, **fields) for identity, fields in records()
         ])
 
     def equate(self, identity: str, alias: str) -> None:
@@ -93,8 +93,9 @@ class RecordedAnswers:
     def _report_problems(self) -> None:
         problems = list(self.catalog.shared.problems)
         if rejections := self.catalog.answers.rejections:
-            why = f"recorded answers that do not fit are requested again ({rejections[0]}); `helix verify` lists them"
-            problems.append(why)
+            problems.append(
+                f"invalid recorded answers are requested again ({rejections[0]}); `helix verify` lists them"
+            )
         for problem in problems:
             if problem not in self._reported:
                 self._reported.add(problem)
@@ -107,7 +108,7 @@ class RecordedAnswers:
         return self._read_record(identity).left or None
 
     def seconds(self, identity: str) -> float:
-        """Return the seconds that the answer took Spark; 0.0 if unknown."""
+        """Return Spark's seconds for the answer; 0.0 if unknown."""
         return self._read_record(identity).seconds
 
     def is_kept(self, identity: str) -> bool:
@@ -122,7 +123,7 @@ class RecordedAnswers:
         return "" if stored is None or self._read_record(identity) is not _UNRECORDED else stored.shared
 
     def reads(self, code: str) -> str:
-        """Return the recorded text of a Python function's reads in workers; empty if there is none."""
+        """Return the recorded text of a Python function's reads in workers; empty without one."""
         return self._read_record(reads_of(code)).reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
@@ -161,16 +162,16 @@ class RecordedAnswers:
         if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
         names = self.identities(identity)
-        own = next(filter(None, map(self.catalog.artifact, names)), None)
-        if own is not None or not is_fit:
-            return own
+        record = next(filter(None, map(self.catalog.artifact, names)), None)
+        if record is not None or not is_fit:
+            return record
         results = self.catalog.results(names)
         signatures = (signature for name in names for signature in results.stood_for.get(name, ()))
         models = (signature for signature in signatures if not results.measured[signature].random)
         return next(filter(None, map(self.catalog.artifact, models)), None)
 
     def _read_record(self, identity: str) -> AnswerRecord:
-        """Read a record, and cache it for the run up to `KEPT_BYTES` in all."""
+        """Read a record; cache it for the run, up to `KEPT_BYTES` in all."""
         if identity in self._kept:
             return self._kept[identity]
         record = self.catalog.answers.newest(identity, is_fresh=not self._kept) or _UNRECORDED
@@ -185,10 +186,10 @@ _IRRELEVANT = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spar
 """Prefixes of settings that change no answer."""
 
 
-def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
+def script_environment(initial: Mapping[str, str], author_settings: Mapping[str, str]) -> str:
     """Return a digest of the environment of a script: versions, cores and settings."""
     settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
-        name: value for name, value in given.items() if not name.startswith(_IRRELEVANT)
+        name: value for name, value in author_settings.items() if not name.startswith(_IRRELEVANT)
     }
     return digest(
         package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),

@@ -1,7 +1,7 @@
 """The record of an iteration: its start and end, its plan's figures, its file and git commit.
 
-The file is read at once, as it may be edited while the run goes on. Git runs in a thread, and its result is read after
-the run's answer. Neither git nor a repository is necessary.
+The file is read at once, as it may be edited during the run. Git runs in a thread, and its result is read after the
+run's answer. Neither git nor a repository is necessary.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from helix_spark.identity.environment import package_version
 from helix_spark.planner.plan import Plan
 
 LONGEST_FILE = 512 * 1024
-"""Limit of bytes of a file whose text is recorded; hand-written files are far below it."""
+"""The most bytes of a file whose text is recorded; hand-written files are far below it."""
 
 _LONGEST_ERROR = 100_000
 
 GIT_SECONDS = 10.0
-"""Limit of seconds for each git command; after that the commit is not recorded."""
+"""The most seconds of a git command; after them the commit is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """The file and the commit of a workflow or a script at the start of a run. `text` is None if it cannot be recorded;
-    `digest` is the SHA-256 of the file's bytes, hex, empty without a file."""
+    `digest` is the hex SHA-256 of the file, empty without a file."""
 
     path: Path | None = None
     text: str | None = None
@@ -81,8 +81,8 @@ class Provenance:
 
 
 def _commit_of(path: Path) -> tuple[str, bool | None]:
-    """Return the commit of a file's repository, empty without one, and whether the repository differs from it or lacks
-    the file; None if unknown. Git takes no lock, and uses the file's own repository even within a hook."""
+    """Return the commit of a file's repository, empty without one, and True if the repository differs from the commit
+    or lacks the file, None if unknown. Git takes no lock, and uses the file's own repository even within a hook."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def run_git(*command: str) -> subprocess.CompletedProcess[str]:
@@ -107,8 +107,8 @@ def start_iteration(
     catalog: Catalog, run: str, workflow: str, number: int, started: float, message: str,
     parameters: Mapping[str, Any], plan: Mapping[str, Any] = MappingProxyType({}),
 ) -> IterationRecord:
-    """Record that an iteration runs, since `started` in Unix seconds, with the figures of its plan, see `plan_summary`.
-    Return its record, with its final number."""
+    """Record that an iteration has been running since `started`, in Unix seconds, with the figures of its plan, see
+    `plan_summary`. Return its record, with its final number."""
     versions = {
         "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
         "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
@@ -121,14 +121,14 @@ def start_iteration(
 
 
 def ending_of(error: BaseException | None) -> tuple[Status, str]:
-    """Return the status of a run that ended, and the error as it is recorded; empty without one.
+    """Return the status of a run that ended, and the error's text for the record; empty without an error.
 
     >>> ending_of(None), ending_of(KeyboardInterrupt()), ending_of(ValueError("no \\udcff.csv"))
     (('done', ''), ('interrupted', 'by Ctrl-C'), ('failed', 'ValueError: no \\\\udcff.csv'))
     """
     if error is None:
         return "done", ""
-    # A path that is not valid text must not keep the end from being recorded.
+    # A path that is not valid text must not prevent the record.
     text = error_text(error).encode(errors="backslashreplace").decode()
     return ("interrupted" if isinstance(error, KeyboardInterrupt | StartedOverError) else "failed"), text
 
@@ -139,7 +139,7 @@ def record_end(
     outputs: Mapping[str, Any], notes: Mapping[str, Any], changes: Iterable[str] = (), texts: Iterable[FileRecord] = (),
 ) -> IterationRecord:
     """Record the end of an iteration, with its nodes and results; return its record. `notes` are recorded with its
-    plan; `changes` are sentences on what changed while it ran."""
+    plan; `changes` are sentences on changes while it ran."""
     status, error = ending_of(failure)
     plan = {**json.loads(begun.plan), **{name: note for name, note in notes.items() if note}}
     ended = provenance.stamped(replace(
@@ -159,7 +159,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:
-    """Return described outputs as they are recorded: huge or too deep values as a short description.
+    """Return outputs as JSON for the record; a short description replaces huge or deeply nested values.
 
     >>> outputs_json({"auc": 0.9}), outputs_json({"text": "x" * 5_000_000})
     ('{"auc": 0.9}', '{"text": {"value": "str", "bytes": 5000002}}')

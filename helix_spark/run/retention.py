@@ -25,7 +25,7 @@ from helix_spark.visible_text import named
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6
-"""Attempts: recording an eviction takes some kilobytes, and others store meanwhile, so another may be necessary."""
+"""Attempts to evict: records of evictions take room, and others store meanwhile, so that one may not suffice."""
 
 OVERFLOWED = "results or records of the run took more room than the budget has"
 
@@ -35,7 +35,7 @@ _NO_WISHES = Wishes()
 @dataclass(eq=False)
 class Retention(ABC):
     """Retention of the results of an answered run; subclasses have the results of a workflow or a program. `records`
-    are the catalog's as of planning, `wishes` the author's current ones by signature of a result."""
+    are the catalog's as of planning; `wishes` are the author's current wishes, by signature of a result."""
 
     number: int
     records: RecordsRead
@@ -58,7 +58,7 @@ class Retention(ABC):
 
     def problem(self, *, to_write: bool = True) -> PlanningProblem:
         """Return the storage decision of the run as a planning problem, with the room that records and other drivers
-        have taken since. Without `to_write` only stored results are decided on."""
+        have taken since. Without `to_write` it is only about stored results."""
         live, overhead = self.catalog.live(), 0
         self._attempts = {record.signature: record.attempt for record in live}
         if self.base.budget is not None:
@@ -93,9 +93,7 @@ class Retention(ABC):
 
     def keep(self) -> dict[str, int]:
         """Decide with measured costs what to keep, evict and store; return the bytes of the stored results, by name.
-
-        Results larger than expected may have to be evicted in the end, see `evict_overflow`.
-        """
+        Results larger than expected may be evicted in the end, see `evict_overflow`."""
         problem = self.problem()
         decision, states = self.policy.decide(problem), self.states
         self._warn_of_lost(problem, decision)
@@ -106,7 +104,7 @@ class Retention(ABC):
         self._evict({signature: why for signature, why in decision.evictions.items() if signature in loaded})
         proof = decision.certificate
         if proof.status == "fallback" or proof.gap > LARGE_GAP:
-            self.warning(f"what to keep, by what the run has measured: {proof.notice}")
+            self.warning(f"the decision on what to keep, with measured costs: {proof.notice}")
         return stored
 
     def _warn_of_lost(self, problem: PlanningProblem, decision: Decision) -> None:
@@ -131,7 +129,7 @@ class Retention(ABC):
         """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
         try:
             self.catalog.maintain()
-        except (CatalogError, OSError) as error:  # as for damaged records: the budget is kept all the same
+        except (CatalogError, OSError) as error:  # the budget holds for a catalog with damaged records, too
             self.warning(f"the records could not be maintained: {first_line(error)}")
         try:
             self.catalog.gc(dry_run=False)
@@ -143,7 +141,7 @@ class Retention(ABC):
     def evict_overflow(self) -> set[str]:
         """Keep the catalog within its budget once all is recorded; return the evicted signatures."""
         evicted = set[str]()
-        # A user-defined policy may keep too much; then the joint one decides.
+        # A user-defined policy may keep too much; then the joint policy decides.
         for policy in (self.policy, *[Joint()] * OVERFLOW_ROUNDS):
             version = self.catalog.stored_version()  # if others store or evict from now on, the next round decides
             if self.base.budget is None or self.catalog.bytes_used() <= self.base.budget:
@@ -155,14 +153,15 @@ class Retention(ABC):
         return evicted
 
     def acknowledge(self, evicted: Collection[str]) -> list[ArtifactRecord]:
-        """Sync all records, so that they survive a loss of power; return those of stored results but `evicted` ones."""
+        """Sync all records, so that they survive a loss of power; return the records of stored results that were not
+        evicted."""
         self.catalog.sync()
         return [record for record in self._written if record.signature not in evicted]
 
     def _store(self, problem: PlanningProblem, keep: Collection[str]) -> dict[str, int]:
         """Store results, by signature; return the bytes of those that are live then, by name."""
         nodes = [node for node in problem.nodes if node.signature in keep and node.name in self.writable]
-        # An earlier run, here or in another process, may have stored the same since this run planned.
+        # Another run may have stored the same since this run planned.
         live = dict(self.catalog.live_among([node.signature for node in nodes]))
         to_write = [node for node in nodes if node.signature not in live]
         for node, record in zip(to_write, self.write(self._origins(to_write, problem)), strict=True):
@@ -174,8 +173,8 @@ class Retention(ABC):
             is_own = (record.workflow, record.iteration, record.shared) == (workflow, self.number, "")
             if self._wishes(signature).fixed and not is_own:  # another driver stored another draw first
                 self.drop(signature)
-        # Evictions go by recorded wishes: of several drivers' records the first counts, which has its driver's wishes.
-        # Results without a node in this version of the workflow lose theirs.
+        # Evictions depend on recorded wishes. Of several drivers' records the first counts, with its driver's wishes.
+        # Results without a node in this version of the workflow lose their wishes.
         changed_wishes = {
             signature: wishes for signature, record in {**self.records.view.artifacts, **live}.items()
             if not record.shared and wished(record, workflow, wishes := self._wishes(signature)) != record
@@ -201,10 +200,8 @@ class Retention(ABC):
         return self.wishes.get(signature, _NO_WISHES)
 
     def _evict(self, reasons: Mapping[str, str], version: int | None = None) -> set[str]:
-        """Evict results, by signature; return the evicted signatures.
-
-        Results stored since the decision stay. With `version` all stay if anything was stored or evicted since then.
-        """
+        """Evict results, by signature; return the evicted signatures. Results stored since the decision stay; with
+        `version`, all stay if anything was stored or evicted since that version."""
         if not reasons:
             return set()
         attempts = {self._attempts[signature] for signature in reasons if signature in self._attempts}

@@ -1,4 +1,4 @@
-"""One run of a workflow as its steps pass it on, frozen and fuller with each step; and the tools that it uses."""
+"""One run of a workflow, frozen, which each step passes on with more fields filled; and the tools that it uses."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Tools:
     """The tools of a run.
 
     Attributes:
-        recording: the thread that records answers; the next run waits for it, to plan on them.
-        behind: the thread that stores after answers.
+        recording: the thread that records answers; the next run waits for it, as its plan depends on them.
+        storing: the thread that stores after answers.
         one_run: True if this process is for one run alone; None if unknown.
-        cut_off: a result is compared with earlier ones before the run goes on if the work below it is expected to take
-            longer than these seconds; infinite: never.
+        cut_off: the least expected seconds of the work below a result for which it is compared with earlier ones before
+            the run goes on; infinite: never.
         check_open: raises EndedError once another thread closes the Helix.
     """
 
@@ -55,7 +55,7 @@ class Tools:
     observer: Observer
     executor: Executor
     recording: ThreadPoolExecutor
-    behind: ThreadPoolExecutor
+    storing: ThreadPoolExecutor
     policy: Policy
     budget: int | None
     one_run: bool | None
@@ -83,31 +83,31 @@ class Run:
     Attributes:
         begun: `time.perf_counter()` at the start of the run.
         waited: seconds that the author had waited by then.
-        whole: the graph as declared.
+        declared_dag: the graph as declared.
         described: descriptions of its nodes, by name.
-        equal: signatures of the earlier results that computed ones turned out equal to, by declared signature.
-        renewed: declared signatures of the instances that this run makes anew.
-        takes_from_server: False once a server turned out to have lost rows from its memory.
+        equal: signatures of the earlier results that computed results are equal to, by declared signature.
+        renewed: declared signatures of the instances that this run computes again.
+        takes_from_server: False once a server has lost rows from its memory.
         times: times of the nodes, by name, by `time.perf_counter()`.
         chance: nondeterministic results, and why.
         start_seconds: seconds that Spark took to start; 0 if it ran already, or was not needed.
         results: the results as retention needs them.
         tables: previews of output tables, by the author's names.
-        behind: the physical bytes by node, once all is stored.
+        storing: physical bytes of results, by node, once all is stored.
     """
 
     workflow: Workflow
     tools: Tools
     id: str
     begun: float
-    leased: RunLeases
+    leases: RunLeases
     message: str = ""
     provenance: Provenance = NOT_YET
     waited: float = 0.0
 
-    whole: Dag = NOT_YET
+    declared_dag: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
-    answered: FunctionAnswers = NOT_YET
+    calls: FunctionAnswers = NOT_YET
 
     equal: Mapping[str, str] = field(default_factory=dict)
     renewed: frozenset[str] = frozenset()
@@ -127,7 +127,7 @@ class Run:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
 
-    behind: Future[Mapping[str, int]] = NOT_YET
+    storing: Future[Mapping[str, int]] = NOT_YET
     stored: Mapping[str, int] = field(default_factory=dict)
 
     @property

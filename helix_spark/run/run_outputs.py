@@ -1,5 +1,5 @@
-"""The outputs of a run: from the record if an iteration has the same ones, else as computed; previews of the tables
-among them; and for their numbers the code and the test rows that they were measured with."""
+"""The outputs of a run: from the record if an iteration has the same outputs, else as computed; previews of the tables
+among them; and for their numbers the code and the test rows that measured them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from helix_spark.workflow.operators import Predict
 
 QUICK = 2.0
-"""Seconds within which a table was computed that is previewed although Spark has not kept its rows."""
+"""The most seconds of the computation of a table that is computed again for its preview."""
 
 
 def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
 ) -> dict[str, int]:
-    """Return, by node, the number of the newest iteration that has the same output recorded. Such an output needs no
-    Spark until its rows are requested."""
+    """Return, by node, the number of the newest iteration with the same recorded output. Such an output needs no Spark
+    until its rows are requested."""
     numbers: dict[str, int] = {}
     for node in (dag[name] for name in dag.outputs):
         if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:
@@ -58,14 +58,14 @@ def recorded_outputs(
 
 
 def _has_output(past: PastIteration, names: Sequence[str], signature: str) -> bool:
-    """Return whether an iteration has an output recorded, under each of these names."""
+    """Return whether an iteration has recorded an output under each of these names."""
     record = past.record
     if record.status != "done" or record.error:
         return False
     merged, outputs = mapping(record.plan).get("merged", {}), mapping(record.outputs)
     signatures = {node.name: node.signature for node in past.nodes if node.output}
 
-    def is_complete(value: Any) -> bool:  # not a value too large for a record, nor a table with rows not counted
+    def is_complete(value: Any) -> bool:  # not a value too large for a record, nor a table with an unknown row count
         return not isinstance(value, dict) or not (
             value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
         )
@@ -77,7 +77,7 @@ def _has_output(past: PastIteration, names: Sequence[str], signature: str) -> bo
 
 
 def _recorded_by(run: Run, name: str) -> IterationRecord | None:
-    """Return the iteration whose record answers an output of this run; None if the run has the output itself."""
+    """Return the iteration whose record answers an output of this run; None if the run has computed or loaded it."""
     planned = run.plan[name]
     number = run.situation.recorded.get(planned.name) if planned.state is State.PRUNE else None
     return next((past.record for past in run.view.past if past.record.number == number), None)
@@ -96,8 +96,8 @@ def measure(run: Run) -> Run:
     return run if outcome.failure is not None else replace(run, outputs=dict(_described_outputs(run)))
 
 
-def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
-    """Put the results of a run into the memory tier; pinned tables that must not be reused go without a signature."""
+def keep_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
+    """Put the results of a run into memory; without a signature if they are pinned tables that must not be reused."""
     plan, memory = run.plan, run.tools.memory
     for name, result in lasting(run.outcome).items():
         if not plan[name].random and name not in spoiled:
@@ -107,12 +107,12 @@ def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
 
 
 def announce(run: Run) -> Run:
-    """Report the answer, and warn of declared metrics that it does not have."""
+    """Report the answer, and warn of missing declared metrics."""
     if run.outcome.failure is not None:
         return run
     run.tools.observer.answered(run.seconds)
     numbers = Metrics(run.outputs).values
-    for node in run.whole.nodes:
+    for node in run.declared_dag.nodes:
         names = [name for name in numbers if name == node.name or name.startswith(f"{node.name}.")]
         for metric in node.wishes.metrics:
             if node.name in run.outputs and metric.name not in numbers:
@@ -125,7 +125,7 @@ def announce(run: Run) -> Run:
 
 def _described_outputs(run: Run) -> Iterator[tuple[str, Any]]:
     """Yield outputs by the author's names: values as they are, tables and models as a short description."""
-    for name in run.whole.outputs:
+    for name in run.declared_dag.outputs:
         canonical = run.plan[name].name
         if (record := _recorded_by(run, name)) is not None:
             yield name, mapping(record.outputs)[name]
@@ -142,72 +142,72 @@ def _described_outputs(run: Run) -> Iterator[tuple[str, Any]]:
                 yield name, None
 
 
-def look_at_tables(run: Run) -> Run:
+def preview_tables(run: Run) -> Run:
     """Preview, by the author's names, the output tables whose rows are in this process or recorded."""
     if run.outcome.failure is not None:
         return run
     previews = dict[str, TablePreview]()
-    for name in run.whole.outputs:
+    for name in run.declared_dag.outputs:
         if (record := _recorded_by(run, name)) is not None:
             previews |= {key: table for key, table in tables_of(record, run.tools.catalog).items() if key == name}
-    for name, own, result in _tables(run):
+    for name, planned, result in _tables(run):
         if result.collected:
             rows = result.arrow()
-            previews[name] = _previewed(rows, len(rows), own, run)
+            previews[name] = _previewed(rows, len(rows), planned, run)
     return replace(run, tables=previews)
 
 
-def tables_elsewhere(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
-    """Preview the other tables, but for spoiled ones: stored tables without Spark, tables in Spark's memory, and tables
-    that were computed quickly."""
-    for name, own, result in _tables(run):
-        if result.collected or own.random or own.name in spoiled:
+def other_previews(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
+    """Preview the other output tables that are not spoiled: stored tables without Spark, tables in Spark's memory, and
+    tables that were computed quickly."""
+    for name, planned, result in _tables(run):
+        if result.collected or planned.random or planned.name in spoiled:
             continue
-        total = run.outcome.rows.get(own.name)
-        record = run.view.artifacts.get(own.signature) if own.state is State.LOAD else None
+        total = run.outcome.rows.get(planned.name)
+        record = run.view.artifacts.get(planned.signature) if planned.state is State.LOAD else None
         if record is not None:
             try:
-                yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, own, run)
-            except CatalogError:  # evicted meanwhile, or damaged: loading it reports that
+                yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, planned, run)
+            except CatalogError:  # evicted meanwhile, or damaged, which a load reports
                 continue
-        elif not result.lost and (result.in_memory or (run.time(own.name).seconds or 0.0) <= QUICK):
-            yield name, _previewed(collect(result.frame().limit(ROWS)), total, own, run)
+        elif not result.lost and (result.in_memory or (run.time(planned.name).seconds or 0.0) <= QUICK):
+            yield name, _previewed(collect(result.frame().limit(ROWS)), total, planned, run)
 
 
-def _previewed(rows: pa.Table, total: int | None, own: PlannedNode, run: Run) -> TablePreview:
-    """Preview a table, with the class names of its label where its ancestors agree on them. Runs no job."""
-    result = run.outcome.results.get(own.name)
+def _previewed(rows: pa.Table, total: int | None, planned: PlannedNode, run: Run) -> TablePreview:
+    """Preview a table, with the class names of its label if its ancestors agree on them. Runs no job."""
+    result = run.outcome.results.get(planned.name)
     preview = replace(previewed(rows, total), across=result.across if isinstance(result, TableResult) else "")
     if not preview.class_columns:
         return preview
-    above = run.dag.ancestors(own.name)
+    above = run.dag.ancestors(planned.name)
     candidates = {classes for node in run.plan.nodes if node.name in above and (classes := _classes(node, run))}
     return replace(preview, classes=candidates.pop() if len(candidates) == 1 else ())
 
 
-def _classes(own: PlannedNode, run: Run) -> tuple[str, ...]:
+def _classes(planned: PlannedNode, run: Run) -> tuple[str, ...]:
     """Return the class names of a table's label by its schema, or of a learner's by its card."""
-    result = run.outcome.results.get(own.name)
+    result = run.outcome.results.get(planned.name)
     if isinstance(result, TableResult) and result.framed and "label" in result.frame().columns:
         return class_names(result.frame().schema["label"].metadata)
-    card = card_of(own.signature, run.tools.catalog) if own.kind == Kind.LEARNER else None
+    card = card_of(planned.signature, run.tools.catalog) if planned.kind == Kind.LEARNER else None
     return card.labels if card is not None else ()
 
 
 def _tables(run: Run) -> Iterator[tuple[str, PlannedNode, TableResult]]:
-    for name in run.whole.outputs:
-        own = run.plan[name]
-        result = run.outcome.results.get(own.name)
+    for name in run.declared_dag.outputs:
+        planned = run.plan[name]
+        result = run.outcome.results.get(planned.name)
         if isinstance(result, TableResult):
-            yield name, own, result
+            yield name, planned, result
 
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
-_DIVIDES = frozenset({"split", "label", "rows"})
+_SPLIT_PARAMETERS = frozenset({"split", "label", "rows"})
 """Parameters that decide which rows are test rows, and the label to predict."""
 
 _ENOUGH = 16
-"""Hex characters that distinguish two versions of one metric."""
+"""Number of hex characters that distinguish two versions of one metric."""
 
 
 def values_of(dag: Dag) -> list[str]:
@@ -215,44 +215,44 @@ def values_of(dag: Dag) -> list[str]:
 
 
 def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
-    """Return digests of the data, the split and the label that each output was measured on."""
-    tested = {}
+    """Return digests of the data, the split and the label that measured each output."""
+    tests = {}
     for name in values_of(dag):
-        scored = predictions_below(dag, name)
-        if not scored:
+        predictions = predictions_below(dag, name)
+        if not predictions:
             continue
-        examples = [examples_of(cast("Predict", dag[node].operator), dag[node].inputs) for node in scored]
+        examples = [examples_of(cast("Predict", dag[node].operator), dag[node].inputs) for node in predictions]
         above = {*examples}.union(*map(dag.ancestors, examples))
         data = [version.digest for node in sorted(above) if (version := described[node].version) is not None]
-        divides = [
-            f"{part.label} {part.digest}" for node in (*scored, *examples) for part in described[node].parts
-            if part.group is Group.PARAMETER and part.label in _DIVIDES
+        split = [
+            f"{part.label} {part.digest}" for node in (*predictions, *examples) for part in described[node].parts
+            if part.group is Group.PARAMETER and part.label in _SPLIT_PARAMETERS
         ]
-        tested[name] = {"data": digest(*data)[:_ENOUGH], "split": digest(*divides)[:_ENOUGH]}
-    return tested
+        tests[name] = {"data": digest(*data)[:_ENOUGH], "split": digest(*split)[:_ENOUGH]}
+    return tests
 
 
 def measured(run: Run) -> dict[str, Any]:
-    """Return the code and the test rows that a run's numbers were measured with, as they are recorded."""
-    tested = describe_tests(run.whole, run.described)
-    for name, own in tested.items():  # with the number of scored rows, where this run knows it
-        counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.whole, name)]
+    """Return the code and the test rows that measured a run's numbers, for the record."""
+    tests = describe_tests(run.declared_dag, run.described)
+    for name, test in tests.items():  # with the number of scored rows, if this run knows it
+        counts = [_rows(run.plan[node].name, run) for node in predictions_below(run.declared_dag, name)]
         if None not in counts:
-            own["rows"] = sum(filter(None, counts))
-    return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
+            test["rows"] = sum(filter(None, counts))
+    return {"measured_by": measured_by(run), "tested": tests, "doubts": dict(doubts(run))}
 
 
 def doubts(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield outputs whose numbers do not measure how good a model is, and why, as a phrase."""
+    """Yield outputs whose numbers do not measure a model's quality, and why, as a phrase."""
     last = run.view.last
     before = metrics_of(last).doubts if last is not None else {}
-    suspicions = [(output, doubt) for output in values_of(run.whole) for doubt in doubts_of(output, run.whole)]
-    for output, doubt in suspicions:
+    names = values_of(run.declared_dag)
+    for output, doubt in ((name, doubt) for name in names for doubt in doubts_of(name, run.declared_dag)):
         result = run.outcome.results.get(run.plan[doubt.unless].name) if doubt.unless else None
         if isinstance(result, TableResult) and (result.framed or result.collected):
             columns = result.frame().columns if result.framed else result.arrow().column_names
             is_doubted = "split" not in map(str.lower, columns)
-        else:  # the table is the last run's: otherwise its predictions would have been computed
+        else:  # the table is unchanged since the last run, or its predictions would have been computed
             is_doubted = not doubt.unless or before.get(output) == doubt.phrase
         if is_doubted:
             yield output, doubt.phrase
@@ -267,26 +267,26 @@ def _rows(name: str, run: Run) -> int | None:
 
 
 def measured_by(run: Run) -> dict[str, str]:
-    """Return digests of the code that measured each output. A number inside an output whose code was edited keeps its
-    digest if it came out the same for the same inputs: the edit was of other numbers."""
+    """Return digests of the code that measured each output. A number in an output with edited code keeps its digest if
+    it is equal for the same inputs: the edit was of other numbers."""
     digests: dict[str, str] = {}
-    for name in values_of(run.whole):  # of the node alone, without its inputs and environment
+    for name in values_of(run.declared_dag):  # of the node alone, without its inputs and environment
         parts = (part for part in run.situation[run.plan[name].name].signed.parts if part.group in _OWN_GROUPS)
         digests[name] = digest(*(f"{part.group} {part.digest}" for part in parts))[:_ENOUGH]
     done = (past for past in reversed(run.view.past) if past.record.status == "done" and past.nodes)
     if (last := next(done, None)) is None:
         return digests
     before, nodes = metrics_of(last.record), {node.name: node for node in last.nodes}
-    kept: dict[str, str] = {}
+    unedited: dict[str, str] = {}
     for name, value in flatten(run.outputs).items():
         output = output_of(name, digests)
         old = before.measured_by.get(output_of(name, before.measured_by))
         if name in digests or not output or old is None or old == digests[output] or name not in before.leaves:
             continue
         if before.measured_by.get(output) == digests[output]:
-            kept[name] = old
+            unedited[name] = old
         elif value == before.leaves[name] and output in nodes:
             inputs = [nodes[source].signature if source in nodes else None for source in nodes[output].inputs]
-            if inputs == [run.plan[source].signature for source in run.whole[output].inputs]:
-                kept[name] = old
-    return digests | kept
+            if inputs == [run.plan[source].signature for source in run.declared_dag[output].inputs]:
+                unedited[name] = old
+    return digests | unedited

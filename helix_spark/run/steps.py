@@ -1,5 +1,4 @@
-"""The steps of a run from top to bottom. Plans, runs and audits use the same lists, each as far as it goes. The steps
-that follow an answer or a failure are defined here, too."""
+"""The lists of steps of plans, runs and audits, from top to bottom, and the steps after an answer or a failure."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ from helix_spark.run.executing import (
 )
 from helix_spark.run.preparation import call_functions, decide, declare, look_up, recall, start_early
 from helix_spark.run.run import Run, RunStep, through
-from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
+from helix_spark.run.run_outputs import announce, keep_in_memory, measure, measured, other_previews, preview_tables
 from helix_spark.run.tracker import finished_on_record, tell
 from helix_spark.waits import awaited_at_exit
 from helix_spark.workflow.operators import Kind
@@ -37,26 +36,27 @@ def record(run: Run) -> Run:
     """Record the answer or the failure, and what the run measured."""
     failure, void, catalog = run.outcome.failure, run.results.void, run.tools.catalog
     unusable = run.results.spoiled | run.results.drawn_once | void
-    hold_in_memory(run, unusable)
-    for name in void:  # its data changed meanwhile
+    keep_in_memory(run, unusable)
+    for name in void:  # its data has changed
         run.tools.memory.drop(run.plan[name].signature)
     tables = dict(run.tables)
     if failure is None:
         with _spark_may_end(run, "the first rows of some outputs are not known"):
-            tables.update(tables_elsewhere(run, unusable))
+            tables.update(other_previews(run, unusable))
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
-    run.answered.record(run.record.number, void | run.results.uncertain)
+    run.calls.record(run.record.number, void | run.results.uncertain)
     results = node_records.result_records(run, cards)
     previews = {name: table.record(name) for name, table in tables.items()}
     ended = recording.record_end(
         catalog, run.record, run.provenance, failure, nodes, [result for result in results if result.node not in void],
         seconds=run.seconds, start_seconds=run.start_seconds, outputs=run.outputs,
         notes={
-            "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
+            "edit": edit_message(run.view.last, run.view.nodes, run.declared_dag.parameters, nodes),
             "tables": {name: preview.digest for name, preview in previews.items()}, **measured(run),
             "unproven": {
-                own.name: own.signature for own in run.plan.nodes if own.state is State.LOAD and own.proof == "unproven"
+                node.name: node.signature for node in run.plan.nodes
+                if node.state is State.LOAD and node.proof == "unproven"
             },
         },
         changes=run.results.changes, texts=(*previews.values(), *cards.values()),
@@ -67,7 +67,7 @@ def record(run: Run) -> Run:
 def keep(run: Run) -> Run:
     """Store and evict results, and record their sizes. Report stored results once they survive a loss of power.
 
-    After a failure the results that the plan keeps are stored, and nothing is evicted for them; after an interrupt
+    After a failure the results that the plan keeps are stored, and nothing is evicted for them. After an interrupt
     nothing is stored.
     """
     results, catalog, stored, evicted = run.results, run.tools.catalog, dict[str, int](), set[str]()
@@ -114,10 +114,8 @@ def read_fits(run: Run) -> dict[str, FileRecord]:
 
 @contextmanager
 def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
-    """Warn of what stays unknown if Spark ends during a request after the answer.
-
-    PySpark may raise any exception for a session that was stopped meanwhile.
-    """
+    """Warn, with the phrase `unknown`, if Spark ends during a request after the answer. PySpark may raise any exception
+    for a stopped session."""
     try:
         yield
     except Exception as error:
@@ -127,7 +125,7 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
 
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
-"""From a workflow to its records. Needs no Spark, writes nothing."""
+"""From a workflow to its records; needs no Spark and writes nothing."""
 
 PLANNING: tuple[RunStep, ...] = (recall, look_up, decide, call_functions)
 """From a workflow to its plan. Later steps marked with * may look up and decide again."""
@@ -141,13 +139,13 @@ ANSWERING: tuple[RunStep, ...] = (
     *PLANNING,
     check_what_computes,
     prepare_catalog,
-    wait_for_others,  # * where another process computes the same
-    take_from_server,  # * where a server has lost a result that it had in memory
+    wait_for_others,  # * if another process computes the same
+    take_from_server,  # * if a server has lost a result from its memory
     begin,
-    execute,  # * where a result turns out equal to an earlier one, or a stored one damaged
+    execute,  # * if a result is equal to an earlier one, or a stored result is damaged
     measure,
     announce,
-    look_at_tables,
+    preview_tables,
 )
 """From a workflow to its answer, or its failure: the steps that the author waits for."""
 
@@ -156,18 +154,18 @@ KEEPING: tuple[RunStep, ...] = (keep, track, expire)
 
 
 def answered(run: Run) -> Run:
-    """Run to the answer or the failure, and begin the steps in the background. Release the leases if interrupted."""
+    """Run to the answer or the failure, and start the steps in the background. Release the leases if interrupted."""
     try:
         run = through(ANSWERING, run)
         recorded = run.tools.recording.submit(_record_safely, replace(run, outputs=deepcopy(run.outputs)))
-        return replace(run, behind=awaited_at_exit(run.tools.behind.submit(_finish, run, recorded)))
+        return replace(run, storing=awaited_at_exit(run.tools.storing.submit(_finish, run, recorded)))
     except BaseException:
-        run.leased.release_all()
+        run.leases.release_all()
         raise
 
 
 def _record_safely(run: Run) -> Run:
-    """Record the run, which the next plan waits for; return it unchanged if that fails: the answer stands."""
+    """Record the run, which the next plan waits for. If that fails, return it unchanged: its answer is valid."""
     try:
         return record(run)
     except (HelixError, OSError) as error:
@@ -185,8 +183,8 @@ def _finish(run: Run, recorded: Future[Run]) -> Mapping[str, int]:
     except Exception as error:  # noqa: BLE001 - a defect is reported, and earlier results stay stored
         warning(
             f"storing after the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; results "
-            "stored before that are kept"
+            "stored before are kept"
         )
     finally:
-        run.leased.release_all()
+        run.leases.release_all()
     return {}

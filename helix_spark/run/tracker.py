@@ -14,13 +14,13 @@ from helix_spark.planner.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An iteration that has ended, well or not.
+    """An iteration that has ended, with or without success.
 
     Attributes:
         plan: the decisions of the planner; None for a plain program.
-        models: the fitted Spark ML models of its learners, if this iteration computed or loaded them.
+        models: the fitted Spark ML models of its learners, if it computed or loaded them.
         stored: physical bytes of the results that it stored, by node name.
-        live: signatures of its nodes whose results are stored by its end.
+        live: signatures of its nodes whose results are stored at its end.
         tables: previews of its output tables.
     """
 
@@ -45,11 +45,8 @@ class Tracker(Protocol):
     """A receiver of iterations, after their answers."""
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        """Accept an iteration, and return soon: storing waits for it. Send it later.
-
-        Args:
-            warning: reports errors, then or later, from any thread.
-        """
+        """Accept an iteration and return soon, as storing waits for it; send it later. `warning` reports errors, then
+        or later, from any thread."""
 
     def close(self) -> None:
         """End the work soon: a program that ends waits for it."""
@@ -59,6 +56,6 @@ def tell(tracker: Tracker, finished: Finished, warning: Callable[[str], None]) -
     """Notify a tracker; turn its errors into warnings."""
     try:
         tracker.track(finished, warning)
-    except Exception as error:  # noqa: BLE001 - a tracker may be anybody's, and the iteration stands without it
+    except Exception as error:  # noqa: BLE001 - a tracker may be the author's, and the iteration is valid without it
         number = finished.record.number
         warning(f"iteration {number} could not be tracked: {type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """The results of a workflow's run for retention: their measured costs, which of them can be stored, and how.
 
-Sources and files of `depends_on` must not change from the time that they were signed until their last reader is done.
-If one does, the results made of it are void, whatever it holds now.
+Sources and files of `depends_on` must not change from the time that they are signed until their last reader is done.
+Results of changed data are void, even if the data is put back.
 """
 
 from __future__ import annotations
@@ -31,11 +31,7 @@ from helix_spark.workflow.sources import DeltaSource, FileSource
 
 
 class WorkflowResults(Retention):
-    """The results of a workflow's run.
-
-    Attributes:
-        changes: sentences on what changed while the iteration ran.
-    """
+    """The results of a workflow's run. `changes` are sentences on changes of data and settings while it ran."""
 
     def __init__(self, run: Run) -> None:
         tools = run.tools
@@ -49,8 +45,8 @@ class WorkflowResults(Retention):
     @cached_property
     def base(self) -> PlanningProblem:
         run, problem = self.run, self.run.situation.problem
-        seconds = {name: one.warm_seconds for name, one in run.times.items() if one.warm_seconds is not None}
-        again = seconds_to_have_again(run.dag, seconds, self._at_hand)
+        seconds = {name: time.warm_seconds for name, time in run.times.items() if time.warm_seconds is not None}
+        again = seconds_to_write(run.dag, seconds, self._at_hand)
         computed = {name: warm for name, warm in seconds.items() if run.plan[name].state is State.COMPUTE}
         nodes = tuple(
             replace(
@@ -74,7 +70,7 @@ class WorkflowResults(Retention):
         self.run.tools.memory.drop(signature)
 
     def _write(self, origin: Origin) -> ArtifactRecord | None:
-        """Store the result of a node, and release its lease; None where it cannot be stored."""
+        """Store the result of a node, and release its lease; return None if it cannot be stored."""
         tools, name = self.run.tools, origin.node
         tools.observer.storing(name)
         try:
@@ -86,11 +82,11 @@ class WorkflowResults(Retention):
             tools.observer.warning(error.what)
             return None
         finally:
-            self.run.leased.release(origin.signature)
+            self.run.leases.release(origin.signature)
 
     @cached_property
     def _at_hand(self) -> frozenset[str]:
-        """Results whose rows are in memory, so that writing them reads nothing."""
+        """Names of the results in memory, so that writing them reads nothing."""
         outcome = self.run.outcome
         return frozenset(
             name for name, result in outcome.results.items()
@@ -98,7 +94,7 @@ class WorkflowResults(Retention):
             or (isinstance(result, TableResult) and result.at_hand)
         )
 
-    # What may be stored -----------------------------------------------------------------------------------------------
+    # Results that may be stored ---------------------------------------------------------------------------------------
 
     @cached_property
     def spoiled(self) -> frozenset[str]:
@@ -113,8 +109,8 @@ class WorkflowResults(Retention):
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
-        """Instances whose rows Spark has not kept, and tables that it would compute from them: writing or reading these
-        would make another instance."""
+        """Instances whose rows Spark has not kept, and tables that it would compute from them: to write or read these
+        would compute another instance."""
         unsettled = unsettled_nodes(self.run.plan, self.run.outcome)
         instances = self.run.chance.instances.union(
             node.name for node in self.run.dag.nodes if node.wishes.fixed or self.run.plan[node.name].is_instance
@@ -126,26 +122,26 @@ class WorkflowResults(Retention):
 
     @cached_property
     def void(self) -> frozenset[str]:
-        """Results made of data that changed while the iteration ran, or under other settings. They must not be recorded
-        under their signatures."""
+        """Results of data that changed while the iteration ran, or of other settings. They must not be recorded under
+        their signatures."""
         for name in self._data.names:
-            if (how := self._data.change(name)) is not None:
+            if (change := self._data.change(name)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)
-                data = f"source `{name}`" if is_source else f"what `{name}` depends on"
-                self._warn(f"{data} changed while the iteration ran ({how}): nothing made of it is kept")
+                data = f"source `{name}`" if is_source else f"the data that `{name}` depends on"
+                self._warn(f"{data} changed while the iteration ran ({change}): nothing made of it is kept")
         settings = self.run.outcome.left  # all results of this run may have been computed under them
         for name, setting in settings.items():
-            remedy = "set it back before it returns, or have the session start with it"
+            remedy = "reset it before the function returns, or start the session with it"
             self._warn(f"`{name}` leaves the setting {setting}: nothing that this run computed is kept ({remedy})")
         under_settings = (node.name for node in self.run.plan.nodes if settings and node.state is State.COMPUTE)
         changed = self.run.outcome.changed
         for name, (value, changers) in changed.items():
             suspects = named([node.name for node in self.run.dag.nodes if node.name in changers], 3)
             self._warn(
-                f"`{name}` is not kept, nor {suspects or 'another function'}, nor what is made of these: before it was "
-                f"computed, one of them had changed what it reads ({value}); return that from there, as an input"
+                f"`{name}` is not kept, nor {suspects or 'another function'}, nor their descendants: one of these "
+                f"changed what `{name}` reads before it was computed ({value}); return the value there, as an input"
             )
-        # If a changer was reused, the node would be computed with the value from before.
+        # If a changer was reused, the node would be computed with the previous value.
         affected = {*changed}.union(*(changers for _, changers in changed.values()))
         return self._data.void.union(under_settings, affected, self.run.dag.descendants(affected))
 
@@ -175,16 +171,16 @@ class WorkflowResults(Retention):
         result = self.run.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
-        for reader in self._data.below(name):
-            if (how := self._data.change(reader)) is not None:
-                raise CatalogError(f"what `{reader}` reads changed while it was written ({how})")
+        for reader in self._data.readers_above(name):
+            if (change := self._data.change(reader)) is not None:
+                raise CatalogError(f"the data that `{reader}` reads changed while it was written ({change})")
 
 
-def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
-    """Return the seconds that writing each result of this run would compute again, by name.
+def seconds_to_write(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
+    """Return the seconds of repeated computations for writing each result of this run, by name.
 
-    A lazy table that is not persisted is computed from its inputs again, up to those in memory. A table that columns
-    extend is computed once for all of them: it counts with its other readers, not with each column.
+    A lazy table that is not persisted is computed again from its inputs, up to results in memory. A table that columns
+    extend is computed once for all of them: its seconds count for its other readers, not for each column.
     """
     again: dict[str, float] = {}
     for node in dag.nodes:
@@ -195,7 +191,7 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
 
 
 class DataRead:
-    """The data that one run read itself, and its changes. Reused results were made of the signed data.
+    """The data that one run read itself, and its changes. Reused results were computed from the signed data.
 
     If memory has only the collected rows of a table, Spark computes its DataFrame again for its readers.
     """
@@ -212,20 +208,17 @@ class DataRead:
         """Nodes that read data that may change."""
         return tuple(node.name for node in self._dag.nodes if self._reads(node.name))
 
-    def below(self, name: str) -> Iterator[str]:
+    def readers_above(self, name: str) -> Iterator[str]:
         """Yield the nodes whose data is read again if a table is computed again, as for writing it."""
         above = self._dag.ancestors(name) | {name}
-        return (source for source in self.names if source in above)
+        return (reader for reader in self.names if reader in above)
 
     def change(self, name: str) -> str | None:
-        """Describe the change of a node's data since it was signed; None for no change.
-
-        A change stays recorded if the data is put back. The content of each file is compared once, as a network disk
-        may keep no time of change.
-        """
+        """Describe the change of a node's data since it was signed, even if the data was put back; None for no change.
+        The content of each file is compared once, as a network disk may not record times of change."""
         for data in self._reads(name) if name not in self._changes else ():
-            if (how := self._change(name, data)) is not None:
-                self._changes[name] = how
+            if (change := self._change(name, data)) is not None:
+                self._changes[name] = change
                 break
         return self._changes.get(name)
 
@@ -240,22 +233,22 @@ class DataRead:
         return frozenset(void)
 
     def _change(self, name: str, data: SignedData) -> str | None:
-        how = data.changed(contents=data.source not in self._checked_contents)
+        change = data.changed(contents=data.source not in self._checked_contents)
         self._checked_contents.add(data.source)
         opened = self._outcome.opened.get(name)
         if opened is None or isinstance(data.source, Path):
-            return how
-        return data.identity.change(opened) or how
+            return change
+        return data.identity.change(opened) or change
 
     def _reads(self, name: str) -> tuple[SignedData, ...]:
-        """Return the data that a node read in this run and that may change."""
+        """Return the data that may change and that a node read in this run."""
         is_computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
         if not is_computed and name not in self._again:
             return ()
         return tuple(data for data in self._described[name].reads if _may_change(data.source))
 
     def _is_computed_again(self, node: Node) -> bool:
-        """Return whether memory has a table's rows, and Spark computes them again for a reader in this run."""
+        """Return whether memory has a table's rows, but Spark computes them again for a reader in this run."""
         result = self._outcome.results.get(node.name)
         if self._plan[node.name].state is not State.LOAD or not isinstance(result, TableResult):
             return False
@@ -266,5 +259,5 @@ class DataRead:
 
 
 def _may_change(source: Readable) -> bool:
-    """Return whether data may change: not tables copied from memory, nor sources with a version by their author."""
+    """Return whether data may change: not tables copied from memory, nor sources whose author declares a version."""
     return isinstance(source, Path | DeltaSource) or (isinstance(source, FileSource) and source.version is None)

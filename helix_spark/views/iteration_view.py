@@ -18,7 +18,7 @@ from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of, saved_seconds
 from helix_spark.history.table_preview import TablePreview, tables_of
-from helix_spark.history.value_text import value_text
+from helix_spark.history.value_text import rounded, value_text
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -233,11 +233,11 @@ def output_text(value: Any) -> str:
 
 def output_line(value: Any) -> str:
     """Return an output's text in a line, cut to a readable length."""
-    return cut(output_text(value), _LONGEST_VALUE)
+    return cut(output_text(rounded(value)), _LONGEST_VALUE)
 
 
 def _texts(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, cut(value_text(value), _LONGEST_VALUE)) for name, value in parameters.items())
+    return tuple((name, cut(value_text(rounded(value)), _LONGEST_VALUE)) for name, value in parameters.items())
 
 
 def saved_by(rows: Sequence[NodeRow], seconds: float | None) -> float:

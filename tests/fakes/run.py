@@ -27,7 +27,7 @@ def make_run(tools: Tools | None = None, *, number: int = 4, dag: Dag | None = N
         dag: the graph of a run of whose situation nothing else is known.
     """
     record = IterationRecord("run", "w", number, "running", 0.0)
-    known: dict[str, Any] = {"record": record, "chance": Chance({}, {}, {}), "leased": None}
+    known: dict[str, Any] = {"record": record, "chance": Chance({}, {}, {}), "leases": None}
     if dag is not None:
         known["situation"] = Situation(dag, (), number, PlanningProblem((), frozenset(), None))
     if "situation" in given:

@@ -163,7 +163,7 @@ def test_who_asks_for_what_a_rerun_did_not_need_has_it_loaded(after_first: Path,
         assert list(made.model("model").coefficients) == made["weights"]
         with pytest.raises(hx.HelixError, match="'older' is a column, not a table") as caught:
             made.table("older")
-        assert "part of the tables that are made with it: examples" in str(caught.value)
+        assert "get a table that contains the column: examples" in str(caught.value)
 
 
 def test_what_was_stored_is_said_and_an_unused_extractor_is_dropped(after_first: Path, spark: SparkSession) -> None:

@@ -462,7 +462,7 @@ def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
         patched.setattr(stored_results, "reach", edited)
         with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
             assert "rows" not in helix.run(build()).wait()
-    told = "'rows' was not stored: what `data` reads changed while it was written"
+    told = "'rows' was not stored: the data that `data` reads changed while it was written"
     assert any(told in text for text in editor.warnings)
     with hx.Helix(tmp_path / "moving", **options) as helix:
         file.write_text("1\n2\n")

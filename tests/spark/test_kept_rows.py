@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from helix_spark.engine.results.node_results import KeepRows, MemoryTier, TableResult
 from helix_spark.engine.server.run_sessions import KeptRows
 from helix_spark.engine.spark.driver_client import USER, service_sessions
-from helix_spark.plans.connect_session import relation_given
+from helix_spark.plans.connect_session import cached_frame
 
 pytestmark = pytest.mark.spark
 
@@ -51,7 +51,7 @@ def table(spark: SparkSession) -> Callable[[int], TableResult]:
 
 
 def total(spark: SparkSession, name: str) -> int:
-    frame: Any = relation_given(spark, name, None)
+    frame: Any = cached_frame(spark, name, None)
     assert frame.storageLevel.useMemory  # so that an estimator does not persist them once more
     return int(frame.agg(F.sum("n")).first()[0])
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.errors import OperatorError
-from helix_spark.plans.plan_chance import chance_in, choices_in
+from helix_spark.plans.nondeterminism import chance_in, choices_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.written_plan import relation_of
 from tests.fakes.policy import loading

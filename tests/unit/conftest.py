@@ -11,7 +11,7 @@ import pytest
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.plans import program_client, recorded_call
-from helix_spark.plans.recorded_call import own_session, own_session_is
+from helix_spark.plans.recorded_call import own_session, set_own_session
 from tests.unit.project import Project
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def of_no_session() -> Iterator[None]:
     left, clients = own_session(), sys.modules.get("pyspark.sql.connect.session")
     by_default = None if clients is None else clients.SparkSession._default_session
     active = None if clients is None else getattr(clients.SparkSession._active_session, "session", None)
-    own_session_is(None)
+    set_own_session(None)
     if clients is not None:
         clients.SparkSession._default_session = clients.SparkSession._active_session.session = None
     with recorded_call._working(recorded_call._Work()):
         yield
-    own_session_is(left)
+    set_own_session(left)
     if clients is not None:
         clients.SparkSession._default_session = by_default
         clients.SparkSession._active_session.session = active

@@ -101,7 +101,7 @@ def test_what_a_helix_calls_begins_no_run_and_no_end(task: Task) -> None:
         assert f"from within {task.value}" in in_a_thread(lambda use=use: within(use))
     assert in_a_thread(lambda: within(admission.check)) == "done"
     waits = in_a_thread(lambda: within(lambda: admission.check_waits(Task.STORE)))
-    assert ("what waits for it" in waits) == (task is Task.STORE)
+    assert ("a call that waits for it" in waits) == (task is Task.STORE)
 
 
 def test_after_the_end_nobody_comes_in_and_who_waits_is_told() -> None:
@@ -114,7 +114,7 @@ def test_after_the_end_nobody_comes_in_and_who_waits_is_told() -> None:
         ending.start()
         ending.join()
     waiting.join()
-    assert said == ["the Helix of catalog was closed\n  make another one"]
+    assert said == ["the Helix of catalog was closed\n  create another one"]
     with pytest.raises(EndedError):
         admission.check()
 

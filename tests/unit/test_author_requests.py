@@ -16,7 +16,7 @@ from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.plans.connect_session import prepare
 from helix_spark.plans.program_client import session_of, showing_requests
-from helix_spark.plans.recorded_call import as_before, work_in
+from helix_spark.plans.recorded_call import session_restored, work_in
 
 ANSI, ZONE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"
 
@@ -57,7 +57,7 @@ class Server:
 def spark() -> Iterator[Any]:
     prepare()
     session = session_of(Server(), {"spark.app.name": "job"})
-    with as_before():
+    with session_restored():
         work_in(lambda: session)
         yield session
 

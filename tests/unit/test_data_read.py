@@ -115,9 +115,9 @@ def test_what_was_read_is_looked_at_and_nothing_else(run: Run) -> None:
 
 
 def test_a_table_is_read_again_from_what_it_is_made_of(run: Run) -> None:
-    assert set(run.data().below("both")) == {"left", "right", "cleaned"}
-    assert set(run.data().below("cleaned")) == {"left", "cleaned"}
-    assert set(run.data({"left": State.PRUNE, "cleaned": State.LOAD}).below("both")) == {"right"}
+    assert set(run.data().readers_above("both")) == {"left", "right", "cleaned"}
+    assert set(run.data().readers_above("cleaned")) == {"left", "cleaned"}
+    assert set(run.data({"left": State.PRUNE, "cleaned": State.LOAD}).readers_above("both")) == {"right"}
 
 
 def test_a_table_of_which_memory_holds_collected_rows_is_read_anew_by_who_asks_for_its_dataframe(run: Run) -> None:
@@ -125,7 +125,7 @@ def test_a_table_of_which_memory_holds_collected_rows_is_read_anew_by_who_asks_f
     collected._arrow = collected._frame = object()  # type: ignore[assignment]  # stand for rows, and for their plan
     data = run.data(held, {"cleaned": collected})
     assert set(data.names) == {"left", "right", "cleaned"}
-    assert set(data.below("both")) == {"left", "right", "cleaned"}
+    assert set(data.readers_above("both")) == {"left", "right", "cleaned"}
     pinned = table()
     pinned._persisted = pinned._arrow = object()  # type: ignore[assignment]  # stand for rows
     assert run.data(held, {"cleaned": pinned}).names == ("right",)

@@ -71,12 +71,12 @@ def test_a_server_that_nothing_more_is_asked_of_is_not_replaced(runs: Runs) -> N
 
 
 @pytest.mark.parametrize(("before", "lost"), [
-    (lambda spark: spark.sql("CREATE TABLE t (a INT)"), "what a statement of SQL left in it"),
+    (lambda spark: spark.sql("CREATE TABLE t (a INT)"), "the effects of a statement of SQL"),
     (lambda spark: fit_rows(spark.range(9).selectExpr("uuid()")), "a nondeterministic result"),
 ])
 def test_what_cannot_be_had_again_is_named(runs: Runs, before: Program, lost: str) -> None:
     program, server = killed_between(before, lambda spark, _: rows(spark).count())
-    with pytest.raises(ServerEndedError, match=f"{KILLED}, and with it went {lost}"):
+    with pytest.raises(ServerEndedError, match=f"{KILLED}, which lost {lost}"):
         runs.run(program, server=server)
 
 

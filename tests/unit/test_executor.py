@@ -22,7 +22,7 @@ from helix_spark.engine.lowering.lowering import worthwhile
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.objects.references import Findings
 from helix_spark.planner.problem import State
-from helix_spark.run.executing import registering
+from helix_spark.run.executing import registering_nodes
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
 from tests.fakes.node_work import Frame, node_work, table
@@ -205,7 +205,7 @@ def node_of(operator: Operator, result: Result = Result.VALUE) -> Node:
 def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Findings, registers: bool) -> None:
     described: Any = {"node": said}
     run = make_run(dag=Dag("w", (node_of(operator),), ("node",)), described=described)
-    assert registering(run) == ({"node"} if registers else set())
+    assert registering_nodes(run) == ({"node"} if registers else set())
 
 
 class Spans(Silent):

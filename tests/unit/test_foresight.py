@@ -103,7 +103,7 @@ def test_the_edit_that_led_to_the_current_version_counts() -> None:
 def test_an_edit_of_a_call_hits_all_that_the_call_asked() -> None:
     fits = [("model: Fit", 5.0), ("model: Fit #2", 5.0), ("size", 1.0)]
     nodes = tuple(NodeCosts(name, "learner", name, (), seconds, 1.0, 1.0, 100) for name, seconds in fits)
-    hits = {one.label: one.hit for one in foresee(nodes, (), view(), {}, line=call_of).scenarios}
+    hits = {one.label: one.hit for one in foresee(nodes, (), view(), {}, call_of=call_of).scenarios}
     assert hits["`model: Fit` is edited"] == {"model: Fit", "model: Fit #2"}
     assert hits["`size` is edited"] == {"size"}
 

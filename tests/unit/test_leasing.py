@@ -21,7 +21,7 @@ from helix_spark.engine.execution.observer import Silent
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.run import executing
-from helix_spark.run.executing import WORTH_WAITING, expensive
+from helix_spark.run.executing import WORTH_WAITING, names_to_lease
 from tests.fakes.doubled import workflow
 
 HOLDS = """
@@ -46,12 +46,12 @@ def test_what_takes_long_to_have_and_is_to_be_stored_is_leased(tmp_path: Path) -
     assert plan["rows"].keep
     assert not plan["data"].keep
     rows = plan["rows"].signature
-    assert expensive(with_seconds(plan, {"rows": WORTH_WAITING})) == {rows: "rows"}
+    assert names_to_lease(with_seconds(plan, {"rows": WORTH_WAITING})) == {rows: "rows"}
     # What is computed on the way counts with it.
-    assert expensive(with_seconds(plan, {"data": WORTH_WAITING})) == {rows: "rows"}
-    assert expensive(with_seconds(plan, {"rows": WORTH_WAITING / 2})) == {}
+    assert names_to_lease(with_seconds(plan, {"data": WORTH_WAITING})) == {rows: "rows"}
+    assert names_to_lease(with_seconds(plan, {"rows": WORTH_WAITING / 2})) == {}
     with hx.Helix(tmp_path, policy="never") as helix:
-        assert expensive(with_seconds(helix.plan(workflow()), {"rows": 9.0})) == {}
+        assert names_to_lease(with_seconds(helix.plan(workflow()), {"rows": 9.0})) == {}
 
 
 class Told(Silent):

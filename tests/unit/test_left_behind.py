@@ -81,8 +81,8 @@ def test_what_reads_a_value_that_another_function_changed_is_not_kept_and_the_au
     first, warnings = run(tmp_path, leaving(True))
     assert first["shown"] == 56.0
     said = " / ".join(warnings)
-    assert "`limited` is not kept, nor `total`, nor what is made of these" in said
-    assert "one of them had changed what it reads (value `LIMITS['low']` 1 -> 5)" in said
+    assert "`limited` is not kept, nor `total`, nor their descendants" in said
+    assert "one of these changed what `limited` reads before it was computed (value `LIMITS['low']` 1 -> 5)" in said
     assert "`scaled` is not kept" in said
     again, _ = run(tmp_path, leaving(True))
     assert again["shown"] == 56.0

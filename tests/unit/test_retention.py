@@ -197,7 +197,7 @@ class Answered:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
         tools = make_tools(catalog=self.catalog, policy=self.policy, observer=self.heard, memory=MemoryTier())
         return retention_of(make_run(
-            tools, leased=RunLeases(self.catalog.leases), records=RecordsRead(self.catalog.snapshot("w"), {}),
+            tools, leases=RunLeases(self.catalog.leases), records=RecordsRead(self.catalog.snapshot("w"), {}),
             situation=now, plan=plan, outcome=outcome,
             times={one.name: NodeTime(warm_seconds=WARM.get(one.name)) for one in now.nodes},
         ))
@@ -265,7 +265,7 @@ def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_tak
 def test_who_decided_for_want_of_the_program_says_so(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(notice="the solver found no plan in 10 s"))
     run.retention().keep()
-    assert run.heard.warnings == ["what to keep, by what the run has measured: the solver found no plan in 10 s"]
+    assert run.heard.warnings == ["the decision on what to keep, with measured costs: the solver found no plan in 10 s"]
     sure = Answered(Catalog.open(Path(str(catalog.root)).parent / "other", create=True), Told())
     sure.retention().keep()
     assert sure.heard.warnings == []

@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import NodeTime, Step, exclusive_seconds, node_times
-from helix_spark.run.workflow_results import seconds_to_have_again
+from helix_spark.run.workflow_results import seconds_to_write
 
 
 def fan() -> Dag:
@@ -150,8 +150,8 @@ def test_parts_add_up_to_the_time_in_which_something_ran(
 
 def test_what_is_stored_late_is_had_again_as_far_as_nothing_is_at_hand() -> None:
     took = {"data": 1.0, "rows": 2.0, "left": 3.0, "total": 4.0}
-    assert seconds_to_have_again(fan(), took, {"left", "total"}) == {"data": 1.0, "rows": 3.0}
-    assert seconds_to_have_again(fan(), took, {"rows", "left", "total"}) == {"data": 1.0}
+    assert seconds_to_write(fan(), took, {"left", "total"}) == {"data": 1.0, "rows": 3.0}
+    assert seconds_to_write(fan(), took, {"rows", "left", "total"}) == {"data": 1.0}
 
 
 def test_a_table_that_columns_extend_is_made_once_for_all_of_them() -> None:
@@ -160,7 +160,7 @@ def test_a_table_that_columns_extend_is_made_once_for_all_of_them() -> None:
     columns = [wf.extractor(f"of_{name}", hx.Fields(name), on=data) for name in ("a", "b", "c")]
     wf.synthesizer("examples", data, features=columns, label="a", output=True)
     took = {"data": 100.0, "of_a": 1.0, "of_b": 1.0, "of_c": 1.0, "examples": 5.0}
-    again = seconds_to_have_again(compile_workflow(wf), took, set())
+    again = seconds_to_write(compile_workflow(wf), took, set())
     assert again["examples"] == 108.0
 
 

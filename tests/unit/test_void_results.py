@@ -59,7 +59,7 @@ def words(tmp_path: Path) -> Path:
 
 
 CHANGED = (
-    "what `told` depends on changed while the iteration ran (words.txt was written to, or touched): "
+    "the data that `told` depends on changed while the iteration ran (words.txt was written to, or touched): "
     "nothing made of it is kept"
 )
 

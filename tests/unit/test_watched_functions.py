@@ -95,7 +95,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_answer(words: Path) -> None:
     run.doubt(((CODE, ""),))
     signed = ((CODE, run.identity(CODE)),)
     words.write_text("two")
-    assert "changed meanwhile" in run.doubt(signed)
+    assert "new or has changed" in run.doubt(signed)
 
 
 def test_two_questions_at_once_learn_of_what_one_of_them_was_told(words: Path) -> None:

@@ -30,7 +30,7 @@ from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import expression_of, is_column, is_frame
-from helix_spark.plans.plan_chance import chance_in, chance_in_text, choices_in, choices_in_text
+from helix_spark.plans.nondeterminism import chance_in, chance_in_text, choices_in, choices_in_text
 from helix_spark.plans.plan_messages import parts_of, sort_of
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere, view_name
 from helix_spark.plans.program_client import caller

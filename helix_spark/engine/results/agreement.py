@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.results.fitted_cards import learned, parts_of
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.identity.parts import digest
-from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
+from helix_spark.plans.nondeterminism import DRAW_BY_PARTITION
 from helix_spark.visible_text import named
 
 if TYPE_CHECKING:

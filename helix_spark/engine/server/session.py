@@ -33,8 +33,8 @@ from helix_spark.engine.spark.connect_server import NO_SETTINGS, SparkServer, im
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError, ServerEndedError
-from helix_spark.plans.connect_session import relation_given
-from helix_spark.plans.recorded_call import own_session_is, work_in
+from helix_spark.plans.connect_session import cached_frame
+from helix_spark.plans.recorded_call import set_own_session, work_in
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Sessions:
         spark: Any = self.get()
         name, own = f"helix_rows_{next(self._numbers)}", self._own_server
         is_there = own is not None and own.take_rows(spark.session_id, key, name)
-        return relation_given(spark, name, None) if is_there else None
+        return cached_frame(spark, name, None) if is_there else None
 
     def kept_server(self) -> KeptServer:
         """Return the state of the folder's server, without starting it."""
@@ -149,7 +149,7 @@ class Sessions:
         with self._lock:
             if self._given or not self.ended:
                 return False
-            own_session_is(None)
+            set_own_session(None)
             if (own := self._own_server) is not None and not gateway.how_ended():
                 own.stop(keep_classes=False)  # its client was stopped, its JVM was not
             gateway.forget_ended()

@@ -33,7 +33,7 @@ from helix_spark.engine.spark.settings import (
     own_settings,
 )
 from helix_spark.forks import Birthplace, remove_own
-from helix_spark.plans.recorded_call import classic, own_session_is
+from helix_spark.plans.recorded_call import classic, set_own_session
 from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -123,7 +123,7 @@ class SparkServer(ABC):
         start = time.perf_counter()
         self._client = self._new_client()
         self.spark = self._client.spark
-        own_session_is(self.spark)
+        set_own_session(self.spark)
         self.start_seconds += time.perf_counter() - start
 
     @abstractmethod
@@ -132,7 +132,7 @@ class SparkServer(ABC):
 
     def _close_client(self) -> None:
         if self._client is not None:
-            own_session_is(None)
+            set_own_session(None)
             if not self.how_ended():
                 self._client.close()
             self._client = None

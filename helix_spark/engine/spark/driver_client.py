@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.forks import Birthplace
-from helix_spark.plans.connect_session import is_by_connect, prepare, relation_given
+from helix_spark.plans.connect_session import cached_frame, is_by_connect, prepare
 from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic, own_session
 from helix_spark.plans.stage_references import model_known_as, moved_stage
-from helix_spark.plans.written_plan import in_stages
+from helix_spark.plans.written_plan import divide_relation
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -222,7 +222,7 @@ class DriverClient:
         does. Raises Spark's error if it refuses the plan."""
         from pyspark.errors import PySparkException
 
-        *parts, (_, top) = in_stages(frame._plan.plan(self.spark.client))
+        *parts, (_, top) = divide_relation(frame._plan.plan(self.spark.client))
         try:
             for name, part in parts:
                 self._holder.cacheDataFrameById(name, self._read(part))
@@ -250,7 +250,7 @@ class DriverClient:
         """Return a Connect table that names a table of the JVM by an id."""
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
-        frame = relation_given(self.spark, name, plan_id)
+        frame = cached_frame(self.spark, name, plan_id)
         weakref.finalize(frame._plan, self._forget, name)
         return frame
 

@@ -24,7 +24,7 @@ from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
 from helix_spark.identity.parts import Group, encode
-from helix_spark.plans.plan_chance import chance_in_text
+from helix_spark.plans.nondeterminism import chance_in_text
 from helix_spark.plans.sql_texts import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 

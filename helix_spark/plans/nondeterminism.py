@@ -4,8 +4,7 @@
 *Choices*: several results are right, as the plan fixes neither the order of rows nor their partitions. One of them is
 kept as an instance, and its descendants belong to it.
 
-A draw in the author's process (a sample without a seed, `F.rand()`) happens while the plan is built: the number is in
-the plan.
+A seed that the author's process draws (a sample without a seed, `F.rand()`) is in the plan.
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ CHOICES = {
     ),
     **dict.fromkeys(_SKETCHES, "draws which values it keeps"),
 }
-"""Why several results are right apart from the order of rows, by the function's name; of all functions of Spark 4.2.
-"""
+"""Why several results are right, even for ordered rows, by the function's name; of all functions of Spark 4.2."""
 
 BY_ORDER = frozenset({
     "any_value", "first", "first_value", "last", "last_value", "nth_value", "collect_list", "array_agg", "collect_set",
@@ -62,8 +60,8 @@ BY_ORDER = frozenset({
 """Functions that Spark calls deterministic although they depend on the order of rows."""
 
 DRAW_BY_PARTITION = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
-"""Words in the names of learners and models that sample rows by partition: other partitions give another model, which
-is as good."""
+"""Words in the names of learners and models that sample rows by partition: other partitions give another, equally good
+model."""
 
 _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
 """Number of arguments of a random function, its seed included."""
@@ -76,8 +74,8 @@ _WITHOUT_BRACKETS = frozenset({
     "current_timestamp", "current_date", "current_time", "localtimestamp", "current_user", "session_user", "user",
     "current_catalog", "current_schema", "current_database", "current_path",
 })
-_NOW_IF_GIVEN_NOTHING = "unix_timestamp"
-_WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-]+)?\s*", re.IGNORECASE)
+_CLOCK_WITHOUT_ARGUMENTS = "unix_timestamp"
+_CLOCK_TEXT = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-]+)?\s*", re.IGNORECASE)
 """Text that Spark casts to a date or a time of the clock; a time zone may follow."""
 
 _OF_FILES = "reads paths or times of files (_metadata)"
@@ -120,35 +118,35 @@ def chance_in(parts: Iterable[Message], *, user_known: bool = False) -> tuple[st
     return tuple(dict.fromkeys(why for why in phrases if why is not None))
 
 
-def _chance(one: Message, *, user_known: bool) -> str | None:
-    if (function := function_of(one)) is not None:
+def _chance(part: Message, *, user_known: bool) -> str | None:
+    if (function := function_of(part)) is not None:
         name = function.lower()
-        why = _chance_of_function(name, len(one.arguments), user_known=user_known)
+        why = _chance_of_function(name, len(part.arguments), user_known=user_known)
         return why and f"uses {name}, which {why}"
-    if (sql := sql_of(one)) is not None:
+    if (sql := sql_of(part)) is not None:
         return chance_in_text(sql, user_known=user_known)
-    match sort_of(one):
+    match sort_of(part):
         case "Expression.UnresolvedAttribute":
-            return _OF_FILES if one.is_metadata_column or "_metadata" in one.unparsed_identifier else None
+            return _OF_FILES if part.is_metadata_column or "_metadata" in part.unparsed_identifier else None
         case "Expression.Literal":
-            return _of_literal(one.string) if one.WhichOneof("literal_type") == "string" else None
-        case "CommonInlineUserDefinedFunction" if not one.deterministic:
-            return f"calls {one.function_name}, which is declared to be nondeterministic"
+            return _of_literal(part.string) if part.WhichOneof("literal_type") == "string" else None
+        case "CommonInlineUserDefinedFunction" if not part.deterministic:
+            return f"calls {part.function_name}, which is declared to be nondeterministic"
     return None
 
 
 def _chance_of_function(name: str, arguments: int, *, user_known: bool) -> str | None:
-    """Return why a function of so many arguments has another result in each run; 1 stands for any number in SQL."""
+    """Return why a function with this number of arguments has another result in each run; in SQL, 1 is any number."""
     if user_known and name in _USER:
         return None
-    if name == _NOW_IF_GIVEN_NOTHING and not arguments:
+    if name == _CLOCK_WITHOUT_ARGUMENTS and not arguments:
         return _CLOCK
     return CHANCE.get(name) or (_UNSEEDED if arguments < _SEEDED_BY.get(name, 0) else None)
 
 
 def _of_literal(text: str) -> str | None:
     """Return why a text may be the clock's: the plan does not tell which texts Spark casts to a date."""
-    return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
+    return f"has the text {text!r}, which as a date {_CLOCK}" if _CLOCK_TEXT.fullmatch(text) else None
 
 
 def choices_in(parts: Iterable[Message]) -> tuple[str, ...]:
@@ -188,20 +186,20 @@ def _choices(parts: Iterable[Message]) -> Iterator[str]:
             yield from _choices_of(part)
 
 
-def _choices_of(one: Message) -> Iterator[str]:
+def _choices_of(step: Message) -> Iterator[str]:
     """Yield the choices of a step of a plan, as phrases."""
-    match sort_of(one):
+    match sort_of(step):
         case "Limit" | "Offset":
-            if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _has_one_order(one.input):
+            if step.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _has_one_order(step.input):
                 yield f"uses limit without an order, which {_ORDER}"
         case "Tail":
             yield f"uses tail, which {_ORDER}"
-        case "Deduplicate" if one.column_names:
+        case "Deduplicate" if step.column_names:
             yield f"uses dropDuplicates of some columns, which {_ORDER}"
         case "Sample" | "StatSampleBy":
             yield f"takes a sample, which {_PARTITIONS} even with a seed"
-        case "MlRelation.Transform" if rests_on_uid(one):
-            stage = one.transformer.name.rpartition(".")[2]
+        case "MlRelation.Transform" if rests_on_uid(step):
+            stage = step.transformer.name.rpartition(".")[2]
             yield f"leaves the name of {stage}'s column to be drawn (give it outputCol=...)"
 
 

@@ -12,7 +12,7 @@ from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions import connect
 from pyspark.sql import functions as F
 
-from helix_spark.plans.classic_ways import SessionContext
+from helix_spark.plans.classic_compatibility import SessionContext
 from helix_spark.plans.plan_messages import sort_of
 from tests.fakes.programs import Runs
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from helix_spark.plans.captured_function import CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import BY_ORDER, CHANCE, CHOICES
+from helix_spark.plans.nondeterminism import BY_ORDER, CHANCE, CHOICES
 from helix_spark.plans.sql_texts import spark_functions
 from tests.unit.captured_programs.identities import captured
 

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.hermetic.action import asks, current
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
+from helix_spark.plans.recorded_call import (
+    NeedsClassicError,
+    client_session,
+    is_connect,
+    program_here,
+    replaces,
+    script,
+)
 from helix_spark.plans.written_plan import StepWriter, relation_of
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ def behave_as_classic() -> None:
     @replaces(DataFrame, "agg")
     @replaces(GroupedData, "agg")
     def agg(original: Any, self: Any, *exprs: Any) -> Any:
-        if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
+        if is_connect() and len(exprs) == 1 and isinstance(exprs[0], dict):
             exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
         return original(self, *exprs)
 
@@ -80,7 +87,7 @@ def _replace_types_of_literals() -> None:
     @replaces(LiteralExpression, "_infer_type")
     def infer(original: Any, value: Any) -> Any:
         data_type = original(value)
-        if not builds() or not isinstance(value, Decimal):
+        if not is_connect() or not isinstance(value, Decimal):
             return data_type
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int) or exponent > 0:  # no number, or a number that classic sessions refuse
@@ -89,7 +96,7 @@ def _replace_types_of_literals() -> None:
 
     @replaces(LiteralExpression, "to_plan")
     def to_plan(original: Any, self: Any, session: Any) -> Any:
-        if not builds() or not isinstance(self._dataType, TimeType) or self._value is None:
+        if not is_connect() or not isinstance(self._dataType, TimeType) or self._value is None:
             return original(self, session)
         expression = self._create_proto_expression()
         expression.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
@@ -133,7 +140,7 @@ def fit_as_classic() -> None:
 
     @replaces(JavaParams, "clear")
     def clear(original: Any, self: Any, param: Any) -> None:
-        (Params.clear if builds() else original)(self, param)
+        (Params.clear if is_connect() else original)(self, param)
 
 
 def _send_all_arguments() -> None:
@@ -148,7 +155,7 @@ def _send_all_arguments() -> None:
 
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if builds():
+            if is_connect():
                 arguments = signature.bind(*args, **kwargs)
                 arguments.apply_defaults()
                 args, kwargs = arguments.args, arguments.kwargs
@@ -247,7 +254,7 @@ def _notice_stages_of_jvm() -> None:
 
     @replaces(JavaParams, "_transfer_params_to_java")
     def transfer(original: Any, self: Any) -> None:
-        if builds():
+        if is_connect():
             need_classic(f"{type(self).__name__}._java_obj")
         original(self)
 

@@ -146,7 +146,7 @@ class _WatchedTask:
             return self._threads[thread]
         if keys is None and not is_authors:
             return None
-        if keys is None or _uses[-1].memos or _uses[-1].unset:
+        if keys is None or _uses[-1].memos:
             keys = self.keys
         if keys not in self._watches:
             self._watches[keys] = _ReportingWatch(self._folder, keys, self._began)

@@ -61,7 +61,7 @@ from helix_spark.catalog.tables.spark_types import parsed_schema
 from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.cli.output_files import where_it_was
+from helix_spark.cli.output_files import original_path
 from helix_spark.engine.results.stored_results import checked
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import card_from
@@ -469,7 +469,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "what functions read": (_reads, json.dumps({"files": {"/data/a.csv": "0" * 64}, "environment": {"A": "1" * 64}})),
     "a table's schema": (_partitions, TABLE), "an answer": (_answer, "b" * 40),
     "a table's first rows": (preview_from, PREVIEW), "a model's card": (card_from, json.dumps({"kind": "x"})),
-    "where a file was": (lambda text: where_it_was(text, Path("/home/me")), "/home/me/jobs/w.py"),
+    "where a file was": (lambda text: original_path(text, Path("/home/me")), "/home/me/jobs/w.py"),
 }
 
 

@@ -46,7 +46,7 @@ class CatalogView:
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
         pinned: signature to a sentence that names the pinned iteration with the result.
-        bytes_used: physical bytes of the catalog: live artifacts, records, leftovers (on a disk without leftovers of
+        bytes_used: physical bytes of the catalog: live artifacts, records, leftovers (on a disk, without leftovers of
             live signatures).
     """
 
@@ -117,9 +117,9 @@ class CatalogReader(IterationReader, ResultReader):
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
-        """Open the catalog at `root` and the `shared` ones below it, which are only read. Writes nothing: with `create`
-        a new one is made by its first write. Raises CatalogError if `root` holds something else, is of a newer layout,
-        or does not exist (without `create`)."""
+        """Open the catalog at `root` and the `shared` ones below it, which are only read. Nothing is written: with
+        `create`, the first write makes a new catalog. Raises CatalogError if `root` holds something else, is of a newer
+        layout, or does not exist (without `create`)."""
         return cls(locate(root, create=create), shared)
 
     @property
@@ -133,7 +133,7 @@ class CatalogReader(IterationReader, ResultReader):
 
     @property
     def id(self) -> str:
-        """The id of this catalog; another one created at its place has another. Empty until it is created."""
+        """The id of this catalog, unique for each creation; empty until then."""
         return self._place.id
 
     def snapshot(self, workflow: str) -> CatalogView:
@@ -183,8 +183,8 @@ class CatalogReader(IterationReader, ResultReader):
         return own | (self.shared.artifacts(lambda catalog: catalog.live_among(missing)) if missing else {})
 
     def last_events(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
-        """Return the newest record of each signature that was ever stored, of all or of some: live if its event is
-        `published`; else it says when and why the result is no longer stored."""
+        """Return the newest record of each signature that was ever stored, of all or of some. It is live if its event
+        is `published`; else it has the time and reason of its end."""
         return self._artifacts.newest(signatures)
 
     def last_event(self, signature: str) -> ArtifactRecord | None:

@@ -93,9 +93,9 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
             raise ValueError(f"its log ends at version {table.version()}, and version {head} was committed")
         _check_table(folder, table)
         query = QueryBuilder().register("records", table)
-        found = query.execute("SELECT * FROM records ORDER BY sequence, place").read_all()
-        names = [name for name in found.column_names if name not in ("sequence", "place")]
-        columns = [found.column(name).to_pylist() for name in names]
+        rows = query.execute("SELECT * FROM records ORDER BY sequence, place").read_all()
+        names = [name for name in rows.column_names if name not in ("sequence", "place")]
+        columns = [rows.column(name).to_pylist() for name in names]
         return [
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
             for row in zip(*columns, strict=True)

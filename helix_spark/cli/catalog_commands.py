@@ -303,7 +303,7 @@ def forget(
     if source is not None and not forgetting.runs:
         raise ParameterError(
             f"no recorded result was read from {source!r}", exists=nearest(source, forgetting.sources),
-            remedy=_untold_text(forgetting) or None,
+            remedy=_unrecorded_text(forgetting) or None,
         )
     print_result(
         as_json, lambda: forget_json(forgetting, dry_run=dry_run),
@@ -395,7 +395,7 @@ def doctor(as_json: bool, **common: Any) -> None:
 def parse_duration(text: str) -> float:
     """Return the seconds of a time such as "10m"; a bare number counts seconds.
 
-    >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
+    >>> parse_duration("10m"), parse_duration("3d"), parse_duration("0")
     (600.0, 259200.0, 0.0)
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
@@ -432,15 +432,15 @@ def _forget_text(forgetting: Forgetting, *, dry_run: bool) -> str:
     subject = iterations if forgetting.whole else f"the results of {nodes or 'no node'} in {iterations}"
     shared = f"; {len(forgetting.shared):,} results stay, which other iterations share" if forgetting.shared else ""
     lines = [f"{verb} {subject}: {len(forgetting.signatures):,} results{shared}"]
-    lines += [f"read from {', '.join(forgetting.places)}"] if forgetting.places else []
-    return "\n".join(filter(None, (*lines, _untold_text(forgetting))))
+    lines += [f"read from {', '.join(forgetting.locations)}"] if forgetting.locations else []
+    return "\n".join(filter(None, (*lines, _unrecorded_text(forgetting))))
 
 
-def _untold_text(forgetting: Forgetting) -> str:
+def _unrecorded_text(forgetting: Forgetting) -> str:
     """Return a sentence that names the iterations with unrecorded sources; empty if there are none."""
-    if not forgetting.untold:
+    if not forgetting.unrecorded:
         return ""
-    names = ", ".join(f"{record.workflow}@{record.number}" for record in forgetting.untold)
+    names = ", ".join(f"{record.workflow}@{record.number}" for record in forgetting.unrecorded)
     return (
         f"not all sources of {names} are recorded, such as those of tables built in Python: if they have read it, "
         "forget them by name"

@@ -66,7 +66,7 @@ def test_a_catalog_in_which_a_link_leads_elsewhere_is_refused(tmp_path: Path, na
     (tmp_path / "elsewhere").mkdir()
     (root / name).parent.mkdir(exist_ok=True)
     (root / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CatalogError, match="is a link; nothing of a catalog may lie elsewhere"):
+    with pytest.raises(CatalogError, match="is a link, which a catalog may not contain"):
         Catalog.open(root, create=False)
 
 
@@ -301,7 +301,7 @@ def test_bytes_that_are_no_parquet_file_are_an_error_in_words(content: bytes) ->
 def test_a_file_is_as_large_as_its_footer_says(table: pa.Table) -> None:
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd")
-    with pytest.raises(ValueError, match="beyond belief"):
+    with pytest.raises(ValueError, match="implausible"):
         check_decoded(read_footer(file), len(file.getvalue()), most=2 << 20, times=100)
     check_decoded(read_footer(file), len(file.getvalue()), most=64 << 20, times=100)
 
@@ -318,7 +318,7 @@ def test_folders_nested_beyond_all_measure_are_counted_and_deleted_or_an_error_i
     try:
         assert physical_bytes(tmp_path / "d") == 0
         # Python deletes them from 3.13 on, where `shutil.rmtree` calls itself no more.
-        told = pytest.raises(OddFileError, match="nested beyond all measure")
+        told = pytest.raises(OddFileError, match="nested too deep")
         with told if sys.version_info < (3, 13) else nullcontext():
             (tmp_path / "d").delete_tree()
         assert (tmp_path / "d").exists() == (sys.version_info < (3, 13))

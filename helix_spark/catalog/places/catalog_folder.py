@@ -75,12 +75,12 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     was forked from one that opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
-        raise NotACatalogError(f"the catalog {root} is an address as a Path, which drops a slash",
+        raise NotACatalogError(f"the catalog {root} is an address in a Path, which drops a slash",
                                remedy="pass the address as text, not as a Path")
     if is_remote(root):
         layout = Layout(object_path(os.fspath(root)))
     else:
-        # After a link, `..` is another folder on the disk than in libraries that shorten paths as text, like deltalake.
+        # Behind a link, `..` is another folder on the disk than for libraries that shorten paths as text (deltalake).
         alias, folder = LocalPath(root).absolute(), LocalPath(root).resolve()
         layout = Layout(folder, None if folder == alias else alias)
         if unusable := _NO_TABLES.search(str(folder)):
@@ -177,8 +177,8 @@ def _has_marker(layout: Layout) -> bool:
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
     if marker["layout"] > LAYOUT:
-        what = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
-        raise CatalogError(what, exists=f"made by {marker.get('created_by', 'an unknown version')}",
+        message = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
+        raise CatalogError(message, exists=f"made by {marker.get('created_by', 'an unknown version')}",
                            remedy="upgrade helix_spark, or name another folder")
     return True
 
@@ -191,7 +191,7 @@ def _check_no_links(layout: Layout) -> None:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             if link := next((entry.path for entry in entries if entry.is_symlink()), None):
                 remedy = "move or mount its target there; only the whole catalog may be behind a link"
-                raise CatalogError(f"{link} is a link; nothing of a catalog may lie elsewhere",
+                raise CatalogError(f"{link} is a link, which a catalog may not contain",
                                    exists=f"it leads to {Path(link).readlink()}", remedy=remedy)
 
 
@@ -216,9 +216,9 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if MARKER in names:
         return  # another process made it meanwhile
     if names:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise NotACatalogError(f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
-                               exists=f"it holds: {shown}", remedy="name a new or empty folder, or an earlier run's")
+                               exists=f"it holds: {listed}", remedy="name a new or empty folder, or an earlier run's")
     if not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
@@ -257,12 +257,12 @@ def check_writable(layout: Layout) -> None:
 
 
 class SamePlace:
-    """The location of a catalog, which may not exist yet. During a session, its folder may be deleted or replaced by
-    another catalog, which has another id in its marker.
+    """The location of a catalog, which may not exist yet. During a session, its folder may be deleted, or replaced by
+    another catalog, whose marker has another id.
 
     Attributes:
         id: the catalog's id; empty until the catalog is made.
-        is_older: whether its layout was an older one at first.
+        is_older: True if its layout was an older one at first.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -288,16 +288,16 @@ class SamePlace:
         """Raise CatalogError if the catalog is gone, or its name leads to another one."""
         if not self._is_made:
             return
-        layout, what = self._layout, ""
+        layout, why = self._layout, ""
         with explained(layout, "read"):
             if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
-                what = f"the link that led to {layout.root} leads elsewhere"
+                why = f"the link that led to {layout.root} leads elsewhere"
             else:
                 try:
                     if str(_read_marker(layout).get("id", "")) != self.id:
-                        what = "another catalog was put in its place"
+                        why = "another catalog was put in its place"
                 except (FileNotFoundError, ValueError):
-                    what = "its folder was moved, deleted or emptied"
-        if what:
-            remedy = "put it back; this run does not write to the folder that is there now, a new run does"
-            raise CatalogError(f"the catalog {layout.name} is not what it was: {what}", remedy=remedy)
+                    why = "its folder was moved, deleted or emptied"
+        if why:
+            remedy = "put it back; this run does not write to the folder that is there now, but a new run does"
+            raise CatalogError(f"the catalog {layout.name} is not what it was: {why}", remedy=remedy)

@@ -1,4 +1,4 @@
-"""The folders of stored tables and models: each writer gets its own, which is removed whole.
+"""The folders of stored tables and models. Each writer gets its own, which is deleted as a whole.
 
 After the data is stored and checked, and before it is recorded, a manifest is written next to it: a small JSON file
 with the fields of the record. If records are lost, results with a manifest are recorded again; others are unfinished.
@@ -119,7 +119,7 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
 
 
 def has_manifest(folder: Place) -> bool:
-    """True if a stored result is finished: its record was written, or was about to be."""
+    """True if a stored result is finished, recorded or not."""
     return (folder / MANIFEST).is_file()
 
 

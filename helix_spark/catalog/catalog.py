@@ -58,7 +58,7 @@ class Catalog(CatalogReader):
         """Open the catalog that has replaced this one at its location, if any; return whether there is one. Call it
         between runs, while nothing is written. Raises CatalogError like `open`."""
         try:
-            self._place.check()
+            self._location.check()
         except CatalogError:
             self._begin(locate(str(self._layout.name), create=True))
             return True
@@ -66,7 +66,7 @@ class Catalog(CatalogReader):
 
     def check(self) -> None:
         """Raise CatalogError if something else is at the catalog's location, or its name leads elsewhere."""
-        self._place.check()
+        self._location.check()
 
     def check_writable(self) -> None:
         """Raise CatalogError if the catalog cannot be written, or created."""
@@ -88,7 +88,7 @@ class Catalog(CatalogReader):
 
     def make(self) -> None:
         """Create the catalog unless it exists; call it before the first lease. Raises CatalogError like `check`."""
-        self._place.make()
+        self._location.make()
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
@@ -141,7 +141,7 @@ class Catalog(CatalogReader):
     def forget_progress(self, workflow: str, number: int) -> None:
         """Remove the progress of a run."""
         with contextlib.suppress(CatalogError, OSError):
-            self._place.check()
+            self._location.check()
             progress_note(self._layout, workflow, number).unlink(missing_ok=True)
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
@@ -155,7 +155,7 @@ class Catalog(CatalogReader):
     def sync(self) -> None:
         """Sync all records of all processes, so that they survive a loss of power: only then are results reported as
         stored. Call it after an answer, once for many records. Raises CatalogError."""
-        self._place.check()
+        self._location.check()
         self._records.sync()
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
@@ -171,7 +171,7 @@ class Catalog(CatalogReader):
         """Delete the folder of an attempt that will not be published. Raises CatalogError if it is live."""
         try:
             try:
-                self._place.check()
+                self._location.check()
             except CatalogError:
                 folders.delete_all(self._layout, [attempt])
                 raise
@@ -186,7 +186,7 @@ class Catalog(CatalogReader):
         finally:
             self.leases.release(attempt.attempt)
 
-    def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
+    def write_manifest(self, record: ArtifactRecord) -> ArtifactRecord:
         """Write a manifest into the folder, so that repair can rebuild the record. Publish the returned record."""
         if (path := self.path_of(record)) is None:
             return record
@@ -320,7 +320,7 @@ class Catalog(CatalogReader):
         def find(dead: Collection[str]) -> tuple[Leftover, ...]:
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
-        self._place.check()
+        self._location.check()
         if dry_run or not self._layout.marker.exists():
             return find(self.leases.dead(untouched=grace_seconds))
         with self.leases.alone("gc") as alone:

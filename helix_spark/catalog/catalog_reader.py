@@ -13,7 +13,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
 from helix_spark.catalog.known_results import AnswerLedger, ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
+from helix_spark.catalog.places.catalog_folder import CatalogLocation, Layout, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import KINDS, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments.record_index import TURN_BITS, columns_of
@@ -95,7 +95,7 @@ class CatalogReader(IterationReader, ResultReader):
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
-        self._layout, self._place = layout, SamePlace(layout)
+        self._layout, self._location = layout, CatalogLocation(layout)
         self._records = RecordLog(layout.records, KINDS, lambda: index_file(layout, self.id))
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next((
@@ -123,7 +123,7 @@ class CatalogReader(IterationReader, ResultReader):
     @property
     def id(self) -> str:
         """The id of this catalog, unique for each creation; empty until then."""
-        return self._place.id
+        return self._location.id
 
     def snapshot(self, workflow: str) -> CatalogView:
         """Read the view that planning `workflow` needs. Raises CatalogError for damaged records."""

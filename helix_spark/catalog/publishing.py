@@ -125,7 +125,7 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
             with explained(Layout(target.root), "written"):
                 _copy_files(source, record, copy, attempt.path)
                 reach("store.written")
-                copy = target.vouch(replace(copy, bytes=physical_bytes(attempt.path)))
+                copy = target.write_manifest(replace(copy, bytes=physical_bytes(attempt.path)))
                 check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:

@@ -146,7 +146,7 @@ def _store(catalog: Catalog) -> None:
     table = catalog.begin_attempt(signature_of_node("data", 1), "table")
     rows = pa.table({"x": [1.0, 2.0, 3.0], "v": [[1.0], None, [3.0]], "s": ["a", "b", None]})
     stats = catalog.write_arrow(table, rows)
-    catalog.publish(catalog.vouch(ArtifactRecord(
+    catalog.publish(catalog.write_manifest(ArtifactRecord(
         table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9, bytes=stats.bytes,
         rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(table),
     )))
@@ -156,7 +156,7 @@ def _store(catalog: Catalog) -> None:
     named = "org.apache.spark.ml.feature.VectorAssembler"
     metadata = {"class": named, "uid": "va_1", "paramMap": {"stageUids": ["a_1"]}}
     (model.path / "metadata" / "part-00000").write_text(json.dumps(metadata) + "\n")
-    catalog.publish(catalog.vouch(ArtifactRecord(
+    catalog.publish(catalog.write_manifest(ArtifactRecord(
         model.signature, model.attempt, "model", "published", WORKFLOW, "model", 2, 1.7e9,
         bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
     )))

@@ -245,7 +245,7 @@ def check_writable(layout: Layout) -> None:
             link.unlink()
 
 
-class SamePlace:
+class CatalogLocation:
     """The location of a catalog, which may not exist yet. During a session, its folder may be deleted, or replaced by
     another catalog, whose marker has another id.
 
@@ -259,7 +259,7 @@ class SamePlace:
             self.id, self._is_made = str(_read_marker(layout).get("id", "")), True
 
     def make(self) -> None:
-        """Make the catalog, unless it exists. Raises CatalogError as `check` does, or if it cannot be made."""
+        """Make the catalog, unless it exists. Raises CatalogError like `check`, or if it cannot be made."""
         if self._is_made:
             self.check()
             return

@@ -207,7 +207,7 @@ class AzureAccess:
         """Return None, as Hadoop's markers have the names of their folders here, and obstore deletes them."""
 
     def hadoop(self, bucket: str) -> dict[str, str]:
-        """Refer to secrets by their variables, which Hadoop reads itself."""
+        """Return Hadoop's settings; they name secrets by their variables, which Hadoop reads itself."""
         oauth = "org.apache.hadoop.fs.azurebfs.oauth2"
         if self.key:
             account_settings = {"account.key": "${env.AZURE_STORAGE_ACCOUNT_KEY}"}

@@ -1,7 +1,7 @@
 """The records of stored results, and the folders that no live record refers to.
 
 An attempt is live if it was published and neither evicted nor quarantined; an end is final. A signature has at most one
-live attempt: it is published only if no other was meanwhile, so the first record wins. A published attempt has another
+live attempt: it is published only if no other is live, so the first record wins. A published attempt has another
 record whenever its author's wishes change; the newest counts.
 """
 
@@ -88,7 +88,7 @@ class ArtifactLedger:
         return live or record
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
-        """Record a workflow's wishes, by signature, for live artifacts whose records differ."""
+        """Record a workflow's wishes, by signature, for live artifacts with other wishes."""
         def decide() -> Sequence[ArtifactRecord]:
             live = self.live_among(wishes)
             records = (wished(record, workflow, wishes[signature]) for signature, record in live.items())

@@ -58,7 +58,7 @@ class Catalog(CatalogReader):
         """Open the catalog that has replaced this one at its location, if any; return whether there is one. Call it
         between runs, while nothing is written. Raises CatalogError like `open`."""
         try:
-            self._location.check()
+            self.check()
         except CatalogError:
             self._begin(locate(str(self._layout.name), create=True))
             return True
@@ -73,7 +73,7 @@ class Catalog(CatalogReader):
         check_writable(self._layout)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
-        """Repair the catalog from any state, or say what a repair would do; see `verification.repair`."""
+        """Repair the catalog from any state, or propose a repair; see `verification.repair`."""
         if not dry_run:
             self.check()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
@@ -141,7 +141,7 @@ class Catalog(CatalogReader):
     def forget_progress(self, workflow: str, number: int) -> None:
         """Remove the progress of a run."""
         with contextlib.suppress(CatalogError, OSError):
-            self._location.check()
+            self.check()
             progress_note(self._layout, workflow, number).unlink(missing_ok=True)
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
@@ -155,7 +155,7 @@ class Catalog(CatalogReader):
     def sync(self) -> None:
         """Sync all records of all processes, so that they survive a loss of power: only then are results reported as
         stored. Call it after an answer, once for many records. Raises CatalogError."""
-        self._location.check()
+        self.check()
         self._records.sync()
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
@@ -171,7 +171,7 @@ class Catalog(CatalogReader):
         """Delete the folder of an attempt that will not be published. Raises CatalogError if it is live."""
         try:
             try:
-                self._location.check()
+                self.check()
             except CatalogError:
                 folders.delete_all(self._layout, [attempt])
                 raise
@@ -218,7 +218,7 @@ class Catalog(CatalogReader):
         try:
             reach("publish.recorded")
             if live.attempt != record.attempt:
-                # `gc` finds and reports what cannot be deleted; the result is stored all the same.
+                # If deleting fails, `gc` reports the folder; the result is stored in any case.
                 with contextlib.suppress(CatalogError):
                     folders.delete_all(self._layout, [folders.attempt_of(self._layout, record)])
         finally:
@@ -320,7 +320,7 @@ class Catalog(CatalogReader):
         def find(dead: Collection[str]) -> tuple[Leftover, ...]:
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
-        self._location.check()
+        self.check()
         if dry_run or not self._layout.marker.exists():
             return find(self.leases.dead(untouched=grace_seconds))
         with self.leases.alone("gc") as alone:

@@ -73,7 +73,7 @@ class IterationReader(RecordReader):
     def concluded(
         self, iterations: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
     ) -> tuple[IterationRecord, ...]:
-        """Return iterations that were read before, with the status `died` for runs whose process has ended since."""
+        """Return iterations that were read before, with the status `died` for runs whose process has since ended."""
         dead = {
             record.run for record in iterations
             if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)

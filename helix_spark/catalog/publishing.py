@@ -1,7 +1,7 @@
 """Copy an iteration, its stored results and its records into another catalog.
 
-The iteration is recorded first, as if its results were not stored; then each result is copied and checked, then
-recorded. So the other catalog is usable if the copy is interrupted, and the next attempt copies what is missing.
+The iteration is recorded first, without stored results; then each result is copied, checked and recorded. So the other
+catalog is usable if the copy is interrupted, and the next attempt copies the missing results.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
                 check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:
-        with contextlib.suppress(CatalogError):  # `gc` finds what cannot be deleted
+        with contextlib.suppress(CatalogError):  # `gc` finds a folder that cannot be deleted
             target.abandon(attempt)
         raise
 

@@ -64,7 +64,7 @@ def load_extension(shell: Any) -> None:
 
 
 def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None) -> SparkSession:
-    """Return a Spark session for a notebook, whose answers are recorded in a catalog.
+    """Return a Spark session for a notebook whose answers are recorded in a catalog.
 
     Requests with a recorded answer are answered from there, also in sessions that
     ``SparkSession.builder...getOrCreate()`` returns from now on.

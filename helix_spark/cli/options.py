@@ -89,7 +89,7 @@ def _handling(number: signal.Signals, handle: Callable[[int, FrameType | None], 
 
 
 def asking_twice(activity: str) -> AbstractContextManager[None]:
-    """Warn at the first Ctrl-C that `what` is in progress; the second Ctrl-C interrupts."""
+    """Warn at the first Ctrl-C with the sentence `activity`; the second Ctrl-C interrupts."""
     def warn(_signal: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         say(f"{activity}; press Ctrl-C again to stop that", to_stderr=True)
@@ -135,7 +135,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
-"""Commands that may run an author's code, or inspect what it builds."""
+"""Commands that may run an author's code, or inspect its objects."""
 
 
 def waiting_since() -> float | None:
@@ -147,8 +147,8 @@ def waiting_since() -> float | None:
 def fix_hash_seed(script: Path | None = None) -> None:
     """Restart this process with a fixed hash seed, which decides the order of sets of strings, unless it has a seed.
 
-    Only a process that runs `script`, a file that runs itself, or a `helix` command that runs an author's code is
-    restarted, never a notebook or a test.
+    Restart only a process that runs `script` (a file that runs itself) or a `helix` command that runs an author's code,
+    never a notebook or a test.
     """
     if os.environ.get("PYTHONHASHSEED", "random") != "random":
         return

@@ -1,4 +1,4 @@
-"""The commands on plain PySpark programs, which run as without Helix; a line at the end says what was reused."""
+"""The commands on plain PySpark programs, which run as without Helix; a last line sums up the reuse."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A lease is a file ``leases/NAME`` that is created only if absent. It names its holder, which rewrites it as a heartbeat.
 No answer rests on a lease: if two processes compute one result, the first record wins, as without leases. So a lease on
-a result may be lost, doubled or taken over wrongly; at worst, work is done twice. The lease of an attempt protects what
-is being written: `gc` deletes the folder of an attempt whose lease is dead.
+a result may be lost, doubled or taken over wrongly; at worst, work is done twice. The lease of an attempt protects a
+folder that is being written: `gc` deletes it once the lease is dead.
 
 Before a lease is taken over or a folder deleted, the lease is read twice, timed by the reader's own monotonic clock, to
 see whether its heartbeat goes on. Clocks of two machines are compared (`is_dead`) only to say that a run elsewhere has
@@ -162,7 +162,7 @@ class Leases:
         return foreign_lease
 
     def release(self, name: str) -> None:
-        """Give a lease back, as often as it was taken."""
+        """Release a lease. Its file is deleted once it was released as often as it was taken."""
         with self._lock:
             if name not in self._held:
                 return
@@ -292,7 +292,7 @@ class Leases:
             self._beating.start()
 
     def beat(self) -> None:
-        """Give one heartbeat for each lease of this process."""
+        """Write one heartbeat for each lease of this process."""
         for name in list(self._held):
             with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
                 text = text_in(self._folder / name)

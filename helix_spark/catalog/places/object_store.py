@@ -119,8 +119,8 @@ class ObjectPath:
         """Create the object. Raises FileExistsError, also if an earlier request created it and its answer was lost."""
         self._write(content, mode="create")
 
-    def move_to(self, other: Any, /) -> None:
-        other._write(self.read_at_most(1 << 30))  # all moved files are much smaller
+    def move_to(self, target: Any, /) -> None:
+        target._write(self.read_at_most(1 << 30))  # all moved files are much smaller
         self.unlink(missing_ok=True)
 
     def sync(self, files: Collection[Any], /) -> None:
@@ -140,7 +140,7 @@ class ObjectPath:
     def last_modified(self) -> float | None:
         return max((meta["last_modified"].timestamp() for meta in self._below() if meta["size"]), default=None)
 
-    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+    def second_names(self, skipped: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
         """List everything in pages: a request for each folder would take longer."""
         names = (meta["path"][self._beginning :].split("/") for meta in self._below() if meta["size"])
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
@@ -333,8 +333,8 @@ TRIED = ".helix-try-"
 
 
 def try_store(root: ObjectPath) -> str:
-    """Write an object and delete it; return a message that the store has what a catalog needs. Raises CatalogError if
-    it does not, cannot be written, or has a clock that differs from ours."""
+    """Write an object and delete it; return a message that the store suits a catalog. Raises CatalogError if it does
+    not, cannot be written, or has a clock that differs from ours."""
     tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
     with _unwritable(root):
         before = time.time()

@@ -59,9 +59,9 @@ class LocalPath(PosixPath):
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def move_to(self, other: Any, /) -> None:
+    def move_to(self, target: Any, /) -> None:
         """Rename a file, or on a disk a folder, in the same store; replace a file of the new name."""
-        self.replace(other)
+        self.replace(target)
 
     def sync(self, files: Collection[Any], /) -> None:
         """Sync files under this folder concurrently, with the folders on the way, so that they survive a power loss."""
@@ -107,10 +107,10 @@ class LocalPath(PosixPath):
         """True if this is a folder, and neither it nor its parent is a link."""
         return all(folder.is_dir() and not folder.is_symlink() for folder in (self, self.parent))
 
-    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """Yield the names of two levels, as (folder, entry of it). The `known` folders may be skipped."""
+    def second_names(self, skipped: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+        """Yield the names of two levels, as (folder, entry of it). Those in `skipped` folders may be omitted."""
         for first in _names(self):
-            for second in _names(self / first) if first not in known else ():
+            for second in _names(self / first) if first not in skipped else ():
                 yield first, second
 
     def files(self) -> Iterator[LocalPath]:
@@ -241,7 +241,7 @@ def is_out_of_reach(error: BaseException) -> bool:
     return isinstance(error, StoreError | MemoryError) or (isinstance(error, OSError) and error.errno in unreached)
 
 
-def each(place: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def map_concurrently(place: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield the results of `work` for items, in order; for an object store, run it concurrently."""
     return map(work, items) if isinstance(place, Path) else at_once(work, items)
 

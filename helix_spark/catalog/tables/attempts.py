@@ -66,10 +66,10 @@ def physical_bytes(path: Place) -> int:
     return path.total_bytes()
 
 
-def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
-    """Yield all attempts with a folder, live or not. Those of `known` signatures may be skipped."""
+def stored_attempts(layout: Layout, skipped: Collection[str] = ()) -> Iterator[Attempt]:
+    """Yield all attempts with a folder, live or not. Those of `skipped` signatures may be omitted."""
     for kind in FOLDERS:
-        for signature, attempt in layout.attempts(kind).second_names(known):
+        for signature, attempt in layout.attempts(kind).second_names(skipped):
             if SIGNATURE.fullmatch(signature) and ID.fullmatch(attempt):
                 yield attempt_in(layout, signature, attempt, kind)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
-from helix_spark.catalog.places.place import Place, each
+from helix_spark.catalog.places.place import Place, map_concurrently
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_reading import check_decoded, read_footer, size_and_footer
@@ -102,7 +102,7 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
         name, path = file
         return name, path.read_at_most(_LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
 
-    for name, content in each(folder, read, _files(folder)):
+    for name, content in map_concurrently(folder, read, _files(folder)):
         parent, _, last = name.rpartition("/")
         if last != _MARK:  # its content is not read; a store's writer leaves notes in it
             if _is_metadata(parent):

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from msgspec import Meta, Struct
 
 from helix_spark.catalog.places.json_text import as_type, parsed, parsed_as
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach, text_in
+from helix_spark.catalog.places.place import Place, is_out_of_reach, map_concurrently, text_in
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
 from helix_spark.catalog.tables.spark_types import (
@@ -66,7 +66,7 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
             return file.read(present), file.metadata.num_rows
 
     with _explained(folder):
-        counted_parts = list(each(folder, read, table.files))
+        counted_parts = list(map_concurrently(folder, read, table.files))
         parts, rows = [part for part, _ in counted_parts], sum(count for _, count in counted_parts)
         arrays = [_as_declared(parts, column, rows) for column in stored_columns]
         _check_count(record, rows)
@@ -287,7 +287,7 @@ def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
             return path.name, *size_and_footer(file)
 
     digest = hashlib.sha256()
-    for name, size, footer in sorted(each(folder, read, files)):
+    for name, size, footer in sorted(map_concurrently(folder, read, files)):
         digest.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
         digest.update(footer)
     return digest.hexdigest()
@@ -379,7 +379,7 @@ def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
             raise ValueError(f"its file {name} has {actual.st_size} bytes, not {size}")
         return folder / name
 
-    return each(folder, check, commit.files)
+    return map_concurrently(folder, check, commit.files)
 
 
 AFTER_FOOTER = 8

@@ -76,13 +76,13 @@ _HOMES = {
     "helix_spark.workflow.workflow": ("Workflow", "fixed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-"""A name is imported when it is first asked for: who looks at a catalog declares nothing, who declares runs nothing."""
+"""Names are imported at their first use: reading a catalog declares nothing, and declaring runs nothing."""
 
 
 note_loads()
 note_import_reads()
-seed_stages_by_name()  # before an author's file makes any
-AUTHOR_SEEDS.look()  # before an author's file seeds any
+seed_stages_by_name()  # before an author's file creates stages
+AUTHOR_SEEDS.look()  # before an author's file seeds generators
 
 
 def __getattr__(name: str) -> Any:
@@ -91,8 +91,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     check_pair()
-    found = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return found
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -1,5 +1,5 @@
-"""The errors of this package: what is wrong, where, what exists, and what to do. Every error that Helix raises on
-purpose is a `HelixError`. Bad input is detected before anything runs or is written."""
+"""The errors of this package: what is wrong, where, what exists, and what to do. Each is a `HelixError`. Bad input is
+detected before anything runs or is written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helix_spark.visible_text import visible
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a user's file.
+    """A line of a user's file.
 
     >>> str(Location("jobs/census.py", 12))
     'jobs/census.py:12'
@@ -98,11 +98,11 @@ class StartedOverError(EndedError):
 
 
 class CatalogError(HelixError):
-    """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
+    """The catalog folder is not a catalog, is of another version, or cannot be written."""
 
 
 class NotACatalogError(CatalogError):
-    """A path or address names something else than a catalog: a file, a folder with other files, no store."""
+    """A path or address does not name a catalog, but a file, a folder with other files, or no store."""
 
 
 class DamagedRecordsError(CatalogError):

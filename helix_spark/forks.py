@@ -1,5 +1,5 @@
-"""Checks for forked processes. A child shares its parent's memory and connections but has none of its threads, so using
-the parent's Helix objects there raises an error."""
+"""Checks for forked processes. A child has its parent's memory and connections but none of its threads, so using the
+parent's Helix objects there raises an error."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Birthplace:
         """True in that process."""
         return os.getpid() == self.pid
 
-    def check(self, what: str) -> None:
-        """Raise HelixError in a process that was forked from it; `what` names the object that is used there."""
+    def check(self, name: str) -> None:
+        """Raise HelixError in a process that was forked from it; `name` describes the object that is used there."""
         if not self.is_here:
             raise HelixError(
-                f"{what} belongs to process {self.pid}, from which this process was forked",
+                f"{name} belongs to process {self.pid}, from which this process was forked",
                 remedy='start such processes by "spawn", as multiprocessing.get_context("spawn") does, and create a '
                 "Helix or a session in each; or pass them plain values",
             )
@@ -49,8 +49,8 @@ class Birthplace:
 
 @contextmanager
 def ending_children(print_error: Callable[[BaseException], None] = traceback.print_exception) -> Iterator[None]:
-    """Run the author's code, and end each child that it forks where that code ends, after printing its error. Otherwise
-    the child would continue as its parent: record the parent's run, stop its server, release its leases."""
+    """Run the author's code, and end each forked child where that code ends, after printing its error. Otherwise the
+    child would continue as its parent: record the parent's run, stop its server, release its leases."""
     home, error = Birthplace(), None
     try:
         yield
@@ -85,5 +85,5 @@ _first_catalog = cache(Birthplace)
 
 
 def check_catalogs_work() -> None:
-    """Raise HelixError in a child of a process that has read a catalog, as the libraries for that have threads."""
+    """Raise HelixError in a child of a process that has read a catalog: the libraries that read it have threads."""
     _first_catalog().check("the code that reads catalogs")

@@ -69,7 +69,7 @@ class Helix:
             If False or None (unknown), the first plans assume that it runs more than once, and later plans use the
             record.
         cut_off: compare newly computed results with earlier ones, so that results computed from equal ones are reused.
-            A number is the seconds of downstream work from which on this is done (True: half a second, about what
+            A number is the least downstream work, in seconds, for which this is done (True: half a second, about what
             planning again takes).
         audit: when results of code that is not known to be pure are computed again in a background process, and
             compared: "idle", after an answer until the next run begins, for 3 % of the time that reuse has saved;
@@ -121,10 +121,10 @@ class Helix:
         self._memory, self._writable, take_on = MemoryTier(), False, self._admission.take_on
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN))
         self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))
-        self._behind = ThreadPoolExecutor(1, "helix-behind", take_on, (Task.STORE,))
+        self._background = ThreadPoolExecutor(1, "helix-background", take_on, (Task.STORE,))
         self._tools = Tools(
-            self.sessions, self._catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            policy_named(policy) if isinstance(policy, str) else policy, room, one_run, tracker,
+            self.sessions, self._catalog, self._memory, self._followed, self._executor, self._recording,
+            self._background, policy_named(policy) if isinstance(policy, str) else policy, room, one_run, tracker,
             cut_off if not isinstance(cut_off, bool) else 0.5 if cut_off else math.inf, self._admission.check,
             expiry or Expiry(),
         )
@@ -181,7 +181,7 @@ class Helix:
                 self.observer.close()
             if self._auditor.when != "off":
                 begin = partial(self._audit_job, workflow)
-                self._behind.submit(self._auditor.answered, turn, iteration.plan, begin)
+                self._background.submit(self._auditor.answered, turn, iteration.plan, begin)
             return iteration
 
     def audit(
@@ -213,10 +213,10 @@ class Helix:
             self._auditor.stop()
             _check_workflow(workflow, "audit")
             self.wait()
-            looks_again = everything or wanted is not None
+            with_verified = everything or wanted is not None
             with AUTHOR_SEEDS.untouched():
                 run = through(LOOKING, self._run(workflow))
-                return audit(run, everything=looks_again, seconds=seconds, wanted=wanted, since=since)
+                return audit(run, everything=with_verified, seconds=seconds, wanted=wanted, since=since)
 
     def end_audits(self) -> None:
         """End a background audit at once, as the next run does."""
@@ -284,7 +284,7 @@ class Helix:
 
     def wait(self) -> None:
         """Wait until everything is stored. Raises HelixError in an observer, a tracker or a function of a run."""
-        self._wait_for(self._behind, Task.RECORD, Task.STORE)
+        self._wait_for(self._background, Task.RECORD, Task.STORE)
 
     def close(self) -> None:
         """Wait until everything is stored, release memory, and stop the session that Helix started. A run in another
@@ -306,7 +306,7 @@ class Helix:
         ))
         with self._admission.running:
             self._recording.shutdown()
-        self._behind.shutdown()
+        self._background.shutdown()
         self._followed.close()
         if self._tools.tracker is not None:
             self._tools.tracker.close()
@@ -327,30 +327,30 @@ class Helix:
         """Wait until a thread has done its queued work. Raises HelixError within one of these tasks."""
         self._admission.check_waits(*tasks)
         try:
-            done = pool.submit(lambda: None)
+            queued_work = pool.submit(lambda: None)
         except RuntimeError:  # another thread has closed it meanwhile
             self._admission.check()
             raise
-        result_of(done)
+        result_of(queued_work)
 
     def _run(self, workflow: Workflow, message: str = "") -> Run:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         self._wait_for(self._recording, Task.RECORD)
         try:
             self.catalog.check()
         except CatalogError as error:  # it was moved, or deleted, since the last run
-            self._wait_for(self._behind)  # pending writes fail with a warning
+            self._wait_for(self._background)  # pending writes fail with a warning
             if self.catalog.reopen():
-                self.observer.warning(f"{error.what}; this run uses the one that is there now")
+                self.observer.warning(f"{error.what}; this run uses the catalog that is there now")
                 self._memory.clear()
                 self._writable = False
         if self.sessions.release_ended():
             self.observer.warning("the Spark session has ended; its cached results are loaded or computed again")
             self._memory.clear()
         since, self.waiting_since = self.waiting_since, None
-        waited = 0.0 if since is None else max(0.0, begun - since)
+        waited = 0.0 if since is None else max(0.0, start - since)
         return Run(
-            workflow, self._tools, uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
+            workflow, self._tools, uuid.uuid4().hex, start, RunLeases(self.catalog.leases), message, waited=waited
         )
 
     def recompute(
@@ -362,7 +362,7 @@ class Helix:
             announce: called with the plan before anything runs.
 
         Raises:
-            NotStoredError: it would be another result now; the error says what differs.
+            NotStoredError: the result would differ now; the error says why.
             NodeError, StoringError: the author's code or a Spark job failed, or the result cannot be stored.
         """
         from helix_spark.run.recomputing import is_kept, recompute
@@ -373,19 +373,19 @@ class Helix:
             stored = recompute(run, record, nodes, node_named(record, nodes, name), announce)
             return stored, is_kept(run, stored)
 
-    def _audit_job(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> Job | None:
+    def _audit_job(self, workflow: Workflow, signatures: Collection[str], seconds: float) -> Job | None:
         settings = self.sessions.settings_elsewhere()
         if settings is None:  # on a cluster an audit would start another driver
             return None
-        job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
+        job = job_for(workflow, signatures, seconds, str(self.catalog.root), settings)
         return replace(job, shared=self.catalog.shared.names)
 
 
-def _check_workflow(given: object, verb: str) -> None:
-    if not isinstance(given, Workflow):
-        is_function = inspect.isroutine(given)
-        called = getattr(given, "__name__", "the function")
+def _check_workflow(value: object, verb: str) -> None:
+    if not isinstance(value, Workflow):
+        is_function = inspect.isroutine(value)
+        called = getattr(value, "__name__", "the function")
         raise ParameterError(
-            f"helix.{verb} takes a workflow, not a {'function' if is_function else type(given).__name__}",
+            f"helix.{verb} takes a workflow, not a {'function' if is_function else type(value).__name__}",
             where=caller(), remedy=f"call it: helix.{verb}({called}())" if is_function else "pass a hx.Workflow",
         )

@@ -1,5 +1,5 @@
-"""Reads during imports: by libraries, apart from their own files, and by the statements of the author's modules. Reads
-and imports of a library count for all code that reaches it."""
+"""Reads during imports: by libraries, of files that are not their own, and by the statements of the author's modules.
+Reads and imports of a library count for all code that reaches it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _LOCKS = vars(importlib._bootstrap).get("_module_locks", True)
 _busy = threading.local()
 
 _INITIAL_ENVIRONMENT = dict(os.environ)
-"""The variables before code of this process could set any."""
+"""The variables before this process's code could set any."""
 
 _reads: dict[tuple[str, str], set[str]] = {}
-"""The packages that read something, by its field of `ObservedInputs` and its name, in order."""
+"""The packages that read an input, in order, by the input's field of `ObservedInputs` and its name."""
 
 _reads_of_lines: dict[tuple[str, int], dict[str, None]] = {}
 """The files that a line of an author's module read during its import, by file and line."""
@@ -74,7 +74,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _note(frame: FrameType, kind: str, name: str) -> None:
-    if getattr(_busy, "is_so", False):
+    if getattr(_busy, "is_noting", False):
         return
     if kind == "files" and (statement := _statement(frame)) is not None:
         files = _reads_of_lines.setdefault((statement.f_code.co_filename, statement.f_lineno), {})
@@ -85,7 +85,7 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
         if name in _USER_VARIABLES or name.startswith("LC_") or is_of_a_terminal(name):
             return
         reader = next((caller for caller, owner in callers(frame) if owner is not CodeOwner.HELIX), frame)
-        if reader.f_code.co_name == "__iter__":  # a loop over all variables looks for those with the package's prefix
+        if reader.f_code.co_name == "__iter__":  # a loop over all variables searches for the package's prefix
             packages = [package for package in packages if name.lower().startswith(package.lower())]
     else:
         path = os.path.abspath(name)  # noqa: PTH100  # a path's own `absolute` keeps `..`
@@ -98,15 +98,15 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
             name = path if kind == "files" else f"names of {path}"
     if packages:
         _reads.setdefault((kind, name), set()).update(packages)
-        _busy.is_so = True
+        _busy.is_noting = True
         try:
             _note_in_action(kind, name, Asker(CodeOwner.LIBRARY, packages[0], ""))
         finally:
-            _busy.is_so = False
+            _busy.is_noting = False
 
 
 def _note_in_action(kind: str, name: str, asker: Asker) -> None:
-    """Note a read for the running action, too, as its signature may not reach the library that it imports."""
+    """Also note a read for the running action, as its signature may not reach the library that it imports."""
     module = sys.modules.get("helix_spark.hermetic.action")
     action = getattr(module, "current", lambda: None)()
     if action is None or action.watch is None:
@@ -135,8 +135,8 @@ def files_read_at(file: str, first: int, last: int) -> list[str]:
 
 
 def _importers(frame: FrameType | None) -> list[str]:
-    """Return the packages whose code reads something during an import; empty for the import system itself, and for
-    functions that are called later."""
+    """Return the packages whose code reads during an import; empty for the import system itself, and for functions that
+    are called later."""
     packages: list[str] = []
     for caller, owner in callers(frame):
         if caller.f_code.co_filename.startswith("<frozen importlib"):
@@ -165,7 +165,7 @@ def is_of_a_terminal(variable: str) -> bool:
 
 @cache
 def reads_of(packages: frozenset[str]) -> dict[str, str]:
-    """Return the existing things that packages read during their imports, each with its state when first requested."""
+    """Return the existing inputs that packages read during their imports, with their states at the first call."""
     from helix_spark.hermetic.generators import ABSENT
     from helix_spark.hermetic.observed_inputs import LOOKS
 
@@ -181,7 +181,7 @@ def reads_of(packages: frozenset[str]) -> dict[str, str]:
 def imported_by(package: str) -> dict[str, str]:
     """Return the other packages whose modules, functions or classes a package's top module has, each with one file.
 
-    The package's other modules are not examined, as it differs between processes which of them are loaded.
+    The package's other modules are not examined, as processes load different ones.
     """
     files = files_of_modules()
     modules: set[object] = set()
@@ -191,8 +191,8 @@ def imported_by(package: str) -> dict[str, str]:
             modules.add(value.__module__ if isinstance(value.__module__, str) else "")
         elif kind is ModuleType:
             modules.add(value.__name__)
-    loaded = sorted(files.keys() & modules)
-    return {other: files[module] for module in loaded if (other := library_of(files[module])) not in ("", package)}
+    imported = {library_of(files[module]): files[module] for module in sorted(files.keys() & modules)}
+    return {name: file for name, file in imported.items() if name not in ("", package)}
 
 
 _CODE = (FunctionType, BuiltinFunctionType)

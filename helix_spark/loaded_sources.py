@@ -1,4 +1,4 @@
-"""Sources as Python loaded them: their text, later edits, their cached bytecode, and whether a load is under way."""
+"""Sources as Python loaded them: their text, later edits, their cached bytecode, and loads in progress."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ _LOADING = ContextVar("helix_loading", default=False)
 
 
 def is_loading() -> bool:
-    """Return True while a command loads an author's file, in which `hx.main` must not run then."""
+    """Return True while a command loads an author's file, so that the file's `hx.main` does not run."""
     return _LOADING.get()
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 from helix_spark.errors import ParameterError, nearest
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
-_KNOWN = "https://vega.github.io/schema/vega-lite/v"
+_SCHEMA_PREFIX = "https://vega.github.io/schema/vega-lite/v"
 
 MOST_POINTS = 5_000
-"""Rows of a plot at most, as plots are recorded with their iterations; more points cannot be told apart."""
+"""Maximum rows of a plot, as plots are recorded with their iterations; more points cannot be distinguished."""
 
 Kind = Literal["bar", "line", "point", "area", "histogram", "heatmap"]
 
@@ -28,7 +28,7 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
         kind: bar, line, point, area, histogram (of `x`), heatmap (`color` over `x` and `y`).
         data: a pandas DataFrame, a pyarrow Table, rows as dicts, or columns by name; 5,000 rows at most.
         x, y, color: names of columns.
-        title: above it.
+        title: title above the plot.
 
     Returns a Vega-Lite specification, as a dict that the reducer may change.
 
@@ -78,7 +78,7 @@ def is_plot(value: Any) -> bool:
     >>> is_plot({"$schema": SCHEMA, "mark": "bar"}), is_plot({"mark": "bar"})
     (True, False)
     """
-    return isinstance(value, Mapping) and str(value.get("$schema", "")).startswith(_KNOWN)
+    return isinstance(value, Mapping) and str(value.get("$schema", "")).startswith(_SCHEMA_PREFIX)
 
 
 def plots_among(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,10 +94,10 @@ def plot_text(value: Mapping[str, Any]) -> str:
     mark, data, title = value.get("mark"), value.get("data"), value.get("title")
     kind = mark.get("type") if isinstance(mark, Mapping) else mark
     rows = data.get("values") if isinstance(data, Mapping) else None
-    named = f' "{title}"' if isinstance(title, str) and title else ""
+    title_text = f' "{title}"' if isinstance(title, str) and title else ""
     parts = [kind] if isinstance(kind, str) else []
     parts += [f"{len(rows):,} rows"] if isinstance(rows, list) else []
-    return f"plot{named}: {', '.join(parts)}".removesuffix(": ")
+    return f"plot{title_text}: {', '.join(parts)}".removesuffix(": ")
 
 
 def as_plot(value: Any) -> Any:
@@ -106,7 +106,7 @@ def as_plot(value: Any) -> Any:
 
 
 class Plot(dict[str, Any]):
-    """A plot that shows itself in a notebook."""
+    """A plot that a notebook draws."""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return {"application/vnd.vegalite.v5+json": dict(self), "text/plain": plot_text(self)}

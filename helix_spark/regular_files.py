@@ -1,7 +1,6 @@
 """Safe access to regular files by untrusted names, and the identity of a file's content.
 
-Anything else that a name may lead to can block (a pipe, /proc/kmsg), never end (/dev/zero), or act when it is opened (a
-watchdog, a tape).
+Opening other files may block (a pipe, /proc/kmsg), never end (/dev/zero), or start a device (a watchdog, a tape).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ HASHED_BYTES = 64 * 2**20
 SAMPLES, SAMPLED_BYTES = 16, 2**22
 """Hashed blocks of each larger file, and their bytes in all. They detect most rewrites that keep size and time."""
 
-_ODD = "it is a link, or no regular file"
+_NOT_REGULAR = "it is a link, or no regular file"
 
 
 class OddFileError(OSError):
@@ -39,16 +38,16 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
     status = os.stat(name, follow_symlinks=links)  # noqa: PTH116 - a text
     if not stat.S_ISREG(status.st_mode) or not _is_on_disk(name):
         kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-        raise OddFileError(kind, _ODD, _shown(name))
+        raise OddFileError(kind, _NOT_REGULAR, _printable(name))
     try:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | follow)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # a link, a socket, a folder
             raise
-        raise OddFileError(error.errno, _ODD, _shown(name)) from error
+        raise OddFileError(error.errno, _NOT_REGULAR, _printable(name)) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced in between
         os.close(handle)
-        raise OddFileError(errno.EINVAL, _ODD, _shown(name))
+        raise OddFileError(errno.EINVAL, _NOT_REGULAR, _printable(name))
     return os.fdopen(handle, "rb")
 
 
@@ -58,14 +57,14 @@ def read_regular(path: str | Path, most: int, *, links: bool = True) -> bytes:
         # Check the size first: a sparse file takes no space on a disk, but all of it in memory.
         content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
     if content is None or len(content) > most:
-        raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", _shown(os.fspath(path)))
+        raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", _printable(os.fspath(path)))
     return content
 
 
 def content_fields(
     path: str | Path, least: int = HASHED_BYTES + 1, count: int = SAMPLES, block: int = SAMPLED_BYTES // SAMPLES
 ) -> tuple[str | bytes, ...]:
-    """Return the identity of a file's content: its SHA-256; for a file of at `least` so many bytes its size, its
+    """Return the identity of a file's content: its SHA-256; for a file of at `least` that many bytes its size, its
     modification time, and the SHA-256 of `count` blocks of `block` bytes. Raises as `open_regular`."""
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
@@ -94,12 +93,12 @@ def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
 
 @contextmanager
 def scan_folder(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """List a folder on a disk. Raises OddFileError if it is none, OSError if it cannot be listed."""
+    """List a folder on a disk. Raises OddFileError for another path, OSError if it cannot be listed."""
     name = _checked_name(path)
     status = os.stat(name)  # noqa: PTH116 - a text
     if not stat.S_ISDIR(status.st_mode) or not _is_on_disk(name):
         kind = errno.EINVAL if stat.S_ISDIR(status.st_mode) else errno.ENOTDIR
-        raise OddFileError(kind, "it is no folder of a disk", _shown(name))
+        raise OddFileError(kind, "it is no folder on a disk", _printable(name))
     with os.scandir(name) as entries:
         yield entries
 
@@ -120,14 +119,14 @@ def is_file_name(name: str) -> bool:
 def _checked_name(path: str | Path) -> str:
     name = os.fspath(path)
     if not is_file_name(name):
-        raise OddFileError(errno.EINVAL, "it is no name of a file", _shown(name))
+        raise OddFileError(errno.EINVAL, "a file cannot have this name", _printable(name))
     return name
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     return name[:200].encode(errors="backslashreplace").decode()
 
 
 def _is_on_disk(name: str) -> bool:
-    # Files of the kernel may block, or act when they are opened.
+    # Opening files of the kernel may block, or act.
     return not f"{os.path.realpath(name)}/".startswith(("/proc/", "/sys/"))

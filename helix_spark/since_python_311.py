@@ -29,7 +29,7 @@ def matches_of(pattern: str) -> list[str]:
 def own_name(function: FunctionType) -> str:
     """Return the qualified name of a function's own code, which `functools.wraps` does not change.
 
-    In Python 3.10 it is the last part alone, if the function's name was changed.
+    In Python 3.10 it is only the last part, if the function's name was changed.
 
     >>> def f(): ...
     >>> f.__qualname__ = f.__name__ = "g"

@@ -1,7 +1,6 @@
 """Access to object stores: read from the variables of their own tools, then translated for each library.
 
-Three libraries access a store: obstore reads, lists and writes files, deltalake reads tables, and Hadoop's file systems
-serve Spark. The first two have the same names of settings, as both build on Rust's object_store.
+Two libraries access a store: obstore, built on Rust's object_store, and Hadoop's file systems, which serve Spark.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS, TRIES = 5, 10, 60, 4
-"""Seconds to connect, without a byte, and of a whole request; by default libraries try for 15 minutes."""
+"""Seconds to connect, between bytes, and for a request; and its tries. By default libraries try for 15 minutes."""
 
-_YES = frozenset({"1", "true", "yes", "on"})
+_TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 
 
 def is_plain(access: StoreAccess) -> bool:
@@ -52,14 +51,6 @@ def bucket_of(access: StoreAccess, bucket: str) -> ObjectStore:
         retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
     )
     return client
-
-
-def delta_options(access: StoreAccess) -> dict[str, str]:
-    """Return the storage options of deltalake."""
-    return {
-        **access.config(), "allow_http": str(is_plain(access)).lower(), "connect_timeout": f"{CONNECT_SECONDS}s",
-        "timeout": f"{REQUEST_SECONDS}s", "max_retries": str(TRIES), "retry_timeout": f"{REQUEST_SECONDS}s",
-    }
 
 
 def _non_empty(**settings: str) -> dict[str, str]:
@@ -101,7 +92,7 @@ class S3Access:
 
     def config(self) -> dict[str, str]:
         """Return the settings of Rust's object_store."""
-        # `aws_conditional_put` is needed so that a new object replaces no other.
+        # `aws_conditional_put` lets writes fail if the object exists.
         return {
             **_non_empty(
                 aws_endpoint=self.endpoint, aws_access_key_id=self.key, aws_secret_access_key=self.secret,
@@ -150,7 +141,7 @@ def s3_access(environ: Mapping[str, str] = os.environ) -> S3Access:
     S3Access(endpoint='https://s3.example.org', region='eu-north-1', virtual_hosts=False, authorities='')
     """
     endpoint = _endpoint("AWS_ALLOW_HTTP", environ, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    virtual_hosts = environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "" if endpoint else "true").lower() in _YES
+    virtual_hosts = environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "" if endpoint else "true").lower() in _TRUE_TEXTS
     access = S3Access(
         endpoint, environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1",
         environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", ""),
@@ -171,7 +162,7 @@ def _endpoint(http_variable: str, environ: Mapping[str, str], *variables: str) -
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise CatalogError(f"the endpoint {endpoint!r} of the object store is no URL",
                            remedy=f"set {variable} to a URL that begins with https:// (or http://)")
-    if endpoint.startswith("http://") and environ.get(http_variable, "").lower() not in _YES:
+    if endpoint.startswith("http://") and environ.get(http_variable, "").lower() not in _TRUE_TEXTS:
         raise CatalogError(f"the endpoint {endpoint} of the object store is not encrypted",
                            remedy=f"use https://, or set {http_variable}=true to allow this")
     return endpoint
@@ -216,7 +207,7 @@ class AzureAccess:
         """Return None, as Hadoop's markers have the names of their folders here, and obstore deletes them."""
 
     def hadoop(self, bucket: str) -> dict[str, str]:
-        """Refer to secrets by their variables, which Hadoop reads itself."""
+        """Return Hadoop's settings; they name secrets by their variables, which Hadoop reads itself."""
         oauth = "org.apache.hadoop.fs.azurebfs.oauth2"
         if self.key:
             account_settings = {"account.key": "${env.AZURE_STORAGE_ACCOUNT_KEY}"}
@@ -244,7 +235,7 @@ class AzureAccess:
             f"mapreduce.outputcommitter.factory.scheme.{scheme}":
                 "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory",
             **{f"fs.azure.{name}.{self.account}{_AZURE_DOMAIN}": value for name, value in account_settings.items()},
-            # An account without a hierarchical namespace is accessed as blobs, as all other clients do.
+            # An account without a hierarchical namespace is accessed as blobs, as by all other clients.
             "fs.azure.fns.account.service.type": "BLOB", "fs.azure.networking.library": "JDK_HTTP_URL_CONNECTION",
             **(endpoint_settings if self.endpoint else {}),
             "fs.azure.io.retry.max.retries": str(TRIES),
@@ -336,10 +327,10 @@ _ACCESSES: Mapping[str, Callable[[], StoreAccess]] = {
 
 
 def parse_address(address: str) -> tuple[StoreAccess, str]:
-    """Return the access to the store of an address, and the path there: BUCKET/KEY. Raises NotACatalogError if it is no
+    """Return the access to an address's store, and the path there: BUCKET/KEY. Raises NotACatalogError if it is no
     address; CatalogError."""
-    scheme, _, rest = address.partition("://")
-    path = re.sub("/+", "/", rest).strip("/")
+    scheme, _, location = address.partition("://")
+    path = re.sub("/+", "/", location).strip("/")
     if scheme in ("abfs", "abfss"):
         container, _, host = path.partition("/")[0].partition("@")
         path = f"{container}/{path.partition('/')[2]}".strip("/") if host.endswith(_AZURE_DOMAIN) else ""
@@ -407,8 +398,8 @@ class StoreError(OSError):
 
 @contextmanager
 def answering(store: str) -> Iterator[None]:
-    """Send a request to a store. Raises StoreError at once for a minute after an unanswered request, so that a run with
-    thirty results to store does not wait for each."""
+    """Send a request to a store. For a minute after an unanswered request, raise StoreError at once, so that a run does
+    not wait for each of its results."""
     if (since := _SILENT_SINCE.get(store)) is not None and time.monotonic() - since < 60.0:
         raise StoreError(errno.ETIMEDOUT, "the store did not answer the last request; Helix tries again in a minute")
     try:

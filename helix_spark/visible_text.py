@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_NOT_SHOWN = re.compile(
+_INVISIBLE = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except newline and tab
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # text direction
@@ -21,8 +21,8 @@ def visible(text: str, encoding: str = "utf-8") -> str:
     >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
     ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
     """
-    shown = _NOT_SHOWN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-    return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
+    escaped = _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return escaped if escaped.isascii() else escaped.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def cut(text: str, most: int) -> str:
@@ -45,17 +45,17 @@ def shortened(name: str, most: int) -> str:
 
 
 def named(names: Sequence[str], most: int | None = None) -> str:
-    """Return a list of names as text: at most `most` names, and the number of the others.
+    """Return names as text: at most `most`, and the number of the remaining ones.
 
     >>> named(["a", "b", "c"], 3), named(["a", "b", "c", "d", "e"], 3)
     ('`a`, `b`, `c`', '`a`, `b`, `c` and 2 more')
     """
-    shown = ", ".join(f"`{name}`" for name in names[:most])
-    return shown if most is None or len(names) <= most else f"{shown} and {len(names) - most} more"
+    listed = ", ".join(f"`{name}`" for name in names[:most])
+    return listed if most is None or len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
 LONGEST_NAME = 2_000
-"""The most characters of a name of a workflow or node."""
+"""Maximum characters of a workflow's or node's name."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters, including newlines."""

@@ -1,7 +1,6 @@
 """Waits that Ctrl-C interrupts, and waits at a process's end.
 
-Python does not end a wait for a signal that arrives just as the main thread begins to wait. So each wait is short, and
-repeated.
+A signal that arrives just as the main thread begins to wait does not end the wait. So each wait is short and repeated.
 """
 
 from __future__ import annotations
@@ -53,6 +52,6 @@ def _register_wait() -> None:
 
 def before_pools_end(call: Callable[[], object]) -> None:
     """Call a function as this process ends, before its thread pools, which write the catalog; `atexit` comes later."""
-    from concurrent.futures import thread  # noqa: F401 - its own callback runs after all that are registered later
+    from concurrent.futures import thread  # noqa: F401 - registers its own callback, which must run last
 
     threading._register_atexit(call)  # type: ignore[attr-defined]  # there is no public way

@@ -1,7 +1,7 @@
 """The records of stored results, and the folders that no live record refers to.
 
 An attempt is live if it was published and neither evicted nor quarantined; an end is final. A signature has at most one
-live attempt: it is published only if no other was meanwhile, so the first record wins. A published attempt has another
+live attempt: it is published only if no other is live, so the first record wins. A published attempt has another
 record whenever its author's wishes change; the newest counts.
 """
 
@@ -51,8 +51,8 @@ class ArtifactLedger:
     def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
         if not signatures:
             return {}
-        rest = f"WHERE {_AMONG} AND {_LIVE} ORDER BY turn"
-        return by_signature(self._records.rows(ArtifactRecord, rest, listed(signatures)))
+        clause = f"WHERE {_AMONG} AND {_LIVE} ORDER BY turn"
+        return by_signature(self._records.rows(ArtifactRecord, clause, listed(signatures)))
 
     def newest(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
         """Return the newest record of each signature that was ever stored, of all or of some: live, or an end."""
@@ -67,8 +67,8 @@ class ArtifactLedger:
 
     def events_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
         """Return the end of each of these attempts, or else its newest record."""
-        rest = "WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY event <> 'published', turn"
-        return {record.attempt: record for record in self._records.rows(ArtifactRecord, rest, listed(attempts))}
+        clause = "WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY event <> 'published', turn"
+        return {record.attempt: record for record in self._records.rows(ArtifactRecord, clause, listed(attempts))}
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
         """Append `record`, unless its signature is live; return the live record. Raises CatalogError if it ended."""
@@ -88,7 +88,7 @@ class ArtifactLedger:
         return live or record
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
-        """Record a workflow's wishes, by signature, for live artifacts whose records differ."""
+        """Record a workflow's wishes, by signature, for live artifacts with other wishes."""
         def decide() -> Sequence[ArtifactRecord]:
             live = self.live_among(wishes)
             records = (wished(record, workflow, wishes[signature]) for signature, record in live.items())
@@ -100,7 +100,7 @@ class ArtifactLedger:
         self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None,
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
-        """End the live attempts of signatures that are not `spared`; return their records, as `Catalog.evict_all`."""
+        """End the live attempts of signatures that are not `spared`; return their records; see `Catalog.evict_all`."""
         ended = tuple[ArtifactRecord, ...]()
 
         def decide() -> Sequence[ArtifactRecord]:
@@ -122,7 +122,7 @@ class ArtifactLedger:
         return ended
 
     def end_unpublished(self, why: Mapping[Attempt, str]) -> frozenset[str]:
-        """End attempts that were not published, in one commit: they cannot be from then on. Return the ended ids."""
+        """End unpublished attempts, which then cannot be published, in one append. Return the ended ids."""
         ids = [attempt.attempt for attempt in why]
 
         def decide() -> Sequence[ArtifactRecord]:
@@ -167,7 +167,7 @@ class Leftover:
 
     Attributes:
         attempt: its `path` is the folder.
-        certain: True if its end is recorded or its writer's process is gone; else it was only untouched for long.
+        certain: True if its end is recorded or its writer's process is gone; False if it was only untouched for long.
     """
 
     attempt: Attempt
@@ -179,13 +179,13 @@ class Leftover:
 def find_leftovers(
     layout: Layout, artifacts: ArtifactLedger, leases: Leases, dead: Collection[str], grace_seconds: float
 ) -> tuple[Leftover, ...]:
-    """Return the leftovers, given the names of dead leases. A folder without a lease is one if it was untouched for the
-    grace. Raises CatalogError if it cannot be read."""
+    """Return the leftovers; `dead` are names of dead leases. A folder without a lease counts if it was untouched
+    for the grace. Raises CatalogError if it cannot be read."""
     def not_live(attempts: Collection[str]) -> set[str]:
         return set(attempts) - {record.attempt for record in artifacts.live(()).values()}
 
     with explained(layout, "read"):
-        # List folders before records are read: what is published in between is seen as live.
+        # List folders before reading records: results published in between then count as live.
         stored = {attempt.attempt: attempt for attempt in stored_attempts(layout)}
         waiting = not_live(stored)
         events, leftovers = artifacts.events_of(waiting), list[Leftover]()
@@ -206,6 +206,6 @@ def find_leftovers(
                 why = f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
             if why:
                 leftovers.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
-        # A writer releases its lease after it has published: an attempt without one may be live by now.
+        # A writer releases its lease after publishing: an attempt without a lease may be live by now.
         still = not_live([leftover.attempt.attempt for leftover in leftovers]) if leftovers else ()
         return tuple(leftover for leftover in leftovers if leftover.attempt.attempt in still)

@@ -1,9 +1,9 @@
-"""All that writes to the catalog of one root folder: its records and folders of data are kept in agreement.
+"""Write to a catalog: keep its records and its folders of data in agreement.
 
-The order of steps makes it crash-safe. To store: data first, under a path of its own, synced, then one record. To
-remove: the record's end first, synced, then the data. A process that stops in between, or loses power, leaves bytes
-without a record, which `gc` finds. A record is seen at once and durable after the next `sync`: records are many and
-small, and one sync serves all of a run.
+The order of steps makes it crash-safe. To store: data first, in a new folder, synced, then one record. To remove: the
+record's end first, synced, then the data. A process that stops in between, or loses power, leaves bytes without a
+record, which `gc` finds. A record is visible at once and durable after the next `sync`: records are many and small, and
+one sync serves all of a run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.history import Progress, progress_note
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -56,27 +55,27 @@ class Catalog(CatalogReader):
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
-        """Open what has replaced the catalog in its place, if anything; return whether it did. Call it between runs,
-        while nothing is written. Raises CatalogError as `open` does."""
+        """Open the catalog that has replaced this one at its location, if any; return whether there is one. Call it
+        between runs, while nothing is written. Raises CatalogError like `open`."""
         try:
-            self._place.check()
+            self.check()
         except CatalogError:
             self._begin(locate(str(self._layout.name), create=True))
             return True
         return False
 
     def check(self) -> None:
-        """Raise CatalogError if something else is in the catalog's place, or its name leads elsewhere."""
-        self._place.check()
+        """Raise CatalogError if something else is at the catalog's location, or its name leads elsewhere."""
+        self._location.check()
 
     def check_writable(self) -> None:
         """Raise CatalogError if the catalog cannot be written, or created."""
         check_writable(self._layout)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
-        """Repair the catalog from any state, or say what a repair would do; see `verification.repair`."""
+        """Repair the catalog from any state, or propose a repair; see `verification.repair`."""
         if not dry_run:
-            self._check_to_write()
+            self.check()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
@@ -88,33 +87,22 @@ class Catalog(CatalogReader):
         return numbered
 
     def make(self) -> None:
-        """Create the catalog unless it exists: call it before the first lease. Raises CatalogError as `check` does."""
-        self._place.make()
-        self._take_over()
-
-    def _take_over(self) -> None:
-        if self._is_older:
-            take_over(self._layout, self.leases)
-            self._begin(self._layout)
-
-    def _check_to_write(self) -> None:
-        """Check that the catalog can be written; it is not created. Raises CatalogError as `check` does."""
-        self._place.check()
-        self._take_over()
+        """Create the catalog unless it exists; call it before the first lease. Raises CatalogError like `check`."""
+        self._location.make()
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
         texts: Iterable[FileRecord] = (),
     ) -> None:
-        """Record an iteration, usually its end, with its nodes, results, and the texts that they name."""
+        """Record an iteration, usually its end, with its nodes and results, and the texts that they name."""
         self._append(lambda: [*results, *nodes, record], texts)
 
     def add_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
         texts: Iterable[FileRecord],
     ) -> IterationRecord:
-        """Record an iteration of another catalog with its nodes, unless it is recorded, its results, and the texts that
-        they name; return it with its number in this catalog."""
+        """Record an iteration of another catalog, unless it is recorded, with its nodes and results, and the texts that
+        they name. Return it with its number in this catalog."""
         numbered = record
 
         def decide() -> Sequence[IterationRecord | NodeRecord | ResultRecord]:
@@ -153,12 +141,12 @@ class Catalog(CatalogReader):
     def forget_progress(self, workflow: str, number: int) -> None:
         """Remove the progress of a run."""
         with contextlib.suppress(CatalogError, OSError):
-            self._place.check()
+            self.check()
             progress_note(self._layout, workflow, number).unlink(missing_ok=True)
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Pin or unpin an iteration. The results of a pinned one are never evicted."""
-        self._check_to_write()
+        self.check()
         key = iteration.workflow, iteration.number
         record = PinRecord(*key, pinned, time.time())
         self._records.decide_and_append(lambda: () if (key in self.pinned()) == pinned else (record,))
@@ -167,7 +155,7 @@ class Catalog(CatalogReader):
     def sync(self) -> None:
         """Sync all records of all processes, so that they survive a loss of power: only then are results reported as
         stored. Call it after an answer, once for many records. Raises CatalogError."""
-        self._place.check()
+        self.check()
         self._records.sync()
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
@@ -175,15 +163,15 @@ class Catalog(CatalogReader):
         self.make()
         attempt = folders.attempt_in(self._layout, signature, uuid.uuid4().hex, kind)
         if attempt.path is not None:
-            # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
+            # Take it before the folder is made: `gc` never sees the folder of a live writer without a lease.
             self.leases.take(attempt.attempt)
         return attempt
 
     def abandon(self, attempt: Attempt) -> None:
-        """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
+        """Delete the folder of an attempt that will not be published. Raises CatalogError if it is live."""
         try:
             try:
-                self._place.check()
+                self.check()
             except CatalogError:
                 folders.delete_all(self._layout, [attempt])
                 raise
@@ -198,7 +186,7 @@ class Catalog(CatalogReader):
         finally:
             self.leases.release(attempt.attempt)
 
-    def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
+    def write_manifest(self, record: ArtifactRecord) -> ArtifactRecord:
         """Write a manifest into the folder, so that repair can rebuild the record. Publish the returned record."""
         if (path := self.path_of(record)) is None:
             return record
@@ -206,31 +194,31 @@ class Catalog(CatalogReader):
             return write_manifest(path, record)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Sync a written result, then record it; return the live record. If that is another, the folder is deleted.
+        """Sync a written result, then record it; return the live record. If another is live, delete the folder.
 
         The data then survives a loss of power; the record does after a `sync`. Raises CatalogError.
         """
         self.make()
         if (path := self.path_of(record)) is not None:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             try:
                 self.root.sync(list(path.files()))
             except OSError as error:
                 why = f"its folder {path} is gone" if isinstance(error, FileNotFoundError) else \
                     f"{path} cannot be synced: {error}"
                 raise CatalogError(f"node {record.node!r} is not published: {why}") from error
-            seconds = time.perf_counter() - begun  # syncing is a part of writing
+            seconds = time.perf_counter() - start  # syncing is a part of writing
             record = replace(record, write_seconds=record.write_seconds + seconds) if record.write_seconds else record
         try:
             live = self._artifacts.publish(record)
         except BaseException:
-            # The record may have been appended, if only the answer was lost or late.
+            # The record may have been appended: perhaps only the answer was lost.
             self._in_doubt.add(record.attempt)
             raise
         try:
             reach("publish.recorded")
             if live.attempt != record.attempt:
-                # `gc` finds and reports what cannot be deleted; the result is stored all the same.
+                # If deleting fails, `gc` reports the folder; the result is stored in any case.
                 with contextlib.suppress(CatalogError):
                     folders.delete_all(self._layout, [folders.attempt_of(self._layout, record)])
         finally:
@@ -242,16 +230,15 @@ class Catalog(CatalogReader):
     ) -> tuple[ArtifactRecord, ...]:
         """End the live artifacts of some signatures in one append, then delete their data; return their records.
 
-        Results of pinned iterations stay; so do other attempts than `attempts`, stored since the decision. Nothing
-        happens if anything was stored or ended since the `stored_version` that was `seen`. Raises CatalogError if the
-        ends cannot be recorded (nothing happened), or, after all other data is deleted, for data that cannot be (it is
-        not used any more; `gc` tries again).
+        Results of pinned iterations stay, and with `attempts` all other attempts. No-op if results were stored or ended
+        since the `stored_version` `seen`. Raises CatalogError if the ends cannot be recorded (then nothing happened),
+        or if data cannot be deleted: it is not used any more, and `gc` tries again.
         """
         return self._end_all(why, "evicted", attempts, seen, self._pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one. One in a
-        shared catalog is only skipped by this process."""
+        """End a damaged artifact like `evict_all`; with `attempt`, only if that is still live. One of a shared
+        catalog is only skipped by this process."""
         live = self.artifact(signature)
         if live is not None and live.shared and attempt in (None, live.attempt):
             self.shared.damaged.add(live.attempt)
@@ -269,8 +256,8 @@ class Catalog(CatalogReader):
         return self._end_all(why, "quarantined", {record.attempt for record in missing})
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
-        """Record the wishes of a workflow's author for stored results, by signature, where they changed."""
-        self._check_to_write()
+        """Record changed wishes of a workflow's author for stored results, by signature."""
+        self.check()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -285,10 +272,10 @@ class Catalog(CatalogReader):
 
     def forget(self, selection: Selection, *, dry_run: bool) -> Forgetting:
         """Delete the stored results of a selection, and their records from all files; return what was deleted. Raises
-        CatalogError if other processes work on the catalog, some of it is pinned, or it cannot be written."""
+        CatalogError if other processes work on the catalog, if it affects a pinned iteration, or if writing fails."""
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
-        self._check_to_write()
+        self.check()
         with self.leases.alone("upkeep") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
@@ -298,8 +285,8 @@ class Catalog(CatalogReader):
 
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
         """Forget the runs that are due, also while other processes work on the catalog: they read its records again.
-        Return None if no run is due, or another process does it. Raises CatalogError if it cannot be written."""
-        self._check_to_write()
+        Return None if no run is due, or another process does this. Raises CatalogError if writing fails."""
+        self.check()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
@@ -323,20 +310,19 @@ class Catalog(CatalogReader):
         return effects
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete the folders that no live record refers to, and return them. No-op while another process does it.
+        """Delete the folders that no live record refers to, and return them. No-op while another process does this.
 
-        Ended artifacts, and attempts without a record whose writer has ended, are deleted at once; those of unknown
-        writers when untouched for the grace, after their end is recorded, so that they cannot be published later.
-        Folders that a live process writes stay; so do finished ones without a record, for `helix repair`. Raises
+        Ended artifacts, and unrecorded attempts of writers that have ended, are deleted at once. Those of unknown
+        writers are deleted if untouched for the grace: first their end is recorded, so that they cannot be published
+        later. Folders of live writers stay; so do finished ones without a record, for `helix repair`. Raises
         CatalogError for a folder that cannot be deleted, once all others are.
         """
         def find(dead: Collection[str]) -> tuple[Leftover, ...]:
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
-        self._place.check()
+        self.check()
         if dry_run or not self._layout.marker.exists():
             return find(self.leases.dead(untouched=grace_seconds))
-        self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
@@ -354,7 +340,7 @@ class Catalog(CatalogReader):
 
     def maintain(self) -> None:
         """Fold the records to keep them quick to read: call it in the background after a run. Raises CatalogError."""
-        self._check_to_write()
+        self.check()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
@@ -365,11 +351,11 @@ class Catalog(CatalogReader):
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
-        self._check_to_write()
+        self.check()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")
-            if event == "evicted":  # damage is found again if its end is lost, and an answer may wait for this
+            if event == "evicted":  # else an answer may wait for this, and damage is found again if its end is lost
                 self._records.sync()
             folders.delete_all(self._layout, [folders.attempt_of(self._layout, record) for record in ended])
         return ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,13 +13,11 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
 from helix_spark.catalog.known_results import AnswerLedger, ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.older_layout import is_older, older_segments
-from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, index_file, locate
+from helix_spark.catalog.places.catalog_folder import CatalogLocation, Layout, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import KINDS, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments.record_index import TURN_BITS, columns_of
 from helix_spark.catalog.segments.record_log import RecordLog
-from helix_spark.catalog.segments.segment import Segment
 from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
@@ -46,7 +44,7 @@ class CatalogView:
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
         pinned: signature to a sentence that names the pinned iteration with the result.
-        bytes_used: physical bytes of the catalog: live artifacts, records, leftovers (on a disk without leftovers of
+        bytes_used: physical bytes of the catalog: live artifacts, records, leftovers (on a disk, without leftovers of
             live signatures).
     """
 
@@ -97,17 +95,8 @@ class CatalogReader(IterationReader, ResultReader):
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
-        self._layout, self._place = layout, SamePlace(layout)
-        self._is_older = self._place.is_older
-
-        def older() -> Iterator[Segment] | None:
-            """The records of a catalog of layout 1; None once it was taken over."""
-            self._is_older = self._is_older and is_older(layout)
-            return older_segments(layout) if self._is_older else None
-
-        self._records = RecordLog(
-            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id), older
-        )
+        self._layout, self._location = layout, CatalogLocation(layout)
+        self._records = RecordLog(layout.records, KINDS, lambda: index_file(layout, self.id))
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next((
             (name, record) for name, record in self.shared.each(lambda below: below.answers.newest(question)) if record
@@ -117,9 +106,9 @@ class CatalogReader(IterationReader, ResultReader):
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool, shared: Sequence[str] = ()) -> Self:
-        """Open the catalog at `root` and the `shared` ones below it, which are only read. Writes nothing: with `create`
-        a new one is made by its first write. Raises CatalogError if `root` holds something else, is of a newer layout,
-        or does not exist (without `create`)."""
+        """Open the catalog at `root` and the `shared` ones below it, which are only read. Nothing is written: with
+        `create`, the first write makes a new catalog. Raises CatalogError if `root` holds something else, is of a newer
+        layout, or does not exist (without `create`)."""
         return cls(locate(root, create=create), shared)
 
     @property
@@ -133,8 +122,8 @@ class CatalogReader(IterationReader, ResultReader):
 
     @property
     def id(self) -> str:
-        """The id of this catalog; another one created at its place has another. Empty until it is created."""
-        return self._place.id
+        """The id of this catalog, unique for each creation; empty until then."""
+        return self._location.id
 
     def snapshot(self, workflow: str) -> CatalogView:
         """Read the view that planning `workflow` needs. Raises CatalogError for damaged records."""
@@ -183,8 +172,8 @@ class CatalogReader(IterationReader, ResultReader):
         return own | (self.shared.artifacts(lambda catalog: catalog.live_among(missing)) if missing else {})
 
     def last_events(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
-        """Return the newest record of each signature that was ever stored, of all or of some: live if its event is
-        `published`; else it says when and why the result is no longer stored."""
+        """Return the newest record of each signature that was ever stored, of all or of some. It is live if its event
+        is `published`; else it has the time and reason of its end."""
         return self._artifacts.newest(signatures)
 
     def last_event(self, signature: str) -> ArtifactRecord | None:

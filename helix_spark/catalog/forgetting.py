@@ -1,7 +1,7 @@
-"""Forget iterations with all their records, or results by the node that made them or the source that they derive from:
-no byte of them is left in the catalog's folder afterwards.
+"""Forget iterations with all their records, or the results of a node, or all results derived from a source: no byte of
+them stays in the catalog's folder.
 
-A result of an iteration that stays is kept, and so is its record.
+Results of remaining iterations stay, with their records.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Selection:
     runs: frozenset[str] | None = None
 
     def selects(self, iteration: IterationRecord, pinned: Collection[tuple[str, int]]) -> bool:
-        """Return whether an iteration is selected. None that is pinned is selected by its age."""
+        """Return whether an iteration is selected. Pinned iterations are never selected by age."""
         is_by_age = self.before is not None or self.runs is not None
         return (
             self.workflow in (None, iteration.workflow) and self.number in (None, iteration.number)
@@ -65,15 +65,15 @@ class Forgetting:
 
     Attributes:
         runs: the selected iterations, by run.
-        whole: whether the iterations themselves are forgotten, and not only results of some nodes.
-        names: by run, the nodes whose results are forgotten.
-        signatures, attempts: of the forgotten results.
+        whole: True if the iterations themselves are forgotten, and not only results of some nodes.
+        names: nodes whose results are forgotten, by run.
+        signatures, attempts: ids of the forgotten results.
         shared: signatures of results that stay because another iteration has them.
-        texts: digests of texts without a reference from then on.
-        places: locations where the data of the source was read, also the same data from elsewhere.
+        texts: digests of texts to which no reference remains.
+        locations: locations where the data of the source was read, also the same data from elsewhere.
         sources: all locations that the selected iterations read.
-        untold: iterations with a node that stays although its reads are not recorded.
-        seen: the number of the last segment when this was decided: later records stay.
+        unrecorded: iterations with a node that stays although its reads are not recorded.
+        last: number of the last segment at the time of the decision: later records stay.
     """
 
     runs: Mapping[str, IterationRecord]
@@ -83,10 +83,10 @@ class Forgetting:
     shared: frozenset[str]
     texts: frozenset[str]
     attempts: frozenset[str]
-    places: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
-    untold: tuple[IterationRecord, ...] = ()
-    seen: int = 0
+    unrecorded: tuple[IterationRecord, ...] = ()
+    last: int = 0
 
     @cached_property
     def iterations(self) -> frozenset[tuple[str, int]]:
@@ -94,8 +94,8 @@ class Forgetting:
         return frozenset((iteration.workflow, iteration.number) for iteration in self.runs.values())
 
     def strip(self, number: int, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the fields of a record, from the JSON of a segment, without what is forgotten; None to delete it, also
-        if it is invalid: readers skip it, and its iteration is unknown."""
+        """Return a record's fields, from the JSON of a segment, without forgotten data; None to delete the record. Also
+        delete invalid records: readers skip them, and their iterations are unknown."""
         if kind in _TYPES:
             try:
                 record_of(fields, _TYPES[kind])
@@ -106,23 +106,23 @@ class Forgetting:
         if kind == "artifacts":
             return None if fields.get("attempt") in self.attempts else fields
         if kind == "files":
-            return None if fields.get("digest") in self.texts and number <= self.seen + 1 else fields
-        if number > self.seen:
+            return None if fields.get("digest") in self.texts and number <= self.last + 1 else fields
+        if number > self.last:
             return fields
         if kind == "results" and not {fields.get("signature"), fields.get("declared")}.isdisjoint(self.signatures):
             return None
         if kind in ("iterations", "nodes"):
-            is_hit = fields.get("run") in self.runs
+            is_selected = fields.get("run") in self.runs
         else:
-            is_hit = (fields.get("workflow"), fields.get("iteration")) in self.iterations
-        if not is_hit:
+            is_selected = (fields.get("workflow"), fields.get("iteration")) in self.iterations
+        if not is_selected:
             return fields
         if self.whole or kind == "answers":  # the node of an answer is unknown
             return None
         names = self.names.get(fields.get("run", ""), frozenset())  # a run that ended early has no nodes
         if kind == "iterations":
             return _iteration_without(names, fields)
-        if kind == "nodes" and fields.get("name") in names:  # the shown text of a plan or a value may be data
+        if kind == "nodes" and fields.get("name") in names:  # the shown texts of plans and values may be data
             parts = [[group, label, digest, None] for group, label, digest, _ in json.loads(fields["parts"])]
             return {**fields, "code": "", "reason": _FORGOTTEN, "parts": json.dumps(parts)}
         return fields
@@ -164,32 +164,32 @@ class _Node(NamedTuple):
 
 
 def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()) -> Forgetting:
-    """Return the effects of a selection on the current records. Raises CatalogError if it selects something of a pinned
+    """Return the effects of a selection on the current records. Raises CatalogError if it affects a pinned
     iteration."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {iteration.run: iteration for iteration in iterations if selection.selects(iteration, pinned)}
     graphs: dict[str, dict[str, _Node]] = {}
     sql = "SELECT run, name, inputs, signature, kind, reads FROM nodes ORDER BY turn"
     for run, name, inputs, signature, kind, reads in records.select(sql):
-        places_read = [""] if reads is None else json.loads(reads)
-        graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, places_read)
+        locations = [""] if reads is None else json.loads(reads)
+        graphs.setdefault(run, {})[name] = _Node(json.loads(inputs), signature, kind, locations)
     selected_graphs = {run: graphs.get(run, {}) for run in selected}
-    names, places = _selected_nodes(selected_graphs, selection)
+    names, source_locations = _selected_nodes(selected_graphs, selection)
     runs = selected if selection.is_whole else {run: iteration for run, iteration in selected.items() if names[run]}
     if conflicts := [key for iteration in runs.values() if (key := (iteration.workflow, iteration.number)) in pinned]:
         workflow, number = min(conflicts)
         raise CatalogError(f"iteration {number} of {workflow!r} is pinned",
                            remedy=f"`helix pin {number} {workflow} --remove` first")
-    going, staying = set[str](), set[str]()
+    selected_results, remaining_results = set[str](), set[str]()
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            (going if name in names.get(run, ()) else staying).add(node.signature)
+            (selected_results if name in names.get(run, ()) else remaining_results).add(node.signature)
     if selection.is_whole:  # a killed iteration has no nodes
         numbers = {(iteration.workflow, iteration.number) for iteration in runs.values()}
         stored = records.select("SELECT signature, workflow, iteration FROM artifacts WHERE event = 'published'")
-        going |= {signature for signature, *iteration in stored if tuple(iteration) in numbers}
-    signatures = frozenset(going - staying)
-    untold = tuple(
+        selected_results |= {signature for signature, *iteration in stored if tuple(iteration) in numbers}
+    signatures = frozenset(selected_results - remaining_results)
+    unrecorded = tuple(
         iteration for run, iteration in selected.items()
         if selection.source is not None and (not selected_graphs[run] or any(
             "" in node.reads and name not in names[run] for name, node in selected_graphs[run].items()
@@ -198,13 +198,13 @@ def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tupl
     texts = frozenset(digest for (digest,) in records.select("SELECT DISTINCT digest FROM files"))
     attempts = records.select("SELECT DISTINCT signature, attempt FROM artifacts")
     return Forgetting(
-        runs, selection.is_whole, names, signatures, frozenset(going & staying),
+        runs, selection.is_whole, names, signatures, frozenset(selected_results & remaining_results),
         texts - frozenset(_named_texts(records, iterations, runs if selection.is_whole else {}, names, signatures)),
-        frozenset(attempt for signature, attempt in attempts if signature in signatures), places,
-        frozenset(
-            place for nodes in selected_graphs.values() for node in nodes.values() for place in node.reads if place
-        ),
-        untold, records.last,
+        frozenset(attempt for signature, attempt in attempts if signature in signatures), source_locations,
+        frozenset(filter(None, (
+            location for nodes in selected_graphs.values() for node in nodes.values() for location in node.reads
+        ))),
+        unrecorded, records.last,
     )
 
 
@@ -229,40 +229,39 @@ def _selected_nodes(
 ) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
     """Return the names of the selected nodes by run, and the locations where these read data of a source.
 
-    The data of a source may be read elsewhere as well: all nodes with the signature of a selected node are selected.
+    A source may have copies elsewhere: all nodes with the signature of a selected node are selected.
     """
     source, node_name = selection.source, selection.node
     if source is None and node_name is None:
         return {run: frozenset(nodes) for run, nodes in graphs.items()}, ()
     if source is None:
-        hit = {run: frozenset(name for name in nodes if name == node_name) for run, nodes in graphs.items()}
+        selected = {run: frozenset(name for name in nodes if name == node_name) for run, nodes in graphs.items()}
         if selection.downstream:
-            hit = {run: _with_downstream(graphs[run], names) for run, names in hit.items()}
-        return hit, ()
+            selected = {run: _with_downstream(graphs[run], names) for run, names in selected.items()}
+        return selected, ()
     # Records may have the name, the path, or the path behind links.
-    locations, plain = {source}, source.removeprefix("file://").removeprefix("file:")
+    source_paths, plain = {source}, source.removeprefix("file://").removeprefix("file:")
     if "://" not in plain:
         path = Path(plain).expanduser().absolute()
-        locations |= {os.path.normpath(path), str(path.resolve())}
-    hit, places, signatures, is_new = dict.fromkeys(graphs, frozenset[str]()), dict[str, None](), set[str](), True
+        source_paths |= {os.path.normpath(path), str(path.resolve())}
+    selected, locations = dict.fromkeys(graphs, frozenset[str]()), dict[str, None]()
     for run, nodes in graphs.items():
         for name, node in nodes.items():
-            matches = [
-                place for place in node.reads if place and any(_overlap(place, location) for location in locations)
-            ]
+            matches = [read for read in node.reads if read and any(_overlap(read, path) for path in source_paths)]
             if matches:
-                hit[run] |= {name}
-                places |= dict.fromkeys(matches)
+                selected[run] |= {name}
+                locations |= dict.fromkeys(matches)
+    signatures, is_new = set[str](), True
     while is_new:
         is_new = False
         for run, nodes in graphs.items():
-            alike = {name for name, node in nodes.items() if node.signature in signatures} - hit[run]
-            places |= dict.fromkeys(place for name in sorted(alike) for place in nodes[name].reads if place)
-            names = _with_downstream(nodes, hit[run] | alike)
-            if len(names) > len(hit[run]) or not {nodes[name].signature for name in names} <= signatures:
-                hit[run], is_new = names, True
+            alike = {name for name, node in nodes.items() if node.signature in signatures} - selected[run]
+            locations |= dict.fromkeys(read for name in sorted(alike) for read in nodes[name].reads if read)
+            names = _with_downstream(nodes, selected[run] | alike)
+            if len(names) > len(selected[run]) or not {nodes[name].signature for name in names} <= signatures:
+                selected[run], is_new = names, True
                 signatures |= {nodes[name].signature for name in names}
-    return hit, tuple(places)
+    return selected, tuple(locations)
 
 
 def _with_downstream(nodes: Mapping[str, _Node], names: frozenset[str]) -> frozenset[str]:
@@ -298,12 +297,12 @@ _BRACES = re.compile(r"\{[^{}/]*\}")
 """Alternatives in one step of a pattern."""
 
 
-def _steps(place: str) -> list[str]:
-    """Return the steps of a path. Alternatives, which may be thousands, become a wildcard, or end it at their folder.
+def _steps(pattern: str) -> list[str]:
+    """Return the steps of a path. Alternatives, which may be thousands, become a wildcard, or end the path before them.
 
     >>> _steps("/data/{a,{b,c}}.csv"), _steps("/data/{a/b,c}.csv")
     (['', 'data', '*.csv'], ['', 'data'])
     """
-    while (plain := _BRACES.sub("*", place)) != place:
-        place = plain
-    return place.partition("{")[0].rstrip("/").split("/")
+    while (plain := _BRACES.sub("*", pattern)) != pattern:
+        pattern = plain
+    return pattern.partition("{")[0].rstrip("/").split("/")

@@ -1,5 +1,5 @@
-"""Queries of past iterations, their nodes and the files that declared them; and the progress of running iterations: one
-small file for each run, on which no decision rests. The file of a killed run says how far it was.
+"""Queries of past iterations, their nodes and the files that declared them; and the progress of running iterations, in
+a small file for each run. No decision depends on it. The file of a killed run shows how far it came.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from helix_spark.identity.parts import digest
 _HEAVIEST = """SELECT turn FROM (SELECT turn, max(
     ((CASE status WHEN 'done' THEN 3 WHEN 'failed' THEN 2 WHEN 'interrupted' THEN 1 ELSE 0 END) << 56) + turn
 ) FROM iterations {} GROUP BY run)"""
-"""The row that counts of each run: an end over its start, and the run's own end over one that another process concluded
-from its silence. Columns next to `max` are those of its row (SQLite 3.7.11)."""
+"""The effective row of each run: its end before its start, and the end that it wrote before one that another process
+inferred. Bare columns next to `max` are those of its row (SQLite 3.7.11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class PastNode:
 
 @dataclass(frozen=True, slots=True)
 class PastIteration:
-    """An earlier iteration and its nodes, inputs first; none where it ended before they were recorded."""
+    """An earlier iteration and its nodes, inputs first; without nodes if it ended before they were recorded."""
 
     record: IterationRecord
     nodes: tuple[PastNode, ...]
@@ -55,7 +55,7 @@ class IterationReader(RecordReader):
 
     def next_number(self, workflow: str) -> int:
         """Return a number that no record of a workflow names."""
-        # The record of an iteration may be lost, while others that name it are not.
+        # If the record of an iteration is lost, other records may still name it.
         columns = {"iterations": "number", "nodes": "iteration", "results": "iteration", "artifacts": "iteration"}
         queries = (f"SELECT max({column}) AS number FROM {table} WHERE workflow = ?1 AND {column} < ?2"
                    for table, column in columns.items())
@@ -64,8 +64,8 @@ class IterationReader(RecordReader):
         return (greatest or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
-        """Return iterations of one workflow or of all, newest first: by number within a workflow, by the order of their
-        records across workflows. Running ones whose process is gone have died."""
+        """Return iterations, newest first: of a workflow by number, of all workflows by the order of their records.
+        Running ones whose process is gone have died."""
         if not (iterations := self._iterations(workflow, limit)):
             self._check_recorded()
         return self.concluded(iterations, workflow, limit)
@@ -73,7 +73,7 @@ class IterationReader(RecordReader):
     def concluded(
         self, iterations: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
     ) -> tuple[IterationRecord, ...]:
-        """Return iterations that were read before, with the status `died` for runs whose process has ended since."""
+        """Return iterations that were read before, with the status `died` for runs whose process has since ended."""
         dead = {
             record.run for record in iterations
             if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)
@@ -89,28 +89,28 @@ class IterationReader(RecordReader):
         """Raise DamagedRecordsError if all records are gone, and finished results are stored."""
         folders = (attempt.path for attempt in stored_attempts(self._layout))
         if self._records.is_empty() and any(path is not None and has_manifest(path) for path in folders):
-            what = f"the records of the catalog {self._layout.root} are gone, and results are stored there"
-            raise DamagedRecordsError(what, remedy="copy them back; or have `helix repair` record again what is stored")
+            message = f"the records of the catalog {self._layout.root} are gone, and results are stored there"
+            raise DamagedRecordsError(message, remedy="copy them back, or let `helix repair` record the results again")
 
     def _iterations(self, workflow: str | None, limit: int | None) -> tuple[IterationRecord, ...]:
         most = -1 if limit is None else max(limit, 0)
         newest = f"SELECT DISTINCT number FROM iterations WHERE workflow = ?1 ORDER BY number DESC LIMIT {most:d}"
         where, order = f"WHERE workflow = ?1 AND number >= (SELECT min(number) FROM ({newest}))", "number DESC, run"
-        if workflow is None:  # an iteration has two rows, seldom more
+        if workflow is None:  # an iteration rarely has more than two rows
             last = f"SELECT turn FROM iterations ORDER BY turn DESC LIMIT 1 OFFSET {3 * most:d}"
             where, order = f"WHERE turn > coalesce(({last}), 0)" if most >= 0 else "", "turn DESC"
         values = () if workflow is None else (workflow,)
-        rest = f"WHERE turn IN ({_HEAVIEST}) ORDER BY {order} LIMIT {most:d}"
-        records = self._records.rows(IterationRecord, rest.format(where), *values)
+        clause = f"WHERE turn IN ({_HEAVIEST}) ORDER BY {order} LIMIT {most:d}"
+        records = self._records.rows(IterationRecord, clause.format(where), *values)
         if workflow is None and len(records) < most:
-            records = self._records.rows(IterationRecord, rest.format(""))
+            records = self._records.rows(IterationRecord, clause.format(""))
         return tuple(records)
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """Return the nodes of an iteration, inputs first (`in_order`); none before it has ended."""
         nodes: dict[str, NodeRecord] = {}
-        rest = "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn"
-        for node in self._records.rows(NodeRecord, rest, iteration.workflow, iteration.number, iteration.run):
+        clause = "WHERE workflow = ? AND iteration = ? AND run = ? ORDER BY turn"
+        for node in self._records.rows(NodeRecord, clause, iteration.workflow, iteration.number, iteration.run):
             if nodes.setdefault(node.name, node) is not node:
                 self._records.remarks[f"nodes: name: there are two {node.name!r}"] = None
         return tuple(in_order(list(nodes.values())))
@@ -180,10 +180,10 @@ def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]
     """Yield the nodes of a graph, inputs first, without inputs that come later.
 
     Args:
-        closed: drop inputs that are not among the nodes as well, as where their record does not fit.
+        closed: also drop inputs that are not among the nodes, as their records may be invalid.
 
-    >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
-    >>> [node.inputs for node in in_order([one, other])], [node.inputs for node in in_order([one, other], closed=True)]
+    >>> nodes = [PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)]
+    >>> [node.inputs for node in in_order(nodes)], [node.inputs for node in in_order(nodes, closed=True)]
     ([('x',), ('a',)], [(), ('a',)])
     """
     graph: Sequence[Any] = nodes
@@ -223,10 +223,10 @@ class Progress:
 
     Attributes:
         answered: seconds to the answer; None before.
-        stored: names of the nodes whose results were stored since.
+        stored: names of nodes whose results were stored after the answer.
         began: Unix seconds by the writer's clock; 0 in files of older writers.
-        session_seconds: forecast for Spark's start and the first work of its session, besides the nodes.
-        starting: whether Spark has been started since.
+        session_seconds: forecast for Spark's start and the first work of its session, without the nodes.
+        starting: True once Spark's start has begun.
     """
 
     workflow: str

@@ -44,11 +44,11 @@ class KnownResults:
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def over(self, below: KnownResults) -> KnownResults:
-        """Return this completed by the records of a catalog below. Its load times do not count here."""
+        """Return these, completed by the results of a catalog below, without its load times."""
         measured = dict(self.measured)
         for signature, record in below.measured.items():
-            other = replace(record, load_seconds=None, read_seconds=None)
-            measured[signature] = completed(measured[signature], other) if signature in measured else other
+            addition = replace(record, load_seconds=None, read_seconds=None)
+            measured[signature] = completed(measured[signature], addition) if signature in measured else addition
         stood_for = {
             name: tuple(dict.fromkeys((*self.stood_for.get(name, ()), *below.stood_for.get(name, ()))))
             for name in {**below.stood_for, **self.stood_for}
@@ -61,7 +61,7 @@ class KnownResults:
 
 
 def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
-    """Return a record of a signature, with missing columns filled from another record of it.
+    """Return a record of a signature with missing columns filled from another one.
 
     >>> record = ResultRecord("d", "s", "w", "n", "scanner", 1, bytes=7)
     >>> merged = completed(record, ResultRecord("d", "s", "x", "m", "scanner", 2, bytes=8, rows=3, random="it draws"))
@@ -126,10 +126,10 @@ class ResultReader(RecordReader):
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """Return the newest record with measured compute seconds of each node of a workflow, by name."""
-        rest = """WHERE turn IN (
+        clause = """WHERE turn IN (
             SELECT max(turn) FROM results WHERE workflow = ? AND node IN (SELECT value FROM json_each(?))
             AND compute_seconds >= 0 GROUP BY node)"""
-        return {row.node: row for row in self._records.rows(ResultRecord, rest, workflow, listed(names))}
+        return {row.node: row for row in self._records.rows(ResultRecord, clause, workflow, listed(names))}
 
 
 def _newest(name: str, column: RecordColumn) -> str:
@@ -172,8 +172,8 @@ class AnswerLedger:
     def newest(self, question: str, *, is_fresh: bool = True) -> AnswerRecord | None:
         """Return the newest record of a question, from any workflow, if its digest fits; else that of the first shared
         catalog that has one. A doubt of either counts. For `is_fresh` see `RecordLog.rows`."""
-        rest = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
-        rows = self._records.rows(AnswerRecord, rest, question, is_fresh=is_fresh)
+        clause = "WHERE question = ? ORDER BY turn DESC LIMIT 1"
+        rows = self._records.rows(AnswerRecord, clause, question, is_fresh=is_fresh)
         own = self.sound(rows[0]) if rows else None
         below = None if own is not None and own.doubt else self._below(question)
         if below is None or (own is not None and not below[1].doubt):

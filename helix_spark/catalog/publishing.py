@@ -1,7 +1,7 @@
 """Copy an iteration, its stored results and its records into another catalog.
 
-The iteration is recorded first, as if its results were not stored; then each result is copied and checked, then
-recorded. So the other catalog is usable if the copy is interrupted, and the next attempt copies what is missing.
+The iteration is recorded first, without stored results; then each result is copied, checked and recorded. So the other
+catalog is usable if the copy is interrupted, and the next attempt copies the missing results.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Publication:
     """A published iteration.
 
     Attributes:
-        number: of the iteration in the catalog that it was copied to.
-        copied, there, missing: names of nodes whose results were copied, were there before, or are not stored.
+        number: number of the iteration in the other catalog.
+        copied, there, missing: names of nodes whose results were copied, existed there before, or are not stored.
         damaged: reasons why stored results were not copied, by name.
     """
 
@@ -48,13 +48,13 @@ class Publication:
 
 
 def publish_iteration(source: CatalogReader, target: Catalog, iteration: IterationRecord) -> Publication:
-    """Copy what another catalog lacks of an ended iteration. Raises CatalogError."""
+    """Copy the missing parts of an ended iteration into another catalog. Raises CatalogError."""
     if iteration.status in ("running", "died"):
         raise CatalogError(f"iteration {iteration.number} of {iteration.workflow!r} is {iteration.status}",
                            remedy="publish an iteration that has ended")
     target.make()
     if source.id == target.id:
-        raise CatalogError(f"{target.root} is the catalog that has the iteration", remedy="name another one by --to")
+        raise CatalogError(f"{target.root} is the iteration's own catalog", remedy="name another one by --to")
     nodes = source.nodes(iteration)
     names = {node.signature: node.name for node in reversed(nodes)}
     results = list(_results_of(source, names.keys()))
@@ -64,8 +64,8 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
     texts = [file for digest in digests if (file := source.file(digest)) is not None]
     number = target.add_iteration(iteration, nodes, _unrecorded(results, target), texts).number
     stored, damaged = source.live_among(names.keys()), dict[str, str]()
-    there = target.live_among(stored)
-    for signature in [key for key in names if key in stored and key not in there]:
+    present = target.live_among(stored)
+    for signature in [key for key in names if key in stored and key not in present]:
         try:
             _copy(source, target, stored[signature], number)
         except (DamagedArtifactError, ValueError) as error:
@@ -84,30 +84,30 @@ def publish_iteration(source: CatalogReader, target: Catalog, iteration: Iterati
     target.maintain()
     available, in_order = {answer.question for answer in answers} | stored.keys(), list(names.items())[::-1]
     return Publication(
-        number, tuple(name for key, name in in_order if key in stored.keys() - there and name not in damaged),
-        tuple(name for key, name in in_order if key in there),
+        number, tuple(name for key, name in in_order if key in stored.keys() - present and name not in damaged),
+        tuple(name for key, name in in_order if key in present),
         tuple(name for key, name in in_order if key not in available), damaged, len(new_answers),
     )
 
 
 def _results_of(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultRecord]:
-    """Yield the records of results, for each declared signature of which they are the current result. A declared
-    signature with another current result is skipped, unless both are instances or its code read other inputs."""
-    known = source.results(source.declared_for(signatures), signatures)
-    for declared, stood_for in known.stood_for.items():
+    """Yield the records of results, for each declared signature whose current result they are. Skip declared signatures
+    with another current result, unless both are instances or the code read other inputs."""
+    lookup = source.results(source.declared_for(signatures), signatures)
+    for declared, stood_for in lookup.stood_for.items():
         for signature in signatures & {*stood_for}:
-            record, observed = known.measured[signature], known.observed.get(declared, {}).get(signature, "")
-            if known.standing[declared] == signature or observed or record.random or record.choice:
+            record, observed = lookup.measured[signature], lookup.observed.get(declared, {}).get(signature, "")
+            if lookup.standing[declared] == signature or observed or record.random or record.choice:
                 yield replace(record, declared=declared, observed=observed, load_seconds=None, read_seconds=None)
 
 
 def _unrecorded(results: Collection[ResultRecord], target: Catalog) -> list[ResultRecord]:
     """Return the results that a catalog has not recorded, or not completely."""
-    known = target.results({result.declared for result in results}, {result.signature for result in results})
+    lookup = target.results({result.declared for result in results}, {result.signature for result in results})
     unrecorded = []
     for result in results:
-        theirs, observed = known.measured.get(result.signature), known.observed.get(result.declared, {})
-        stood_for = known.stood_for.get(result.declared, ())
+        theirs, observed = lookup.measured.get(result.signature), lookup.observed.get(result.declared, {})
+        stood_for = lookup.stood_for.get(result.declared, ())
         is_known = result.signature in stood_for and result.observed == observed.get(result.signature, "")
         if theirs is None or not is_known or completed(theirs, replace(result, observed="")) != theirs:
             unrecorded.append(result)
@@ -115,21 +115,21 @@ def _unrecorded(results: Collection[ResultRecord], target: Catalog) -> list[Resu
 
 
 def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number: int) -> None:
-    """Copy a stored result under an attempt of its own, check the copy, and publish it. Raises DamagedArtifactError or
-    ValueError for one that differs from its record, and CatalogError."""
+    """Copy a stored result as a new attempt, check the copy, and publish it. Raises DamagedArtifactError or ValueError
+    if it differs from its record, and CatalogError."""
     attempt = target.begin_attempt(record.signature, record.kind)
-    own = record_of(fields_of(record), ArtifactRecord)  # which is not in a shared catalog
+    own = record_of(fields_of(record), ArtifactRecord)  # not a `SharedArtifact`
     copy = replace(own, attempt=attempt.attempt, iteration=number, at=time.time(), write_seconds=0.0)
     try:
         if attempt.path is not None:
             with explained(Layout(target.root), "written"):
                 _copy_files(source, record, copy, attempt.path)
                 reach("store.written")
-                copy = target.vouch(replace(copy, bytes=physical_bytes(attempt.path)))
+                copy = target.write_manifest(replace(copy, bytes=physical_bytes(attempt.path)))
                 check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:
-        with contextlib.suppress(CatalogError):  # `gc` finds what cannot be deleted
+        with contextlib.suppress(CatalogError):  # `gc` finds a folder that cannot be deleted
             target.abandon(attempt)
         raise
 
@@ -144,8 +144,8 @@ def _copy_files(source: CatalogReader, record: ArtifactRecord, copy: ArtifactRec
             (folder / name).write_new(content)
         return
     for file in source.check_table(record).files:
-        with file.open_binary() as read, (folder / file.name).writable() as place, (
-            place.open("xb") if isinstance(place, Path) else contextlib.nullcontext(place)
+        with file.open_binary() as read, (folder / file.name).writable() as target, (
+            target.open("xb") if isinstance(target, Path) else contextlib.nullcontext(target)
         ) as written:
             shutil.copyfileobj(read, written, 8 << 20)
     commit = commit_of(folder)

@@ -15,7 +15,7 @@ from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
 LAYOUT = 2
-"""Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
+"""Version of the catalog's layout. A catalog of another layout is refused."""
 
 ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
@@ -40,7 +40,7 @@ Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_ONE_LINE)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=20_000)]
 LONGEST_PLACE = 10_000
 Places = Annotated[tuple[Annotated[str, Meta(max_length=LONGEST_PLACE)], ...], Meta(max_length=1_000_000)]
-"""Locations of data: paths, absolute on a disk, and names of tables. An empty text means further, unknown ones."""
+"""Locations of data: paths, absolute on a disk, and names of tables. An empty text stands for unknown ones."""
 Prose = Annotated[str, Meta(max_length=1 << 20)]
 """Text for people: reasons, messages, errors, code."""
 Note = Annotated[str, Meta(max_length=2_000)]
@@ -141,8 +141,8 @@ Builds = Annotated[str, Meta(max_length=LONGEST_BUILDS), Json(_Builds)]
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
-    """A stored result, or its end (`event`). An attempt is live until its end is recorded; the end is final.
-    The end of an attempt that was never published has no workflow, node or iteration.
+    """A stored result, or its end (`event`). An attempt is live until its end is recorded; the end is final. That of an
+    unpublished attempt has no workflow, node or iteration.
 
     Attributes:
         attempt: name of the folder; no two writers share one.
@@ -153,9 +153,9 @@ class ArtifactRecord:
         recompute_seconds: C, an estimate for computing the result again with all that it depends on.
         why: reason of an eviction or quarantine.
         digest: digest of its files, see `digest_of_table` and `checked_digest`; None for a value, and in older records.
-        insisted: whether the author of `workflow` pins it.
+        insisted: True if the author of `workflow` pins it.
         insisted_by: other workflows whose authors pin it.
-        fixed: whether it is pinned because computing it again would give another result (`hx.fixed`).
+        fixed: True if it is pinned because computing it again would give another result (`hx.fixed`).
     """
 
     signature: Signature
@@ -207,10 +207,10 @@ class ResultRecord:
         load_seconds: seconds of the last load in a step of its own.
         read_seconds: seconds of the last separate read.
         bytes: physical bytes when stored, else an estimate; None if unknown.
-        random: why the result is nondeterministic; else empty.
-        choice: why the result is one of several right ones; else empty.
-        pure: whether all of its code is known to be pure.
-        verified: whether an audit computed an equal result.
+        random: reason why the result is nondeterministic; else empty.
+        choice: reason why the result is one of several right ones; else empty.
+        pure: True if all of its code is known to be pure.
+        verified: True if an audit computed an equal result.
         verified_at, verified_in: time and circumstances (`run.auditor.circumstances`) of that audit.
         audit_seconds: the node's share of the audit's time.
         content: digest of the result's content, see `engine.results.agreement`; None if it was not computed.
@@ -251,7 +251,7 @@ class NodeRecord:
         code: source text of the author's function, for people; empty if there is none.
         seconds: measured or attributed; None if the node was not run.
         bytes: bytes of the stored result, or of the newest earlier version that was measured; None if none was.
-        stored: whether a stored result existed when the run was planned.
+        stored: True if a stored result existed when the run was planned.
         started: seconds since the iteration began; None if the node was not run.
         reads: locations of the data that the node reads directly; None in older records.
     """
@@ -285,7 +285,7 @@ QUESTION_KINDS = frozenset({"answer", "learner", "table", "write"})
 
 @dataclass(frozen=True, slots=True)
 class IterationRecord:
-    """A run of a workflow. `running` is written when it starts, its end as a second row; see `history`.
+    """A run of a workflow. Its start is recorded as `running`, its end as a second row; see `history`.
 
     Attributes:
         number: counts from 1 within a workflow.
@@ -296,12 +296,11 @@ class IterationRecord:
             an equal one to the recorded node.
         versions: JSON object of versions: helix_spark, python, pyspark, delta.
         writer: JSON object of the writer: host, pid, user.
-        error: the error of a failed iteration; in any, the data that changed while it was read, whose descendants are
-            not kept.
+        error: error of a failed iteration; or data that changed while it was read, whose descendants are not kept.
         file: path of the file that declares the workflow; empty for a notebook. Its text is the `FileRecord` of
             `file_digest`.
         commit: commit of the file's git repository; empty if there is none.
-        dirty: whether the repository differed from its commit, or did not have the file; None if unknown.
+        dirty: True if the repository differed from its commit, or did not have the file; None if unknown.
         start_seconds: seconds for starting Spark; None if it was not started.
     """
 
@@ -366,7 +365,7 @@ class AnswerRecord:
         left: identity of the data that an effect wrote to its location.
         doubt: an audit's reason not to reuse answers to the question.
         reads: inputs that workers observed of a Python function: JSON of `ObservedInputs`.
-        needs_classic: where a program needs a classic session, and why.
+        needs_classic: line and reason for which a program needs a classic session.
         builds: builds of a workflow's functions: JSON of `answers.recorded_calls`.
         digest: SHA-256 of all other fields. It detects a changed bit, and an answer under another question.
     """

@@ -76,8 +76,8 @@ class SharedCatalogs(Generic[C]):
             except NotACatalogError:
                 raise
             except CatalogError as error:
-                self._unread[name] = f"the shared catalog {name} cannot be used, and this goes on without it: " + \
-                    ": ".join(filter(None, (error.what, error.exists)))
+                why = ": ".join(filter(None, (error.what, error.exists)))
+                self._unread[name] = f"the shared catalog {name} cannot be used and is skipped: {why}"
                 continue
             yield name, result
 

@@ -1,1 +1,1 @@
-"""The command line: reads arguments, calls `Helix`, prints. It holds no logic of its own."""
+"""The command line: read arguments, call `Helix`, print."""

@@ -46,8 +46,8 @@ def split_target(target: str) -> tuple[Path, str | None]:
     file, _, function = target.partition(":")
     path = Path(file)
     if not path.is_file():
-        what = f"{file!r} is a folder, not a file" if path.is_dir() else f"there is no file {file!r}"
-        raise ParameterError(what, remedy=_other_files(path))
+        problem = f"{file!r} is a folder, not a file" if path.is_dir() else f"there is no file {file!r}"
+        raise ParameterError(problem, remedy=_other_files(path))
     return path, function or None
 
 
@@ -59,8 +59,8 @@ def _other_files(path: Path) -> str:
     files = [file for file in below if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     if not files:
         return f"there is no Python file in {str(folder.resolve())!r}; name the file that declares the workflow"
-    named = [repr(str(file)) for file in files if file.stem == path.stem]
-    return f"did you mean {' or '.join(named)}?" if named else nearest(str(path), map(str, files))
+    namesakes = [repr(str(file)) for file in files if file.stem == path.stem]
+    return f"did you mean {' or '.join(namesakes)}?" if namesakes else nearest(str(path), map(str, files))
 
 
 def load_file(path: Path, text: str | None = None) -> ModuleType:
@@ -77,7 +77,7 @@ def load_file(path: Path, text: str | None = None) -> ModuleType:
     sys.modules[path.stem] = module
     cache_no_fresh_bytecode()
 
-    def run() -> None:  # from its text, as Python runs a program's file: cached bytecode may be older
+    def run() -> None:  # from its text: cached bytecode may be older
         if text is None:
             loader.path_stats(loader.path)  # registers the file as an import does
             raw = loader.get_data(loader.path)
@@ -97,18 +97,19 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
         return run()
     except HelixError:
         raise
-    except Exception as error:  # the author's code may raise anything; it is chained, never dropped
+    except Exception as error:  # the author's code may raise anything
         frames = traceback.extract_tb(error.__traceback__)
         folder = path.resolve().parent
-        mine = [
+        authors_frames = [
             frame for frame in frames
             if _is_authors(frame.filename, path) and Path(frame.filename).resolve().is_relative_to(folder)
         ]
         if isinstance(error, SyntaxError) and error.filename and _is_authors(error.filename, path):
             where = Location(error.filename, error.lineno or 1)
         else:
-            where = Location(mine[-1].filename, mine[-1].lineno or 1) if mine else Location(str(path), 1)
-        # Classic PySpark fails in its own code, by assertion or by a named condition, where no session is active.
+            last = authors_frames[-1] if authors_frames else None
+            where = Location(last.filename, last.lineno or 1) if last else Location(str(path), 1)
+        # Without an active session, classic PySpark fails in its own code, by an assertion or a named condition.
         condition = getattr(error, "getCondition", lambda: "")() or ""
         is_sparks = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
         if is_sparks and (isinstance(error, AssertionError) or "SESSION" in condition or "CONTEXT" in condition):
@@ -117,7 +118,7 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
 
 
 def _is_authors(filename: str, path: Path) -> bool:
-    if filename.startswith("<"):  # what was compiled of a text has no line that could be opened
+    if filename.startswith("<"):  # compiled from a text, so no file has the line
         return False
     return Path(filename).resolve() == path.resolve() or is_project_file(str(Path(filename).absolute()))
 
@@ -126,59 +127,64 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
     """Return the function that builds the workflow: `function`, the one named like the file, or the only one annotated
     to return a Workflow; or return a Workflow of the file. Raises ParameterError if there is none, or several."""
     if function is not None:
-        named = getattr(module, function, None)
-        if not isinstance(named, Workflow) and not callable(named):
-            known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-            raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
-        chosen: Factory = (lambda: named) if isinstance(named, Workflow) else named
-        return chosen
-    choice, silent = _factories(module)
-    only = next(iter(choice.values())) if len(choice) == 1 else None
-    factory = choice.get(path.stem, only) if choice else silent.get(path.stem)
-    if factory is not None:
+        value = getattr(module, function, None)
+        if isinstance(value, Workflow):
+            return lambda: value
+        if not callable(value):
+            functions = [name for name, attribute in vars(module).items() if inspect.isfunction(attribute)]
+            raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, functions))
+        factory: Factory = value
         return factory
+    choice, unannotated = _factories(module)
+    if len(choice) == 1:
+        return next(iter(choice.values()))
+    if path.stem in (candidates := choice or unannotated):
+        return candidates[path.stem]
     if choice:
         raise ParameterError(
             f"{path} declares several workflows", exists=f"there are: {', '.join(sorted(choice))}",
-            remedy=f"say which: {path}:{min(choice)}",
+            remedy=f"name one: {path}:{min(choice)}",
         )
-    if unsaid := sorted(name for name in silent if not name.startswith("_")):
+    if names := sorted(name for name in unannotated if not name.startswith("_")):
         raise ParameterError(
-            f"{path} declares no workflow", exists=f"functions without a return annotation: {', '.join(unsaid)}",
-            remedy=f"annotate the one that returns the workflow (def {unsaid[0]}(...) -> hx.Workflow), or name it: "
-            f"{path}:{unsaid[0]}",
+            f"{path} declares no workflow", exists=f"functions without a return annotation: {', '.join(names)}",
+            remedy=f"annotate the one that returns the workflow (def {names[0]}(...) -> hx.Workflow), or name it: "
+            f"{path}:{names[0]}",
         )
     raise ParameterError(f"{path} declares no workflow", remedy="write a function that returns a hx.Workflow")
 
 
 def _factories(module: ModuleType) -> tuple[dict[str, Factory], dict[str, Factory]]:
-    """Return two dicts by name: what builds workflows in a file (functions annotated so, and workflows), and its
-    functions without a return annotation."""
+    """Return the factories of a file by name (its workflows, and functions annotated to return one), and its functions
+    without a return annotation."""
     own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
-    saying = {name: function for name, function in own.items() if _returned(function) == "Workflow"}
-    built = {name: partial(lambda one: one, v) for name, v in vars(module).items() if isinstance(v, Workflow)}
-    return {**saying, **built}, {name: function for name, function in own.items() if _returned(function) == ""}
+    returned = {name: _returned_type(function) for name, function in own.items()}
+    choice: dict[str, Factory] = {name: own[name] for name, type_name in returned.items() if type_name == "Workflow"}
+    for name, value in vars(module).items():
+        if isinstance(value, Workflow):
+            choice[name] = partial(lambda workflow: workflow, value)
+    return choice, {name: own[name] for name, type_name in returned.items() if type_name == ""}
 
 
-def _returned(function: Callable[..., Any]) -> str:
+def _returned_type(function: Callable[..., Any]) -> str:
     annotation = function.__annotations__.get("return", "")
-    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    return named.strip("'\"").split(".")[-1]
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return name.strip("'\"").split(".")[-1]
 
 
-def given_to_main(given: object) -> tuple[Factory, str, Path]:
+def argument_of_main(argument: object) -> tuple[Factory, str, Path]:
     """Return the argument of `hx.main` as the function that builds the workflow, its name, and its file."""
-    if isinstance(given, Workflow):
-        workflow = given
+    if isinstance(argument, Workflow):
+        workflow = argument
         return (lambda: workflow), workflow.name, Path(workflow.where.file)
-    function = given.func if isinstance(given, partial) else given
+    function = argument.func if isinstance(argument, partial) else argument
     where = location_of(function) if callable(function) else None
-    if where is None or not callable(given):
+    if where is None or not callable(argument):
         raise ParameterError(
-            f"hx.main cannot run a {type(given).__name__}", where=caller(),
+            f"hx.main cannot run a {type(argument).__name__}", where=caller(),
             remedy="pass the function that returns the workflow, a functools.partial of it, or a hx.Workflow",
         )
-    return given, getattr(function, "__name__", "a workflow"), Path(where.file)
+    return argument, getattr(function, "__name__", "a workflow"), Path(where.file)
 
 
 def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
@@ -194,13 +200,13 @@ def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
 
 
 def build_recorded(path: Path, text: str, name: str, parameters: Mapping[str, Any]) -> Workflow:
-    """Return the workflow of a name that a recorded text declares, with recorded parameters, which are what `--set`
-    takes. Raises as `load_file` and `build`, and ParameterError where the text declares no such workflow."""
+    """Return the workflow of this name that a recorded text declares, with recorded parameters. Raises like `load_file`
+    and `build`, and ParameterError if the text declares no such workflow."""
     module = load_file(path, text)
-    choice, silent = _factories(module)
-    for factory in (*choice.values(), *([silent[path.stem]] if path.stem in silent else [])):
-        taken = inspect.signature(factory).parameters
-        workflow = build(factory, path, [f"{one}={value}" for one, value in parameters.items() if one in taken])
+    choice, unannotated = _factories(module)
+    for factory in (*choice.values(), *([unannotated[path.stem]] if path.stem in unannotated else [])):
+        accepted = inspect.signature(factory).parameters
+        workflow = build(factory, path, [f"{key}={value}" for key, value in parameters.items() if key in accepted])
         if workflow.name == name:
             return workflow
     raise ParameterError(
@@ -213,8 +219,8 @@ def build_recorded(path: Path, text: str, name: str, parameters: Mapping[str, An
 
 
 def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of a workflow's function; of several values of one parameter the last counts. Raises
-    ParameterError for a parameter that it does not take, one without a value, or a value of the wrong type."""
+    """Return the arguments of a workflow's function; the last value of a parameter counts. Raises ParameterError for
+    an unknown parameter, one without a value, or a value of the wrong type."""
     parameters = inspect.signature(factory).parameters
     arguments: dict[str, Any] = {}
     for setting in settings:
@@ -234,7 +240,7 @@ def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
-    """Return text as the first type of a parameter that it fits. Raises ParameterError if it fits none."""
+    """Return text converted to the first type of a parameter that it fits. Raises ParameterError if it fits none."""
     kinds = _kinds(parameter, factory)
     if NoneType in kinds and text.lower() in ("none", "null"):
         return None
@@ -251,7 +257,7 @@ def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
 
 
 def _path(kind: type, value: Any) -> Path:
-    """Return a value as the type that `msgspec.convert` does not know, if that is `Path`."""
+    """Convert a value to a `Path`, a type that `msgspec.convert` does not know."""
     if kind is not Path or not isinstance(value, str):
         raise NotImplementedError
     return Path(value)
@@ -261,7 +267,7 @@ _FOR_THE_CHECKER: Mapping[str, Any] = {
     "Any": Any, "Literal": Literal, "Optional": typing.Optional, "Path": Path, "Sequence": Sequence, "Union": Union,
     "date": datetime.date, "pathlib": pathlib, "typing": typing,
 }
-"""What annotations may name that a file imports for the type checker alone."""
+"""Names for annotations that a file may import only for the type checker."""
 
 
 def _kinds(parameter: inspect.Parameter, factory: Factory) -> list[Any]:
@@ -271,14 +277,14 @@ def _kinds(parameter: inspect.Parameter, factory: Factory) -> list[Any]:
     names = {**_FOR_THE_CHECKER, **getattr(function, "__globals__", {})}
     try:
         hint = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), names)["it"]
-    except (NameError, AttributeError, TypeError, SyntaxError):  # it names what is not there while the file runs
+    except (NameError, AttributeError, TypeError, SyntaxError):  # names that exist only for the type checker
         return by_default if NoneType not in by_default else [str(annotation).strip("'\"")]
     hints = list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
     return by_default if Any in hints or parameter.empty in hints else hints
 
 
 _SIMPLE = (bool, int, float, Path, str)
-"""Types of which a default may be a subclass, as a float of NumPy is; what is True is an int, too."""
+"""Types of defaults; also of subclasses, such as a float of NumPy. bool precedes int, of which it is a subclass."""
 
 
 def _kind_of(default: Any) -> Any:
@@ -286,10 +292,11 @@ def _kind_of(default: Any) -> Any:
     if isinstance(default, Enum):
         return type(default)
     if isinstance(default, list | tuple):
-        inside = sorted(dict.fromkeys(map(_kind_of, default)), key=lambda kind: kind in (str, Path))  # text fits always
-        if not inside:
+        # Types that any text fits come last.
+        item_types = sorted(dict.fromkeys(map(_kind_of, default)), key=lambda kind: kind in (str, Path))
+        if not item_types:
             return type(default)
-        kinds = reduce(operator.or_, inside)
+        kinds = reduce(operator.or_, item_types)
         return GenericAlias(tuple, (kinds, ...)) if isinstance(default, tuple) else GenericAlias(list, (kinds,))
     return next((kind for kind in _SIMPLE if isinstance(default, kind)), type(default))
 

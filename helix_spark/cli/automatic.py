@@ -35,9 +35,9 @@ def begin() -> None:
         return
     path = Path(main)
     fix_hash_seed(path)
-    given = read_settings(Path.cwd())
-    check_settings(given, {})
-    program = programs.program_to_run(path, sys.argv[1:], given, quiet=False, began=process_start())
+    settings = read_settings(Path.cwd())
+    check_settings(settings, {})
+    program = programs.program_to_run(path, sys.argv[1:], settings, quiet=False, began=process_start())
     if program is None:
         return
     _check_no_session()
@@ -51,7 +51,9 @@ def begin() -> None:
         before(kind, error, trace)
 
     sys.excepthook = note_error
-    before_pools_end(lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given)))
+    before_pools_end(
+        lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(settings))
+    )
 
 
 def load_extension(shell: Any) -> None:
@@ -62,7 +64,7 @@ def load_extension(shell: Any) -> None:
 
 
 def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] | None = None) -> SparkSession:
-    """Return a Spark session for a notebook, whose answers are recorded in a catalog.
+    """Return a Spark session for a notebook whose answers are recorded in a catalog.
 
     Requests with a recorded answer are answered from there, also in sessions that
     ``SparkSession.builder...getOrCreate()`` returns from now on.
@@ -80,41 +82,41 @@ def session(catalog: str | Path | None = None, *, shared: Sequence[str | Path] |
             "hx.session works only in a notebook", remedy="run the file by `helix run`, or make "
             "`import helix_spark.auto` its first line; run a workflow by hx.Helix(catalog)",
         )
-    given = read_settings(
+    settings = read_settings(
         Path.cwd(), catalog=None if catalog is None else str(catalog),
         shared=None if shared is None else ",".join(map(str, shared)),
     )
     if not _BEGUN:
-        _begin_notebook(shell, given)
-    program, kept = _BEGUN[0]
-    if catalog is not None and kept != given.catalog:
-        raise SetupError(f"this notebook already records its answers in {kept}", remedy="restart its kernel")
-    made: SparkSession = program.session({})
-    return made
+        _begin_notebook(shell, settings)
+    program, current = _BEGUN[0]
+    if catalog is not None and current != settings.catalog:
+        raise SetupError(f"this notebook already records its answers in {current}", remedy="restart its kernel")
+    spark: SparkSession = program.session({})
+    return spark
 
 
 _BEGUN: list[tuple[PlainProgram, str]] = []
-"""The notebook of this process, once its sessions are taken over, and its catalog as it was named."""
+"""The notebook of this process, once its sessions are taken over, and its catalog as written in the settings."""
 
 
-def _begin_notebook(shell: Any, given: CommandSettings) -> None:
+def _begin_notebook(shell: Any, settings: CommandSettings) -> None:
     _check_no_session()
-    named = os.environ.get("JPY_SESSION_NAME") or "notebook"
-    check_settings(given, {})
-    program = programs.open_program(Path(named), (), given, programs.writable_catalog(given))
+    name = os.environ.get("JPY_SESSION_NAME") or "notebook"
+    check_settings(settings, {})
+    program = programs.open_program(Path(name), (), settings, programs.writable_catalog(settings))
     program.begin()
-    _BEGUN.append((program, given.catalog))
-    told = 0
+    _BEGUN.append((program, settings.catalog))
+    answers_reported = 0
 
     def after_cell(_: Any = None) -> None:
-        """Record what a cell requested, and say what was reused."""
+        """Record the answers of a cell, and print how many were reused."""
         from helix_spark.program.program_record import keep_answers, tally_of
 
-        nonlocal told
+        nonlocal answers_reported
         answerer = program.answerer
-        if answerer is None or not (new := answerer.answers[told:]):
+        if answerer is None or not (new := answerer.answers[answers_reported:]):
             return
-        told += len(new)
+        answers_reported += len(new)
         try:
             keep_answers(program, new)
         except HelixError as error:
@@ -122,36 +124,38 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
         if text := tally_of(new, program.record).cell_text:
             print(f"helix: {text}")
 
-    def place(file: str, line: int) -> str:
+    def location(file: str, line: int) -> str:
         name = shell.compile.format_code_name(file)
         return f"{name[1] if name else Path(file).name}:{line}"
 
     def helix(line: str) -> None:
-        """Show what the cells requested: %helix plan, %helix explain NAME, %helix log."""
+        """Show the requests of the cells: %helix plan, %helix explain NAME, %helix log."""
         try:
-            run_notebook_verb(program, line, print, place)
+            run_notebook_verb(program, line, print, location)
         except HelixError as error:
             tell(f"error: {error}")
 
     shell.events.register("post_run_cell", after_cell)
     shell.register_magic_function(helix, "line", "helix")
-    before_pools_end(lambda: end_program(program, None, quiet=True, tracker=tracker_of(given)))
+    before_pools_end(lambda: end_program(program, None, quiet=True, tracker=tracker_of(settings)))
 
 
 def run_notebook_verb(
-    program: PlainProgram, line: str, say: Callable[[str], None], place: Callable[[str, int], str]
+    program: PlainProgram, line: str, say: Callable[[str], None], location: Callable[[str, int], str]
 ) -> None:
-    """Run the command of a ``%helix`` line: plan, explain NAME, or log; `place` returns the name of a file and line,
+    """Run the command of a ``%helix`` line: plan, explain NAME, or log; `location` returns the name of a file and line,
     such as ``In[3]:2``. Raises ParameterError for any other command."""
     from helix_spark.cli.printing import print_log
     from helix_spark.history.states import still_unproven
     from helix_spark.program.program_record import view_of_program
 
     def view() -> ProgramView:
-        return view_of_program(program, lambda one: place(one.caller.file, one.caller.line) if one.caller.file else "")
+        return view_of_program(
+            program, lambda answer: location(answer.caller.file, answer.caller.line) if answer.caller.file else ""
+        )
 
-    verb, *given = shlex.split(line) or ["plan"]
-    match verb, given:
+    verb, *words = shlex.split(line) or ["plan"]
+    match verb, words:
         case "plan", []:
             lines = view().rerun_lines
         case "explain", [*words] if words:

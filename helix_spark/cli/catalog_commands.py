@@ -17,11 +17,12 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
-from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records, say, warn_of_misfits
+from helix_spark.cli.options import BAD_ENVIRONMENT, print_result, read_settings, records, say, warn_of_misfits
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_size, seconds_text, without_password
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.forgetting import Forgetting
     from helix_spark.catalog.records import IterationRecord
@@ -37,10 +38,11 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     click.option("-v", "--verbose", is_flag=True,
                  help="Print several lines for each iteration: more outputs, message, edit, user and commit."),
     click.option("--user", metavar="NAME", help="List only the iterations of this user."),
-    options.place, options.json_wanted,
+    options.catalog, options.as_json,
 )
 def log(
-    workflow: str | None, named: str | None, limit: int, verbose: bool, user: str | None, as_json: bool, **given: Any
+    workflow: str | None, workflow_option: str | None, limit: int, verbose: bool, user: str | None, as_json: bool,
+    **common: Any,
 ) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.printing import print_log
@@ -48,8 +50,9 @@ def log(
     from helix_spark.history.iteration_lookup import iterations_of
     from helix_spark.history.states import proofs_of, still_unproven
 
-    catalog = records(**given)
-    iterations, pinned = iterations_of(catalog, _workflow_from(workflow, named), user, limit), catalog.pinned()
+    catalog = records(**common)
+    iterations = iterations_of(catalog, _workflow_from(workflow, workflow_option), user, limit)
+    pinned = catalog.pinned()
 
     def build_entries() -> list[dict[str, Any]]:
         return [
@@ -57,7 +60,7 @@ def log(
             for record in iterations
         ]
 
-    print_found(as_json, build_entries, lambda: print_log(
+    print_result(as_json, build_entries, lambda: print_log(
         iterations, pinned, still_unproven(iterations, catalog), verbose=verbose
     ))
     warn_of_misfits(catalog)
@@ -66,10 +69,11 @@ def log(
 @options.command(
     click.argument("number", type=int, required=False), click.argument("workflow", required=False),
     click.option("--node", metavar="NAME", help="Show one node: code, first rows, the fitted model."),
-    options.named_workflow, options.place, options.json_wanted,
+    options.named_workflow, options.catalog, options.as_json,
 )
 def show(
-    number: int | None, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
+    number: int | None, workflow: str | None, node: str | None, workflow_option: str | None, as_json: bool,
+    **common: Any,
 ) -> None:
     """Show one iteration, by default the newest: outputs, what ran and why, seconds. Or show one of its nodes."""
     from helix_spark.cli.printing import print_iteration, print_node_view
@@ -78,14 +82,14 @@ def show(
     from helix_spark.views.iteration_view import recorded_view
     from helix_spark.views.node_view import node_view
 
-    catalog = records(with_shared=True, **given)
-    iteration = _iteration(catalog, _workflow_from(workflow, named), number)
+    catalog = records(with_shared=True, **common)
+    iteration = _iteration(catalog, _workflow_from(workflow, workflow_option), number)
     if node is not None:
         before = newest_recorded(catalog.iterations(iteration.workflow), iteration.number)
         view = node_view(catalog, iteration, node, before)
-        print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
+        print_result(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
-        print_found(
+        print_result(
             as_json, lambda: show_json(iteration, catalog), lambda: print_iteration(recorded_view(iteration, catalog))
         )
     warn_of_misfits(catalog)
@@ -93,10 +97,11 @@ def show(
 
 @options.command(
     click.argument("before", type=int, required=False), click.argument("after", type=int, required=False),
-    click.argument("workflow", required=False), options.named_workflow, options.place, options.json_wanted,
+    click.argument("workflow", required=False), options.named_workflow, options.catalog, options.as_json,
 )
 def diff(
-    before: int | None, after: int | None, workflow: str | None, named: str | None, as_json: bool, **given: Any
+    before: int | None, after: int | None, workflow: str | None, workflow_option: str | None, as_json: bool,
+    **common: Any,
 ) -> None:
     """Compare two iterations, in code and in results; by default the newest and the one before it."""
     from helix_spark.cli.printing import print_comparison
@@ -106,15 +111,15 @@ def diff(
     from helix_spark.history.table_preview import table_differences, tables_of
     from helix_spark.views.comparison_view import ComparisonView
 
-    catalog = records(**given)
-    later = _iteration(catalog, _workflow_from(workflow, named), after)
+    catalog = records(**common)
+    later = _iteration(catalog, _workflow_from(workflow, workflow_option), after)
     earlier = (
         newest_iteration(catalog, later.workflow, later.number) if before is None
         else _iteration(catalog, later.workflow, before)
     )
     comparison = compare(catalog, earlier, later)
     tables = table_differences(tables_of(earlier, catalog), tables_of(later, catalog))
-    print_found(
+    print_result(
         as_json, lambda: diff_json(comparison, tables), lambda: print_comparison(ComparisonView(comparison, tables))
     )
     warn_of_misfits(catalog)
@@ -122,33 +127,33 @@ def diff(
 
 @options.command(
     click.option("--by", type=click.Choice(["user", "workflow"]), help="Sum up by user, or by workflow."),
-    options.limit("The number of results."), options.place, options.json_wanted,
+    options.limit("The number of results."), options.catalog, options.as_json,
 )
-def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, **given: Any) -> None:
+def storage(by: Literal["user", "workflow"] | None, limit: int, as_json: bool, **common: Any) -> None:
     """List the stored results, sorted by seconds saved per byte."""
     from helix_spark.cli.schema import storage_json
     from helix_spark.views.storage_view import shares_by, storage_of
 
-    catalog = records(**given)
+    catalog = records(**common)
     iterations = [catalog.iterations(name) for name in catalog.workflows()]
     view = storage_of(catalog, catalog.last_events(), catalog.loads(), iterations)
     shares = shares_by(by, view, iterations) if by else None
-    print_found(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
+    print_result(as_json, lambda: storage_json(view, shares), lambda: _print_storage(view, limit, by or "", shares))
 
 
 @options.command(
     click.option("--show-origin", is_flag=True, help="Print where each value comes from: an argument, the "
                  "environment, the project, or the default."),
-    options.deciding, click.option("--mlflow", metavar="URI", help="As for `helix run`."), options.json_wanted,
+    options.deciding, click.option("--mlflow", metavar="URI", help="As for `helix run`."), options.as_json,
 )
-def config(show_origin: bool, as_json: bool, **given: Any) -> None:
+def config(show_origin: bool, as_json: bool, **common: Any) -> None:
     """Print the settings that commands use in this folder.
 
     Arguments take precedence over environment variables (HELIX_CATALOG, HELIX_SHARED, HELIX_BUDGET, ...), these over
     [tool.helix_spark] in the project's pyproject.toml, and that over defaults: the catalog ./catalog, no budget, the
     policy joint. A password in an address is shown as ***.
     """
-    arguments = {name: value for name, value in given.items() if name in DEFAULTS}
+    arguments = {name: value for name, value in common.items() if name in DEFAULTS}
     settings = settings_for(Path.cwd(), arguments, os.environ).values()
     values = {setting.name: setting.value and without_password(setting.value) for setting in settings}
     lines = [
@@ -156,7 +161,7 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
         for setting in settings
     ]
     entries = {setting.name: {"value": values[setting.name], "origin": setting.origin} for setting in settings}
-    print_found(as_json, lambda: entries, lambda: say("\n".join(lines)))
+    print_result(as_json, lambda: entries, lambda: say("\n".join(lines)))
 
 
 def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[StorageShare] | None) -> None:
@@ -186,6 +191,12 @@ def _print_storage(view: StorageView, limit: int, by: str, shares: Sequence[Stor
         out.print(f"... {len(view.stored) - limit} more; --limit shows them")
 
 
+def _open_catalog(**common: Any) -> Catalog:
+    from helix_spark.catalog.catalog import Catalog
+
+    return Catalog.open(read_settings(Path.cwd(), **common).catalog, create=False)
+
+
 def _iteration(catalog: CatalogReader, workflow: str | None, number: int | None) -> IterationRecord:
     """Return the iteration of a number; without a number the newest."""
     from helix_spark.history.iteration_lookup import find_iteration, newest_iteration
@@ -200,33 +211,31 @@ def _workflow_from(argument: str | None, option: str | None) -> str | None:
 
 
 @options.command(
-    click.option("--deep", is_flag=True, help="Read every page and compare every checksum."), options.place,
-    options.json_wanted,
+    click.option("--deep", is_flag=True, help="Read every page and compare every checksum."), options.catalog,
+    options.as_json,
 )
-def verify(deep: bool, as_json: bool, **given: Any) -> None:
+def verify(deep: bool, as_json: bool, **common: Any) -> None:
     """Compare the stored data with the records. Read-only; exit code 3 if anything is damaged."""
     from helix_spark.catalog.verification import verify as compare
     from helix_spark.cli.schema import verify_json
 
-    verification = compare(records(**given), deep=deep)
-    print_found(as_json, lambda: verify_json(verification), lambda: say(_verify_text(verification)))
-    sys.exit(0 if verification.sound else BAD_PLACE)
+    verification = compare(records(**common), deep=deep)
+    print_result(as_json, lambda: verify_json(verification), lambda: say(_verify_text(verification)))
+    sys.exit(0 if verification.sound else BAD_ENVIRONMENT)
 
 
 @options.command(
     click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing."),
     click.option("--grace", default="3d", show_default=True, metavar="TIME",
-                 help="The time without changes after which data of an unfinished write is deleted, because its "
-                 "writer may only be suspended: 90s, 10m, 24h, 3d."),
-    options.place, options.json_wanted,
+                 help="Delete data of an unfinished write only after this time without changes, as its writer may be "
+                 "suspended: 90s, 10m, 24h, 3d."),
+    options.catalog, options.as_json,
 )
-def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
+def gc(dry_run: bool, grace: str, as_json: bool, **common: Any) -> None:
     """Delete data that no record refers to: unfinished writes, evicted results, damaged results."""
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import gc_json
 
-    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
-    leftovers = catalog.gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
+    leftovers = _open_catalog(**common).gc(dry_run=dry_run, grace_seconds=parse_duration(grace))
     lines = [
         f"  {format_size(leftover.bytes):>8}  {leftover.attempt.kind} {leftover.attempt.signature[:12]}/"
         f"{leftover.attempt.attempt[:8]}  {leftover.why}" for leftover in leftovers
@@ -234,27 +243,26 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
     total = format_size(sum(leftover.bytes for leftover in leftovers))
     lines.append(f"{folders}, {total}, {'would be ' * dry_run}deleted" if leftovers else "nothing to delete")
-    print_found(as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say("\n".join(lines)))
+    print_result(as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say("\n".join(lines)))
 
 
 @options.command(
     click.option("--dry-run", is_flag=True, help="Print what would be repaired and lost, and change nothing."),
-    options.place, options.json_wanted,
+    options.catalog, options.as_json,
 )
-def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
+def repair(dry_run: bool, as_json: bool, **common: Any) -> None:
     """Repair a damaged catalog: keep the readable records, move damaged files aside, and list what is lost.
 
     Nothing is deleted. Without a repair, runs ignore the damaged parts and warn about them.
     """
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import repair_json
 
-    outcome = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False).repair(dry_run=dry_run)
-    print_found(as_json, lambda: repair_json(outcome), lambda: say(_repair_text(outcome)))
+    outcome = _open_catalog(**common).repair(dry_run=dry_run)
+    print_result(as_json, lambda: repair_json(outcome), lambda: say(_repair_text(outcome)))
 
 
 @options.command(
-    click.argument("what", required=False, metavar="[WORKFLOW[@N]]"),
+    click.argument("target", required=False, metavar="[WORKFLOW[@N]]"),
     click.option("--node", metavar="NAME", help="Delete only this node's results; keep the iterations."),
     click.option("--downstream", is_flag=True, help="With --node: also delete the results computed from it."),
     click.option("--source", metavar="PATH", help="Delete only the results computed from this file, folder, pattern "
@@ -262,43 +270,42 @@ def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     click.option("--older-than", metavar="TIME", help="Only of iterations that started longer ago than this: 24h, "
                  "90d."),
     click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing."),
-    options.place, options.json_wanted,
+    options.catalog, options.as_json,
 )
 def forget(
-    what: str | None, node: str | None, downstream: bool, source: str | None, older_than: str | None, dry_run: bool,
-    as_json: bool, **given: Any,
+    target: str | None, node: str | None, downstream: bool, source: str | None, older_than: str | None, dry_run: bool,
+    as_json: bool, **common: Any,
 ) -> None:
     """Delete a workflow, an iteration, the results of a node, or all results computed from a source, with their
     records, permanently.
 
-    Nothing of them is left in the catalog. Results that another iteration shares stay, and are listed. Exported files,
-    copies in MLflow and rows in a server's memory are not in the catalog; `helix server stop` frees the memory.
+    Results that another iteration shares stay, and are listed. Exported files and copies in MLflow stay, too, and rows
+    in a server's memory until `helix server stop`.
     """
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.forgetting import Selection
     from helix_spark.cli.schema import forget_json
     from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 
-    if what is None and node is None and older_than is None and not source:
-        raise ParameterError("nothing is named to forget", remedy="name a workflow, --node, --source or --older-than")
+    if target is None and node is None and older_than is None and not source:
+        raise ParameterError("nothing to forget is named", remedy="name a workflow, --node, --source or --older-than")
     if node is not None and source is not None:
         raise ParameterError("--node and --source cannot be combined", remedy="forget one after the other")
     if downstream and node is None:
         raise ParameterError("--downstream needs --node", remedy="name the node")
-    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
-    workflow, _, number = (what or "").partition("@")
+    catalog = _open_catalog(**common)
+    workflow, _, number = (target or "").partition("@")
     if number:
         find_iteration(catalog, workflow, int(number) if number.isdecimal() else 0)
     check_workflow(catalog, workflow or None)
-    before = None if older_than is None else time.time() - parse_grace(older_than)
+    before = None if older_than is None else time.time() - parse_duration(older_than)
     selection = Selection(workflow or None, int(number) if number else None, before, node, downstream, source)
     forgetting = catalog.forget(selection, dry_run=dry_run)
     if source is not None and not forgetting.runs:
         raise ParameterError(
             f"no recorded result was read from {source!r}", exists=nearest(source, forgetting.sources),
-            remedy=_untold_text(forgetting) or None,
+            remedy=_unrecorded_text(forgetting) or None,
         )
-    print_found(
+    print_result(
         as_json, lambda: forget_json(forgetting, dry_run=dry_run),
         lambda: say(_forget_text(forgetting, dry_run=dry_run)),
     )
@@ -308,16 +315,17 @@ def forget(
 
 @options.command(
     click.argument("number", type=int), click.argument("workflow", required=False),
-    click.option("--remove", is_flag=True, help="Unpin the iteration."), options.named_workflow, options.place,
-    options.json_wanted,
+    click.option("--remove", is_flag=True, help="Unpin the iteration."), options.named_workflow, options.catalog,
+    options.as_json,
 )
-def pin(number: int, workflow: str | None, named: str | None, remove: bool, as_json: bool, **given: Any) -> None:
+def pin(
+    number: int, workflow: str | None, workflow_option: str | None, remove: bool, as_json: bool, **common: Any
+) -> None:
     """Pin an iteration: its stored results are never evicted, whatever the budget is, and it does not expire."""
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.history.iteration_lookup import find_iteration
 
-    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
-    iteration = find_iteration(catalog, _workflow_from(workflow, named), number)
+    catalog = _open_catalog(**common)
+    iteration = find_iteration(catalog, _workflow_from(workflow, workflow_option), number)
     catalog.pin(iteration, pinned=not remove)
     nodes = catalog.nodes(iteration)
     live = catalog.live_among({node.signature for node in nodes})
@@ -328,16 +336,18 @@ def pin(number: int, workflow: str | None, named: str | None, remove: bool, as_j
     lost = f"; not stored: {', '.join(missing)}" if missing and not remove else ""
     entry = {"workflow": iteration.workflow, "iteration": number, "pinned": not remove, "stored": sorted(live),
              "bytes": size, "not_stored": missing}
-    print_found(as_json, lambda: entry, lambda: say(f"{state} ({stored}{lost})"))
+    print_result(as_json, lambda: entry, lambda: say(f"{state} ({stored}{lost})"))
 
 
 @options.command(
     click.argument("number", type=int), click.argument("workflow", required=False),
     click.option("--to", required=True, metavar="DIR",
                  help="The shared catalog: a folder, or s3a://BUCKET/PATH; created if missing."),
-    options.named_workflow, options.place, options.json_wanted,
+    options.named_workflow, options.catalog, options.as_json,
 )
-def publish(number: int, workflow: str | None, to: str, named: str | None, as_json: bool, **given: Any) -> None:
+def publish(
+    number: int, workflow: str | None, to: str, workflow_option: str | None, as_json: bool, **common: Any
+) -> None:
     """Copy one iteration into a shared catalog: its stored results, its answers, and their records.
 
     Each result is checked before it is recorded there. Existing results stay, so publishing again copies only the
@@ -349,8 +359,8 @@ def publish(number: int, workflow: str | None, to: str, named: str | None, as_js
     from helix_spark.cli.schema import publish_json
     from helix_spark.history.iteration_lookup import find_iteration
 
-    catalog = records(with_shared=True, **given)
-    iteration = find_iteration(catalog, _workflow_from(workflow, named), number)
+    catalog = records(with_shared=True, **common)
+    iteration = find_iteration(catalog, _workflow_from(workflow, workflow_option), number)
     target = Catalog.open(to, create=True)
     target.check_writable()
     publication = publish_iteration(catalog, target, iteration)
@@ -362,30 +372,30 @@ def publish(number: int, workflow: str | None, to: str, named: str | None, as_js
     if publication.missing:
         lines.append(f"not stored, so others compute them when needed: {', '.join(publication.missing)}")
     lines += [f"not copied: {name} is damaged: {why}" for name, why in publication.damaged.items()]
-    print_found(as_json, lambda: publish_json(publication), lambda: say("\n".join(lines)))
+    print_result(as_json, lambda: publish_json(publication), lambda: say("\n".join(lines)))
     warn_of_misfits(catalog)
-    sys.exit(BAD_PLACE if publication.damaged else 0)
+    sys.exit(BAD_ENVIRONMENT if publication.damaged else 0)
 
 
-@options.command(options.place, options.json_wanted)
-def doctor(as_json: bool, **given: Any) -> None:
+@options.command(options.catalog, options.as_json)
+def doctor(as_json: bool, **common: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
     from helix_spark.engine.spark.checks import doctor as examine
 
-    checks = examine(read_settings(Path.cwd(), **given).catalog)
+    checks = examine(read_settings(Path.cwd(), **common).catalog)
     lines = [
         f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}"
         + ("" if check.ok else f"\n     {'':16} {check.remedy}")
         for check in checks
     ]
-    print_found(as_json, lambda: [asdict(check) for check in checks], lambda: say("\n".join(lines)))
-    sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
+    print_result(as_json, lambda: [asdict(check) for check in checks], lambda: say("\n".join(lines)))
+    sys.exit(0 if all(check.ok for check in checks) else BAD_ENVIRONMENT)
 
 
-def parse_grace(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds of a time such as "10m"; a bare number counts seconds.
 
-    >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
+    >>> parse_duration("10m"), parse_duration("3d"), parse_duration("0")
     (600.0, 259200.0, 0.0)
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
@@ -422,15 +432,15 @@ def _forget_text(forgetting: Forgetting, *, dry_run: bool) -> str:
     subject = iterations if forgetting.whole else f"the results of {nodes or 'no node'} in {iterations}"
     shared = f"; {len(forgetting.shared):,} results stay, which other iterations share" if forgetting.shared else ""
     lines = [f"{verb} {subject}: {len(forgetting.signatures):,} results{shared}"]
-    lines += [f"read from {', '.join(forgetting.places)}"] if forgetting.places else []
-    return "\n".join(filter(None, (*lines, _untold_text(forgetting))))
+    lines += [f"read from {', '.join(forgetting.locations)}"] if forgetting.locations else []
+    return "\n".join(filter(None, (*lines, _unrecorded_text(forgetting))))
 
 
-def _untold_text(forgetting: Forgetting) -> str:
+def _unrecorded_text(forgetting: Forgetting) -> str:
     """Return a sentence that names the iterations with unrecorded sources; empty if there are none."""
-    if not forgetting.untold:
+    if not forgetting.unrecorded:
         return ""
-    names = ", ".join(f"{record.workflow}@{record.number}" for record in forgetting.untold)
+    names = ", ".join(f"{record.workflow}@{record.number}" for record in forgetting.unrecorded)
     return (
         f"not all sources of {names} are recorded, such as those of tables built in Python: if they have read it, "
         "forget them by name"

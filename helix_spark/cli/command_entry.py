@@ -91,14 +91,14 @@ def _follow(line: Line, pid: int) -> NoReturn:
     for number in _PASSED_ON:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, pass_on)
-    found = line.receive()
-    while found is None and Path(f"/proc/{pid}").exists():
+    reply = line.receive()
+    while reply is None and Path(f"/proc/{pid}").exists():
         time.sleep(_AGAIN)
-    if found is None:
+    if reply is None:
         print("helix: the process that started this command was killed, so its exit code is unknown; `helix log` lists "
               "what is recorded", file=sys.stderr)
         os._exit(1)
-    status = int(found["status"])
+    status = int(reply["status"])
     if os.WIFSIGNALED(status):
         ended_by = os.WTERMSIG(status)
         if ended_by != signal.SIGKILL:

@@ -21,12 +21,12 @@ DEFAULTS: Mapping[str, str | None] = {
     "server_memory": "0.25", "keep_small": "16 MiB", "retention.iterations": None, "retention.days": None,
     "shared": None,
 }
-"""Every setting that a project or the environment may give."""
+"""All settings that a project or the environment may set."""
 
 _NUMBERS = frozenset({
     "budget", "audit_seconds", "server_idle", "server_memory", "keep_small", "retention.iterations", "retention.days",
 })
-"""Settings that a project may also give as whole numbers."""
+"""Settings that a project may also set to whole numbers."""
 
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""

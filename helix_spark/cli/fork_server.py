@@ -1,7 +1,7 @@
 """The fork server: a Python process that has loaded the modules of all `helix` commands.
 
-A command sends it its command line, environment, folder and streams, and a process forked from the server runs the
-command with these. Forked processes share the loaded modules and nothing that a run does.
+A command sends its arguments, environment, folder and streams, and a process forked from the server runs the command
+with these. Forked processes share the loaded modules and no state of a run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LIBRARIES = ("deltalake", "highspy", "pulp", "pyspark.sql.connect.session", "py
 """Libraries to import; these also import NumPy, pandas, PyArrow and gRPC."""
 
 _RECEIVE_SECONDS = 2.0
-"""Seconds for a command to send its request."""
+"""Seconds that a command has to send its request."""
 
 
 def load() -> None:

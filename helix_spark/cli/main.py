@@ -42,20 +42,18 @@ def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit affects."""
 
 
-def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function of a file, settings and further options a command that takes FILE[:FUNCTION]."""
+def on_file(*command_options: options.Decorator) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command on FILE[:FUNCTION] of a function that takes the file, the settings, and options of its own."""
     def decorate(function: Callable[..., None]) -> click.Command:
         own = inspect.signature(function).parameters
 
         @wraps(function)
-        def command(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
+        def command(target: str, arguments: Sequence[str], settings: Sequence[str], **values: Any) -> None:
             work = _find_target(target, arguments, settings)
-            place = options.read_settings(
-                work.path, **{name: value for name, value in given.items() if name not in own}
-            )
-            function(work, place, **{name: value for name, value in given.items() if name in own})
+            common = {name: values.pop(name) for name in values.keys() - own.keys()}
+            function(work, options.read_settings(work.path, **common), **values)
 
-        return options.command(*given_options, context_settings={"ignore_unknown_options": True})(command)
+        return options.command(*command_options, context_settings={"ignore_unknown_options": True})(command)
 
     return decorate
 
@@ -64,20 +62,20 @@ def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]]
     options.target, options.running,
     click.option("--rerun-effects", is_flag=True, help="Repeat the writes of a plain program's earlier runs."),
 )
-def run(work: Work, place: CommandSettings, message: str, quiet: bool, as_json: bool, rerun_effects: bool) -> None:
+def run(work: Work, settings: CommandSettings, message: str, quiet: bool, as_json: bool, rerun_effects: bool) -> None:
     """Run a workflow: compute what changed, reuse the rest. Or run a plain PySpark program with its ARGUMENTS: it runs
     as it would without Helix, and answers that are recorded are not requested from Spark again."""
-    work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
+    work.run(settings, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
-@on_file(options.target, options.parameters, options.deciding, options.spark, options.json_wanted)
-def plan(work: Work, place: CommandSettings, as_json: bool) -> None:
+@on_file(options.target, options.parameters, options.deciding, options.spark, options.as_json)
+def plan(work: Work, settings: CommandSettings, as_json: bool) -> None:
     """Print what a run would do, and why. Computes nothing, and starts no JVM unless the file itself needs one.
 
     For a plain PySpark program with its ARGUMENTS, print which answers are recorded, and the first request that Spark
     would have to answer. This runs the program's Python code.
     """
-    work.plan(place, as_json=as_json)
+    work.plan(settings, as_json=as_json)
 
 
 @on_file(
@@ -86,9 +84,9 @@ def plan(work: Work, place: CommandSettings, as_json: bool) -> None:
     click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
                  help="The time that the audit is expected to take at most. Results with the most work at risk come "
                  "first."),
-    options.place, options.spark, options.json_wanted,
+    options.catalog, options.spark, options.as_json,
 )
-def audit(work: Work, place: CommandSettings, everything: bool, seconds: float | None, as_json: bool) -> None:
+def audit(work: Work, settings: CommandSettings, everything: bool, seconds: float | None, as_json: bool) -> None:
     """Compute stored results again, and compare. Exit code 1 if a result is different.
 
     Equal results are verified. Different results and their descendants are never reused again. A plain PySpark program
@@ -96,36 +94,36 @@ def audit(work: Work, place: CommandSettings, everything: bool, seconds: float |
     """
     from helix_spark.cli.schema import audit_json
 
-    found = work.audit(place, everything=everything, seconds=seconds)
-    what = "stored results" if isinstance(work, WorkflowFile) else "answers"
-    options.print_found(as_json, lambda: audit_json(found), lambda: say(_audit_text(found, what)))
-    if found.ended:
-        say(f"helix: {found.ended}", to_stderr=True)
-    sys.exit(0 if found.sound else 1)
+    outcome = work.audit(settings, everything=everything, seconds=seconds)
+    subject = "stored results" if isinstance(work, WorkflowFile) else "answers"
+    options.print_result(as_json, lambda: audit_json(outcome), lambda: say(_audit_text(outcome, subject)))
+    if outcome.ended:
+        say(f"helix: {outcome.ended}", to_stderr=True)
+    sys.exit(0 if outcome.sound else 1)
 
 
 @on_file(
-    click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.json_wanted
+    click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.as_json
 )
-def explain(work: Work, place: CommandSettings, node: str, as_json: bool) -> None:
+def explain(work: Work, settings: CommandSettings, node: str, as_json: bool) -> None:
     """Print all details of one NODE of the plan. Starts no JVM unless the file itself needs one. In a plain PySpark
     program with its ARGUMENTS, NODE is the name of an answer, as `helix show` lists it."""
-    work.explain(node, place, as_json=as_json)
+    work.explain(node, settings, as_json=as_json)
 
 
 @on_file(options.target, options.parameters, options.deciding, options.spark, options.tracking)
-def watch(work: Work, place: CommandSettings) -> None:
+def watch(work: Work, settings: CommandSettings) -> None:
     """Run a workflow, or a plain PySpark program with its ARGUMENTS, at each save, in one warm session."""
     from helix_spark.cli.watching import watch_program, watch_workflow
 
     if isinstance(work, WorkflowFile):
-        watch_workflow(work, place)
+        watch_workflow(work, settings)
     else:
-        watch_program(work, place)
+        watch_program(work, settings)
 
 
 @options.command(
-    options.place,
+    options.catalog,
     click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535),
                  help="The port; 0 takes a free one."),
     click.option("--host", default="127.0.0.1", show_default=True,
@@ -135,16 +133,16 @@ def watch(work: Work, place: CommandSettings) -> None:
     click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
                  help="The number of iterations to export, newest first."),
 )
-def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
+def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **common: Any) -> None:
     """Show the catalog as web pages. Read-only; starts no JVM and loads none of your code."""
     context = click.get_current_context()
     for name in ("workflow", "limit") if export is None else ("host", "port"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             why = "needs --export: the server shows the whole catalog" if export is None else \
                 "cannot be combined with --export, which starts no server"
-            other = "add --export FILE.html" if export is None else "leave out --export"
-            raise ParameterError(f"--{name} {why}", remedy=f"{other}, or leave out --{name}")
-    catalog = options.records(with_shared=True, **given)
+            remedy = "add --export FILE.html" if export is None else "leave out --export"
+            raise ParameterError(f"--{name} {why}", remedy=f"{remedy}, or leave out --{name}")
+    catalog = options.records(with_shared=True, **common)
     try:
         from helix_spark.ui.app import bind, serve
         from helix_spark.ui.one_file import export_pages
@@ -166,13 +164,13 @@ def server() -> None:
     """Manage the Spark servers that stay between runs: one for each folder, two at most."""
 
 
-@options.command(options.json_wanted)
+@options.command(options.as_json)
 def status(as_json: bool) -> None:
     """List the running servers: folder, state, age, memory, log file."""
     from helix_spark.engine.server.kept_servers import MeetingPoint
 
     servers = [status for point in MeetingPoint.all() if (status := point.status()) is not None]
-    options.print_found(
+    options.print_result(
         as_json, lambda: servers, lambda: say("\n".join(map(_server_text, servers)) or "no server is running")
     )
 
@@ -201,23 +199,23 @@ def stop(everywhere: bool) -> None:
     say(f"{count} stopped" if count else "no server is running" + ("" if everywhere else f" for {Path.cwd()}"))
 
 
-def _audit_text(found: Audit, what: str) -> str:
+def _audit_text(outcome: Audit, subject: str) -> str:
     lines = []
-    for result in found.results:
+    for result in outcome.results:
         if result.verdict != "verified":
             lines.append(f"  {result.node}: {result.verdict}: {result.why}")
         if result.heirs:
             lines.append(f"    never reused again, with its descendants: {', '.join(result.heirs)}")
-    counts = Counter(result.verdict for result in found.results)
+    counts = Counter(result.verdict for result in outcome.results)
     verdicts = ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in ("verified", "different", "not compared") if counts[verdict]
     )
-    lines.append(f"{len(found.results)} {what} computed again in {format_seconds(found.seconds)} s"
+    lines.append(f"{len(outcome.results)} {subject} computed again in {format_seconds(outcome.seconds)} s"
                  + (f": {verdicts}" if verdicts else ""))
-    if found.verified:
-        lines.append(f"verified before: {', '.join(found.verified)} (--all computes these again)")
-    if found.left:
-        lines.append(f"not computed within the time: {', '.join(found.left)}")
+    if outcome.verified:
+        lines.append(f"verified before: {', '.join(outcome.verified)} (--all computes these again)")
+    if outcome.left:
+        lines.append(f"not computed within the time: {', '.join(outcome.left)}")
     return "\n".join(lines)
 
 
@@ -266,19 +264,19 @@ def main(factory: Factory | Workflow | None = None) -> None:
         options.fix_hash_seed()
         helix(obj=process_start())
         return
-    from helix_spark.cli.author_file import given_to_main
+    from helix_spark.cli.author_file import argument_of_main
 
     with AUTHOR_SEEDS.untouched():
         with options.report_errors():
-            build, name, path = given_to_main(factory)
+            build, name, path = argument_of_main(factory)
             options.fix_hash_seed(path)
 
         @options.command(
             options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
         )
-        def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-            named = WorkflowFile(path, None, settings, build)
-            named.run(options.read_settings(path, **given), message, quiet=quiet, as_json=as_json)
+        def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **values: Any) -> None:
+            work = WorkflowFile(path, None, settings, build)
+            work.run(options.read_settings(path, **values), message, quiet=quiet, as_json=as_json)
 
         command(obj=process_start())
 

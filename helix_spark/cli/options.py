@@ -1,5 +1,5 @@
-"""What all commands share: options, exit codes, printing, error reports, and signals. Ctrl-C and SIGTERM interrupt a
-command, which records that and ends soon."""
+"""Options, exit codes, printing, error reports and signals of all commands. Ctrl-C and SIGTERM interrupt a command,
+which records that and ends soon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Parsed = TypeVar("Parsed")
 
-RUN_FAILED, BAD_INPUT, BAD_PLACE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+RUN_FAILED, BAD_INPUT, BAD_ENVIRONMENT, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 EXIT_CODES = """\b
 Exit codes:
   0    success
@@ -58,7 +58,7 @@ def say(text: str = "", *, to_stderr: bool = False) -> None:
 def exit_code(error: HelixError) -> int:
     if isinstance(error, NodeError | ResultTypeError):  # a result's type is known once its function has run
         return RUN_FAILED
-    return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
+    return BAD_ENVIRONMENT if isinstance(error, CatalogError | SetupError) else BAD_INPUT
 
 
 @contextmanager
@@ -88,11 +88,11 @@ def _handling(number: signal.Signals, handle: Callable[[int, FrameType | None], 
         signal.signal(number, before)
 
 
-def asking_twice(what: str) -> AbstractContextManager[None]:
-    """Warn at the first Ctrl-C that `what` is in progress; the second Ctrl-C interrupts."""
+def asking_twice(activity: str) -> AbstractContextManager[None]:
+    """Warn at the first Ctrl-C with the sentence `activity`; the second Ctrl-C interrupts."""
     def warn(_signal: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
-        say(f"{what}; press Ctrl-C again to stop that", to_stderr=True)
+        say(f"{activity}; press Ctrl-C again to stop that", to_stderr=True)
 
     before = signal.getsignal(signal.SIGINT)
     return _handling(signal.SIGINT, warn)
@@ -124,7 +124,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
                 say("interrupted; what was stored before is kept", to_stderr=True)
                 sys.stdout.flush()
                 sys.stderr.flush()
-                # Without waiting for threads: nothing else stops a function of the author's.
+                # Do not wait for threads: nothing else stops a function of the author's.
                 os._exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
             if not isinstance(error, BrokenPipeError):
                 raise
@@ -135,7 +135,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _RUN_CODE = frozenset({"audit", "explain", "export", "plan", "run", "watch"})
-"""Commands that may run an author's code, or inspect what it builds."""
+"""Commands that may run an author's code, or inspect its objects."""
 
 
 def waiting_since() -> float | None:
@@ -147,8 +147,8 @@ def waiting_since() -> float | None:
 def fix_hash_seed(script: Path | None = None) -> None:
     """Restart this process with a fixed hash seed, which decides the order of sets of strings, unless it has a seed.
 
-    Only a process that runs `script`, a file that runs itself, or a `helix` command that runs an author's code is
-    restarted, never a notebook or a test.
+    Restart only a process that runs `script` (a file that runs itself) or a `helix` command that runs an author's code,
+    never a notebook or a test.
     """
     if os.environ.get("PYTHONHASHSEED", "random") != "random":
         return
@@ -176,8 +176,8 @@ class CommandSettings:
     Attributes:
         room: the budget in bytes; None for no limit.
         small: bytes of an iteration's smallest results that are always kept.
-        iterations, days: how much of each workflow stays, see `run.expiry.Expiry`.
-        given: the settings on this command's own line, by name, as they are written.
+        iterations, days: limits of each workflow's history, see `run.expiry.Expiry`.
+        given: the settings of this command's own line, by name, as they are written.
     """
 
     catalog: str
@@ -198,7 +198,7 @@ class CommandSettings:
 
     @property
     def options(self) -> list[str]:
-        """Options to pass on to other commands of the same file, without those for Spark."""
+        """Options for other commands of the same file, without those for Spark."""
         names = [name for name in ("catalog", "shared", "budget", "policy") if name in self.given]
         return [word for name in names for word in (f"--{name}", self.given[name])]
 
@@ -216,8 +216,8 @@ def read_settings(
         try:
             return parse(values[name])
         except ValueError:
-            what = f"{values[name]!r} is not a value of {name} ({settings[name].origin})"
-            raise ParameterError(what, remedy=remedy) from None
+            problem = f"{values[name]!r} is not a value of {name} ({settings[name].origin})"
+            raise ParameterError(problem, remedy=remedy) from None
 
     # Code that starts or attaches to a server reads these variables, also in child processes.
     os.environ["HELIX_SERVER"] = parsed(
@@ -256,20 +256,20 @@ def prepare_next_command() -> None:
         prepare_next(lambda text: say(text, to_stderr=True))
 
 
-def tracker_of(given: CommandSettings) -> Tracker | None:
+def tracker_of(settings: CommandSettings) -> Tracker | None:
     """Return the chosen experiment tracker, if any. Raises ParameterError for an MLflow option without --mlflow."""
-    if not given.mlflow:
-        option = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
+    if not settings.mlflow:
+        option = "--experiment" if settings.experiment is not None else "--log-models" if settings.log_models else None
         if option is not None:
             raise ParameterError(f"{option} needs MLflow, and no MLflow server is named",
                                  remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {option}")
         return None
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
 
-    return MlflowTracker(given.mlflow, experiment=given.experiment, log_models=given.log_models)
+    return MlflowTracker(settings.mlflow, experiment=settings.experiment, log_models=settings.log_models)
 
 
-def spark_settings(given: Sequence[str]) -> dict[str, str]:
+def spark_settings(texts: Sequence[str]) -> dict[str, str]:
     """Return the settings of ``--conf NAME=VALUE``, as in spark-submit; the last value of a name counts. Raises
     ParameterError for a setting without a value, or without ``spark.``, which Spark would ignore.
 
@@ -277,7 +277,7 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
     {'spark.master': 'local[2]', 'spark.driver.extraJavaOptions': '-Da=b'}
     """
     settings: dict[str, str] = {}
-    for text in given:
+    for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name.startswith("spark."):
             raise ParameterError(
@@ -296,15 +296,15 @@ def warn_of_misfits(catalog: CatalogReader) -> None:
         say(f"warning: invalid records are ignored ({rejections[0]}{more}); `helix verify` lists them", to_stderr=True)
 
 
-def records(start: Path | None = None, *, with_shared: bool = False, **given: Any) -> CatalogReader:
+def records(start: Path | None = None, *, with_shared: bool = False, **arguments: Any) -> CatalogReader:
     """Open the catalog that a command reads; with the shared catalogs if the command may read results."""
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-    settings = read_settings(start or Path.cwd(), **given)
+    settings = read_settings(start or Path.cwd(), **arguments)
     return CatalogReader.open(settings.catalog, create=False, shared=settings.shared if with_shared else ())
 
 
-def print_found(as_json: bool, to_json: Callable[[], Any], show: Callable[[], None]) -> None:
+def print_result(as_json: bool, to_json: Callable[[], Any], show: Callable[[], None]) -> None:
     """Print a command's result: as JSON, or by `show`."""
     if as_json:
         from helix_spark.cli.schema import to_text
@@ -335,7 +335,7 @@ def _together(*options: Decorator) -> Decorator:
     return add
 
 
-place = click.option(
+catalog = click.option(
     "--catalog", metavar="DIR",
     help="The catalog of earlier results: a folder, or an s3a://, abfss:// or gs:// address (default: HELIX_CATALOG, "
     "the project's, or ./catalog).",
@@ -344,14 +344,16 @@ shared = click.option(
     "--shared", metavar="DIR,...", help="More catalogs to read results from, separated by commas (default: "
     "HELIX_SHARED, or the project's).",
 )
-named_workflow = click.option("--workflow", "named", metavar="NAME", help="The workflow, if the catalog has several.")
-json_wanted = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
+named_workflow = click.option(
+    "--workflow", "workflow_option", metavar="NAME", help="The workflow, if the catalog has several."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema.")
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",
     help="Set a parameter of the workflow; separate the values of a list by commas.",
 )
 deciding = _together(
-    place, shared,
+    catalog, shared,
     click.option("--budget", metavar="SIZE", help='The most that may be stored in all, such as "2 GiB".'),
     click.option("--policy", metavar="NAME", help="The policy that decides what to keep (default: the project's, or "
                  "joint)."),
@@ -372,7 +374,7 @@ running = _together(
     click.option("--cut-off", metavar="on|off|SECONDS", help="Stop a recomputation at results that come out equal; "
                  "with SECONDS, only if that saves as many (default: HELIX_CUT_OFF, the project's, or on)."),
     click.option("-m", "--message", default="", help="A message for the log."),
-    click.option("-q", "--quiet", is_flag=True, help="Print no progress."), json_wanted,
+    click.option("-q", "--quiet", is_flag=True, help="Print no progress."), as_json,
 )
 
 

@@ -36,8 +36,8 @@ _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 @contextmanager
 def output_at(path: Path) -> Iterator[Path]:
-    """Yield a temporary path for a file or folder; sync what was written there, then rename it to `path`. Raises
-    ParameterError if `path` exists, HelixError if the disk refuses."""
+    """Yield a temporary path for a file or folder; then sync it and rename it to `path`. Raises ParameterError if
+    `path` exists, HelixError for an OSError."""
     unfinished = LocalPath(path.with_name(f".{uuid.uuid4().hex}"))
     try:
         try:
@@ -59,7 +59,7 @@ def output_at(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder_of(path: Path) -> None:
-    with suppress(PermissionError):  # a user may be allowed to write into a folder and not to open it
+    with suppress(PermissionError):  # a folder may be writable but not readable
         sync_path(path.absolute().parent)
 
 
@@ -77,9 +77,9 @@ def _check_folder(path: Path) -> None:
     click.argument("number", type=int), click.argument("node"), click.argument("path", type=click.Path(path_type=Path)),
     click.option("--compute", is_flag=True, help="Compute the result if it is not stored. This runs the code that the "
                  "catalog recorded, so use it only if you trust the catalog."),
-    options.named_workflow, options.place, options.spark, short_help="Write a result of an iteration to a file.",
+    options.named_workflow, options.catalog, options.spark, short_help="Write a result of an iteration to a file.",
 )
-def export(number: int, node: str, path: Path, compute: bool, named: str | None, **given: Any) -> None:
+def export(number: int, node: str, path: Path, compute: bool, workflow_option: str | None, **common: Any) -> None:
     """Write the result of NODE in iteration NUMBER to PATH, which must not exist.
 
     A table is written as .parquet or .csv, a value as .json, a model as a folder in Spark ML's format, for a PATH
@@ -95,8 +95,8 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
 
     _check_free(path)
     _check_folder(path)
-    catalog = records(with_shared=True, **given)
-    iteration = find_iteration(catalog, named, number)
+    catalog = records(with_shared=True, **common)
+    iteration = find_iteration(catalog, workflow_option, number)
     recorded, table = value_on_record(iteration, node), tables_of(iteration, catalog).get(node)
     nodes = catalog.nodes(iteration)
     if recorded is not None:
@@ -106,7 +106,7 @@ def export(number: int, node: str, path: Path, compute: bool, named: str | None,
     elif table is not None and table.whole:
         _write_table(table.arrow, node, path)
     elif compute:
-        _write_computed(catalog, iteration, node, path, read_settings(Path.cwd(), **given))
+        _write_computed(catalog, iteration, node, path, read_settings(Path.cwd(), **common))
     elif table is not None:
         total = "more" if table.total is None else f"{table.total:,}"
         raise NotStoredError(
@@ -136,7 +136,7 @@ def _write_stored(stored: ArtifactRecord, catalog: CatalogReader, node: str, pat
 def _write_computed(
     catalog: CatalogReader, iteration: IterationRecord, node: str, path: Path, settings: CommandSettings
 ) -> None:
-    """Compute a result again, store it, and write it; evict it unless the policy or its author would keep it."""
+    """Compute a result again, store it, and write it; evict it if neither the policy nor its author keeps it."""
     from helix_spark.catalog.records import QUESTION_KINDS
     from helix_spark.cli.author_file import build_recorded
     from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
@@ -213,7 +213,7 @@ def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path
         except StrangeModelError as error:
             raise _damaged(node, str(error)) from error
         except OSError as error:
-            # Tell a model that cannot be read from a copy that cannot be written.
+            # Distinguish a model that cannot be read from a copy that cannot be written.
             if error.filename is not None and Path(error.filename).is_relative_to(unfinished):
                 raise
             raise CatalogError(
@@ -237,9 +237,9 @@ _LONGEST_STEM = 100
 
 @options.command(
     click.argument("number", type=int), click.argument("file", required=False, type=click.Path(path_type=Path)),
-    options.named_workflow, options.place, short_help="Write the workflow's file as an iteration had it.",
+    options.named_workflow, options.catalog, short_help="Write the workflow's file as an iteration had it.",
 )
-def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
+def checkout(number: int, file: Path | None, workflow_option: str | None, **common: Any) -> None:
     """Write the workflow's file as iteration NUMBER had it, never over another file.
 
     It is written next to FILE. By default, it is written where the file was, if that is below the current folder;
@@ -247,14 +247,14 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     """
     from helix_spark.history.iteration_lookup import find_iteration
 
-    known = records(start=file, **given)
+    catalog = records(start=file, **common)
     if file is not None and file.suffix != ".py" and not file.is_file():
-        is_workflow = str(file) in known.workflows()
+        is_workflow = str(file) in catalog.workflows()
         remedy = f"write --workflow {file} to name the workflow" if is_workflow else "name the workflow's file"
         raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
-    record = find_iteration(known, named, number)
-    text = recorded_text(known, record)
-    original, content = file or where_it_was(record.file, Path.cwd()), text.encode()
+    record = find_iteration(catalog, workflow_option, number)
+    text = recorded_text(catalog, record)
+    original, content = file or original_path(record.file, Path.cwd()), text.encode()
     _check_folder(original)
     path = original.with_name(f"{original.stem}.iteration-{number}{original.suffix}")
     with suppress(OSError):
@@ -272,21 +272,21 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     click.argument("folder", type=click.Path(path_type=Path)),
     click.option("--format", "form", type=click.Choice(["delta", "parquet"]), default="delta", show_default=True,
                  help="Delta tables, or one Parquet file for each table."),
-    options.place, short_help="Write all records as tables, for Spark, DuckDB or a notebook.",
+    options.catalog, short_help="Write all records as tables, for Spark, DuckDB or a notebook.",
 )
-def history(folder: Path, form: Format, **given: Any) -> None:
+def history(folder: Path, form: Format, **common: Any) -> None:
     """Write all records of the catalog to FOLDER, which must not exist: one table for each kind of record.
 
     The tables are files, iterations, nodes, results, answers and artifacts. They are not updated later.
     """
     from helix_spark.catalog.catalog_reader import write_tables
 
-    known = records(**given)
+    catalog = records(**common)
     _check_folder(folder)
     _check_free(folder)
     with output_at(folder) as unfinished:
         unfinished.mkdir()
-        counts = write_tables(known, unfinished, form)
+        counts = write_tables(catalog, unfinished, form)
     say(f"wrote {folder}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count)}")
 
 
@@ -315,18 +315,18 @@ def recorded_text(catalog: CatalogReader, record: IterationRecord) -> str:
     return text
 
 
-def where_it_was(file: str, below: Path) -> Path:
-    """Return a safe path for a workflow's file: its recorded folder if that is inside `below`, else `below` itself.
+def original_path(file: str, below: Path) -> Path:
+    """Return a safe path for a workflow's file: in its recorded folder if that is inside `below`, else in `below`.
 
     The catalog may not be trusted, so the path is that of a Python file with a plain name.
 
-    >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
-    (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))
+    >>> original_path("/etc/cron.d/job.sh", Path("/home")), original_path("/home/../x/-rf *.pth", Path("/home"))
+    (PosixPath('/home/job.py'), PosixPath('/home/rf_.py'))
     """
-    plain = _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
+    stem = _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
     folder = below
     with suppress(OSError, ValueError, RuntimeError):  # not a path; RuntimeError: a loop of links, before Python 3.13
         inside = Path(file).parent.resolve().relative_to(below.resolve())
         if (below / inside).is_dir() and not any(part.startswith(".") for part in inside.parts):
             folder = below / inside
-    return folder / f"{plain or 'workflow'}.py"
+    return folder / f"{stem or 'workflow'}.py"

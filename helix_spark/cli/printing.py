@@ -75,15 +75,15 @@ def console(*, to_stderr: bool = False) -> Console:
 
 def table(*titles: str, right: Collection[str] = (), grow: str = "") -> Table:
     """Return a table without lines; columns of `right` are right-aligned, `grow` takes the remaining width."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    columns = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for title in titles:
-        made.add_column(
+        columns.add_column(
             title, justify="right" if title in right else "left", no_wrap=title in right, overflow="fold",
             ratio=1 if title == grow else None,
-            # Fold a long name, so that the column of reasons keeps its width.
+            # Fold long names, so that the column of reasons keeps its width.
             max_width=console().width // 3 if title.strip() == "node" else None,
         )
-    return made
+    return columns
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -100,8 +100,8 @@ def print_lines(lines: Iterable[str]) -> None:
 def print_code(lines: Iterable[Line]) -> None:
     """Print the lines of a difference, with signs and colours."""
     out = console()
-    for sort, line in lines:
-        sign, style = _LINES[sort]
+    for kind, line in lines:
+        sign, style = _LINES[kind]
         out.print(Text(f"  {sign}{line}", style=style), soft_wrap=True)
 
 
@@ -125,13 +125,13 @@ def print_plan(plan: Plan) -> None:
     out.print()
     out.print(_table_of(view.needed, "state", "seconds", *more, "node", "why"))
     out.print()
-    print_lines([*view.unused, *(f"warning: {one}" for one in view.warnings), *view.totals])
+    print_lines([*view.unused, *(f"warning: {warning}" for warning in view.warnings), *view.totals])
 
 
 def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
     """Return a table with a row for each node. The seconds of a plan's nodes are the expected ones."""
     numbers = ("seconds", "expected", "compute", "load", "size", "rows")
-    shown = table(*columns, right=numbers, grow="why")
+    rendered = table(*columns, right=numbers, grow="why")
     for row in rows:
         is_planned = row.seconds is None and row.compute is not None
         cells: dict[str, str | Text] = {
@@ -143,8 +143,8 @@ def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
             "stored": row.proof if row.stored == "stored" else "", "node": row.title, "question": row.name,
             "why": row.why if "kept" in columns else row.why_and_kept,
         }
-        shown.add_row(*(cells[name] for name in columns))
-    return shown
+        rendered.add_row(*(cells[name] for name in columns))
+    return rendered
 
 
 def print_answer(view: IterationView) -> None:
@@ -166,9 +166,9 @@ def print_answer(view: IterationView) -> None:
 
 def print_outputs(outputs: Sequence[OutputLine]) -> None:
     """Print a line for each output, with the previous value if it differs."""
-    width = min(_WIDEST_NAME, max((len(one.name) for one in outputs), default=0))
-    for one in outputs:
-        say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
+    width = min(_WIDEST_NAME, max((len(output.name) for output in outputs), default=0))
+    for output in outputs:
+        say(f"  {output.name:{width}}  {output.text}" + (f"  ({output.was})" if output.was else ""))
 
 
 def print_log(
@@ -187,9 +187,9 @@ def print_log(
         return
     wide = out.width >= WIDE
     titles = ("workflow", "no", "when", "seconds", *(("commit",) if wide else ()), "outcome")
-    shown = table(*titles, right=("no", "seconds"), grow="outcome")
+    rendered = table(*titles, right=("no", "seconds"), grow="outcome")
     for record in iterations:
-        shown.add_row(
+        rendered.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
             format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
             _outcome(
@@ -197,14 +197,14 @@ def print_log(
                 verbose=verbose,
             ),
         )
-    out.print(shown)
+    out.print(rendered)
 
 
 def _outcome(record: IterationRecord, is_pinned: bool, unproven: int, *, wide: bool, verbose: bool) -> Text:
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
     text = Text(ending, style="red" if record.status == "failed" else "yellow")
-    said = record.message or edit_of(record)
+    summary = record.message or edit_of(record)
     if verbose:
         most = _MOST_WIDE if wide else _MOST
         more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
@@ -214,8 +214,8 @@ def _outcome(record: IterationRecord, is_pinned: bool, unproven: int, *, wide: b
         lines = [(", ".join([*outputs[:most], *more]), "none"), (warned, "yellow"), (record.message, "italic"),
                  (edit_of(record), "dim"), (origin, "dim")]
     else:
-        first = ", ".join(outputs[: _MOST if wide or not said else 1])
-        lines = [("" if ending else first, "none"), (said if record.status in ("done", "running") else "", "dim")]
+        first = ", ".join(outputs[: _MOST if wide or not summary else 1])
+        lines = [("" if ending else first, "none"), (summary if record.status in ("done", "running") else "", "dim")]
         text.no_wrap, text.overflow = True, "ellipsis"
     lines.insert(1, (f"{unproven} unproven" if unproven else "", "yellow"))
     for line, style in [("pinned" * is_pinned, "bold"), *lines]:
@@ -266,16 +266,16 @@ def print_node_view(view: NodeView) -> None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     if view.note:
         print_lines(["", f"  {view.note}"])
-    shown = None
-    if view.points:  # of a search; another line of a program has its questions
-        shown = table("point", "mean", "folds", "", right=("mean",))
+    details = None
+    if view.points:  # only a search has points
+        details = table("point", "mean", "folds", "", right=("mean",))
         for point in view.points:
-            shown.add_row(*point.cells)
+            details.add_row(*point.cells)
     elif view.members:
-        shown = _table_of(view.members, "state", "seconds", "question", "why")
-    if shown is not None:
+        details = _table_of(view.members, "state", "seconds", "question", "why")
+    if details is not None:
         out.print()
-        out.print(Padding(shown, (0, 0, 0, 2), expand=False))
+        out.print(Padding(details, (0, 0, 0, 2), expand=False))
     if view.card is not None:
         print_card(view.card)
 
@@ -283,20 +283,23 @@ def print_node_view(view: NodeView) -> None:
 def print_card(card: ModelCard, indent: str = "") -> None:
     """Print a fitted model: figures, labels, the heaviest slots, its parts."""
     out = console()
-    given = ", ".join(f"{name} {value}" for name, value, is_set in card.parameters if is_set)
+    settings = ", ".join(f"{name} {value}" for name, value, is_set in card.parameters if is_set)
     out.print()
-    out.print(Text(f"  {indent}{card.kind}", style="bold"), Text(given, style="dim"))
+    out.print(Text(f"  {indent}{card.kind}", style="bold"), Text(settings, style="dim"))
     for name, value in card.figures:
         out.print(f"  {indent}{name} {metric_text(value)}")
     if len(card.history) > 1:
         first, last = metric_text(card.history[0]), metric_text(card.history[-1])
         out.print(f"  {indent}objective {first} -> {last} in {len(card.history) - 1} steps")
     if card.labels:
-        shown = ", ".join([*card.labels[:_LABELS], *(["..."] if card.labels[_LABELS:] else [])])
-        out.print(f"  {indent}{len(card.labels)} labels: {shown}")
+        labels = ", ".join([*card.labels[:_LABELS], *(["..."] if card.labels[_LABELS:] else [])])
+        out.print(f"  {indent}{len(card.labels)} labels: {labels}")
     if card.weights:
         heads = ["slot", *(shortened(head, _HEAD) for head in card.columns)]
-        rows = [[shortened(name, _SLOT), *(f"{one:.4g}" for one in values)] for name, values in card.weights[:_WEIGHTS]]
+        rows = [
+            [shortened(name, _SLOT), *(f"{weight:.4g}" for weight in values)]
+            for name, values in card.weights[:_WEIGHTS]
+        ]
         if more := print_fitting(heads, rows, [False] + [True] * len(card.columns), 2 + len(indent)):
             out.print(f"  {indent}and {more} more column{'s' * (more > 1)} (--json has all)")
         if card.slots > _WEIGHTS:
@@ -316,19 +319,19 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
     """Print the first rows of each table, `rows` at most."""
-    for name, found in tables.items():
-        one = found.shown(rows, COLUMNS)
-        _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
+    for name, preview in tables.items():
+        top = preview.shown(rows, COLUMNS)
+        _print(name, top.total, [head for head, _ in top.columns], [right for _, right in top.columns], top.rows)
 
 
 def _print(name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> None:
     out = console()
     heads, *texts = ([cut(cell.replace("\n", " "), _WIDEST) for cell in row] for row in (heads, *rows))
-    left = len(heads) - _fitting(heads, texts, out.width - 2)
+    omitted = len(heads) - _fitting(heads, texts, out.width - 2)
     out.print()
     out.print(
         Text(f"  {name}", style="bold"),
-        Text(summary + (f", {left} more {'column' if left == 1 else 'columns'}" if left else ""), style="dim"),
+        Text(summary + (f", {omitted} more {'column' if omitted == 1 else 'columns'}" if omitted else ""), style="dim"),
     )
     if rows:
         print_fitting(heads, texts, right, 2)
@@ -337,10 +340,10 @@ def _print(name: str, summary: str, heads: Sequence[str], right: Sequence[bool],
 def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], indent: int) -> int:
     """Print a table with as many columns as fit, at least one. Return the number of omitted columns."""
     fitting = _fitting(heads, rows, console().width - indent)
-    made = table(*heads[:fitting], right=[head for head, is_right in zip(heads, right, strict=True) if is_right])
+    fitted = table(*heads[:fitting], right=[head for head, is_right in zip(heads, right, strict=True) if is_right])
     for row in rows:
-        made.add_row(*row[:fitting], style=_STYLES.get(row[0], "") if heads[0] == "" else "")
-    console().print(Padding(made, (0, 0, 0, indent), expand=False))
+        fitted.add_row(*row[:fitting], style=_STYLES.get(row[0], "") if heads[0] == "" else "")
+    console().print(Padding(fitted, (0, 0, 0, indent), expand=False))
     return len(heads) - fitting
 
 
@@ -356,14 +359,14 @@ _SIGNS: dict[DifferenceState, tuple[str, str]] = {
     "same": ("=", "dim"),
 }
 MOST_TIMED = 8
-"""The number of nodes whose seconds are shown, the longest first."""
+"""Nodes whose seconds are shown, the longest first."""
 MOST_CODE_LINES = 60
 """Lines of a function's diff that are shown; `--json` has all."""
 _LONGEST = 120
 
 
 def print_comparison(view: ComparisonView) -> None:
-    """Print how parameters, nodes, code, outputs and seconds differ, without the parts that are equal."""
+    """Print how parameters, nodes, code, outputs and seconds differ, without equal parts."""
     out = console()
     out.print(Text(view.title, style="bold"))
     if view.compared.unrecorded:
@@ -371,33 +374,33 @@ def print_comparison(view: ComparisonView) -> None:
     _print_pairs("parameters", "name", view.parameters, view)
     if view.nodes:
         _print_title("nodes (+ added, - removed, ~ changed, * nondeterministic, . through inputs)")
-        shown = table("  node", "what changed", grow="what changed")
+        rendered = table("  node", "what changed", grow="what changed")
         for state, (sign, style) in _SIGNS.items():
             for node in view.in_state(state):
-                shown.add_row(Text(f"{sign} {node.name}", style=style), node.summary)
+                rendered.add_row(Text(f"{sign} {node.name}", style=style), node.summary)
         if affected := view.in_state("affected"):
-            shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
-        out.print(shown)
-    for place, (name, lines) in enumerate(view.code.items()):
-        if not place:
-            _print_title("code")
+            rendered.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
+        out.print(rendered)
+    if view.code:
+        _print_title("code")
+    for name, lines in view.code.items():
         out.print(Text(f"  {name}", style="bold"))
         print_code(lines[:MOST_CODE_LINES])
         if len(lines) > MOST_CODE_LINES:
             out.print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")
     _print_pairs("outputs", "name", view.outputs, view)
-    for name, found in view.tables.items():
-        rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
-        _print(name, found.summary, ("", *found.columns), [False] * (1 + len(found.columns)), rows)
+    for name, difference in view.tables.items():
+        rows = [[sign, *cells] for sign, cells in difference.lines(ROWS_OF_DIFF)]
+        _print(name, difference.summary, ("", *difference.columns), [False] * (1 + len(difference.columns)), rows)
     _print_pairs("versions", "package", view.versions, view)
     if view.is_equal:
         out.print("  no difference")
     _print_title("seconds")
-    shown = table("  node", *view.heads, right=view.heads)
-    shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
+    rendered = table("  node", *view.heads, right=view.heads)
+    rendered.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
     for pair in view.node_seconds[:MOST_TIMED]:
-        shown.add_row(f"  {pair.name}", *pair.sides)
-    out.print(shown)
+        rendered.add_row(f"  {pair.name}", *pair.sides)
+    out.print(rendered)
     if len(view.node_seconds) > MOST_TIMED:
         out.print(f"  ... {len(view.node_seconds) - MOST_TIMED} nodes more; --json has all")
     if view.commits:
@@ -412,7 +415,7 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
     if not pairs:
         return
     _print_title(title)
-    shown = table(f"  {head}", *view.heads, "change")
+    rendered = table(f"  {head}", *view.heads, "change")
     for pair in pairs:
-        shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
-    console().print(shown)
+        rendered.add_row(f"  {pair.name}", *(cut(side, _LONGEST) for side in pair.sides), pair.change)
+    console().print(rendered)

@@ -1,5 +1,5 @@
-"""The state that a process inherits: command line, environment, folder, streams and signals, which a process that is
-forked for a command takes over; and Python, rights and limits, which must be equal in both."""
+"""State that a process inherits. A process forked for a command takes over its arguments, environment, folder, streams
+and signals; Python, rights and limits must be equal in both."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
-"""Those of a process, by the numbers of their descriptors."""
+"""Standard streams, at the index of their descriptors."""
 
 
 def process_start() -> float | None:
     """Return when this process began, on the clock of `time.perf_counter()`; None if `/proc` does not have it."""
     try:
-        # The time, in ticks since the machine was started, is after the name, which may contain anything.
+        # The start, in ticks since the machine was booted, comes after the name, which may contain anything.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
@@ -56,42 +56,42 @@ def given_state() -> dict[str, Any]:
     return {
         "argv": sys.argv, "orig_argv": sys.orig_argv, "executable": sys.executable, "path": sys.path,
         "environ": dict(os.environ), "umask": mask, "unbuffered": getattr(sys.stdout, "write_through", False),
-        "ignored": [one for one in signal.valid_signals() if signal.getsignal(one) is signal.SIG_IGN],
+        "ignored": [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN],
         "start": process_start(),
     }
 
 
 def inherited_descriptors() -> list[int]:
     """Return the descriptors that this process inherited."""
-    found = []
-    for one in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # that of the listing itself
-            if os.get_inheritable(int(one.name)):
-                found.append(int(one.name))
-    return sorted(found)
+    descriptors = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the descriptor of this listing is closed
+            if os.get_inheritable(int(link.name)):
+                descriptors.append(int(link.name))
+    return sorted(descriptors)
 
 
 def take_over(state: Mapping[str, Any], numbers: Sequence[int], descriptors: Sequence[int]) -> None:
     """Take over a process's state (see `given_state`): command line, environment, streams and signals. `descriptors`
     become the `numbers` that they have in that process."""
     above = max(numbers) + 1
-    moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, above) for one in descriptors]
-    for one in descriptors:
-        os.close(one)
-    for number, one in zip(numbers, moved, strict=True):
-        os.dup2(one, number)
-        os.close(one)
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for number, descriptor in zip(numbers, moved, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     os.umask(state["umask"])
     os.environ.clear()
     os.environ.update(state["environ"])
     time.tzset()
     sys.argv[:], sys.orig_argv[:], sys.path[:] = state["argv"], state["orig_argv"], state["path"]
     sys.executable = state["executable"]
-    for one in signal.valid_signals():
-        if one in state["ignored"]:
-            signal.signal(one, signal.SIG_IGN)
-        elif signal.getsignal(one) is signal.SIG_IGN:  # by who started this process, as a shell in the background
-            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
+    for number in signal.valid_signals():
+        if number in state["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
+        elif signal.getsignal(number) is signal.SIG_IGN:  # inherited, as from a shell that starts a background job
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     for number, (name, mode) in enumerate(_STREAMS):
         opened = _stream(number, mode, getattr(sys, name), state["unbuffered"])
         setattr(sys, name, opened)

@@ -1,4 +1,4 @@
-"""The commands on plain PySpark programs, which run as without Helix; a line at the end says what was reused."""
+"""The commands on plain PySpark programs, which run as without Helix; a last line sums up the reuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS
-from helix_spark.cli.options import CommandSettings, print_found, say, tracker_of
+from helix_spark.cli.options import CommandSettings, print_result, say, tracker_of
 from helix_spark.errors import HelixError, ParameterError, StartedOverError
 from helix_spark.program.main_module import author_line, print_error, silence
 from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
@@ -40,7 +40,7 @@ class ScriptFile:
     arguments: Sequence[str]
 
     def run(
-        self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
+        self, settings: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> NoReturn:
         """Run the program, and end this process as the program would.
 
@@ -48,20 +48,21 @@ class ScriptFile:
             as_json: print the JSON of a finished run, ``null`` if it sent Spark no request. The output of the program
                 and its child processes then goes to stderr.
         """
-        check_settings(place, {"cut_off": "its requests are identified by their plans, not by the content of results"})
+        why = "its requests are identified by their plans, not by the content of results"
+        check_settings(settings, {"cut_off": why})
         command, quiet = [str(self.path), *self.arguments], quiet or as_json
         output: TextIO | None = None
         if as_json:
             sys.stdout.flush()
             output = os.fdopen(os.dup(1), "w")
             os.dup2(2, 1)
-        tracker, is_off = tracker_of(place), os.environ.get(OFF, "").lower() == "off"
+        tracker, is_off = tracker_of(settings), os.environ.get(OFF, "").lower() == "off"
         program = None if is_off else program_to_run(
-            self.path, self.arguments, place, quiet=quiet, began=options.waiting_since(), message=message,
+            self.path, self.arguments, settings, quiet=quiet, began=options.waiting_since(), message=message,
             rerun_effects=rerun_effects,
         )
         if program is None:
-            _replace_process(command, place.spark, output)
+            _replace_process(command, settings.spark, output)
         start_over_where_needed(program, command, output)
         code, recorded = _ended(program, tracker, quiet=quiet)
         if code in (None, 0):
@@ -75,37 +76,37 @@ class ScriptFile:
             print(to_text(summary), file=output, flush=True)
         sys.exit(code)
 
-    def plan(self, place: CommandSettings, *, as_json: bool) -> None:
+    def plan(self, settings: CommandSettings, *, as_json: bool) -> None:
         """Print which requests of a run are recorded, and the first one that Spark would have to answer."""
         from helix_spark.cli.schema import program_json
 
-        view, ended = self._planned(place)
-        print_found(as_json, lambda: program_json(view, ended), lambda: say("\n".join(view.plan_lines(ended))))
+        view, ended = self._planned(settings)
+        print_result(as_json, lambda: program_json(view, ended), lambda: say("\n".join(view.plan_lines(ended))))
 
-    def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
+    def explain(self, name: str, settings: CommandSettings, *, as_json: bool) -> None:
         """Print all details of one answer, as far as the program can be planned."""
         from helix_spark.cli.schema import answer_json
 
-        answer = self._planned(place)[0].answer(name)
-        print_found(as_json, lambda: answer_json(answer), lambda: say("\n".join(answer.lines)))
+        answer = self._planned(settings)[0].answer(name)
+        print_result(as_json, lambda: answer_json(answer), lambda: say("\n".join(answer.lines)))
 
-    def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
+    def audit(self, settings: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
         """Run the program silently, without reuse, and compare; see `run_audited`."""
         from helix_spark.program.program_audit import run_audited
 
-        check_settings(place, {})
-        program = self._reusing(place, writable_catalog(place), "audit")
+        check_settings(settings, {})
+        program = self._reusing(settings, writable_catalog(settings), "audit")
         if seconds is not None:
             tell("--budget has no effect on a script, which is audited as a whole")
         return run_audited(program)
 
-    def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
+    def _planned(self, settings: CommandSettings) -> tuple[ProgramView, str]:
         """Run the program without Spark, as far as answers are recorded. Return its requests and last error."""
         from helix_spark.catalog.catalog import Catalog
         from helix_spark.program.program_record import view_of_program
 
-        check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided after a run"))
-        program = self._reusing(place, Catalog.open(place.catalog, create=True, shared=place.shared), "plan")
+        check_settings(settings, dict.fromkeys(("budget", "policy"), "what to store is decided after a run"))
+        program = self._reusing(settings, Catalog.open(settings.catalog, create=True, shared=settings.shared), "plan")
         ended = ""
         try:
             with silence(), suppress(SystemExit):
@@ -114,16 +115,16 @@ class ScriptFile:
             ended = f"{type(error).__name__}: {error}"
         return view_of_program(program), ended
 
-    def _reusing(self, place: CommandSettings, catalog: Catalog, mode: Mode) -> PlainProgram:
+    def _reusing(self, settings: CommandSettings, catalog: Catalog, mode: Mode) -> PlainProgram:
         """Return the program. Raises ParameterError if its runs reuse nothing."""
         reason = needs_classic(self.path) or recorded_need(catalog, self.path, self.arguments)
         if reason:
             raise ParameterError(f"{reason}, so a run reuses nothing")
-        return open_program(self.path, self.arguments, place, catalog, mode=mode)
+        return open_program(self.path, self.arguments, settings, catalog, mode=mode)
 
 
 def program_to_run(
-    path: Path, arguments: Sequence[str], place: CommandSettings, *, quiet: bool, began: float | None,
+    path: Path, arguments: Sequence[str], settings: CommandSettings, *, quiet: bool, began: float | None,
     message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram | None:
     """Return a program that is about to run, with a progress bar. If it reuses nothing, say why and return None."""
@@ -134,48 +135,50 @@ def program_to_run(
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}, so it runs without reuse")
         return None
-    catalog = writable_catalog(place)
+    catalog = writable_catalog(settings)
     if need := recorded_need(catalog, path, arguments):
         tell(f"{need}, as its last run showed, so it runs without reuse")
         return None
     end_audit(catalog)
-    program = open_program(path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message)
+    program = open_program(
+        path, arguments, settings, catalog, rerun_effects=rerun_effects, began=began, message=message
+    )
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
     return program
 
 
 def open_program(
-    path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
+    path: Path, arguments: Sequence[str], settings: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
     began: float | None = None, message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram:
-    """Return a program that has not begun, by a command's settings; see `PlainProgram`."""
+    """Return a program, not started yet, with a command's settings; see `PlainProgram`."""
     from helix_spark.program.plain_program import PlainProgram
 
     return PlainProgram(
-        path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, small=place.small, iterations=place.iterations, days=place.days,
+        path, list(arguments), catalog, settings.spark, tell, rerun_effects, mode, budget=settings.room,
+        policy=settings.policy, small=settings.small, iterations=settings.iterations, days=settings.days,
         began=began or time.perf_counter(), message=message,
     )
 
 
-def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) -> None:
+def check_settings(settings: CommandSettings, without_effect: Mapping[str, str]) -> None:
     """Warn of options without effect on a script. Raises ParameterError for an unknown policy, or an MLflow option
     without --mlflow."""
-    if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
+    if settings.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 
-        policy_named(place.policy)
-    if not place.mlflow:
-        tracker_of(place)
+        policy_named(settings.policy)
+    if not settings.mlflow:
+        tracker_of(settings)
     for name, why in without_effect.items():
-        if place.given.get(name, "off") != "off":
+        if settings.given.get(name, "off") != "off":
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
-    if place.mlflow and place.log_models:
+    if settings.mlflow and settings.log_models:
         tell("--log-models has no effect on a script: its models are not logged")
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
-    """Arrange that a program starts over in a classic session, by a Python command, once it turns out to need one."""
+    """Have a program start over in a classic session, by a Python command, if it turns out to need one."""
     acts = LastingActs()
 
     def start_over(need: NeedsClassic) -> None:
@@ -264,10 +267,10 @@ def end_program(
             tracker.close()
 
 
-def writable_catalog(place: CommandSettings) -> Catalog:
+def writable_catalog(settings: CommandSettings) -> Catalog:
     from helix_spark.catalog.catalog import Catalog
 
-    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
+    catalog = Catalog.open(settings.catalog, create=True, shared=settings.shared)
     catalog.check_writable()
     catalog.shared.open_all()
     return catalog

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Bar(UnderwayBar):
-    """A progress bar on a terminal. With `above`, other output meanwhile is printed above it."""
+    """A progress bar on a terminal. With `above`, other output is printed above it."""
 
     def __init__(self, *, above: bool = True) -> None:
         super().__init__()
@@ -48,17 +48,17 @@ class Bar(UnderwayBar):
 
         from helix_spark.cli.printing import console
 
-        class Left(ProgressColumn):
-            """The time that is left."""
+        class RemainingTime(ProgressColumn):
+            """The remaining time."""
 
             def render(_, task: Task) -> Text:  # noqa: N805 - the bar is `self` here
                 view = self.view
                 return Text("" if view is None else view.left_text)
 
         return Progress(
-            TextColumn("{task.description:32.32}", markup=False), BarColumn(24), TimeElapsedColumn(), Left(),
+            TextColumn("{task.description:32.32}", markup=False), BarColumn(24), TimeElapsedColumn(), RemainingTime(),
             console=console(to_stderr=True), transient=True, redirect_stderr=self._above,
-            redirect_stdout=self._above and sys.stdout.isatty(),  # else it would not be where its reader looks
+            redirect_stdout=self._above and sys.stdout.isatty(),  # output to a file or pipe must stay there
         )
 
 

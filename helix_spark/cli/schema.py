@@ -222,8 +222,8 @@ def forget_json(forgetting: Forgetting, *, dry_run: bool) -> dict[str, Any]:
     return {
         "forgotten": not dry_run, "whole": forgetting.whole, "iterations": iterations,
         "results": sorted(forgetting.signatures), "shared": sorted(forgetting.shared),
-        "places": list(forgetting.places),
-        "untold": [_pick(record, "workflow number") for record in forgetting.untold],
+        "places": list(forgetting.locations),
+        "untold": [_pick(record, "workflow number") for record in forgetting.unrecorded],
     }
 
 

@@ -1,5 +1,5 @@
-"""The process that audits a workflow which another process sends it, see `run.auditor`. Only its results go to standard
-output, as the author's code may print."""
+"""The process that runs a background audit, see `run.auditor`. Only its results go to standard output, as the author's
+code may print."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START = time.perf_counter()
 
 FIRST_PART = 5.0
 """Seconds of the first part of an audit; each further part takes twice as many. Each part is recorded at its end, so
-little is lost if the process is ended."""
+little is lost if the process is killed."""
 
 
 def main() -> None:

@@ -38,43 +38,43 @@ _TO_END = 10.0
 Stamp = tuple[int, int]
 
 
-def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
+def watch_workflow(work: WorkflowFile, settings: CommandSettings) -> None:
     """Run a workflow in one warm session at each save."""
-    kept, context = frozenset(loaded_modules()), copy_context()
-    with open_helix(place, quiet=False, one_run=False) as engine:
+    kept_modules, context = frozenset(loaded_modules()), copy_context()
+    with open_helix(settings, quiet=False, one_run=False) as engine:
         engine.sessions.warm()
 
         def run(started: float) -> None:
             engine.waiting_since = started
-            forget_project(kept)
+            forget_project(kept_modules)
             # In a fresh context, without the context variables that an earlier text of the file set.
             context.copy().run(lambda: run_and_print(engine, work.load(engine), "", print_answer=True))
 
         def files() -> frozenset[Path]:
-            return frozenset({work.path.resolve(), *project_modules(kept).values()})
+            return frozenset({work.path.resolve(), *project_modules(kept_modules).values()})
 
         _watch(work.path, files, run, engine.end_audits, to_stderr=False, since=waiting_since())
 
 
-def watch_program(script: ScriptFile, place: CommandSettings) -> None:
+def watch_program(script: ScriptFile, settings: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays."""
     from helix_spark.engine.server.starting import HeldServer
 
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
-    check_settings(place, {})
-    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
-    auditor, server = Auditor(place.audit, place.audit_seconds, tell, catalog), HeldServer(place.spark, tell)
+    check_settings(settings, {})
+    catalog = Catalog.open(settings.catalog, create=True, shared=settings.shared)
+    auditor, server = Auditor(settings.audit, settings.audit_seconds, tell, catalog), HeldServer(settings.spark, tell)
 
-    def begin(wanted: Collection[str], seconds: float) -> Job:
+    def begin(signatures: Collection[str], seconds: float) -> Job:
         work = str(script.path), *script.arguments
-        return Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds)
+        return Job(work, (), {}, settings.catalog, dict(settings.spark), tuple(signatures), seconds)
 
     def run(started: float) -> None:
         turn, environment = auditor.stop(), dict(os.environ)
-        if place.mlflow is not None:  # not on the command line: it may hold a password
-            environment[URI_VARIABLE] = place.mlflow
-        with subprocess.Popen(_command(script, place), env=environment) as process:
+        if settings.mlflow is not None:  # not on the command line: it may hold a password
+            environment[URI_VARIABLE] = settings.mlflow
+        with subprocess.Popen(_command(script, settings), env=environment) as process:
             try:
                 process.wait()
             except BaseException:  # the run records its results; after a terminal's Ctrl-C it does so already
@@ -85,8 +85,8 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
                     process.kill()
                 raise
         server.hold()  # the run may have started another server
-        if place.audit == "all":
-            audit_when_idle(auditor, turn, script, place, begin)
+        if settings.audit == "all":
+            audit_when_idle(auditor, turn, script, settings, begin)
 
     try:
         _watch(script.path, lambda: files_of_program(script.path), run, auditor.stop, to_stderr=True)
@@ -95,8 +95,8 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         server.close()
 
 
-def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
-    options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
+def _command(script: ScriptFile, settings: CommandSettings) -> list[str]:
+    options = settings.options + ([] if settings.experiment is None else ["--experiment", settings.experiment])
     return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
 
 
@@ -108,8 +108,8 @@ def _watch(
 
     Args:
         run: runs the file; its argument is `time.perf_counter()` at the save.
-        to_stderr: True if standard output is for what the file prints.
-        since: when the command started.
+        to_stderr: True if standard output is reserved for the file's own output.
+        since: time at which the command started.
     """
     ran: Mapping[Path, Stamp] = {}
     while True:
@@ -125,16 +125,16 @@ def _watch(
             say(f"error: {error}", to_stderr=to_stderr)
         seconds = time.perf_counter() - started
         files = files_now()
-        # A save during the run starts the next run at once. A file that was loaded first then counts as it is.
+        # A save during the run starts the next run at once. A file that this run was the first to load counts as it is.
         ran = {file: now.get(file, stamp) for file, stamp in stamps(files).items()}
         say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
         await_change(files, ran)
         end_audits()
 
 
-def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
+def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, settings: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
-    catalog = Catalog.open(place.catalog, create=True, shared=place.shared)
+    catalog = Catalog.open(settings.catalog, create=True, shared=settings.shared)
     name = script.path.stem
     last, record = last_ended(catalog, name), RecordedAnswers(catalog, name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)
@@ -144,9 +144,9 @@ def audit_when_idle(auditor: Auditor, turn: Event, script: ScriptFile, place: Co
         node.signature for node in nodes
         if node.kind == "answer" and proofs[node.name] in ("unproven", "aged") and record.answer(node.signature)
     ]
-    if unproven and seconds > place.audit_seconds:
+    if unproven and seconds > settings.audit_seconds:
         tell(f"no audit in the background: it would take about {seconds:.0f} s, and audit_seconds is "
-             f"{place.audit_seconds:.0f}; `helix audit {script.path}` runs one")
+             f"{settings.audit_seconds:.0f}; `helix audit {script.path}` runs one")
     elif unproven:
         auditor.audit_when_idle(turn, name, unproven, begin)
 
@@ -157,18 +157,18 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 """Modules that stay loaded wherever they are: a Spark distribution need not be in a site-packages folder."""
 
 
-def project_modules(kept: Collection[str] = ()) -> dict[str, Path]:
-    """Return the files of the project's modules that were loaded or failed to load, by module name; without those of
-    `kept`, which were loaded before the author's file, such as a debugger."""
+def project_modules(kept_modules: Collection[str] = ()) -> dict[str, Path]:
+    """Return the files of the project's loaded modules and of those that failed to load, by name; without those of
+    `kept_modules`, which were loaded before the author's file, such as a debugger."""
     return {
         name: Path(file) for name, file in loaded_modules().items()
-        if name not in kept and name.partition(".")[0] not in _NEVER and is_project_file(file)
+        if name not in kept_modules and name.partition(".")[0] not in _NEVER and is_project_file(file)
     }
 
 
-def forget_project(kept: Collection[str] = ()) -> None:
+def forget_project(kept_modules: Collection[str] = ()) -> None:
     """Unload the project's modules, so that the next import reads their current text; see `project_modules`."""
-    files = project_modules(kept)
+    files = project_modules(kept_modules)
     for name, module in list(sys.modules.items()):
         attributes = vars(module) if isinstance(module, ModuleType) else {}
         if name in files or attributes.get("__name__") in files:  # an entry may be an alias

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.cli import options
-from helix_spark.cli.options import CommandSettings, print_found, say, tracker_of
+from helix_spark.cli.options import CommandSettings, print_result, say, tracker_of
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from helix_spark.workflow.workflow import Workflow
 
 
-def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
+def open_helix(settings: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
     """Return an engine with a command's settings."""
     # Without garbage collection: imports leave no garbage, and it takes a tenth of a run that computes nothing.
     was_on = gc.isenabled()
@@ -39,10 +39,10 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> 
             gc.freeze()  # modules stay to the end
 
     return Helix(
-        given.catalog, budget=given.room, policy=policy_named(given.policy, given.small), settings=given.spark,
-        observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
-        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
-        expiry=Expiry(given.iterations, given.days), shared=given.shared,
+        settings.catalog, budget=settings.room, policy=policy_named(settings.policy, settings.small),
+        settings=settings.spark, observer=observer_for(quiet=quiet), tracker=tracker_of(settings), one_run=one_run,
+        cut_off=settings.cut_off, audit=settings.audit, audit_seconds=settings.audit_seconds,
+        expiry=Expiry(settings.iterations, settings.days), shared=settings.shared,
     )
 
 
@@ -53,8 +53,8 @@ class WorkflowFile:
     Attributes:
         function: the workflow's function, if the file has several.
         settings: parameters, as ``NAME=VALUE``.
-        factory: the function that a file which runs itself passed to `hx.main`.
-        recorded: builds the workflow of a recorded iteration.
+        factory: the argument of `hx.main` in a file that runs itself.
+        recorded: function that builds the workflow of a recorded iteration.
     """
 
     path: Path
@@ -86,14 +86,14 @@ class WorkflowFile:
         except NeedsSessionError as error:
             from helix_spark.answers.function_calls import declare_without_spark
 
-            if not engine.sessions.started and (found := declare_without_spark(load)) is not None:
-                return found
+            if not engine.sessions.started and (workflow := declare_without_spark(load)) is not None:
+                return workflow
             engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
             engine.sessions.get()
             return load()
 
     def run(
-        self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
+        self, settings: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> None:
         """Run the workflow, and print its answer or the JSON of the run."""
         from helix_spark.cli.schema import run_json, to_text
@@ -103,7 +103,7 @@ class WorkflowFile:
                 "--rerun-effects is for scripts, and this file declares a workflow",
                 remedy="leave it out: a workflow's functions have their effects whenever they are computed",
             )
-        engine = open_helix(place, quiet=quiet or as_json)
+        engine = open_helix(settings, quiet=quiet or as_json)
         try:
             with options.report_errors():  # before the engine is closed, which waits until all is stored
                 engine.waiting_since = options.waiting_since()
@@ -117,22 +117,22 @@ class WorkflowFile:
             with nullcontext() if is_ended else options.asking_twice("the results of this run are being stored"):
                 engine.close()
 
-    def plan(self, place: CommandSettings, *, as_json: bool) -> None:
+    def plan(self, settings: CommandSettings, *, as_json: bool) -> None:
         from helix_spark.cli.printing import print_plan
         from helix_spark.cli.schema import plan_json
 
-        with open_helix(place, quiet=True) as engine:
+        with open_helix(settings, quiet=True) as engine:
             result = engine.plan(self.load(engine))
-            print_found(as_json, lambda: plan_json(result), lambda: print_plan(result))
+            print_result(as_json, lambda: plan_json(result), lambda: print_plan(result))
 
-    def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
+    def explain(self, name: str, settings: CommandSettings, *, as_json: bool) -> None:
         from helix_spark.cli.printing import print_lines
         from helix_spark.cli.schema import plan_json
         from helix_spark.dag.compilation import compile_workflow
         from helix_spark.history.feature_weights import feature_weights
         from helix_spark.views.iteration_view import planned_node_lines
 
-        with open_helix(place, quiet=True) as engine:
+        with open_helix(settings, quiet=True) as engine:
             workflow = self.load(engine)
             plan = engine.plan(workflow)
             weights = list(feature_weights(compile_workflow(workflow), plan, engine.catalog))
@@ -141,15 +141,15 @@ class WorkflowFile:
             asdict(weight) | {"without_influence": weight.without_influence}
             for weight in weights if planned in (weight.learner, weight.feature)
         ]
-        print_found(
+        print_result(
             as_json, lambda: next(
                 {**entry, "influence": influence} for entry in plan_json(plan)["nodes"] if entry["name"] == planned
             ),
             lambda: print_lines(planned_node_lines(plan, name, weights)),
         )
 
-    def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
-        with open_helix(place, quiet=True) as engine:
+    def audit(self, settings: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
+        with open_helix(settings, quiet=True) as engine:
             return engine.audit(self.load(engine), everything=everything, seconds=seconds)
 
 
@@ -164,7 +164,7 @@ def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answ
         before = iteration.before
         if before is None and iteration.number > 1:
             newest = engine.catalog.iterations(workflow.name, 5)
-            done = (record for record in newest if record.number < iteration.number and record.status == "done")
-            before = next(map(metrics_of, done), None)
+            finished = (record for record in newest if record.number < iteration.number and record.status == "done")
+            before = next(map(metrics_of, finished), None)
         print_view(view_of_run(iteration, before))
     return iteration

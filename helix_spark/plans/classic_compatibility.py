@@ -57,7 +57,7 @@ def behave_as_classic() -> None:
     @replaces(DataFrame, "toPandas")
     def to_pandas(original: Any, self: Any) -> Any:
         table = original(self)
-        if builds():
+        if is_connect():
             table.attrs.clear()  # the client's metrics, which pandas cannot write to a file
         return table
 

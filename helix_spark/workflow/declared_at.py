@@ -17,7 +17,7 @@ _PLAIN = (bool, int, float, str, type(None))
 _SINGLE = (*_PLAIN, date, PurePath)
 
 MOST_LISTED = 100
-"""Length of the longest list that counts as a parameter; a longer one is data."""
+"""Maximum length of a list that counts as a parameter; longer lists are data."""
 
 
 def caller() -> Location:

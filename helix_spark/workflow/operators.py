@@ -205,11 +205,11 @@ class ApplyStage:
 
 @dataclass(frozen=True, slots=True)
 class HashSplit:
-    """A split of examples by a hash of the row, so that the order of reading does not change a row's side.
+    """A split of examples by a hash of the row, so that a row's side does not depend on the order of reading.
 
     A synthesizer and an extractor with a split both hash the columns of the table that they read, without the columns
-    that extractors add. So on one table the same split selects the same rows for both. On two tables with different
-    columns it does if `key` names columns that both have, with the same values.
+    that extractors add. So on one table the same split selects the same rows for both. For tables with different
+    columns, `key` must name columns that both have, with the same values.
 
     Attributes:
         test: share of test rows, between 0 and 1 (both excluded).
@@ -238,7 +238,7 @@ class HashSplit:
             raise OperatorError(
                 f"the seed of a split is a whole number, not {self.seed!r}", where=caller(), remedy="for example seed=1"
             )
-        # A copy, because a list may change later, and an iterator can be read only once.
+        # Copy it: a list may change later, and an iterator can be read only once.
         object.__setattr__(self, "key", several("key", self.key, caller()))
 
 

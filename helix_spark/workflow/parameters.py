@@ -128,7 +128,7 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
 
 
 def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
-    """Return whether a stage learns from the label, as far as its declaration shows. `wired` are its parameters that
+    """Return whether a stage learns from the label, as far as its declaration shows. `wired` names its parameters that
     are columns of other extractors."""
     if "labelCol" in {*wired, *(name for name, _ in stage.parameters)}:
         return True

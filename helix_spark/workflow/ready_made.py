@@ -111,8 +111,8 @@ def extractor(
     naming: Naming, where: Location,
 ) -> tuple[Node, ...]:
     """Return the nodes of a ready-made extractor of the table `base`: its fit on the training rows of `split`, if it
-    learns, and its column. Raises OperatorError for invalid parameters, or if an extractor that does not learn has
-    `keep` or `split`."""
+    learns, and its column. Raises OperatorError for invalid parameters, or for `keep` or `split` of an extractor that
+    does not learn."""
     fit, apply, inputs = _operators(name, what, base, parameters, naming, where)
     column = Node(name, Kind.EXTRACTOR, apply, inputs, Result.COLUMN, where, base=base, wishes=wishes)
     if fit is not None:
@@ -126,8 +126,8 @@ def extractor(
         )
     if wishes.keep != "auto":
         raise OperatorError(
-            f"extractor {name!r} learns nothing that could be kept: it computes a column, which is stored in the "
-            "examples that have it", where=where,
+            f"extractor {name!r} learns nothing that could be kept: its column is stored in the examples that have it",
+            where=where,
             remedy=f'write keep="{wishes.keep}" in the synthesizer that assembles it',
         )
     return (column,)
@@ -189,9 +189,9 @@ def examples(
     """Return the node that assembles extractors of the table `base` into examples. Raises OperatorError without
     features, for a feature that is no extractor, or for a kept column whose name is taken."""
     features, keep = several("features", features, where), several("keep", keep, where)
-    kept = [column for column in keep if isinstance(column, NodeRef)]
-    _check_examples(name, features, kept, where)
-    extractors: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
+    kept_extractors = [column for column in keep if isinstance(column, NodeRef)]
+    _check_examples(name, features, kept_extractors, where)
+    extractors: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept_extractors]
     inputs, sources = _inputs(base, extractors, naming)
     source_of: dict[Any, Any] = dict(zip(extractors, sources, strict=True))
     columns = tuple(
@@ -203,7 +203,7 @@ def examples(
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 
-def _check_examples(name: str, features: Sequence[object], kept: Sequence[NodeRef], where: Location) -> None:
+def _check_examples(name: str, features: Sequence[object], kept_extractors: Sequence[NodeRef], where: Location) -> None:
     if not features:
         raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
     if not all(isinstance(feature, NodeRef) for feature in features):
@@ -211,10 +211,10 @@ def _check_examples(name: str, features: Sequence[object], kept: Sequence[NodeRe
             f"a feature of {name!r} is not an extractor", where=where,
             remedy='turn a plain column into one with wf.extractor("x", hx.Fields("x"), on=table)',
         )
-    taken = next((column.name for column in kept if column.name in ("features", "label", "split")), None)
-    if taken is not None:
+    clash = next((column.name for column in kept_extractors if column.name in ("features", "label", "split")), None)
+    if clash is not None:
         raise OperatorError(
-            f"{name!r} keeps the extractor {taken!r}, but examples already have a column of that name", where=where,
+            f"{name!r} keeps the extractor {clash!r}, but examples already have a column of that name", where=where,
             remedy="give the extractor another name",
         )
 

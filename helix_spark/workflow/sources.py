@@ -28,7 +28,7 @@ class FileSource:
         paths: paths as the author wrote them.
         schema: DDL text, or None to have Spark infer it.
         options: reader options, sorted by name.
-        version: the author's name for the version of data that cannot be listed (object stores), or None.
+        version: the author's name for a version of data that cannot be listed (object stores), or None.
     """
 
     format: FileFormat

@@ -38,7 +38,7 @@ _READY_MADE = {
     Kind.SYNTHESIZER: "wf.synthesizer(name, table, features=[...])",
     Kind.LEARNER: "wf.learner(name, what, on=examples)",
 }
-"""How to declare a node without a function, in the families that have such nodes."""
+"""Declarations of nodes without a function, by family."""
 
 
 class Workflow:
@@ -191,8 +191,8 @@ class Workflow:
                 f"keep_columns names {unknown!r}; predictions drop only {' and '.join(LEFT_BY_PREDICT)}",
                 where=where, remedy=nearest(str(unknown), LEFT_BY_PREDICT),
             )
-        kept = tuple(column for column in LEFT_BY_PREDICT if column in columns)
-        operator = operators.Predict(_rows(rows, where), kept)
+        kept_columns = tuple(column for column in LEFT_BY_PREDICT if column in columns)
+        operator = operators.Predict(_rows(rows, where), kept_columns)
         inputs = (name_in(self, model, where), name_in(self, examples, where))
         wishes = wishes_from({"keep": keep}, where)
         return self._declare(Node(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output)
@@ -223,7 +223,6 @@ class Workflow:
             if name not in self.outputs:
                 self.outputs.append(name)
 
-
     def _declare(self, declaration: Node, output: bool) -> NodeRef:
         name = declaration.name
         if not is_name(name):
@@ -232,8 +231,7 @@ class Workflow:
         if namesake is not None:
             raise WorkflowError(
                 f"two nodes are named {name!r}", where=declaration.where, exists=f"the first is at {namesake.where}",
-                remedy="give one of them another name; if you ran a notebook's cell again, run the cell that makes the "
-                "Workflow again, too",
+                remedy="rename one of them; in a notebook, run the cell that makes the Workflow again",
             )
         metrics = [metric for node in (*self.declarations, declaration) for metric in node.wishes.metrics]
         primary = [metric.name for metric in metrics if metric.primary]
@@ -366,7 +364,7 @@ def _how_declared(kind: Kind) -> str:
 def _explicit_reads(
     workflow: Workflow, name: str, reads: Mapping[str, NodeRef | str], parameters: Collection[str], where: Location
 ) -> dict[str, str]:
-    """Return the name of the node that `reads=` gives to a parameter, by parameter."""
+    """Return the names of the nodes in `reads=`, by parameter. Raises OperatorError if it is invalid."""
     if not isinstance(reads, Mapping):
         raise OperatorError(
             f"reads= of {name!r} takes nodes by parameter, not a {type(reads).__name__}", where=where,
@@ -382,7 +380,7 @@ def _explicit_reads(
 
 
 def _rows(rows: Rows | None, where: Location) -> Rows | None:
-    """Return the rows option. Raises OperatorError for another word, which would select no row."""
+    """Return the rows option. Raises OperatorError for any other text, which would select no row."""
     if rows is not None and rows not in get_args(Rows):
         raise OperatorError(f"rows are 'train', 'test' or 'all', not {rows!r}", where=where)
     return rows

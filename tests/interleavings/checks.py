@@ -53,7 +53,7 @@ def _may_be_refused(text: str, told: Acknowledged) -> bool:
     given_up = "was ended before" in text or ("its folder" in text and "is gone" in text)
     damaged = "cannot be kept in order" in text and bool(told.spoilt)
     damaged |= "cannot be rewritten" in text and (bool(told.spoilt) or "changed them meanwhile" in text)
-    return given_up or damaged or "written by others all the time" in text
+    return given_up or damaged or "keep writing the records" in text
 
 
 class Rows(NamedTuple):

@@ -53,7 +53,7 @@ class Disk:
 
     def put_new(self, path: str, content: bytes) -> None:
         if self.find(path) is not None:
-            raise FileExistsError(errno.EEXIST, "the object is there already", path)
+            raise FileExistsError(errno.EEXIST, "the object exists already", path)
         self.put(path, content)
 
     def remove(self, path: str) -> None:
@@ -110,7 +110,7 @@ def written(path: str, write: Callable[[], None], *, is_new: bool = False) -> No
         raise here.refused()
     if told == "again" and is_new:
         here.note("... which was done, and is refused as it was asked for again")
-        raise FileExistsError(errno.EEXIST, "the object is there already", path)
+        raise FileExistsError(errno.EEXIST, "the object exists already", path)
 
 
 def _late(write: Callable[[], None]) -> None:
@@ -229,7 +229,7 @@ class SimPath:
 
     def make_new_folder(self, *, within: SimPath) -> None:
         if self.exists():
-            raise FileExistsError(errno.EEXIST, "something is there already", self.path)
+            raise FileExistsError(errno.EEXIST, "the folder exists already", self.path)
 
     def total_bytes(self) -> int:
         world().step("counts", self.path)

@@ -64,7 +64,7 @@ def simulated() -> Iterator[None]:
         for module in (record_log, leases, catalogs, artifacts, verification):
             stack.enter_context(mock.patch.object(module, "time", clock))
         stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
-        stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
+        stack.enter_context(mock.patch.object(leases.Leases, "_start_heartbeat"))
         stack.enter_context(mock.patch.object(leases.Holder, "is_here", property(_is_here)))
         stack.enter_context(mock.patch.object(leases.Holder, "is_gone", property(_is_gone)))
         stack.enter_context(mock.patch.object(catalog_reader, "index_file", _index_file))

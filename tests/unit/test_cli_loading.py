@@ -18,9 +18,9 @@ import helix_spark as hx
 from helix_spark.cli import watching
 from helix_spark.cli.author_file import (
     NeedsSessionError,
+    argument_of_main,
     build,
     find_factory,
-    given_to_main,
     load_file,
     split_target,
 )
@@ -192,9 +192,9 @@ def test_a_file_may_run_a_function_a_partial_of_it_or_a_workflow() -> None:
 
     half = partial(census, reg=0.5)
     for given, name in ((census, "census"), (half, "census"), (census(), "w")):
-        factory, told, file = given_to_main(given)
+        factory, told, file = argument_of_main(given)
         assert (factory().name, told, file) == ("w", name, Path(__file__))
-    factory, _, file = given_to_main(half)
+    factory, _, file = argument_of_main(half)
     assert build(factory, file, ()).parameters == {"reg": 0.5}
     assert build(factory, file, ("reg=0.7",)).parameters == {"reg": 0.7}
 

@@ -15,7 +15,6 @@ import resource
 import shutil
 import signal
 import sys
-import tarfile
 import tempfile
 import threading
 import traceback
@@ -61,7 +60,7 @@ from helix_spark.catalog.tables.spark_types import parsed_schema
 from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.cli.output_files import where_it_was
+from helix_spark.cli.output_files import original_path
 from helix_spark.engine.results.stored_results import checked
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import card_from
@@ -147,7 +146,7 @@ def _store(catalog: Catalog) -> None:
     table = catalog.begin_attempt(signature_of_node("data", 1), "table")
     rows = pa.table({"x": [1.0, 2.0, 3.0], "v": [[1.0], None, [3.0]], "s": ["a", "b", None]})
     stats = catalog.write_arrow(table, rows)
-    catalog.publish(catalog.vouch(ArtifactRecord(
+    catalog.publish(catalog.write_manifest(ArtifactRecord(
         table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9, bytes=stats.bytes,
         rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(table),
     )))
@@ -157,7 +156,7 @@ def _store(catalog: Catalog) -> None:
     named = "org.apache.spark.ml.feature.VectorAssembler"
     metadata = {"class": named, "uid": "va_1", "paramMap": {"stageUids": ["a_1"]}}
     (model.path / "metadata" / "part-00000").write_text(json.dumps(metadata) + "\n")
-    catalog.publish(catalog.vouch(ArtifactRecord(
+    catalog.publish(catalog.write_manifest(ArtifactRecord(
         model.signature, model.attempt, "model", "published", WORKFLOW, "model", 2, 1.7e9,
         bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
     )))
@@ -254,10 +253,8 @@ def look_to_publish(root: Path) -> None:
 
 LOOKS: dict[str, Callable[[Path], None]] = {
     "records": look_at_records, "results": look_at_results, "pages": look_at_pages, "commands": look_by_commands,
-    "publishing": look_to_publish, "upkeep": look_after, "records of an older layout": look_at_records,
-    "taking over": look_after,
+    "publishing": look_to_publish, "upkeep": look_after,
 }
-OF_AN_OLDER_LAYOUT = frozenset({"records of an older layout", "taking over"})
 
 
 @contextmanager
@@ -314,28 +311,18 @@ def watched(folder: Path) -> Iterator[None]:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < MOST_MEMORY
 
 
-OLDER = Path(__file__).parent / "older_catalogs" / "layout_1.tar.xz"
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a catalog for each look."""
+    """A folder with a catalog."""
     folder = LocalPath(tmp_path_factory.mktemp("sound"))
     build(folder / "catalog")
-    (folder / "older").mkdir()
-    with tarfile.open(OLDER) as archive:
-        archive.extractall(folder / "older", filter="data")
     for look in LOOKS:
         look_at_copy(folder, look)
     return folder
 
 
-def catalog_for(sound: Path, look: str) -> Path:
-    return sound / ("older" if look in OF_AN_OLDER_LAYOUT else "catalog")
-
-
 def look_at_copy(sound: Path, look: str) -> None:
-    with copied(catalog_for(sound, look), sound) as root:
+    with copied(sound / "catalog", sound) as root:
         LOOKS[look](root)
 
 
@@ -366,7 +353,7 @@ def files_of(root: Path) -> list[str]:
 
 def harm_of(sound: Path, folder: Path, look: str, cases: Iterable[tuple[str, int]]) -> list[str]:
     """Look at a catalog with a variant of one file, for each of some files and variants; return what went wrong."""
-    wrong, catalog = [], catalog_for(sound, look)
+    wrong, catalog = [], sound / "catalog"
     for name, number in cases:
         with copied(catalog, folder) as root:
             (root / name).write_bytes(variant(name, (catalog / name).read_bytes(), number))
@@ -407,24 +394,21 @@ def test_variants_of_records_get_past_their_checksum(sound: Path) -> None:
             assert found.decode() == (sha256(packed).hexdigest() if first else "")
 
 
-SOME = {
-    "records": 6, "results": 6, "pages": 2, "commands": 1, "publishing": 2, "upkeep": 2,
-    "records of an older layout": 2, "taking over": 2,
-}
+SOME = {"records": 6, "results": 6, "pages": 2, "commands": 1, "publishing": 2, "upkeep": 2}
 """Files that a look is tried on in the suite; on all of them where there is time."""
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_file_of_a_catalog_harms_who_looks(sound: Path, tmp_path: Path, look: str) -> None:
     draw = random.Random(f"{SEED} {look}")
-    cases = [(name, draw.randrange(8)) for name in draw.sample(files_of(catalog_for(sound, look)), SOME[look])]
+    cases = [(name, draw.randrange(8)) for name in draw.sample(files_of(sound / "catalog"), SOME[look])]
     assert harm_of(sound, tmp_path, look, cases) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
 def test_nor_does_any_other(sound: Path, tmp_path: Path, look: str) -> None:
-    cases = [(name, number) for name in files_of(catalog_for(sound, look)) for number in range(VARIANTS)]
+    cases = [(name, number) for name in files_of(sound / "catalog") for number in range(VARIANTS)]
     assert harm_of(sound, tmp_path, look, cases) == []
 
 
@@ -469,7 +453,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "what functions read": (_reads, json.dumps({"files": {"/data/a.csv": "0" * 64}, "environment": {"A": "1" * 64}})),
     "a table's schema": (_partitions, TABLE), "an answer": (_answer, "b" * 40),
     "a table's first rows": (preview_from, PREVIEW), "a model's card": (card_from, json.dumps({"kind": "x"})),
-    "where a file was": (lambda text: where_it_was(text, Path("/home/me")), "/home/me/jobs/w.py"),
+    "where a file was": (lambda text: original_path(text, Path("/home/me")), "/home/me/jobs/w.py"),
 }
 
 

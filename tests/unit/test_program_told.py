@@ -198,7 +198,7 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
 def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:
     evaluated(program.session({}))
     said: list[str] = []
-    verb = partial(run_notebook_verb, program, say=said.append, place=lambda file, line: f"In[1]:{line}")
+    verb = partial(run_notebook_verb, program, say=said.append, location=lambda file, line: f"In[1]:{line}")
     verb("plan")
     assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are recorded"
     assert "sent again: In[1]:" in said[1]

@@ -154,7 +154,7 @@ class TestAppends:
     def test_gives_up_when_others_never_stop(self, folder: LocalPath, monkeypatch: pytest.MonkeyPatch) -> None:
         log = filled(folder, 1)
         monkeypatch.setattr(record_log, "LONGEST_PAUSE", 0.0)
-        with pytest.raises(CatalogError, match="gave up"):
+        with pytest.raises(CatalogError, match="attempts to append failed"):
             log.decide_and_append(lambda: [Seen(str(log_of(folder).append([Seen("other")])))])
 
     @pytest.mark.parametrize("error", [FileExistsError("there is one"), OSError(5, "no answer")], ids=str)
@@ -376,7 +376,7 @@ class TestDamage:
         for limit in ("_MOST_LETTERS", "_LONGEST_LINE"):
             with monkeypatch.context() as patch:
                 patch.setattr(f"helix_spark.catalog.segments.segment.{limit}", 1000)
-                with pytest.raises(CatalogError, match="do not take so much at once"):
+                with pytest.raises(CatalogError, match="too much for one append"):
                     log.append([Seen("x" * 2000)])
         assert names(log_of(folder)) == ["0"]
 

@@ -241,7 +241,7 @@ def test_a_run_ends_with_a_sentence_and_the_next_one_goes_by_what_is_there(
         again = helix.run(workflow(1))
         again.wait()
         assert again.outputs == {"total": 9}
-        assert sum("this run uses the one that is there now" in text for text in observer.warnings) == 1
+        assert sum("this run uses the catalog that is there now" in text for text in observer.warnings) == 1
         observer.warnings.clear()
         helix.run(workflow(1)).wait()
         assert observer.warnings == []

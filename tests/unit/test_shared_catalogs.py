@@ -243,7 +243,7 @@ def test_a_run_goes_on_without_a_shared_catalog_that_cannot_be_used(why: str, te
     heard = Warned()
     made = run(tmp_path / "mine", workflow(), team, tmp_path / "ci", heard=heard)
     (warning,) = heard.warnings
-    assert warning.startswith(f"the shared catalog {team} cannot be used, and this goes on without it: ")
+    assert warning.startswith(f"the shared catalog {team} cannot be used and is skipped: ")
     assert computed(made.plan) == (), "the next one has it"
 
 
@@ -405,7 +405,7 @@ def test_an_iteration_is_published_to_a_store_and_read_from_there(bucket: str, t
 
 
 def test_what_cannot_be_published_is_said(team: Path, tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="is the catalog that has the iteration"):
+    with pytest.raises(CatalogError, match="own catalog"):
         publish(team, team)
     opened = Catalog.open(tmp_path / "ci", create=False)
     running = replace(opened.iterations()[0], status="running")

@@ -1,1 +1,1 @@
-"""Leases, so that two processes with one catalog do not do the same work, or delete what the other needs."""
+"""Leases, so that two processes with one catalog do not repeat work, or delete each other's files."""

@@ -2,8 +2,8 @@
 
 A lease is a file ``leases/NAME`` that is created only if absent. It names its holder, which rewrites it as a heartbeat.
 No answer rests on a lease: if two processes compute one result, the first record wins, as without leases. So a lease on
-a result may be lost, doubled or taken over wrongly; at worst, work is done twice. The lease of an attempt protects what
-is being written: `gc` deletes the folder of an attempt whose lease is dead.
+a result may be lost, doubled or taken over wrongly; at worst, work is done twice. The lease of an attempt protects a
+folder that is being written: `gc` deletes it once the lease is dead.
 
 Before a lease is taken over or a folder deleted, the lease is read twice, timed by the reader's own monotonic clock, to
 see whether its heartbeat goes on. Clocks of two machines are compared (`is_dead`) only to say that a run elsewhere has
@@ -32,17 +32,17 @@ from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.regular_files import OddFileError
 
 HEARTBEAT, _LOOKS = 2.0, 0.1
-"""Seconds between two heartbeats, and between two looks at a lease that is waited for."""
+"""Seconds between two heartbeats, and between two reads of an awaited lease."""
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, four in an object store."""
 
 SILENCE_SECONDS = 60.0
-"""A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
+"""Seconds without a heartbeat after which a run on another machine is shown as dead; nothing is decided by it."""
 
 GRACE_SECONDS = 3 * 24 * 3600.0
-"""Seconds that a folder stays if its writer may be alive: longer than a laptop sleeps over a weekend and goes on.
-Folders that are known to be orphaned go before."""
+"""Seconds that a folder stays if its writer may be alive: more than a weekend, after which a sleeping laptop goes on.
+Folders known to be orphaned are deleted earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Holder:
 
     Attributes:
         host: name of its machine, for people.
-        machine: the boot of the machine and its PID namespace, where the system says; else the host.
-        started: start time in the system's own form; empty where it does not say.
+        machine: id of the machine's boot and of the PID namespace, if the system has them; else the host.
+        started: start time in the system's own form; empty if unknown.
     """
 
     host: Annotated[str, Meta(max_length=255)]  # hostname(7)
@@ -70,7 +70,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """True if it has certainly ended. Nothing is certain of other machines, and of starts that /proc hides."""
+        """True if it has certainly ended; False if that is unknown: on other machines, or if /proc hides its start."""
         if not self.is_here:
             return False
         with contextlib.suppress(PermissionError):
@@ -92,7 +92,7 @@ def this_process() -> Holder:
 def writer() -> str:
     """Return this process as a JSON object of host, pid and user, for the record of an iteration."""
     user = ""
-    with contextlib.suppress(KeyError, OSError, ImportError):  # where the system has no name, as in some containers
+    with contextlib.suppress(KeyError, OSError, ImportError):  # some containers have no user name
         user = getuser()
     return json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "user": user})
 
@@ -107,7 +107,7 @@ def _machine() -> str:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    """Return the state of a process and its start in ticks since boot; empty where the system does not say."""
+    """Return the state of a process and its start in ticks since boot; empty if unknown."""
     try:  # fields 3 and 22 of proc(5)'s stat; the name in field 2 may hold blanks and brackets
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         state, *fields = text.rpartition(")")[2].split()
@@ -125,7 +125,7 @@ class Lease(NamedTuple):
 
     @property
     def holder(self) -> Holder | None:
-        """The process that holds it; None where the file names none."""
+        """The process that holds it; None if the file names none."""
         try:
             return parsed_as(self.text, Holder)
         except ValueError:
@@ -149,20 +149,20 @@ class Leases:
         self._beating: threading.Thread | None = None
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease, or return that of another process. Other processes do not see one that cannot be written."""
+        """Take a lease, or return that of another process. A lease that cannot be written is invisible to others."""
         with self._lock:
             if name in self._held:
                 self._held[name] += 1
                 return None
-            other = self._create(name)
-            if other is None:
+            foreign_lease = self._create(name)
+            if foreign_lease is None:
                 self._held[name] = 1
-                self._beat_along()
+                self._start_heartbeat()
         reach("lease.taken")
-        return other
+        return foreign_lease
 
     def release(self, name: str) -> None:
-        """Give a lease back, as often as it was taken."""
+        """Release a lease. Its file is deleted once it was released as often as it was taken."""
         with self._lock:
             if name not in self._held:
                 return
@@ -178,12 +178,12 @@ class Leases:
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
         """Hold a lease for the block; take it over from a process that gives no heartbeat while it is watched.
 
-        Yield None if another process holds it; else a predicate that says whether this process still does: another one
-        takes it over from a process that was stopped for long.
+        Yield None if another process holds it; else a predicate: True while this process still holds it, as another one
+        takes it over from a process that is suspended for long.
         """
-        other, until = self.take(name), time.monotonic() + 2 * PATIENCE
-        if other is not None and (
-            time.time() - other.touched <= SILENCE_SECONDS
+        foreign_lease, until = self.take(name), time.monotonic() + 2 * PATIENCE
+        if foreign_lease is not None and (
+            time.time() - foreign_lease.touched <= SILENCE_SECONDS
             or not self.wait(name, until=lambda: time.monotonic() > until) or self.take(name) is not None
         ):
             yield None
@@ -200,7 +200,7 @@ class Leases:
             touched = path.lstat().st_mtime
             return Lease(name, text_in(path), touched)
         except (OddFileError, UnicodeDecodeError):
-            return Lease(name, "?", touched)  # it is in the way until it was silent for long enough
+            return Lease(name, "?", touched)  # it blocks others until it was untouched for long enough
         except OSError:
             return None
 
@@ -214,7 +214,7 @@ class Leases:
         return ""
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
-        """True if there is no lease, its process has ended, or one elsewhere left it `untouched` for so long."""
+        """True if there is no lease, or its process has ended, or left it `untouched` so long on another machine."""
         lease = self.find(name)
         return lease is None or self._seems_dead(lease, untouched)
 
@@ -238,8 +238,8 @@ class Leases:
             yield from sorted(path.name for path in self._folder.glob("[!.]*"))
 
     def dead(self, *, untouched: float) -> dict[str, Lease]:
-        """Return the leases whose process has ended, by name. Where that cannot be known, return those that were
-        `untouched` for so many seconds, and are silent while they are watched: clocks of two machines may differ."""
+        """Return the leases whose process has ended, by name. If that is unknown, return those that were `untouched`
+        for so many seconds, and give no heartbeat while they are watched: clocks of two machines may differ."""
         leases = [lease for lease in map(self.find, self.names()) if lease and self._seems_dead(lease, untouched)]
         if not all(lease.is_gone for lease in leases):
             time.sleep(PATIENCE)
@@ -277,8 +277,8 @@ class Leases:
         lease = self.find(name)
         return lease is not None and lease.holder == this_process()
 
-    def _beat_along(self) -> None:
-        def beat_on() -> None:
+    def _start_heartbeat(self) -> None:
+        def keep_beating() -> None:
             while True:
                 time.sleep(self.heartbeat)
                 with self._lock:
@@ -288,11 +288,11 @@ class Leases:
                 self.beat()
 
         if self._beating is None or not self._beating.is_alive():
-            self._beating = threading.Thread(target=beat_on, name="helix-heartbeat", daemon=True)
+            self._beating = threading.Thread(target=keep_beating, name="helix-heartbeat", daemon=True)
             self._beating.start()
 
     def beat(self) -> None:
-        """Give one heartbeat for each lease of this process."""
+        """Write one heartbeat for each lease of this process."""
         for name in list(self._held):
             with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
                 text = text_in(self._folder / name)
@@ -308,10 +308,10 @@ class RunLeases:
         self.names: list[str] = []
 
     def take(self, name: str) -> Lease | None:
-        other = self._leases.take(name)
-        if other is None:
+        foreign_lease = self._leases.take(name)
+        if foreign_lease is None:
             self.names.append(name)
-        return other
+        return foreign_lease
 
     def release(self, name: str) -> None:
         if name in self.names:

@@ -75,12 +75,12 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     was forked from one that opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
-        raise NotACatalogError(f"the catalog {root} is an address as a Path, which drops a slash",
+        raise NotACatalogError(f"the catalog {root} is an address in a Path, which drops a slash",
                                remedy="pass the address as text, not as a Path")
     if is_remote(root):
         layout = Layout(object_path(os.fspath(root)))
     else:
-        # After a link, `..` is another folder on the disk than in libraries that shorten paths as text, like deltalake.
+        # Behind a link, `..` is another folder on the disk than for libraries that shorten paths as text (deltalake).
         alias, folder = LocalPath(root).absolute(), LocalPath(root).resolve()
         layout = Layout(folder, None if folder == alias else alias)
         if unusable := _NO_TABLES.search(str(folder)):
@@ -125,22 +125,11 @@ def make_catalog(layout: Layout) -> None:
         # Sync the folder once in a catalog's life, before it has any content.
         layout.root.make_folder(synced=True)
         by = f"helix_spark {package_version('helix_spark')}"
-        new = {"layout": layout_number(layout), "created_by": by, "id": uuid.uuid4().hex}
+        new = {"layout": LAYOUT, "created_by": by, "id": uuid.uuid4().hex}
         with suppress(FileExistsError):
             layout.marker.write_new(f"{json.dumps(new)}\n".encode(), synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
-
-
-def layout_number(layout: Layout) -> int:
-    """Return a catalog's layout version from its marker, or from its records if the marker cannot be read."""
-    with suppress(FileNotFoundError, ValueError):
-        return int(_read_marker(layout)["layout"])
-    with suppress(NotADirectoryError):
-        names = [entry.name for entry in layout.records.entries()]
-        if any(name.endswith(".head") for name in names) and not any(name.endswith(".segment") for name in names):
-            return 1
-    return LAYOUT
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
@@ -176,9 +165,9 @@ def _has_marker(layout: Layout) -> bool:
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
-    if marker["layout"] > LAYOUT:
-        what = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
-        raise CatalogError(what, exists=f"made by {marker.get('created_by', 'an unknown version')}",
+    if marker["layout"] != LAYOUT:
+        message = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads layout {LAYOUT}"
+        raise CatalogError(message, exists=f"made by {marker.get('created_by', 'an unknown version')}",
                            remedy="upgrade helix_spark, or name another folder")
     return True
 
@@ -191,7 +180,7 @@ def _check_no_links(layout: Layout) -> None:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             if link := next((entry.path for entry in entries if entry.is_symlink()), None):
                 remedy = "move or mount its target there; only the whole catalog may be behind a link"
-                raise CatalogError(f"{link} is a link; nothing of a catalog may lie elsewhere",
+                raise CatalogError(f"{link} is a link, which a catalog may not contain",
                                    exists=f"it leads to {Path(link).readlink()}", remedy=remedy)
 
 
@@ -216,9 +205,9 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if MARKER in names:
         return  # another process made it meanwhile
     if names:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise NotACatalogError(f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
-                               exists=f"it holds: {shown}", remedy="name a new or empty folder, or an earlier run's")
+                               exists=f"it holds: {listed}", remedy="name a new or empty folder, or an earlier run's")
     if not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
@@ -256,27 +245,21 @@ def check_writable(layout: Layout) -> None:
             link.unlink()
 
 
-class SamePlace:
-    """The location of a catalog, which may not exist yet. During a session, its folder may be deleted or replaced by
-    another catalog, which has another id in its marker.
+class CatalogLocation:
+    """The location of a catalog, which may not exist yet. During a session, its folder may be deleted, or replaced by
+    another catalog, whose marker has another id.
 
     Attributes:
         id: the catalog's id; empty until the catalog is made.
-        is_older: whether its layout was an older one at first.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout, self.id, self._is_made = layout, "", False
-        with explained(layout, "read"):
-            try:
-                marker = _read_marker(layout)
-            except (FileNotFoundError, ValueError):
-                self.is_older = layout_number(layout) < LAYOUT
-            else:
-                self.id, self._is_made, self.is_older = str(marker.get("id", "")), True, marker["layout"] < LAYOUT
+        with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
+            self.id, self._is_made = str(_read_marker(layout).get("id", "")), True
 
     def make(self) -> None:
-        """Make the catalog, unless it exists. Raises CatalogError as `check` does, or if it cannot be made."""
+        """Make the catalog, unless it exists. Raises CatalogError like `check`, or if it cannot be made."""
         if self._is_made:
             self.check()
             return
@@ -288,16 +271,16 @@ class SamePlace:
         """Raise CatalogError if the catalog is gone, or its name leads to another one."""
         if not self._is_made:
             return
-        layout, what = self._layout, ""
+        layout, why = self._layout, ""
         with explained(layout, "read"):
             if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
-                what = f"the link that led to {layout.root} leads elsewhere"
+                why = f"the link that led to {layout.root} leads elsewhere"
             else:
                 try:
                     if str(_read_marker(layout).get("id", "")) != self.id:
-                        what = "another catalog was put in its place"
+                        why = "another catalog was put in its place"
                 except (FileNotFoundError, ValueError):
-                    what = "its folder was moved, deleted or emptied"
-        if what:
-            remedy = "put it back; this run does not write to the folder that is there now, a new run does"
-            raise CatalogError(f"the catalog {layout.name} is not what it was: {what}", remedy=remedy)
+                    why = "its folder was moved, deleted or emptied"
+        if why:
+            remedy = "put it back; this run does not write to the folder that is there now, but a new run does"
+            raise CatalogError(f"the catalog {layout.name} is not what it was: {why}", remedy=remedy)

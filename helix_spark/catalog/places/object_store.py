@@ -119,8 +119,8 @@ class ObjectPath:
         """Create the object. Raises FileExistsError, also if an earlier request created it and its answer was lost."""
         self._write(content, mode="create")
 
-    def move_to(self, other: Any, /) -> None:
-        other._write(self.read_at_most(1 << 30))  # all moved files are much smaller
+    def move_to(self, target: Any, /) -> None:
+        target._write(self.read_at_most(1 << 30))  # all moved files are much smaller
         self.unlink(missing_ok=True)
 
     def sync(self, files: Collection[Any], /) -> None:
@@ -132,7 +132,7 @@ class ObjectPath:
     def make_new_folder(self, *, within: Any) -> None:
         """Check that the folder is new. Its name is a new id, so no other process writes there."""
         if self.is_dir():
-            raise FileExistsError(errno.EEXIST, "something is there already", str(self))
+            raise FileExistsError(errno.EEXIST, "the folder exists already", str(self))
 
     def total_bytes(self) -> int:
         return sum(meta["size"] for meta in self._below())
@@ -140,7 +140,7 @@ class ObjectPath:
     def last_modified(self) -> float | None:
         return max((meta["last_modified"].timestamp() for meta in self._below() if meta["size"]), default=None)
 
-    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+    def second_names(self, skipped: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
         """List everything in pages: a request for each folder would take longer."""
         names = (meta["path"][self._beginning :].split("/") for meta in self._below() if meta["size"])
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
@@ -288,7 +288,7 @@ def _explained(path: ObjectPath) -> Iterator[None]:
         elif isinstance(error, FileNotFoundError):
             raised = FileNotFoundError(errno.ENOENT, "there is no such object", name)
         elif isinstance(error, exceptions.AlreadyExistsError):
-            raised = FileExistsError(errno.EEXIST, "the object is there already", name)
+            raised = FileExistsError(errno.EEXIST, "the object exists already", name)
         elif text.startswith(("401", "403")) or "ExpiredToken" in text:
             raised = StoreError(errno.EACCES, f"the store refuses the request: {text}", name)
         else:
@@ -307,24 +307,24 @@ def object_path(root: str) -> ObjectPath:
         path.entries()
     except OSError as error:
         where, text = path.access.where, error.strerror or str(error)
-        what = f"the object store at {where} cannot be reached"
+        message = f"the object store at {where} cannot be reached"
         remedy = "check the network, and the variables that name the store"
         if error.errno == errno.ENODEV:
-            what, remedy = text, "create the bucket, name another, or set the store's variables to its location"
+            message, remedy = text, "create the bucket, name another, or set the store's variables to its location"
         elif error.errno == errno.EACCES:
-            what = f"the bucket {path.bucket!r} at {where} refuses these credentials"
+            message = f"the bucket {path.bucket!r} at {where} refuses these credentials"
             remedy = f"set {path.access.variables}"
-        raise CatalogError(what, exists=None if what == text else text, remedy=remedy) from error
+        raise CatalogError(message, exists=None if message == text else text, remedy=remedy) from error
     return path
 
 
 def check_conditional(marker: ObjectPath, text: str) -> None:
-    """Check that the store refuses to create an existing object, such as the marker with its text: concurrent appends
-    of records rely on it. Raises CatalogError if it does not refuse, or if it cannot be written."""
+    """Check that the store refuses to create an existing object, the marker with its text: concurrent appends of
+    records rely on this. Raises CatalogError if it does not refuse, or cannot be written."""
     with _unwritable(marker.parent), suppress(FileExistsError):
         marker.write_new(text.encode())
-        what = f"the store at {marker.access.where} does not honour If-None-Match when an object is written"
-        raise CatalogError(what, exists="concurrent runs could lose each other's records",
+        message = f"the store at {marker.access.where} ignores If-None-Match when an object is written"
+        raise CatalogError(message, exists="concurrent runs could lose each other's records",
                            remedy="use a store that does (AWS S3, Azure and Google do), or a local folder")
 
 
@@ -333,8 +333,8 @@ TRIED = ".helix-try-"
 
 
 def try_store(root: ObjectPath) -> str:
-    """Write an object and delete it; return a message that the store has what a catalog needs. Raises CatalogError if
-    it does not, cannot be written, or has a clock that differs from ours."""
+    """Write an object and delete it; return a message that the store suits a catalog. Raises CatalogError if it does
+    not, cannot be written, or has a clock that differs from ours."""
     tried, content = root / f"{TRIED}{uuid.uuid4().hex}", uuid.uuid4().bytes
     with _unwritable(root):
         before = time.time()

@@ -59,13 +59,12 @@ class LocalPath(PosixPath):
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def move_to(self, other: Any, /) -> None:
+    def move_to(self, target: Any, /) -> None:
         """Rename a file, or on a disk a folder, in the same store; replace a file of the new name."""
-        self.replace(other)
+        self.replace(target)
 
     def sync(self, files: Collection[Any], /) -> None:
-        """Sync files under this folder, and the folders on the way, which hold the names, so that they survive a power
-        loss. Sync them concurrently."""
+        """Sync files under this folder concurrently, with the folders on the way, so that they survive a power loss."""
         # One flush serves all syncs that wait for it: of 30 small files on ext4, one at a time takes 60 flushes,
         # 8 at a time take 18, and 32 take 6.
         above = {folder for file in files for folder in file.parents if folder.is_relative_to(self)}
@@ -108,10 +107,10 @@ class LocalPath(PosixPath):
         """True if this is a folder, and neither it nor its parent is a link."""
         return all(folder.is_dir() and not folder.is_symlink() for folder in (self, self.parent))
 
-    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """Yield the names of two levels, as (folder, entry of it). The `known` folders may be skipped."""
+    def second_names(self, skipped: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+        """Yield the names of two levels, as (folder, entry of it). Those in `skipped` folders may be omitted."""
         for first in _names(self):
-            for second in _names(self / first) if first not in known else ():
+            for second in _names(self / first) if first not in skipped else ():
                 yield first, second
 
     def files(self) -> Iterator[LocalPath]:
@@ -139,8 +138,8 @@ class LocalPath(PosixPath):
             try:
                 rmtree(self, onerror=unless_gone)
             except RecursionError as error:
-                raise OddFileError(errno.ELOOP, "its folders are nested beyond all measure", str(self)) from error
-        # This fails if another attempt exists or begins; an empty folder that stays costs nothing.
+                raise OddFileError(errno.ELOOP, "its folders are nested too deep", str(self)) from error
+        # This fails if another attempt exists or begins. An empty folder costs nothing.
         with contextlib.suppress(OSError):
             self.parent.rmdir()
 
@@ -199,7 +198,7 @@ def entries_below(folder: Path, *, passed: Collection[int] = ()) -> Iterator[os.
 
 
 def what_is_there(path: Path) -> Path:
-    """Return the path, or its nearest existing parent, whose disk and permissions it will have once it is made.
+    """Return the path, or its nearest existing parent, which decides the disk and permissions of the path.
 
     >>> what_is_there(Path("/no/such/folder"))
     PosixPath('/')
@@ -237,12 +236,12 @@ def text_in(place: Place, most: int = 1 << 20) -> str:
 
 def is_out_of_reach(error: BaseException) -> bool:
     """True if stored data could not be reached or does not fit into memory; False if it may be damaged or missing."""
-    # Too many open files, no permission, a network disk that does not answer: they say nothing about the file.
+    # Too many open files, no permission, or a network disk that does not answer: the file may be sound.
     unreached = (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
     return isinstance(error, StoreError | MemoryError) or (isinstance(error, OSError) and error.errno in unreached)
 
 
-def each(place: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def map_concurrently(place: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield the results of `work` for items, in order; for an object store, run it concurrently."""
     return map(work, items) if isinstance(place, Path) else at_once(work, items)
 

@@ -1,1 +1,1 @@
-"""Records as one log of immutable files, appended to and looked up in an index; what records mean it does not know."""
+"""Records as one log of immutable files, looked up in an index, whatever the records mean."""

@@ -4,9 +4,9 @@ Every append leaves one small file. Upkeep merges many of them into a fold, in t
 (O'Neil et al., Acta Informatica 33(4), 1996): each fold has at least `GROWTH` times the bytes of the next one, so a row
 is rewritten a few times and a log has few folds.
 
-Replaced files stay for a while: for readers that listed them, and in case the fold is damaged. A suspended writer whose
-number was folded meanwhile, and is free again, finds its number in the folds (`RecordLog`). Times are the files' times
-on the disk or in the store.
+Replaced files stay for a while: for readers that listed them, and in case the fold is damaged. A writer that was
+suspended, and whose number was folded meanwhile, finds it in the folds (`RecordLog`). Times are the files' times on the
+disk or in the store.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FULL, FULL_LETTERS, FULL_LINES = 32 << 20, 256 << 20, 1 << 18
 """Maximum bytes of a fold, which readers hold in memory; its unpacked bytes; its lines. Full folds are not merged."""
 
 KEPT_SEGMENTS, KEPT_SECONDS, LOOKED_AT_SECONDS = 256, 2 * 24 * 3600.0, 3600.0
-"""Number of newest folded segments that stay, and for how many seconds at most; seconds that a merged fold stays."""
+"""Number of newest folded segments that stay, and their maximum seconds; seconds that a merged fold stays."""
 
 _UNFINISHED = re.compile(r"\.\d{10}(?:-\d{10})?\.(?:segment|fold)\.[0-9a-f]{32}", re.ASCII)
 """Temporary name of a file that is being written (`LocalPath.write_new`)."""
@@ -83,9 +83,8 @@ Changed = Callable[[int, str, Mapping[str, Any]], Mapping[str, Any] | None]
 def rewrite(log: RecordLog, changed: Changed) -> None:
     """Rewrite all records, then delete the old files. Records that are appended meanwhile stay. If this process is
     stopped, both remain; rewrite again. Raises CatalogError if a file is damaged, lost or cannot be written."""
-    # Each segment gets a new id, so that an index notices the rewrite, and keeps the id by which a suspended writer
-    # finds it. Each fold but the first repeats the last segment of the one before, so that an index that ends there
-    # notices it, too.
+    # Each segment gets a new id, by which an index notices the rewrite, and keeps its first id, by which a suspended
+    # writer finds it. Each fold but the first repeats the last segment of the one before, for indexes that end there.
     folder, remedy = SegmentFolder(log.folder), "`helix repair` moves damaged files aside"
     try:
         end, written_names, group = log.append(()), set[str](), list[SegmentFile]()
@@ -118,9 +117,9 @@ def _rewritten(files: Sequence[SegmentFile], first: int, changed: Changed) -> It
     at = first - 1
     for segment in (segment for file in files for segment in file.segments()):
         rows = ((kind, changed(segment.number, kind, fields)) for kind, fields in segment.rows)
-        kept = tuple((kind, fields) for kind, fields in rows if fields is not None)
+        remaining = tuple((kind, fields) for kind, fields in rows if fields is not None)
         if segment.number > at:
-            yield Segment(segment.number, uuid.uuid4().hex, kept, was=segment.was or segment.id).lines()
+            yield Segment(segment.number, uuid.uuid4().hex, remaining, was=segment.was or segment.id).lines()
             at = segment.number
 
 
@@ -182,7 +181,7 @@ def _outlived(files: Sequence[SegmentFile]) -> Iterator[SegmentFile]:
     for number, file in enumerate(segments):
         is_new = now - file.written <= KEPT_SECONDS and number >= len(segments) - KEPT_SEGMENTS
         if is_new or not is_replaced(file):
-            break  # later ones stay, too
+            break  # later segments stay, too
         yield file
     merged = (file for file in folded if file.is_fold and now - file.written > LOOKED_AT_SECONDS)
     yield from filter(is_replaced, merged)

@@ -5,7 +5,7 @@ it adds them. A database of another version, or one that contradicts the segment
 
 A field's type gives its column: str, int (64 bit), float, bool and tuples of str; each may be None where the field
 allows it. A field that an older writer did not write has its default. Records may come from anybody, so they are
-checked against their types' rules (`msgspec.Meta`).
+checked by the rules of their types (`msgspec.Meta`).
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class RecordIndex:
         with self._lock, closing(self._database.execute(sql, values)) as cursor:
             return cursor.fetchall()
 
-    def rows(self, record_type: type[Record], rest: str, values: Sequence[Any]) -> list[Record]:
-        """Return records; `rest` follows the table's name in the query."""
+    def rows(self, record_type: type[Record], clause: str, values: Sequence[Any]) -> list[Record]:
+        """Return records; `clause` follows the table's name in the query."""
         columns = ", ".join(f'"{name}"' for name in columns_of(record_type))
         table = next(name for name, kind in self._kinds.items() if kind.record_type is record_type)
-        rows = self.select(f"SELECT {columns} FROM {table} {rest}", values)
+        rows = self.select(f"SELECT {columns} FROM {table} {clause}", values)
         return [record_from_cells(record_type, row) for row in rows]
 
     def rejections(self) -> list[str]:
@@ -118,8 +118,8 @@ class RecordIndex:
     def add(self, before: Position, segments: Iterable[Segment], last: int, lost: Mapping[int, str]) -> Position | None:
         """Add the segments up to number `last`, and messages about `lost` ones; return the new position.
 
-        Return None without adding if the index is no longer at `before`. Clear it and return None if the segment there
-        was rewritten. Nothing is added if reading the segments raises an error.
+        Return None and add nothing if the index is no longer at `before`. Clear it and return None if the segment there
+        was rewritten. If reading the segments raises an error, nothing is added.
         """
         with self._writing():
             if self.position() != before:
@@ -246,7 +246,7 @@ class RecordColumn(NamedTuple):
 
     Attributes:
         default: the field's default; MISSING if it has none.
-        longest: letters to which a text for people is cut; None for other columns.
+        longest: maximum letters of a text for people, which is cut; None for other columns.
         json: type of the value of a JSON text; None for other columns.
     """
 
@@ -257,7 +257,7 @@ class RecordColumn(NamedTuple):
 
     @property
     def is_optional(self) -> bool:
-        """True if a record may leave it null, or, of a text, empty."""
+        """True if it may be null, or, for a text, empty."""
         return self.default in (None, "")
 
     def value(self, cell: Any) -> Any:

@@ -51,17 +51,15 @@ class RecordLog:
     Args:
         folder: folder of the segments; created by the first append.
         index_file: returns the path of the index; None for an index of this process alone.
-        older: returns the records of an older layout until they are taken over; then None.
 
     Attributes:
         remarks: messages about files that were skipped for their number.
     """
 
     def __init__(
-        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None],
-        older: Callable[[], Iterable[Segment] | None] = lambda: None,
+        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None]
     ) -> None:
-        self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
+        self.folder, self._kinds, self._index_file = folder, kinds, index_file
         self._segments = SegmentFolder(folder)
         self._names = {kind.record_type: kind.name for kind in kinds}
         self._lock = threading.RLock()
@@ -74,9 +72,9 @@ class RecordLog:
         self._is_held = False
         self.remarks: dict[str, None] = {}
 
-    def rows(self, record_type: type[Record], rest: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
-        """Return records of a kind; `rest` ends the SQLite query. If `is_fresh`, read new segments first."""
-        return self._look_up(lambda index: index.rows(record_type, rest, values), is_fresh=is_fresh)
+    def rows(self, record_type: type[Record], clause: str = "", *values: Any, is_fresh: bool = True) -> list[Record]:
+        """Return records of a kind; `clause` ends the SQLite query. If `is_fresh`, read new segments first."""
+        return self._look_up(lambda index: index.rows(record_type, clause, values), is_fresh=is_fresh)
 
     def select(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of an SQLite query; each kind is a table, ordered by `turn`."""
@@ -117,7 +115,7 @@ class RecordLog:
 
     def is_empty(self) -> bool:
         """Return whether there is no segment."""
-        return self._older() is None and not self._segments.files()
+        return not self._segments.files()
 
     def append(self, records: Sequence[Record]) -> int:
         """Append records, or an empty segment, and return the segment's number. Raises CatalogError."""
@@ -139,14 +137,14 @@ class RecordLog:
             if not (rows or may_be_empty):
                 return last, records
             if last >= LAST_NUMBER:  # readers would skip larger numbers
-                raise CatalogError(f"the records {self.folder} are full: a file has the last number",
-                                   remedy="name another folder: runs alone never reach this number")
+                raise CatalogError(f"the records {self.folder} are full: a file has the last possible number",
+                                   remedy="name another folder")
             if self._create(Segment(last + 1, name, rows, before)):
                 self._appended = last + 1
                 return last + 1, records
             time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-        what = f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} attempts"
-        raise CatalogError(what, remedy="run fewer workflows on this catalog at once, then try again")
+        message = f"other processes keep writing the records {self.folder}: {ATTEMPTS} attempts to append failed"
+        raise CatalogError(message, remedy="run fewer workflows on this catalog at once, then try again")
 
     def _create(self, segment: Segment) -> bool:
         """Create the file of a segment; return whether it is in the log. If not, its number was taken."""
@@ -155,7 +153,7 @@ class RecordLog:
         except UnicodeEncodeError as error:
             raise CatalogError(f"a record holds characters that are not Unicode: {error}") from error
         except SegmentError as error:
-            raise CatalogError(f"the records {self.folder} do not take so much at once: {error}") from error
+            raise CatalogError(f"too much for one append to the records {self.folder}: {error}") from error
         number, failure = segment.number, None
         file = SegmentFile(number, number, self.folder / f"{number:010}.segment")
         try:
@@ -182,8 +180,8 @@ class RecordLog:
 
     def _standing(self, segment: Segment) -> tuple[str | None, bool]:
         """Return the id that the folds have for a segment's number: empty if they lack it, None if no fold spans it.
-        Also return whether the segment took the number of a lost one. A writer that was suspended for long learns so
-        whether its segment counts."""
+        Also return whether the segment took the number of a lost one. A writer that was suspended for long checks by
+        this whether its segment counts."""
         number = segment.number
         for _ in range(_LOOKS):
             files = self._segments.files()
@@ -269,16 +267,6 @@ class RecordLog:
 
     def _read_on(self, index: RecordIndex) -> bool:
         """Add the segments that an index has not read; return whether it has all."""
-        if (older := self._older()) is not None:
-            if self._checked is None:
-                try:
-                    segments = list(older)
-                except CatalogError:
-                    if self._older() is None:  # another process took them over meanwhile
-                        return False
-                    raise
-                self._checked = index.add(Position(), segments, len(segments), {})
-            return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
         self.remarks |= {f"{file.place.name} is skipped: its number is too far ahead": None for file in far}
         last = max((file for file in files if file.last == at.number), default=None)  # its own file sorts last
@@ -295,8 +283,8 @@ class RecordLog:
             except SegmentError as error:
                 self._damaged[file.place.name] = str(error)
                 if len(self._damaged) < _LOOKS // 2 and any(  # another file may have the same segments
-                    other.first <= file.last and other.last >= file.first and other.place.name not in self._damaged
-                    for other in newer if other.is_fold or file.is_fold
+                    copy.first <= file.last and copy.last >= file.first and copy.place.name not in self._damaged
+                    for copy in newer if copy.is_fold or file.is_fold
                 ):
                     return False
                 continue
@@ -319,18 +307,20 @@ class RecordLog:
         return damaged or {after + 1: f"segments {after + 1} to {before - 1} of the records are gone"}
 
     def _failed(self, action: str, error: OSError) -> CatalogError:
-        what = f"the records {self.folder} cannot be {action}: {error.strerror or error}"
+        message = f"the records {self.folder} cannot be {action}: {error.strerror or error}"
         remedy = "run `helix repair`, which moves that file aside" if isinstance(error, NotADirectoryError) else None
-        return CatalogError(what, exists=room(self.folder), remedy=remedy)
+        return CatalogError(message, exists=room(self.folder), remedy=remedy)
 
 
 def _fills_gap(files: Sequence[SegmentFile], segment: Segment) -> bool:
-    """Return whether the files after a segment follow a lost one: readers may have read past the gap."""
+    """Return whether the next segment in the files follows a lost one: readers may have read past the gap."""
     later = [file for file in files if file.last > segment.number]
     with suppress(SegmentError):
-        following = (other for file in later[:1] for other in file.segments() if other.number > segment.number)
-        first = next(following, None)
-        return first is not None and (first.number > segment.number + 1 or first.after not in ("", segment.id))
+        segments = (candidate for file in later[:1] for candidate in file.segments())
+        following = next((candidate for candidate in segments if candidate.number > segment.number), None)
+        return following is not None and (
+            following.number > segment.number + 1 or following.after not in ("", segment.id)
+        )
     return False
 
 

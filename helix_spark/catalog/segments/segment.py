@@ -34,9 +34,8 @@ _MOST_LETTERS, _MOST_LINES, _LONGEST_LINE, _PIECE = 1 << 29, 1 << 19, 64 << 20, 
 """Bytes of all lines of a file, number of lines, and bytes of one line, at most; bytes unpacked at a time."""
 
 _LONG_LINE, _MANY, _MOST_MARKS = 1 << 16, 64, 1 << 19
-"""Bytes, or brackets, from which on a line is checked before it is parsed; and bytes that it may hold besides texts:
-nested lists take twenty times their letters in memory."""
-
+"""Bytes, or brackets, above which a line is checked before it is parsed; and its maximum bytes outside of texts: nested
+lists take twenty times their letters in memory."""
 
 T = TypeVar("T")
 Row = tuple[str, Mapping[str, Any]]
@@ -52,10 +51,10 @@ class Segment(NamedTuple):
 
     Attributes:
         number: its position in the log, from 1 on.
-        id: of the append: its writer finds the segment by it if the answer was lost.
-        rows: kinds of records with their fields; those of a file can be read once, before its next segment.
-        after: the id of the previous segment, as its writer read it; empty if unknown.
-        was: the id that it was appended with, if it was rewritten since.
+        id: id of the append, by which its writer finds the segment if the answer was lost.
+        rows: kinds of records with their fields; from a file, they can be read once, before its next segment.
+        after: id of the previous segment that its writer read; empty if unknown.
+        was: its first id, if it was rewritten since.
     """
 
     number: int
@@ -119,7 +118,7 @@ def pack(lines: Iterable[bytes]) -> bytes:
 def unpack(file: bytes) -> Iterator[bytes]:
     """Check a file and yield its lines in pieces of any length. Raises SegmentError."""
     if not file.startswith(_FORMAT):
-        raise SegmentError("it does not begin as a segment does")
+        raise SegmentError("it does not begin like a segment")
     packed = memoryview(file)[_HEADER:]
     if file[len(_FORMAT) : _HEADER] != hashlib.sha256(packed).hexdigest().encode() + b"\n":
         raise SegmentError("it does not match its checksum")
@@ -199,7 +198,7 @@ def _value(line: bytes) -> Any:
 
 
 FARTHEST = 10_000_000
-"""Numbers that a file may span, or skip: after one that is farther ahead, appends would soon run out of numbers."""
+"""Maximum numbers that a file may span or skip: after larger gaps, appends would soon run out of numbers."""
 
 _NAME = re.compile(r"(\d{10})(?:-(\d{10}))?\.(segment|fold)", re.ASCII)
 
@@ -241,7 +240,7 @@ class SegmentFile:
         count = 0
         for segment in segments_in(self.content()):
             if not self.first <= segment.number <= self.last:
-                raise SegmentError("it holds other segments than its name says")
+                raise SegmentError("its segments do not match its name")
             count += 1
             yield segment
         if not count and not self.is_fold:  # an empty fold marks numbers that are lost for good
@@ -267,16 +266,16 @@ class SegmentFolder:
 
     def listing(self) -> tuple[list[SegmentFile], list[SegmentFile]]:
         """List the files of the log as `files` does, and files with numbers too far ahead to belong to it."""
-        known: dict[str, SegmentFile | None] = {}
+        files_by_name: dict[str, SegmentFile | None] = {}
         for entry in self.folder.entries():
-            known[entry.name] = self._known.get(entry.name)
+            files_by_name[entry.name] = self._known.get(entry.name)
             if entry.name not in self._known and (match := _NAME.fullmatch(entry.name)):
                 first, last = int(match[1]), int(match[2] or match[1])
                 if bool(match[2]) == (match[3] == "fold") and 1 <= first <= last:
-                    known[entry.name] = SegmentFile(first, last, self.folder / entry.name, entry)
-        self._known = known
+                    files_by_name[entry.name] = SegmentFile(first, last, self.folder / entry.name, entry)
+        self._known = files_by_name
         near, far, at = list[SegmentFile](), list[SegmentFile](), 0
-        for file in sorted(filter(None, known.values())):
+        for file in sorted(filter(None, files_by_name.values())):
             is_far = max(file.first - at, file.last - file.first) > FARTHEST
             (far if is_far else near).append(file)
             at = at if is_far else max(at, file.last)
@@ -293,14 +292,14 @@ class SegmentFolder:
             except FileNotFoundError:
                 continue  # upkeep has deleted it meanwhile
         sound = covering([file for file in self.files() if file not in damaged], 0)
-        return damaged | dict.fromkeys(fillers(sound), "it is not what was there before")
+        return damaged | dict.fromkeys(fillers(sound), "it replaced a lost segment")
 
     def fold_file(self, first: int, last: int) -> SegmentFile:
         return SegmentFile(first, last, self.folder / f"{first:010}-{last:010}.fold")
 
 
 def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
-    """Yield segments that a stopped writer created in place of lost ones: the next one names another predecessor."""
+    """Yield segments that a suspended writer created in place of lost ones: the next one names another predecessor."""
     for file, later in pairwise(files):
         if not file.is_fold and later.first == file.last + 1:
             first = next(iter(later.segments()), None)
@@ -309,27 +308,27 @@ def fillers(files: Iterable[SegmentFile]) -> Iterator[SegmentFile]:
 
 
 def covering(files: Iterable[SegmentFile], after: int) -> list[SegmentFile]:
-    """Return few files that hold all segments after a number, with hardly a number twice.
+    """Return few files that together hold all segments after a number, with little overlap.
 
     >>> def file(first, last): return SegmentFile(first, last, None)
-    >>> [(one.first, one.last) for one in covering([file(1, 1), file(2, 2), file(1, 2), file(3, 3)], 0)]
+    >>> [(file.first, file.last) for file in covering([file(1, 1), file(2, 2), file(1, 2), file(3, 3)], 0)]
     [(1, 2), (3, 3)]
-    >>> [(one.first, one.last) for one in covering([file(1, 2), file(2, 2), file(3, 3), file(5, 5)], 1)]
+    >>> [(file.first, file.last) for file in covering([file(1, 2), file(2, 2), file(3, 3), file(5, 5)], 1)]
     [(2, 2), (3, 3), (5, 5)]
-    >>> [(one.first, one.last) for one in covering([file(2, 6), file(2, 11), file(12, 12)], 0)]
+    >>> [(file.first, file.last) for file in covering([file(2, 6), file(2, 11), file(12, 12)], 0)]
     [(2, 11), (12, 12)]
     """
-    ordered, chosen, best, at, place = sorted(files), list[SegmentFile](), None, after, 0
+    ordered, chosen, best, at, index = sorted(files), list[SegmentFile](), None, after, 0
     while True:
-        # The farthest file that begins by the next number; of two that end there the shorter.
-        while place < len(ordered) and ordered[place].first <= at + 1:
-            if best is None or (ordered[place].last, ordered[place].first) > (best.last, best.first):
-                best = ordered[place]
-            place += 1
+        # Choose the file that reaches farthest, from the next number at the latest; of two, the shorter.
+        while index < len(ordered) and ordered[index].first <= at + 1:
+            if best is None or (ordered[index].last, ordered[index].first) > (best.last, best.first):
+                best = ordered[index]
+            index += 1
         if best is not None and best.last > at:
             chosen.append(best)
             at = best.last
-        elif place < len(ordered):
-            at = ordered[place].first - 1  # the numbers between are lost
+        elif index < len(ordered):
+            at = ordered[index].first - 1  # the numbers between are lost
         else:
             return chosen

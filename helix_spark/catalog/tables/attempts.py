@@ -1,4 +1,4 @@
-"""The folders of stored tables and models: each writer gets its own, which is removed whole.
+"""The folders of stored tables and models. Each writer gets its own, which is deleted as a whole.
 
 After the data is stored and checked, and before it is recorded, a manifest is written next to it: a small JSON file
 with the fields of the record. If records are lost, results with a manifest are recorded again; others are unfinished.
@@ -66,10 +66,10 @@ def physical_bytes(path: Place) -> int:
     return path.total_bytes()
 
 
-def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
-    """Yield all attempts with a folder, live or not. Those of `known` signatures may be skipped."""
+def stored_attempts(layout: Layout, skipped: Collection[str] = ()) -> Iterator[Attempt]:
+    """Yield all attempts with a folder, live or not. Those of `skipped` signatures may be omitted."""
     for kind in FOLDERS:
-        for signature, attempt in layout.attempts(kind).second_names(known):
+        for signature, attempt in layout.attempts(kind).second_names(skipped):
             if SIGNATURE.fullmatch(signature) and ID.fullmatch(attempt):
                 yield attempt_in(layout, signature, attempt, kind)
 
@@ -119,7 +119,7 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
 
 
 def has_manifest(folder: Place) -> bool:
-    """True if a stored result is finished: its record was written, or was about to be."""
+    """True if a stored result is finished, recorded or not."""
     return (folder / MANIFEST).is_file()
 
 

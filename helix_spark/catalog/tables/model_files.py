@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
-from helix_spark.catalog.places.place import Place, each
+from helix_spark.catalog.places.place import Place, map_concurrently
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_reading import check_decoded, read_footer, size_and_footer
@@ -102,7 +102,7 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
         name, path = file
         return name, path.read_at_most(_LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
 
-    for name, content in each(folder, read, _files(folder)):
+    for name, content in map_concurrently(folder, read, _files(folder)):
         parent, _, last = name.rpartition("/")
         if last != _MARK:  # its content is not read; a store's writer leaves notes in it
             if _is_metadata(parent):
@@ -136,8 +136,8 @@ def _check_names(names: Iterable[str]) -> None:
     if "metadata" not in files_by_folder:
         raise StrangeModelError("it has no metadata")
     for folder, files in files_by_folder.items():
-        if any(other.startswith(f"{folder}/") for other in files_by_folder):
-            raise StrangeModelError(f"{folder!r} holds files and folders, as nothing of a model does")
+        if any(name.startswith(f"{folder}/") for name in files_by_folder):
+            raise StrangeModelError(f"{folder!r} holds files and folders, which no model does")
         pattern = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
         parts = [file for file in files if file != _MARK]
         if strange := next((file for file in parts if not pattern.fullmatch(file)), None):
@@ -158,8 +158,8 @@ def _check_metadata(content: bytes, *, is_part: bool) -> None:
         raise StrangeModelError("its metadata have several lines")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):  # two readers may use different ones
-            raise ValueError("a name is there twice")
+        if len(dict(pairs)) < len(pairs):  # two readers may use different values
+            raise ValueError("a name occurs twice")
         return dict(pairs)
 
     try:
@@ -174,7 +174,7 @@ def _check_metadata(content: bytes, *, is_part: bool) -> None:
     if not isinstance(class_name, str):
         raise StrangeModelError("its metadata name no class")
     if class_name not in TRUSTED and not (is_part and class_name in _INSIDE):
-        raise StrangeModelError(f"it names the class {class_name[:200]}, which is not Spark ML's, or may run anything")
+        raise StrangeModelError(f"it names the class {class_name[:200]}, which is not Spark ML's, or may run any code")
     for folder in _named_folders(metadata):
         if not isinstance(folder, str) or not _PLAIN.fullmatch(folder):
             raise StrangeModelError(f"its metadata name the folder {str(folder)[:200]!r}, which is not in it")
@@ -199,7 +199,7 @@ def _named_folders(metadata: Any) -> Iterator[Any]:
 def _check_table(name: str, content: bytes) -> None:
     file = io.BytesIO(content)
     try:
-        if size_and_footer(file)[1].count(_ROW_SCHEMA) > 1:  # two readers may use different ones
+        if size_and_footer(file)[1].count(_ROW_SCHEMA) > 1:  # two readers may use different schemas
             raise ValueError("it has several schemas")
         footer = read_footer(file)
         check_decoded(footer, len(content), most=_MOST_BYTES, times=_TIMES)

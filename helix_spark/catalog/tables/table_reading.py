@@ -1,9 +1,9 @@
 """Check stored tables against their records, by log and files, and read them as Arrow tables without a JVM.
 
-A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. Checksums verify
-pages when they are read. The decoded size that a footer states is checked before that, as some kilobytes may hold a
-hundred million rows. A defect is a ValueError, which `explained_damage` raises as a DamagedArtifactError. pyarrow reads
-file by file, because its datasets import pandas (0.3 s).
+A stored table has one commit, version 0: any other log is a sign of damage. Pages are verified by their checksums when
+they are read; before, the decoded size in a footer is checked, as some kilobytes may hold a hundred million rows. A
+defect is a ValueError, which `explained_damage` raises as a DamagedArtifactError. pyarrow reads file by file, because
+its datasets import pandas (0.3 s).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from msgspec import Meta, Struct
 
 from helix_spark.catalog.places.json_text import as_type, parsed, parsed_as
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach, text_in
+from helix_spark.catalog.places.place import Place, is_out_of_reach, map_concurrently, text_in
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
 from helix_spark.catalog.tables.spark_types import (
@@ -45,7 +45,7 @@ _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
 """Maximum bytes of the first rows, and of one column in them."""
 
 _MOST_BYTES, _TIMES = 256 << 20, 10_000
-"""Maximum bytes of a file in memory: so many, or ten thousand times its size, as columns of one value need."""
+"""Maximum bytes of a file in memory: so many, or ten thousand times its size, which columns of one value need."""
 
 
 def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
@@ -66,7 +66,7 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
             return file.read(present), file.metadata.num_rows
 
     with _explained(folder):
-        counted_parts = list(each(folder, read, table.files))
+        counted_parts = list(map_concurrently(folder, read, table.files))
         parts, rows = [part for part, _ in counted_parts], sum(count for _, count in counted_parts)
         arrays = [_as_declared(parts, column, rows) for column in stored_columns]
         _check_count(record, rows)
@@ -75,7 +75,7 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
 
 
 def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
-    """Read all of a stored table as `read_arrow` does, but one row group at a time: it may be larger than memory.
+    """Read a whole stored table like `read_arrow`, but one row group at a time: it may be larger than memory.
     Return messages about columns that only Spark can read; only their pages were checked."""
     import pyarrow as pa
 
@@ -146,9 +146,9 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
                 count += min(rows - count, file.metadata.num_rows)
             if count >= rows:
                 break
-        shown = [column for column in first_columns if column.name not in too_long]
-        arrays = [_as_declared(parts, column, count, most=_MOST_SHOWN) for column in shown]
-    fields = [pa.field(column.name, column.declared, column.nullable) for column in shown]
+        preview_columns = [column for column in first_columns if column.name not in too_long]
+        arrays = [_as_declared(parts, column, count, most=_MOST_SHOWN) for column in preview_columns]
+    fields = [pa.field(column.name, column.declared, column.nullable) for column in preview_columns]
     return FirstRows(
         pa.Table.from_arrays(arrays, schema=pa.schema(fields)), len(stored_columns),
         tuple(column.name for column in stored_columns if column.unreadable),
@@ -184,7 +184,7 @@ def _opened(path: Place) -> pq.ParquetFile:
 
 @contextmanager
 def _checked(path: Place) -> Iterator[pq.ParquetFile]:
-    """Open a file to read whole. Raises ValueError if its decoded size is beyond belief."""
+    """Open a file to be read completely. Raises ValueError if its decoded size is implausible."""
     with _opened(path) as file:
         check_decoded(file.metadata, path.stat().st_size, most=_MOST_BYTES, times=_TIMES)
         yield file
@@ -202,7 +202,7 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int, *, most: 
             raise ValueError(f"its files have no column {column.name!r}")
         array = part.column(index)
         if array.null_count and not column.nullable:
-            raise ValueError(f"its files hold nulls as {column.name!r}, its schema says there are none")
+            raise ValueError(f"its files hold nulls in column {column.name!r}, which its schema excludes")
         # A cast imports pyarrow.compute, which most tables do not need.
         chunks += (array if array.type == column.stored else array.cast(column.stored)).chunks
     if column.is_vector:
@@ -275,19 +275,19 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
 
 def written_digest(folder: Place) -> str:
-    """Return the digest, for the record, of the table that was just written to `folder`."""
+    """Return the digest, for its record, of a table that was just written."""
     with explained_damage(folder):
         return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
-    """Return the digest of parquet files' names, sizes and footers, which have no checksum."""
+    """Return the digest of the names, sizes and footers of parquet files: footers have no checksum."""
     def read(path: Place) -> tuple[str, int, bytes]:
         with path.open_binary() as file:
             return path.name, *size_and_footer(file)
 
     digest = hashlib.sha256()
-    for name, size, footer in sorted(each(folder, read, files)):
+    for name, size, footer in sorted(map_concurrently(folder, read, files)):
         digest.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
         digest.update(footer)
     return digest.hexdigest()
@@ -379,7 +379,7 @@ def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
             raise ValueError(f"its file {name} has {actual.st_size} bytes, not {size}")
         return folder / name
 
-    return each(folder, check, commit.files)
+    return map_concurrently(folder, check, commit.files)
 
 
 AFTER_FOOTER = 8
@@ -417,7 +417,7 @@ def check_decoded(footer: pq.FileMetaData, size: int, *, most: int, times: int) 
     """
     decoded = 0
     for group in map(footer.row_group, range(footer.num_row_groups)):
-        # A value takes at most 16 bytes in memory, besides a text's letters.
+        # A value takes at most 16 bytes in memory, without a text's letters.
         decoded += max(group.total_byte_size, 0) + group.num_rows * group.num_columns * 16
         if decoded > max(most, times * size):
-            raise ValueError(f"its {size:,} bytes would become {decoded:,} and more, which is beyond belief")
+            raise ValueError(f"its {size:,} bytes would become {decoded:,} or more, which is implausible")

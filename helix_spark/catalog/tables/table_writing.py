@@ -1,8 +1,8 @@
 """Write stored tables without a JVM: Arrow tables, and commits of parquet files that Spark wrote.
 
 The only commit of such a Delta table has four kinds of actions
-(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#actions). We write it ourselves: deltalake does not know
-Spark ML's vectors, and Delta's own writer takes some 0.4 s more than the files, and 1.5 s the first time.
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#actions). We write it ourselves: deltalake does not support
+Spark ML's vectors, and Delta's own writer takes some 0.4 s more, and 1.5 s the first time.
 """
 
 from __future__ import annotations

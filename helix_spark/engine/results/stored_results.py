@@ -96,7 +96,7 @@ def store(
         )
         reach("store.written")
         check()
-        return catalog.publish(catalog.vouch(record))
+        return catalog.publish(catalog.write_manifest(record))
     except BaseException as error:  # any error would leave an orphaned folder
         with suppress(CatalogError):  # a full disk may refuse this, too; `gc` removes the folder later
             catalog.abandon(attempt)

@@ -52,8 +52,9 @@ _NUMBERS = count()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """From here on there is garbage again, and it is looked for among what the tests make."""
+    """From here on there is garbage again, and it is looked for among what the tests make, less often than usual."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tests.fakes.programs import Runs
 
 
-@pytest.fixture(autouse=True)
-def of_no_session() -> Iterator[None]:
+@contextmanager
+def without_session() -> Iterator[None]:
     """These tests are of processes without a session of Helix's own; a test with Spark may have left one in this."""
     left, clients = own_session(), sys.modules.get("pyspark.sql.connect.session")
     by_default = None if clients is None else clients.SparkSession._default_session
@@ -35,6 +36,12 @@ def of_no_session() -> Iterator[None]:
         clients.SparkSession._active_session.session = active
 
 
+@pytest.fixture(autouse=True)
+def of_no_session() -> Iterator[None]:
+    with without_session():
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_other_test_modules(request: pytest.FixtureRequest) -> Iterator[None]:
     """Hide the other test modules: each would count as the author's, whose modules every action searches for caches."""
@@ -42,7 +49,8 @@ def _no_other_test_modules(request: pytest.FixtureRequest) -> Iterator[None]:
         name: sys.modules.pop(name) for name in list(sys.modules)
         if name.startswith("tests.unit.test_") and name != request.module.__name__
     }
-    yield
+    with without_session():  # in fixtures of the module, too
+        yield
     sys.modules.update(others)
 
 

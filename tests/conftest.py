@@ -52,8 +52,9 @@ _NUMBERS = count()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """From here on there is garbage again, and it is looked for among what the tests make."""
+    """From here on there is garbage again, and it is looked for among what the tests make, less often than usual."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 
@@ -86,11 +87,13 @@ def _generators_without_a_seed() -> Iterator[None]:
     AUTHOR_SEEDS.begin_loading(WorkflowFile)
 
 
-@pytest.fixture(autouse=True)
-def _no_running_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _no_running_session(request: pytest.FixtureRequest) -> Iterator[None]:
     """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
-    if not request.node.nodeid.startswith("tests/spark/"):
-        monkeypatch.setattr("helix_spark.engine.server.session.running_session", lambda: None)
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.nodeid.startswith("tests/spark/"):
+            patch.setattr("helix_spark.engine.server.session.running_session", lambda: None)
+        yield
 
 
 @pytest.fixture

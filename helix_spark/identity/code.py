@@ -298,8 +298,8 @@ class _Walk:
                     if (id(value), name) not in self._lookups:
                         self._lookups[id(value), name] = self._token(edge)
         homes = {name: None for ref, _ in self._described if (name := _home_module(ref.value))}
-        file = self._where.file if self._where is not None else ""
-        loaded = (name for name, path in files_of_modules().items() if path == file)
+        files = {} if self._where is None else files_of_modules()
+        loaded = (name for name, path in files.items() if self._where is not None and path == self._where.file)
         for name in (*homes, next(loaded, "")) if homes else ():
             self._effects += effects_with(name, self._modules)
         mentioned = frozenset(texts).union(*(form_of(function.__code__).mentioned for function in self._functions()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tests.fakes.programs import Runs
 
 
-@pytest.fixture(autouse=True)
-def of_no_session() -> Iterator[None]:
+@contextmanager
+def without_session() -> Iterator[None]:
     """These tests are of processes without a session of Helix's own; a test with Spark may have left one in this."""
     left, clients = own_session(), sys.modules.get("pyspark.sql.connect.session")
     by_default = None if clients is None else clients.SparkSession._default_session
@@ -33,6 +34,24 @@ def of_no_session() -> Iterator[None]:
     if clients is not None:
         clients.SparkSession._default_session = by_default
         clients.SparkSession._active_session.session = active
+
+
+@pytest.fixture(autouse=True)
+def of_no_session() -> Iterator[None]:
+    with without_session():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_other_test_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the other test modules: each would count as the author's, whose modules every action searches for caches."""
+    others = {
+        name: sys.modules.pop(name) for name in list(sys.modules)
+        if name.startswith("tests.unit.test_") and name != request.module.__name__
+    }
+    with without_session():  # in fixtures of the module, too
+        yield
+    sys.modules.update(others)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,15 +82,36 @@ class Command:
         return done
 
 
+@contextmanager
+def commands_in(folder: Path) -> Iterator[Command]:
+    """Run commands in a folder, without settings from outside."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
+            patch.delenv(f"HELIX_{name}", raising=False)
+        patch.setattr(sys, "path", list(sys.path))
+        yield Command(folder)
+        sys.modules.pop("prices_job", None)
+
+
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
-        monkeypatch.delenv(f"HELIX_{name}", raising=False)
-    paths = list(sys.path)
-    yield Command(tmp_path)
-    sys.path[:] = paths
-    sys.modules.pop("prices_job", None)
+def command(tmp_path: Path) -> Iterator[Command]:
+    with commands_in(tmp_path) as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def folder_after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with commands_in(tmp_path_factory.mktemp("run")) as command:
+        command.run()
+        return command.folder
+
+
+@pytest.fixture
+def command_after_a_run(folder_after_a_run: Path) -> Iterator[Command]:
+    """Commands in a folder where the job has run once, for tests that only read there."""
+    with commands_in(folder_after_a_run) as command:
+        yield command
 
 
 def documented(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
@@ -172,8 +194,8 @@ def test_run_edit_run_again(command: Command) -> None:
     assert re.search(r"total +12 +\(was 6, \+6\)", edited.stdout)
 
 
-def test_plan_says_why(command: Command) -> None:
-    command.run()
+def test_plan_says_why(command_after_a_run: Command) -> None:
+    command = command_after_a_run
     text = command("plan", str(command.job), "--set", "factor=2").stdout
     assert re.search(r"compute +\S+ +scaled +.*factor.* 1\.0 -> 2\.0", text)
     unneeded = command("plan", str(command.job)).stdout
@@ -181,8 +203,8 @@ def test_plan_says_why(command: Command) -> None:
     assert "prune" not in unneeded
 
 
-def test_explain_one_node(command: Command) -> None:
-    command.run()
+def test_explain_one_node(command_after_a_run: Command) -> None:
+    command = command_after_a_run
     done = command("explain", "total", str(command.job))
     assert done.exit_code == 0
     assert "load: stored by iteration 1" in done.stdout
@@ -271,8 +293,8 @@ def test_tables_are_no_wider_than_the_terminal(
         assert "\x1b" not in text
 
 
-def test_no_colour_where_none_is_wanted(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    command.run()
+def test_no_colour_where_none_is_wanted(command_after_a_run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = command_after_a_run
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-9]")
@@ -287,8 +309,8 @@ def test_help_tells_exit_codes(command: Command) -> None:
     assert re.search(r"3 +the catalog or the machine", text)
 
 
-def test_a_workflow_that_the_catalog_does_not_have_is_refused_with_the_nearest(command: Command) -> None:
-    command.run()
+def test_a_workflow_that_the_catalog_does_not_have_is_refused_with_the_nearest(command_after_a_run: Command) -> None:
+    command = command_after_a_run
     for words in (["log", "prizes"], ["show", "1", "prizes"], ["diff", "1", "1", "--workflow", "prizes"]):
         done = command(*words)
         assert done.exit_code == 2, words
@@ -336,8 +358,8 @@ def test_no_difference(command: Command) -> None:
     assert "no difference" in command("diff", "1", "2").stdout
 
 
-def test_an_iteration_that_does_not_exist(command: Command) -> None:
-    command.run()
+def test_an_iteration_that_does_not_exist(command_after_a_run: Command) -> None:
+    command = command_after_a_run
     done = command("show", "7")
     assert done.exit_code == 2
     assert "there is no iteration 7" in done.stderr
@@ -420,17 +442,17 @@ def test_a_watch_refuses_what_is_about_mlflow_without_one(command: Command) -> N
     ],
 )
 def test_options_of_the_pages_that_would_be_ignored_are_refused(
-    command: Command, arguments: list[str], words: str
+    command_after_a_run: Command, arguments: list[str], words: str
 ) -> None:
-    command.run()
+    command = command_after_a_run
     done = command("ui", *arguments)
     assert done.exit_code == 2
     assert words in done.stderr
     assert not (command.folder / "all.html").exists()
 
 
-def test_no_fewer_than_one_iteration_can_be_asked_for(command: Command) -> None:
-    command.run()
+def test_no_fewer_than_one_iteration_can_be_asked_for(command_after_a_run: Command) -> None:
+    command = command_after_a_run
     for words in (["log", "-n", "0"], ["log", "-n", "-5"], ["ui", "--export", "all.html", "-n", "-1"]):
         done = command(*words)
         assert done.exit_code == 2, words
@@ -438,8 +460,10 @@ def test_no_fewer_than_one_iteration_can_be_asked_for(command: Command) -> None:
     assert not (command.folder / "all.html").exists()
 
 
-def test_pages_without_what_shows_them_name_the_extra(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    command.run()
+def test_pages_without_what_shows_them_name_the_extra(
+    command_after_a_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = command_after_a_run
     for name in ("app", "one_file"):
         monkeypatch.setitem(sys.modules, f"helix_spark.ui.{name}", None)
     for words in (["ui", "--port", "0"], ["ui", "--export", "all.html"]):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +60,26 @@ def ran(root: Path, *times: int, **given: object) -> Warned:
     return heard
 
 
+Start = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Give a folder the catalog that some runs leave, which take place once and are copied for further tests."""
+    @cache
+    def catalog_after(*times: int) -> Path:
+        root = tmp_path_factory.mktemp("after") / "catalog"
+        if earlier := times[:-1]:
+            shutil.copytree(catalog_after(*earlier), root)
+        ran(root, times[-1])
+        return root
+
+    def start(root: Path, *times: int) -> None:
+        shutil.copytree(catalog_after(*times), root, dirs_exist_ok=True)
+
+    return start
+
+
 def numbers(root: Path) -> list[int]:
     return sorted(one.number for one in Catalog.open(root, create=False).iterations())
 
@@ -81,8 +104,8 @@ def pin(root: Path, number: int, *more: str) -> dict[str, object]:
 # Pinned
 
 
-def test_what_is_pinned_stays_whatever_the_budget_is(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2)
+def test_what_is_pinned_stays_whatever_the_budget_is(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2)
     assert pin(tmp_path, 1)["pinned"]
     ran(tmp_path, 4, 5, budget=0)
     assert kept(tmp_path) == {1}
@@ -91,8 +114,8 @@ def test_what_is_pinned_stays_whatever_the_budget_is(tmp_path: Path) -> None:
     assert kept(tmp_path) == set()
 
 
-def test_nobody_evicts_what_was_pinned_since_it_was_decided(tmp_path: Path) -> None:
-    ran(tmp_path, 1)
+def test_nobody_evicts_what_was_pinned_since_it_was_decided(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1)
     catalog, other = (Catalog.open(tmp_path, create=False) for _ in range(2))
     why = {one.signature: OVERFLOWED for one in catalog.live()}
     other.pin(other.iterations()[0], pinned=True)
@@ -106,8 +129,8 @@ def test_to_pin_says_what_is_not_stored(tmp_path: Path) -> None:
     assert said == "iteration 1 of w is pinned (0 stored results, 0 B; not stored: wide, score, auc)\n"
 
 
-def test_what_is_pinned_is_shown_as_such(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2)
+def test_what_is_pinned_is_shown_as_such(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2)
     pin(tmp_path, 1)
 
     def said(*words: str) -> str:
@@ -121,15 +144,15 @@ def test_what_is_pinned_is_shown_as_such(tmp_path: Path) -> None:
     assert "pinned" not in said("log", "-v")
 
 
-def test_why_a_pinned_result_is_kept_is_said(tmp_path: Path) -> None:
-    ran(tmp_path, 1)
+def test_why_a_pinned_result_is_kept_is_said(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1)
     pin(tmp_path, 1)
     with hx.Helix(tmp_path, observer=Warned(), budget="1 GiB") as helix:
         assert helix.plan(workflow(1))["wide"].storage_reason.startswith("kept: iteration 1 of `w` is pinned; ")
 
 
-def test_what_is_pinned_is_forgotten_by_nobody_who_names_it(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2)
+def test_what_is_pinned_is_forgotten_by_nobody_who_names_it(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2)
     pin(tmp_path, 1)
     catalog = Catalog.open(tmp_path, create=False)
     with pytest.raises(CatalogError, match="iteration 1 of 'w' is pinned"):
@@ -141,8 +164,8 @@ def test_what_is_pinned_is_forgotten_by_nobody_who_names_it(tmp_path: Path) -> N
 # Expired
 
 
-def test_only_the_newest_stay_with_the_best_and_what_is_pinned(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2, BEST, 4)
+def test_only_the_newest_stay_with_the_best_and_what_is_pinned(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2, BEST, 4)
     pin(tmp_path, 1)
     heard = ran(tmp_path, 5, 6, 7, expiry=hx.Expiry(iterations=2))
     assert numbers(tmp_path) == [1, BEST, 6, 7]
@@ -151,8 +174,8 @@ def test_only_the_newest_stay_with_the_best_and_what_is_pinned(tmp_path: Path) -
     assert Catalog.open(tmp_path, create=False).rejections == ()
 
 
-def test_they_expire_by_their_age(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2, 5)
+def test_they_expire_by_their_age(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2, 5)
     catalog = Catalog.open(tmp_path, create=False)
     old = [replace(one, run=f"{one.number}" * 32, number=one.number + 10, started=time.time() - 99 * DAY)
            for one in catalog.iterations()]
@@ -164,14 +187,14 @@ def test_they_expire_by_their_age(tmp_path: Path) -> None:
     assert numbers(tmp_path) == [1, 2, 3, 12, 13], "the newest by its number and the best stay, however old they are"
 
 
-def test_a_few_too_many_wait(tmp_path: Path) -> None:
-    ran(tmp_path, 1, 2, 4)
+def test_a_few_too_many_wait(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, 2, 4)
     assert Expiry(iterations=2).expire(Catalog.open(tmp_path, create=False)) == ""
     assert numbers(tmp_path) == [1, 2, 3]
 
 
-def test_what_others_append_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran(tmp_path, 1, 2, 4, 5)
+def test_what_others_append_meanwhile_stays(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(tmp_path, 1, 2, 4, 5)
     catalog, other = (Catalog.open(tmp_path, create=False) for _ in range(2))
     written = folding._rewritten
 
@@ -190,8 +213,10 @@ def test_what_others_append_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.
     assert len(numbers(tmp_path)) == 4
 
 
-def test_whoever_was_stopped_while_others_took_over_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran(tmp_path, 1, 2, 4, 5)
+def test_whoever_was_stopped_while_others_took_over_says_so(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(tmp_path, 1, 2, 4, 5)
     catalog, other = (Catalog.open(tmp_path, create=False) for _ in range(2))
     listing = SegmentFolder.files
 
@@ -234,8 +259,8 @@ def test_a_project_says_what_stays_in_a_table_of_its_own(tmp_path: Path) -> None
 # Shown
 
 
-def test_outputs_of_the_newest_and_the_best_iteration_stay_within_a_budget(tmp_path: Path) -> None:
-    ran(tmp_path, 1, BEST, 4, 5)
+def test_outputs_of_the_newest_and_the_best_iteration_stay_within_a_budget(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, 1, BEST, 4, 5)
     catalog = Catalog.open(tmp_path, create=False)
     size = max(one.bytes for one in catalog.live())
     room = catalog.bytes_used() - sum(one.bytes for one in catalog.live()) + int(2.5 * size) + 50_000
@@ -250,8 +275,8 @@ def test_it_is_said_what_the_budget_has_no_room_for(tmp_path: Path) -> None:
     assert "the budget of 10 B has no room for `wide`" in heard.warnings[0]
 
 
-def test_of_another_workflow_the_newest_and_the_best_are_told(tmp_path: Path) -> None:
-    ran(tmp_path, BEST, 4, 5)
+def test_of_another_workflow_the_newest_and_the_best_are_told(start: Start, tmp_path: Path) -> None:
+    start(tmp_path, BEST, 4, 5)
     catalog = Catalog.open(tmp_path, create=False)
     said = set(shown_results(catalog, "another").values())
     assert said == {"iteration 1 of `w`, its best, shows it", "iteration 3 of `w`, its newest, shows it"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,14 +52,25 @@ def workflow(people: Path, name: str = "first", *, times: int = 1) -> hx.Workflo
     return wf
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sources, and a catalog with what was made of them."""
+    root = tmp_path_factory.mktemp("sources") / "root"
     for name, who in (("people", SECRET), ("others", OTHER)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "rows.csv").write_text(f"who,n\n{who},1\n")
-    run(tmp_path, workflow(tmp_path / "people" / "rows.csv"), workflow(tmp_path / "people" / "rows.csv", times=2))
-    run(tmp_path, workflow(tmp_path / "others" / "rows.csv", "second"))
-    return tmp_path
+        (root / name).mkdir(parents=True)
+        (root / name / "rows.csv").write_text(f"who,n\n{who},1\n")
+    run(root, workflow(root / "people" / "rows.csv"), workflow(root / "people" / "rows.csv", times=2))
+    run(root, workflow(root / "others" / "rows.csv", "second"))
+    return root
+
+
+@pytest.fixture
+def root(made_root: Path, tmp_path: Path) -> Iterator[Path]:
+    """That folder, which a test may change. Records name its absolute paths, so a copy elsewhere would not do."""
+    shutil.copytree(made_root, tmp_path / "kept")
+    yield made_root
+    shutil.rmtree(made_root)
+    shutil.move(tmp_path / "kept", made_root)
 
 
 def run(root: Path, *workflows: hx.Workflow) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 
@@ -54,21 +55,27 @@ def parsed(path: Path) -> ast.Module:
 @cache
 def imported(path: Path) -> Sequence[tuple[str, int, bool]]:
     """(module, line, only for the type checker) of each import in a file, those inside functions included."""
-    nodes = list(ast.walk(parsed(path)))
-    checked = {
-        id(child)
-        for node in nodes
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for statement in node.body for child in ast.walk(statement)
-    }
     found = []
-    for node in nodes:
+    for node, is_checked in import_statements(parsed(path).body):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            found += [(f"{node.module}.{alias.name}", node.lineno, id(node) in checked) for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [(alias.name, node.lineno, id(node) in checked) for alias in node.names]
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        found += [(f"{module}{alias.name}", node.lineno, is_checked) for alias in node.names]
     return found
+
+
+def import_statements(
+    statements: Sequence[Any], *, is_checked: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Yield each import among statements and those within them, and whether it is for the type checker alone."""
+    for statement in statements:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            yield statement, is_checked
+        test = getattr(statement, "test", None)
+        is_guard = isinstance(statement, ast.If) and isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            within = getattr(statement, part, ())
+            yield from import_statements(within, is_checked=is_checked or (is_guard and part == "body"))
 
 
 def later_rooms(path: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -31,12 +32,18 @@ def chain() -> hx.Workflow:
     return wf
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    """A catalog in which the workflow was run, and all that it made is stored."""
-    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+@pytest.fixture(scope="module")
+def catalog_of_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    catalog = tmp_path_factory.mktemp("run") / "catalog"
+    with hx.Helix(catalog, policy="always") as helix:
         helix.run(chain())
-    return tmp_path / "catalog"
+    return catalog
+
+
+@pytest.fixture
+def stored(catalog_of_a_run: Path, tmp_path: Path) -> Path:
+    """A copy of a catalog in which the workflow was run, and all that it made is stored."""
+    return Path(shutil.copytree(catalog_of_a_run, tmp_path / "catalog"))
 
 
 def test_what_a_run_did_not_need_is_read_from_the_catalog(stored: Path) -> None:

@@ -38,17 +38,27 @@ def study(rate: float = 0.5) -> hx.Workflow:
 """
 
 
+@pytest.fixture(scope="module")
+def study_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with three runs: of the first program, with another number given, with another way to measure it. And
+    what each printed."""
+    folder, printed = tmp_path_factory.mktemp("study"), []
+    job = folder / "study.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for given, factor in ((0.5, 1), (0.75, 1), (0.75, 2)):
+            job.write_text(JOB.format(given=given, factor=factor))
+            done = CliRunner().invoke(helix, ["run", str(job), "-q"])
+            assert done.exit_code == 0, done.stderr
+            printed.append(done.stdout + done.stderr)
+    return folder, printed
+
+
 @pytest.fixture
-def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What three runs printed: of the first program, with another number given, with another way to measure it."""
-    monkeypatch.chdir(tmp_path)
-    job = tmp_path / "study.py"
-    printed = []
-    for given, factor in ((0.5, 1), (0.75, 1), (0.75, 2)):
-        job.write_text(JOB.format(given=given, factor=factor))
-        done = CliRunner().invoke(helix, ["run", str(job), "-q"])
-        assert done.exit_code == 0, done.stderr
-        printed.append(done.stdout + done.stderr)
+def ran(study_folder: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What they printed, in their folder, for tests that only read there."""
+    folder, printed = study_folder
+    monkeypatch.chdir(folder)
     return printed
 
 
@@ -78,8 +88,9 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
     assert json.loads(told("diff", "2", "3", "--json"))["metrics"]["scores.f1"]["change"] is None
 
 
-def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], tmp_path: Path) -> None:
-    records = Catalog.open(tmp_path / "catalog", create=False)
+@pytest.mark.usefixtures("ran")
+def test_pages_mark_the_best_among_what_the_same_code_measured() -> None:
+    records = Catalog.open("catalog", create=False)
     found = listing("study", listing_rows(records.iterations("study"), ()))
     assert found.trend is not None
     assert (found.metric, found.trend.direction, found.trend.guessed, found.best) == ("scores.f1", "lower", False, 3)

@@ -91,12 +91,20 @@ def computed(plan: Plan) -> Collection[str]:
     return plan.in_state(State.COMPUTE)
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a catalog `ci`, in which `loud` is dear to compute, and its one iteration published to `team`."""
+    folder = tmp_path_factory.mktemp("published")
+    run(folder / "ci", workflow())
+    make_dear(folder / "ci", "loud")
+    publish(folder / "ci", folder / "team")
+    return folder
+
+
 @pytest.fixture
-def team(tmp_path: Path) -> Path:
-    """A shared catalog with one iteration, in which `loud` is dear to compute."""
-    run(tmp_path / "ci", workflow())
-    make_dear(tmp_path / "ci", "loud")
-    publish(tmp_path / "ci", tmp_path / "team")
+def team(published: Path, tmp_path: Path) -> Path:
+    """A copy of the shared catalog, next to one of the catalog that it was published from."""
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
     return tmp_path / "team"
 
 

@@ -57,9 +57,10 @@ def tracked(tmp_path: Path, *workflows: hx.Workflow) -> list[Finished]:
     return tracker.seen
 
 
-@pytest.fixture
-def entry(tmp_path: Path) -> dict[str, Any]:
-    finished, = tracked(tmp_path, scores())
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run sends, for tests that only read it."""
+    finished, = tracked(tmp_path_factory.mktemp("tracked"), scores())
     return entry_of(finished, None, {})
 
 

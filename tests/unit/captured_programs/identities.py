@@ -44,8 +44,9 @@ def _main(which: str) -> None:
         pairs = [*equal.ALL.items(), *different.ALL.items()]
         named |= {f"{name} {at}": one for name, pair in pairs for at, one in enumerate(pair)}
     for name, program in named.items():
-        if isinstance(captured(program), CapturedFunction):
-            print(f"{name}\t{identity(program)}")
+        built = captured(program)
+        if isinstance(built, CapturedFunction):
+            print(f"{name}\t{built.identity}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Access to object stores: read from the variables of their own tools, then translated for each library.
 
-Two libraries access a store: obstore, built on Rust's object_store, and Hadoop's file systems, which serve Spark.
+Three libraries access a store: obstore reads, lists and writes files, deltalake reads tables, and Hadoop's file systems
+serve Spark. The first two have the same names of settings, as both build on Rust's object_store.
 """
 
 from __future__ import annotations
@@ -51,6 +52,14 @@ def bucket_of(access: StoreAccess, bucket: str) -> ObjectStore:
         retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
     )
     return client
+
+
+def delta_options(access: StoreAccess) -> dict[str, str]:
+    """Return the storage options of deltalake."""
+    return {
+        **access.config(), "allow_http": str(is_plain(access)).lower(), "connect_timeout": f"{CONNECT_SECONDS}s",
+        "timeout": f"{REQUEST_SECONDS}s", "max_retries": str(TRIES), "retry_timeout": f"{REQUEST_SECONDS}s",
+    }
 
 
 def _non_empty(**settings: str) -> dict[str, str]:

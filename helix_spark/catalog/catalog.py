@@ -22,6 +22,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.history import Progress, progress_note
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
+from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -75,7 +76,7 @@ class Catalog(CatalogReader):
     def repair(self, *, dry_run: bool = False) -> Repair:
         """Repair the catalog from any state, or propose a repair; see `verification.repair`."""
         if not dry_run:
-            self.check()
+            self._check_to_write()
         return repair(self._layout, self._records, self.leases, dry_run=dry_run)
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
@@ -89,6 +90,17 @@ class Catalog(CatalogReader):
     def make(self) -> None:
         """Create the catalog unless it exists; call it before the first lease. Raises CatalogError like `check`."""
         self._location.make()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        if self._is_older:
+            take_over(self._layout, self.leases)
+            self._begin(self._layout)
+
+    def _check_to_write(self) -> None:
+        """Check that the catalog can be written; it is not created. Raises CatalogError as `check` does."""
+        self._location.check()
+        self._take_over()
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = (),
@@ -146,7 +158,7 @@ class Catalog(CatalogReader):
 
     def pin(self, iteration: IterationRecord, *, pinned: bool) -> None:
         """Pin or unpin an iteration. The results of a pinned one are never evicted."""
-        self.check()
+        self._check_to_write()
         key = iteration.workflow, iteration.number
         record = PinRecord(*key, pinned, time.time())
         self._records.decide_and_append(lambda: () if (key in self.pinned()) == pinned else (record,))
@@ -257,7 +269,7 @@ class Catalog(CatalogReader):
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record changed wishes of a workflow's author for stored results, by signature."""
-        self.check()
+        self._check_to_write()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -275,7 +287,7 @@ class Catalog(CatalogReader):
         CatalogError if other processes work on the catalog, if it affects a pinned iteration, or if writing fails."""
         if dry_run:
             return forgetting(self._records, selection, self.pinned())
-        self.check()
+        self._check_to_write()
         with self.leases.alone("upkeep") as alone:
             check_idle(self._layout, self.leases)
             if alone is None:
@@ -286,7 +298,7 @@ class Catalog(CatalogReader):
     def expire(self, due: Callable[[], Collection[str]]) -> Forgetting | None:
         """Forget the runs that are due, also while other processes work on the catalog: they read its records again.
         Return None if no run is due, or another process does this. Raises CatalogError if writing fails."""
-        self.check()
+        self._check_to_write()
         with self.leases.alone("upkeep") as alone:
             runs = frozenset(due()) if alone is not None else ()
             return self._forget(Selection(runs=runs)) if runs else None
@@ -323,6 +335,7 @@ class Catalog(CatalogReader):
         self.check()
         if dry_run or not self._layout.marker.exists():
             return find(self.leases.dead(untouched=grace_seconds))
+        self._take_over()
         with self.leases.alone("gc") as alone:
             if alone is None:
                 return ()
@@ -340,7 +353,7 @@ class Catalog(CatalogReader):
 
     def maintain(self) -> None:
         """Fold the records to keep them quick to read: call it in the background after a run. Raises CatalogError."""
-        self.check()
+        self._check_to_write()
         if self._layout.marker.exists():
             with self.leases.alone("upkeep") as alone:
                 if alone is not None:
@@ -351,7 +364,7 @@ class Catalog(CatalogReader):
         spared: Callable[[], Collection[str]] = tuple,
     ) -> tuple[ArtifactRecord, ...]:
         """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
-        self.check()
+        self._check_to_write()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen, spared=spared)
         if ended:
             reach("end.recorded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +13,13 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
 from helix_spark.catalog.known_results import AnswerLedger, ResultReader
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.older_layout import is_older, older_segments
 from helix_spark.catalog.places.catalog_folder import CatalogLocation, Layout, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import KINDS, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments.record_index import TURN_BITS, columns_of
 from helix_spark.catalog.segments.record_log import RecordLog
+from helix_spark.catalog.segments.segment import Segment
 from helix_spark.catalog.shared_catalogs import SharedCatalogs
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
@@ -96,7 +98,16 @@ class CatalogReader(IterationReader, ResultReader):
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._location = layout, CatalogLocation(layout)
-        self._records = RecordLog(layout.records, KINDS, lambda: index_file(layout, self.id))
+        self._is_older = self._location.is_older
+
+        def older() -> Iterator[Segment] | None:
+            """The records of a catalog of layout 1; None once it was taken over."""
+            self._is_older = self._is_older and is_older(layout)
+            return older_segments(layout) if self._is_older else None
+
+        self._records = RecordLog(
+            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id), older
+        )
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next((
             (name, record) for name, record in self.shared.each(lambda below: below.answers.newest(question)) if record

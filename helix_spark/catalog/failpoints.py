@@ -26,6 +26,7 @@ POINTS: Mapping[str, str] = {
     "fold.deleting": "a folded file of records is about to be deleted",
     "gc.found": "leftovers were found, nothing is deleted",
     "gc.recorded": "the ends of unpublished attempts are recorded, their data is still there",
+    "takeover.recorded": "the records of an older layout are in the log, and still there as tables",
     "repair.aside": "a damaged file is about to be moved aside",
     "lease.taken": "a lease was taken, the work has not begun",
 }

@@ -15,7 +15,7 @@ from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
 LAYOUT = 2
-"""Version of the catalog's layout. A catalog of another layout is refused."""
+"""Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
 
 ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]

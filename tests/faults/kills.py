@@ -84,9 +84,10 @@ def killed_at_failpoints(folder: Place, count: int, tally: Tally) -> None:
 _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
 _BY_OTHER_MEANS = {
-    *_WHILE_EVICTING, "fold.deleting", "gc.recorded", "repair.aside",
+    *_WHILE_EVICTING, "fold.deleting", "gc.recorded", "repair.aside", "takeover.recorded",
 }
-"""Reached when something is evicted, once something is old (see `pauses`), or by repairs."""
+"""Reached when something is evicted, once something is old (see `pauses`), by repairs, or in catalogs of older
+versions."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)

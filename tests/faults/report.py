@@ -35,7 +35,8 @@ Faults that are no row here:
 - hostile requests to the pages: paths, hosts, markup, bodies: `tests/unit/test_pages.py`; 10,000 random requests
 - a disk that is full for every process: it takes a file system of its own, which takes rights that a test should not
   need; files of a random greatest size fail at the same places, with another number
-- a catalog written with other versions of Spark or Delta: versions of libraries are part of each signature
+- a catalog of an older layout, or written with other versions of Spark or Delta: `tests/unit/test_older_layout.py`;
+  catalogs that earlier versions wrote are files of the tests; versions of libraries are part of each signature
 - a clock that goes back while a run goes on, or in the file system: heartbeats are read twice by the looker's
   monotonic clock, so that no two clocks are compared; a test cannot move the clock of a mounted file system
 - a slow task, of which Spark starts a second copy: Spark starts none on the host of the first, and all executors of

@@ -4,17 +4,21 @@ be."""
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,6 +217,76 @@ def test_what_would_come_after_the_last_number_is_refused(
         opened(records).append([Seen("never read")])
     assert set(records.iterdir()) == before
     assert names(records) == "abc"
+
+
+TEXT = "def f(): ..."
+DIGEST = sha256(TEXT.encode()).hexdigest()
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """The table of files in a catalog of layout 1."""
+    root = tmp_path / "older"
+    table = root / "records" / "files"
+    rows = pa.table({"sequence": [0], "place": [0], "digest": [DIGEST], "name": ["w.py"], "text": [TEXT]})
+    write_deltalake(table, rows)
+    (root / "records" / "files.head").write_text("0\n")
+    (root / "helix.json").write_text('{"layout": 1, "id": "older"}')
+    return table
+
+
+def refused(table: Path, words: str) -> None:
+    with pytest.raises(CatalogError, match=words):
+        Catalog.open(table.parents[1], create=False).file_text(DIGEST)
+
+
+def test_sound_older_records_are_read(older: Path) -> None:
+    assert Catalog.open(older.parents[1], create=False).file_text(DIGEST) == TEXT
+
+
+@pytest.mark.parametrize("where", ["beside", "_delta_log/00000000000000000009.json", "_delta_log/beside"])
+@pytest.mark.parametrize("make", [ODD["a pipe"], ODD["a link"]], ids=["a pipe", "a link"])
+def test_older_records_with_a_link_or_a_pipe_among_them_are_not_opened(older: Path, where: str, make: Makes) -> None:
+    make(older / where)
+    refused(older, "is a link, or no regular file")
+
+
+@pytest.mark.parametrize("path", [
+    "../elsewhere.parquet", "file:///etc/x.parquet", "/etc/x.parquet", "s3://bucket/x.parquet", "http://host/x.parquet",
+    "..%2felsewhere.parquet", "a/b.parquet",
+])
+def test_an_older_log_names_files_of_its_own_folder_alone(older: Path, path: str) -> None:
+    add = {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": True}
+    with (older / "_delta_log" / f"{0:020}.json").open("a") as file:
+        file.write("\n" + json.dumps({"add": add}))
+    refused(older, "which is not in its folder")
+
+
+def test_a_file_of_older_records_has_the_size_that_its_log_says(older: Path) -> None:
+    with next(older.glob("*.parquet")).open("ab") as file:
+        file.write(b"more")
+    refused(older, "bytes, not")
+
+
+def test_older_records_that_lost_their_end_are_refused(older: Path) -> None:
+    (older.parent / "files.head").write_text("1\n")
+    refused(older, "its log ends at version 0, and version 1 was committed")
+    shutil.rmtree(older)
+    refused(older, "its log is gone")
+
+
+@pytest.mark.parametrize("entry", [
+    "[" * 100_000, '{"a":' * 50_000, "{", "\xff", "",
+], ids=["lists", "objects", "cut", "no text", "empty"])
+def test_an_older_log_with_what_is_no_entry_is_refused(older: Path, entry: str) -> None:
+    (older / "_delta_log" / f"{1:020}.json").write_text(entry, encoding="latin-1")
+    refused(older, "cannot be read")
+
+
+def test_an_older_log_may_begin_at_any_number(older: Path) -> None:
+    (older / "_delta_log" / f"{0:020}.json").rename(older / "_delta_log" / f"{10**17:020}.json")
+    (older.parent / "files.head").write_text(f"{10**17}\n")
+    assert Catalog.open(older.parents[1], create=False).file_text(DIGEST) == TEXT
 
 
 @given(st.binary(max_size=200))

@@ -15,6 +15,7 @@ import resource
 import shutil
 import signal
 import sys
+import tarfile
 import tempfile
 import threading
 import traceback
@@ -253,8 +254,10 @@ def look_to_publish(root: Path) -> None:
 
 LOOKS: dict[str, Callable[[Path], None]] = {
     "records": look_at_records, "results": look_at_results, "pages": look_at_pages, "commands": look_by_commands,
-    "publishing": look_to_publish, "upkeep": look_after,
+    "publishing": look_to_publish, "upkeep": look_after, "records of an older layout": look_at_records,
+    "taking over": look_after,
 }
+OF_AN_OLDER_LAYOUT = frozenset({"records of an older layout", "taking over"})
 
 
 @contextmanager
@@ -311,6 +314,9 @@ def watched(folder: Path) -> Iterator[None]:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < MOST_MEMORY
 
 
+OLDER = Path(__file__).parent / "older_catalogs" / "layout_1.tar.xz"
+
+
 @pytest.fixture(scope="module")
 def sound_and_exercised(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[tuple[str, str]]]:
     """A folder with a catalog for each look, and the functions that ran when each door was opened once."""
@@ -336,8 +342,12 @@ def sound(sound_and_exercised: tuple[Path, set[tuple[str, str]]]) -> Path:
     return sound_and_exercised[0]
 
 
+def catalog_for(sound: Path, look: str) -> Path:
+    return sound / ("older" if look in OF_AN_OLDER_LAYOUT else "catalog")
+
+
 def look_at_copy(sound: Path, look: str) -> None:
-    with copied(sound / "catalog", sound) as root:
+    with copied(catalog_for(sound, look), sound) as root:
         LOOKS[look](root)
 
 
@@ -368,7 +378,7 @@ def files_of(root: Path) -> list[str]:
 
 def harm_of(sound: Path, folder: Path, look: str, cases: Iterable[tuple[str, int]]) -> list[str]:
     """Look at a catalog with a variant of one file, for each of some files and variants; return what went wrong."""
-    wrong, catalog = [], sound / "catalog"
+    wrong, catalog = [], catalog_for(sound, look)
     for name, number in cases:
         with copied(catalog, folder) as root:
             (root / name).write_bytes(variant(name, (catalog / name).read_bytes(), number))
@@ -409,21 +419,24 @@ def test_variants_of_records_get_past_their_checksum(sound: Path) -> None:
             assert found.decode() == (sha256(packed).hexdigest() if first else "")
 
 
-SOME = {"records": 6, "results": 6, "pages": 2, "commands": 1, "publishing": 2, "upkeep": 2}
+SOME = {
+    "records": 6, "results": 6, "pages": 2, "commands": 1, "publishing": 2, "upkeep": 2,
+    "records of an older layout": 2, "taking over": 2,
+}
 """Files that a look is tried on in the suite; on all of them where there is time."""
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_file_of_a_catalog_harms_who_looks(sound: Path, tmp_path: Path, look: str) -> None:
     draw = random.Random(f"{SEED} {look}")
-    cases = [(name, draw.randrange(8)) for name in draw.sample(files_of(sound / "catalog"), SOME[look])]
+    cases = [(name, draw.randrange(8)) for name in draw.sample(files_of(catalog_for(sound, look)), SOME[look])]
     assert harm_of(sound, tmp_path, look, cases) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
 def test_nor_does_any_other(sound: Path, tmp_path: Path, look: str) -> None:
-    cases = [(name, number) for name in files_of(sound / "catalog") for number in range(VARIANTS)]
+    cases = [(name, number) for name in files_of(catalog_for(sound, look)) for number in range(VARIANTS)]
     assert harm_of(sound, tmp_path, look, cases) == []
 
 

@@ -37,7 +37,7 @@ from helix_spark.engine.spark.settings import file_system_of
 from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
-from helix_spark.store_access import azure_access, is_plain, parse_address, s3_access
+from helix_spark.store_access import azure_access, delta_options, is_plain, parse_address, s3_access
 from tests.fakes.armed_failpoints import armed
 from tests.fakes.observer import Warned
 
@@ -503,6 +503,7 @@ def test_access_is_told_to_each_library_in_its_words() -> None:
     assert access.hadoop("b")["fs.s3a.bucket.b.connection.ssl.enabled"] == "false"
     assert "hidden" not in f"{access.hadoop('b')} {access}"
     assert (access.config()["aws_conditional_put"], access.config()["aws_secret_access_key"]) == ("etag", "hidden")
+    assert delta_options(access)["allow_http"] == "true"
     aws = s3_access({})
     assert (aws.virtual_hosts, is_plain(aws)) == (True, False)
     assert aws.hadoop("b")["fs.s3a.bucket.b.path.style.access"] == "false"

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from deltalake import write_deltalake
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.records import FileRecord, IterationRecord
+from helix_spark.catalog.records import LAYOUT, ArtifactRecord, FileRecord, IterationRecord
 from helix_spark.catalog.segments.record_index import RecordKind
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.cli.main import helix
 from helix_spark.errors import Location
 from helix_spark.run import recording
 from helix_spark.run.recording import Provenance
+from helix_spark.workflow.declaration import Wishes
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 JOB = """import helix_spark as hx
@@ -241,3 +246,57 @@ def test_old_and_new_records_live_in_one_catalog(tmp_path: LocalPath) -> None:
     assert len(old.rows(OldIteration, "WHERE status = 'done'")) == 2
     old.append([OldIteration("3" * 32, "w", 3, "done", 0.0)])
     assert [one.number for one in catalog.iterations("w")] == [3, 2, 1]
+
+
+def in_delta(records: Path, kind: str, rows: list[dict[str, Any]]) -> None:
+    """Writes records, oldest first, as catalogs of layout 1 had them, in which a row may lie before an older one."""
+    cells: list[dict[str, Any]] = [
+        {"sequence": number, "place": 0, **row} for number, row in enumerate(rows, 1)
+    ]
+    write_deltalake(str(records / kind), pa.Table.from_pylist(cells[::-1]))
+    (records / f"{kind}.head").write_text("0\n")
+
+
+def test_a_catalog_of_tables_is_read_as_it_is_and_taken_over_by_the_first_that_writes(tmp_path: Path) -> None:
+    root, text = tmp_path / "catalog", FileRecord(hashlib.sha256(JOB.encode()).hexdigest(), "one_job.py", JOB)
+    in_delta(root / "records", "iterations", [
+        dataclasses.asdict(OldIteration("1" * 32, "w", 1, status, 0.0, seconds))
+        for status, seconds in (("running", None), ("done", 1.0), ("done", 1.5))
+    ])
+    in_delta(root / "records", "files", [dataclasses.asdict(text)])
+    (root / "helix.json").write_text(json.dumps({"layout": 1, "id": "mine"}))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    catalog = Catalog.open(root, create=True)
+    expected = IterationRecord("1" * 32, "w", 1, "done", 0.0, seconds=1.5)
+    assert (catalog.iterations("w"), catalog.file_text(text.digest)) == ((expected,), JOB)
+    assert catalog.snapshot("w").next_iteration == 2
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    begun = catalog.start_iteration(IterationRecord("2" * 32, "w", 0, "running", 0.0))
+    assert begun.number == 2
+    for one in (catalog, Catalog.open(root, create=False)):
+        assert [each.number for each in one.iterations("w")] == [2, 1]
+        assert (one.nodes(expected), one.file_text(text.digest), one.rejections) == ((), JOB, ())
+    assert {path.suffix for path in (root / "records").iterdir()} == {".fold", ".segment"}
+    assert json.loads((root / "helix.json").read_text()) == {"layout": LAYOUT, "id": "mine"}
+
+
+@pytest.mark.parametrize("change", [
+    lambda catalog: catalog.evict_all({"a" * 64: "no room"}), lambda catalog: catalog.quarantine("a" * 64, "damaged"),
+    lambda catalog: catalog.gc(dry_run=False, grace_seconds=0.0), lambda catalog: catalog.repair(),
+    lambda catalog: catalog.note_wishes("w", {"a" * 64: Wishes(keep="always")}), lambda catalog: catalog.maintain(),
+], ids=["evict", "quarantine", "gc", "repair", "wishes", "upkeep"])
+def test_whatever_changes_a_catalog_of_tables_takes_it_over_first(
+    tmp_path: Path, change: Callable[[Catalog], object]
+) -> None:
+    root, value = tmp_path / "catalog", ArtifactRecord("a" * 64, "b" * 32, "value", "published", "w", "n", 1, 0.0)
+    in_delta(root / "records", "artifacts", [{
+        "signature": value.signature, "attempt": value.attempt, "kind": value.kind, "event": value.event,
+        "workflow": value.workflow, "node": value.node, "iteration": 1, "at": 0.0,
+    }])
+    (root / "helix.json").write_text(json.dumps({"layout": 1, "id": "mine"}))
+    catalog = Catalog.open(root, create=False)
+    assert catalog.live() == (value,)
+    change(catalog)
+    assert json.loads((root / "helix.json").read_text())["layout"] == LAYOUT
+    assert catalog.live() == Catalog.open(root, create=False).live()
+    assert catalog.rejections == ()

@@ -125,11 +125,22 @@ def make_catalog(layout: Layout) -> None:
         # Sync the folder once in a catalog's life, before it has any content.
         layout.root.make_folder(synced=True)
         by = f"helix_spark {package_version('helix_spark')}"
-        new = {"layout": LAYOUT, "created_by": by, "id": uuid.uuid4().hex}
+        new = {"layout": layout_number(layout), "created_by": by, "id": uuid.uuid4().hex}
         with suppress(FileExistsError):
             layout.marker.write_new(f"{json.dumps(new)}\n".encode(), synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
+
+
+def layout_number(layout: Layout) -> int:
+    """Return a catalog's layout version from its marker, or from its records if the marker cannot be read."""
+    with suppress(FileNotFoundError, ValueError):
+        return int(_read_marker(layout)["layout"])
+    with suppress(NotADirectoryError):
+        names = [entry.name for entry in layout.records.entries()]
+        if any(name.endswith(".head") for name in names) and not any(name.endswith(".segment") for name in names):
+            return 1
+    return LAYOUT
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
@@ -165,8 +176,8 @@ def _has_marker(layout: Layout) -> bool:
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}",
                            remedy=f"restore {MARKER} from a copy, or name another folder") from error
-    if marker["layout"] != LAYOUT:
-        message = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads layout {LAYOUT}"
+    if marker["layout"] > LAYOUT:
+        message = f"the catalog {layout.root} has layout {marker['layout']}; this helix_spark reads up to {LAYOUT}"
         raise CatalogError(message, exists=f"made by {marker.get('created_by', 'an unknown version')}",
                            remedy="upgrade helix_spark, or name another folder")
     return True
@@ -251,12 +262,18 @@ class CatalogLocation:
 
     Attributes:
         id: the catalog's id; empty until the catalog is made.
+        is_older: True if its layout was an older one at first.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout, self.id, self._is_made = layout, "", False
-        with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
-            self.id, self._is_made = str(_read_marker(layout).get("id", "")), True
+        with explained(layout, "read"):
+            try:
+                marker = _read_marker(layout)
+            except (FileNotFoundError, ValueError):
+                self.is_older = layout_number(layout) < LAYOUT
+            else:
+                self.id, self._is_made, self.is_older = str(marker.get("id", "")), True, marker["layout"] < LAYOUT
 
     def make(self) -> None:
         """Make the catalog, unless it exists. Raises CatalogError like `check`, or if it cannot be made."""

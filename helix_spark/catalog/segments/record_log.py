@@ -51,15 +51,17 @@ class RecordLog:
     Args:
         folder: folder of the segments; created by the first append.
         index_file: returns the path of the index; None for an index of this process alone.
+        older: returns the records of an older layout until they are taken over; then None.
 
     Attributes:
         remarks: messages about files that were skipped for their number.
     """
 
     def __init__(
-        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None]
+        self, folder: Place, kinds: Sequence[RecordKind], index_file: Callable[[], Path | None],
+        older: Callable[[], Iterable[Segment] | None] = lambda: None,
     ) -> None:
-        self.folder, self._kinds, self._index_file = folder, kinds, index_file
+        self.folder, self._kinds, self._index_file, self._older = folder, kinds, index_file, older
         self._segments = SegmentFolder(folder)
         self._names = {kind.record_type: kind.name for kind in kinds}
         self._lock = threading.RLock()
@@ -115,7 +117,7 @@ class RecordLog:
 
     def is_empty(self) -> bool:
         """Return whether there is no segment."""
-        return not self._segments.files()
+        return self._older() is None and not self._segments.files()
 
     def append(self, records: Sequence[Record]) -> int:
         """Append records, or an empty segment, and return the segment's number. Raises CatalogError."""
@@ -267,6 +269,16 @@ class RecordLog:
 
     def _read_on(self, index: RecordIndex) -> bool:
         """Add the segments that an index has not read; return whether it has all."""
+        if (older := self._older()) is not None:
+            if self._checked is None:
+                try:
+                    segments = list(older)
+                except CatalogError:
+                    if self._older() is None:  # another process took them over meanwhile
+                        return False
+                    raise
+                self._checked = index.add(Position(), segments, len(segments), {})
+            return self._older() is not None
         (files, far), at = self._segments.listing(), index.position()
         self.remarks |= {f"{file.place.name} is skipped: its number is too far ahead": None for file in far}
         last = max((file for file in files if file.last == at.number), default=None)  # its own file sorts last

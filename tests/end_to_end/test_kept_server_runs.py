@@ -80,6 +80,14 @@ def await_tables(runs: Runs, least: int) -> None:
         time.sleep(0.05)
 
 
+def await_idle(runs: Runs) -> None:
+    """Wait until the server is idle: it closes the sessions of a run only after the run's process has ended."""
+    until = time.monotonic() + 60
+    while (status := runs.point.status()) is None or status["runs"]:
+        assert time.monotonic() < until, f"not idle: {status}"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(runs: Runs) -> None:
     tally = Tally()
@@ -205,6 +213,7 @@ def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -
     second, scores = learned(runs, 0.2)
     assert (second["examples"], second["rows"], second["model"]) == ("load", "prune", "compute")
     assert scores == learned_from_scratch(runs, 0.2)
+    await_idle(runs)
     assert re.search(r"idle for .*, .* of it for \d+ tables", command(runs, "server", "status").stdout)
     assert command(runs, "server", "stop").stdout == "1 stopped\n"
     assert command(runs, "server", "status").stdout == "no server is running\n"

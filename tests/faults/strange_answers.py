@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import pickle
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -14,21 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
+from tests.faults.traps import Trap
+
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 MODULE = "helix_stranger"
 """A module in the working folder, which writes the canary when it is imported."""
 
 Responses = Sequence[Any]
-
-
-class Unpickled:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> Any:
-        return os.makedirs, (str(self.canary), 0o777, True)
 
 
 @dataclass(frozen=True)
@@ -80,13 +71,13 @@ NULL, TIME = pb.DataType(null=pb.DataType.NULL()), pb.DataType(timestamp=pb.Data
 # Of any question that runs something --------------------------------------------------------------------------------
 
 def _accumulator(honest: Responses, canary: Path) -> Responses:
-    value = pb.Expression.Literal(binary=pickle.dumps(Unpickled(canary)))
+    value = pb.Expression.Literal(binary=pickle.dumps(Trap(canary)))
     metrics = pb.ExecutePlanResponse.ObservedMetrics(name="__python_accumulator__", values=[value])
     return [*honest, pb.ExecutePlanResponse(observed_metrics=[metrics])]
 
 
 def _pickled_class(honest: Responses, canary: Path) -> Responses:
-    code = base64.b64encode(pickle.dumps(Unpickled(canary))).decode()
+    code = base64.b64encode(pickle.dumps(Trap(canary))).decode()
     kind = pb.DataType(udt=pb.DataType.UDT(type="udt", python_class=f"{MODULE}.Kind", serialized_python_class=code))
     return [*rows(columns(kind), stream(pa.record_batch({"a": pa.array([1])})), 1), *honest]
 
@@ -105,7 +96,7 @@ def _imported_in_value(honest: Responses, canary: Path) -> Responses:
 
 def _extension(honest: Responses, canary: Path) -> Responses:
     answer = pb.ExecutePlanResponse()
-    answer.extension.type_url, answer.extension.value = "type.googleapis.com/x", pickle.dumps(Unpickled(canary))
+    answer.extension.type_url, answer.extension.value = "type.googleapis.com/x", pickle.dumps(Trap(canary))
     return [*honest, answer]
 
 

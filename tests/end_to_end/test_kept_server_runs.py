@@ -13,6 +13,7 @@ from select import select
 
 import pytest
 
+from tests.end_to_end.plain_programs import under_helix, write_program
 from tests.fakes.quick_java import SUBMIT_ARGUMENTS
 from tests.faults import kept_servers
 from tests.faults.kept_servers import Runs, jvm_of, runs_in
@@ -80,6 +81,14 @@ def await_tables(runs: Runs, least: int) -> None:
         time.sleep(0.05)
 
 
+def await_idle(runs: Runs) -> None:
+    """Wait until the server is idle: it closes the sessions of a run only after the run's process has ended."""
+    until = time.monotonic() + 60
+    while (status := runs.point.status()) is None or status["runs"]:
+        assert time.monotonic() < until, f"not idle: {status}"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(runs: Runs) -> None:
     tally = Tally()
@@ -90,11 +99,9 @@ def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(ru
     runs.check(tally)
     assert not tally.wrong
     (runs.folder / "job.py").write_text(WORKFLOW)
-    first = json.loads(command(runs, "run", "job.py", "--json").stdout)
-    again = json.loads(command(runs, "run", "job.py", "--json", "--set", "reg=0.2").stdout)
-    assert first["outputs"]["summed"] == again["outputs"]["summed"] == sum(range(60))
-    computed = [node["name"] for node in again["nodes"] if node["state"] == "compute"]
-    assert "model" in computed
+    iteration = json.loads(command(runs, "run", "job.py", "--json").stdout)
+    assert iteration["outputs"]["summed"] == sum(range(60))
+    assert "model" in [node["name"] for node in iteration["nodes"] if node["state"] == "compute"]
     assert jvm_of(runs.point) == jvm
 
 
@@ -110,6 +117,73 @@ def test_a_program_does_not_see_what_the_server_asks_of_its_clients(runs: Runs) 
     (runs.folder / "settings.py").write_text(SETTINGS)
     for _ in range(2):  # the first may start the server
         assert command(runs, "run", "settings.py").stdout.splitlines()[0] == "[]"
+
+
+RECALLED = """
+from pyspark.sql import DataFrame
+import helix_spark as hx
+
+def job(least: int = 3) -> hx.Workflow:
+    wf = hx.Workflow("people")
+    wf.source("data", hx.csv("people.csv", schema="age double"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.where(data.age > least)
+
+    @wf.reducer(output=True)
+    def number(rows: DataFrame) -> int:
+        return rows.count()
+
+    @wf.reducer(output=True)
+    def text(number: int) -> str:
+        return "old" * number
+
+    return wf
+"""
+
+LISTING_CLIENTS = """
+import atexit, runpy, sys
+
+sys.modules["not_forked"] = sys  # a fork server takes no command whose process has further modules
+clients = ("pyspark.sql.connect.session", "grpc", "pandas", "networkx", "highspy")
+atexit.register(lambda: print([client for client in clients if client in sys.modules]))
+runpy.run_module("helix_spark", run_name="__main__", alter_sys=True)
+"""
+
+
+def run_recalled(runs: Runs, *words: str, server: str = "off") -> str:
+    """Run the job `RECALLED`, and list the clients of Spark that its process has loaded."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LISTING_CLIENTS, "run", "recalled.py", *words], cwd=runs.folder, text=True,
+        env={**runs.environment, "HELIX_SERVER": server, "PYTHONHASHSEED": "0"}, capture_output=True, check=False,
+    )
+    assert not ended.returncode, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_an_unchanged_run_loads_no_client(runs: Runs) -> None:
+    (runs.folder / "recalled.py").write_text(RECALLED)
+    (runs.folder / "people.csv").write_text("1\n2\n3\n4\n5\n")
+    assert "pyspark.sql.connect.session" in run_recalled(runs, server="on")
+    unchanged = run_recalled(runs)
+    assert "number  2" in unchanged
+    assert unchanged.endswith("[]\n")
+    (runs.folder / "recalled.py").write_text(RECALLED.replace("old", "new"))
+    edited = run_recalled(runs)
+    assert "newnew" in edited
+    assert edited.endswith("[]\n")
+    assert "number  4" in run_recalled(runs, "--set", "least=1", server="on")
+
+
+@pytest.mark.slow
+def test_a_program_that_is_run_again_asks_nothing_of_spark(runs: Runs) -> None:
+    write_program(runs.folder)
+    first, again = under_helix(runs.folder, **runs.environment), under_helix(runs.folder, **runs.environment)
+    assert first.asked > first.reused
+    assert again.asked == again.reused
+    assert again.printed == first.printed
 
 
 CACHED = """
@@ -170,6 +244,60 @@ def run_cached(runs: Runs, least: int, *words: str) -> tuple[list[str], str]:
     return [node["state"] for node in nodes if node["kind"] == "table"], done.stderr
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [
+    pytest.param(one, id=one.name) for one in FAULTS if one.inject.__module__ == kept_servers.__name__
+])
+def test_what_befalls_a_server_costs_a_line_and_no_answer(fault: Fault, tmp_path: Path) -> None:
+    tally = Tally()
+    folder = tmp_path / "fault"
+    folder.mkdir()
+    fault.inject(folder, 1, tally)  # type: ignore[arg-type]  # any folder
+    assert tally.injected
+    assert not tally.wrong
+
+
+NAPS = """
+import sys
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+tasks, begun = int(sys.argv[1]), sys.argv[2]
+
+@F.udf("int")
+def nap(number):
+    import pathlib, time
+    pathlib.Path(begun).touch()
+    time.sleep(0.1)
+    return 1
+
+print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().sum("one").first()[0], flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_short_run_beside_a_long_one_has_its_share_of_the_cores(runs: Runs) -> None:
+    (runs.folder / "naps.py").write_text(NAPS)
+    if not jvm_of(runs.point):
+        command(runs, "run", "naps.py", "1", str(runs.folder / "first"))
+    begun = runs.folder / "begun"
+    long = subprocess.Popen(
+        [sys.executable, "-m", "helix_spark", "run", "naps.py", "2000", str(begun)], cwd=runs.folder,
+        env=runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    try:
+        while not begun.exists():
+            assert long.poll() is None
+            time.sleep(0.1)
+        assert command(runs, "run", "naps.py", "8", str(runs.folder / "other")).stdout == "8\n"
+        has_answered, _, _ = select([long.stdout], [], [], 0)
+        assert not has_answered, "the long one had the cores to itself"
+        assert long.poll() is None
+    finally:
+        long.kill()
+        long.communicate()
+
+
 LEARNER = """
 import helix_spark as hx
 import pandas as pd
@@ -205,11 +333,12 @@ def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -
     second, scores = learned(runs, 0.2)
     assert (second["examples"], second["rows"], second["model"]) == ("load", "prune", "compute")
     assert scores == learned_from_scratch(runs, 0.2)
+    await_idle(runs)
     assert re.search(r"idle for .*, .* of it for \d+ tables", command(runs, "server", "status").stdout)
+    assert planned(runs, 0.4)["examples"] == "load"
     assert command(runs, "server", "stop").stdout == "1 stopped\n"
     assert command(runs, "server", "status").stdout == "no server is running\n"
-    lost, _ = learned(runs, 0.4)
-    assert lost["examples"] == "compute"
+    assert planned(runs, 0.4)["examples"] == "compute"
 
 
 @pytest.mark.long
@@ -242,60 +371,13 @@ def learned(runs: Runs, reg: float) -> tuple[dict[str, str], list[float]]:
     return {node["name"]: node["state"] for node in found["nodes"]}, found["outputs"]["scores"]
 
 
+def planned(runs: Runs, reg: float) -> dict[str, str]:
+    """Return the states of the nodes in the plan of such a run."""
+    words = ("plan", "learner.py", "--json", "--policy", "never", "--set", f"reg={reg}")
+    return {node["name"]: node["state"] for node in json.loads(command(runs, *words).stdout)["nodes"]}
+
+
 def learned_from_scratch(runs: Runs, reg: float) -> list[float]:
     words = ("run", "learner.py", "--json", "--catalog", f"other{reg}", "--set", f"reg={reg}")
     scores: list[float] = json.loads(command(runs, *words).stdout)["outputs"]["scores"]
     return scores
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("fault", [
-    pytest.param(one, id=one.name) for one in FAULTS if one.inject.__module__ == kept_servers.__name__
-])
-def test_what_befalls_a_server_costs_a_line_and_no_answer(fault: Fault, tmp_path: Path) -> None:
-    tally = Tally()
-    folder = tmp_path / "fault"
-    folder.mkdir()
-    fault.inject(folder, 1, tally)  # type: ignore[arg-type]  # any folder
-    assert tally.injected
-    assert not tally.wrong
-
-
-NAPS = """
-import sys
-from pyspark.sql import SparkSession, functions as F
-
-spark = SparkSession.builder.getOrCreate()
-tasks, begun = int(sys.argv[1]), sys.argv[2]
-
-@F.udf("int")
-def nap(number):
-    import pathlib, time
-    pathlib.Path(begun).touch()
-    time.sleep(0.1)
-    return 1
-
-print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().sum("one").first()[0], flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_a_short_run_beside_a_long_one_has_its_share_of_the_cores(runs: Runs) -> None:
-    (runs.folder / "naps.py").write_text(NAPS)
-    command(runs, "run", "naps.py", "1", str(runs.folder / "first"))  # starts a server if there is none
-    begun = runs.folder / "begun"
-    long = subprocess.Popen(
-        [sys.executable, "-m", "helix_spark", "run", "naps.py", "2000", str(begun)], cwd=runs.folder,
-        env=runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )
-    try:
-        while not begun.exists():
-            assert long.poll() is None
-            time.sleep(0.1)
-        assert command(runs, "run", "naps.py", "8", str(runs.folder / "other")).stdout == "8\n"
-        has_answered, _, _ = select([long.stdout], [], [], 0)
-        assert not has_answered, "the long one had the cores to itself"
-        assert long.poll() is None
-    finally:
-        long.kill()
-        long.communicate()

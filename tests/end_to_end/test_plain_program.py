@@ -5,98 +5,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.quick_java import SUBMIT_ARGUMENTS
-
-HELIX = str(Path(sys.executable).with_name("helix"))
-PROGRAM = '''
-import sys
-import zipfile
-from pyspark.ml import Pipeline
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.evaluation import BinaryClassificationEvaluator
-from pyspark.ml.feature import StringIndexer, VectorAssembler
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
-from pyspark.sql import SparkSession, functions as F
-
-spark = SparkSession.builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
-rows = spark.read.csv("rows.csv", header=True, inferSchema=True).withColumn("age2", F.col("age") * 2).cache()
-train, test = rows.randomSplit([0.7, 0.3], seed=5)
-lr = LogisticRegression(maxIter=3)
-pipeline = Pipeline(stages=[
-    StringIndexer(inputCol="town", outputCol="place"),
-    VectorAssembler(inputCols=["age2", "place"], outputCol="features"),
-    lr,
-])
-grid = ParamGridBuilder().addGrid(lr.regParam, [0.01, 0.1]).build()
-evaluator = BinaryClassificationEvaluator()
-model = CrossValidator(
-    estimator=pipeline, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2, seed=3, parallelism=2,
-).fit(train)
-print([float(one) for one in model.avgMetrics], evaluator.evaluate(model.transform(test)), sys.argv[1:])
-
-@F.udf("string")
-def shout(text):
-    return text.upper()
-
-rows.createOrReplaceTempView("people")
-spark.sql("SELECT town, count(*) AS n FROM people GROUP BY town ORDER BY town").select(shout("town"), "n").show()
-spark.sql("SELECT count(*) AS n FROM people WHERE town > :town", {"town": "b"}).show()
-rows.orderBy("age", "town").limit(3).write.mode("overwrite").json("out")
-print(spark.read.json("out").count())
-spark.stop()
-'''
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run printed, and what the line at its end says."""
-
-    iteration: int
-    printed: str
-    asked: int
-    reused: int
-    fits: int
+from tests.end_to_end.plain_programs import HELIX, run, under_helix, write_program
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("program")
-    rows = (f"{20 + n * 7 % 50},{'north' if n % 3 else 'south'},{float(n * 7 % 50 + n % 5 > 25)}" for n in range(300))
-    (made / "rows.csv").write_text("age,town,label\n" + "\n".join(rows) + "\n")
-    (made / "train.py").write_text(PROGRAM)
-    return made
-
-
-def run(folder: Path, *command: str, **environ: str) -> tuple[str, str]:
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=600, check=False,
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable, **environ},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout, done.stderr
-
-
-def under_helix(folder: Path) -> Ran:
-    printed, said = run(folder, HELIX, "run", "train.py", "an argument", PYSPARK_SUBMIT_ARGS=SUBMIT_ARGUMENTS)
-    told = re.search(r"iteration (\d+): of (\d+) questions to Spark (\d+) w", said)
-    assert told, said
-    fits = re.search(r"; (\d+) fit", said)
-    return Ran(int(told[1]), printed, int(told[2]), int(told[3]), int(fits[1]) if fits else 0)
-
-
-def test_a_program_that_is_run_again_asks_nothing_of_spark(folder: Path) -> None:
-    first, again = under_helix(folder), under_helix(folder)
-    assert again.asked == again.reused
-    assert again.printed == first.printed
+    folder = tmp_path_factory.mktemp("program")
+    write_program(folder)
+    return folder
 
 
 @pytest.mark.long

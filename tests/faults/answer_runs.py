@@ -35,6 +35,7 @@ from helix_spark.plans.program_client import control_draws, open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.run.recorded_answers import RecordedAnswers
 from tests.faults.strange_answers import LONG, MODULE, STRING, Strange, all_strange, columns, rows, stream
+from tests.faults.traps import write_module
 
 MOST_MIB = 300
 NAME = "script"
@@ -238,8 +239,7 @@ class Home:
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
         Path("rows.csv").write_text("a\n3\n4\n")
-        made = f"os.makedirs({str(self.canary)!r}, exist_ok=True)"
-        Path(f"{MODULE}.py").write_text(f"import os\n{made}\nclass Kind: ...\n")
+        write_module(self.folder, MODULE, self.canary, "class Kind: ...\n")
         shutil.rmtree("honest", ignore_errors=True)
         self.honest = run(Path("honest"), self.folder, "run")
         self._record(Path("honest"), [(one, one.text) for one in self.honest.answers])
@@ -287,7 +287,7 @@ class Home:
 
     def _wrong(self, outcome: Outcome) -> str:
         if self.canary.exists():
-            self.canary.rmdir()
+            self.canary.unlink()
             return "code of the stranger's ran"
         if len(outcome.lines) > 1:
             return f"it said {outcome.lines}"

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import random
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,14 +19,13 @@ from helix_spark.catalog.leases import leases
 from helix_spark.catalog.leases.leases import this_process
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.verification import verify
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.run import executing
 from tests.faults.job import Heard, answers, run, workflow
+from tests.faults.processes import printed_until, start_python
 from tests.faults.row import Tally, fault
-
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.faults.usable import damaged
 
 
 def _forged() -> dict[str, str]:
@@ -88,12 +86,8 @@ def endless_holder(folder: Path, count: int, tally: Tally) -> None:
             with hx.Helix(catalog, policy="always") as helix:
                 plan = helix.plan(workflow(key))
             held = plan["rows"].signature
-            holder = subprocess.Popen(
-                [sys.executable, "-c", _HOLDS, str(catalog / "leases"), held], cwd=_ROOT, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            holder.stdout.readline()
+            holder = start_python("-c", _HOLDS, catalog / "leases", held, stdin=subprocess.PIPE)
+            printed_until(holder, "taken".__eq__)
             begun, heard = time.perf_counter(), Heard()
             outputs = run(catalog, workflow(key), heard)
             longest = max(longest, time.perf_counter() - begun)
@@ -140,21 +134,16 @@ def collected_beside(folder: Path, count: int, tally: Tally) -> None:
     root, chosen = folder / "catalog", random.Random(15)
     catalog = Catalog.open(root, create=True)
     _publish(catalog, 0, 0.0)
-    collector = subprocess.Popen(
-        [sys.executable, "-c", _COLLECTS, str(root)], cwd=_ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert collector.stdout is not None
-    collector.stdout.readline()
+    collector = start_python("-c", _COLLECTS, root)
+    printed_until(collector, "ready".__eq__)
     read, refused = 0, 0
     try:
         for number in range(1, count + 1):
-            record, evicted = _publish(catalog, number, chosen.uniform(0, 0.1)), threading.Event()
+            record = _publish(catalog, number, chosen.uniform(0, 0.1))
 
-            def evict(signature: str = record.signature, done: threading.Event = evicted) -> None:
+            def evict(signature: str = record.signature) -> None:
                 time.sleep(chosen.uniform(0, 0.02))
                 Catalog.open(root, create=False).evict_all({signature: "to make room"})
-                done.set()
 
             what, thread = "", threading.Thread(target=evict)
             if number % 2:
@@ -178,6 +167,6 @@ def collected_beside(folder: Path, count: int, tally: Tally) -> None:
     finally:
         collector.kill()
     said = collector.communicate()[0]
-    bad = [finding for finding in verify(catalog, deep=True).findings if finding.bad]
-    tally.expect(alive and not bad, f"collector alive: {alive} {said[-300:]}, damaged: {bad[:1]}")
+    what = damaged(root)
+    tally.expect(alive and not what, f"collector alive: {alive} {said[-300:]}, {what}")
     tally.note = f"{read} reads, {refused} refused as evicted"

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.verification import verify
 from tests.faults.denied import can_deny
 from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.processes import ended, run_python, start_python
 from tests.faults.row import Tally, fault
+from tests.faults.usable import damaged
 
 
 def _denied(lacks: str, root: Path, key: int) -> subprocess.Popen[str]:
@@ -23,8 +23,8 @@ def _wrong(root: Path, runs: int) -> str:
     numbers = sorted(one.number for one in catalog.iterations("job") if one.status == "done")
     if numbers != list(range(1, runs + 1)):
         return f"iterations {numbers}"
-    if bad := [str(each) for each in verify(catalog, deep=True).findings if each.bad]:
-        return f"damaged: {bad[0]}"
+    if what := damaged(root):
+        return what
     if damage := catalog.repair(dry_run=True).damage:
         return f"damaged: {damage[0]}"
     again = Heard()

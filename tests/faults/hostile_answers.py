@@ -7,7 +7,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,10 +16,11 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from tests.faults.answer_runs import LARGE, NAME, flipped, question_of
+from tests.faults.processes import ROOT, run_python, start_python
 from tests.faults.row import Tally, fault
 from tests.faults.strange_answers import MODULE, all_strange
+from tests.faults.traps import write_module
 
-ROOT = Path(__file__).resolve().parents[2]
 
 @fault(
     "answers that a stranger recorded, in plans and runs of a script and of a workflow's node",
@@ -37,8 +37,8 @@ def _tried(folder: LocalPath, cases: Sequence[str]) -> Iterator[str]:
     """What came of each case of `answer_runs` that should not have. A process that dies is followed by another one."""
     at = 0
     while at < len(cases):
-        command = [sys.executable, "-m", "tests.faults.answer_runs", str(folder), *cases[at:]]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        words = ("-m", "tests.faults.answer_runs", folder, *cases[at:])
+        with start_python(*words, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             first = process.stdout.readline()
             if json.loads(first or '"it did not start"'):
@@ -117,7 +117,7 @@ _PRINTED = "rows [Row(a=0), Row(a=2), Row(a=4)]"
 def commands(folder: LocalPath, times: int, tally: Tally) -> None:
     script, canary = Path(folder) / "script.py", Path(folder) / "executed"
     script.write_text(SCRIPT)
-    (Path(folder) / f"{MODULE}.py").write_text(f"import os\nos.makedirs({str(canary)!r})\n")
+    write_module(folder, MODULE, canary)
     if _PRINTED not in (first := _command(folder, "run")).stdout:
         raise AssertionError(f"the honest run failed: {first.stderr[-500:]}")
     (honest,) = (
@@ -136,6 +136,7 @@ def commands(folder: LocalPath, times: int, tally: Tally) -> None:
 
 
 def _command(folder: LocalPath, verb: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "helix_spark", verb, "script.py", "--catalog", "catalog"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    return run_python(
+        "-m", "helix_spark", verb, "script.py", "--catalog", "catalog", cwd=folder, env=environ, timeout=300,
+    )

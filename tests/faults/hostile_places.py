@@ -10,10 +10,8 @@ import subprocess
 import sys
 from typing import Any
 
-from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.segments.segment import unpack
-from tests.faults.row import Tally, fault
-from tests.faults.shared_catalogs import SECRET, Shared, edited_log, hostile, packed, try_all, write_rows
+from tests.faults.shared_catalogs import SECRET, Shared, edit_log, hostile, hostile_row, packed, write_rows
 
 LOGS, LINKS = "logs of records", "places and links"
 _HUGE = 64 << 30
@@ -31,8 +29,7 @@ def _row(shared: Shared, number: int, **fields: Any) -> tuple[str, dict[str, Any
     return "iterations", {**shared.rows("iterations")[-1], "number": number, "run": f"{number:032x}", **fields}
 
 
-@hostile(LOGS, "a segment that leads elsewhere", usable=False,
-         short=True)
+@hostile(LOGS, "a segment that leads elsewhere", usable=False, short=True)
 def segment_is_a_link(shared: Shared) -> None:
     stolen = shared.outside / shared.next_file().name
     write_rows(stolen, [_row(shared, 3, message=SECRET)])
@@ -46,8 +43,7 @@ def all_are_links(shared: Shared) -> None:
         file.symlink_to(shared.outside / file.name)
 
 
-@hostile(LOGS, "a segment and a fold that lead to somebody's home, with others after them", usable=False,
-         short=True)
+@hostile(LOGS, "a segment and a fold that lead to somebody's home, with others after them", usable=False, short=True)
 def links_to_home(shared: Shared) -> None:
     for after, target in enumerate((shared.home, shared.secret, shared.home / "nothing")):
         file = shared.next_file(after)
@@ -55,8 +51,7 @@ def links_to_home(shared: Shared) -> None:
         shared.records.joinpath(f"0000000001-{int(file.stem):010}.fold").symlink_to(target)
 
 
-@hostile(LOGS, "a link to somebody's home among segments that were folded long ago", usable=False,
-         short=True)
+@hostile(LOGS, "a link to somebody's home among segments that were folded long ago", usable=False, short=True)
 def link_among_folded(shared: Shared) -> None:
     """Upkeep deletes what was folded."""
     files = shared.segments()
@@ -192,14 +187,7 @@ def older_layout(shared: Shared) -> None:
     write_deltalake(str(shared.outside / "files"), rows)
     shutil.move(next((shared.outside / "files").glob("part-*")), stolen)
     shutil.move(shared.outside / "files", shared.records / "files")
-    entry = shared.records / "files" / "_delta_log" / f"{0:020}.json"
-
-    def change(action: dict[str, Any]) -> dict[str, Any]:
-        if "add" in action:
-            action["add"]["path"] = f"file://{stolen}"
-        return action
-
-    edited_log(entry, change)
+    edit_log(shared.records / "files" / "_delta_log" / f"{0:020}.json", {"path": f"file://{stolen}"})
     os.mkfifo(shared.records / "nodes")
     (shared.records / "results").symlink_to(shared.home)
     (shared.catalog / "helix.json").write_text(json.dumps({"layout": 1, "id": "older"}))
@@ -278,13 +266,5 @@ def marker_of_escapes(shared: Shared) -> None:
     (shared.catalog / "helix.json").write_text(json.dumps({"layout": 99, "created_by": "\x1b]0;owned\x07\u202e"}))
 
 
-@fault("a shared catalog with hostile logs", "nothing executed, written outside, hung, obeyed or raised",
-       short=0, full=99)
-def hostile_logs(folder: LocalPath, count: int, tally: Tally) -> None:
-    try_all(folder, LOGS, count, tally)
-
-
-@fault("a shared catalog with hostile links, pipes and devices",
-       "nothing executed, written outside, hung, obeyed or raised", short=0, full=99)
-def hostile_links(folder: LocalPath, count: int, tally: Tally) -> None:
-    try_all(folder, LINKS, count, tally)
+hostile_row("a shared catalog with hostile logs", LOGS)
+hostile_row("a shared catalog with hostile links, pipes and devices", LINKS)

@@ -5,146 +5,138 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from helix_spark.catalog.places.place import LocalPath
-from tests.faults.row import Tally, fault
-from tests.faults.shared_catalogs import Shared, hostile, try_all, write_rows
+from helix_spark.identity.parts import digest
+from tests.faults.shared_catalogs import Shared, hostile, hostile_row, write_rows
 
 GROUP = "records"
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil\x1b\\click\x9b31m\u202egnp.exe\u2066"
 MARKUP = "[link=http://evil]here[/link] [bold red]x[/] <script>alert(1)</script>"
 DEEP = "[" * 100_000 + "]" * 100_000
+NAN, ENDLESS = float("nan"), float("inf")
 
 
-def _newest(row: dict[str, Any]) -> bool:
-    return bool(row["number"] == 2)
+Row = dict[str, Any]
+Which = Callable[[Row], bool]
 
 
-@hostile(GROUP, "texts with escape codes, links and turned letters", short=True)
-def escapes(shared: Shared) -> None:
-    shared.change("iterations", message=ESCAPES, error=ESCAPES, file=ESCAPES, commit=ESCAPES)
-    shared.change("nodes", reason=ESCAPES, code=f"def f():\n    {ESCAPES}\n", kind="scanner")
-    shared.change("artifacts", lambda row: row["event"] != "published", why=ESCAPES)
+def _all(row: Row) -> bool:
+    return True
+
+
+def _in(number: int) -> Which:
+    """Records of an iteration, or of its nodes."""
+    return lambda row: row.get("iteration", row.get("number")) == number
+
+
+def _of(node: str) -> Which:
+    return lambda row: row["node"] == node
+
+
+def _named(name: str) -> Which:
+    return lambda row: row["name"] == name and row["iteration"] == 1
+
+
+def _changed(name: str, *changes: tuple[str, Which, Row], usable: bool = True, short: bool = False) -> None:
+    """Add a catalog in which fields of records were changed: of which kind, which of them, and their new values."""
+    @hostile(GROUP, name, usable=usable, short=short)
+    def change(shared: Shared) -> None:
+        for kind, which, cells in changes:
+            shared.change(kind, which, **cells)
+
+
+def _added(name: str, *rows: Row, short: bool = False) -> None:
+    """Add a catalog with more records of iterations, each with some values for those of the newest."""
+    @hostile(GROUP, name, short=short)
+    def add(shared: Shared) -> None:
+        shared.rewrite("iterations", lambda before: [*before, *({**before[-1], **row} for row in rows)])
+
+
+_changed(
+    "texts with escape codes, links and turned letters",
+    ("iterations", _all, dict.fromkeys(("message", "error", "file", "commit"), ESCAPES)),
+    ("nodes", _all, {"reason": ESCAPES, "code": f"def f():\n    {ESCAPES}\n", "kind": "scanner"}),
+    ("artifacts", lambda row: row["event"] != "published", {"why": ESCAPES}), short=True,
+)
 
 
 @hostile(GROUP, "names with escape codes and forged lines", short=True)
 def names(shared: Shared) -> None:
     forged = f"rows{ESCAPES}\n0 stored results: none\nall is sound"
-    shared.change("nodes", lambda row: row["name"] == "rows" and row["iteration"] == 1, name=forged)
-    shared.change("artifacts", lambda row: row["node"] == "rows", node=forged)
+    shared.change("nodes", _named("rows"), name=forged)
+    shared.change("artifacts", _of("rows"), node=forged)
     shared.rewrite("iterations", lambda rows: [*rows, {**rows[-1], "workflow": forged, "run": "9" * 32}])
 
 
-@hostile(GROUP, "names that are markup")
-def markup(shared: Shared) -> None:
-    shared.change("nodes", lambda row: row["name"] == "count" and row["iteration"] == 1, name=MARKUP, reason=MARKUP)
-    shared.change("iterations", message=MARKUP)
-
-
-@hostile(GROUP, "lone surrogates among the outputs", short=True)
-def surrogates(shared: Shared) -> None:
-    outputs = '{"total": 748500, "\\ud800": "\\udfff\\ud800", "\\udc80 auc": 0.5}'
-    shared.change("iterations", _newest, outputs=outputs, parameters='{"\\ud800": "\\udfff"}')
-    shared.change("nodes", parts='[["value", "\\ud800", "' + "0" * 64 + '", "\\udfff"]]')
-
-
-@hostile(GROUP, "outputs nested without end", short=True)
-def deep_outputs(shared: Shared) -> None:
-    shared.change("iterations", lambda row: row["number"] == 1, outputs='{"a": ' + DEEP + "}")
-
-
-@hostile(GROUP, "a plan, parameters and parts nested without end")
-def deep_parts(shared: Shared) -> None:
-    deep = '{"a":' * 50_000 + "1" + "}" * 50_000
-    shared.change("iterations", _newest, plan=deep, parameters=deep, versions=deep, writer=deep)
-    shared.change("nodes", parts=DEEP)
-
-
-@hostile(GROUP, "JSON that is none, or of another kind", short=True)
-def no_json(shared: Shared) -> None:
-    shared.change(
-        "iterations", _newest, outputs="[1, 2]", parameters="7", plan="{", versions="null", writer='"x"',
-    )
-    shared.change("nodes", lambda row: row["iteration"] == 1, parts="{}")
-
-
-@hostile(GROUP, "a plan of no sense")
-def odd_plan(shared: Shared) -> None:
-    plan = {
-        "merged": ["rows", 3], "left_out": [{"synthesizer": 3}, 7, None], "budget": "much", "used": -1e308,
-        "run_all_seconds": 1e308, "predicted_seconds": -1e308, "solver": {"a": []}, "policy": 5,
-    }
-    shared.change("iterations", plan=json.dumps(plan))
-
-
-@hostile(GROUP, "numbers that are none, endless, or beyond any sense", short=True)
-def odd_numbers(shared: Shared) -> None:
-    nan, endless = float("nan"), float("inf")
-    shared.change("iterations", _newest, started=1e300, seconds=-endless, start_seconds=nan)
-    shared.change(
-        "nodes", lambda row: row["iteration"] == 1, seconds=nan, predicted_seconds=endless, bytes=-(2**62),
-        rows=-1, started=-1e300,
-    )
-    shared.change(
-        "artifacts", lambda row: row["node"] == "count", bytes=2**62, at=-1e300, write_seconds=nan,
-        recompute_seconds=endless,
-    )
-    shared.change("results", compute_seconds=nan, load_seconds=-endless, bytes=-5, rows=-7)
-
-
-@hostile(GROUP, "metrics from the least to the greatest")
-def odd_metrics(shared: Shared) -> None:
-    shared.change("iterations", _newest, outputs='{"total": 1.7e308, "auc": NaN, "x": 1' + "0" * 400 + "}")
-    shared.change(
-        "iterations", lambda row: row["number"] == 1, outputs='{"total": -1.7e308, "auc": Infinity, "x": 1}'
-    )
-
-
-@hostile(GROUP, "states, kinds and events that there are none of", short=True)
-def odd_words(shared: Shared) -> None:
-    shared.change("iterations", lambda row: row["number"] == 1, status="exploded")
-    shared.change("nodes", lambda row: row["iteration"] == 1, state="<b>", kind="rocket")
-    shared.change("artifacts", lambda row: row["node"] == "count", kind="pickle", event="published")
-    shared.change("results", kind="rocket")
-
-
-@hostile(GROUP, "ids that are paths, and pieces of SQL", short=True)
-def odd_ids(shared: Shared) -> None:
-    shared.change("iterations", lambda row: row["number"] == 1, run="../../../elsewhere/x", file_digest="' OR 1=1 --")
-    shared.change("nodes", lambda row: row["iteration"] == 1, run="../../../elsewhere/x", signature="' OR 1=1 --")
-    shared.change(
-        "artifacts", lambda row: row["node"] == "rows", signature="../" * 20, attempt="../../../elsewhere",
-    )
-    shared.change("results", signature="' OR 1=1 --", declared="../x")
-
-
-@hostile(GROUP, "the greatest number that there is as an iteration's", short=True)
-def greatest_number(shared: Shared) -> None:
-    shared.rewrite("iterations", lambda rows: [*rows, {**rows[-1], "number": 2**63 - 1, "run": "9" * 32}])
-
-
-@hostile(GROUP, "numbers below one, and one that is missing")
-def least_number(shared: Shared) -> None:
-    shared.rewrite("iterations", lambda rows: [
-        *rows, {**rows[-1], "number": -(2**63), "run": "9" * 32}, {**rows[-1], "number": None, "run": "8" * 32},
-        {**rows[-1], "number": 0, "run": "7" * 32}, {**rows[-1], "workflow": None, "run": "6" * 32},
-        {**rows[-1], "run": None},
-    ])
+_changed(
+    "names that are markup", ("nodes", _named("count"), {"name": MARKUP, "reason": MARKUP}),
+    ("iterations", _all, {"message": MARKUP}),
+)
+_changed(
+    "lone surrogates among the outputs",
+    ("iterations", _in(2), {"outputs": '{"total": 748500, "\\ud800": "\\udfff\\ud800", "\\udc80 auc": 0.5}',
+                            "parameters": '{"\\ud800": "\\udfff"}'}),
+    ("nodes", _all, {"parts": '[["value", "\\ud800", "' + "0" * 64 + '", "\\udfff"]]'}), short=True,
+)
+_changed("outputs nested without end", ("iterations", _in(1), {"outputs": '{"a": ' + DEEP + "}"}), short=True)
+_changed(
+    "a plan, parameters and parts nested without end",
+    ("iterations", _in(2), dict.fromkeys(
+        ("plan", "parameters", "versions", "writer"), '{"a":' * 50_000 + "1" + "}" * 50_000)),
+    ("nodes", _all, {"parts": DEEP}),
+)
+_changed(
+    "JSON that is none, or of another kind",
+    ("iterations", _in(2), {"outputs": "[1, 2]", "parameters": "7", "plan": "{", "versions": "null", "writer": '"x"'}),
+    ("nodes", _in(1), {"parts": "{}"}), short=True,
+)
+_changed("a plan of no sense", ("iterations", _all, {"plan": json.dumps({
+    "merged": ["rows", 3], "left_out": [{"synthesizer": 3}, 7, None], "budget": "much", "used": -1e308,
+    "run_all_seconds": 1e308, "predicted_seconds": -1e308, "solver": {"a": []}, "policy": 5,
+})}))
+_changed(
+    "numbers that are none, endless, or beyond any sense",
+    ("iterations", _in(2), {"started": 1e300, "seconds": -ENDLESS, "start_seconds": NAN}),
+    ("nodes", _in(1), {"seconds": NAN, "predicted_seconds": ENDLESS, "bytes": -(2**62), "rows": -1, "started": -1e300}),
+    ("artifacts", _of("count"), {"bytes": 2**62, "at": -1e300, "write_seconds": NAN, "recompute_seconds": ENDLESS}),
+    ("results", _all, {"compute_seconds": NAN, "load_seconds": -ENDLESS, "bytes": -5, "rows": -7}), short=True,
+)
+_changed(
+    "metrics from the least to the greatest",
+    ("iterations", _in(2), {"outputs": '{"total": 1.7e308, "auc": NaN, "x": 1' + "0" * 400 + "}"}),
+    ("iterations", _in(1), {"outputs": '{"total": -1.7e308, "auc": Infinity, "x": 1}'}),
+)
+_changed(
+    "states, kinds and events that there are none of",
+    ("iterations", _in(1), {"status": "exploded"}), ("nodes", _in(1), {"state": "<b>", "kind": "rocket"}),
+    ("artifacts", _of("count"), {"kind": "pickle", "event": "published"}), ("results", _all, {"kind": "rocket"}),
+    short=True,
+)
+_changed(
+    "ids that are paths, and pieces of SQL",
+    ("iterations", _in(1), {"run": "../../../elsewhere/x", "file_digest": "' OR 1=1 --"}),
+    ("nodes", _in(1), {"run": "../../../elsewhere/x", "signature": "' OR 1=1 --"}),
+    ("artifacts", _of("rows"), {"signature": "../" * 20, "attempt": "../../../elsewhere"}),
+    ("results", _all, {"signature": "' OR 1=1 --", "declared": "../x"}), short=True,
+)
+_added("the greatest number that there is as an iteration's", {"number": 2**63 - 1, "run": "9" * 32}, short=True)
+_added(
+    "numbers below one, and one that is missing", {"number": -(2**63), "run": "9" * 32},
+    {"number": None, "run": "8" * 32}, {"number": 0, "run": "7" * 32}, {"workflow": None, "run": "6" * 32},
+    {"run": None},
+)
+_added("a text of a million letters in a hundred and fifty rows", *(
+    {"message": "all work and no play " * 50_000, "number": n, "run": f"{n:032x}"} for n in range(3, 150)
+))
 
 
 @hostile(GROUP, "a text of a hundred million letters", short=True)
 def long_text(shared: Shared) -> None:
     row = {**shared.rows("iterations")[-1], "message": "all work and no play " * 5_000_000, "run": "7" * 32}
     write_rows(shared.next_file(), [("iterations", row)])
-
-
-@hostile(GROUP, "a text of a million letters in a hundred and fifty rows")
-def repeated_text(shared: Shared) -> None:
-    text = "all work and no play " * 50_000
-    shared.rewrite("iterations", lambda rows: [
-        *rows, *({**rows[-1], "message": text, "number": n, "run": f"{n:032x}"} for n in range(3, 150)),
-    ])
 
 
 @hostile(GROUP, "nodes that read each other in a circle, themselves, and what is not there", short=True)
@@ -205,34 +197,29 @@ def file_above(shared: Shared) -> None:
     (shared.project / "sub").mkdir()
 
 
-@hostile(GROUP, "a file's text that is not of its digest")
-def file_of_another_digest(shared: Shared) -> None:
-    shared.change("files", text="import os; os.system('touch canary')\n")
+TRAP = {"type": "udt", "pyClass": "catalog.trap.Trap", "serializedClass": "gASV", "sqlType": "long"}
+SCHEMA = {"type": "struct", "fields": [{"name": "a", "type": TRAP, "nullable": True, "metadata": {}}]}
 
-
-@hostile(GROUP, "values nested without end, of no JSON, or huge", short=True)
-def odd_values(shared: Shared) -> None:
-    shared.change("artifacts", lambda row: row["node"] == "total", value=DEEP)
-    shared.change("artifacts", lambda row: row["node"] == "count", value="{")
-
-
-@hostile(GROUP, "a value of a hundred million letters")
-def long_value(shared: Shared) -> None:
-    shared.change("artifacts", lambda row: row["node"] == "count", value='"' + "x" * 100_000_000 + '"')
-
-
-@hostile(GROUP, "a schema that carries a class, and one nested without end", short=True)
-def odd_schemas(shared: Shared) -> None:
-    trap = {"type": "udt", "pyClass": "catalog.trap.Trap", "serializedClass": "gASV", "sqlType": "long"}
-    field = {"name": "a", "type": trap, "nullable": True, "metadata": {}}
-    schema = json.dumps({"type": "struct", "fields": [field]})
-    shared.change("artifacts", lambda row: row["node"] == "rows", schema=schema)
-    shared.change("artifacts", lambda row: row["node"] == "doubled", schema='{"fields":' + DEEP + "}")
-
-
-@hostile(GROUP, "wishes of no sense, of people without a name")
-def odd_lists(shared: Shared) -> None:
-    shared.change("artifacts", lambda row: row["kind"] == "table", insisted_by=["", "\x1b[2J", "a"] * 1000)
+_changed("a file's text that is not of its digest", ("files", _all, {"text": "import os; os.system('touch canary')\n"}))
+_changed(
+    "values nested without end, of no JSON, or huge", ("artifacts", _of("total"), {"value": DEEP}),
+    ("artifacts", _of("count"), {"value": "{"}), short=True,
+)
+_changed(
+    "a value of a hundred million letters", ("artifacts", _of("count"), {"value": '"' + "x" * 100_000_000 + '"'}),
+)
+_changed(
+    "a schema that carries a class, and one nested without end",
+    ("artifacts", _of("rows"), {"schema": json.dumps(SCHEMA)}),
+    ("artifacts", _of("doubled"), {"schema": '{"fields":' + DEEP + "}"}), short=True,
+)
+_changed("wishes of no sense, of people without a name", (
+    "artifacts", lambda row: row["kind"] == "table", {"insisted_by": ["", "\x1b[2J", "a"] * 1000},
+))
+_changed(
+    "lists in the place of texts, texts in that of seconds",
+    ("nodes", _all, {"reason": ["x", 7], "seconds": "long", "stored": 7, "inputs": "rows"}), usable=False,
+)
 
 
 @hostile(GROUP, "fields of another type", usable=False, short=True)
@@ -240,11 +227,6 @@ def other_types(shared: Shared) -> None:
     shared.rewrite(
         "iterations", lambda rows: [{**row, "number": str(row["number"]), "outputs": {"a": 1}} for row in rows]
     )
-
-
-@hostile(GROUP, "lists in the place of texts, texts in that of seconds", usable=False)
-def other_texts(shared: Shared) -> None:
-    shared.change("nodes", reason=["x", 7], seconds="long", stored=7, inputs="rows")
 
 
 @hostile(GROUP, "records without the fields that tell them apart", usable=False)
@@ -261,21 +243,17 @@ def odd_kinds(shared: Shared) -> None:
 
 @hostile(GROUP, "notes of a run that are none: other types, nested without end", short=True)
 def odd_progress(shared: Shared) -> None:
-    from helix_spark.identity.parts import digest
-
-    running = shared.catalog / "records" / "running"
-    running.mkdir(exist_ok=True)
     node = {"name": 7, "kind": [], "inputs": [1, None], "state": {}, "reason": ESCAPES, "predicted_seconds": "long",
             "output": None}
     for number, text in (
         (3, json.dumps({"workflow": "job", "number": 3, "nodes": [node, node], "started": {"7": "x"}, "ended": [1],
                         "answered": "yes", "stored": [[1]]})), (4, DEEP),
     ):
-        (running / f"{digest('job')[:32]}-{number}.json").write_text(text)
-        _add_running(shared, number)
+        _running_notes(shared, number).write_text(text)
 
 
-def _add_running(shared: Shared, number: int) -> None:
+def _running_notes(shared: Shared, number: int) -> LocalPath:
+    """The file for notes of an iteration that seems to be running."""
     run = f"{number:032x}"
     shared.rewrite("iterations", lambda rows: [
         *rows, {**rows[-1], "number": number, "run": run, "status": "running", "seconds": None},
@@ -283,21 +261,15 @@ def _add_running(shared: Shared, number: int) -> None:
     (shared.catalog / "leases" / run).write_text(json.dumps(
         {"host": ESCAPES, "machine": "elsewhere", "pid": 2**70, "started": "x", "expected": "long"}
     ))
+    (shared.records / "running").mkdir(exist_ok=True)
+    return shared.records / "running" / f"{digest('job')[:32]}-{number}.json"
 
 
 @hostile(GROUP, "notes of a run that are a pipe, a lease that has no end")
 def progress_is_a_pipe(shared: Shared) -> None:
-    from helix_spark.identity.parts import digest
-
-    running = shared.catalog / "records" / "running"
-    running.mkdir(exist_ok=True)
-    os.mkfifo(running / f"{digest('job')[:32]}-3.json")
-    _add_running(shared, 3)
+    os.mkfifo(_running_notes(shared, 3))
     (shared.catalog / "leases" / ("a" * 64)).symlink_to("/dev/zero")
     os.mkfifo(shared.catalog / "leases" / ("b" * 64))
 
 
-@fault("a shared catalog with hostile records", "nothing executed, written outside, hung, obeyed or raised",
-       short=0, full=99)
-def hostile_records(folder: LocalPath, count: int, tally: Tally) -> None:
-    try_all(folder, GROUP, count, tally)
+hostile_row("a shared catalog with hostile records", GROUP)

@@ -1,11 +1,13 @@
-"""Bad input and traps: what would be executed, names that would lead elsewhere, a solver that is not there."""
+"""Bad input: traps, names that would lead elsewhere, a solver that is not there, changed jars, an author's mistakes."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
 import json
+import os
 import pickle
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,24 +24,16 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.engine.results.stored_results import DamagedResultError, load
 from helix_spark.engine.server.session import Sessions
-from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.engine.spark.jars import delta_jars
+from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.planner import solver
 from tests.fakes.policy import loading
-from tests.faults.job import Heard, answers, run, workflow
+from tests.faults.job import PEOPLE, Heard, answers, run, workflow
 from tests.faults.model_digests import digest_of_model
-from tests.faults.row import Tally, fault
+from tests.faults.row import NotHereError, Tally, fault
 from tests.faults.stored_tables import stored_table
-
-
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.mark,)
+from tests.faults.traps import Trap
 
 
 def _udt(**names: str) -> dict[str, Any]:
@@ -171,3 +165,82 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
                 what = ""
         tally.expect(not what, what)
         shutil.rmtree(catalog)
+
+
+@fault("a jar of Delta's that was changed on its way or on the disk", "refused with its name, before a JVM has it",
+       short=6, full=100)
+def changed_jars(folder: LocalPath, count: int, tally: Tally) -> None:
+    try:
+        sound = delta_jars(os.environ)
+    except SetupError as error:
+        raise NotHereError(f"there are no jars to change: {error.what}") from error
+    chance = random.Random(5)
+    jars = Path(folder) / "jars"
+    for number in tally.rounds(count):
+        shutil.rmtree(jars, ignore_errors=True)
+        jars.mkdir()
+        for jar in sound:
+            os.link(jar, jars / jar.name) if jar.stat().st_dev == jars.stat().st_dev else shutil.copy(jar, jars)
+        broken = jars / chance.choice(sound).name
+        content = bytearray(broken.read_bytes())
+        broken.unlink()
+        if number % 3:
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        else:
+            del content[chance.randrange(1, len(content)):]
+        broken.write_bytes(content)
+        try:
+            delta_jars({**os.environ, "HELIX_JARS": str(jars)})
+            tally.expect(False, f"{broken.name} was taken")
+        except SetupError as error:
+            tally.expect(broken.name in f"{error}", f"{broken.name}: {error}")
+
+
+def _workflow(kind: int) -> hx.Workflow:
+    wf = hx.Workflow("author")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data.assign(a=data.a * 2)
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        match kind:
+            case 0:
+                return int(rows.a.sum())
+            case 1:
+                raise ValueError("no such person")
+            case 2:
+                return 1 // (len(rows) - len(rows))
+            case 3:
+                return int(rows.b.sum())
+            case 4:
+                assert len(rows) == 0, "too many rows"
+            case 5:
+                raise SystemExit(3)
+            case 6:
+                return int(dict[str, int]()["a"])
+        return object()  # type: ignore[return-value]  # what an author may return by mistake
+
+    return wf
+
+
+@fault("the author's function fails", "the run fails and names it; what was computed is kept", short=3, full=21)
+def fails(folder: Path, count: int, tally: Tally) -> None:
+    for index in range(count):
+        catalog, kind = folder / str(index), 1 + index % 7
+        try:
+            run(catalog, _workflow(kind))
+            what = "it was taken for well"
+        except HelixError as error:
+            named = kind == 7 or (isinstance(error, NodeError) and "inputs.py:" in str(error))
+            what = "" if named and "total" in str(error) else f"it says {error}"
+        record = Catalog.open(catalog, create=False).iterations()[0]
+        kept = {each.node for each in Catalog.open(catalog, create=False).live()}
+        heard = Heard()
+        again = run(catalog, _workflow(0), heard)
+        what = what or ("" if record.status == "failed" and record.error else f"recorded as {record.status}")
+        what = what or ("" if "rows" in kept else "`rows` was lost")
+        what = what or ("" if again == {"total": int(PEOPLE.a.sum()) * 2} else f"then it answers {again}")
+        tally.expect(not what, f"way {kind}: {what}")

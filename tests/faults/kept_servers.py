@@ -9,19 +9,18 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from helix_spark.engine.server.keeper import ForksApart
 from helix_spark.engine.server.kept_servers import FOLDER_VARIABLE, MeetingPoint, family
-from tests.faults.processes import jvms_below
+from tests.faults.processes import ROOT, jvms_below, run_python, start_python
 from tests.faults.row import Tally, fault
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import sys
@@ -90,7 +89,7 @@ class Runs:
 
     def __init__(self, folder: Path, met_in: str) -> None:
         self.folder, self._key = folder, 0
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.environment = {
             **os.environ, "HELIX_SERVER": "on", FOLDER_VARIABLE: met_in, "PYTHONPATH": path, "TZ": "UTC",
         }
@@ -109,19 +108,17 @@ class Runs:
     def begin(self) -> tuple[subprocess.Popen[str], str]:
         """Begin a run that nothing is on record for; return what it is to print as well."""
         self._key += 1
-        process = subprocess.Popen(
-            [sys.executable, "-m", "helix_spark", "run", "program.py", str(self._key)], cwd=self.folder, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment,
-        )
-        return process, printed(self._key, self.text)
+        return self.start("program.py", self._key), printed(self._key, self.text)
+
+    def start(self, *words: object, **options: Any) -> subprocess.Popen[str]:
+        """Start a run."""
+        options = {"cwd": self.folder, "env": self.environment, "stderr": subprocess.PIPE, **options}
+        return start_python("-m", "helix_spark", "run", *words, start_new_session=False, **options)
 
     def run_workflow(self, key: int) -> tuple[int, dict[str, float], str]:
         """Run the workflow, which stores nothing; return its code, its outputs and what it says."""
-        command = [sys.executable, "-m", "helix_spark", "run", "job.py", "--json", "--policy", "never"]
-        done = subprocess.run(
-            [*command, "--set", f"key={key}"], cwd=self.folder, text=True, capture_output=True, env=self.environment,
-            check=False, timeout=240,
-        )
+        words = ("run", "job.py", "--json", "--policy", "never", "--set", f"key={key}")
+        done = run_python("-m", "helix_spark", *words, cwd=self.folder, env=self.environment, timeout=240)
         return done.returncode, json.loads(done.stdout)["outputs"] if done.returncode == 0 else {}, done.stderr
 
     def check(self, tally: Tally, meanwhile: Callable[[], None] = lambda: None, said: str = "") -> None:
@@ -203,7 +200,7 @@ def _struck(folder: Path, count: int, tally: Tally, strike: Callable[[Runs], Non
             wait = chosen.uniform(0.5, 6.0)
 
             def later(wait: float = wait) -> None:
-                threading.Event().wait(wait)
+                time.sleep(wait)
                 strike(runs)
 
             runs.check(tally, later)
@@ -249,18 +246,17 @@ def neighbour_ends(folder: Path, count: int, tally: Tally) -> None:
 
             def later(process: subprocess.Popen[str] = neighbour, wait: float = chosen.uniform(0.5, 5.0),
                       sign: signal.Signals = signal.SIGINT if index % 2 else signal.SIGKILL) -> None:
-                threading.Event().wait(wait)
+                time.sleep(wait)
                 process.send_signal(sign)
 
             runs.check(tally, later)
             neighbour.communicate()
             found = runs.point.status()
-            for _ in range(100):
-                if found is not None and not found["runs"]:
-                    break
-                threading.Event().wait(0.1)
+            until = time.monotonic() + 10
+            while (found is None or found["runs"]) and time.monotonic() < until:
+                time.sleep(0.1)
                 found = runs.point.status()
-            else:
+            if found is None or found["runs"]:
                 tally.expect(False, f"left behind: {found}")
 
 
@@ -273,7 +269,7 @@ def forks_lost(folder: Path, count: int, tally: Tally) -> None:
         for index in tally.rounds(count):
             while not forks.pid():
                 runs.check(Tally())
-                threading.Event().wait(3.0)
+                time.sleep(3.0)
             pid, sign = forks.pid(), signal.SIGSTOP if index % 2 else signal.SIGKILL
             struck = threading.Timer(chosen.uniform(0.0, 3.0), _kill, (pid, sign))
             struck.start()
@@ -315,10 +311,7 @@ def memory_taken(folder: Path, count: int, tally: Tally) -> None:
     with runs_in(folder) as runs:
         (runs.folder / "greedy.py").write_text(GREEDY)
         for _ in tally.rounds(count):
-            greedy = subprocess.Popen(
-                [sys.executable, "-m", "helix_spark", "run", "greedy.py"], cwd=runs.folder, env=runs.environment,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )
+            greedy = runs.start("greedy.py", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             runs.check(tally)
             greedy.kill()
             greedy.wait()
@@ -329,7 +322,7 @@ def memory_taken(folder: Path, count: int, tally: Tally) -> None:
 def package_replaced(folder: Path, count: int, tally: Tally) -> None:
     with runs_in(folder) as runs:
         copied = folder / "copied"
-        shutil.copytree(_ROOT / "helix_spark", copied / "helix_spark", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "helix_spark", copied / "helix_spark", ignore=shutil.ignore_patterns("__pycache__"))
         runs.environment["PYTHONPATH"] = str(copied)
         for index in tally.rounds(count):
             runs.check(Tally())

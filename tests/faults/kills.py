@@ -6,8 +6,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +15,12 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import answers, run, workflow
-from tests.faults.processes import LONGEST, ROOT, ended, printed_until, start_job, without_rights
+from tests.faults.processes import LONGEST, ended, printed_until, run_python, start_job, without_rights
 from tests.faults.row import Tally, fault
-from tests.faults.usable import all_of
+from tests.faults.usable import all_of, damaged
 
 SOUND = "no half result seen, nothing stored lost, next answer right"
 
@@ -31,9 +28,8 @@ SOUND = "no half result seen, nothing stored lost, next answer right"
 def unsound(catalog: Path | str, key: int, printed: Sequence[str]) -> str:
     """What is wrong with a catalog after a process that printed this; empty if nothing is."""
     try:
-        damaged = [finding for finding in verify(Catalog.open(catalog, create=True), deep=True).findings if finding.bad]
-        if damaged:
-            return f"damaged: {damaged[0]}"
+        if what := damaged(catalog):
+            return what
         if Catalog.open(catalog, create=True).workflows():
             all_of(catalog)
         said = {line.removeprefix("stored ") for line in printed if line.startswith("stored ")}
@@ -103,7 +99,7 @@ catalog.evict_all({next(s for s, r in view.artifacts.items() if r.node == "rows"
     for index in range(count):
         run(catalog, workflow(index))
         name = _WHILE_EVICTING[index % 2]
-        subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=ROOT, env=armed(f"{name}:kill"))
+        run_python("-c", evict, catalog, env=armed(f"{name}:kill"))
         leftovers = Catalog.open(catalog, create=False).gc(dry_run=False)
         what = unsound(catalog, index, ())
         tally.expect(len(leftovers) == 1 and not what, f"{name}: {len(leftovers)} leftovers, {what}")
@@ -191,14 +187,9 @@ def two_drivers(folder: LocalPath, count: int, tally: Tally, catalog: Path | str
         numbers = {(each.workflow, each.number) for each in new}
         what = what or ("" if len(numbers) == len(new) == 2 else f"new iterations: {sorted(numbers)}")
         what = what or ("" if marks else "nobody computed it")
-        what = what or _damaged(catalog)
+        what = what or damaged(catalog)
         tally.expect(not what, f"round {key}: {what}")
     tally.note = f"one waited in {waited} rounds, both computed in {twice}"
-
-
-def _damaged(catalog: Path | str) -> str:
-    bad = [finding for finding in verify(Catalog.open(catalog, create=False), deep=True).findings if finding.bad]
-    return f"damaged: {bad[0]}" if bad else ""
 
 
 @fault("the driver that holds a lease is killed, or frozen", "taken over; the other's answer is right", short=0, full=6)
@@ -226,7 +217,7 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
         os.killpg(first.pid, signal.SIGCONT if frozen else signal.SIGKILL)
         woken = ended(first)
         good = printed[-1:] == ["done True"] and (not frozen or woken[-1:] == ["done True"])
-        what = _damaged(catalog) or ("" if good else f"ended with {printed[-3:]}, {woken[-3:]}")
+        what = damaged(catalog) or ("" if good else f"ended with {printed[-3:]}, {woken[-3:]}")
         tally.expect(not what, f"round {key}: {what}")
     tally.note = f"longest wait {longest:.1f} s" + (f"; in {late} more rounds nobody had to wait" if late else "")
 

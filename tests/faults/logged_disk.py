@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.processes import start_python
+
 SECTOR = 512
 _SIZE = 64 << 20
 _LOG_ENTRY = struct.Struct("<BQI")
@@ -148,8 +150,8 @@ def logged_disk(work: Path, options: str = "") -> Iterator[LoggedDisk]:
     folder.mkdir()
     image.write_bytes(bytes(_SIZE))
     with contextlib.ExitStack() as undo:
-        command = [sys.executable, "-m", "tests.faults.logged_disk", *map(str, (served, image, log))]
-        server = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        words = ("-m", "tests.faults.logged_disk", served, image, log)
+        server = start_python(*words, stdout=None, stderr=None, start_new_session=False)
         undo.callback(server.wait)
         undo.callback(_run, "umount", "--lazy", str(served))
         _wait_for(served / _DISK, server)
@@ -189,7 +191,7 @@ def _run(*command: str) -> str:
     raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
-def _wait_for(path: Path, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(path: Path, server: subprocess.Popen[str]) -> None:
     for _ in range(200):
         if path.exists():
             return

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -18,12 +16,12 @@ from helix_spark.catalog.segments.segment import SegmentFolder, covering
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client
 from tests.faults import spark_job
+from tests.faults.processes import run_python
 from tests.faults.row import Tally, fault
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_ROOT = Path(__file__).resolve().parents[2]
 _HISTORIES_A_PROCESS = 25
 _SETTLED = 25
 """Iterations after which a session holds what it will hold."""
@@ -112,12 +110,9 @@ def histories_without_spark(folder: Path, count: int, tally: Tally) -> None:
 def _look(folder: Path, count: int, tally: Tally, test: str) -> None:
     """Counts histories that a property test looks at, so many of each seed."""
     for seed in tally.rounds(-(-count // _HISTORIES_A_PROCESS)):
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "tests/spark/test_property.py", "-k", test,
-             f"--hypothesis-seed={seed}"],
-            cwd=_ROOT, capture_output=True, text=True, check=False,
-            env={**os.environ, "HELIX_EXAMPLES": str(_HISTORIES_A_PROCESS), "TMPDIR": str(folder)},
-        )
+        words = ("-m", "pytest", "-q", "tests/spark/test_property.py", "-k", test, f"--hypothesis-seed={seed}")
+        environ = {**os.environ, "HELIX_EXAMPLES": str(_HISTORIES_A_PROCESS), "TMPDIR": str(folder)}
+        done = run_python(*words, env=environ, timeout=None)
         passed = done.returncode == 0
         tally.injected += _HISTORIES_A_PROCESS
         tally.right += _HISTORIES_A_PROCESS * passed

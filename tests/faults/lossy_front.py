@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.faults.processes import start_python
 
 HOW = ("closed", "failed")
 _FAILED = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>"
@@ -33,8 +33,7 @@ def lossy_front(store: str, how: str, names: str, every: int = 1) -> Iterator[tu
 
     A process of its own: libraries wait for answers without giving way to other threads.
     """
-    command = [sys.executable, "-m", "tests.faults.lossy_front", store, how, names, str(every)]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as server:
+    with start_python("-m", "tests.faults.lossy_front", store, how, names, every, stderr=None) as server:
         assert server.stdout is not None
         port, lost = server.stdout.readline().strip(), list[str]()
         reader = threading.Thread(target=lambda: lost.extend(map(str.strip, server.stdout or ())), daemon=True)

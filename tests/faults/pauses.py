@@ -6,10 +6,7 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -17,12 +14,11 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.leases import leases
 from helix_spark.identity.parts import digest
-from tests.fakes.armed_failpoints import armed
 from tests.faults.job import run, workflow
 from tests.faults.kills import unsound
+from tests.faults.processes import start_python
 from tests.faults.row import Tally, fault
 
-_ROOT = Path(__file__).resolve().parents[2]
 _DAYS = 4
 _LONGEST = 60.0
 """Seconds after which a driver counts as hanging."""
@@ -64,11 +60,9 @@ class _Driver:
 
     def __init__(self, catalog: Path, points: list[str], said: Path) -> None:
         self._said = said
-        self._pid_status: int | None = None
         pauses = ",".join(f"{name}@1:pause" for name in points)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, str(catalog)], cwd=_ROOT, text=True, stdin=subprocess.PIPE,
-            stdout=said.open("w"), stderr=subprocess.STDOUT, env=armed(pauses),
+        self._process = start_python(
+            "-c", _DRIVER, catalog, failpoint=pauses, stdin=subprocess.PIPE, stdout=said.open("w"),
         )
 
     def lines(self) -> list[str]:
@@ -104,13 +98,6 @@ class _Driver:
             self._process.wait()
 
 
-@contextmanager
-def _as_busy() -> Iterator[None]:
-    """A silent lease is soon taken over."""
-    with mock.patch.object(leases, "PATIENCE", 0.2):
-        yield
-
-
 def _orphan(catalog: Path, key: int) -> None:
     """What a writer on another machine left, of whom nothing is known."""
     opened = Catalog.open(catalog, create=False)
@@ -134,7 +121,7 @@ def stopped_for_days(folder: Path, count: int, tally: Tally) -> None:
     chosen = ("fold", "gc", "end", "delete", "log") if count == 1 else ("",)
     points = {name for name in POINTS if name.startswith(chosen)}
     reached = set[str]()
-    with _as_busy():
+    with mock.patch.object(leases, "PATIENCE", 0.2):  # a silent lease is soon taken over
         for number in tally.rounds(count):
             reached |= _stopped_at(points, folder / str(number), tally)
     tally.note = f"{len(reached)} of {len(points)} points; not reached: {', '.join(sorted(points - reached)) or 'none'}"

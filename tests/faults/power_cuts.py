@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +20,16 @@ from typing import Any
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.segments import folding
-from helix_spark.catalog.verification import verify
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import HelixError
 from tests.fakes.policy import loading
 from tests.faults import job, spark_job
 from tests.faults.job import Heard
 from tests.faults.logged_disk import OPTIONS, LoggedDisk, Recording, logged_disk, powered_on, why_not_here
+from tests.faults.processes import run_python, start_python
 from tests.faults.row import NotHereError, Tally, fault
-from tests.faults.usable import all_of
+from tests.faults.usable import all_of, damaged
 
-_ROOT = Path(__file__).resolve().parents[2]
 _CUTS = 15
 """Cuts of one recording."""
 
@@ -89,10 +86,8 @@ def recorded(work: Path, drivers: Drivers, options: str, *more: str) -> Recordin
     with logged_disk(work, options) as disk:
         catalog = disk.folder / "catalog"
         processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.power_cuts", str(catalog), str(disk.marks), *map(str, keys),
-                 *drivers.options, *more], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            ) for keys in drivers.keys
+            start_python("-m", "tests.faults.power_cuts", catalog, disk.marks, *keys, *drivers.options, *more)
+            for keys in drivers.keys
         ]
         for process in processes:
             printed, _ = process.communicate(timeout=300)
@@ -108,9 +103,8 @@ def lost(catalog: Path, marks: Sequence[str], job: Job) -> str:
         if (outputs := job.run(catalog, job.workflow(_NEXT))) != job.answers(_NEXT):
             return f"the next run answered {outputs}"
         all_of(catalog)
-        bad = [finding for finding in verify(Catalog.open(catalog, create=False), deep=True).findings if finding.bad]
-        if bad:
-            return f"damaged: {bad[0]}"
+        if what := damaged(catalog):
+            return what
         for what in (*_lost_results(catalog, told, job), *_lost_iterations(catalog, told, job)):
             return what
         for key in {key for key, _ in told}:
@@ -227,9 +221,7 @@ def power_cut_behind_outputs(folder: Path, count: int, tally: Tally) -> None:
 def _outputs(catalog: Path, disk: LoggedDisk) -> Iterator[tuple[str, bytes]]:
     """Have commands write files, and yield each with its bytes once it is said to be written."""
     for name, command in _OUTPUTS.items():
-        words = [*command.format(disk.folder).split(), "--catalog", str(catalog)]
-        command_line = [sys.executable, "-m", "helix_spark", *words]
-        done = subprocess.run(command_line, capture_output=True, text=True, check=False)
+        done = run_python("-m", "helix_spark", *command.format(disk.folder).split(), "--catalog", catalog)
         if not done.stdout.startswith(f"wrote {disk.folder / name}"):
             raise OSError(done.stdout + done.stderr)
         disk.marks.write_text(name)

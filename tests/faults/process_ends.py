@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.engine.server.kept_servers import family
-from tests.faults.processes import jvms_below
+from tests.faults.processes import jvms_below, start_python
 from tests.faults.row import Tally, fault
 
 _LONGEST, _SOON = 600.0, 10.0
@@ -46,9 +45,9 @@ _SLOW = "spark.range(1).selectExpr('java_method(\"java.lang.Thread\", \"sleep\",
 @contextlib.contextmanager
 def _command(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A command in a folder, heard by SIGINT; nothing is left of it afterwards."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "helix_spark", *words], cwd=folder, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env={**os.environ, "HELIX_CATALOG": "catalog", "PYTHONHASHSEED": "0"},
+    process = start_python(
+        "-m", "helix_spark", *words, cwd=folder, start_new_session=False,
+        env={**os.environ, "HELIX_CATALOG": "catalog", "PYTHONHASHSEED": "0"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
@@ -76,10 +75,14 @@ def _await(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None
         time.sleep(0.05)
 
 
-def _run(folder: Path, fault_in_it: str = "", last: str = "", *words: str) -> tuple[int, str]:
-    """Run the program to its end; return its exit code and what it printed."""
+def _write(folder: Path, fault_in_it: str = "", last: str = "") -> None:
     (folder / "train.py").write_text(_PROGRAM.replace("FAULT", fault_in_it).replace("LAST", last))
-    with _command(folder, "run", "train.py", *words) as process:
+
+
+def _run(folder: Path, fault_in_it: str = "", last: str = "") -> tuple[int, str]:
+    """Run the program to its end; return its exit code and what it printed."""
+    _write(folder, fault_in_it, last)
+    with _command(folder, "run", "train.py") as process:
         printed, _ = process.communicate(timeout=_LONGEST)
         return process.returncode, printed
 
@@ -98,9 +101,7 @@ def forked_children(folder: LocalPath, count: int, tally: Tally) -> None:
         "import multiprocessing as mp\nmp.get_context('fork').Pool(2).map(abs, [1, -2])",
         "import subprocess\nsubprocess.run(['true'], preexec_fn=os.getpid)",
     )
-    for index in tally.rounds(count):
-        work = folder / str(index)
-        work.mkdir()
+    for index, work in tally.folders(folder, count):
         code, printed = _run(work, ways[index % len(ways)])
         ended = _iterations(work)
         right = code == 0 and _RIGHT in printed and ended == [("done", "")]
@@ -110,9 +111,7 @@ def forked_children(folder: LocalPath, count: int, tally: Tally) -> None:
 @fault("the JVM is killed between two answers, or behind the last",
        "all is answered by another one, or said at once", short=0, full=6, spark=True)
 def killed_jvms(folder: LocalPath, count: int, tally: Tally) -> None:
-    for index in tally.rounds(count):
-        work = folder / str(index)
-        work.mkdir()
+    for index, work in tally.folders(folder, count):
         behind = index % 2 == 0
         began = time.monotonic()
         code, printed = _run(work, "" if behind else "kill_jvm()", "kill_jvm()" if behind else "")
@@ -129,7 +128,7 @@ def killed_jvms(folder: LocalPath, count: int, tally: Tally) -> None:
        spark=True)
 def interrupted_starts(folder: LocalPath, count: int, tally: Tally) -> None:
     chosen = random.Random(31)
-    (folder / "train.py").write_text(_PROGRAM.replace("FAULT", "").replace("LAST", ""))
+    _write(folder)
     for index in tally.rounds(count):
         sent = (signal.SIGINT, signal.SIGTERM)[index % 2]
         with _command(folder, "run", "train.py") as process:
@@ -149,11 +148,8 @@ def interrupted_starts(folder: LocalPath, count: int, tally: Tally) -> None:
 @fault("SIGTERM to a watch while its run goes on", "the run is recorded as interrupted; nothing is left",
        short=0, full=4, spark=True)
 def terminated_watches(folder: LocalPath, count: int, tally: Tally) -> None:
-    for index in tally.rounds(count):
-        work = folder / str(index)
-        work.mkdir()
-        text = _PROGRAM.replace("FAULT", f"open('asked', 'w').close()\n{_SLOW}").replace("LAST", "")
-        (work / "train.py").write_text(text)
+    for _, work in tally.folders(folder, count):
+        _write(work, f"open('asked', 'w').close()\n{_SLOW}")
         with _command(work, "watch", "train.py") as watch:
             _await((work / "asked").exists, watch)
             begun = family(watch.pid)[1:]
@@ -171,11 +167,9 @@ def terminated_watches(folder: LocalPath, count: int, tally: Tally) -> None:
 
 @fault("the JVM of an idle watch is killed", "the next save is answered by another one", short=0, full=3, spark=True)
 def killed_watch_jvms(folder: LocalPath, count: int, tally: Tally) -> None:
-    for index in tally.rounds(count):
-        work = folder / str(index)
-        work.mkdir()
+    for _, work in tally.folders(folder, count):
         last = "open('ended', 'w').close()"
-        (work / "train.py").write_text(_PROGRAM.replace("FAULT", "").replace("LAST", last))
+        _write(work, last=last)
         with _command(work, "watch", "train.py") as watch:
             _await((work / "ended").exists, watch)
             time.sleep(8)
@@ -183,7 +177,7 @@ def killed_watch_jvms(folder: LocalPath, count: int, tally: Tally) -> None:
             for pid in jvms:
                 os.kill(pid, signal.SIGKILL)
             (work / "ended").unlink()
-            (work / "train.py").write_text(_PROGRAM.replace("FAULT", "spark.range(7).count()").replace("LAST", last))
+            _write(work, "spark.range(7).count()", last)
             _await((work / "ended").exists, watch)
             watch.terminate()
             printed, _ = watch.communicate(timeout=_LONGEST)

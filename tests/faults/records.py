@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,20 +24,19 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import Heard, answers, run, workflow
-from tests.faults.processes import ended, start_job
+from tests.faults.processes import ended, run_python, start_job
 from tests.faults.row import Tally, fault
 from tests.faults.stored_tables import flip
 from tests.faults.usable import (
     USABLE,
     all_of,
+    copied,
     forget_indexes,
     goes_on,
     next_number,
     read_as_before,
     stored_in,
 )
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def used(root: LocalPath, runs: int = 2) -> LocalPath:
@@ -63,9 +60,7 @@ def _probe(
     may_lose: bool = True,
 ) -> str:
     """Damages a copy and reads all of it; then it must be usable. Returns how it was read."""
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(sound, copy)
-    hit = damage(copy)
+    hit = damage(copied(sound, copy))
     number = next_number(sound)
     how, wrong = read_as_before(copy, before, may_lose=may_lose)
     key = 1 + tally.injected % 7
@@ -252,9 +247,7 @@ def several(folder: LocalPath, count: int, tally: Tally) -> None:
         _some_segments, _file_for_folder, _all_ends, _all_records, _all_segments, _some_in_turn, _folder_of_results,
     )
     for index in range(count):
-        copy, damage = folder / "copy", damages[index % len(damages)]
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(sound, copy)
+        copy, damage = copied(sound, folder / "copy"), damages[index % len(damages)]
         damage(copy, chosen)
         if damage is _folder_of_results:  # the records are sound, and results are missing
             how, wrong = "read", goes_on(copy, 1 + index % 7, next_number(sound))
@@ -285,9 +278,7 @@ def _retype(file: LocalPath, chosen: random.Random) -> str:
 def other_types(folder: LocalPath, count: int, tally: Tally) -> None:
     sound, chosen = used(folder / "catalog"), random.Random(24)
     for index in tally.rounds(count):
-        copy, heard = folder / "copy", Heard()
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(sound, copy)
+        copy, heard = copied(sound, folder / "copy"), Heard()
         name = _retype(chosen.choice(_segments(copy)), chosen)
         forget_indexes()
         wrong = "" if run(copy, workflow(1 + index % 7), heard) == answers(1 + index % 7) else "answered wrongly"
@@ -313,16 +304,11 @@ def killed_repairs(folder: LocalPath, count: int, tally: Tally) -> None:
     before, reached = all_of(sound), 0
     points = [name for name in POINTS if name.startswith(("repair", "log", "publish"))]
     for index in tally.rounds(count):
-        copy = folder / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(sound, copy)
+        copy = copied(sound, folder / "copy")
         for file in chosen.sample(_segments(copy), 4):
             list(DAMAGE.values())[1 + index % (len(DAMAGE) - 1)](file)
         name, nth = points[index % len(points)], 1 + index // (2 * len(points))
-        ended = subprocess.run(
-            [sys.executable, "-c", _REPAIRS, str(copy)], capture_output=True, timeout=90, cwd=_ROOT,
-            env=armed(f"{name}@{nth}:kill"),
-        )
+        ended = run_python("-c", _REPAIRS, copy, env=armed(f"{name}@{nth}:kill"))
         reached += ended.returncode == -signal.SIGKILL
         done = Catalog.open(copy, create=False).repair()
         wrong = "" if done.lost or _folds(copy) else f"nothing is said to be lost: {ended.stderr[-200:]!r}"

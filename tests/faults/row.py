@@ -43,6 +43,12 @@ class Tally:
                 return
             yield number
 
+    def folders(self, folder: LocalPath, count: int) -> Iterator[tuple[int, LocalPath]]:
+        """Yield such numbers, each with a new folder."""
+        for number in self.rounds(count):
+            (folder / str(number)).mkdir()
+            yield number, folder / str(number)
+
     def expect(self, ok: bool, otherwise: str) -> None:
         """Count one injection; `otherwise` is what happened if it is not `ok`."""
         self.injected += 1

@@ -165,8 +165,7 @@ def _tells(line: str) -> bool:
 @fault("another user of the machine reads command lines and files while a program with secrets runs",
        "no secret and no token is seen", short=0, full=3, spark=True)
 def seen_by_others(folder: LocalPath, count: int, tally: Tally) -> None:
-    for index in tally.rounds(count):
-        program, work = PROGRAMS[(index - 1) % len(PROGRAMS)], folder / str(index)
-        work.mkdir()
+    for index, work in tally.folders(folder, count):
+        program = PROGRAMS[(index - 1) % len(PROGRAMS)]
         seen = seen_secrets(work, program)
         tally.expect(not seen, f"{' '.join(program.words)}: {seen}")

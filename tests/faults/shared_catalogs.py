@@ -17,7 +17,7 @@ import stat
 import subprocess
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import KINDS
 from helix_spark.catalog.segments.record_index import columns_of
 from helix_spark.catalog.segments.segment import segments_in
-from tests.faults.row import Tally
+from tests.faults.row import Tally, fault
 from tests.faults.verbs import Outcome, Verbs
 
 SECRET = "the-text-of-a-file-outside-7c1f"
@@ -116,7 +116,7 @@ def hostile(
     return register
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shared:
     """A catalog in somebody's project, in somebody's home.
 
@@ -127,25 +127,10 @@ class Shared:
     home: LocalPath
     port: int
 
-    @property
-    def project(self) -> LocalPath:
-        return self.home / "project"
-
-    @property
-    def catalog(self) -> LocalPath:
-        return self.project / "catalog"
-
-    @property
-    def outside(self) -> Path:
-        return self.home / "elsewhere"
-
-    @property
-    def secret(self) -> Path:
-        return self.home / "secret.txt"
-
-    @property
-    def records(self) -> LocalPath:
-        return self.catalog / "records"
+    def __post_init__(self) -> None:
+        self.project, self.outside = self.home / "project", self.home / "elsewhere"
+        self.secret = self.home / "secret.txt"
+        self.catalog, self.records = self.project / "catalog", self.project / "catalog" / "records"
 
     def segments(self) -> list[LocalPath]:
         """The files of the segments, oldest first."""
@@ -221,10 +206,13 @@ def packed(pieces: Iterable[bytes]) -> bytes:
     return b"helix segment 1\n%s\n%s" % (hashlib.sha256(content).hexdigest().encode(), content)
 
 
-def edited_log(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Rewrites the actions of a log's entry, and what is beside it that would tell."""
-    actions = [change(json.loads(line)) for line in log.read_text().splitlines() if line]
-    log.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+def edit_log(log: Path, add: Mapping[str, Any] = {}, metadata: Mapping[str, Any] = {}) -> None:
+    """Change fields of the `add` and `metaData` actions of a log's entry, and delete its checksum."""
+    changes, lines = {"add": add, "metaData": metadata}, []
+    for action in map(json.loads, log.read_text().splitlines()):
+        changed = {name: {**value, **changes.get(name, {})} for name, value in action.items()}
+        lines.append(f"{json.dumps(changed)}\n")
+    log.write_text("".join(lines))
     log.with_name(f".{log.name}.crc").unlink(missing_ok=True)
 
 
@@ -363,16 +351,20 @@ def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
         yield f"it prints what a terminal obeys: {_OBEYED.search(said)}"
 
 
-def try_all(folder: LocalPath, group: str, count: int, tally: Tally) -> None:
-    """Tries the hostile catalogs of a group, a row of the table."""
-    home, answered, chosen = Home(folder), 0, HOSTILES[group][:count]
-    with home.opened() as verbs:
-        for number in tally.rounds(len(chosen)):
-            each = chosen[number - 1]
-            try:
-                found = tried(home, each, verbs, VERBS)
-            except Exception as error:  # noqa: BLE001  # one that cannot be made must not hide the others
-                found = Tried((f"{type(error).__name__}: {error}",), answered=False)
-            answered += found.answered
-            tally.expect(not found.wrong, f"{each.name}: {'; '.join(found.wrong[:6])}")
-    tally.note = f"{answered} give the right answer, by themselves or once repaired; the others are refused"
+def hostile_row(
+    name: str, group: str, expected: str = "nothing executed, written outside, hung, obeyed or raised"
+) -> None:
+    """Add the row of the table that tries the hostile catalogs of a group."""
+    @fault(name, expected, short=0, full=99)
+    def try_all(folder: LocalPath, count: int, tally: Tally) -> None:
+        home, answered, chosen = Home(folder), 0, HOSTILES[group][:count]
+        with home.opened() as verbs:
+            for number in tally.rounds(len(chosen)):
+                each = chosen[number - 1]
+                try:
+                    found = tried(home, each, verbs, VERBS)
+                except Exception as error:  # noqa: BLE001  # one that cannot be made must not hide the others
+                    found = Tried((f"{type(error).__name__}: {error}",), answered=False)
+                answered += found.answered
+                tally.expect(not found.wrong, f"{each.name}: {'; '.join(found.wrong[:6])}")
+        tally.note = f"{answered} give the right answer, by themselves or once repaired; the others are refused"

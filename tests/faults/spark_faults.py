@@ -1,4 +1,4 @@
-"""Faults that take Spark: what Spark reads of damaged results, and processes of Spark that are killed."""
+"""Faults that take Spark: damaged results, killed processes, tasks that fail, run again, or differ each time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.verification import verify
 from helix_spark.engine.server.session import Sessions
+from helix_spark.errors import HelixError, NodeError
+from helix_spark.planner.problem import State
 from tests.faults import spark_job
-from tests.faults.job import Heard
+from tests.faults.job import PEOPLE, Heard
 from tests.faults.processes import ended, jvms_below, printed_until, start_python
 from tests.faults.row import Tally, fault
 from tests.faults.stored_tables import flip
+from tests.faults.usable import damaged
 
 
 def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: bool) -> None:
@@ -93,10 +100,8 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
 
 
 def damage(catalog: Path) -> str:
-    opened = Catalog.open(catalog, create=True)
-    bad: list[Any] = [finding for finding in verify(opened, deep=True).findings if finding.bad]
-    running = [each.number for each in opened.iterations() if each.status == "running"]
-    return f"damaged: {bad[0]}" if bad else f"said to be running: {running}" if running else ""
+    running = [each.number for each in Catalog.open(catalog, create=True).iterations() if each.status == "running"]
+    return damaged(catalog) or (f"said to be running: {running}" if running else "")
 
 
 CLUSTER = {"spark.master": "local-cluster[2,1,1024]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
@@ -121,7 +126,160 @@ def executor_killed(folder: Path, count: int, tally: Tally) -> None:
             stop.join()
             killed += not Path(f"/proc/{before[-1]}").exists()
             tally.expect(outputs == spark_job.answers(key, learn=False), f"round {key}: {outputs}")
-    what = damage(folder / "catalog")
-    if what:
+    if what := damage(folder / "catalog"):
         tally.expect(False, what)
     tally.note = f"{killed} executors killed"
+
+
+def _workflow(scanner: Callable[[DataFrame], DataFrame], name: str) -> hx.Workflow:
+    """data -> kept -> rows, by the scanner -> total, count."""
+    wf = hx.Workflow(name)
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def kept(data: DataFrame) -> DataFrame:
+        return data.selectExpr("a", "s")
+
+    def rows(kept: DataFrame) -> DataFrame:
+        return scanner(kept)
+
+    wf.scanner(rows)
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum())
+
+    @wf.reducer(output=True)
+    def count(rows: pd.DataFrame) -> int:
+        return int(rows.a.nunique())
+
+    return wf
+
+
+_RIGHT = {"total": int(PEOPLE.a.sum()), "count": len(PEOPLE)}
+
+
+def _failing(key: int, always: bool) -> Callable[[DataFrame], DataFrame]:
+    def scanner(kept: DataFrame) -> DataFrame:
+        def fails(value: int) -> int:
+            from pyspark import TaskContext
+
+            context = TaskContext.get()
+            if context is not None and context.partitionId() == key % 4 and (always or context.attemptNumber() == 0):
+                raise ValueError(f"no such person in round {key}")
+            return value
+
+        return kept.repartition(4, "a").withColumn("a", F.udf(fails, "long")("a"))
+
+    return scanner
+
+
+@fault("a task of Spark's that fails once, or always", "tried again, answer right; or the author's line is named",
+       short=0, full=8, spark=True)
+def task_fails(folder: Path, count: int, tally: Tally) -> None:
+    settings = {**spark_job.SETTINGS, "spark.master": "local[2,3]"}
+    with Sessions(settings=settings) as sessions:
+        for key in tally.rounds(count):
+            catalog, always = folder / str(key), key % 2 == 0
+            try:
+                outputs = spark_job.run(catalog, _workflow(_failing(key, always), "failing"), spark=sessions.get())
+                what = f"answered {outputs}" if always or outputs != _RIGHT else ""
+            except NodeError as error:
+                named = "spark_faults.py:" in str(error) and "no such person" in str(error)
+                what = "" if always and named else str(error)
+            kept = {record.node for record in Catalog.open(catalog, create=False).live()}
+            what = what or ("" if always or "rows" in kept else f"kept {kept}")
+            tally.expect(not what, f"round {key}: {what}")
+
+
+def _drawn(key: int) -> Callable[[DataFrame], DataFrame]:
+    """Rows divided by chance, then eight tasks of a second each."""
+    def scanner(kept: DataFrame) -> DataFrame:
+        def slow(value: int) -> int:
+            time.sleep(0.0016)
+            return value
+
+        drawn = kept.withColumn("draw", F.rand()).repartition(8, "draw")
+        return drawn.withColumn("a", F.udf(slow, "long")("a")).drop("draw").filter(F.lit(key) > 0)
+
+    return scanner
+
+
+@fault("SIGKILL of an executor above rows that are divided by chance", "every row once, or a failure that says so; "
+       "of what is stored, too", short=0, full=4, spark=True)
+def drawn_again(folder: Path, count: int, tally: Tally) -> None:
+    from deltalake import DeltaTable
+
+    answered = 0
+    with Sessions(settings=CLUSTER) as sessions:
+        spark, catalog = sessions.get(), folder / "catalog"
+        spark_job.run(catalog, spark_job.workflow(0, learn=False), spark=spark)
+        for key in tally.rounds(count):
+            stop = threading.Timer(2.5, os.kill, (executors(os.getpid())[-1], signal.SIGKILL))
+            stop.start()
+            try:
+                outputs = spark_job.run(catalog, _workflow(_drawn(key), "drawn"), spark=spark)
+                answered += 1
+                what = "" if outputs == _RIGHT else f"answered {outputs}"
+            except HelixError as error:
+                what = "" if "rows" in str(error) or "total" in str(error) else str(error)
+            stop.join()
+            stored = Catalog.open(catalog, create=False)
+            tables = [stored.path_of(one) for one in stored.live() if (one.workflow, one.node) == ("drawn", "rows")]
+            people = [sorted(DeltaTable(str(one)).to_pyarrow_table()["a"].to_pylist()) for one in tables]
+            what = what or ("" if all(one == sorted(PEOPLE.a) for one in people) else "stored other rows")
+            again = spark_job.run(catalog, _workflow(_drawn(key), "drawn"), spark=spark)
+            what = what or ("" if again == _RIGHT else f"answered {again} the next time")
+            tally.expect(not what, f"round {key}: {what}")
+            until = time.monotonic() + 30
+            while len(executors(os.getpid())) < 2 and time.monotonic() < until:
+                time.sleep(0.2)
+    tally.note = f"{answered} answered, {tally.injected - answered} said that it failed"
+
+
+BY_CHANCE: tuple[Callable[[DataFrame], DataFrame], ...] = (
+    lambda kept: kept.withColumn("r", F.expr("uuid()")),
+    lambda kept: kept.withColumn("r", F.current_timestamp()),
+    lambda kept: kept.withColumn("r", F.expr("now()")),
+    lambda kept: kept.withColumn("r", F.current_date()),
+    lambda kept: kept.withColumn("r", F.expr("localtimestamp()")),
+    lambda kept: kept.withColumn("r", F.unix_timestamp()),
+    lambda kept: kept.withColumn("r", F.expr("random()")),
+    lambda kept: kept.withColumn("r", F.expr("reflect('java.util.UUID', 'randomUUID')")),
+)
+"""Scanners whose rows differ each time."""
+
+INSTANCES: tuple[Callable[[DataFrame], DataFrame], ...] = (
+    lambda kept: kept.withColumn("r", F.rand()),
+    lambda kept: kept.withColumn("r", F.randn()),
+    lambda kept: kept.withColumn("r", F.monotonically_increasing_id()),
+    lambda kept: kept.withColumn("r", F.spark_partition_id()),
+    lambda kept: kept.withColumn("r", F.shuffle(F.array(F.lit(1), F.lit(2), F.lit(3)))),
+    lambda kept: kept.sample(0.5),
+    lambda kept: kept.limit(100),
+    lambda kept: kept.groupBy("s").agg(F.first("a").alias("a")),
+    lambda kept: kept.groupBy("s").agg(F.collect_list("a")[0].alias("a")),
+    lambda kept: kept.groupBy("s").agg(F.last("a").alias("a")),
+    lambda kept: kept.dropDuplicates(["s"]),
+    lambda kept: kept.groupBy("s").agg(F.expr("any_value(a)").alias("a")),
+)
+"""Scanners of which several results are right: by order, partition, or a seed that pyspark has drawn."""
+
+
+@fault("a scanner whose rows differ each time, or of which several results are right", "found; never stored, computed "
+       "anew in the next run; or the same once more", short=0, full=len(BY_CHANCE + INSTANCES), spark=True)
+def by_chance(folder: Path, count: int, tally: Tally) -> None:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
+        for index, way in enumerate((BY_CHANCE + INSTANCES)[:count]):
+            catalog, heard = folder / str(index), Heard()
+            states, answers = [], []
+            for _ in range(2):
+                with hx.Helix(catalog, policy="always", spark=sessions.get(), observer=heard) as helix:
+                    iteration = helix.run(_workflow(way, "chance"))
+                    iteration.wait()
+                    states.append(iteration.plan["rows"].state)
+                    answers.append([iteration[name] for name in ("total", "count")])
+            anew = states == [State.COMPUTE] * 2 and "rows" not in heard.names
+            same = states[1] is not State.COMPUTE and answers[0] == answers[1]
+            right = anew if way in BY_CHANCE else same
+            tally.expect(right, f"way {index}: {states}, {answers}, stored {heard.names}")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.verification import verify
 from helix_spark.errors import CatalogError
 from tests.faults.job import Heard, answers, run, workflow
 
@@ -30,6 +32,18 @@ def all_of(root: Path | str) -> Any:
         dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,
         dict(results.standing), dict(results.measured), view.past,
     )
+
+
+def damaged(root: Path | str) -> str:
+    """What a deep verification of a catalog finds damaged first; empty if nothing is."""
+    bad = [finding for finding in verify(Catalog.open(root, create=True), deep=True).findings if finding.bad]
+    return f"damaged: {bad[0]}" if bad else ""
+
+
+def copied(sound: LocalPath, copy: LocalPath) -> LocalPath:
+    """Return a new copy of a catalog, in the place of the last one."""
+    shutil.rmtree(copy, ignore_errors=True)
+    return shutil.copytree(sound, copy)
 
 
 def next_number(root: Path) -> int:

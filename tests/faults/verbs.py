@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.faults.processes import ROOT, start_python
+
 _MOST_MEMORY = 8 << 30
 """Bytes of addresses that a command gets: so much that a bomb shows, and the machine goes on."""
 
@@ -60,13 +61,10 @@ class Verbs:
 
     def __enter__(self) -> Verbs:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("HELIX_", "AWS_"))}
-        environ |= {"HOME": str(self._home), "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        environ |= {"HOME": str(self._home), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         self.indexes = tempfile.mkdtemp(prefix="helix-indexes-")
         environ["HELIX_INDEX"] = self.indexes
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.verbs"], cwd=_ROOT, env=environ, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )
+        self._process = start_python("-m", "tests.faults.verbs", env=environ, stdin=subprocess.PIPE, stderr=None)
         return self
 
     def __exit__(self, *_: object) -> None:

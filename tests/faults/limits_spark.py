@@ -1,14 +1,8 @@
-"""The cases of `limits_job` that take Spark: a forked child beside a JVM, a session that ends while a run goes on.
-
-    python -m tests.faults.limits_spark_job CATALOG CASE
-"""
+"""What a Helix is not made for, with Spark: a forked child beside a JVM, a session that ends while a run goes on."""
 
 from __future__ import annotations
 
 import gc
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +13,21 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
-from helix_spark.catalog.catalog import Catalog
 from tests.faults import spark_job
-from tests.faults.job import PEOPLE, Heard
-from tests.faults.limits_job import CASES, _forked, case, opened, said_by
+from tests.faults.job import PEOPLE
+from tests.faults.limits import (
+    CASES,
+    SAID,
+    case,
+    ended_child,
+    ended_meanwhile,
+    forked,
+    leases_left,
+    opened,
+    said_by,
+    some_cases,
+)
+from tests.faults.row import Tally, fault
 
 _PATIENCE = 40.0
 
@@ -45,8 +50,7 @@ def _after(catalog: Path, helix: hx.Helix, weight: int) -> str:
         return f"then it answers {iteration.outputs}"
     if not iteration.model("model").coefficients.size:
         return "the model is gone"
-    leases = list(Catalog.open(catalog, create=False).leases.names())
-    return f"leases are left: {leases}" if leases else ""
+    return leases_left(catalog)
 
 
 def _beside(catalog: Path, child: Callable[[hx.Helix, Any], str], *, own: bool = True) -> str:
@@ -62,21 +66,16 @@ def _beside(catalog: Path, child: Callable[[hx.Helix, Any], str], *, own: bool =
         return _after(catalog, helix, 2)
 
 
-def _ended_child(work: Callable[[], object]) -> str:
-    if (child := os.fork()) == 0:
-        signal.alarm(20)
-        work()
-        sys.exit(0)
-    _, status = os.waitpid(child, 0)
-    return f"the child ended with {status}" if status else ""
-
+_ENDS: dict[str, Callable[[hx.Helix], object]] = {
+    "stopped": lambda helix: helix.sessions.get().stop(), "closed": lambda helix: helix.close(),
+}
 
 for _own in (True, False):
     _whose = "of Helix's own" if _own else "that was given"
 
     @case(f"Spark {_whose}: a child ends")
     def child_ends(catalog: Path, own: bool = _own) -> str:
-        return _beside(catalog, lambda helix, it: _ended_child(lambda: None), own=own)
+        return _beside(catalog, lambda helix, it: ended_child(), own=own)
 
     @case(f"Spark {_whose}: a child lets go of models and tables")
     def child_lets_go(catalog: Path, own: bool = _own) -> str:
@@ -85,12 +84,12 @@ for _own in (True, False):
             helix._memory._entries.clear()
             gc.collect()
 
-        return _beside(catalog, lambda helix, it: _ended_child(lambda: lets_go(helix, it)), own=own)
+        return _beside(catalog, lambda helix, it: ended_child(lambda: lets_go(helix, it)), own=own)
 
     @case(f"Spark {_whose}: a child asks for a table")
     def child_asks(catalog: Path, own: bool = _own) -> str:
         def asks(helix: hx.Helix, it: Any) -> str:
-            said = _forked(lambda: it.table("rows").count())
+            said = forked(lambda: it.table("rows").count())
             return "" if said.startswith("HelixError") else f"the child says {said}"
 
         return _beside(catalog, asks, own=own)
@@ -99,7 +98,7 @@ for _own in (True, False):
     def child_counts(catalog: Path, own: bool = _own) -> str:
         def counts(helix: hx.Helix, it: Any) -> str:
             rows = it.table("rows")
-            said = _forked(rows.count)  # what becomes of it is the author's; it must not be in its parent's way
+            said = forked(rows.count)  # what becomes of it is the author's; it must not be in its parent's way
             return "the child hangs" if "ended with 14" in said else ""
 
         return _beside(catalog, counts, own=own)
@@ -112,20 +111,26 @@ for _own in (True, False):
             running = threading.Thread(target=lambda: said.append(helix.run(spark_job.slow_workflow(3))["total"]))
             running.start()
             time.sleep(2.0)
-            child = _forked(lambda: helix.run(spark_job.workflow(5)))
+            child = forked(lambda: helix.run(spark_job.workflow(5)))
             running.join(_PATIENCE)
             if not child.startswith("HelixError"):
                 return f"the child says {child}"
             return "" if said == [3 * int(PEOPLE.a.sum())] else f"the run says {said}"
 
     for _moment in (1.0, 3.0, 5.0):
-        @case(f"Spark {_whose}: stopped {_moment} s into a run")
-        def stopped(catalog: Path, own: bool = _own, wait: float = _moment) -> str:
-            return _ends(catalog, own, wait, lambda helix: helix.sessions.get().stop(), "stopped")
-
-        @case(f"Spark {_whose}: closed {_moment} s into a run")
-        def closed(catalog: Path, own: bool = _own, wait: float = _moment) -> str:
-            return _ends(catalog, own, wait, lambda helix: helix.close(), "closed")
+        for _word, _end in _ENDS.items():
+            @case(f"Spark {_whose}: {_word} {_moment} s into a run")
+            def ends(
+                catalog: Path, own: bool = _own, wait: float = _moment, word: str = _word,
+                end: Callable[[hx.Helix], object] = _end,
+            ) -> str:
+                with _session(own) as options:
+                    helix = opened(catalog, **options)
+                    helix.run(spark_job.workflow(1)).wait()
+                    if wrong := ended_meanwhile(helix, spark_job.slow_workflow(3), end, wait, word):
+                        return wrong
+                again = spark_job.run(catalog, spark_job.workflow(1, 2))
+                return leases_left(catalog) if again == spark_job.answers(1, 2) else f"then {again}"
 
     @case(f"Spark {_whose}: stopped by a function of the run")
     def stopped_by_function(catalog: Path, own: bool = _own) -> str:
@@ -153,27 +158,6 @@ def _stopping(stops: bool) -> hx.Workflow:
     return wf
 
 
-def _ends(catalog: Path, own: bool, wait: float, end: Callable[[hx.Helix], object], word: str) -> str:
-    with _session(own) as options:
-        helix, said = opened(catalog, Heard(), **options), list[str]()
-        helix.run(spark_job.workflow(1)).wait()
-        running = threading.Thread(target=lambda: said.append(said_by(lambda: helix.run(spark_job.slow_workflow(3)))))
-        running.start()
-        time.sleep(wait)
-        begun = time.monotonic()
-        end(helix)
-        took = time.monotonic() - begun
-        running.join(_PATIENCE)
-        helix.close()
-    if not said or not said[0].startswith("HelixError") or word not in said[0]:
-        return f"the run says {[one[:300] for one in said]}"
-    if took > 15:
-        return f"the end took {took:.0f} s"
-    again = spark_job.run(catalog, spark_job.workflow(1, 2))
-    left = list(Catalog.open(catalog, create=False).leases.names())
-    return f"then {again}, leases {left}" if again != spark_job.answers(1, 2) or left else ""
-
-
 @case("Spark of Helix's own: a table is asked for after the end")
 def asked_after(catalog: Path) -> str:
     helix = opened(catalog, settings=spark_job.SETTINGS)
@@ -198,5 +182,10 @@ def asked_after_stop(catalog: Path) -> str:
         return "" if it.table("rows").count() == len(PEOPLE) else "other rows"
 
 
-if __name__ == "__main__":
-    print(CASES[sys.argv[2]](Path(sys.argv[1])) or "ok", flush=True)
+WITH_SPARK = [name for name in CASES if name.startswith("Spark")]
+
+
+@fault("a child process beside a session, or a session that ends during a run", SAID, short=0, full=len(WITH_SPARK),
+       spark=True)
+def with_spark(folder: Path, count: int, tally: Tally) -> None:
+    some_cases(folder, WITH_SPARK, count, tally, __name__)

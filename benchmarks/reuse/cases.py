@@ -130,13 +130,18 @@ def changed_files(case: Case) -> list[str]:
 
 
 def _edited(text: str, body: str, file: str, *, once: bool) -> str:
-    for line in body.splitlines():
-        old, new = (part.replace("\\n", "\n") for part in line.split(" ==> "))
+    for old, new in replacements(body):
         count = text.count(old)
         if count == 0 or (once and count > 1):
             raise EditError(f"{file} has {count} times, not once: {old!r}")
         text = text.replace(old, new)
     return text
+
+
+def replacements(body: str) -> list[tuple[str, str]]:
+    """Return the old and new texts of lines `OLD ==> NEW`."""
+    lines = (line.replace("\\n", "\n").split(" ==> ") for line in body.splitlines())
+    return [(old, new) for old, new in lines]
 
 
 def _groups(shared: str) -> dict[str, frozenset[str]]:

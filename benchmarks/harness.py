@@ -244,8 +244,13 @@ class Worker:
     """
 
     def __init__(self, serve: Serve, *arguments: Any) -> None:
+        self._serve, self._arguments = serve, arguments
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, at first or again after `close`."""
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        self.pid = self._pool.submit(_start_serving, serve, arguments).result()
+        self.pid: int = self._pool.submit(_start_serving, self._serve, self._arguments).result()
 
     def run(self, request: Any) -> Any:
         """Return the answer to a request. Raises RuntimeError if it failed, with the traceback."""

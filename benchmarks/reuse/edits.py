@@ -14,7 +14,6 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +124,12 @@ def judge_edits(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
     for case in chosen:
         with edited(project, case):
             pass  # check that each edit fits before anything runs
-    warm, scratch = Runner(project, folder.resolve() / "catalog"), Runner(project, None)
+    warm, scratch = Worker(_serve_warm, project, folder.resolve() / "catalog"), Worker(_serve_from_scratch, project)
     try:
         base = dict[str, Observed]()
         for job in dict.fromkeys(case.job for case in chosen):
-            for runner in (warm, scratch):
-                base[job] = runner.run(job)
+            for worker in (warm, scratch):
+                base[job] = worker.run(job)
                 if base[job].error:
                     raise RuntimeError(f"{job} fails before it is edited: {base[job].error}")
         for case in chosen:
@@ -144,9 +143,10 @@ def judge_edits(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
         scratch.close()
 
 
-def _restart(case: Case, *runners: Runner) -> None:
-    for runner in runners if case.restart else ():
-        runner.restart()
+def _restart(case: Case, *workers: Worker) -> None:
+    for worker in workers if case.restart else ():
+        worker.close()
+        worker.start()
 
 
 def judge(case: Case, base: Observed, after: Observed, back: Observed, scratch: Observed) -> Row:
@@ -212,37 +212,8 @@ class ReuseAll:
         return ALWAYS.decide(replace(problem, nodes=tuple(nodes)))
 
 
-class Runner:
-    """A process that runs jobs of a project.
-
-    Runs from scratch need their own one, since a session of Spark has a state: cached plans, and the modules that its
-    Python workers have imported.
-
-    Args:
-        project: its folder, which is the process's working folder.
-        catalog: where results are stored and reused; None to compute all from scratch in each run.
-    """
-
-    def __init__(self, project: Path, catalog: Path | None) -> None:
-        self._start = partial(Worker, _serve_from_scratch if catalog is None else _serve_warm, project, catalog)
-        self._worker = self._start()
-
-    def run(self, job: str) -> Observed:
-        """Load the job's file again and run it."""
-        observed: Observed = self._worker.run(job)
-        return observed
-
-    def restart(self) -> None:
-        """Start another process with the same catalog."""
-        self.close()
-        self._worker = self._start()
-
-    def close(self) -> None:
-        """End the process."""
-        self._worker.close()
-
-
 def _serve_warm(project: Path, catalog: Path) -> Generator[Observed, str, None]:
+    """Run the current text of each requested job in one session against one catalog."""
     from helix_spark.helix import Helix
 
     _enter(project)
@@ -254,7 +225,8 @@ def _serve_warm(project: Path, catalog: Path) -> Generator[Observed, str, None]:
             observed = _observe(engine, project / f"{job}.py", project)
 
 
-def _serve_from_scratch(project: Path, catalog: None) -> Generator[Observed, str, None]:
+def _serve_from_scratch(project: Path) -> Generator[Observed, str, None]:
+    """Run jobs with empty catalogs, in their own process: a session caches plans, its workers import modules."""
     from helix_spark.engine.server.session import Sessions
     from helix_spark.helix import Helix
 

@@ -1,4 +1,4 @@
-"""How long a person waits for answers of the census job: fresh processes, a warm session, the watch, the first run.
+"""Waiting times for answers of the census job: fresh processes, a warm session, the watch, the first run.
 
     python -m benchmarks.answers [--only unchanged,reducer,warm,watch,first,planning,kept] [--rounds 5]
 
@@ -8,13 +8,13 @@ Each figure is of runs side by side on one machine, in turn; medians of seconds.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.harness import (
@@ -23,35 +23,36 @@ from benchmarks.harness import (
     Row,
     chosen,
     clock,
+    collect,
     command_line,
-    environment,
     finish,
     in_turn,
+    load_workflow,
     medians,
     new_folder,
     own_servers,
     run,
-    say,
     sound,
-    until_printed,
+    watching,
+    with_root,
 )
 from helix_spark.planner.problem import State
 
 FLOOR = [sys.executable, "-c", "import deltalake, pyspark.sql.functions"]
-"""Imports deltalake and what the job itself imports."""
+"""Imports deltalake, and the modules that the job itself imports."""
 
 NO_JAVA = {"JAVA_HOME": "/nonexistent"}
-"""With this a run that starts a JVM fails: what succeeds has started none."""
+"""With this a run that starts a JVM fails."""
 
 ALONE = {"HELIX_SERVER": "off"}
 
 UNTIL_READY = 10.0
-"""Seconds after the first run in which what it has left is loaded."""
+"""Seconds after the first run until the processes that it leaves are ready."""
 
 METRIC = "return float((predictions"
 
 ANSWER = "|  1.0|       1.0|"
-"""The last line that `jobs/plain_income.py` prints has it."""
+"""A text in the last line that `jobs/plain_income.py` prints."""
 
 VALUES = """import helix_spark as hx
 
@@ -68,7 +69,7 @@ def values(times: int = 3) -> hx.Workflow:
 
     return wf
 """
-"""A workflow that imports nothing of Spark's."""
+"""A workflow that imports nothing of Spark."""
 
 
 class Desk:
@@ -77,7 +78,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         shutil.copytree(ROOT / "jobs", folder / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
         self.folder, self.census = folder, folder / "jobs" / "census.py"
-        self._text = self.census.read_text().replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
+        self._text = with_root(self.census.read_text())
         self.census.write_text(self._text)
 
     def edit_metric(self, number: int) -> None:
@@ -98,11 +99,17 @@ class Desk:
 
     def until_answer(self, environment: Mapping[str, str], *options: str) -> float:
         """Return the seconds until the census job's answer in a fresh process."""
-        return until_printed(self.command("run", "-q", *options), "s to answer", self.folder, environment)
+        return _seconds(self.command("run", "-q", *options), self.folder, environment, "s to answer")
+
+
+def _seconds(command: Sequence[str], folder: Path, variables: Mapping[str, str] = ALONE, answer: str = "") -> float:
+    """Return the seconds of a whole command, or until a line with an answer."""
+    done = sound(run(command, folder, variables, answer=answer))
+    return done.answered if answer else done.seconds
 
 
 def unchanged(rounds: int) -> Iterator[Row]:
-    """Run the unchanged workflow, and one of values, alone and beside what an earlier run has left; whole commands."""
+    """Run the unchanged workflow, and one of values, alone and next to a server; whole commands."""
     with new_folder() as folder, own_servers() as servers:
         desk = Desk(folder)
         (folder / "values.py").write_text(VALUES)
@@ -110,20 +117,16 @@ def unchanged(rounds: int) -> Iterator[Row]:
         for command in commands.values():
             sound(run(command, folder, servers))
         time.sleep(UNTIL_READY)
-        ways = {"beside a server": servers, "by itself": {**NO_JAVA, **ALONE}}
+        modes = {"beside a server": servers, "by itself": {**NO_JAVA, **ALONE}}
         seconds = medians(in_turn({
-            "imports": lambda: sound(run(FLOOR, folder)).seconds,
-            **{f"{name}, {way}": _whole(command, folder, variables)
-               for name, command in commands.items() for way, variables in ways.items()},
+            "imports": partial(_seconds, FLOOR, folder),
+            **{f"{name}, {mode}": partial(_seconds, command, folder, variables)
+               for name, command in commands.items() for mode, variables in modes.items()},
         }, rounds, uncounted=1))
-    for name, one in seconds.items():
-        yield Row(f"unchanged: {name}", {"seconds": one})
+    for name, figure in seconds.items():
+        yield Row(f"unchanged: {name}", {"seconds": figure})
     beyond = seconds["census, by itself"] - seconds["imports"]
     yield Row("unchanged: census, by itself, beyond imports", {"seconds": beyond, "wanted": 1.0})
-
-
-def _whole(command: list[str], folder: Path, variables: Mapping[str, str]) -> Callable[[], float]:
-    return lambda: sound(run(command, folder, variables)).seconds
 
 
 def reducer(rounds: int) -> Iterator[Row]:
@@ -139,12 +142,12 @@ def reducer(rounds: int) -> Iterator[Row]:
             assert computed == ["accuracy"], computed
             return done.seconds
 
-        seconds = medians(in_turn({"imports": lambda: sound(run(FLOOR, folder)).seconds, "edited": edited}, rounds))
+        seconds = medians(in_turn({"imports": partial(_seconds, FLOOR, folder), "edited": edited}, rounds))
     yield Row("metric edited, beyond imports", {"seconds": seconds["edited"] - seconds["imports"], "wanted": 1.5})
 
 
 def warm(rounds: int) -> Iterator[Row]:
-    """Edit in one warm session, beside the work that the edits cannot avoid."""
+    """Edit in one warm session, next to the work that the edits cannot avoid."""
     from helix_spark.helix import Helix
     from jobs.census import census
 
@@ -166,7 +169,7 @@ def warm(rounds: int) -> Iterator[Row]:
 
         def metric() -> float:
             desk.edit_metric(next(numbers))
-            return edited(lambda: _workflow_of(desk.census), ["accuracy"])
+            return edited(lambda: load_workflow(desk.census), ["accuracy"])
 
         def first() -> float:
             with Helix(folder / f"scratch{next(numbers)}", spark=spark) as other:
@@ -179,17 +182,16 @@ def warm(rounds: int) -> Iterator[Row]:
             "metric": metric, "plain": lambda: clock(plain.answer), "first": first,
         }, rounds))
         refitted = _fits(list(helix.run(census(bins=12)).plan.in_state(State.COMPUTE)))
-    for name, one, other, wanted in (
+    for name, ours, other, wanted in (
         ("learner edited", "learner", "alone", 1.15), ("metric edited", "metric", "first", 0.2),
         ("first iteration", "first", "plain", 1.10),
     ):
-        yield Row(f"warm: {name}", {"seconds": seconds[one], "against": seconds[other],
-                                    "ratio": seconds[one] / seconds[other], "wanted": wanted})
+        yield Row(f"warm: {name}", _ratio(seconds[ours], seconds[other], wanted=wanted))
     yield Row("warm: fitted again after an extractor was edited", {"nodes": refitted})
 
 
 class PlainCensus:
-    """The plain job in a session where Helix runs as well: it releases what it caches, and nothing else."""
+    """The plain job in a session where Helix runs as well: it releases only what it caches itself."""
 
     def __init__(self, spark: Any) -> None:
         from benchmarks.plain import plain_census
@@ -215,7 +217,7 @@ class PlainCensus:
                 frame.unpersist()
 
     def fit_and_evaluate(self, reg: float) -> Any:
-        """Do what an edit of the learner cannot avoid: the fit over examples that are there, predictions, metrics."""
+        """Do what an edit of the learner cannot avoid: the fit over existing examples, predictions, metrics."""
         before, self._job.REG = self._job.REG, reg
         try:
             return self._job.answer(
@@ -229,52 +231,26 @@ def _fits(computed: list[str]) -> list[str]:
     return [name for name in computed if name.endswith(".fit")]
 
 
-def _workflow_of(job: Path) -> Any:
-    """Return the workflow that a text declares, loaded as `helix watch` loads it."""
-    from helix_spark.cli.author_file import find_factory, load_file
-
-    sys.modules.pop(job.stem, None)
-    return find_factory(load_file(job), job, None)()
-
-
-@contextmanager
-def _watching(command: list[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Callable[[str], str]]:
-    """Watch a file, and give a function that reads until a line with a text."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               env=environment(**variables))
-
-    def until(text: str) -> str:
-        assert process.stdout is not None
-        lines = list[str]()
-        for line in process.stdout:
-            lines.append(line)
-            if text in line:
-                return "".join(lines)
-        raise RuntimeError("the watch ended")
-
-    try:
-        yield until
-    finally:
-        process.terminate()
-        process.wait()
+def _ratio(seconds: float, other: float, **more: Any) -> dict[str, Any]:
+    return {"seconds": seconds, "against": other, "ratio": seconds / other, **more}
 
 
 def watch(rounds: int) -> Iterator[Row]:
-    """Save an edit of the metric under `helix watch`, beside the same edit's own time to answer."""
+    """Save an edit of the metric under `helix watch`, next to the same edit's own time to answer."""
     with new_folder() as folder:
         desk, beyond = Desk(folder), list[float]()
-        with _watching(desk.command("watch"), folder, {}) as until:
-            until("from save to answer")
+        with watching(desk.command("watch"), folder) as read_until:
+            read_until("from save to answer")
             time.sleep(20)  # until everything is stored
             for number in range(rounds):
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 desk.edit_metric(number + 2)
-                printed = until("from save to answer")
+                printed = read_until("from save to answer")
                 [answer] = [line.split()[0] for line in printed.splitlines() if "s to answer" in line][-1:]
-                beyond.append(time.perf_counter() - begun - float(answer))
+                beyond.append(time.perf_counter() - start - float(answer))
                 time.sleep(1)
     yield Row("watch: metric edited, from save to answer, beyond its time in a session",
-              {"seconds": medians({"beyond": beyond})["beyond"], "wanted": 0.3})
+              {"seconds": median(beyond), "wanted": 0.3})
 
 
 def first(rounds: int) -> Iterator[Row]:
@@ -292,17 +268,16 @@ def first(rounds: int) -> Iterator[Row]:
     adult()
     plain = [sys.executable, "-m", "benchmarks.plain.documented"]
     seconds = medians(in_turn({
-        "plain": lambda: until_printed(plain, "answered", ROOT), "helix": lambda: ours({"HELIX_CDS": "off"}),
+        "plain": partial(_seconds, plain, ROOT, answer="answered"), "helix": lambda: ours({"HELIX_CDS": "off"}),
         "with the archive": lambda: ours({}), "leaving a server": leaving,
     }, rounds))
     for name, other, wanted in (("helix", "plain", 1.05), ("with the archive", "plain", 0.75),
                                 ("leaving a server", "with the archive", "")):
-        yield Row(f"first: {name}", {"seconds": seconds[name], "against": seconds[other],
-                                     "ratio": seconds[name] / seconds[other], "wanted": wanted})
+        yield Row(f"first: {name}", _ratio(seconds[name], seconds[other], wanted=wanted))
 
 
 def kept(rounds: int) -> Iterator[Row]:
-    """Edit in fresh processes, beside a server that stays and alone: of the census the learner, then a feature; of
+    """Edit in fresh processes, next to a server that stays and alone: of the census the learner, then a feature; of
     `jobs/plain_income.py` a value of its grid, also under `helix watch`."""
     with new_folder() as folder, own_servers() as servers:
         desks = {name: Desk(folder / name) for name in ("kept", "by itself", "watched")}
@@ -313,36 +288,30 @@ def kept(rounds: int) -> Iterator[Row]:
             number, desk = next(numbers[name, edit]), desks[name]
             if edit == "grid value":
                 desk.edit_grid(number)
-                command = [*HELIX, "run", "jobs/plain_income.py", "-q"]
-                return until_printed(command, ANSWER, desk.folder, variables[name])
-            what = f"reg={0.2 + 0.01 * number}" if edit == "learner" else f"bins={12 + number}"
-            return desk.until_answer(variables[name], "--set", what)
+                return _seconds([*HELIX, "run", "jobs/plain_income.py", "-q"], desk.folder, variables[name], ANSWER)
+            setting = f"reg={0.2 + 0.01 * number}" if edit == "learner" else f"bins={12 + number}"
+            return desk.until_answer(variables[name], "--set", setting)
 
         command = [*HELIX, "watch", "jobs/plain_income.py"]
-        with _watching(command, desks["watched"].folder, servers) as until:
-            until(ANSWER)
+        with watching(command, desks["watched"].folder, servers) as read_until:
+            read_until(ANSWER)
 
             def watched() -> float:
                 time.sleep(10)  # until everything of the last run is stored
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 desks["watched"].edit_grid(next(numbers["watched", "grid value"]))
-                until(ANSWER)
-                return time.perf_counter() - begun
+                read_until(ANSWER)
+                return time.perf_counter() - start
 
             # The first round fills the catalogs.
             seconds = medians(in_turn({
-                **{f"{edit}, {name}": _call(edited, name, edit)
+                **{f"{edit}, {name}": partial(edited, name, edit)
                    for edit in ("learner", "feature", "grid value") for name in variables},
                 "grid value, watched": watched,
             }, rounds, uncounted=1))
     for edit in ("learner", "feature", "grid value"):
-        one, other = seconds[f"{edit}, kept"], seconds[f"{edit}, by itself"]
-        yield Row(f"kept: {edit} edited", {"seconds": one, "against": other, "ratio": one / other})
+        yield Row(f"kept: {edit} edited", _ratio(seconds[f"{edit}, kept"], seconds[f"{edit}, by itself"]))
     yield Row("kept: grid value edited, watched", {"seconds": seconds["grid value, watched"]})
-
-
-def _call(function: Callable[[str, str], float], *arguments: str) -> Callable[[], float]:
-    return lambda: function(*arguments)
 
 
 def planning(rounds: int) -> Iterator[Row]:
@@ -366,13 +335,9 @@ MEASURES: Mapping[str, Callable[[int], Iterator[Row]]] = {
 
 def main() -> None:
     """Measure and print."""
-    given = command_line(__doc__).parse_args()
-    rows = list[Row]()
-    for name in chosen(list(MEASURES), given.only):
-        for row in MEASURES[name](given.rounds):
-            say(f"{row.name}: {row.cells}")
-            rows.append(row)
-    finish(given, "answers", rows)
+    options = command_line(__doc__).parse_args()
+    names = chosen(MEASURES, options.only)
+    finish(options, "answers", collect(row for name in names for row in MEASURES[name](options.rounds)))
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@
     python -m benchmarks.programs examples
     python -m benchmarks.programs notebook
 
-- income: `jobs/plain_income.py` first, unchanged and after edits. Each version runs by itself in a fresh process, under
-  `helix run` in a fresh process, by itself in a process whose session is warm, and as `helix watch` runs it, next to a
-  server that is warm; each has a catalog of its own. Seconds are of the whole process; those of a warm session until
-  the last line is printed, with those until all is stored next to them. With `--fresh` nothing runs warm.
+- income: `jobs/plain_income.py` first, unchanged and after edits. Each version runs by itself and by `helix run`, both
+  in fresh processes and warm: in a process that keeps its session, and as `helix watch` runs it, next to a warm server.
+  Seconds are of the whole process; those of the warm session until the last line is printed, with those until all is
+  stored next to them. With `--fresh` nothing runs warm.
 - jobs: edits of script 0 to the five jobs: the plain job by `python` and by `helix run`, and the declared one by
   `helix run`.
-- examples: Spark ML's examples in pyspark's wheel by themselves, under `helix run`, and again. One that prints
-  something else the next time that it runs by itself (many split their rows without a seed) is right if it prints the
-  same twice under Helix.
+- examples: Spark ML's examples in pyspark's wheel by themselves, under `helix run`, and again. An example that prints
+  different results in two runs by itself (many split their rows without a seed) is right if it prints the same twice
+  under Helix.
 - notebook: `jobs/plain_income.py` as a notebook's cells, in a new kernel each time: by itself, after
   `%load_ext helix_spark`, and again.
 
@@ -25,12 +25,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 import pyspark
 
@@ -40,20 +41,20 @@ from benchmarks.harness import (
     ROOT,
     Row,
     Run,
+    Worker,
     chosen,
+    collect,
     command_line,
-    environment,
     finish,
     new_folder,
     run,
     same,
-    say,
+    serve_program,
     sound,
 )
 from benchmarks.iterating.experiment import Experiment
-from benchmarks.iterating.systems import settings_of, write_texts
-from benchmarks.scripts import NAMES
-from benchmarks.scripts.edit import Version
+from benchmarks.iterating.systems import write_texts
+from benchmarks.scripts import NAMES, Version
 
 INCOME = ROOT / "jobs" / "plain_income.py"
 EXAMPLES = Path(pyspark.__file__).parent / "examples" / "src" / "main" / "python" / "ml"
@@ -65,40 +66,24 @@ EDITS: Mapping[str, tuple[str, str]] = {
     "a feature's stage": ('strategy="median"', 'strategy="mean"'),
     "the evaluator": ("areaUnderROC", "areaUnderPR"),
 }
-"""The old text and the new; each edit is of the program as it was at first."""
-
-WARM = """
-import io, json, runpy, sys, time, contextlib
-from pyspark.sql import SparkSession
-SparkSession.stop = lambda self: None
-path = sys.argv[1]
-sys.argv = [path]
-for text in json.load(sys.stdin):
-    open(path, "w").write(text)
-    printed, began = io.StringIO(), time.perf_counter()
-    with contextlib.redirect_stdout(printed):
-        runpy.run_path(path, run_name="__main__")
-        SparkSession.builder.getOrCreate().catalog.clearCache()
-    print(json.dumps([time.perf_counter() - began, printed.getvalue()]), flush=True)
-"""
-"""Runs texts one after the other in one session."""
+"""The old and the new text; each edit is of the original program."""
 
 MAIN = '''
 
 if __name__ == "__main__":
     import json
 
+    from benchmarks.plain.keeping import keep_for_this_run
     from pyspark.sql import SparkSession as Session
 
     session = Session.builder.getOrCreate()
-    found = answer(session, lambda name, make, *, once=False: make() if once else make().cache())
-    print("answered " + json.dumps(found), flush=True)
+    print("answered " + json.dumps(answer(session, keep_for_this_run)), flush=True)
     session.stop()
 '''
 """Makes a plain job a program."""
 
 RANDOM = re.compile(r"(?<=[A-Za-z]_)[0-9a-f]{12}\b|0x[0-9a-f]+|\d+\.\d+ s(?:econds)?\b")
-"""What differs from run to run of an example by itself: uids of stages, addresses."""
+"""Texts that differ from run to run of an example by itself: uids of stages, addresses, seconds."""
 
 
 def _helix(program: Path | str, folder: Path, catalog: str, *options: str) -> Run:
@@ -106,19 +91,18 @@ def _helix(program: Path | str, folder: Path, catalog: str, *options: str) -> Ru
     return run(command, folder, FIXED)
 
 
-def income(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
-    """Run all versions of the income program in all ways."""
-    names = chosen(list(EDITS), given.only)
+def income(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Run all versions of the income program in all modes."""
+    names = chosen(EDITS, options.only)
     text = INCOME.read_text()
     texts = {name: text.replace(*EDITS[name]) if EDITS[name][0] else text for name in names}
     path = folder / INCOME.name
-    warm_plain = dict[str, tuple[float, str]]() if given.fresh else _warm_plain(folder, texts)
+    warm_plain = {} if options.fresh else _warm_plain(folder / "warm", texts)
     fresh = dict[str, tuple[Run, Run]]()
     for name, version in texts.items():
         path.write_text(version)
         fresh[name] = sound(run([sys.executable, str(path)], folder, FIXED)), sound(_helix(path, folder, "fresh"))
-        say(f"{name}: {fresh[name][0].seconds:.1f} s by itself, {fresh[name][1].seconds:.1f} s under Helix")
-    warm_helix = dict[str, Run]() if given.fresh else _warm_helix(path, texts)
+    warm_helix = {} if options.fresh else _warm_helix(path, texts)
     for name, (plain, helix) in fresh.items():
         seconds, printed = warm_plain.get(name, (math.nan, plain.printed))
         warm = warm_helix.get(name)
@@ -131,14 +115,16 @@ def income(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
 
 
 def _warm_plain(folder: Path, texts: Mapping[str, str]) -> dict[str, tuple[float, str]]:
-    path = folder / "warm" / INCOME.name
-    path.parent.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", WARM, str(path)], input=json.dumps(list(texts.values())), cwd=folder,
-        capture_output=True, text=True, check=True, env=environment(**FIXED),
-    )
-    lines = map(json.loads, done.stdout.splitlines())
-    return {name: (seconds, printed) for name, (seconds, printed) in zip(texts, lines, strict=True)}
+    folder.mkdir()
+    with patch.dict(os.environ, FIXED):
+        worker, results = Worker(serve_program, folder, INCOME.name), dict[str, tuple[float, str]]()
+    try:
+        for name, text in texts.items():
+            (folder / INCOME.name).write_text(text)
+            results[name] = worker.run(None)
+    finally:
+        worker.close()
+    return results
 
 
 def _warm_helix(path: Path, texts: Mapping[str, str]) -> dict[str, Run]:
@@ -154,13 +140,13 @@ def _warm_helix(path: Path, texts: Mapping[str, str]) -> dict[str, Run]:
     return runs
 
 
-def jobs(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Run the versions of the five jobs, plain, plain under Helix, and declared; then the sums of each job."""
-    settings = dict(one.lower().split("=", 1) for one in given.set)
-    for job in chosen(NAMES, given.only):
+    settings = dict(setting.lower().split("=", 1) for setting in options.set)
+    for job in chosen(NAMES, options.only):
         (folder / job).mkdir()
         rows = list[Row]()
-        for version in Experiment(job, 0, "process", ("helix", "plain"), given.edits, settings).versions():
+        for version in Experiment(job, 0, "process", ("helix", "plain"), options.edits, settings).versions():
             rows.append(_job(job, version, folder / job))
             yield rows[-1]
         plain, helix, declared = (sum(row.cells[name] for row in rows) for name in ("plain", "helix", "declared"))
@@ -173,29 +159,27 @@ def jobs(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
 def _job(job: str, version: Version, folder: Path) -> Row:
     declared, plain = write_texts(job, version, folder)
     plain.write_text(plain.read_text() + MAIN)
-    sets = [word for setting in settings_of(version) for word in ("--set", setting)]
     by_itself = sound(run([sys.executable, str(plain)], folder, FIXED))
     captured = sound(_helix(plain, folder, "captured"))
-    ours = sound(_helix(declared, folder, "declared", "--json", *sets))
-    expected, got = _answered(by_itself), _answered(captured)
-    outputs = {name: value for name, value in ours.report["outputs"].items() if name in expected}
+    ours = sound(_helix(declared, folder, "declared", "--json", *version.options))
+    expected = _outputs(by_itself)
+    declared_outputs = {name: value for name, value in ours.report["outputs"].items() if name in expected}
     return Row(f"{job}, {version.edit}", {
         "plain": by_itself.seconds, "helix": captured.seconds, "declared": ours.seconds,
-        "equal": same(expected, got) and same(expected, outputs),
+        "equal": same(expected, _outputs(captured)) and same(expected, declared_outputs),
     })
 
 
-def _answered(done: Run) -> dict[str, object]:
-    """Return what a plain job printed as its answer."""
-    line = next(line for line in done.printed.splitlines() if line.startswith("answered "))
-    answer: dict[str, object] = json.loads(line.removeprefix("answered "))
-    return answer
+def _outputs(done: Run) -> dict[str, object]:
+    """Return the outputs that a plain job printed."""
+    outputs: dict[str, object] = json.loads(done.printed.partition("answered ")[2].partition("\n")[0])
+    return outputs
 
 
-def examples(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+def examples(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Run the examples of Spark ML."""
     shutil.copytree(EXAMPLES.parents[4] / "data", folder / "data")
-    for name in chosen([file.stem for file in sorted(EXAMPLES.glob("*.py"))], given.only):
+    for name in chosen([file.stem for file in sorted(EXAMPLES.glob("*.py"))], options.only):
         file = EXAMPLES / f"{name}.py"
         plain = run([sys.executable, str(file)], folder)
         first, again = (run([COMMAND, "run", str(file), "--catalog", f"catalog-{name}"], folder) for _ in range(2))
@@ -204,7 +188,7 @@ def examples(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
             is_same = _ending(plain) != _ending(run([sys.executable, str(file)], folder))
         yield Row(name, {
             "plain": plain.seconds, "first": first.seconds, "again": again.seconds, "equal": is_same,
-            "with reuse": "runs without reuse" not in first.said, "asked again": again.asked - again.reused,
+            "with reuse": "runs without reuse" not in first.errors, "requests again": again.requests - again.reused,
         })
 
 
@@ -212,17 +196,17 @@ def _ending(done: Run) -> tuple[int, str]:
     return done.code, RANDOM.sub("#", done.printed)
 
 
-def notebook(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+def notebook(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Restart the kernel and run all cells: by itself, under Helix, and again."""
     from benchmarks.notebook_runs import cells_of, run_all, without_own_lines
 
     cells = cells_of(INCOME)
     plain = run_all(cells, folder, {})
-    ours, catalog = ["%load_ext helix_spark", *cells], {"HELIX_CATALOG": str(folder / "catalog")}
-    first, again = run_all(ours, folder, catalog), run_all(ours, folder, catalog)
+    catalog = {"HELIX_CATALOG": str(folder / "catalog")}
+    first, again = (run_all(["%load_ext helix_spark", *cells], folder, catalog) for _ in range(2))
     yield Row("restart and run all", {
         "plain": plain.seconds, "first": first.seconds, "again": again.seconds,
-        "equal": all(without_own_lines(one.printed[1:]) == list(plain.printed) for one in (first, again)),
+        "equal": all(without_own_lines(ours.printed[1:]) == list(plain.printed) for ours in (first, again)),
     })
 
 
@@ -238,19 +222,12 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="income: in fresh processes alone")
     parser.add_argument("--edits", type=int, help="jobs: only the first so many edits")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="jobs: settings of the jobs")
-    given = parser.parse_args()
-    rows = list[Row]()
+    options = parser.parse_args()
     with new_folder() as folder:
-        for row in PROGRAMS[given.programs](given, folder):
-            say(f"{row.name}: {row.cells}")
-            rows.append(row)
-    finish(given, f"programs-{given.programs}", rows, *_counts(rows))
-    return 0 if all(row.cells["equal"] for row in rows) else 1
-
-
-def _counts(rows: Sequence[Row]) -> Iterator[str]:
+        rows = collect(PROGRAMS[options.programs](options, folder))
     equal = sum(row.cells["equal"] for row in rows)
-    yield f"{equal} of {len(rows)} print the same"
+    finish(options, f"programs-{options.programs}", rows, f"{equal} of {len(rows)} print the same")
+    return 0 if equal == len(rows) else 1
 
 
 if __name__ == "__main__":

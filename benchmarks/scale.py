@@ -1,4 +1,4 @@
-"""What long histories and large problems cost: planning, catalogs, pages, a server that stays.
+"""Costs of long histories and large problems: planning, catalogs, pages, a server that stays.
 
     python -m benchmarks.scale [--only program,plan,catalog,pages,server] [--iterations 10000] [--rounds 5]
 
@@ -19,7 +19,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -27,10 +26,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import helix_spark as hx
 from benchmarks.harness import (
@@ -39,14 +38,15 @@ from benchmarks.harness import (
     Run,
     chosen,
     clock,
+    collect,
     command_line,
     finish,
     in_turn,
     medians,
     new_folder,
     run,
-    say,
     sound,
+    watching,
 )
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
@@ -63,33 +63,33 @@ if TYPE_CHECKING:
     from tests.faults.kept_servers import Runs
 
 SIZES = {(30, 30): 0.15, (60, 60): 0.0, (200, 60): 0.0, (200, 200): 3.0, (2000, 100): 15.0, (2000, 2000): 15.0}
-"""Seconds that are wanted at most, by nodes and scenarios; 0 where none were named."""
+"""The longest wanted seconds by nodes and scenarios; 0 for no wish."""
 
 APPENDS = 1_000
 
 OPEN = """
 import sys, time
-begun = time.perf_counter()
+start = time.perf_counter()
 from helix_spark.catalog.catalog_reader import CatalogReader
 imported = time.perf_counter()
 catalog = CatalogReader.open(sys.argv[1], create=False)
 view = catalog.snapshot("census")
 assert view.next_iteration == int(sys.argv[2]) + 1
 assert not {"deltalake", "pyarrow"} & set(sys.modules)
-print(imported - begun, time.perf_counter() - imported)
+print(imported - start, time.perf_counter() - imported)
 """
 """Opens a catalog as a plan does."""
 
 
-def measure_program(given: argparse.Namespace) -> Iterator[Row]:
+def measure_program(options: argparse.Namespace) -> Iterator[Row]:
     """Solve random problems by size: the median over seeds of the seconds, and the widest gap."""
     Joint().decide(random_problem(5, 5, 0))  # the first one imports PuLP and the solver
     for (nodes, scenarios), wanted in SIZES.items():
         seconds, gaps = list[float](), list[float]()
-        for seed in range(given.rounds if nodes <= 200 else 1):
-            problem, begun = random_problem(nodes, scenarios, seed), time.perf_counter()
+        for seed in range(options.rounds if nodes <= 200 else 1):
+            problem, start = random_problem(nodes, scenarios, seed), time.perf_counter()
             decision = Joint().decide(problem)
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - start)
             gaps.append(decision.certificate.gap)
         yield Row(f"program: {nodes} x {scenarios}", {"seconds": median(seconds), "slowest": max(seconds),
                                                       "gap, %": 100 * max(gaps), "wanted": wanted})
@@ -125,10 +125,10 @@ def random_problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
     return PlanningProblem(tuple(graph), outputs, int(0.3 * sum(node.bytes for node in graph)), 0, (), likely, 8.0)
 
 
-def measure_plan(given: argparse.Namespace) -> Iterator[Row]:
-    """Plan the census workflow with ever more iterations on record: the first time, and the median of seven later."""
+def measure_plan(options: argparse.Namespace) -> Iterator[Row]:
+    """Plan the census workflow with ever more recorded iterations: the first time, and the median of seven later."""
     for iterations in (10, 100, 1_000, 10_000):
-        if iterations > given.iterations:
+        if iterations > options.iterations:
             continue
         with new_folder() as folder:
             filled_catalog(folder / "catalog", census(), iterations)
@@ -138,26 +138,26 @@ def measure_plan(given: argparse.Namespace) -> Iterator[Row]:
         yield Row(f"plan: {iterations:,} iterations", {"seconds": median(seconds[1:]), "the first time": seconds[0]})
 
 
-def measure_catalog(given: argparse.Namespace) -> Iterator[Row]:
+def measure_catalog(options: argparse.Namespace) -> Iterator[Row]:
     """Append to a catalog, open a long one in processes and through a store, and have it expire."""
     with new_folder() as folder:
         os.environ["HELIX_INDEX"] = str(folder / "index")
         yield from _appends(Catalog.open(folder / "short", create=True))
-        filled_catalog(folder / "long", census(), given.iterations)
-        long, words = folder / "long", [str(folder / "long"), str(given.iterations)]
+        filled_catalog(folder / "long", census(), options.iterations)
+        long, words = folder / "long", [str(folder / "long"), str(options.iterations)]
         sound(_opened(words, folder / "index"))
-        seconds = in_turn({
+        seconds = medians(in_turn({
             "Python": lambda: sound(run([sys.executable, "-c", "pass"], folder)).seconds,
             "with an index": lambda: sound(_opened(words, folder / "index")).seconds,
-        }, given.rounds)
-        python = medians(seconds)["Python"]
-        yield Row("catalog: opened, beyond Python's start", {"seconds": medians(seconds)["with an index"] - python,
+        }, options.rounds))
+        python = seconds["Python"]
+        yield Row("catalog: opened, beyond Python's start", {"seconds": seconds["with an index"] - python,
                                                              "wanted": 0.15})
         first_time = sound(_opened(words, folder / "new")).seconds
         yield Row("catalog: opened for the first time", {"seconds": first_time - python})
-        first, again = _requests(long, given.iterations)
+        first, again = _requests(long, options.iterations)
         yield Row("catalog: requests to a store", {"first": first, "again": again, "wanted": 12})
-        expiry = Expiry(iterations=given.iterations // 10)
+        expiry = Expiry(iterations=options.iterations // 10)
         yield Row("catalog: all but a tenth expires",
                   {"seconds": clock(lambda: expiry.expire(Catalog.open(long, create=False)))})
 
@@ -171,9 +171,7 @@ def _appends(catalog: Catalog) -> Iterator[Row]:
     seconds = list[float]()
     for number in range(APPENDS):
         record = IterationRecord(f"{number:032x}", "census", number + 1, "done", 1e9 + number)
-        begun = time.perf_counter()
-        catalog.append_iteration(record)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(clock(partial(catalog.append_iteration, record)))
         catalog.maintain()
     tenth = APPENDS // 10
     first, last = median(seconds[:tenth]), median(seconds[-tenth:])
@@ -185,62 +183,28 @@ def _requests(root: Path, iterations: int) -> tuple[int, int]:
     import obstore
     from obstore.store import S3Store
 
-    with local_store() as address, _counted(address) as (front, requests), new_folder() as folder:
-        bucket = HTTPConnection(address.removeprefix("http://"))
-        bucket.request("PUT", "/bucket")
-        bucket.getresponse().read()
-        store = S3Store("bucket", endpoint=address, access_key_id="key", secret_access_key="secret", region="us-east-1",
-                        client_options={"allow_http": True}, virtual_hosted_style_request=False)
-        for file in (root / "helix.json", *(root / "records").glob("*.*")):
-            obstore.put(store, f"catalog/{file.relative_to(root)}", file.read_bytes())
-        counts = [0]
-        for _ in range(2):
-            sound(_opened(["s3a://bucket/catalog", str(iterations)], folder / "index", AWS_ENDPOINT_URL=front,
-                          AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="secret", AWS_REGION="us-east-1",
-                          AWS_ALLOW_HTTP="true"))
-            counts.append(len(requests))
-    return counts[1], counts[2] - counts[1]
+    with new_folder() as folder:
+        recording = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(folder / "requests")}
+        with patch.dict(os.environ, recording), local_store() as address:
+            bucket = HTTPConnection(address.removeprefix("http://"))
+            bucket.request("PUT", "/bucket")
+            bucket.getresponse().read()
+            store = S3Store("bucket", endpoint=address, access_key_id="key", secret_access_key="secret",
+                            region="us-east-1", client_options={"allow_http": True}, virtual_hosted_style_request=False)
+            for file in (root / "helix.json", *(root / "records").glob("*.*")):
+                obstore.put(store, f"catalog/{file.relative_to(root)}", file.read_bytes())
+            counts = list[int]()
+            for _ in range(2):
+                (folder / "requests").write_text("")
+                sound(_opened(["s3a://bucket/catalog", str(iterations)], folder / "index", AWS_ENDPOINT_URL=address,
+                              AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="secret", AWS_REGION="us-east-1",
+                              AWS_ALLOW_HTTP="true"))
+                counts.append(len((folder / "requests").read_text().splitlines()))
+    return counts[0], counts[1]
 
 
-@contextmanager
-def _counted(store: str) -> Iterator[tuple[str, list[str]]]:
-    """Give the address of a server that passes requests on to a store, and the list of these requests."""
-    requests = list[str]()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def passed_on(self) -> None:
-            requests.append(f"{self.command} {self.path}")
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            connection = HTTPConnection(store.removeprefix("http://"))
-            connection.request(self.command, self.path, body, dict(self.headers.items()))
-            answer = connection.getresponse()
-            content = answer.read()
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("transfer-encoding", "connection", "content-length"):
-                    self.send_header(name, value)
-            length = answer.getheader("content-length") if self.command == "HEAD" else str(len(content))
-            self.send_header("content-length", length or "0")
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = passed_on  # noqa: N815  # the names that the server looks for
-
-        def log_message(self, *arguments: object) -> None:
-            """Print nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", requests
-    finally:
-        server.shutdown()
-
-
-def measure_pages(given: argparse.Namespace) -> Iterator[Row]:
-    """Ask for pages; of the first one from the start of the process on."""
+def measure_pages(options: argparse.Namespace) -> Iterator[Row]:
+    """Request pages; the first one from the start of the process on."""
     pages = {
         "iterations": "/?workflow=census",
         "iterations by a metric, filtered": "/?workflow=census&q=reg&order=metric&metric=auc",
@@ -256,48 +220,46 @@ def measure_pages(given: argparse.Namespace) -> Iterator[Row]:
         filled_catalog(catalog, census(), 1000)
         graph_catalog(catalog, "graph", 300)
         graph_catalog(catalog, "large", 2000)
-        seconds = in_turn({"first page": lambda: clock(lambda: _first_page(catalog))}, given.rounds)
+        seconds = in_turn({"first page": partial(_first_page, catalog)}, options.rounds)
         with _served(catalog) as home:
-            seconds |= in_turn({name: _page(f"{home}{address}") for name, address in pages.items()}, given.rounds)
-    for name, one in medians(seconds).items():
-        yield Row(f"pages: {name}", {"seconds": one, "wanted": 1.0})
+            systems = {name: partial(_read_page, f"{home}{address}") for name, address in pages.items()}
+            seconds |= in_turn(systems, options.rounds)
+    for name, figure in medians(seconds).items():
+        yield Row(f"pages: {name}", {"seconds": figure, "wanted": 1.0})
 
 
 @contextmanager
 def _served(catalog: Path) -> Iterator[str]:
     """Give the address of a new `helix ui`."""
-    command = [*HELIX, "ui", "--catalog", str(catalog), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().split(" at ")[1].split()[0].rstrip("/")
-        finally:
-            server.terminate()
+    with watching([*HELIX, "ui", "--catalog", str(catalog), "--port", "0"], catalog.parent) as read_until:
+        yield read_until(" at ").split(" at ")[1].split()[0].rstrip("/")
 
 
-def _page(address: str) -> Callable[[], float]:
-    def read() -> None:
-        with urllib.request.urlopen(address) as answer:
-            answer.read()
+def _read_page(address: str) -> float:
+    """Return the seconds until a page is read."""
+    start = time.perf_counter()
+    with urllib.request.urlopen(address) as answer:
+        answer.read()
+    return time.perf_counter() - start
 
-    return lambda: clock(read)
 
-
-def _first_page(catalog: Path) -> None:
+def _first_page(catalog: Path) -> float:
+    start = time.perf_counter()
     with _served(catalog) as home:
-        _page(f"{home}/?workflow=census")()
+        _read_page(f"{home}/?workflow=census")
+        return time.perf_counter() - start
 
 
-def measure_server(given: argparse.Namespace) -> Iterator[Row]:
-    """Run a script again and again next to one server, and look at what the server holds."""
+def measure_server(options: argparse.Namespace) -> Iterator[Row]:
+    """Run a script again and again next to one server, and measure what the server holds."""
     from tests.faults.kept_servers import runs_in
     from tests.faults.row import Tally
 
     tally, seconds = Tally(), list[float]()
     with new_folder() as folder, runs_in(folder) as runs:
-        for number in range(1, given.runs + 1):
+        for number in range(1, options.runs + 1):
             seconds.append(clock(lambda: runs.check(tally)))
-            if number in (10, given.runs) or number % 50 == 0:
+            if number in (10, options.runs) or number % 50 == 0:
                 yield Row(f"server: {number} runs", {"seconds": median(seconds), **_held(runs, collect=True)})
                 seconds.clear()
         time.sleep(90)
@@ -313,7 +275,7 @@ def _held(runs: Runs, *, collect: bool) -> dict[str, int]:
     if collect:
         subprocess.run(["jcmd", str(jvm), "GC.run"], capture_output=True, check=True)
     heap = subprocess.run(["jcmd", str(jvm), "GC.heap_info"], capture_output=True, text=True, check=True).stdout
-    used = sum(int(one) for one in re.findall(r"garbage-first heap\s+total \d+K, used (\d+)K", heap))
+    used = sum(map(int, re.findall(r"garbage-first heap\s+total \d+K, used (\d+)K", heap)))
     return {
         "heap": round(used / 1024), "JVM resident": round(resident_bytes(jvm) / 2**20),
         "resident in all": round(sum(map(resident_bytes, family(keeper))) / 2**20),
@@ -333,13 +295,9 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--iterations", type=int, default=10_000, help="of a long history (%(default)s)")
     parser.add_argument("--runs", type=int, default=500, help="next to a server (%(default)s)")
-    given = parser.parse_args()
-    rows = list[Row]()
-    for name in chosen(list(MEASURES), given.only):
-        for row in MEASURES[name](given):
-            say(f"{row.name}: {row.cells}")
-            rows.append(row)
-    finish(given, "scale", rows)
+    options = parser.parse_args()
+    names = chosen(MEASURES, options.only)
+    finish(options, "scale", collect(row for name in names for row in MEASURES[name](options)))
 
 
 if __name__ == "__main__":

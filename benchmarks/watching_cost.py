@@ -1,4 +1,4 @@
-"""What control and watch cost: the same jobs with them and without, in turn.
+"""Cost of control and watching: the same jobs with them and without, in turn.
 
     python -m benchmarks.watching_cost [--rounds 5] [--only rows,batches,driver,census,extraction] [--share 25]
 
@@ -6,9 +6,9 @@ Each run computes everything, into a catalog of its own, in one warm session of 
 the seconds to the answer and of their ratio within a round. The census and extraction jobs need their data (see
 `jobs`).
 
-- rows: a function of Python's for each of a million rows, in Spark's workers;
-- batches: a function of pandas' for each batch of three million rows, in Spark's workers;
-- driver: forty functions of pandas on the driver.
+- rows: a Python function for each of a million rows, in Spark's workers;
+- batches: a pandas function for each batch of three million rows, in Spark's workers;
+- driver: forty pandas functions on the driver.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 import helix_spark as hx
-from benchmarks.harness import Row, chosen, command_line, finish, in_turn, medians, new_folder, say
+from benchmarks.harness import Row, chosen, collect, command_line, finish, in_turn, medians, new_folder
 from helix_spark.engine.server.session import Sessions
 from jobs.census import census
 from jobs.extraction import extraction
@@ -40,7 +40,7 @@ def weight(number: int) -> float:
 
 
 def _summed(name: str, count: int, weighed: Callable[[DataFrame], DataFrame]) -> hx.Workflow:
-    """Sums what a function makes of so many numbers."""
+    """Sum a function over so many numbers."""
     wf = hx.Workflow(name)
     wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
 
@@ -53,7 +53,7 @@ def _summed(name: str, count: int, weighed: Callable[[DataFrame], DataFrame]) ->
 
 
 def rows() -> hx.Workflow:
-    """Calls a function for each row."""
+    """Call a function for each row."""
     return _summed("rows", ROWS, lambda numbers: numbers.select(weight("id").alias("weight")))
 
 
@@ -63,12 +63,12 @@ def weighted(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def batches() -> hx.Workflow:
-    """Calls a function for each batch."""
+    """Call a function for each batch."""
     return _summed("batches", ROWS_OF_BATCHES, lambda numbers: numbers.mapInPandas(weighted, "weight double"))
 
 
 def driver() -> hx.Workflow:
-    """Calls many functions on the driver, each of a tenth of a second or so."""
+    """Call many functions on the driver, each of a tenth of a second or so."""
     wf = hx.Workflow("driver")
     wf.source("data", hx.table(pd.DataFrame({"a": range(200_000), "b": [f"w{n % 997}" for n in range(200_000)]})))
     for number in range(FUNCTIONS):
@@ -82,8 +82,8 @@ def driver() -> hx.Workflow:
 
 @contextmanager
 def without() -> Iterator[None]:
-    """Has the author's code run as it is."""
-    def as_it_is(function: Any, **given: Any) -> Any:
+    """Run the author's code unchanged."""
+    def as_it_is(function: Any, **options: Any) -> Any:
         return function
 
     with (
@@ -110,21 +110,22 @@ def main() -> None:
     """Measure, and print a row for each job."""
     parser = command_line(__doc__)
     parser.add_argument("--share", type=int, default=25, help="per cent of the passages of extraction (%(default)s)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     jobs: Mapping[str, Callable[[], hx.Workflow]] = {
         "rows": rows, "batches": batches, "driver": driver, "census": census,
-        "extraction": lambda: extraction(share=given.share),
+        "extraction": lambda: extraction(share=options.share),
     }
-    measured = list[Row]()
     with Sessions(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as sessions:
-        for name in chosen(list(jobs), given.only):
-            took = in_turn({
-                way: partial(seconds, jobs[name], sessions.get(), watched=way == "with") for way in ("with", "without")
-            }, given.rounds, uncounted=1)
-            ratios = [on / off for on, off in zip(took["with"], took["without"], strict=True)]
-            measured.append(Row(name, {**medians(took), "ratio": median(ratios)}))
-            say(f"{name}: {measured[-1].cells}")
-    finish(given, "watching_cost", measured)
+
+        def measure(name: str) -> Row:
+            figures = in_turn({
+                "with": partial(seconds, jobs[name], sessions.get(), watched=True),
+                "without": partial(seconds, jobs[name], sessions.get(), watched=False),
+            }, options.rounds, uncounted=1)
+            ratios = [on / off for on, off in zip(figures["with"], figures["without"], strict=True)]
+            return Row(name, {**medians(figures), "ratio": median(ratios)})
+
+        finish(options, "watching_cost", collect(map(measure, chosen(jobs, options.only))))
 
 
 if __name__ == "__main__":

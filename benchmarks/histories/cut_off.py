@@ -1,14 +1,14 @@
-"""Early cut-off in drawn histories: whether a run ever stops where it must not.
+"""Early cut-off in drawn histories: a run must never stop where its result differs.
 
-Drawn workflows of functions of pandas and values are edited again and again by draws, and each answer is compared with
-one from scratch. Many edits change nothing that can be seen; some change the order of rows, a sign of zero, a type.
+Drawn workflows of functions of pandas and values get random edits, and each answer is compared with one from scratch.
+Many edits change nothing that can be seen; some change the order of rows, a sign of zero, a type.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pandas as pd
 import helix_spark as hx
 
 Scan = Callable[[pd.DataFrame], pd.DataFrame]
-Reduce = Callable[[pd.DataFrame], Any]
+Version = Mapping[str, Sequence[int]]
+"""The numbers of the functions of a workflow's nodes, by `FUNCTIONS`: of the source, each scan, the reducer of each
+scan, and the answer."""
 
 SOURCES: Sequence[tuple[float | None, ...]] = (
     (0.0, 1.0, -2.0, 1.0), (0.0, 1.0, -2.0, 1.0, None), (-0.0, 1.0, -2.0, 1.0), (1.0, 1.0, 0.0, -2.0), (),
@@ -28,60 +30,39 @@ SCANS: Sequence[Scan] = (
     lambda rows: rows.dropna() * -1.0, lambda rows: rows.dropna() + 0.0, lambda rows: rows.dropna().astype("float32"),
     lambda rows: rows.drop_duplicates(), lambda rows: rows[rows.x < 100], lambda rows: rows.fillna(0.0),
 )
-REDUCES: Sequence[Reduce] = (
+REDUCES: Sequence[Callable[[pd.DataFrame], Any]] = (
     lambda rows: rows.x.tolist(), lambda rows: list(rows.x), lambda rows: sorted(rows.x.dropna()),
     lambda rows: float(rows.x.sum()), lambda rows: float(rows.x.sum() + 0.0), lambda rows: len(rows),
     lambda rows: float(len(rows)), lambda rows: {"n": len(rows), "first": rows.x.head(1).tolist()},
     lambda rows: {"first": rows.x.head(1).tolist(), "n": len(rows)}, lambda rows: bool(len(rows)),
 )
-TELLS: Sequence[Callable[[Any], str]] = (str, repr, lambda told: f"{told}", lambda told: f"{told} ")
+ANSWERS: Sequence[Callable[[Any], str]] = (str, repr, lambda values: f"{values}", lambda values: f"{values} ")
+
+FUNCTIONS: Mapping[str, Sequence[Any]] = {"source": SOURCES, "scans": SCANS, "reduces": REDUCES, "answer": ANSWERS}
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A text of the workflow: which of the functions each of its nodes has.
-
-    Attributes:
-        scans: by node; each reads the source or an earlier one, as `wiring` says.
-        reduces: by node; each reads the scan of its number.
-    """
-
-    source: int
-    scans: tuple[int, ...]
-    reduces: tuple[int, ...]
-    tell: int
+def source(number: int) -> pd.DataFrame:
+    """Return the rows of a source."""
+    return pd.DataFrame({"x": pd.Series(SOURCES[number], dtype="float64")})
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How the nodes are wired: of each scan, the number of the scan that it reads, or -1 for the source."""
+def draw_wiring(chance: random.Random) -> tuple[int, ...]:
+    """Draw for each scan the number of the scan that it reads, or -1 for the source."""
+    return tuple(chance.randrange(-1, number) for number in range(chance.randint(2, 4)))
 
-    wiring: tuple[int, ...]
 
-    def workflow(self, version: Version) -> hx.Workflow:
-        """A version as its author would declare it."""
-        wf = hx.Workflow("drawn")
-        wf.source("data", hx.table(pd.DataFrame({"x": pd.Series(SOURCES[version.source], dtype="float64")})))
-        for number, (scan, reads) in enumerate(zip(version.scans, self.wiring, strict=True)):
-            wf.scanner(name=f"rows_{number}", reads={"rows": "data" if reads < 0 else f"rows_{reads}"})(
-                _scanner(SCANS[scan])
-            )
-            wf.reducer(name=f"told_{number}", reads={"rows": f"rows_{number}"})(
-                _reducer(REDUCES[version.reduces[number]])
-            )
-        told = [f"told_{number}" for number in range(len(self.wiring))]
-        wf.reducer(name="answer", reads={"first": told[0], "last": told[-1]}, output=True)(_teller(TELLS[version.tell]))
-        return wf
-
-    def answer(self, version: Version) -> str:
-        """What a version answers, without any reuse."""
-        tables: list[pd.DataFrame] = []
-        values = []
-        source = pd.DataFrame({"x": pd.Series(SOURCES[version.source], dtype="float64")})
-        for number, (scan, reads) in enumerate(zip(version.scans, self.wiring, strict=True)):
-            tables.append(SCANS[scan](source if reads < 0 else tables[reads]))
-            values.append(REDUCES[version.reduces[number]](tables[number]))
-        return TELLS[version.tell]([values[0], values[-1]])
+def workflow(wiring: Sequence[int], version: Version) -> hx.Workflow:
+    """Declare a version."""
+    wf = hx.Workflow("drawn")
+    wf.source("data", hx.table(source(version["source"][0])))
+    for number, (scan, reads, reduce) in enumerate(zip(version["scans"], wiring, version["reduces"], strict=True)):
+        wf.scanner(name=f"rows_{number}", reads={"rows": "data" if reads < 0 else f"rows_{reads}"})(
+            _scanner(SCANS[scan])
+        )
+        wf.reducer(name=f"value_{number}", reads={"rows": f"rows_{number}"})(_reducer(REDUCES[reduce]))
+    values = {"first": "value_0", "last": f"value_{len(wiring) - 1}"}
+    wf.reducer(name="answer", reads=values, output=True)(_joined(ANSWERS[version["answer"][0]]))
+    return wf
 
 
 def _scanner(scan: Scan) -> Scan:
@@ -91,69 +72,54 @@ def _scanner(scan: Scan) -> Scan:
     return scanned
 
 
-def _reducer(reduce: Reduce) -> Reduce:
+def _reducer(reduce: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
     def reduced(rows: pd.DataFrame) -> Any:
         return reduce(rows)
 
     return reduced
 
 
-def _teller(tell: Callable[[Any], str]) -> Callable[[Any, Any], str]:
-    def told(first: Any, last: Any) -> str:
-        return tell([first, last])
+def _joined(function: Callable[[Any], str]) -> Callable[[Any, Any], str]:
+    def joined(first: Any, last: Any) -> str:
+        return function([first, last])
 
-    return told
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What became of a history.
-
-    Attributes:
-        runs: how many.
-        stops: of these, in which a result turned out to be an earlier one.
-        wrong: versions that were not answered as from scratch.
-    """
-
-    runs: int
-    stops: int
-    wrong: tuple[Version, ...]
+    return joined
 
 
-def run_history(seed: int, runs: int, folder: Path, **options: Any) -> Course:
-    """Runs a drawn history of edits against one catalog.
+def answer(wiring: Sequence[int], version: Version) -> str:
+    """Compute the answer of a version without any reuse."""
+    tables = list[pd.DataFrame]()
+    for scan, reads in zip(version["scans"], wiring, strict=True):
+        tables.append(SCANS[scan](source(version["source"][0]) if reads < 0 else tables[reads]))
+    values = [REDUCES[reduce](rows) for reduce, rows in zip(version["reduces"], tables, strict=True)]
+    return ANSWERS[version["answer"][0]]([values[0], values[-1]])
+
+
+def run_history(seed: int, runs: int, folder: Path) -> Counter[str]:
+    """Run a drawn history of edits against one catalog, and count runs, early stops and false answers.
 
     Args:
         folder: an empty one, for the catalog.
-        options: of `hx.Helix`.
     """
-    draw = random.Random(seed)
-    shape = Shape(tuple(draw.randrange(-1, number) for number in range(draw.randint(2, 4))))
-    version = _drawn(draw, shape)
-    past, stops, wrong = [version], 0, list[Version]()
-    with hx.Helix(folder / "catalog", policy="always", observer=hx.Silent(), **options) as helix:
+    chance, counts, history = random.Random(seed), Counter[str](), list[Version]()
+    wiring = draw_wiring(chance)
+    version: Version = {
+        "source": (0,), "scans": [0 for _ in wiring], "reduces": [chance.randrange(len(REDUCES)) for _ in wiring],
+        "answer": (0,),
+    }
+    with hx.Helix(folder / "catalog", policy="always", observer=hx.Silent(), cut_off=0.0) as helix:
         for _ in range(runs):
-            done = helix.run(shape.workflow(version))
-            stops += any("; equal to" in node.reason for node in done.plan.nodes)
-            if done["answer"] != shape.answer(version):
-                wrong.append(version)
-            version = draw.choice(past) if draw.random() < 0.1 else _edited(draw, version)
-            past.append(version)
-    return Course(runs, stops, tuple(wrong))
+            history.append(version)
+            done = helix.run(workflow(wiring, version))
+            counts["runs"] += 1
+            counts["stopped early"] += any("; equal to" in node.reason for node in done.plan.nodes)
+            counts["stopped falsely"] += done["answer"] != answer(wiring, version)
+            version = chance.choice(history) if chance.random() < 0.1 else _edited(chance, version)
+    return counts
 
 
-def _drawn(draw: random.Random, shape: Shape) -> Version:
-    nodes = range(len(shape.wiring))
-    return Version(0, tuple(0 for _ in nodes), tuple(draw.randrange(len(REDUCES)) for _ in nodes), 0)
-
-
-def _edited(draw: random.Random, version: Version) -> Version:
-    fields: Mapping[str, Any] = {"source": version.source, "scans": version.scans, "reduces": version.reduces,
-                                 "tell": version.tell}
-    choices = {"source": len(SOURCES), "scans": len(SCANS), "reduces": len(REDUCES), "tell": len(TELLS)}
-    field = draw.choice(["source", "scans", "scans", "scans", "reduces", "reduces", "tell"])
-    new = draw.randrange(choices[field])
-    if isinstance(fields[field], tuple):
-        place = draw.randrange(len(fields[field]))
-        return Version(**{**fields, field: (*fields[field][:place], new, *fields[field][place + 1:])})
-    return Version(**{**fields, field: new})
+def _edited(chance: random.Random, version: Version) -> Version:
+    kind = chance.choice(["source", "scans", "scans", "scans", "reduces", "reduces", "answer"])
+    numbers, new = list(version[kind]), chance.randrange(len(FUNCTIONS[kind]))
+    numbers[chance.randrange(len(numbers)) if len(numbers) > 1 else 0] = new
+    return {**version, kind: numbers}

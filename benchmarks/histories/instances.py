@@ -1,9 +1,8 @@
 """Several right answers: drawn histories in which a run must never mix two of them.
 
-In a history there are edits, lost results, new processes, policies and budgets, while the rows of a file, for whose
-version the author vouches, come in another order in each run, so that whatever is drawn is drawn otherwise. Two
-branches are made of one draw, and each says which rows it has seen: they must agree in each run, as in a run from
-scratch.
+A history has edits, lost results, new sessions, policies and budgets. The rows of a file, whose version its author
+declares to be the same, come in another order in each run, so that each draw is a different one. Two branches read one
+draw, and each reports the rows that it has seen: they must agree in each run, as in a run from scratch.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,21 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Policy
 
 ROWS = pd.DataFrame({"a": range(600), "g": [n % 60 for n in range(600)], "v": [n % 3 for n in range(600)]})
 """`a` tells rows apart, `g` groups them, and `v` has ties."""
 
-RUNS = 6
-"""Of a history."""
-
 Kind = Callable[[DataFrame], DataFrame]
 
 
-def of_group(what: Callable[[], Column]) -> Kind:
+def of_group(aggregate: Callable[[], Column]) -> Kind:
     """Return a kind that has a row a group."""
-    return lambda rows: rows.groupBy("g").agg(what().alias("a"))
+    return lambda rows: rows.groupBy("g").agg(aggregate().alias("a"))
 
 
-def at_ties(what: Callable[[], Column], condition: str) -> Kind:
+def at_ties(function: Callable[[], Column], condition: str) -> Kind:
     """Return a kind that has the rows for which a function over windows with ties fulfils a condition."""
-    return lambda rows: rows.withColumn("b", what().over(Window.partitionBy("g").orderBy("v"))).where(condition)
+    return lambda rows: rows.withColumn("b", function().over(Window.partitionBy("g").orderBy("v"))).where(condition)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -79,14 +75,11 @@ class Edition:
     total: int = 1
     draw: int = 0
 
-    def with_constant(self, name: str, value: int) -> Edition:
-        changed: dict[str, Any] = {name: value}
-        return replace(self, **changed)
-
     def workflow(self, file: Path) -> hx.Workflow:
+        """Declare the version over a file of rows."""
         wf = hx.Workflow("instances")
         wf.source("data", hx.csv(str(file), schema="a int, g int, v int", header=True, version="the same rows"))
-        draw, least, one, other, times = KINDS[self.kind], -self.draw, self.left, self.right, self.total
+        draw, least, factor, addend, times = KINDS[self.kind], -self.draw, self.left, self.right, self.total
 
         @wf.scanner
         def drawn(data: DataFrame) -> DataFrame:
@@ -94,11 +87,11 @@ class Edition:
 
         @wf.scanner
         def left(drawn: DataFrame) -> DataFrame:
-            return drawn.select("a", (F.col("a") * one).alias("b"))
+            return drawn.select("a", (F.col("a") * factor).alias("b"))
 
         @wf.scanner
         def right(drawn: DataFrame) -> DataFrame:
-            return drawn.select((F.col("a") + other).alias("b"), "a")
+            return drawn.select((F.col("a") + addend).alias("b"), "a")
 
         @wf.reducer
         def of_left(left: pd.DataFrame) -> list[int]:
@@ -116,37 +109,35 @@ class Edition:
 
 
 def write_rows(file: Path, order: int) -> None:
-    """Write the rows in an order that follows from a number."""
+    """Write the rows in an order that depends on a number."""
     file.parent.mkdir(parents=True, exist_ok=True)
     ROWS.sample(frac=1.0, random_state=order).to_csv(file, index=False)
 
 
 def run_history(seed: int, spark: SparkSession, runs: int, folder: Path) -> Counter[str]:
     """Run a drawn history. Return how often draws were computed, loaded, and mixed."""
-    drawn = random.Random(seed)
-    edition = Edition(drawn.choice(sorted(KINDS)))
-    policy: Policy | str = drawn.choice(["joint", "joint", "always", "never"])
-    budget = drawn.choice([None, None, 60_000, 20_000])
-    found, file = Counter[str](), folder.with_name("rows.csv")
-    helix: hx.Helix | None = None
-    try:
+    chance = random.Random(seed)
+    edition = Edition(chance.choice(sorted(KINDS)))
+    options: dict[str, Any] = {
+        "policy": chance.choice(["joint", "joint", "always", "never"]),
+        "budget": chance.choice([None, None, 60_000, 20_000]),
+    }
+    counts, file = Counter[str](), folder.with_name("rows.csv")
+    with ExitStack() as ends:
+        helix: hx.Helix | None = None
         for _ in range(runs):
-            write_rows(file, drawn.randint(0, 1_000_000))
-            if helix is None or drawn.random() < 0.5:
-                if helix is not None:
-                    helix.close()
-                helix = hx.Helix(folder, spark=spark, observer=hx.Silent(), policy=policy, budget=budget)
-            edit = drawn.choice(["left", "right", "total", "draw", "", ""])
-            if edit:
-                edition = edition.with_constant(edit, drawn.randint(0, 2))
+            write_rows(file, chance.randint(0, 1_000_000))
+            if helix is None or chance.random() < 0.5:
+                ends.close()
+                helix = ends.enter_context(hx.Helix(folder, spark=spark, observer=hx.Silent(), **options))
+            if edit := chance.choice(["left", "right", "total", "draw", "", ""]):
+                constant: dict[str, Any] = {edit: chance.randint(0, 2)}
+                edition = replace(edition, **constant)
             last = helix.run(edition.workflow(file))
             last.wait()
-            found["computed" if last.plan["drawn"].state is State.COMPUTE else "reused"] += 1
-            found["mixed"] += not last["both"]["same"]
-            live = sorted(one.signature for one in helix.catalog.live())
-            lost = [one for one in live if drawn.random() < 0.3]
+            counts["computed" if last.plan["drawn"].state is State.COMPUTE else "reused"] += 1
+            counts["mixed"] += not last["both"]["same"]
+            live = sorted(artifact.signature for artifact in helix.catalog.live())
+            lost = [signature for signature in live if chance.random() < 0.3]
             helix.catalog.evict_all(dict.fromkeys(lost, "lost by the history"))
-    finally:
-        if helix is not None:
-            helix.close()
-    return found
+    return counts

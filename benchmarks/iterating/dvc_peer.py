@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
+from benchmarks.harness import run, sound
 from benchmarks.iterating.measured import Begin, Measured, PeakMemory, bytes_below
 from benchmarks.iterating.steps import ANSWER, Step, steps_of
-from benchmarks.iterating.systems import SUBMIT, spark_environment, write_texts
-from benchmarks.scripts.edit import Version
+from benchmarks.iterating.systems import SPARK, SUBMIT, write_texts
+from benchmarks.scripts import Version
 
 _TAIL = '''
 
@@ -35,42 +34,27 @@ class Repro:
 
     def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
         self.workload, self.folder, self.memory = workload, begin.folder, memory
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._dvc("init", "--no-scm", "--quiet")
         self._dvc("config", "core.analytics", "false")
         self._dvc("config", "core.check_update", "false")
 
     def run(self, version: Version) -> Measured:
-        """Saves a version, and has it reproduced.
-
-        Raises:
-            RuntimeError: a stage failed; with the end of its log.
-        """
+        """Save a version and reproduce it. Raises RuntimeError if a stage fails, with the end of its output."""
         _, plain = write_texts(self.workload, version, self.folder)
         write_stages(steps_of(plain.read_text()), self.folder)
-        begun = time.perf_counter()
-        self._dvc("repro")
-        seconds = time.perf_counter() - begun
+        seconds = self._dvc("repro")
         outputs = json.loads((self.folder / f"{ANSWER}.json").read_text())
         return Measured(seconds, seconds, bytes_below(self.folder / ".dvc" / "cache"), outputs)
 
-    def close(self) -> None:
-        """There is nothing to end."""
-
-    def _dvc(self, *words: str) -> None:
-        log = self.folder / "log.txt"
+    def _dvc(self, *words: str) -> float:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        variables = {**SPARK, "DVC_NO_ANALYTICS": "1", "PATH": path}
         command = [sys.executable, "-m", "dvc", *words]
-        with log.open("w") as said, subprocess.Popen(
-            command, stdout=said, stderr=subprocess.STDOUT, cwd=self.folder,
-            env={**spark_environment(), "DVC_NO_ANALYTICS": "1", "PATH": _path()},
-        ) as process:
-            self.memory.of(process.pid)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{log.read_text()[-3000:]}")
+        return sound(run(command, self.folder, variables, started=self.memory.watch)).seconds
 
 
 def write_stages(steps: tuple[Step, ...], folder: Path) -> None:
-    """Writes a script a step, and the file that tells DVC of them."""
+    """Write a script a step, and the file that declares them to DVC."""
     stages = {}
     for step in steps:
         script, out = f"step_{step.name}.py", _out(step.name)
@@ -96,7 +80,3 @@ def _script(step: Step) -> str:
 
 def _out(name: str) -> str:
     return f"{ANSWER}.json" if name == ANSWER else f"tables_{name}"
-
-
-def _path() -> str:
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ _SESSION = "    spark = SparkSession.builder.getOrCreate()\n"
 
 
 def write_module(plain: Path) -> Path:
-    """Writes the module that a plain job's text stands for, beside it."""
+    """Write the module of a plain job's steps next to it."""
     steps = steps_of(plain.read_text())
     texts = [_HEAD.format(folder=str(plain.parent / "hamilton_tables")), *map(_function, steps)]
     path = plain.with_name(f"hamilton_{plain.stem}.py")
@@ -38,26 +37,25 @@ def write_module(plain: Path) -> Path:
     return path
 
 
-def answer(module: Path) -> Mapping[str, Any]:
-    """Has Hamilton answer, with its cache beside the module."""
+def answer(module: Path) -> dict[str, Any]:
+    """Return Hamilton's answer, with its cache next to the module."""
     from hamilton import driver
 
-    made = driver.Builder().with_modules(load(module)).with_cache(path=str(module.parent / "hamilton_cache")).build()
-    found: Mapping[str, Any] = made.execute([ANSWER])[ANSWER]
-    return found
+    graph = driver.Builder().with_modules(load(module)).with_cache(path=str(module.parent / "hamilton_cache")).build()
+    return dict(graph.execute([ANSWER])[ANSWER])
 
 
 def run_hamilton(plain: Path) -> Measured:
-    """Runs a version's text in the session that is there."""
+    """Run a version's text in the current session."""
     module = write_module(plain)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     outputs = answer(module)
-    seconds = time.perf_counter() - begun
-    return Measured(seconds, seconds, stored_bytes(plain.parent), dict(outputs))
+    seconds = time.perf_counter() - start
+    return Measured(seconds, seconds, stored_bytes(plain.parent), outputs)
 
 
 def stored_bytes(folder: Path) -> int:
-    """Of its cache, and of the tables that the cache knows by their paths."""
+    """Return the bytes of its cache, and of the tables whose paths the cache has."""
     return bytes_below(folder / "hamilton_cache") + bytes_below(folder / "hamilton_tables")
 
 

@@ -1,33 +1,21 @@
-"""Process mode: a fresh `spark-submit` for each iteration of each system. Script mode: ours by `helix watch`. Kept
-mode: ours by a `helix run` each, beside a server that stays."""
+"""Modes other than session: a fresh process for each iteration, or `helix watch` for ours in script mode."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from benchmarks.harness import own_servers
+from benchmarks.harness import HELIX, own_servers, run, sound, watching
 from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
-from benchmarks.iterating.measured import Begin, Measured, PeakMemory, bytes_below
-from benchmarks.iterating.systems import (
-    DVC,
-    HAMILTON,
-    POLICIES,
-    SUBMIT,
-    records_bytes,
-    settings_of,
-    spark_environment,
-    write_texts,
-)
-from benchmarks.scripts.edit import Version
+from benchmarks.iterating.measured import Begin, Measured, PeakMemory, RunVersion, bytes_below
+from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, RULES, SPARK, SUBMIT, other_bytes, write_texts
+from benchmarks.scripts import Version
 
 LONGEST_SECONDS = 600.0
 FIRST_RECORDS = 300_000
@@ -35,171 +23,104 @@ FIRST_RECORDS = 300_000
 
 
 class Submitted:
-    """A system whose every iteration is a process."""
+    """A system that runs each version in its own process: by `spark-submit`, or by `helix run` beside a kept server."""
 
-    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
+    def __init__(
+        self, begin: Begin, workload: str, memory: PeakMemory, servers: dict[str, str] | None = None
+    ) -> None:
         self.system, self.workload, self.folder, self.memory = begin.system, workload, begin.folder, memory
-        self.catalog, self.budget, folder = begin.folder / "catalog", begin.budget, begin.folder
+        self.catalog, self.budget, self.servers = begin.folder / "catalog", begin.budget, servers
         self._records, self._written = 0, FIRST_RECORDS
-        folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, version: Version) -> Measured:
-        """Runs a version.
-
-        Raises:
-            RuntimeError: it failed; with the end of its log.
-        """
+        """Run a version. Raises RuntimeError if it fails, with the end of its output."""
         job, plain = write_texts(self.workload, version, self.folder)
-        if self.system in POLICIES:
-            command = [*SUBMIT, str(job), *_options(self.system, self.catalog, self.allowed(), version)]
+        has_catalog = self.system in POLICIES
+        if has_catalog and self.system not in RULES:
+            start = SUBMIT if self.servers is None else [*HELIX, "run"]
+            command, answer = [*start, str(job), *self.options(version, self.allowed())], "s to answer"
         else:
-            script = Path(__file__).with_name("submitted.py")
-            plain = write_module(plain) if self.system == HAMILTON else plain
-            keys = json.dumps(dict(version.keys))
-            command = [*SUBMIT, str(script), self.system, str(plain), str(self.folder), keys]
-        begun = time.perf_counter()
-        answer_seconds, line = self._first(command, begun)
-        busy = time.perf_counter() - begun
-        if self.system in POLICIES:
-            return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
-        outputs = json.loads(line.removeprefix("answered "))
+            file = job if has_catalog else write_module(plain) if self.system == HAMILTON else plain
+            request = {"keys": version.keys, "settings": version.settings, "budget": self.allowed()}
+            script = str(Path(__file__).with_name("submitted.py"))
+            command = [*SUBMIT, script, self.system, str(file), str(self.folder), json.dumps(request)]
+            answer = "answered "
+        done = sound(run(command, self.folder, {**SPARK, **(self.servers or {})}, answer=answer,
+                         started=self.memory.watch))
+        if has_catalog:
+            return Measured(done.answered, done.seconds, bytes_below(self.catalog), stored_outputs(self.catalog, 1))
+        outputs = json.loads(done.printed.partition(answer)[2].partition("\n")[0])
         stored = stored_bytes(self.folder) if self.system == HAMILTON else bytes_below(self.folder / "checkpoints")
-        return Measured(answer_seconds, busy, stored, outputs)
+        return Measured(done.answered, done.seconds, stored, outputs)
+
+    def options(self, version: Version, budget: int | None) -> list[str]:
+        """Return the options of the command line."""
+        return [
+            "--catalog", str(self.catalog), "--policy", POLICIES[self.system],
+            *([] if budget is None else ["--budget", str(budget)]), *version.options,
+        ]
 
     def allowed(self) -> int | None:
-        """The budget of results, and room for records: those that are there, and what the last run wrote of them."""
+        """Return the budget of results, and room for records: existing ones, and as many as the last run wrote."""
         if self.budget is None:
             return None
         if (self.catalog / "helix.json").exists():
-            records = records_bytes(self.catalog, self.workload)
+            records = other_bytes(self.catalog, self.workload)
             self._records, self._written = records, records - self._records
         return self.budget + self._records + max(0, self._written)
 
-    def _first(
-        self, command: list[str], begun: float, more: Mapping[str, str] = MappingProxyType({})
-    ) -> tuple[float, str]:
-        """Runs a command to its end; when it answered, and the line that says so."""
-        log = self.folder / "log.txt"
-        with log.open("w") as errors, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder,
-            env={**spark_environment(), **more},
-        ) as process:
-            self.memory.of(process.pid)
-            found: tuple[float, str] | None = None
-            assert process.stdout is not None
-            for line in process.stdout:
-                if found is None and (line.startswith("answered ") or "s to answer" in line):
-                    found = time.perf_counter() - begun, line
-        if process.returncode or found is None:
-            raise RuntimeError(f"{' '.join(command)}\n{log.read_text()[-3000:]}")
-        return found
 
-    def close(self) -> None:
-        """There is nothing to end."""
+@contextmanager
+def watched(begin: Begin, workload: str, memory: PeakMemory) -> Iterator[RunVersion]:
+    """Give a function that saves a version under `helix watch`; the first one also starts the watch."""
+    system, numbers, readers = Submitted(begin, workload, memory), count(1), list[Callable[[str], str]]()
+    with ExitStack() as ends:
 
+        def run_version(version: Version) -> Measured:
+            start = time.perf_counter()
+            job, _ = write_texts(workload, version, begin.folder)
+            if not readers:
+                command = [*HELIX, "watch", str(job), *system.options(version, begin.budget)]
+                readers.append(ends.enter_context(watching(command, begin.folder, SPARK, memory.watch)))
+            printed = readers[0]("from save to answer")
+            answered = time.perf_counter() - start
+            if "\nerror:" in f"\n{printed}":
+                raise RuntimeError(printed[-3000:])
+            outputs = stored_outputs(system.catalog, next(numbers))
+            return Measured(answered, time.perf_counter() - start, bytes_below(system.catalog), outputs)
 
-class Kept(Submitted):
-    """Ours by a `helix run` for each edit: the first one leaves a server behind, which the others find."""
-
-    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
-        super().__init__(begin, workload, memory)
-        self._ends = ExitStack()
-        self._servers = self._ends.enter_context(own_servers())
-
-    def run(self, version: Version) -> Measured:
-        """Runs a version. Raises RuntimeError as above."""
-        job, _ = write_texts(self.workload, version, self.folder)
-        command = [sys.executable, "-m", "helix_spark", "run", str(job),
-                   *_options(self.system, self.catalog, self.allowed(), version)]
-        begun = time.perf_counter()
-        answer_seconds, _ = self._first(command, begun, self._servers)
-        busy = time.perf_counter() - begun
-        return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
-
-    def close(self) -> None:
-        """Ends the server."""
-        self._ends.close()
+        yield run_version
 
 
-class Watched:
-    """Ours under `helix watch`: an edit is saved, and the answer comes."""
-
-    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
-        self.workload, self.folder, self.catalog, self.memory = workload, begin.folder, begin.folder / "catalog", memory
-        self._system, self._budget, self._process, self._runs = begin.system, begin.budget, None, 0
-        begin.folder.mkdir(parents=True, exist_ok=True)
-
-    _process: subprocess.Popen[str] | None
-
-    def run(self, version: Version) -> Measured:
-        """Saves a version; the first one also starts the watch."""
-        begun = time.perf_counter()
-        job, _ = write_texts(self.workload, version, self.folder)
-        if self._process is None:
-            self._process = self._start(job, version)
-        self._runs += 1
-        assert self._process.stdout is not None
-        said = []
-        for line in self._process.stdout:
-            said.append(line)
-            if "from save to answer" in line:
-                break
-        answered = time.perf_counter() - begun
-        if self._process.poll() is not None or any(line.startswith("error:") for line in said):
-            raise RuntimeError("".join(said[-20:]))
-        done = until(lambda: newest(self.catalog), lambda found: found["done"] >= self._runs)
-        return Measured(answered, time.perf_counter() - begun, bytes_below(self.catalog), done["outputs"])
-
-    def close(self) -> None:
-        """Ends the watch."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-
-    def _start(self, job: Path, version: Version) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "helix_spark", "watch", str(job),
-                   *_options(self._system, self.catalog, self._budget, version)]
-        with (self.folder / "log.txt").open("w") as errors:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=spark_environment()
-            )
-        self.memory.of(process.pid)
-        return process
-
-
-def _options(system: str, catalog: Path, budget: int | None, version: Version) -> list[str]:
-    """As the command line takes them."""
-    limit = [] if budget is None else ["--budget", str(budget)]
-    sets = [word for setting in settings_of(version) for word in ("--set", setting)]
-    return ["--catalog", str(catalog), "--policy", POLICIES[system], *limit, *sets]
-
-
-def newest(catalog: Path) -> dict[str, Any]:
-    """How many iterations are done, and the newest one's outputs."""
-    from helix_spark.catalog.catalog import Catalog
-
-    done = [one for one in Catalog.open(catalog, create=False).iterations(None, 1000) if one.status == "done"]
-    return {"done": len(done), "outputs": json.loads(done[0].outputs) if done else {}}
-
-
-def until(look: Callable[[], dict[str, Any]], enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Looks ten times a second.
+def stored_outputs(catalog: Path, iterations: int) -> dict[str, Any]:
+    """Wait until so many iterations are done, and return the newest one's outputs.
 
     Raises:
         RuntimeError: it takes too long.
     """
-    begun = time.perf_counter()
-    while not enough(found := look()):
-        if time.perf_counter() - begun > LONGEST_SECONDS:
-            raise RuntimeError("the iteration was not stored")
+    from helix_spark.catalog.catalog import Catalog
+
+    start = time.perf_counter()
+    while time.perf_counter() - start < LONGEST_SECONDS:
+        newest = Catalog.open(catalog, create=False).iterations(None, 1000)
+        done = [record for record in newest if record.status == "done"]
+        if len(done) >= iterations:
+            outputs: dict[str, Any] = json.loads(done[0].outputs)
+            return outputs
         time.sleep(0.1)
-    return found
+    raise RuntimeError("the iteration was not stored")
 
 
-def driver(mode: str, begin: Begin, workload: str, memory: PeakMemory) -> Submitted | Watched | Repro:
-    """The system as `mode` has it: "process", "script" or "kept"."""
-    if begin.system == DVC:
-        return Repro(begin, workload, memory)
-    ours: dict[str, type[Submitted | Watched]] = {"script": Watched, "kept": Kept}
-    kind = ours.get(mode, Submitted) if begin.system in POLICIES else Submitted
-    return kind(begin, workload, memory)
+@contextmanager
+def process_driver(mode: str, begin: Begin, workload: str, memory: PeakMemory) -> Iterator[RunVersion]:
+    """Give a function that runs a version on a system in a mode: "process", "script" or "kept"."""
+    begin.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as ends:
+        if begin.system == DVC:
+            yield Repro(begin, workload, memory).run
+        elif mode == "script" and begin.system in POLICIES:
+            yield ends.enter_context(watched(begin, workload, memory))
+        else:
+            is_kept = mode == "kept" and begin.system in POLICIES
+            servers = ends.enter_context(own_servers()) if is_kept else None
+            yield Submitted(begin, workload, memory, servers).run

@@ -1,14 +1,15 @@
-"""Reports of experiments: tables of how much less a person waits, and plots in the manner of Helix's paper.
+"""Reports of experiments: tables of how much less a person waits, and plots like those of Helix's paper.
 
-Ratios are of the other system's cumulative seconds over `helix`'s, so more than 1 says Helix is faster; "edits" leaves
-the first run out. Means are geometric.
+Ratios are of the other system's cumulative seconds over `helix`'s, so above 1 Helix is faster; "edits" are without
+the first run. Means are geometric.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
@@ -45,7 +46,7 @@ def _name(report: Report) -> str:
 
 def _method(reports: Sequence[Report]) -> str:
     edits = sorted({len(report["kinds"]) - 1 for report in reports})
-    versions = sorted({f"{name} {one}" for report in reports for name, one in report.get("versions", {}).items()})
+    versions = sorted({" ".join(item) for report in reports for item in report.get("versions", {}).items()})
     amounts = sorted({
         f"{report['workload']} {setting}={value}" for report in reports if not report.get("other_settings")
         for setting, value in report["settings"].items()
@@ -60,7 +61,7 @@ def _method(reports: Sequence[Report]) -> str:
 
 
 def _part(report: Report) -> str:
-    """Return what an experiment has in common with those that it is compared with."""
+    """Return the title of the part in which an experiment is compared with others."""
     settings = "".join(f", {setting}={value}" for setting, value in report.get("other_settings", {}).items())
     budget = report.get("budget")
     limit = "" if budget is None else f", budget {budget:g} of one version's bytes"
@@ -71,7 +72,7 @@ def _by_workload(reports: Sequence[Report]) -> Iterator[Row]:
     for name in [*sorted({report["workload"] for report in reports}), "all"]:
         own = [report for report in reports if name in (report["workload"], "all")]
         kinds = [kind for kind in COLOURS if kind != "first"]
-        plain = {kind: _mean(one for report in own for one in _single(report, kind)) for kind in kinds}
+        plain = {kind: _mean(single for report in own for single in _single(report, kind)) for kind in kinds}
         yield Row(name, {
             "scripts": len(own), "plain / helix, all": _mean(ratio(report, "plain", first=True) for report in own),
             **{f"{other} / helix, edits": _mean(ratio(report, other) for report in own)
@@ -83,7 +84,7 @@ def _by_workload(reports: Sequence[Report]) -> Iterator[Row]:
 
 
 def _by_system(reports: Sequence[Report]) -> Iterator[Row]:
-    """Give what others take, by both clocks: Helix stores behind its answers, others before theirs or not at all."""
+    """Give other systems' ratios by both clocks: Helix stores after its answers, others before theirs or not at all."""
     for name in dict.fromkeys(name for report in reports for name in report["systems"] if name != "helix"):
         own = [report for report in reports if name in report["systems"]]
         yield Row(name, {"experiments": len(own), **{
@@ -94,7 +95,7 @@ def _by_system(reports: Sequence[Report]) -> Iterator[Row]:
 
 
 def _by_script(reports: Sequence[Report], cell: Callable[[Mapping[str, Any]], str]) -> Iterator[Row]:
-    for report in sorted(reports, key=lambda one: (one["workload"], one["script"])):
+    for report in sorted(reports, key=lambda report: (report["workload"], report["script"])):
         cells = {name: cell(figures) for name, figures in report["systems"].items()}
         yield Row(f"{report['workload']}, {report['script']}", cells)
 
@@ -112,7 +113,7 @@ _CELLS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def ratio(report: Report, other: str, *, first: bool = False, clock: str = "answer_seconds") -> float | None:
-    """Return the other system's seconds over helix's; None where it did not take part, or there is no edit.
+    """Return the other system's seconds over helix's; None if it did not take part, or there is no edit.
 
     Args:
         clock: to the answers, or until everything was stored ("busy_seconds").
@@ -127,50 +128,49 @@ def ratio(report: Report, other: str, *, first: bool = False, clock: str = "answ
     return theirs / ours if ours else None
 
 
-def busier(report: Report, *, in_total: bool = False) -> list[int] | None:
-    """Return the iterations, from the third on, whose busy seconds are above plain's; None without plain.
+def busier(report: Report, *, in_total: bool = False) -> list[bool]:
+    """Return for each iteration, from the third on, whether its busy seconds are above plain's; empty without plain.
 
     Args:
-        in_total: compare what was busy since the first iteration, that included.
+        in_total: compare the sums since the first iteration, that included.
 
     >>> busy = {"helix": {"busy_seconds": [9.0, 9.0, 2.0, 1.0]}, "plain": {"busy_seconds": [8.0, 8.0, 1.0, 2.0]}}
     >>> busier({"systems": busy}), busier({"systems": busy}, in_total=True)
-    ([3], [3, 4])
+    ([True, False], [True, True])
     """
     if "plain" not in report["systems"]:
-        return None
+        return []
     plain, ours = (report["systems"][name]["busy_seconds"] for name in ("plain", "helix"))
     if in_total:
         plain, ours = list(accumulate(plain)), list(accumulate(ours))
-    return [n for n, (theirs, own) in enumerate(zip(plain, ours, strict=True), 1) if n >= 3 and own > theirs]
+    return [own > theirs for theirs, own in zip(plain[2:], ours[2:], strict=True)]
 
 
 def _busier(reports: Sequence[Report], *, in_total: bool = False) -> str:
-    found = [(busier(report, in_total=in_total), len(report["kinds"]) - 2) for report in reports]
-    counted = [(len(above), max(0, of)) for above, of in found if above is not None]
-    return f"{sum(n for n, _ in counted)} of {sum(of for _, of in counted)}" if counted else ""
+    flags = [flag for report in reports for flag in busier(report, in_total=in_total)]
+    return f"{sum(flags)} of {len(flags)}" if any("plain" in report["systems"] for report in reports) else ""
 
 
 def _single(report: Report, kind: str) -> Iterator[float]:
     """Give the ratio of each edit of a kind."""
     if "plain" in report["systems"]:
         plain, ours = (report["systems"][name]["answer_seconds"] for name in ("plain", "helix"))
-        yield from (plain[n] / ours[n] for n, one in enumerate(report["kinds"]) if one == kind)
+        yield from (plain[n] / ours[n] for n, edit_kind in enumerate(report["kinds"]) if edit_kind == kind)
 
 
 def _worst(reports: Sequence[Report]) -> str:
     """Return the peer that comes nearest to Helix, or passes it, in any script."""
     peers = [
-        (found, f"{found:.2f} ({name}, script {report['script']})")
+        (peer_ratio, f"{peer_ratio:.2f} ({name}, script {report['script']})")
         for report in reports for name in report["systems"]
-        if name not in POLICIES and (found := ratio(report, name)) is not None
+        if name not in POLICIES and (peer_ratio := ratio(report, name)) is not None
     ]
     return min(peers)[1] if peers else ""
 
 
 def _mean(ratios: Iterable[float | None]) -> str:
-    known = [one for one in ratios if one is not None]
-    return f"{geometric_mean(known):.2f}" if known else ""
+    values = [value for value in ratios if value is not None]
+    return f"{geometric_mean(values):.2f}" if values else ""
 
 
 def disagreements(outputs: Mapping[str, Sequence[Mapping[str, Any]]], edits: Sequence[str]) -> list[str]:
@@ -193,18 +193,34 @@ def disagreements(outputs: Mapping[str, Sequence[Mapping[str, Any]]], edits: Seq
 
 def _noticed(reports: Sequence[Report]) -> str:
     """Return how many edits show in some answer, so that a stale one would have been noticed."""
-    seen, unseen = 0, set[str]()
+    silent, total = list[str](), 0
     for report in reports:
         outputs = next(iter(report["systems"].values()))["outputs"]
-        for before, after, edit in zip(outputs, outputs[1:], report["edits"][1:], strict=False):
-            seen += not same(before, after)
-            unseen |= {f"{report['workload']}, {edit}"} if same(before, after) else set()
-    total = sum(len(report["edits"]) - 1 for report in reports)
-    names = f" Those that do not: {'; '.join(sorted(unseen))}." if unseen else ""
-    return f"{seen} of {total} edits show in an answer.{names}"
+        edits = zip(pairwise(outputs), report["edits"][1:], strict=True)
+        silent += [f"{report['workload']}, {edit}" for (before, after), edit in edits if same(before, after)]
+        total += len(outputs) - 1
+    names = f" Those that do not: {'; '.join(sorted(set(silent)))}." if silent else ""
+    return f"{total - len(silent)} of {total} edits show in an answer.{names}"
 
 
-def picture(report: Report, axes: Any) -> None:
+def draw(path: Path, reports: Sequence[Report]) -> None:
+    """Draw a picture of each report, in rows of three, into one file."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.fonttype"] = "none"  # text as text: a tenth of the bytes
+    from matplotlib import pyplot
+
+    rows, columns = max(1, -(-len(reports) // 3)), min(3, len(reports))
+    figure = pyplot.figure(figsize=(5 * columns, 4.5 * rows))
+    for number, report in enumerate(reports, 1):
+        _picture(report, figure.add_subplot(rows, columns, number))
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _picture(report: Report, axes: Any) -> None:
     """Draw cumulative seconds to the answers, a line for each system, each iteration coloured by its kind."""
     from matplotlib.patches import Patch
 

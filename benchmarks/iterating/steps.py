@@ -1,10 +1,9 @@
-"""A plain job cut into steps that stand alone, for tools whose unit is a function or a script.
+"""A plain job cut into self-contained steps, for tools whose unit is a function or a script.
 
 The plain job says `keep("examples", lambda: examples(rows(spark)))` wherever a careful person keeps a result. Each such
-result becomes a step: a function of the session and of other kept results, with every constant and function of the job
-that it reaches written inside, as an author of such a tool writes it; so the tool's own look at a function's or a
-script's text finds what changed, and an edit of the plain job is an edit of exactly the steps that it touches. The last
-step, `answer`, is the rest of the job.
+result becomes a step: a function of the session and of other kept results that contains every constant and function of
+the job that it reaches, as users of such tools write it. So the tool finds changes by the text of a function or script,
+and an edit of the plain job changes exactly the steps that it touches. The last step, `answer`, is the rest of the job.
 """
 
 from __future__ import annotations
@@ -32,31 +31,37 @@ class Step:
 
 
 def steps_of(text: str) -> tuple[Step, ...]:
-    """The steps of a plain job's text, inputs first, the answer last.
+    """Return the steps of a plain job's text, inputs first, the answer last.
 
     Raises:
-        ValueError: something is kept in a way that cannot be cut out.
+        ValueError: a result is kept by an expression that cannot be cut out.
     """
     module = ast.parse(text)
-    answer = next(one for one in module.body if isinstance(one, ast.FunctionDef) and one.name == ANSWER)
-    cut = _Cut({name: one for one in module.body if one is not answer for name in _defined(one)})
-    cut.helpers = {one.name: one for one in answer.body if isinstance(one, ast.FunctionDef)}
-    rest = [cut.visit(deepcopy(one)) for one in answer.body if not isinstance(one, ast.FunctionDef)]
-    return (*cut.steps, cut.step(ANSWER, rest))
+    answer = next(node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == ANSWER)
+    cut = _Cut(
+        {name: node for node in module.body if node is not answer for name in _defined(node)},
+        {node.name: node for node in answer.body if isinstance(node, ast.FunctionDef)},
+    )
+    remainder = [cut.visit(deepcopy(node)) for node in answer.body if not isinstance(node, ast.FunctionDef)]
+    return (*cut.steps, cut.step(ANSWER, remainder))
 
 
 class _Cut(ast.NodeTransformer):
-    """Replaces what is kept by a parameter of its name, and makes a step of it."""
+    """Replaces each kept result by a parameter of its name, and makes a step of it.
 
-    def __init__(self, known: Mapping[str, ast.stmt]) -> None:
-        self.known = known
-        self.helpers: dict[str, ast.FunctionDef] = {}
+    Args:
+        definitions: statements of the module by the names that they define.
+        helpers: functions that are defined within `answer`.
+    """
+
+    def __init__(self, definitions: Mapping[str, ast.stmt], helpers: Mapping[str, ast.FunctionDef]) -> None:
+        self.definitions, self.helpers = definitions, helpers
         self.steps: list[Step] = []
         self._variables: dict[str, str] = {}
         self._around: list[ast.stmt] = []
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        """`tokens = keep("tokens", ...)`: the variable stands for what is kept."""
+        """Replace a variable such as in `tokens = keep("tokens", ...)` by the parameter."""
         if (name := _kept(node.value)) is not None and isinstance(node.targets[0], ast.Name):
             self.visit(node.value)
             self._variables[node.targets[0].id] = name
@@ -72,50 +77,50 @@ class _Cut(ast.NodeTransformer):
         if name is None:
             return self.generic_visit(node)
         if name not in {step.name for step in self.steps}:
-            made, outer = self._made(node.args[1]), self._around
-            self._around = made if isinstance(node.args[1], ast.Name) else outer
-            self.steps.append(self.step(name, [self.visit(one) for one in made]))
+            statements, outer = self._statements(node.args[1]), self._around
+            self._around = statements if isinstance(node.args[1], ast.Name) else outer
+            self.steps.append(self.step(name, [self.visit(statement) for statement in statements]))
             self._around = outer
         return ast.Name(f"{name}_kept", ast.Load())
 
-    def _made(self, make: ast.expr) -> list[ast.stmt]:
-        """What `keep` would call, as statements."""
+    def _statements(self, make: ast.expr) -> list[ast.stmt]:
+        """Return the statements of the function that `keep` would call."""
         if isinstance(make, ast.Lambda):
             return [*self._locals_of(make), ast.Return(deepcopy(make.body))]
         if isinstance(make, ast.Name) and make.id in self.helpers:
             return deepcopy(self.helpers[make.id].body)
-        raise ValueError(f"kept in a way that cannot be cut out: {ast.unparse(make)}")
+        raise ValueError(f"a kept result that cannot be cut out: {ast.unparse(make)}")
 
     def _locals_of(self, make: ast.Lambda) -> list[ast.stmt]:
-        """The assignments, of the helper that a lambda stands in, that it looks at."""
-        wanted, chosen = _names(make.body), list[ast.stmt]()
-        for one in reversed(self._around):
-            if isinstance(one, ast.Assign) and _kept(one.value) is None and wanted & _names(one.targets[0]):
-                wanted |= _names(one.value)
-                chosen.insert(0, deepcopy(one))
-        return chosen
+        """Return the assignments that a lambda reads of the helper around it."""
+        names, assignments = _names(make.body), list[ast.stmt]()
+        for node in reversed(self._around):
+            if isinstance(node, ast.Assign) and _kept(node.value) is None and names & _names(node.targets[0]):
+                names |= _names(node.value)
+                assignments.insert(0, deepcopy(node))
+        return assignments
 
     def step(self, name: str, visited: list[ast.stmt | None]) -> Step:
-        """With all that the statements reach in front of them, in the order of the job's text."""
-        statements = [one for one in visited if one is not None]
+        """Return a step of statements and, before them, all definitions that they reach, in the order of the job."""
+        statements = [node for node in visited if node is not None]
         block = ast.Module(statements, [])
         reached = self._reached(block)
-        before = {id(one): one for key, one in self.known.items() if key in reached}.values()
-        body = [*(_only(deepcopy(one), reached) for one in before), *statements]
+        definitions = {id(node): node for key, node in self.definitions.items() if key in reached}.values()
+        body = [*(_only(deepcopy(node), reached) for node in definitions), *statements]
         inputs = tuple(sorted({n.removesuffix("_kept") for n in _names(block) if n.endswith("_kept")}))
         return Step(name, inputs, ast.unparse(ast.fix_missing_locations(ast.Module(body, []))))
 
     def _reached(self, block: ast.AST) -> set[str]:
         reached: set[str] = set()
-        fresh = _names(block) & self.known.keys()
+        fresh = _names(block) & self.definitions.keys()
         while fresh:
             reached |= fresh
-            fresh = {n for name in fresh for n in _names(self.known[name])} & self.known.keys() - reached
+            fresh = set().union(*(_names(self.definitions[name]) for name in fresh)) & self.definitions.keys() - reached
         return reached
 
 
 def _kept(node: ast.AST) -> str | None:
-    """The name by which a call keeps something."""
+    """Return the name by which a call keeps a result; None for other nodes."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "keep":
         assert isinstance(node.args[0], ast.Constant)
         return str(node.args[0].value)
@@ -123,7 +128,7 @@ def _kept(node: ast.AST) -> str | None:
 
 
 def _defined(statement: ast.stmt) -> Iterator[str]:
-    """Names that a statement of a module defines; a module's own rules of reading define none."""
+    """Give the names that a statement of a module defines; `from __future__` imports define none."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             return
@@ -131,15 +136,15 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
         yield statement.name
     elif isinstance(statement, ast.Assign):
-        yield from (one.id for target in statement.targets for one in ast.walk(target) if isinstance(one, ast.Name))
+        yield from (name for target in statement.targets for name in _names(target))
 
 
-def _only(statement: ast.stmt, wanted: set[str]) -> ast.stmt:
-    """An import of what is wanted, and of nothing else."""
+def _only(statement: ast.stmt, names: set[str]) -> ast.stmt:
+    """Reduce an import to some names."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        statement.names = [n for n in statement.names if (n.asname or n.name).split(".")[0] in wanted]
+        statement.names = [n for n in statement.names if (n.asname or n.name).split(".")[0] in names]
     return statement
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}

@@ -66,8 +66,8 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     score = scored.probability.str[1]
     rank, positive = score.rank(), scored.label == 1
     n, m = positive.sum(), (~positive).sum()
-    found: dict[str, object] = {
+    outputs: dict[str, object] = {
         "accuracy": float((scored.prediction == scored.label).mean()),
         "auc": float((rank[positive].sum() - n * (n + 1) / 2) / (n * m)),
     }
-    return found
+    return outputs

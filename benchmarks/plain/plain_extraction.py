@@ -164,9 +164,9 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
 
     table = keep("judged", lambda: judged(keep("examples", assembled)), once=True).toPandas()
     right = float(((table.guess == 1) & (table.truth == 1)).sum())
-    found: dict[str, object] = {
+    outputs: dict[str, object] = {
         "precision": float(table.truth[table.guess == 1].mean()),
         "recall": float(table.guess[table.truth == 1].mean()),
         "f1": 2 * right / float((table.guess == 1).sum() + (table.truth == 1).sum()),
     }
-    return found
+    return outputs

@@ -84,8 +84,8 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     rank, positive = scored.probability.str[1].rank(), scored.label == 1
     n, m = int(positive.sum()), int((~positive).sum())
     shares = scored.groupby("carrier").label.agg(["mean", "size"])
-    found: dict[str, object] = {
+    outputs: dict[str, object] = {
         "auc": float((rank[positive].sum() - n * (n + 1) / 2) / (n * m)),
         "worst_carrier": str(shares[shares["size"] >= 100 * TIMES]["mean"].idxmax()),
     }
-    return found
+    return outputs

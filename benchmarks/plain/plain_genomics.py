@@ -105,10 +105,10 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     looked_at = annotations[annotations.pmid.isin(said.pmid.unique())]
     marked = looked_at[looked_at.text.str.fullmatch(WORD) & looked_at.text.str.contains("[A-Z].*[0-9A-Z]")]
     pairs = set(zip(marked.pmid, marked.text, strict=True))
-    found: dict[str, object] = {
+    outputs: dict[str, object] = {
         "nearest": nearest,
         "silhouette": float(np.where(sizes[labels] > 1, scores, 0.0).mean()),
         "family_lift": shared(of.prediction[families.notna()], families.dropna()) / shared(of.prediction),
         "found": len(pairs & set(zip(said.pmid, said.word, strict=True))) / len(pairs),
     }
-    return found
+    return outputs

@@ -63,8 +63,8 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     wrong = scored[scored.prediction != scored.label]
     pairs = wrong.groupby(["label", "prediction"]).size().reset_index(name="times")
     worst = pairs.sort_values(["times", "label", "prediction"], ascending=[False, True, True]).head(3)
-    found: dict[str, object] = {
+    outputs: dict[str, object] = {
         "accuracy": float((scored.prediction == scored.label).mean()),
         "confused": [f"{row.label:.0f} for {row.prediction:.0f}" for row in worst.itertuples()],
     }
-    return found
+    return outputs

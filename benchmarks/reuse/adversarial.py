@@ -1,33 +1,31 @@
-"""Edits and changes of the world that try to fool the reuse of results, or to have it recompute for nothing.
+"""Changes of code and of the environment that try to provoke false reuse or needless computation.
 
-Each case is a small project and one change. The project runs (`helix run`, a process of its own) with a fresh catalog,
-is changed, runs again with that catalog, and runs from scratch with another one:
+Each case is a small project and one change. The project runs (`helix run`, in its own process) with a new catalog, is
+changed, runs again with that catalog, and runs from scratch with another one:
 
-- right: what had to be computed was computed, and nothing else;
+- right: the second run computed what it had to, and nothing else;
 - false reuse: the second run reused something, and its answer is not the one from scratch;
-- needless: the change means nothing, yet a node was computed again;
+- needless: the change means nothing, but a node was computed again;
 - refused: a run failed that Python alone would have finished;
 - unfair: the case is wrong: the answer from scratch differs where the case says `same`, or is the same where it says
   `changed`.
 
-Cases that need Spark run one after the other beside one server, in one folder.
+Cases that need Spark run one after the other next to one server, in one folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import shutil
 import subprocess
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import HELIX, ROOT, Row
+from benchmarks.harness import HELIX, ROOT, Row, run
 from benchmarks.reuse.cases import Case, change, sections
 
 HEAD = """import helix_spark as hx
@@ -43,7 +41,7 @@ def job() -> hx.Workflow:
         wf.reducer(output=True)(node)
     return wf
 """
-"""A workflow of the functions in the text of a job that has none."""
+"""Declares the functions of a job without a workflow."""
 
 
 class FailedRunError(Exception):
@@ -51,7 +49,7 @@ class FailedRunError(Exception):
 
 
 class Project:
-    """A folder with the files of a case, the environment of its runs and what they run."""
+    """A folder with the files of a case, and the environment and arguments of its runs."""
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case = case
@@ -65,7 +63,7 @@ class Project:
         self.target = [".", "script.py" if "--- script.py" in case.before else "job.py"]
 
     def apply(self, text: str) -> None:
-        """Write the files of a text, or do what its other sections say."""
+        """Write the files of a text and apply its other sections."""
         for name, body in sections(text):
             if change(self.folder, name, body):
                 continue
@@ -78,7 +76,7 @@ class Project:
                 self.write(name, body)
 
     def write(self, name: str, body: str) -> None:
-        """Write a file; a job gets its imports and, where it has none, a workflow of its functions."""
+        """Write a file; a job gets imports, and a workflow of its functions if it has none."""
         if Path(name).name == "job.py":
             body = HEAD + body + ("" if "hx.Workflow" in body else TAIL.format(nodes=", ".join(self.case.nodes)))
         path = self.folder / name
@@ -86,7 +84,7 @@ class Project:
         path.write_text(body)
 
     def run(self, catalog: str) -> tuple[str, dict[str, Any]]:
-        """Run the project; return its answer and what the command printed."""
+        """Run the project; return its answer and the report of the command."""
         place, file, *arguments = self.target
         process = subprocess.run(
             [*HELIX, "run", file, "--catalog", str(self.catalogs / catalog), "--json", *arguments],
@@ -101,30 +99,15 @@ class Project:
 
 
 def judge_projects(cases: Sequence[Case], root: Path) -> Iterator[Row]:
-    """Judge cases, two at a time: those with Spark one after the other."""
-    plain = deque(case for case in cases if not case.spark)
-    spark = deque(case for case in cases if case.spark)
-    rows: queue.Queue[Row] = queue.Queue()
-
-    def work(queues: list[deque[Case]], folder: Path) -> None:
+    """Judge cases, one with Spark and one without at a time."""
+    folders = {is_spark: root / name for is_spark, name in ((True, "spark"), (False, "plain"))}
+    for folder in folders.values():
         folder.mkdir()
-        for cases in queues:
-            while cases:
-                rows.put(judge(cases.popleft(), folder))
-        subprocess.run([*HELIX, "server", "stop"], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                       capture_output=True, check=False)
-
-    with ThreadPoolExecutor(2) as pool:
-        workers = [pool.submit(work, [spark, plain], root / "spark"), pool.submit(work, [plain], root / "plain")]
-        judged = 0
-        while judged < len(cases):
-            try:
-                yield rows.get(timeout=1)
-                judged += 1
-            except queue.Empty:
-                for worker in workers:
-                    if worker.done():
-                        worker.result()  # what it raised
+    with ThreadPoolExecutor(1) as spark, ThreadPoolExecutor(1) as plain:
+        pools = {True: spark, False: plain}
+        for future in as_completed(pools[case.spark].submit(judge, case, folders[case.spark]) for case in cases):
+            yield future.result()
+    run([*HELIX, "server", "stop"], folders[True])
 
 
 def judge(case: Case, folder: Path) -> Row:
@@ -156,8 +139,8 @@ def judge(case: Case, folder: Path) -> Row:
 
 
 def computed_nodes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, str]:
-    """Return the nodes of the first run, other than sources, that the second run signed and computed anew, with the
-    reasons."""
+    """Return the nodes of the first run, without sources, that the second run signed differently and computed, with
+    the reasons."""
     names = {node["name"] for node in first["nodes"]}
     return {
         node["name"]: node["reason"] for node in second["nodes"]

@@ -1,4 +1,4 @@
-"""Cases of reuse as text: small projects, each with one change and what must come of it.
+"""Cases of reuse as text: small projects, each with one change and the expected outcome.
 
 A file below `cases/` has, in this order, comments (`#`), groups of nodes (`group NAME: NODES`), sections of a project
 that all its cases share, and cases:
@@ -39,7 +39,7 @@ _GROUP = re.compile(r"^group (\w+): (.*)$", re.MULTILINE)
 
 
 class EditError(Exception):
-    """The text that an edit is about is not there, so the edit is not the one that it is meant to be."""
+    """The old text of an edit is missing, or not unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,17 @@ class Case:
     Attributes:
         before: sections of files, or the body of a function where a set of cases is one project.
         after: sections of the change.
-        expected: `changed` where the answer differs after the change, `same` where it does not, `any` where rounding
-            decides. Undeclared inputs: `draw`, `read` or `innocent`.
+        expected: `changed` if the answer differs after the change, `same` if it does not, `any` if rounding decides.
+            Undeclared inputs: `draw`, `read` or `innocent`.
         nodes: the functions in the text of a job that has no workflow.
         spark: the project needs Spark.
-        clock: the answer is another one in each run; the second run must compute it.
+        clock: the answer differs in each run; the second run must compute it.
         job: the file of the project that is run, without its ending.
-        runs: nodes whose result is another one afterwards, and the columns that a table made of them takes (columns are
-            never stored by themselves). No other node may be computed.
+        runs: nodes whose result differs afterwards, and the columns that their tables read (columns are never stored by
+            themselves). No other node may be computed.
         equal_plans: only compared query plans can tell that nothing must run.
-        restart: the edit shows only in a new process, as an upgraded package does.
-        again: the edit is made a second time at the end, when nothing may run.
+        restart: the edit has effect only in a new process, like an upgraded package.
+        again: the edit is repeated at the end, when nothing may run.
     """
 
     name: str
@@ -103,10 +103,10 @@ def sections(text: str) -> list[tuple[str, str]]:
 
 
 def change(folder: Path, name: str, body: str) -> bool:
-    """Make the change of a section to the files in a folder; return False where it has no verb of a change of files.
+    """Make the change of a section to the files in a folder; return False if its verb changes no files.
 
     Raises:
-        EditError: an old text is not there, or more than once.
+        EditError: an old text is missing, or not unique.
     """
     verb, _, rest = name.partition(" ")
     path = folder / rest
@@ -130,13 +130,18 @@ def changed_files(case: Case) -> list[str]:
 
 
 def _edited(text: str, body: str, file: str, *, once: bool) -> str:
-    for line in body.splitlines():
-        old, new = (part.replace("\\n", "\n") for part in line.split(" ==> "))
+    for old, new in replacements(body):
         count = text.count(old)
         if count == 0 or (once and count > 1):
             raise EditError(f"{file} has {count} times, not once: {old!r}")
         text = text.replace(old, new)
     return text
+
+
+def replacements(body: str) -> list[tuple[str, str]]:
+    """Return the old and new texts of lines `OLD ==> NEW`."""
+    lines = (line.replace("\\n", "\n").split(" ==> ") for line in body.splitlines())
+    return [(old, new) for old, new in lines]
 
 
 def _groups(shared: str) -> dict[str, frozenset[str]]:
@@ -147,7 +152,7 @@ def _groups(shared: str) -> dict[str, frozenset[str]]:
 
 
 def _nodes(text: str, groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Return the nodes that a text names: nodes and groups, without those behind a minus."""
+    """Return the nodes that a text names: nodes and groups, without those after a minus."""
     nodes = set[str]()
     for word in text.split():
         if word.startswith("-"):

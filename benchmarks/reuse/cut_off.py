@@ -1,8 +1,8 @@
 """Early cut-off: edits that change code or data, and no result.
 
-The program runs, each edit is made to it, and it runs again, in a catalog of its own that is stored by then: with early
-cut-off and without, in turn. Only the node that an edit touches may run with it. Answers must be equal to the last
-digit. `python -m benchmarks.histories cut-off` has drawn edits, of which many do change a result.
+The program runs and is stored, an edit is made, and it runs again: with early cut-off and without. With it only the
+edited node may run. Answers must be equal to the last digit. `python -m benchmarks.histories cut-off` has drawn edits,
+of which many change a result.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import helix_spark as hx
-from benchmarks.harness import Row
-from benchmarks.reuse.cases import Case, change, read_cases, read_project, sections
-from benchmarks.reuse.edits import forget_jobs
-from helix_spark.cli.author_file import build, find_factory, load_file
+from benchmarks.harness import Row, load_workflow
+from benchmarks.reuse.cases import Case, change, read_project, sections
 from helix_spark.planner.problem import State
 
 WORDS = ["wind", "rain", "sun", "snow", "cloud", "storm", "mist", "frost", "dew", "hail"]
 TEXT = "".join(f"{n},{WORDS[n % 10]} {WORDS[(n * 7) % 10]},{(n * 37) % 91}\n" for n in range(20_000))
 
 
-def cases() -> list[Case]:
-    """Return the edits."""
-    return read_cases("cut-off")
-
-
-def judge_cut_off(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
+def judge_cut_off(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
     """Judge edits, each with cut-off and without."""
-    for number, case in enumerate(chosen):
+    for number, case in enumerate(cases):
         answers, seconds, ran = list[Any](), dict[bool, float](), set[str]()
         for cut_off in (True, False):
             place = folder / f"{number}-{cut_off}"
-            # By default nothing is compared where what lies below takes no longer than planning, as on a busy machine.
+            # By default results are not compared if their descendants take no longer than planning.
             with hx.Helix(place / "catalog", policy="always", observer=hx.Silent(),
                           cut_off=0.0 if cut_off else False) as helix:
                 before = helix.run(_program(place))
@@ -45,7 +38,7 @@ def judge_cut_off(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
             answers += [before["answer"], after["answer"]]
             ran = ran or set(after.plan.in_state(State.COMPUTE)) - {"data"}
         verdict = "right"
-        if any(one != answers[0] for one in answers):
+        if any(answer != answers[0] for answer in answers):
             verdict = "false reuse"
         elif ran != case.runs:
             verdict = "needless"
@@ -54,11 +47,10 @@ def judge_cut_off(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
 
 
 def _program(folder: Path) -> hx.Workflow:
-    """Load the program of a folder, which is written first where it is not there."""
+    """Load the program of a folder, and write it first if it is missing."""
     path, rows = folder / "program.py", folder / "rows.txt"
     if not path.exists():
         folder.mkdir(exist_ok=True)
         path.write_text(read_project("cut-off/pandas")["program.py"])
         rows.write_text(TEXT)
-    forget_jobs()
-    return build(find_factory(load_file(path), path, None), path, [f"path={rows}"])
+    return load_workflow(path, {"path": rows})

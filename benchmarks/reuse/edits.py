@@ -1,10 +1,9 @@
 """Edits to the text of two jobs, run in a warm session and from scratch.
 
-The jobs are `jobs/census.py`, and one with what it lacks (helpers in another module, closures, classes, UDFs, a
-package), in a copy of a project. Each edited job is run in one warm session against one catalog, its modules loaded
-afresh as `helix watch` does, and in another process from scratch. Then the text is put back and run again, which may
-compute nothing. Results are always stored and loaded where they can be, so that this shows what may be reused, not what
-it is worth.
+The jobs are `jobs/census.py`, and one with helpers in another module, closures, classes, UDFs and a package, in a copy
+of a project. Each edited job runs in one warm session against one catalog, its modules reloaded as by `helix watch`,
+and in another process from scratch. Then the original text runs again, which may compute nothing. Results are stored
+and loaded wherever possible, so that this tests what may be reused, not what is worth it.
 """
 
 from __future__ import annotations
@@ -12,27 +11,26 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import ROOT, Row, Worker, same
+from benchmarks.harness import ROOT, Row, Worker, load_workflow, new_folder, same
 from benchmarks.reuse.cases import Case, change, changed_files, read_cases, sections
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
 from helix_spark.planner.joint import ALWAYS
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
+from helix_spark.planner.storage import Decision, PlanningProblem
 from jobs.datasets import adult
 
 if TYPE_CHECKING:
     from helix_spark.helix import Helix
 
 SAMPLE = {"adult.data": 1600, "adult.test": 400}
-"""Lines of each file: few, for what is told apart here does not depend on how much data there is."""
+"""Lines of each file: few, since the amount of data does not matter here."""
 
 PACKAGE = {
     "bands/__init__.py": 'def spread(values):\n    return float(max(values) - min(values))\n',
@@ -44,20 +42,20 @@ SETTINGS = {
     "spark.ui.enabled": "false",
 }
 EXACT, LEARNED = 1e-9, 1e-6
-"""Relative tolerance: of sums whose order is Spark's, and of what an iterative solver has learnt."""
+"""Relative tolerances: of sums whose order is Spark's, and of results of an iterative solver."""
 FROM_DATA = frozenset({"profile"})
-"""Outputs that no model has a part in."""
+"""Outputs that depend on no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one run did.
+    """The outcome of one run.
 
     Attributes:
         computed: nodes, with the reasons in words; merged nodes by the first one's name.
-        answers: of the outputs.
+        answers: values of the outputs.
         seconds: to the answer.
-        error: what ended the run, if it failed.
+        error: the message of a run that failed.
     """
 
     computed: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +65,7 @@ class Observed:
 
 
 def cases() -> list[Case]:
-    """Return all edits in the order in which they are made; the last ones are made for the second time."""
+    """Return all edits in the order in which they are made; the last ones repeat earlier ones."""
     first = sorted(read_cases("edits"), key=lambda case: case.restart)
     again = [
         replace(case, name=f"back to an earlier text: {case.name}", runs=frozenset(), expected="changed")
@@ -77,10 +75,10 @@ def cases() -> list[Case]:
 
 
 def make_project(folder: Path) -> Path:
-    """Write the project into a folder that is not there yet.
+    """Write the project into a new folder.
 
     Raises:
-        SourceError: the census data is not to be had.
+        SourceError: the census data is not available.
     """
     shutil.copytree(Path(__file__).with_name("project"), folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "jobs" / "census.py", folder)
@@ -97,10 +95,10 @@ def make_project(folder: Path) -> Path:
 
 @contextmanager
 def edited(project: Path, case: Case) -> Iterator[None]:
-    """Make the change of a case; put each file's text back afterwards.
+    """Make the change of a case; restore each file afterwards.
 
     Raises:
-        EditError: an old text is not there.
+        EditError: an old text is missing.
     """
     before = {file: (project / file).read_bytes() for file in changed_files(case)}
     try:
@@ -119,19 +117,19 @@ def judge_edits(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
         folder: an empty one, for the project and the catalog.
 
     Raises:
-        EditError: the text that an edit is about is not there.
+        EditError: the old text of an edit is missing.
         RuntimeError: a job fails before it is edited.
     """
     project = make_project(folder.resolve() / "project")
     for case in chosen:
         with edited(project, case):
-            pass  # before anything is run: is there the text that each edit is about?
-    warm, scratch = Runner(project, folder.resolve() / "catalog"), Runner(project, None)
+            pass  # check that each edit fits before anything runs
+    warm, scratch = Worker(_serve_warm, project, folder.resolve() / "catalog"), Worker(_serve_from_scratch, project)
     try:
         base = dict[str, Observed]()
         for job in dict.fromkeys(case.job for case in chosen):
-            for runner in (warm, scratch):
-                base[job] = runner.run(job)
+            for worker in (warm, scratch):
+                base[job] = worker.run(job)
                 if base[job].error:
                     raise RuntimeError(f"{job} fails before it is edited: {base[job].error}")
         for case in chosen:
@@ -145,10 +143,10 @@ def judge_edits(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
         scratch.close()
 
 
-def _restart(case: Case, *runners: Runner) -> None:
-    for runner in runners if case.restart else ():
-        runner.close()
-        runner.start()
+def _restart(case: Case, *workers: Worker) -> None:
+    for worker in workers if case.restart else ():
+        worker.close()
+        worker.start()
 
 
 def judge(case: Case, base: Observed, after: Observed, back: Observed, scratch: Observed) -> Row:
@@ -157,7 +155,7 @@ def judge(case: Case, base: Observed, after: Observed, back: Observed, scratch: 
     Args:
         base: the text before the edit, from scratch.
         after, scratch: the text after the edit, with reuse and from scratch.
-        back: the text before the edit once more, with reuse.
+        back: the text before the edit again, with reuse.
     """
     missed, needless = case.runs - after.computed.keys(), after.computed.keys() - case.runs
     wrong = [*different(after.answers, scratch.answers),
@@ -187,7 +185,7 @@ def judge(case: Case, base: Observed, after: Observed, back: Observed, scratch: 
 
 
 def different(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the names of the outputs that differ, or that only one of the two has.
+    """Return the names of outputs that differ or are missing on one side.
 
     >>> different({"a": 1.0, "b": [1, 2]}, {"a": 1.0 + 1e-12, "b": [1, 3], "c": 0})
     ['b', 'c']
@@ -201,7 +199,7 @@ def different(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ReuseAll:
-    """Stores every result and loads whatever is stored: whether reuse pays is not asked here, only whether it is right.
+    """Stores every result and loads every stored one: only correctness is tested here.
 
     On a sample, computing is often cheaper than loading; so here computing costs a second, loading next to nothing.
     """
@@ -210,85 +208,50 @@ class ReuseAll:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        return ALWAYS.decide(replace(problem, nodes=tuple(map(_cheap_to_load, problem.nodes))))
+        nodes = (replace(node, compute_seconds=1.0, load_seconds=1e-4) for node in problem.nodes)
+        return ALWAYS.decide(replace(problem, nodes=tuple(nodes)))
 
 
-def _cheap_to_load(node: NodeCosts) -> NodeCosts:
-    return replace(node, compute_seconds=1.0, load_seconds=1e-4)
+def _serve_warm(project: Path, catalog: Path) -> Generator[Observed, str, None]:
+    """Run the current text of each requested job in one session against one catalog."""
+    from helix_spark.helix import Helix
+
+    _enter(project)
+    observed = Observed()
+    # Only signatures are tested here; the edits of `cut-off` are about results that come out equal.
+    with Helix(catalog, policy=ReuseAll(), settings=SETTINGS, observer=Silent(), cut_off=False) as engine:
+        while True:
+            job = yield observed
+            observed = _observe(engine, project / f"{job}.py", project)
 
 
-class Runner:
-    """Runs jobs of a project in a process of its own.
+def _serve_from_scratch(project: Path) -> Generator[Observed, str, None]:
+    """Run jobs with empty catalogs, in their own process: a session caches plans, its workers import modules."""
+    from helix_spark.engine.server.session import Sessions
+    from helix_spark.helix import Helix
 
-    What starts from scratch has another process, for a session of Spark remembers, too: the plans it has cached, and
-    the modules that its Python workers have imported.
-
-    Args:
-        project: its folder, which is the process's working folder.
-        catalog: where results are stored and reused; None to compute all from scratch in each run.
-    """
-
-    def __init__(self, project: Path, catalog: Path | None) -> None:
-        self._project, self._catalog = project, catalog
-        self.start()
-
-    def start(self) -> None:
-        """Start the process, with the same catalog as the last one."""
-        self._worker = Worker(_serve, self._project, self._catalog)
-
-    def run(self, job: str) -> Observed:
-        """Load the job's file afresh and run it."""
-        observed: Observed = self._worker.run(job)
-        return observed
-
-    def close(self) -> None:
-        """End the process."""
-        self._worker.close()
+    _enter(project)
+    observed = Observed()
+    with Sessions(settings={**SETTINGS, "spark.python.worker.reuse": "false"}) as sessions:
+        while True:
+            job, spark = (yield observed), sessions.get()
+            with new_folder() as folder, Helix(folder, policy="never", spark=spark, observer=Silent()) as engine:
+                observed = _observe(engine, project / f"{job}.py", project)
+            spark.catalog.clearCache()
 
 
-def _serve(receive: Callable[[], Any], project: Path, catalog: Path | None) -> Iterator[Observed]:
+def _enter(project: Path) -> None:
     os.chdir(project)
     installed = str(project / "site-packages")
     sys.path.append(installed)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), installed]))
-    jobs = iter(receive, None)
-    return _serve_from_scratch(jobs, project) if catalog is None else _serve_warm(jobs, project, catalog)
-
-
-def _serve_warm(jobs: Iterator[str], project: Path, catalog: Path) -> Iterator[Observed]:
-    from helix_spark.helix import Helix
-
-    # What is asked here is what signatures tell; the edits of `cut-off` are about results that come out equal.
-    with Helix(catalog, policy=ReuseAll(), settings=SETTINGS, observer=Silent(), cut_off=False) as engine:
-        for job in jobs:
-            yield _observe(engine, project / f"{job}.py", project)
-
-
-def _serve_from_scratch(jobs: Iterator[str], project: Path) -> Iterator[Observed]:
-    from helix_spark.engine.server.session import Sessions
-    from helix_spark.helix import Helix
-
-    with Sessions(settings={**SETTINGS, "spark.python.worker.reuse": "false"}) as sessions:
-        for job in jobs:
-            spark = sessions.get()
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                Helix(Path(folder) / "catalog", policy="never", spark=spark, observer=Silent()) as engine,
-            ):
-                observed = _observe(engine, project / f"{job}.py", project)
-            spark.catalog.clearCache()
-            yield observed
 
 
 def _observe(engine: Helix, path: Path, project: Path) -> Observed:
     """Run a file as the command line loads it."""
-    from helix_spark.cli.author_file import build, find_factory, load_file
-
-    forget_jobs()
     try:
         engine.sessions.get()
-        workflow = build(find_factory(load_file(path), path, None), path, [f"path={project / 'data'}"])
-        iteration = engine.run(workflow)
+        iteration = engine.run(load_workflow(path, {"path": project / "data"}))
         answers = {name: iteration[name] for name in iteration.outputs}
         iteration.wait()
     except HelixError as error:
@@ -296,10 +259,3 @@ def _observe(engine: Helix, path: Path, project: Path) -> Observed:
     plan = iteration.plan
     reasons = {name: plan[name].reason for name in plan.in_state(State.COMPUTE)}
     return Observed(reasons, answers, iteration.seconds)
-
-
-def forget_jobs() -> None:
-    """Have the next import of a job's modules read their texts. The benchmarks, of the same checkout, stay loaded."""
-    from helix_spark.cli.watching import forget_project
-
-    forget_project({name for name in sys.modules if name.partition(".")[0] == "benchmarks"})

@@ -1,8 +1,8 @@
-"""Kinds of several right answers: order of rows, ties, partitions, seeded draws.
+"""Kinds of results of which several are right: by order of rows, ties, partitions, seeded draws.
 
-A workflow draws by each kind, and what is made of the draw is edited: the draw must be reused, in a session of its own.
-A plain script that asks for all kinds is run twice: the second run must ask Spark nothing.
-`python -m benchmarks.histories instances` looks whether two draws are ever mixed.
+A workflow draws by each kind, and a reader of the draw is edited: the draw must be reused. A plain script that requests
+all kinds runs twice: the second run must send no request to Spark. `python -m benchmarks.histories instances` checks
+that two draws are never mixed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.reuse.cases import Case
 from helix_spark.engine.server.session import Sessions
 from helix_spark.planner.problem import State
 
-SCRIPT = "a script that asks for all kinds"
+SCRIPT = "a script that requests all kinds"
 
 
 def cases() -> list[Case]:
@@ -29,10 +29,10 @@ def cases() -> list[Case]:
     return [Case(name) for name in (*KINDS, SCRIPT)]
 
 
-def judge_kinds(chosen: Sequence[Case], folder: Path) -> Iterator[Row]:
+def judge_kinds(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
     """Judge kinds, each in a catalog of its own."""
     with Sessions(settings={"spark.master": "local[2]"}) as sessions:
-        for number, case in enumerate(chosen):
+        for number, case in enumerate(cases):
             place = folder / str(number) / "catalog"
             why = _script(place) if case.name == SCRIPT else _workflow(case.name, sessions.get(), place)
             yield Row(case.name, {"verdict": "needless" if why else "right", "why": why})
@@ -55,6 +55,6 @@ def _script(catalog: Path) -> str:
     command = [*HELIX, "run", str(script), str(file), "--catalog", str(catalog)]
     for _ in range(2):
         done = sound(run(command, catalog.parent, {"HELIX_SERVER": "off", "PYSPARK_PYTHON": sys.executable}))
-    if done.asked < len(KINDS):
-        raise RuntimeError(f"it asked {done.asked} questions: {done.printed}{done.said}")
-    return "" if done.asked == done.reused else f"{done.asked - done.reused} of {done.asked} questions are asked again"
+    if done.requests < len(KINDS):
+        raise RuntimeError(f"it sent {done.requests} requests: {done.printed}{done.errors}")
+    return "" if done.requests == done.reused else f"{done.requests - done.reused} of {done.requests} are sent again"

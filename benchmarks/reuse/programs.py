@@ -1,40 +1,22 @@
-"""Edits of a plain PySpark program, one after the other: what it prints under Helix beside what it prints by itself.
+"""Edits of a plain PySpark program, one after the other: its output under Helix beside its output by itself.
 
-Each edit is of the program as it was at first, of a module next to it or of its data. All runs under Helix share a
-catalog and a server that is warm; the program by itself runs in one process, with a session that is warm. What differs
-is a false reuse, for nothing in the program draws.
+Each edit is of the original program, of a module next to it or of its data. All runs under Helix share a catalog and a
+warm server; the program by itself runs in one process, with a warm session. A difference is a false reuse, since
+nothing in the program is random.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
-from benchmarks.harness import COMMAND, FIXED, Row, environment, run
+from benchmarks.harness import COMMAND, FIXED, Row, Worker, run, serve_program
 from benchmarks.reuse.cases import Case, change, read_project, sections
 
 VARIABLES = {**FIXED, "PYTHONDONTWRITEBYTECODE": "1"}
 """The folder's own modules are edited, each time within the second in which they were compiled."""
-
-BY_ITSELF = """
-import io, json, runpy, sys, contextlib
-from pyspark.sql import SparkSession
-SparkSession.stop = lambda self: None
-sys.argv = ["train.py"]
-sys.path.insert(0, ".")
-for line in sys.stdin:
-    sys.modules.pop("beside", None)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        runpy.run_path("train.py", run_name="__main__")
-        SparkSession.builder.getOrCreate().catalog.clearCache()
-    print(json.dumps(printed.getvalue()), flush=True)
-"""
-"""Runs the program that is there once for each line of its input."""
 
 
 def judge_programs(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
@@ -44,30 +26,23 @@ def judge_programs(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
     plain, helix = folder / "plain", folder / "helix"
     for place in (plain, helix):
         place.mkdir()
-    by_itself = subprocess.Popen(
-        [sys.executable, "-u", "-c", BY_ITSELF], cwd=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment(**VARIABLES),
-    )
-    assert by_itself.stdin is not None
-    assert by_itself.stdout is not None
+    with patch.dict(os.environ, VARIABLES):
+        by_itself = Worker(serve_program, plain, "train.py")
     os.chdir(helix)  # relative paths begin where the server was started, as for `helix watch`
     server = HeldServer({})
     try:
         for case in (Case("as it was first"), *cases):
             for place in (plain, helix):
                 _write(place, case)
-            by_itself.stdin.write("\n")
-            by_itself.stdin.flush()
-            printed = json.loads(by_itself.stdout.readline())
+            _, printed = by_itself.run(None)
             done = run([COMMAND, "run", "train.py", "--catalog", "catalog"], helix, VARIABLES)
             is_right = done.printed == printed and done.code == 0
-            why = "" if is_right else f"{printed} --- under Helix: {done.printed}{done.said[-3000:]}"
-            yield Row(case.name, {"verdict": "right" if is_right else "false reuse", "why": why, "asked": done.asked,
-                                  "reused": done.reused})
+            why = "" if is_right else f"{printed} --- under Helix: {done.printed}{done.errors[-3000:]}"
+            yield Row(case.name, {"verdict": "right" if is_right else "false reuse", "why": why,
+                                  "requests": done.requests, "reused": done.reused})
     finally:
         server.close()
-        by_itself.kill()
-        by_itself.wait()
+        by_itself.close()
 
 
 def _write(folder: Path, case: Case) -> None:

@@ -1,13 +1,13 @@
-"""What libraries on no list draw or read without their node's declaring it: is it reproducible, or caught?
+"""Undeclared inputs and draws of libraries that Helix does not list: are they reproducible, or caught?
 
-A job of pandas functions is generated, one for each case, with packages as if they were installed. In a second job the
-same functions run in Spark's Python workers. It runs once (`helix run`, a process of its own). Then the world is
-changed: files, variables, time zone, an installed dependency, what a server answers; and time has passed. `helix plan`
-says what would be reused of that run, and a run from scratch, in another catalog, what the answers are by now.
+A generated job has a pandas function for each case, with packages as if they were installed. In a second job the same
+functions run in Spark's Python workers. It runs once (`helix run`, in its own process). Then the environment changes:
+files, variables, time zone, an installed dependency, the answer of a server, the time. `helix plan` says which results
+would be reused, and a run from scratch, in another catalog, computes the current answers.
 
 - control: it is reused, and the answer from scratch is the same: Helix gave the seed, or fixed the order of sets;
-- watch: it is not reused, for something that was seen while it ran, or because what is installed changed;
-- missed: it is reused, and the answer from scratch is another one;
+- watch: it is not reused, because of an observation during its run or of a changed package;
+- missed: it is reused, and the answer from scratch differs;
 - needless: a function that neither draws nor reads is not reused.
 
 scikit-learn, scipy and networkx must be installed.
@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from benchmarks.harness import HELIX, ROOT, Row, run, sound
 from benchmarks.reuse.cases import Case, read_project
 
-OF_PLACE = "read: zone"
+TIME_ZONE = "read: zone"
 
 HEAD = """
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ NODES = {
         return str(data.coalesce(1).mapInPandas(answers, "answer string").collect()[0][0])
 """,
 }
-"""A node by where its function runs."""
+"""The text of a node by where its function runs."""
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def log_message(self, *given: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Print nothing."""
 
 
@@ -97,14 +97,14 @@ def server() -> Iterator[int]:
 
 
 def judge_undeclared(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
-    """Judge cases by where their functions run: on the driver, then in workers."""
+    """Judge cases with functions on the driver, then with functions in workers."""
     for where in NODES:
         (folder / where).mkdir()
         yield from _judge(cases, folder / where, where)
 
 
 def _judge(cases: Sequence[Case], folder: Path, where: str) -> Iterator[Row]:
-    """Run, change the world, plan and run from scratch."""
+    """Run, change the environment, plan and run from scratch."""
     site = folder / "site-packages"
     (folder / "job.py").write_text(_job(cases, where))
     with server() as port:
@@ -122,7 +122,7 @@ def _judge(cases: Sequence[Case], folder: Path, where: str) -> Iterator[Row]:
     now, away = ({node["name"]: node for node in plan["nodes"]} for plan in (planned, elsewhere))
     for number, case in enumerate(cases):
         name = f"case_{number}"
-        node = away[name] if case.name == OF_PLACE else now[name]  # all functions of Python count with their time zone
+        node = away[name] if case.name == TIME_ZONE else now[name]  # the zone counts for all functions of Python
         is_reused = node["signature"] == was[name]
         is_right = before["outputs"][name] == scratch["outputs"][name]
         verdict = ("control" if is_right else "missed") if is_reused else "watch"
@@ -132,7 +132,7 @@ def _judge(cases: Sequence[Case], folder: Path, where: str) -> Iterator[Row]:
 
 
 def _job(cases: Sequence[Case], where: str) -> str:
-    """Return the text of the job; a node is called by the number of its case."""
+    """Return the text of the job; a node is named after the number of its case."""
     nodes = []
     for number, case in enumerate(cases):
         *lines, last = case.before.splitlines()
@@ -146,7 +146,7 @@ def _helix(verb: str, folder: Path, catalog: str, world: Mapping[str, str]) -> d
 
 
 def install(site: Path, number: int) -> None:
-    """Install all packages; of one another version by number."""
+    """Install all packages; the version of one is the number."""
     for name, text in read_project("undeclared/packages").items():
         package, metadata = site / name, site / f"{name}-1.0.dist-info"
         for folder in (package, metadata):
@@ -161,7 +161,7 @@ def install(site: Path, number: int) -> None:
 
 
 def write_files(folder: Path, number: int) -> None:
-    """Write what the readers read; another content by number."""
+    """Write the files that functions read; their content depends on the number."""
     (folder / "folder").mkdir(exist_ok=True)
     (folder / "folder" / f"{number}.txt").write_text("")
     (folder / "words.txt").write_text("word " * number)

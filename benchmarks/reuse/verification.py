@@ -1,14 +1,13 @@
-"""Audits: what is verified behind `helix run` while nobody waits, and what `helix audit` says of the jobs.
+"""Audits: verification in the background after `helix run`, and `helix audit` of the jobs.
 
-Verification: each program has one node of 600 seconds, which is put on record rather than waited for, so that each
-later run saves them; one planted node that nobody sees reading what it reads; and one that reads nothing and whose code
-is not known to be pure either. Each run is a command, with an edit below the planted node before it, and then a pause
-in which nobody asks for anything. What an input hides changes once the node was verified. Wanted: each planted node is
-found, the innocent one never; audits take at most 3 % of what was saved; and each run that loads what is not proven
-says so.
+Verification: each program has one node of 600 seconds, which are recorded rather than waited for, so that each later
+run saves them; one planted node that reads a hidden input; and an innocent one that reads nothing, but whose code is
+not known to be pure. Each run is a command, after an edit below the planted node and before a pause. The hidden input
+changes once the planted node was verified. Wanted: each planted node is called nondeterministic, the innocent one
+never; audits take at most 3 % of the saved seconds; and each run that loads an unproven result says so.
 
-Audits: each job runs in a process of its own, with everything stored that can be, and is audited by `helix audit` in
-another one. Whatever is called different is false: nothing that a job reads has changed.
+Audits: each job runs in its own process, with everything stored that can be, and is audited by `helix audit` in another
+one. Each result that is called different is an error, since no input of a job has changed.
 """
 
 from __future__ import annotations
@@ -28,9 +27,7 @@ from helix_spark.run.auditor import SHARE
 
 SLOW_SECONDS = 600.0
 RUNS = 12
-"""After which a planted node counts as missed."""
-
-JOBS = ("census", "flights", "genomics", "mnist", "extraction")
+"""Runs after which a planted node counts as missed."""
 
 
 def judge_verification(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
@@ -50,7 +47,7 @@ def _verify(case: Case, folder: Path) -> Row:
         text.replace("{path}", repr(os.fsencode(hidden))).replace("{body}", case.before)
     )
     variables = {"HELIX_SERVER": "auto", "HELIX_AUDIT": "idle", "HELIX_CATALOG": str(folder / "catalog")}
-    silent, lived, was_verified, number = list[int](), 0.0, False, 0
+    silent, audit_seconds, was_verified, number = list[int](), 0.0, False, 0
     while (proof := _proofs(folder).get("noisy") if number else None) != "chance" and number < RUNS:
         if proof in ("verified", "aged"):
             hidden.write_text("6")
@@ -58,14 +55,13 @@ def _verify(case: Case, folder: Path) -> Row:
             was_verified = True
         number += 1
         done = sound(run([*HELIX, "run", "study.py", "--set", f"edit={number}"], folder, variables))
-        is_doubtful = proof == "unproven" and _names(done, "loaded")
-        if is_doubtful and not _names(done, "unproven"):
+        if proof == "unproven" and _lists_noisy(done, "loaded") and not _lists_noisy(done, "unproven"):
             silent.append(number)
         if number == 1:
             _make_slow(folder)
-        lived += _wait_for_audit()
+        audit_seconds += _wait_for_audit()
     catalog = Catalog.open(str(folder / "catalog"), create=True)
-    saved = sum(saved_seconds(one) or 0.0 for one in catalog.iterations("study"))
+    saved = sum(saved_seconds(iteration) or 0.0 for iteration in catalog.iterations("study"))
     spent = catalog.audit_seconds("study", 1)
     run([*HELIX, "server", "stop"], folder, variables)
     faults = {
@@ -76,11 +72,11 @@ def _verify(case: Case, folder: Path) -> Row:
     why = "; ".join(fault for fault, is_so in faults.items() if is_so)
     return Row(case.name, {
         "verdict": "missed" if why else "right", "why": why, "runs": number, "verified before": was_verified,
-        "saved": saved, "spent": spent, "lived": lived,
+        "saved": saved, "spent": spent, "audit processes": audit_seconds,
     })
 
 
-def _names(done: Run, title: str) -> bool:
+def _lists_noisy(done: Run, title: str) -> bool:
     return any(line.startswith(f"{title}: ") and "noisy" in line for line in done.printed.splitlines())
 
 
@@ -88,25 +84,25 @@ def _proofs(folder: Path) -> dict[str, str]:
     catalog = Catalog.open(str(folder / "catalog"), create=True)
     nodes = catalog.nodes(catalog.iterations("study", 1)[0])
     records = catalog._records.rows(ResultRecord, "WHERE workflow = ?", "study")
-    return {**proofs_of(nodes, catalog), **{one.node: "chance" for one in records if one.random}}
+    return {**proofs_of(nodes, catalog), **{record.node: "chance" for record in records if record.random}}
 
 
 def _make_slow(folder: Path) -> None:
-    """Record that the slow node took its seconds."""
+    """Record 600 seconds for the slow node."""
     catalog = Catalog.open(str(folder / "catalog"), create=True)
-    [slow] = [one for one in catalog.nodes(catalog.iterations("study", 1)[0]) if one.name == "slow"]
+    [slow] = [node for node in catalog.nodes(catalog.iterations("study", 1)[0]) if node.name == "slow"]
     catalog.append_results([ResultRecord(
         slow.declared, slow.signature, "study", "slow", slow.kind, 1, compute_seconds=SLOW_SECONDS,
     )])
 
 
 def _wait_for_audit() -> float:
-    """Wait until no audit is under way; return how long one lived, in seconds."""
-    began = time.perf_counter()
+    """Wait until no audit is under way; return the seconds."""
+    start = time.perf_counter()
     time.sleep(0.5)
-    while any(_is_audit(one) for one in Path("/proc").iterdir() if one.name.isdigit()):
+    while any(_is_audit(process) for process in Path("/proc").glob("[0-9]*")):
         time.sleep(0.1)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _is_audit(process: Path) -> bool:
@@ -122,7 +118,7 @@ def judge_audits(cases: Sequence[Case], folder: Path) -> Iterator[Row]:
         first = sound(run([*HELIX, "run", *options, "--policy", "always"], ROOT))
         audit = run([*HELIX, "audit", *options], ROOT)
         results = {
-            verdict: {one["node"]: one["why"] for one in audit.report["results"] if one["verdict"] == verdict}
+            verdict: {entry["node"]: entry["why"] for entry in audit.report["results"] if entry["verdict"] == verdict}
             for verdict in ("verified", "different", "not compared")
         }
         yield Row(case.name, {

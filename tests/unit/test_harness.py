@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import Row, Worker, finish, in_turn, run, sound, until_printed
+from benchmarks.harness import Row, Worker, finish, in_turn, run, sound
 
 
-def halves(receive: Callable[[], int | None], whole: int) -> Iterator[float]:
-    yield whole / 2
-    for number in iter(receive, None):
-        yield whole / number
+def halves(whole: int) -> Generator[float, int, None]:
+    answer = whole / 2
+    while True:
+        answer = whole / (yield answer)
 
 
 def test_a_worker_answers_until_a_request_fails() -> None:
     worker = Worker(halves, 12)
-    assert worker.receive() == 6
+    assert worker.pid != os.getpid()
     assert worker.run(3) == 4
-    assert worker.is_alive
+    assert worker.run(2) == 6
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         worker.run(0)
-    assert not worker.is_alive
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        worker.run(3)
     worker.close()
 
 
-def test_a_worker_ends_when_it_is_closed() -> None:
+def test_a_worker_that_dies_is_noticed_and_one_that_is_closed_ends() -> None:
     worker = Worker(halves, 12)
-    worker.receive()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError):
+        worker.run(3)
     worker.close()
-    assert not worker.is_alive
+    worker = Worker(halves, 12)
+    worker.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
 
 
 def test_systems_take_turns_in_changing_order() -> None:
@@ -58,7 +66,10 @@ def test_a_command_gives_what_it_printed_and_its_seconds(tmp_path: Path) -> None
     with pytest.raises(RuntimeError, match="no such thing"):
         sound(run([sys.executable, "-c", "raise SystemExit('no such thing')"], tmp_path))
     with pytest.raises(RuntimeError, match="gave no answer"):
-        until_printed([sys.executable, "-c", "print('something')"], "answered", tmp_path)
+        sound(run([sys.executable, "-c", "print('something')"], tmp_path, answer="answered"))
+    program = "import time; print('an answer', flush=True); time.sleep(0.2); print('more')"
+    done = sound(run([sys.executable, "-c", program], tmp_path, answer="answer"))
+    assert done.answered < done.seconds - 0.1
 
 
 def test_a_summary_is_saved_with_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import doctest
 import os
 import sys
+import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -14,23 +14,21 @@ from typing import Any, ClassVar
 import pytest
 
 from benchmarks import harness
-from benchmarks.harness import ROOT, draw
 from benchmarks.iterating import dvc_peer, experiment, processes
 from benchmarks.iterating import report as reporting
 from benchmarks.iterating.dvc_peer import Repro
-from benchmarks.iterating.experiment import Experiment, Tell
+from benchmarks.iterating.experiment import Experiment
 from benchmarks.iterating.hamilton_peer import answer, write_module
-from benchmarks.iterating.measured import Begin, PeakMemory, bytes_below, resident
+from benchmarks.iterating.measured import Begin, PeakMemory, bytes_below, peak_memory
 from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.processes import FIRST_RECORDS, Submitted
-from benchmarks.iterating.report import disagreements, picture, summary
+from benchmarks.iterating.report import disagreements, draw, summary
 from benchmarks.iterating.session import WarmDrivers
 from benchmarks.iterating.steps import steps_of
 from benchmarks.iterating.systems import write_texts
 from benchmarks.iterations import measure
 from benchmarks.reuse import cases
-from benchmarks.scripts import NAMES, workload_named
-from benchmarks.scripts.edit import Version, versions
+from benchmarks.scripts import NAMES, Version, original_texts, versions, workload_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 from tests.simulation.oracle import Version as PlannedVersion
@@ -52,8 +50,7 @@ def report() -> dict[str, Any]:
 
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    reports = [report(), {**report(), "budget": 0.3}]
-    draw(tmp_path / "all.svg", [partial(picture, one) for one in reports])
+    draw(tmp_path / "all.svg", [report(), {**report(), "budget": 0.3}])
     text = (tmp_path / "all.svg").read_text()
     assert "cumulative seconds" in text
     assert "budget 0.3" in text
@@ -113,7 +110,10 @@ def test_memory_and_bytes_are_seen(tmp_path: Path) -> None:
     (tmp_path / "below" / "file").write_bytes(b"123")
     assert bytes_below(tmp_path) == 3
     assert bytes_below(tmp_path / "none") == 0
-    assert resident(os.getpid()) > 10**7
+    with peak_memory() as memory:
+        memory.watch(os.getpid())
+        time.sleep(0.5)
+    assert memory.bytes > 10**7
 
 
 def test_a_plain_job_gets_the_settings_of_the_job(tmp_path: Path) -> None:
@@ -177,12 +177,10 @@ def test_a_plain_job_is_cut_into_steps_with_all_that_they_reach() -> None:
 def test_an_edit_of_the_plain_job_touches_the_steps_that_a_careful_person_would_name(workload: str) -> None:
     """Those that say so are checked by their text; what follows a step runs again by what it reads."""
     known = workload_named(workload)
-    texts = [(ROOT / "jobs" / f"{workload}.py").read_text(),
-             (ROOT / "benchmarks" / "plain" / f"plain_{workload}.py").read_text()]
-    before = {step.name: step for step in steps_of(texts[1])}
+    before = {step.name: step for step in steps_of(original_texts(workload)["plain"])}
     for edit in known.pool:
         alone = replace(known, pool=(edit,), main=(edit.name,))
-        after = {step.name: step for step in steps_of(list(versions(alone, 0, *texts))[1].plain)}
+        after = {step.name: step for step in steps_of(list(versions(alone, 0))[1].plain)}
         touched = {name for name in after if after[name].body != before[name].body}
         for name, step in after.items():  # inputs come first
             touched |= {name} if touched & set(step.inputs) else set()
@@ -222,7 +220,7 @@ def test_in_processes_records_come_on_top_of_the_budget(tmp_path: Path, monkeypa
     (tmp_path / "catalog").mkdir()
     (tmp_path / "catalog" / "helix.json").touch()
     records = iter([700, 950, 900])
-    monkeypatch.setattr(processes, "records_bytes", lambda catalog, workflow: next(records))
+    monkeypatch.setattr(processes, "other_bytes", lambda catalog, workflow: next(records))
     assert [submitted.allowed() for _ in range(3)] == [1000 + 700 + 700, 1000 + 950 + 250, 1000 + 900]
     assert Submitted(Begin("helix", tmp_path, None, ()), "census", PeakMemory()).allowed() is None
 
@@ -303,7 +301,7 @@ def test_hamilton_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edi
 class Counting(Experiment):
     ran: ClassVar[list[str]] = []
 
-    def run(self, drivers: WarmDrivers, tell: Tell = lambda text: None) -> dict[str, Any]:
+    def run(self, drivers: WarmDrivers) -> dict[str, Any]:
         self.ran.append(self.name)
         if self.script == 1:
             raise RuntimeError("a system failed")
@@ -314,10 +312,10 @@ def test_a_matrix_saves_what_is_done_goes_on_after_a_failure_and_runs_nothing_tw
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = [Counting("census", script, "session", ("helix", "plain", "never")) for script in (0, 1, 2)]
-    assert not measure("census", asked, tmp_path)
+    assert not measure(asked, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{asked[n].name}.json" for n in (0, 2)]
     assert Counting.ran == [one.name for one in asked]
-    assert not measure("census", asked, tmp_path)
+    assert not measure(asked, tmp_path)
     assert Counting.ran[3:] == [asked[1].name]
     said = capsys.readouterr().out
     assert "iterations-census-1-session: FAILED: a system failed" in said
@@ -335,8 +333,9 @@ def test_dvc_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_
     (tmp_path / "pyspark" / "sql.py").write_text(
         FAKE_SESSION + "\nclass Builder:\n    getOrCreate = SparkSession\n\nSparkSession.builder = Builder\n"
     )
-    monkeypatch.setattr(dvc_peer, "spark_environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    monkeypatch.setattr(dvc_peer, "SPARK", {"PYTHONPATH": str(tmp_path)})
     folder = tmp_path / "dvc"
+    folder.mkdir()
     repro = Repro(Begin("dvc", folder, None, ()), "small", PeakMemory())
 
     def ran(text: str) -> tuple[str, object]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from benchmarks.scripts import NAMES, workload_named
-from benchmarks.scripts.edit import DRAWN, KINDS, LENGTH, Version, draw, order, versions
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.scripts import (
+    DRAWN,
+    KINDS,
+    LENGTH,
+    NAMES,
+    Version,
+    draw,
+    order,
+    original_texts,
+    versions,
+    workload_named,
+)
 
 
 def texts_of(name: str, script: int) -> list[Version]:
-    job = (ROOT / "jobs" / f"{name}.py").read_text()
-    plain = (ROOT / "benchmarks" / "plain" / f"plain_{name}.py").read_text()
-    return list(versions(workload_named(name), script, job, plain))
+    return list(versions(workload_named(name), script))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,12 +40,10 @@ def test_every_edit_fits_and_leaves_python(name: str, script: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_edit_of_the_pool_fits_alone(name: str) -> None:
-    workload = workload_named(name)
-    job = (ROOT / "jobs" / f"{name}.py").read_text()
-    plain = (ROOT / "benchmarks" / "plain" / f"plain_{name}.py").read_text()
+    workload, texts = workload_named(name), original_texts(name)
     for edit in workload.pool:
-        assert all(job.count(old) == 1 for old, _ in edit.job), edit.name
-        assert all(plain.count(old) == 1 for old, _ in edit.plain), edit.name
+        assert {which for which, _ in edit.changes} == set(texts), edit.name
+        assert all(texts[which].count(old) == 1 for which, old in edit.changes), edit.name
         assert set(edit.stale) <= set(workload.kept), edit.name
         assert edit.kind != "post-processing" or not edit.stale, edit.name
         assert edit.kind != "preparation" or edit.stale, edit.name

@@ -570,7 +570,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
         "tracking/entry.py _texts",
-        "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
+        "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _searched_text",
         "answers/recorded_calls.py recorded_calls", "run/recomputing.py _differences", "run/preparation.py known_node",
         "history/comparison.py outputs", "history/comparison.py parameters", "views/program_view.py lines",
     ),

@@ -110,7 +110,7 @@ class CatalogReader(IterationReader, ResultReader):
         )
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next((
-            (name, record) for name, record in self.shared.each(lambda below: below.answers.newest(question)) if record
+            (name, record) for name, record in self.shared.query(lambda below: below.answers.newest(question)) if record
         ), None))
         self._artifacts = ArtifactLedger(self._records)
         self.leases = Leases(layout.leases)

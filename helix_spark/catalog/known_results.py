@@ -100,7 +100,7 @@ class ResultReader(RecordReader):
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
         results = KnownResults(standing, stood_for, measured, observed)
         lookup = {*signatures, *measured}
-        for _, below in self.shared.each(lambda catalog: catalog.results(declared, lookup)):
+        for _, below in self.shared.query(lambda catalog: catalog.results(declared, lookup)):
             results = results.over(below)
         return results
 
@@ -108,7 +108,7 @@ class ResultReader(RecordReader):
         """Return the declared signatures that have or had one of these as their effective signature."""
         sql = "SELECT DISTINCT declared FROM results WHERE signature IN (SELECT value FROM json_each(?))"
         own = {declared for (declared,) in self._records.select(sql, listed(signatures))}
-        return own.union(*(below for _, below in self.shared.each(lambda catalog: catalog.declared_for(signatures))))
+        return own.union(*(below for _, below in self.shared.query(lambda catalog: catalog.declared_for(signatures))))
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """Return the signature of a node's newest earlier result with this content, and with no other content ever."""

@@ -60,11 +60,11 @@ class SharedCatalogs(Generic[C]):
 
     def open_all(self) -> tuple[C, ...]:
         """Open all, and return the readable ones. Raises NotACatalogError for a folder that never was a catalog."""
-        catalogs = self.each(lambda catalog: catalog)  # type: ignore[misc]  # of a lambda, no method
+        catalogs = self.query(lambda catalog: catalog)  # type: ignore[misc]  # of a lambda, no method
         return tuple(catalog for _, catalog in catalogs)
 
-    def each(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
-        """Yield the name of each readable catalog with the result of `look`."""
+    def query(self, look: Callable[[C], T]) -> Iterator[tuple[str, T]]:
+        """Yield the name of each readable catalog, with the result of `look` for it."""
         for name in (name for name in self.names if name not in self._unread):
             try:
                 with self._lock:
@@ -83,12 +83,12 @@ class SharedCatalogs(Generic[C]):
 
     def first(self, look: Callable[[C], T | None]) -> T | None:
         """Return the first result of `look` that is not None."""
-        return next((result for _, result in self.each(look) if result is not None), None)
+        return next((result for _, result in self.query(look) if result is not None), None)
 
     def artifacts(self, look: Callable[[C], Mapping[str, ArtifactRecord]]) -> dict[str, ArtifactRecord]:
         """Return the stored results that `look` finds in each catalog, by signature; the first catalog wins."""
         artifacts, names = dict[str, ArtifactRecord](), [field.name for field in fields(ArtifactRecord)]
-        for shared, live in self.each(look):
+        for shared, live in self.query(look):
             for signature, record in live.items():
                 if signature not in artifacts and record.attempt not in self.damaged:
                     values: dict[str, Any] = {name: getattr(record, name) for name in names}

@@ -92,23 +92,24 @@ class Loaded:
 
     def why_unfit(self, state: Mapping[str, Any]) -> str:
         """Return why a command cannot run in a fork of this process, in words; empty if it can."""
-        given = state["given"]
+        process = state["given"]
         if name := next((name for name, value in self.fixed.items() if state["fixed"].get(name) != value), ""):
             return f"the {name} of the command differs"
-        environ = counting_variables(given["environ"])
+        environ = counting_variables(process["environ"])
         if variables := sorted(name for name in environ.keys() | self.environ.keys()
                                if environ.get(name) != self.environ.get(name)):
             return f"the variable {variables[0]} differs"
-        if given["environ"].get("PYTHONHASHSEED", "random") not in ("random", "0"):
+        if process["environ"].get("PYTHONHASHSEED", "random") not in ("random", "0"):
             return "Python's hash seed differs"
         if further := set(state["loaded"]) - self.names - sys.stdlib_module_names - {"__main__"}:
             return f"{min(further)} is loaded in the command's process"
-        return next((f"{name} in {folder} has the name of a loaded module" for folder, name in self._hidden(given)), "")
+        hidden = next(self._hidden(process), None)
+        return "" if hidden is None else f"{hidden[1]} in {hidden[0]} has the name of a loaded module"
 
-    def _hidden(self, given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    def _hidden(self, process: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         """Yield the command's own modules that a loaded module of the same name would hide: folder and file name."""
-        targets = (Path(word.rpartition(":")[0] if ".py:" in word else word) for word in given["argv"][1:])
-        folders = [*map(Path, given["path"]), *(target.parent for target in targets if target.suffix == ".py")]
+        targets = (Path(word.rpartition(":")[0] if ".py:" in word else word) for word in process["argv"][1:])
+        folders = [*map(Path, process["path"]), *(target.parent for target in targets if target.suffix == ".py")]
         for folder in dict.fromkeys(folder.resolve() for folder in folders):
             paths = list[Path]()
             with suppress(OSError):

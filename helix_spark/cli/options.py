@@ -177,7 +177,7 @@ class CommandSettings:
         room: the budget in bytes; None for no limit.
         small: bytes of an iteration's smallest results that are always kept.
         iterations, days: limits of each workflow's history, see `run.expiry.Expiry`.
-        given: the settings of this command's own line, by name, as they are written.
+        explicit: the settings of this command's own line, by name, as they are written.
     """
 
     catalog: str
@@ -187,7 +187,7 @@ class CommandSettings:
     cut_off: bool | float
     audit: When
     audit_seconds: float
-    given: Mapping[str, str]
+    explicit: Mapping[str, str]
     experiment: str | None
     log_models: bool
     spark: Mapping[str, str]
@@ -199,8 +199,8 @@ class CommandSettings:
     @property
     def options(self) -> list[str]:
         """Options for other commands of the same file, without those for Spark."""
-        names = [name for name in ("catalog", "shared", "budget", "policy") if name in self.given]
-        return [word for name in names for word in (f"--{name}", self.given[name])]
+        names = [name for name in ("catalog", "shared", "budget", "policy") if name in self.explicit]
+        return [word for name in names for word in (f"--{name}", self.explicit[name])]
 
 
 def read_settings(

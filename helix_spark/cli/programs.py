@@ -171,7 +171,7 @@ def check_settings(settings: CommandSettings, without_effect: Mapping[str, str])
     if not settings.mlflow:
         tracker_of(settings)
     for name, why in without_effect.items():
-        if settings.given.get(name, "off") != "off":
+        if settings.explicit.get(name, "off") != "off":
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
     if settings.mlflow and settings.log_models:
         tell("--log-models has no effect on a script: its models are not logged")

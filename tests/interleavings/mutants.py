@@ -156,7 +156,7 @@ def _same_ids(stack: ExitStack) -> None:
 @mutant("who writes records anew forgets what was appended meanwhile")
 def _forgets_late(stack: ExitStack) -> None:
     strip = Forgetting.strip
-    _patch(stack, Forgetting, "strip", lambda self, number, *given: strip(replace(self, seen=10**9), 0, *given))
+    _patch(stack, Forgetting, "strip", lambda self, number, *given: strip(replace(self, last=10**9), 0, *given))
 
 
 @mutant("what is lost is not said")

@@ -87,7 +87,7 @@ def _observed(**metrics: Any) -> list[Any]:
     return _executed(observed_metrics=[pb.ExecutePlanResponse.ObservedMetrics(**metrics)])
 
 
-def _typed(**more: str) -> pb.DataType:
+def _typed(**more: Any) -> pb.DataType:
     """A user's type, whose class is to be imported from the stranger's module."""
     return pb.DataType(udt=pb.DataType.UDT(type="udt", python_class=f"{MODULE}.Kind", **more))
 

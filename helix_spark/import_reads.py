@@ -135,8 +135,7 @@ def files_read_at(file: str, first: int, last: int) -> list[str]:
 
 
 def _importers(frame: FrameType | None) -> list[str]:
-    """Return the packages whose code reads during an import; empty for the import system itself, and for functions that
-    are called later."""
+    """Return the packages whose code reads during an import; empty for the import system, and for later calls."""
     packages: list[str] = []
     for caller, owner in callers(frame):
         if caller.f_code.co_filename.startswith("<frozen importlib"):

@@ -336,8 +336,7 @@ _ACCESSES: Mapping[str, Callable[[], StoreAccess]] = {
 
 
 def parse_address(address: str) -> tuple[StoreAccess, str]:
-    """Return the access to an address's store, and the path there: BUCKET/KEY. Raises NotACatalogError if it is no
-    address; CatalogError."""
+    """Return access to a store, and the path: BUCKET/KEY. Raises NotACatalogError if it is no address; CatalogError."""
     scheme, _, location = address.partition("://")
     path = re.sub("/+", "/", location).strip("/")
     if scheme in ("abfs", "abfss"):

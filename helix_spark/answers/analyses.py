@@ -89,8 +89,7 @@ class Analyses:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def settle(self, frame: Any) -> FrameStep:
-        """Analyse a new table, unless Spark accepted it before, and return its last step. Raises AnalysisException if
-        Spark refuses it."""
+        """Analyse a table new to Spark and return its last step. Raises AnalysisException if Spark refuses it."""
         step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step

@@ -154,8 +154,7 @@ class ServedModels:
         return any(maker_of(handle) in makers for handle in self._live)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Create objects on the server before data is overwritten that their questions read, directly or by the objects
-        that they refer to."""
+        """Create objects on the server before data is overwritten that their questions, or their objects', read."""
         def depends_on_data(question: Question) -> bool:
             makers = [maker for handle in question.handles if (maker := maker_of(handle)) in self._made_by]
             return reads(question) or any(depends_on_data(self._made_by[maker]) for maker in makers)

@@ -111,8 +111,7 @@ class ServedSession:
         return stub
 
     def _start_again(self, how: str, server: Server) -> None:
-        """Replace a server that has ended. Raises ServerEndedError if the program has ended, or if state of the server
-        cannot be restored."""
+        """Replace an ended server. Raises ServerEndedError if the program has ended, or state cannot be restored."""
         unknown = self.signer.state.now.unknown
         lost = f"the effects of {unknown}" if unknown else ""
         may_differ = any(table.question is not None and table.question.chance for table in self.tables)

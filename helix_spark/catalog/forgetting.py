@@ -164,8 +164,7 @@ class _Node(NamedTuple):
 
 
 def forgetting(records: RecordLog, selection: Selection, pinned: Collection[tuple[str, int]] = ()) -> Forgetting:
-    """Return the effects of a selection on the current records. Raises CatalogError if it affects a pinned
-    iteration."""
+    """Return the effects of a selection on the records. Raises CatalogError if it affects a pinned iteration."""
     iterations = records.rows(IterationRecord, "ORDER BY turn")
     selected = {iteration.run: iteration for iteration in iterations if selection.selects(iteration, pinned)}
     graphs: dict[str, dict[str, _Node]] = {}

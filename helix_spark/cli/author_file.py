@@ -41,8 +41,7 @@ class NeedsSessionError(HelixError):
 
 
 def split_target(target: str) -> tuple[Path, str | None]:
-    """Return file and function of a target such as ``jobs/census.py:census``. Raises ParameterError if there is no such
-    file, or it is a folder."""
+    """Return file and function of a target, ``jobs/census.py:census``. Raises ParameterError if it is no file."""
     file, _, function = target.partition(":")
     path = Path(file)
     if not path.is_file():

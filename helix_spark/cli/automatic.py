@@ -57,8 +57,7 @@ def begin() -> None:
 
 
 def load_extension(shell: Any) -> None:
-    """Answer the cells of a notebook from the catalog, for ``%load_ext helix_spark``. Raises SetupError if a Spark
-    session exists already."""
+    """Answer a notebook's cells from the catalog (``%load_ext helix_spark``). Raises SetupError if Spark runs."""
     if not _BEGUN:
         _begin_notebook(shell, read_settings(Path.cwd()))
 

@@ -276,8 +276,7 @@ def forget(
     target: str | None, node: str | None, downstream: bool, source: str | None, older_than: str | None, dry_run: bool,
     as_json: bool, **common: Any,
 ) -> None:
-    """Delete a workflow, an iteration, the results of a node, or all results computed from a source, with their
-    records, permanently.
+    """Delete a workflow, an iteration, a node's results, or all results of a source, with their records, for good.
 
     Results that another iteration shares stay, and are listed. Exported files and copies in MLflow stay, too, and rows
     in a server's memory until `helix server stop`.

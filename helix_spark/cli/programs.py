@@ -162,8 +162,7 @@ def open_program(
 
 
 def check_settings(settings: CommandSettings, without_effect: Mapping[str, str]) -> None:
-    """Warn of options without effect on a script. Raises ParameterError for an unknown policy, or an MLflow option
-    without --mlflow."""
+    """Warn of options without effect. Raises ParameterError for an unknown policy, or MLflow's without --mlflow."""
     if settings.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 

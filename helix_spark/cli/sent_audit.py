@@ -1,5 +1,4 @@
-"""The process that runs a background audit, see `run.auditor`. Only its results go to standard output, as the author's
-code may print."""
+"""The process of a background audit, see `run.auditor`. Only results go to stdout, as the author's code may print."""
 
 from __future__ import annotations
 

@@ -182,8 +182,7 @@ def _check_annotations(node: Node, function: Function, by_name: Mapping[str, Nod
 
 
 def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
-    """Merge nodes of one identity (signature) into the first of them. Columns stay apart: their tables need their
-    names."""
+    """Merge nodes of one signature into the first of them. Columns stay apart: their tables need their names."""
     first: dict[str, str] = {}
     targets: dict[str, str] = {}
     aliases: dict[str, tuple[str, ...]] = {}

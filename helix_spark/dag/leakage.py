@@ -39,8 +39,7 @@ def warnings_of(dag: Dag) -> Iterator[str]:
 
 
 def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
-    """Yield doubts about an output's numbers: a model is scored on rows that it was fitted on, or its features learned
-    the label of test rows."""
+    """Yield doubts about an output: a model is scored on rows of its fit, or features learned test labels."""
     leaks = {node.name: list(_leak_warnings(node, dag)) for node in dag.nodes}
     for name in predictions_below(dag, output):
         if (doubt := _training_rows_doubt(dag[name], dag)) is not None:
@@ -100,8 +99,7 @@ def _leak_warnings(node: Node, dag: Dag) -> Iterator[str]:
 
 
 def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
-    """Yield names and splits of the examples that have a split and contain a fit's feature, also through other
-    extractors."""
+    """Yield names and splits of split examples that contain a fit's feature, also through other extractors."""
     visited: set[str] = set()
     waiting = [fit.name]
     while waiting:

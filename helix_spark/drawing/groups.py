@@ -97,8 +97,7 @@ def _idle_box(graph: DrawnGraph) -> Iterator[DrawnNode]:
 
 
 def _boxes_with_parts(graph: DrawnGraph) -> Iterator[DrawnNode]:
-    """Yield boxes of nodes with their parts, such as fits. A part is named after its node, read only by it, and has no
-    marks of its own."""
+    """Yield boxes of nodes with their parts, such as fits: named after the node, read only by it, without marks."""
     nodes, readers = {node.name: node for node in graph.nodes}, _readers(graph)
     parts_of: dict[str, list[DrawnNode]] = {}
     for part in graph.nodes:

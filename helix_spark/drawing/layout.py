@@ -189,8 +189,7 @@ def _straighten(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place,
 
 
 def _spread(members: Sequence[Place], targets: Sequence[float], nodes: int) -> list[float]:
-    """Return positions in the same order, far enough apart, with the least squared distances from their targets, by
-    isotonic regression."""
+    """Return ordered positions, far enough apart, nearest to their targets (squared), by isotonic regression."""
     offset, offsets = 0.0, [0.0]
     for left, right in pairwise(members):
         offset += (1.0 if left < nodes else _BEND_WIDTH) / 2 + (1.0 if right < nodes else _BEND_WIDTH) / 2

@@ -30,8 +30,7 @@ _WITHOUT_CHANGES: Mapping[DifferenceState, str] = {"drawn": "nondeterministic", 
 
 @dataclass(frozen=True)
 class NodeDifference:
-    """A node in two iterations: its records, None where it is missing, and the changed fields of its signature, inputs
-    aside."""
+    """A node in two iterations: its records, None where missing, and the changed fields of its signature but inputs."""
 
     name: str
     state: DifferenceState
@@ -137,8 +136,7 @@ class Comparison(Displayed):
 
     @property
     def nodes(self) -> dict[str, tuple[Change, ...]]:
-        """Changed fields of each node that has another result; none if only its inputs changed, or it is
-        nondeterministic."""
+        """Changed fields of each node that has another result; none for changed inputs or nondeterminism alone."""
         return {name: self.differences[name].changes for name in self._names_of("changed", "drawn", "affected")}
 
     @property
@@ -174,8 +172,7 @@ class Comparison(Displayed):
 
 
 def compare(records: CatalogReader, before: IterationRecord, after: IterationRecord) -> Comparison:
-    """Compare two iterations of one catalog; only their parameters if one has no recorded nodes. Raises CatalogError
-    for damaged records."""
+    """Compare two iterations; only their parameters if one has no nodes. Raises CatalogError for damaged records."""
     if unrecorded(before, after):
         return Comparison(before, after, {})
     differences = node_differences(source_rows(records.nodes(before)), source_rows(records.nodes(after)))
@@ -185,8 +182,7 @@ def compare(records: CatalogReader, before: IterationRecord, after: IterationRec
 
 
 def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
-    """Return the difference of each node by name, in the order of `new`; a removed node follows its predecessor in
-    `old`."""
+    """Return each node's difference by name, in the order of `new`; a removed node follows its predecessor."""
     olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
     removed: dict[str, list[str]] = {}  # by the name of the predecessor that is left
     predecessor = ""

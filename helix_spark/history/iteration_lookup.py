@@ -48,8 +48,7 @@ def iterations_of(
 
 
 def find_iteration(records: Recorded, workflow: str | None, number: int) -> IterationRecord:
-    """Return the iteration of a number. Raises ParameterError if there is none, or if no workflow is named and
-    the catalog has several."""
+    """Return the iteration of a number. Raises ParameterError if there is none, or several workflows have it."""
     workflows = records.workflows()
     if workflow is None and len(workflows) > 1:
         raise ParameterError(

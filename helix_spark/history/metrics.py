@@ -1,5 +1,4 @@
-"""Metrics: the numbers among an iteration's outputs, which direction is better, which one is primary, and the code that
-measured them."""
+"""Metrics: numbers among an iteration's outputs, their better direction, the primary one, the code behind them."""
 
 from __future__ import annotations
 
@@ -121,8 +120,7 @@ class Metrics:
         return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
-        """Return the change of a metric since another iteration, or why they cannot be compared; empty if it is not a
-        number in both.
+        """Return the change of a metric since another iteration, or why there is none; empty without two numbers.
 
         >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
         '+0.01'

@@ -93,8 +93,7 @@ class TablePreview:
 
     @property
     def named(self) -> TablePreview:
-        """The same table with class names for class numbers, in columns of predictions and heads of counts. It is for
-        people; data stay numbers.
+        """The table, for people, with class names for numbers, in columns of predictions and heads of counts.
 
         >>> counts = TablePreview((("label", "double"), ("0.0", "int64"), ("1.0", "int64")), ((0.0, 4, 1), (1.0, 0, 2)),
         ...                       across="prediction", classes=("ham", "spam"))
@@ -363,8 +362,7 @@ def table_differences(
 
 
 def table_difference(before: TablePreview, after: TablePreview) -> TableDifference:
-    """Compare two versions of a table. Rows match by the first columns that are a key in both tables; without a key, by
-    all of their values.
+    """Compare two versions of a table. Rows match by the first columns that are a key in both, else by all values.
 
     >>> old = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.5), ("b", 0.25)), 2)
     >>> new = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.75), ("c", 1.0)), 2)

@@ -227,8 +227,7 @@ def _without_braces(pattern: str) -> Iterator[str]:
 def _files_identity(
     kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool, times: bool = False
 ) -> DataIdentity:
-    """Identify files by names and contents, and by the times of their changes where `times` count; folders by their
-    states."""
+    """Identify files by names, contents and, where they count, `times` of change; folders by their states."""
     files = [path for _, path in named]
     states = states_of(files, folders)
     if not contents:

@@ -159,8 +159,7 @@ def _chosen_without_choice(problem: ExecutionProblem) -> dict[str, Derivation] |
 
 
 def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Derivation, int]:
-    """Add this iteration's states to a program and return the variable of each derivation. Raises HelixError if an
-    output has no derivation."""
+    """Add an iteration's states to a program; return the derivations' variables. Raises HelixError without any."""
     variables = {
         derivation: program.variable(derivation.seconds + STATE_TIE[derivation.state])
         for derivation in problem.derivations

@@ -69,8 +69,7 @@ def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
 
 
 def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
-    """Rebuild an answer of the fields that it may have. Raises StrangeAnswerError if it has other fields, or does not
-    answer the question."""
+    """Rebuild an answer of fields that it may have. Raises StrangeAnswerError for others, or no answer at all."""
     check, answers = AnswerCheck(form.observed), list[Any]()
     for response in responses:
         copy = deepcopy(response)
@@ -284,8 +283,7 @@ def with_identity(text: str, before: str, now: str) -> str:
 
 
 def check_text(text: str, question: str) -> None:
-    """Check a recorded answer of whose question only the identity is known. Raises StrangeAnswerError if it is none, or
-    the gate refuses it."""
+    """Check a recorded answer whose question is only known by identity. Raises StrangeAnswerError if refused."""
     kind, chunks = _parsed(text)
     form_kind = next((name for name in _RESPONSES if name.encode() == kind), None)
     if form_kind is None:

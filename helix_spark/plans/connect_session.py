@@ -1,5 +1,4 @@
-"""Sessions of Spark Connect, and tables and columns from messages of plans. The private parts of pyspark that this
-needs are used here alone."""
+"""Sessions of Spark Connect, tables and columns from messages of plans. Uses private parts of pyspark."""
 
 from __future__ import annotations
 
@@ -61,8 +60,7 @@ def active_session() -> ConnectSession | None:
 
 @cache
 def prepare() -> None:
-    """Make all of Helix's changes to pyspark's Connect client, once a process. Raises SetupError if the client cannot
-    be imported."""
+    """Make all changes to pyspark's Connect client, once a process. Raises SetupError if it cannot be imported."""
     try:
         import pyspark.sql.connect.session  # noqa: F401 - the error says which package is missing
     except ImportError as error:

@@ -26,8 +26,7 @@ class UnknownColumnsError(Exception):
 
 
 def columns_of(relation: Any, inputs: Mapping[int, Columns | None], *, case_sensitive: bool = False) -> Columns:
-    """Return the names of a `spark.connect.Relation`'s columns, in order. Raises UnknownColumnsError where only Spark
-    can name them.
+    """Return names of a `spark.connect.Relation`'s columns. Raises UnknownColumnsError if only Spark knows them.
 
     Args:
         inputs: by position, the columns of the placeholders' tables; None where they are unknown.

@@ -171,8 +171,7 @@ def _replace_columns() -> None:
 
 
 def _replace_functions_of_classic_sessions() -> None:
-    """Call Python functions that were declared without a client, such as ``@F.udf`` at the top of a module, as the
-    client's."""
+    """Call functions that were declared without a client, such as a module's ``@F.udf``, as the client's."""
     from pyspark.sql.connect import udf, udtf
     from pyspark.sql.udf import UserDefinedFunction
     from pyspark.sql.udtf import UserDefinedTableFunction

@@ -58,8 +58,7 @@ MAKES_VIEW = frozenset({
 
 @cache
 def spark_functions() -> frozenset[str]:
-    """Return the names of Spark's own functions, in lower case, and words of its grammar. Other functions are a
-    session's."""
+    """Return names of Spark's functions, in lower case, and words of its grammar. Others are a session's."""
     from pyspark.sql import functions
 
     in_both = {name for name in functions.__all__ if name.islower()} - _ONLY_IN_PYTHON

@@ -75,8 +75,7 @@ class Job:
 def job_for(
     workflow: Workflow, wanted: Collection[str], seconds: float, catalog: str, settings: Mapping[str, str]
 ) -> Job:
-    """Return the job to audit results of a workflow. Raises any exception that the author's objects raise when they are
-    pickled."""
+    """Return the job to audit results of a workflow. Pickling the author's objects may raise any exception."""
     from helix_spark.engine.spark.worker_code import sent_to_another_process
 
     cells = {name: text for name, text in linecache.cache.items() if not Path(name).is_file()}

@@ -306,8 +306,7 @@ class RecordedIterations(tuple[IterationRecord, ...]):
 
 
 def view_of_run(run: Iteration, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """Return the view of a run, with its outputs compared to those `before`; `stored` are nodes stored since the
-    answer."""
+    """Return the view of a run, its outputs compared to those `before`; `stored` are nodes stored since then."""
     from helix_spark.views.iteration_view import output_lines, saved_by, seconds_line, view_of_plan
     from helix_spark.views.node_row import planned_row
 

@@ -168,8 +168,7 @@ def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
 
 
 class Lookup:
-    """Signs the graph of a workflow and looks up its records, in turns: a record may change the signatures of its
-    node's readers.
+    """Signs a workflow's graph and looks up records, in turns: a record may change the signatures of readers.
 
     Attributes:
         measured: records of results, by signature.

@@ -1,5 +1,4 @@
-"""Recomputation of a result of a recorded iteration that was not kept: only if it is certain to be the same, from the
-iteration's code and data."""
+"""Recomputation of a recorded result that was not kept: only if code and data make certain that it is the same."""
 
 from __future__ import annotations
 

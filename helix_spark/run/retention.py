@@ -153,8 +153,7 @@ class Retention(ABC):
         return evicted
 
     def acknowledge(self, evicted: Collection[str]) -> list[ArtifactRecord]:
-        """Sync all records, so that they survive a loss of power; return the records of stored results that were not
-        evicted."""
+        """Sync all records, to survive a loss of power; return those of stored results that were not evicted."""
         self.catalog.sync()
         return [record for record in self._written if record.signature not in evicted]
 

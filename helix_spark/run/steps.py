@@ -114,8 +114,7 @@ def read_fits(run: Run) -> dict[str, FileRecord]:
 
 @contextmanager
 def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
-    """Warn, with the phrase `unknown`, if Spark ends during a request after the answer. PySpark may raise any exception
-    for a stopped session."""
+    """Warn with the phrase `unknown` if Spark ends after the answer: a stopped session may raise any exception."""
     try:
         yield
     except Exception as error:

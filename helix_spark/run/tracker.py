@@ -45,8 +45,7 @@ class Tracker(Protocol):
     """A receiver of iterations, after their answers."""
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        """Accept an iteration and return soon, as storing waits for it; send it later. `warning` reports errors, then
-        or later, from any thread."""
+        """Accept an iteration to send later; storing waits for this. `warning` reports errors, from any thread."""
 
     def close(self) -> None:
         """End the work soon: a program that ends waits for it."""

@@ -122,8 +122,7 @@ class WorkflowResults(Retention):
 
     @cached_property
     def void(self) -> frozenset[str]:
-        """Results of data that changed while the iteration ran, or of other settings. They must not be recorded under
-        their signatures."""
+        """Results of data that changed meanwhile, or of other settings: not to be recorded under their signatures."""
         for name in self._data.names:
             if (change := self._data.change(name)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)

@@ -36,8 +36,7 @@ Warn = Callable[[str], None]
 class MlflowTracker:
     """A tracker that logs each iteration as an MLflow run, after its answer; no iteration waits or fails because of it.
 
-    The run has parameters, metrics (numeric outputs, dicts of numbers flattened), tags, and the plan and the graph as
-    artifacts.
+    The run has parameters, metrics (numeric outputs, dicts flattened), tags, and plan and graph as artifacts.
 
     Args:
         uri: URI of the tracking server, or a store such as "sqlite:///mlflow.db".

@@ -29,8 +29,7 @@ _BATCH = 100
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
-    """Create the run of an iteration, or complete the run of an unfinished earlier attempt; return its id. Raises any
-    error of the client."""
+    """Create the run of an iteration, or complete an unfinished one; return its id. Raises errors of the client."""
     from mlflow.entities import Metric, Param
 
     name = entry["experiment"]

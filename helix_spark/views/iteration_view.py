@@ -38,8 +38,7 @@ _LONGEST_VALUE = 120
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """An output, or a value inside one by a dotted name, in a line and in full; if it differs, with the text before and
-    the change, in a line."""
+    """An output, or a value in one by a dotted name, in a line and in full; if changed, with text before and change."""
 
     name: str
     text: str

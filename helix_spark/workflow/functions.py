@@ -55,8 +55,7 @@ def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[
 
 
 def returned_form(function: Callable[..., Any], kind: Kind, where: Location | None) -> Form:
-    """Return the form of a function's result: as annotated, else the usual one of its family. Raises OperatorError if
-    the family cannot have it."""
+    """Return a result's form: as annotated, else its family's. Raises OperatorError if the family cannot have it."""
     form = _form(inspect.signature(function).return_annotation, function, kind)
     form = form or _BY_FAMILY[kind]
     if RESULTS[form] not in _ALLOWED[kind]:

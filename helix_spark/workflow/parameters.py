@@ -65,8 +65,7 @@ def _is_param(make: Any, name: str) -> bool:
 
 
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:
-    """Check that a stage takes these parameters. Raises OperatorError for an unknown name, with the nearest one, or a
-    value of a wrong type."""
+    """Check a stage's parameters. Raises OperatorError for an unknown name, with the nearest, or a wrong type."""
     names = accepted(make)
     unknown = next((parameter for parameter in parameters if names is not None and parameter not in names), None)
     if names is not None and unknown is not None:

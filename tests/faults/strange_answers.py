@@ -87,9 +87,10 @@ def _observed(**metrics: Any) -> list[Any]:
     return _executed(observed_metrics=[pb.ExecutePlanResponse.ObservedMetrics(**metrics)])
 
 
-def _typed(**more: Any) -> pb.DataType:
+def _typed(pickled: str | None = None) -> pb.DataType:
     """A user's type, whose class is to be imported from the stranger's module."""
-    return pb.DataType(udt=pb.DataType.UDT(type="udt", python_class=f"{MODULE}.Kind", **more))
+    name = f"{MODULE}.Kind"
+    return pb.DataType(udt=pb.DataType.UDT(type="udt", python_class=name, serialized_python_class=pickled))
 
 
 def _accumulator(canary: Path) -> list[Any]:
@@ -98,7 +99,7 @@ def _accumulator(canary: Path) -> list[Any]:
 
 
 def _pickled_class(canary: Path) -> list[Any]:
-    kind = _typed(serialized_python_class=base64.b64encode(pickle.dumps(Trap(canary))).decode())
+    kind = _typed(base64.b64encode(pickle.dumps(Trap(canary))).decode())
     return rows(columns(kind), stream(pa.record_batch({"a": pa.array([1])})), 1)
 
 

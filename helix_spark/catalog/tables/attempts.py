@@ -81,8 +81,7 @@ def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[Art
 
 
 def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
-    """Delete the folders of attempts, also after one fails. Raises CatalogError for the first failure, such as a link
-    on the way to a folder."""
+    """Delete folders of attempts, all even if one fails. Raises CatalogError for the first failure, as by a link."""
     failures: list[tuple[Place, OSError]] = []
     for attempt in attempts:
         if (path := attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path) is not None:

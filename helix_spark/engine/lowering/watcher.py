@@ -61,8 +61,7 @@ _noting = Lock()
 
 
 class ChangedReads(NamedTuple):
-    """A change of a node's inputs between its signing and its computation, in words; and the nodes computed by then, of
-    which one has caused it."""
+    """A change of a node's inputs since its signing, in words; and the nodes begun by then: one has caused it."""
 
     what: str
     by: frozenset[str]

@@ -330,8 +330,7 @@ def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
     Spark on this machine to read; None if they are very large. Raises DamagedArtifactError; CatalogError if the folder
     could not be reached.
 
-    The copy is safe from other processes, which may write to the catalog's folder after the check: Spark reads any file
-    that is there."""
+    The copy is safe from processes that write to the catalog's folder later: Spark reads any file there."""
     # Each copy has its own name: of some models, such as ALS, Spark reads the files only when rows are needed.
     copy = _copies_folder() / uuid4().hex if record.bytes <= 256 << 20 else None  # copying so much takes 0.5 s
     with explained_damage(path):

@@ -30,8 +30,7 @@ _PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
 
 
 def serve(spark: Any) -> tuple[str, bool]:
-    """Start the service in the JVM of a session, unless it runs. Return its local address with its token, and whether
-    it was started.
+    """Start the service in a session's JVM, unless it runs. Return its address with token, and whether it started.
 
     The token is set where only the service reads it. As a setting of the session it would be in the JVM's command line,
     in Spark's event log and in `spark.conf.getAll`.

@@ -225,8 +225,7 @@ def parse_defaults(text: str) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def parse_submit_arguments(text: str) -> tuple[Mapping[str, str], Sequence[str]]:
-    """Return the settings in arguments of spark-submit, and all other arguments. Raises SetupError if they name a file
-    of properties.
+    """Return the settings in arguments of spark-submit, and the others. Raises SetupError for a properties file.
 
     >>> parse_submit_arguments("--master local[2] --conf=spark.sql.ansi.enabled=false --name a pyspark-shell")
     ({'spark.sql.ansi.enabled': 'false', 'spark.master': 'local[2]'}, ['--name', 'a', 'pyspark-shell'])

@@ -406,8 +406,7 @@ class StoreError(OSError):
 
 @contextmanager
 def answering(store: str) -> Iterator[None]:
-    """Send a request to a store. For a minute after an unanswered request, raise StoreError at once, so that a run does
-    not wait for each of its results."""
+    """Send a request to a store. For a minute after an unanswered one, raise StoreError at once: no result waits."""
     if (since := _SILENT_SINCE.get(store)) is not None and time.monotonic() - since < 60.0:
         raise StoreError(errno.ETIMEDOUT, "the store did not answer the last request; Helix tries again in a minute")
     try:

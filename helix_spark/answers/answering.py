@@ -257,8 +257,7 @@ class Answerer:
         return self._ask_untracked("a statement of SQL", request)
 
     def _note_setting(self, identity: str, *, is_new: bool) -> None:
-        """Note a statement on which all later questions may depend: any column may be a variable. It `is_new` if its
-        value may be another one each time."""
+        """Note a statement that later questions may depend on, as on a variable; `is_new` if its value may differ."""
         self.commands.keep_meanings()
         drawn = f" {time.time_ns()}" if is_new else ""
         self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": identity + drawn})

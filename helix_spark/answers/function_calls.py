@@ -1,5 +1,4 @@
-"""Calls of nodes' functions of Spark tables, each like a program: its plan is captured, and its questions to Spark are
-answered from the record or by a server."""
+"""Calls of nodes' functions of Spark tables, like programs: plans captured, questions answered or sent."""
 
 from __future__ import annotations
 
@@ -45,8 +44,7 @@ _REQUESTED: Mapping[Sort, str] = {
 
 
 class _NodeFunctions(WatchedFunctions):
-    """A node's Python functions in workers. Their reads are recorded for the node alone, so no answer to a question
-    with such a function is recorded."""
+    """A node's Python functions in workers. Only the node has their reads, so answers with them are not recorded."""
 
     def unknown(self, code: str) -> tuple[str, ...]:
         return ("has Python code in it, whose reads are recorded for its node alone",)

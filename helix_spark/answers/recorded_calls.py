@@ -39,8 +39,7 @@ _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
-    """Return the identity of a workflow's functions of Spark tables before they are called; empty without functions, or
-    if it does not determine their plans."""
+    """Return the identity of a workflow's Spark functions before calls; empty if none, or plans may differ."""
     nodes = [node for node in dag.nodes if may_be_captured(node)]
     if not nodes or any(node.wishes.fresh for node in nodes):
         return ""

@@ -31,8 +31,7 @@ class ScriptOrigin:
 
 
 def origin_of_source(source: FileSource) -> ScriptOrigin | None:
-    """Return the origin of a table of files, read by ``spark.read``; None if its version is declared, or if a script
-    would read a path as a pattern."""
+    """Return the origin of a table of ``spark.read``; None for a declared version, or a path that is a pattern."""
     if source.version is not None or any(set(path) & set("*?[]{}\\") for path in source.paths):
         return None
     read = pb.Read.DataSource(

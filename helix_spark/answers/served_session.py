@@ -86,8 +86,7 @@ class ServedSession:
             return self._turns[identity]
 
     def stub(self) -> Any:
-        """Return the server's stub, with the state of the program's session on the server. Raises ServerEndedError if
-        the server has ended and cannot be replaced."""
+        """Return the server's stub with the program's state. Raises ServerEndedError if it ended for good."""
         with self._lock:
             try:
                 return self._stub_of_informed_server()
@@ -169,8 +168,7 @@ class ServedSession:
         return list(response) if is_run(request) else [response]
 
     def _prepare(self, request: Any, find: Callable[[int], Any]) -> Any:
-        """Return a request as it is sent, with the substitutes that `find` returns by plan id. First load its models
-        and list its files on the server."""
+        """Return a request with the substitutes that `find` returns by plan id, after loading its models and files."""
         live = self.models.with_live(substituted(request, find))
         self.resolve_reads(message_in(live))
         return as_new(live)

@@ -127,8 +127,7 @@ def with_partitions(schema: str, partitions: int) -> str:
 
 
 def is_exact(table: CheckedTable) -> bool:
-    """Return whether the columns of a stored table are nullable as before. Columns of files always are nullable, and a
-    file written from them records that."""
+    """Return whether a stored table's columns are nullable as before: files' always are, and files record it."""
     from pyspark.sql.types import StructType
 
     schema = parsed_schema(table.schema)

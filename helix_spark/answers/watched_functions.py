@@ -88,8 +88,7 @@ class WatchedFunctions:
                     self._learned.add(code)
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Return why an answer of functions may not be recorded, as a phrase; empty if it may. `signed` are functions
-        with the earlier identities of their reads."""
+        """Return why an answer may not be recorded, or nothing; `signed` are functions with earlier reads."""
         self._take_reports(signed)
         for code, before in signed:
             if code in self._doubts:

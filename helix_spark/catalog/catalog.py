@@ -249,8 +249,7 @@ class Catalog(CatalogReader):
         return self._end_all(why, "evicted", attempts, seen, self._pinned_results)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """End a damaged artifact like `evict_all`; with `attempt`, only if that is still live. One of a shared
-        catalog is only skipped by this process."""
+        """End a damaged artifact like `evict_all`, if `attempt` (if any) is live; skip a shared catalog's."""
         live = self.artifact(signature)
         if live is not None and live.shared and attempt in (None, live.attempt):
             self.shared.damaged.add(live.attempt)

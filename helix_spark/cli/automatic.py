@@ -1,5 +1,4 @@
-"""Programs that run themselves, and notebook kernels: Helix takes over their Spark sessions, and records the answers at
-the end, or after each cell."""
+"""Programs that run themselves, and notebooks: Helix takes over their Spark sessions, and records their answers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Options, exit codes, printing, error reports and signals of all commands. Ctrl-C and SIGTERM interrupt a command,
-which records that and ends soon."""
+"""Options, exit codes, printing, errors and signals of all commands. Ctrl-C and SIGTERM are recorded, and end it."""
 
 from __future__ import annotations
 
@@ -207,8 +206,7 @@ def read_settings(
     start: Path, *, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     **arguments: str | None,
 ) -> CommandSettings:
-    """Return a command's settings from its options, the environment, and the project that `start` is in. Raises
-    ParameterError for an invalid setting."""
+    """Return settings from options, environment and project at `start`. Raises ParameterError for an invalid one."""
     settings = settings_for(start, arguments, os.environ)
     values = {name: setting.value or "" for name, setting in settings.items()}
 

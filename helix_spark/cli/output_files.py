@@ -36,8 +36,7 @@ _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 @contextmanager
 def output_at(path: Path) -> Iterator[Path]:
-    """Yield a temporary path for a file or folder; then sync it and rename it to `path`. Raises ParameterError if
-    `path` exists, HelixError for an OSError."""
+    """Yield a temporary path; sync and rename it. Raises ParameterError if `path` exists, HelixError on OSError."""
     unfinished = LocalPath(path.with_name(f".{uuid.uuid4().hex}"))
     try:
         try:

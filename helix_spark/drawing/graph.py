@@ -71,8 +71,7 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGraph:
-    """Nodes in a stable order, if possible inputs first; a title for screen readers; edges (input, reader) to be drawn
-    as dashed lines, such as removed ones."""
+    """Nodes in a stable order, inputs first if possible; a title for screen readers; edges (input, reader) to dash."""
 
     nodes: tuple[DrawnNode, ...]
     title: str = "graph"

@@ -20,8 +20,7 @@ from helix_spark.workflow.operators import Assemble, FitStage
 
 @dataclass(frozen=True, slots=True)
 class FeatureWeight:
-    """A feature of a fitted model: its `share` in the sum of all absolute weights, and the expected seconds to compute
-    it, with the nodes that only it needs."""
+    """A feature of a fitted model: its `share` of absolute weights, its seconds, and nodes that only it needs."""
 
     learner: str
     feature: str

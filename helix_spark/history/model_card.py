@@ -1,5 +1,4 @@
-"""Model cards: recorded classes, parameters, weights, figures and histories of models, which pages show without Spark,
-even if a model was not stored."""
+"""Model cards: what is recorded of models, stored or not, and shown without Spark: classes, weights, histories."""
 
 from __future__ import annotations
 

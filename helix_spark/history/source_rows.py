@@ -38,8 +38,7 @@ def line_name(name: str) -> str:
 
 
 def lines_of_source(nodes: Sequence[NodeRecord]) -> dict[str, tuple[NodeRecord, ...]]:
-    """Group a program's questions by line, in the order in which the lines started. Repeated names are numbered. A
-    node of a workflow is a group of its own."""
+    """Group a program's questions by line, in order of start, names numbered; a workflow's node is its own group."""
     groups: defaultdict[tuple[str, str], list[NodeRecord]] = defaultdict(list)
     for node in nodes:
         is_question = PLACE.fullmatch(node.code) is not None

@@ -20,8 +20,7 @@ DAY = 86_400.0
 
 
 def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, str]:
-    """Return the state of each node as planned. In an iteration that did not end, a node that did not run has failed if
-    the error names it; else it waits."""
+    """Return each node's state. In an iteration that did not end, the node in the error failed; the others wait."""
     states = {node.name: node.state for node in nodes}
     if record.status not in ("failed", "interrupted"):
         return states
@@ -42,8 +41,7 @@ def blamed(error: str, names: Iterable[str]) -> str:
 
 
 def saved_seconds(record: IterationRecord) -> float | None:
-    """Return the seconds that reuse saved: those predicted for running all nodes, less those predicted for the plan.
-    None if the iteration did not end well."""
+    """Return seconds that reuse saved, as predicted for all nodes, less the plan's; None if the iteration failed."""
     plan = mapping(record.plan)
     everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
     return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
@@ -74,8 +72,7 @@ def still_unproven(records: Sequence[IterationRecord], known: CatalogReader) -> 
 
 
 def proofs_of(nodes: Sequence[NodeRecord], known: CatalogReader, here: str | None = None) -> dict[str, Proof]:
-    """Return the present proofs of nodes' results, by name. With the circumstances `here`, a verification may have aged
-    (`run.auditor.circumstances`)."""
+    """Return the present proofs of nodes' results. With the circumstances `here`, a verification may have aged."""
     recorded = {node.signature for node in nodes if node.signature}  # a run in progress has recorded no signatures
     measured = known.results((), recorded).measured if recorded else {}
     now = time.time()

@@ -98,8 +98,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], small: int
 
 
 def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None, small: int = 0) -> dict[str, str]:
-    """Return the reasons of results that are kept without being weighed, by signature, within `room` bytes (None: no
-    limit). Pinned results always have room."""
+    """Return why results are kept unweighed, by signature, within `room` bytes if not None; pinned ones always are."""
     kept, taken = dict[str, str](), 0
     for result, why in claims(problem, small):
         has_room = result.pinned or room is None or taken + result.bytes <= room

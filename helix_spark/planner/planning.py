@@ -165,8 +165,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
 
 
 def _states_from_record(situation: Situation, problem: PlanningProblem, solution: Solution) -> Solution | None:
-    """Return states that start no Spark if only recorded outputs need it; these are answered from the record. Return
-    None for any other iteration."""
+    """Return states that start no Spark if only recorded outputs need it; None for any other iteration."""
     if situation.session_runs or not situation.recorded or not _needs_spark(problem, solution):
         return None
     available = {node.name for node in problem.nodes if node.held or (node.stored and not node.load_needs_spark)}

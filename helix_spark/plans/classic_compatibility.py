@@ -172,8 +172,7 @@ def _send_all_arguments() -> None:
 
 @cache
 def session_class() -> type:
-    """Return a class of Connect sessions that pass `isinstance(spark, pyspark.sql.SparkSession)`, without the
-    attributes of a session in a JVM."""
+    """Return a class of Connect sessions that pass for `pyspark.sql.SparkSession`, without a JVM's attributes."""
     from pyspark.sql.connect.session import SparkSession as ConnectSession
     from pyspark.sql.session import SparkSession
 

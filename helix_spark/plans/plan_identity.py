@@ -19,8 +19,7 @@ from helix_spark.plans.sql_texts import Tree, is_generated, tree_of, without_lay
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
-    """Return the identity of a plan, a relation or an expression, as hex SHA-256. `code` has the identities of Python
-    functions by their placeholders in the plan."""
+    """Return a plan's identity, as hex SHA-256; `code` has those of Python functions by placeholder."""
     message = canonical(plan, code)
     return hashlib.sha256(sort_of(message).encode() + b":" + message.SerializeToString(deterministic=True)).hexdigest()
 

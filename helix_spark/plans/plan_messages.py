@@ -35,8 +35,7 @@ def relations_in(message: Message) -> Iterator[Any]:
 
 
 def substituted(message: Any, find: Callable[[int], Any]) -> Any:
-    """Return a copy of a message in which `find` replaces relations, the outermost first: it returns the substitute for
-    a plan id, or None to keep the relation."""
+    """Return a copy whose relations `find` replaces, outermost first, by plan id; None keeps one."""
     copy = deepcopy(message)
     waiting = [copy]
     while waiting:

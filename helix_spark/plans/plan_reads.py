@@ -12,8 +12,7 @@ from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_
 
 
 def tables_named(message: Any) -> Sequence[str] | None:
-    """Return the tables and views that a message names, without arguments of a statement; None for a statement that is
-    no query or cannot be parsed."""
+    """Return tables and views that a message names, without arguments; None if it is no query or cannot be parsed."""
     sort = sort_of(message)
     if sort in ("Read.NamedTable", "RelationChanges"):
         return (message.unparsed_identifier,)
@@ -32,8 +31,7 @@ def view_name(name: str, *, is_global: bool = False) -> str:
 
 
 def functions_called(message: Message) -> Iterator[str]:
-    """Yield the functions that a message calls by name, in lower case, without operators. A function named with its
-    schema is yielded without it, too."""
+    """Yield functions that a message calls by name, in lower case, no operators; with a schema, also without it."""
     if (function := function_of(message)) is not None:
         if function.replace("_", "a").replace(".", "a").isalnum():
             yield from dict.fromkeys((function.lower(), function.lower().rpartition(".")[2]))

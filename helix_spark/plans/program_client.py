@@ -121,8 +121,7 @@ def ask_as(session: ConnectSession, user: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _ProgramService:
-    """A service that refuses forked children, which share its connections without its threads. It first shows the
-    author's requests to the current action."""
+    """A service that refuses forked children, which have no threads; it first shows requests to the current action."""
 
     service: Any
     home: Birthplace = field(default_factory=Birthplace)
@@ -174,8 +173,7 @@ def end_listeners(session: ConnectSession) -> None:
 
 
 def in_other_session(service: Any, work: Callable[[], Returned]) -> Returned:
-    """Run work that reads models in another thread, in a session of a service, so that the program's generated names
-    and random numbers stay as they are."""
+    """Run work on models in a thread and session of its own: the program's generated names and numbers stay."""
     def run() -> Returned:
         _IN_OTHER_SESSION.set(True)
         session = open_session(service, {})
@@ -271,8 +269,7 @@ class Service:
 
 
 def control_draws() -> None:
-    """Make pyspark's random ids of stages, default seeds and names of temporary columns the same in each run. The
-    author's own random numbers do not change."""
+    """Make pyspark's random ids, default seeds and temporary names the same in each run; not the author's numbers."""
     import pyspark.sql.connect.dataframe as frames
     import pyspark.sql.dataframe as base  # whose `sample` the client inherits
     from pyspark.ml import classification, functions

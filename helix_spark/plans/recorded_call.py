@@ -1,5 +1,4 @@
-"""The author's program that this thread works for: a script, or one call of a node's function. Replacements of
-pyspark's functions look it up."""
+"""The program that this thread works for, a script or a node's call: pyspark's replacements look it up."""
 
 from __future__ import annotations
 
@@ -34,8 +33,7 @@ class Program(Protocol):
         """Return the names of a table's columns; None if only Spark knows them."""
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
-        """Return the bytes of a Python function in a plan: `value` is the function and its return type, or the class of
-        a table function, and `pickle` pickles it."""
+        """Return the bytes of a plan's Python function by `pickle`; `value` has its return type, or its class."""
 
     def save(self, path: str, write: Callable[[], None]) -> None:
         """Save a model, all of whose parts `write` sends, over the existing files."""
@@ -45,8 +43,7 @@ class Program(Protocol):
 
 
 class NeedsClassicError(BaseException):
-    """A function uses a feature that only a classic session has, and is to be called in one. The author's
-    `except Exception` does not catch it."""
+    """A function uses a classic session's feature, and is to be called in one, past any `except Exception`."""
 
 
 @dataclass(frozen=True, slots=True)

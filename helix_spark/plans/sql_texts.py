@@ -272,8 +272,7 @@ def read_statement(text: str) -> Statement:
 
 
 def _is_own(table: Any) -> bool:
-    """Return whether a statement itself defines a table that it names. A definition may refer to earlier definitions,
-    and to itself only if it is recursive."""
+    """Return whether a statement defines a table that it names: earlier on, or recursively."""
     from sqlglot import exp
 
     below, node, name = table, table.parent, table.name.lower()

@@ -52,8 +52,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
 
 
 def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
-    """Return records of results with their warm seconds, sizes, content and nondeterminism. Loads are recorded only if
-    they were timed as separate steps."""
+    """Return records of results with warm seconds, sizes, content and nondeterminism; of loads, those timed apart."""
     records = list[ResultRecord]()
     for node in run.plan.nodes:
         signed, result = run.situation[node.name].signed, run.outcome.results.get(node.name)

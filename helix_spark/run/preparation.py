@@ -63,8 +63,7 @@ def recall(run: Run) -> Run:
 
 
 def call_functions(run: Run) -> Run:
-    """Call the functions with recorded plans if nodes must be computed and Spark's client is loaded anyway. Plan again
-    if a function builds another plan."""
+    """Call functions of recorded plans if Spark's client is loaded anyway. Plan again if one builds another plan."""
     computed = [run.declared_dag[node.name] for node in run.plan.nodes if node.state is State.COMPUTE]
     loads_client = run.situation.session_runs or any(computes_with_spark(node, run.declared_dag) for node in computed)
     if not (run.calls.recalled and computed and loads_client):

@@ -43,8 +43,7 @@ def recompute(
 
 
 def is_kept(run: Run, stored: ArtifactRecord) -> bool:
-    """Return whether a recomputed result stays stored: if its author demands it, or if the policy stores small or all
-    results, within the budget."""
+    """Return whether a recomputed result stays stored: if demanded, or by a policy for small or all, within budget."""
     match run.tools.policy:
         case FirstCome(stores_all=stores_all):
             by_policy = stores_all

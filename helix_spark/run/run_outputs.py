@@ -43,8 +43,7 @@ QUICK = 2.0
 def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
 ) -> dict[str, int]:
-    """Return, by node, the number of the newest iteration with the same recorded output. Such an output needs no Spark
-    until its rows are requested."""
+    """Return, by node, the newest iteration with the same recorded output, which needs no Spark until rows are read."""
     numbers: dict[str, int] = {}
     for node in (dag[name] for name in dag.outputs):
         if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:
@@ -158,8 +157,7 @@ def preview_tables(run: Run) -> Run:
 
 
 def other_previews(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
-    """Preview the other output tables that are not spoiled: stored tables without Spark, tables in Spark's memory, and
-    tables that were computed quickly."""
+    """Preview other output tables that are not spoiled: stored, in Spark's memory, or computed quickly."""
     for name, planned, result in _tables(run):
         if result.collected or planned.random or planned.name in spoiled:
             continue

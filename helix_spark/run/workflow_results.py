@@ -109,8 +109,7 @@ class WorkflowResults(Retention):
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
-        """Instances whose rows Spark has not kept, and tables that it would compute from them: to write or read these
-        would compute another instance."""
+        """Instances whose rows Spark has not kept, and tables made from them: another read gives another instance."""
         unsettled = unsettled_nodes(self.run.plan, self.run.outcome)
         instances = self.run.chance.instances.union(
             node.name for node in self.run.dag.nodes if node.wishes.fixed or self.run.plan[node.name].is_instance

@@ -81,8 +81,7 @@ class MlflowTracker:
         self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
 
     def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
-        """Queue an entry of `entry_of`; its ``temporary`` folder is removed after sending. If sending fails, the entry
-        is dropped and `warning` called."""
+        """Queue an entry of `entry_of`, and remove its folder once sent. A failure drops it and calls `warning`."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put((entry, warning))

@@ -1,5 +1,4 @@
-"""All pages in one file, which needs no server or network. It shows one section at a time, and a node in a panel
-next to it. Only plots need scripts."""
+"""All pages in one file, without server or network: one section at a time, a node beside it. Plots need scripts."""
 
 from __future__ import annotations
 

@@ -26,8 +26,7 @@ LEAST_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A named text before and after; None if it is missing. `change` is a short text of the change, or empty; `better`
-    is True for an improvement, None if unknown."""
+    """A named text before and after, None if missing; a `change` in short, or empty; `better` is None if unknown."""
 
     name: str
     before: str | None
@@ -118,8 +117,7 @@ class ComparisonView:
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
-        """Differences of functions' texts, by node; of the workflow's file if a node's change lies elsewhere: in a
-        helper, a constant, a declaration."""
+        """Differences of functions' texts, by node; of the workflow's file if a node's change lies elsewhere."""
         if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
             return {"the workflow's file": diff_lines(self.compared.file_diff)}
         return {node.name: diff_lines(node.code) for node in self.nodes if node.code}

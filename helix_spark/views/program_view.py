@@ -18,8 +18,7 @@ _LEAST_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """A recorded question of a program, with its `call` in the program, and the reason why another run sends it to
-    Spark again; empty if it does not."""
+    """A recorded question, with its `call` in the program, and why another run sends it again, or an empty text."""
 
     node: NodeRecord
     call: str

@@ -32,8 +32,7 @@ def caller() -> Location:
 
 
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
-    """Return the plain arguments and the location of the function that builds a workflow. Paths, dates and short lists
-    become text, as `--set` takes them."""
+    """Return plain arguments and location of a workflow's function; paths, dates, short lists as `--set` takes them."""
     code = frame.f_code
     parameters = dict[str, Any]()
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:

@@ -65,8 +65,7 @@ def returned_form(function: Callable[..., Any], kind: Kind, where: Location | No
 
 
 def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
-    """Return a parameter's annotation as text if it is certainly no table. Return None if it may be one, as for `Any`
-    or a name that only the type checker knows."""
+    """Return a parameter's annotation as text if it is surely no table; None for `Any` or an unknown name."""
     annotation = inspect.signature(function).parameters[parameter].annotation
     if not all(map(_is_no_table, _members(annotation, function))):
         return None

@@ -114,8 +114,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A Spark ML estimator or transformer, built when it runs. `make` is its class, the dotted path of its class, a
-    function that returns a stage, or a stage."""
+    """A Spark ML stage, built when it runs. `make` is its class, a dotted path, a function for it, or itself."""
 
     make: Any
     parameters: tuple[tuple[str, Any], ...] = ()
@@ -327,8 +326,7 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Apply the model in input 0 to `rows` (see `FitStage`) of the examples in input 1. `keep` holds the columns of
-    LEFT_BY_PREDICT to keep, in its order."""
+    """Apply the model in input 0 to `rows` (see `FitStage`) of input 1; `keep` has columns of LEFT_BY_PREDICT."""
 
     rows: Rows | None
     keep: tuple[str, ...] = ()

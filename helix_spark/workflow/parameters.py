@@ -59,8 +59,7 @@ def separated(make: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 
 def _is_param(make: Any, name: str) -> bool:
-    """Return whether a Spark ML class has a parameter of this name. Parameters are attributes of the class, even if its
-    constructor takes any keyword."""
+    """Return whether a Spark ML class has a parameter of this name, as an attribute. Constructors may take any."""
     return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
 
 
@@ -112,8 +111,7 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 
 def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
-    """Check that a class or an object is an estimator or transformer of Spark ML. The result of a function is checked
-    when it runs. Raises OperatorError if not."""
+    """Check that a class or object is a stage of Spark ML, a function's at run time. Raises OperatorError if not."""
     if inspect.isroutine(make):
         return
     owner = make if inspect.isclass(make) else type(make)
@@ -127,8 +125,7 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
 
 
 def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
-    """Return whether a stage learns from the label, as far as its declaration shows. `wired` names its parameters that
-    are columns of other extractors."""
+    """Return whether a stage is declared to learn from the label. `wired` names parameters with extractors' columns."""
     if "labelCol" in {*wired, *(name for name, _ in stage.parameters)}:
         return True
     if isinstance(stage.make, str):

@@ -184,8 +184,7 @@ def _has_marker(layout: Layout) -> bool:
 
 
 def _check_no_links(layout: Layout) -> None:
-    """Check that a catalog's folders hold no links: through a link in a foreign catalog, its leases, merged records and
-    deletions would affect another folder."""
+    """Check that a catalog's folders hold no links: a foreign one's leases and deletions would go elsewhere."""
     folders = (layout.root, layout.root / "records") if isinstance(layout.root, Path) else ()
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:

@@ -22,8 +22,7 @@ Entry: TypeAlias = os.DirEntry[str] | ObjectStatus
 
 
 class LocalPath(PosixPath):
-    """A path in a catalog on a disk. `ObjectPath` has the same methods, with the same OSErrors; in an object store a
-    folder exists while it is not empty."""
+    """A path in a catalog on a disk. `ObjectPath` has the same methods and OSErrors; its folders exist while filled."""
 
     __slots__ = ()
 

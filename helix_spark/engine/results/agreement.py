@@ -1,5 +1,4 @@
-"""Comparison of results: bit by bit, by digests; or with a tolerance for floats that were summed in another order, and
-without the order of a table's rows."""
+"""Comparison of results: by digests; or with a tolerance for sums in another order, and tables in any order."""
 
 from __future__ import annotations
 

@@ -88,8 +88,7 @@ def _columns(stage: Any, side: str) -> list[str]:
 
 
 def learned(model: Any, facts: Iterable[str]) -> dict[str, Any]:
-    """Return what a model reports by properties and methods of these names, in plain values, without those that it does
-    not have, or has only after a fit."""
+    """Return what a model reports by these names, in plain values, without what it has not, or only after a fit."""
     values = {}
     for name in facts:
         if hasattr(type(model), name):

@@ -137,8 +137,7 @@ class TableResult:
                     self._frame = persisted.unpersist()
 
     def persisted(self) -> DataFrame:
-        """Return the DataFrame that Spark knows as persisted, if the table is pinned; else the same as `frame`. Some
-        estimators persist any other input."""
+        """Return a pinned table as Spark persists it, else `frame`: some estimators persist any other input."""
         with self._lock:
             return self._persisted if self._persisted is not None else self.frame()
 

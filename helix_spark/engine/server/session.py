@@ -159,8 +159,7 @@ class Sessions:
             return True
 
     def warm(self) -> None:
-        """Begin the start in the background; `get` raises its errors. Import Spark's Python side meanwhile, so that the
-        caller's imports do not meet it halfway."""
+        """Begin the start in the background, whose errors `get` raises, and import Spark's Python side meanwhile."""
         with self._lock:
             if not self.started:
                 self._current_start()

@@ -147,8 +147,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name that the function does not bind, with the attributes and constant keys (`key_step`) that are read from it,
-    and whether the result is only called."""
+    """A free name of a function, with attributes and keys (`key_step`) read from it, and whether it is only called."""
 
     base: str | Imported
     attributes: tuple[str, ...] = ()

@@ -103,8 +103,7 @@ class Names:
         return self._along(start, free.attributes)
 
     def _place(self, name: str) -> str:
-        """Return the value of a name of a module. Files are relative to the home module, as a project may be moved; in
-        the home module, names have no value."""
+        """Return the value of a module's name: files relative to the home module, nothing for names in that."""
         namespace = self.function.__globals__
         value, home = namespace.get(name), getattr(sys.modules.get(self.home), "__file__", None)
         if not isinstance(value, str) or namespace.get("__name__") == self.home:

@@ -296,8 +296,7 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
 
 
 def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    """Return the fields of an object of a compiled class, Python's or a library's, from its pickle protocol. Raises
-    UnidentifiedError if it has none."""
+    """Return the fields of a compiled class's object by its pickle protocol. Raises UnidentifiedError without one."""
     kind, reduced = type(value), None
     package = package_of_module(module_of(kind))
     if package is not None and not isinstance(value, random.Random | Iterator):

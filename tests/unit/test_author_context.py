@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 
 import helix_spark as hx
 from helix_spark.hermetic.generators import AuthorSeeds
@@ -24,6 +23,13 @@ from helix_spark.run.iteration import Iteration
 
 CHOSEN: ContextVar[int] = ContextVar("CHOSEN", default=0)
 OWN = threading.local()
+
+
+def scikit_learn() -> Any:
+    """Import scikit-learn here, not at the top: it takes a second, which processes without these tests save."""
+    import sklearn
+
+    return sklearn
 
 
 @contextmanager
@@ -47,7 +53,8 @@ CONTEXTS: dict[str, tuple[Callable[[int], Any], Callable[[], Any]]] = {
     "numpy's print options": (lambda turn: np.printoptions(precision=3 + turn), lambda: str(np.array([1 / 7]))),
     "numpy's error state": (lambda turn: np.errstate(divide=("raise", "ignore")[turn]), divides),
     "scikit-learn's configuration": (
-        lambda turn: sklearn.config_context(working_memory=7 + turn), lambda: sklearn.get_config()["working_memory"]
+        lambda turn: scikit_learn().config_context(working_memory=7 + turn),
+        lambda: scikit_learn().get_config()["working_memory"],
     ),
     "options of pandas": (
         lambda turn: pd.option_context("display.precision", 2 + turn), lambda: str(pd.Series([1 / 7]))
@@ -89,25 +96,25 @@ def test_what_the_author_set_holds_in_the_first_run_and_counts(
 def test_what_one_call_in_another_thread_sets_is_its_own() -> None:
     def changes() -> int:
         getcontext().prec, before = 3, getcontext().prec
-        sklearn.set_config(working_memory=3)
+        scikit_learn().set_config(working_memory=3)
         CHOSEN.set(3)
         return before
 
     with ExitStack() as stack:
-        for context in (localcontext(prec=9), sklearn.config_context(working_memory=9), chosen(9)):
+        for context in (localcontext(prec=9), scikit_learn().config_context(working_memory=9), chosen(9)):
             stack.enter_context(context)  # type: ignore[arg-type]  # of three kinds
         author, seen = ThreadContext(), []
 
         def calls() -> None:
             for _ in range(2):
                 seen.append(author.call(changes))
-            seen.append(author.call(lambda: sklearn.get_config()["working_memory"]))
+            seen.append(author.call(lambda: scikit_learn().get_config()["working_memory"]))
 
         thread = threading.Thread(target=calls)
         thread.start()
         thread.join()
         assert seen == [9, 9, 9]
-        assert (getcontext().prec, sklearn.get_config()["working_memory"], CHOSEN.get()) == (9, 9, 9)
+        assert (getcontext().prec, scikit_learn().get_config()["working_memory"], CHOSEN.get()) == (9, 9, 9)
 
 
 def test_a_connection_of_the_author_s_thread_stays_its_own() -> None:

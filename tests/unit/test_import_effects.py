@@ -17,8 +17,6 @@ from xml.sax import saxutils
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
-from sklearn.base import BaseEstimator
-from sklearn.preprocessing import StandardScaler
 
 from helix_spark.errors import Location
 from helix_spark.identity.code import trace
@@ -92,6 +90,10 @@ FUNCTIONS = {
 @pytest.fixture(autouse=True)
 def _unpatched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves libraries as they were."""
+    # Here, not at the top: the import takes a second, which processes without these tests save.
+    from sklearn.base import BaseEstimator
+    from sklearn.preprocessing import StandardScaler
+
     monkeypatch.setattr(keyword, "softkwlist", [*keyword.softkwlist])
     monkeypatch.setenv("HUNG_", "")
     for owner, name in ((statistics, "mean"), (statistics, "NormalDist"), (saxutils, "escape"), (DataFrame, "dropna")):
@@ -360,6 +362,8 @@ def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> N
 
 
 def test_effects_do_not_count_for_what_has_no_code_of_the_project(project: Project) -> None:
+    from sklearn.preprocessing import StandardScaler
+
     job = project.write(job="import pandas as pd\npd.DataFrame.hung = 1").load()
     where = Location(str(job.__file__), 3)
     assert trace(StandardScaler, node="n", where=where) == trace(StandardScaler, node="n")

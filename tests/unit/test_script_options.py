@@ -80,8 +80,26 @@ def run(*words: str) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None:
-    code, output, errors = run("run", str(script), "--json", "-m", "first", "--cut-off", "5", "0")
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[int, str, str]]:
+    """A folder in which the script has run once, for tests that only read there, and what the command printed."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "counts.py").write_text(COUNTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, run("run", "counts.py", "--json", "-m", "first", "--cut-off", "5", "0")
+
+
+@pytest.fixture
+def ran(first_run: tuple[Path, tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(first_run[0])
+    return Path("counts.py")
+
+
+def test_the_json_of_a_run_is_all_that_standard_output_has(
+    ran: Path, first_run: tuple[Path, tuple[int, str, str]]
+) -> None:
+    _, (code, output, errors) = first_run
     printed = json.loads(output)
     assert code == 0
     assert (printed["workflow"], printed["iteration"], printed["message"]) == ("counts", 1, "first")
@@ -91,9 +109,12 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     assert "--cut-off has no effect on a script: its requests are identified by their plans" in errors
     (iteration,) = Catalog.open("catalog", create=False).iterations()
     assert iteration.message == "first"
-    assert run("run", str(script), "--json", "3")[:2] == (3, "")
-    code, output, _ = run("plan", str(script), "--json", "0")
+    code, output, _ = run("plan", str(ran), "--json", "0")
     assert (code, json.loads(output)["answers"][0]["state"]) == (0, "load")
+
+
+def test_a_script_that_fails_prints_no_json(script: Path) -> None:
+    assert run("run", str(script), "--json", "3")[:2] == (3, "")
 
 
 def test_the_json_of_a_run_without_reuse_is_null(script: Path) -> None:
@@ -106,12 +127,11 @@ def test_the_json_of_a_run_without_reuse_is_null(script: Path) -> None:
 
 @pytest.mark.parametrize(("limit", "begins"), [("60", True), ("0", False)])
 def test_while_idle_unproven_answers_are_audited_within_the_time(
-    limit: str, begins: bool, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    limit: str, begins: bool, ran: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
     monkeypatch.setattr(auditor, "begin_audit", lambda *_: None)
     monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
-    assert run("run", str(script), "0")[0] == 0
     begun = Queue[tuple[str, ...]]()
 
     def begin(wanted: Collection[str], seconds: float) -> Job:
@@ -119,12 +139,12 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
         return Job((), (), {}, "", {}, tuple(wanted), seconds)
 
     catalog = Catalog.open("catalog", create=False)
-    idle, place = Auditor("all", 60.0, pytest.fail, catalog), read_settings(script)
-    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)
+    idle, place = Auditor("all", 60.0, pytest.fail, catalog), read_settings(ran)
+    audit_when_idle(idle, idle.stop(), ScriptFile(ran, ("0",)), place, begin)
     assert begun.empty()  # Spark alone answered it
     (node,) = catalog.nodes(catalog.iterations()[0])
     monkeypatch.setattr(watching, "proofs_of", lambda *_: {node.name: "unproven"})
-    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)
+    audit_when_idle(idle, idle.stop(), ScriptFile(ran, ("0",)), place, begin)
     if begins:
         assert len(begun.get(timeout=30)) == 1
     else:

@@ -177,7 +177,7 @@ def check_settings(settings: CommandSettings, without_effect: Mapping[str, str])
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
-    """Have a program start over in a classic session, by a Python command, if it turns out to need one."""
+    """Start a program over in a classic session, by a Python command, if it turns out to need one."""
     acts = LastingActs()
 
     def start_over(need: NeedsClassic) -> None:

@@ -133,7 +133,7 @@ def not_a_node() -> hx.Workflow:
     [
         (cycle, WorkflowError, ["in a cycle: ", "one -> two", "make one of them read another node"], "in a circle"),
         (unknown, WorkflowError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
-        (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
+        (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "rename one"], "duplicate"),
         (no_output, WorkflowError, ["has no outputs", "output=True"], "no output"),
         (unhashable, SignatureError, ["node 'count'", "`waiting['first']`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "does not exist", "check the path"], "missing source"),

@@ -62,7 +62,7 @@ def drifted() -> FakeServer:
 def fresh(program: PlainProgram) -> int:
     assert program.answerer is not None
     assert program.record is not None
-    return tally_of(program.answerer.answers, program.record).fresh
+    return tally_of(program.answerer.answers, program.record).sent
 
 
 def commands(program: PlainProgram) -> list[Any]:

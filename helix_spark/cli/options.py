@@ -1,4 +1,4 @@
-"""Options, exit codes, printing, errors and signals of all commands. Ctrl-C and SIGTERM are recorded, and end it."""
+"""Options, exit codes, printing, errors and signals of all commands: Ctrl-C and SIGTERM are recorded and end one."""
 
 from __future__ import annotations
 

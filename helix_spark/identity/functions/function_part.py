@@ -33,7 +33,7 @@ UNFOLLOWED = frozenset({
 })
 """Attributes that lead from a function, a class or a frame to code and data that do not count otherwise."""
 
-LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b|__doc__$")
+_LINES = re.compile(r"(tb_|f_|co_first|\b)lineno\b|__doc__$")
 """Attributes that depend on lines that do not count otherwise. Also in texts, such as formats of loggers."""
 
 _IMPORTS = re.compile(r"importlib\.(import_module|(_bootstrap\.)?__import__)$|builtins\.__import__$")
@@ -71,10 +71,10 @@ _UNSEEN = re.compile(
     r"|traceback\.(format_stack|extract_stack|walk_stack)$|runpy\.\w+$|pydoc\.locate$|pkgutil\.resolve_name$"
     r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$|yaml\.(\w+\.)*(unsafe_load\w*|UnsafeLoader)$"
 )
-"""Functions that lead to frames, files, paths and docstrings at run time. An import of the author's code by a
+"""Functions that lead to frames, files and paths at run time. An import of the author's code by a
 library is observed when it happens."""
 
-_TRACEBACKS = re.compile(
+_READS_LINES = re.compile(
     r"traceback\.(format_\w+|extract_tb|walk_tb|TracebackException|StackSummary)$"
     r"|inspect\.(getdoc|getsource(lines|file)?|findsource|getcomments|cleandoc)$|pydoc\.(getdoc|render_doc)$"
 )
@@ -106,7 +106,7 @@ _NAMES: tuple[tuple[_Kind, re.Pattern[str], str], ...] = (
     ("random", _MACHINE, "reads the environment ({})"),
     ("unfollowed", re.compile(r"sys\.modules(\.|$)"), "reads sys.modules"),
     ("unfollowed", _UNSEEN, "calls {}"),
-    ("lines", _TRACEBACKS, "calls {}"),
+    ("lines", _READS_LINES, "calls {}"),
 )
 """Names outside the project whose use is a finding: its kind, a pattern of dotted names, its phrase."""
 
@@ -179,7 +179,7 @@ def _facts_of_names(
         yield from (
             ("unfollowed", f"reads {name}", use.line) for name in (*attributes, *use.names) if name in UNFOLLOWED
         )
-        yield from (("lines", name, use.line) for name in (*attributes, *use.names) if LINES.match(name))
+        yield from (("lines", name, use.line) for name in (*attributes, *use.names) if _LINES.match(name))
         full = dotted_name(edges[use.slot]) if use.slot is not None else None
         for name in (full, *(f"{full}.{text}" for text in attribute_names)) if full else ():
             is_observed = on_driver and is_looked_up and _OBSERVED.match(name)
@@ -189,7 +189,7 @@ def _facts_of_names(
                 fact = ("module", str(use.text)) if is_constant else ("unfollowed", "imports a module by a name")
             elif _EVALUATES_TEXT.match(name) and not use.text:
                 fact = "unfollowed", f"calls {name}"
-            elif any(pattern.match(name) for pattern in (_CLOCK, _TRACEBACKS)) and is_only_told(
+            elif any(pattern.match(name) for pattern in (_CLOCK, _READS_LINES)) and is_only_told(
                 function.__code__, use.line, function.__globals__
             ):
                 fact = None
@@ -205,7 +205,7 @@ def _facts_of_texts(function: FunctionType, form: CodeForm, texts: Sequence[str]
     """Yield findings for the texts of a function, and for the methods that it names: kind, phrase and line."""
     first = min((use.line for use in form.uses), default=0)
     yield from (("unfollowed", f"names {text}", first) for text in form.texts if text in UNFOLLOWED)
-    yield from (("lines", text, first) for text in texts if LINES.search(text))
+    yield from (("lines", text, first) for text in texts if _LINES.search(text))
     for method in sorted(form.mentioned & {"parse_args", "parse_known_args"}):  # of argparse
         yield "random", f"reads the command line (.{method}())", first
     if not form.mentioned.isdisjoint(_SQL_ELSEWHERE):

@@ -128,9 +128,9 @@ def defaults_of(function: FunctionType) -> dict[str, object]:
     """Return the parameters that have defaults, with their values, in order."""
     code, defaults = function.__code__, function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
-    surplus = [f"default {number}" for number in range(len(defaults) - len(positional))]  # copied from another function
-    with_default = [*surplus, *positional][len(surplus) + len(positional) - len(defaults) :]
-    return dict(zip(with_default, defaults, strict=True)) | (function.__kwdefaults__ or {})
+    surplus = max(len(defaults) - len(positional), 0)  # copied from a function with more parameters
+    names = [*map("default {}".format, range(surplus)), *positional[len(positional) - len(defaults) + surplus :]]
+    return dict(zip(names, defaults, strict=True)) | (function.__kwdefaults__ or {})
 
 
 def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:

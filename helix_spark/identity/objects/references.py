@@ -223,7 +223,7 @@ class Described(Findings):
         texts: its texts, in which other code may look up names.
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
         objects: mutable objects that it holds and that others may share, in order.
-        reads_lines: True if it reads line numbers of code, as in tracebacks.
+        reads_lines: True if it reads line numbers, docstrings or the text of code.
     """
 
     group: Group

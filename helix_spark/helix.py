@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, overload
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import RunLeases
+from helix_spark.catalog.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
@@ -27,7 +27,7 @@ from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
-from helix_spark.plans.recorded_call import session_restored
+from helix_spark.plans.current_program import session_restored
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.auditor import WHENS, Auditor, Job, When, job_for
 from helix_spark.run.executing import compute_output

@@ -24,7 +24,7 @@ from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_compatibility import is_outer
 from helix_spark.plans.frame_creation import note_schema, schema_request, steps_of
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import messages, plan_named, sort_of
+from helix_spark.plans.plan_messages import messages, plan_named, type_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.sql_texts import spark_functions
@@ -153,7 +153,7 @@ class Analyses:
         binding, versions, chance = self._bound(parts)
         inputs = [self._steps[part.common.plan_id] for part in parts if _is_input_placeholder(part)]
         for part in parts:
-            is_relation = sort_of(part) == "Relation" and part.common.HasField("plan_id")
+            is_relation = type_of(part) == "Relation" and part.common.HasField("plan_id")
             if is_relation and not _is_input_placeholder(part):
                 self.signer.bindings[part.common.plan_id] = binding
         names = frozenset(name for part in parts for name in self._names(part, binding))
@@ -167,7 +167,7 @@ class Analyses:
                 *(step.handles for step in inputs)
             ),
             relation.WhichOneof("rel_type") == "subquery_alias" or any(step.has_alias for step in inputs),
-            any(sort_of(part) == "Expression" and is_outer(part) for part in parts)
+            any(type_of(part) == "Expression" and is_outer(part) for part in parts)
             or any(step.is_open for step in inputs),
             1 + max((step.depth for step in inputs), default=0),
             "name" if by_name else "source" if binding.data else "",
@@ -202,7 +202,7 @@ class Analyses:
         signed = deepcopy(relation)
         references: list[str] = []
         for part in messages(signed):
-            if sort_of(part) == "Read.DataSource":
+            if type_of(part) == "Read.DataSource":
                 self.signer.name_source(part)
             number = part.common.plan_id if _is_input_placeholder(part) else plan_named(part)
             if number is not None:
@@ -217,4 +217,4 @@ class Analyses:
 
 
 def _is_input_placeholder(part: Any) -> bool:
-    return sort_of(part) == "Relation" and part.WhichOneof("rel_type") is None
+    return type_of(part) == "Relation" and part.WhichOneof("rel_type") is None

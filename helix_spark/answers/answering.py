@@ -14,7 +14,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
-from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, form_of
+from helix_spark.answers.questions import AnsweredQuestion, Question, QuestionKind, Signer, form_of
 from helix_spark.answers.sent_requests import as_new, message_in
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
@@ -23,7 +23,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, of_session, text_of_answer
 from helix_spark.plans.frame_creation import schema_request
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
 from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.type_text import UnknownTypeError, parse_type
@@ -138,7 +138,7 @@ class Answerer:
             case "is_streaming":  # `observe` requests it
                 response.is_streaming.SetInParent()
                 response.is_streaming.is_streaming = any(
-                    sort_of(part) == "Read" and getattr(part, "is_streaming", False) for part in messages(message)
+                    type_of(part) == "Read" and getattr(part, "is_streaming", False) for part in messages(message)
                 )
             case _:
                 return None
@@ -235,7 +235,7 @@ class Answerer:
 
     def _sql(self, command: Any, request: Any) -> list[Any]:
         statement = command.input if command.HasField("input") else pb.Relation(sql=pb.SQL(query=command.sql))
-        query = next((part.query for part in messages(statement) if sort_of(part) == "SQL"), "")
+        query = next((part.query for part in messages(statement) if type_of(part) == "SQL"), "")
         if query and read_statement(query).asks:
             relation = statement
         else:
@@ -315,9 +315,9 @@ class Answerer:
 
     # Answers -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, sort: Sort, request: Any) -> list[Any]:
+    def _answer(self, kind: QuestionKind, request: Any) -> list[Any]:
         started = time.perf_counter()
-        question = self.signer.question(sort, message_in(request))
+        question = self.signer.question(kind, message_in(request))
         if question.chance:  # another question each time
             with self._lock:
                 self._times[question.identity] += 1
@@ -373,7 +373,7 @@ class Answerer:
             self.answers.append(AnsweredQuestion(question, call, 0.0, time.perf_counter(), True, why=why))
         self.served.tables.note(question)
         response, started, seconds = self._ask_when_started(question, request, call)
-        is_kept = not why and question.sort != "effect"
+        is_kept = not why and question.kind != "effect"
         if not why:
             question = question.reading(self.signer.watched.as_read(question.code))
         self.served.models.name(response, question.handle)
@@ -413,7 +413,7 @@ class Answerer:
         self.following("waited for", question, call)
         try:
             self.served.stub()
-            if question.sort == "fit":
+            if question.kind == "fit":
                 self.served.models.forget()
             self.following("sent", question, call)
             started = time.perf_counter()

@@ -25,7 +25,7 @@ from helix_spark.plans.captured_function import (
     SparkFunction,
 )
 from helix_spark.plans.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of, names_of_text
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -201,7 +201,7 @@ def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
     operator = node.operator
     match operator:
         case SparkFunction(built=CapturedFunction() as built):
-            aliases = (part for part in messages(built.plan) if sort_of(part) == "Expression.Alias")
+            aliases = (part for part in messages(built.plan) if type_of(part) == "Expression.Alias")
             new = {name.lower() for alias in aliases for name in alias.name}
             for place, column in _certain(built.plan):
                 if place < len(node.inputs) and column.lower() not in new:
@@ -234,7 +234,7 @@ def _certain(plan: Any) -> Iterator[tuple[int, str]]:
     """Yield the columns that a plan certainly reads from its only input, with the position of that input."""
     places, names = set[int](), list[str]()
     for part in messages(plan):
-        match sort_of(part):
+        match type_of(part):
             case "Relation":
                 kind = part.WhichOneof("rel_type")
                 chosen = part.project.expressions if kind == "project" else ()
@@ -250,7 +250,7 @@ def _certain(plan: Any) -> Iterator[tuple[int, str]]:
                     return
                 if part.HasField("unresolved_attribute"):
                     names.append(part.unresolved_attribute.unparsed_identifier)
-    if sort_of(plan) == "Expression":
+    if type_of(plan) == "Expression":
         places = {0}
     for name in names if len(places) == 1 else ():
         plain = name[1:-1] if name[:1] == name[-1:] == "`" else name

@@ -13,7 +13,7 @@ from typing import Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import Signer, Sort, code_of
+from helix_spark.answers.questions import QuestionKind, Signer, code_of
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
 from helix_spark.answers.sent_requests import server_message
 from helix_spark.answers.served_session import Server
@@ -24,20 +24,20 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.current_program import UDF, NeedsClassicError, working_for
 from helix_spark.plans.nondeterminism import chance_in, choices_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.plan_reads import functions_elsewhere, tables_elsewhere
 from helix_spark.plans.plan_words import lines_of
 from helix_spark.plans.program_client import session_of
-from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
 from helix_spark.plans.replaced_in_pyspark import KEPT_SETTINGS
 from helix_spark.plans.stage_references import with_references
 from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.workflow import Workflow
 
-_REQUESTED: Mapping[Sort, str] = {
+_REQUESTED: Mapping[QuestionKind, str] = {
     "rows": "rows", "fit": "a fit", "table": "rows", "analysis": "the columns of a table",
     "setting": "the session's settings", "effect": "something that lasts",
 }
@@ -52,7 +52,7 @@ class _NodeFunctions(WatchedFunctions):
 
 @dataclass(slots=True)
 class FunctionCall:
-    """A call of a function. During the call it is the program of pyspark (`recorded_call.Program`).
+    """A call of a function. During the call it is the program of pyspark (`current_program.Program`).
 
     Attributes:
         terms: translates its questions into a script's.
@@ -169,7 +169,7 @@ class FunctionCall:
     def unanswered(self) -> str:
         """Return the first question without an answer, as a phrase; empty without one."""
         answers = self.answerer.answers
-        return self.refused or next((_REQUESTED[answer.question.sort] for answer in answers if answer.fresh), "")
+        return self.refused or next((_REQUESTED[answer.question.kind] for answer in answers if answer.fresh), "")
 
     @property
     def registers(self) -> bool:
@@ -229,7 +229,7 @@ class FunctionCall:
         yield from (f"reads {read} by itself" for read in tables_elsewhere(parts, now.views))
         names = (name for name in functions_elsewhere(parts) if name not in now.functions)
         yield from (f"reads the function {name} of its session by itself" for name in names)
-        relations = (part for part in parts if sort_of(part) == "Relation")
+        relations = (part for part in parts if type_of(part) == "Relation")
         if any(part.cached_remote_relation.relation_id.startswith(SERVED) for part in relations):
             yield "reads a table from elsewhere"
 

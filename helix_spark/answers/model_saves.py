@@ -14,8 +14,8 @@ from typing import Any
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import message_in
 from helix_spark.identity.parts import digest
-from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import program_here, replaces
+from helix_spark.plans.current_program import program_here, replaces
+from helix_spark.plans.plan_messages import messages, type_of
 
 _PARTS: ContextVar[list[Any] | None] = ContextVar("parts", default=None)
 
@@ -59,7 +59,7 @@ def _without_time(command: Any) -> Any:
 
     copy = deepcopy(command)
     for part in messages(copy):
-        if sort_of(part) != "LocalRelation":
+        if type_of(part) != "LocalRelation":
             continue
         try:
             (row,) = pa.ipc.open_stream(part.data).read_all().to_pylist()

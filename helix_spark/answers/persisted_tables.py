@@ -12,7 +12,7 @@ from typing import Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ml_command, ours
-from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
+from helix_spark.plans.plan_messages import parts_of, substituted, type_of
 from helix_spark.plans.program_client import Caller
 
 
@@ -134,7 +134,7 @@ class PersistedTables:
 
     def table_of(self, message: Any) -> PersistedTable | None:
         """Return the table whose relation a message is, even if it is released."""
-        return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
+        return self._tables.get(message.common.plan_id) if type_of(message) == "Relation" else None
 
     def needed(self, message: Any) -> Iterator[PersistedTable]:
         """Yield the tables in a message, each once, from the top down, without tables below a substitute."""

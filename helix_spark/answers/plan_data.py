@@ -14,7 +14,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.identity.data_version import OF_TIMES, ObjectSource, SignedData, identify, paths_of, place_of
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.plan_reads import tables_named
 from helix_spark.store_access import is_in_s3, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
@@ -126,7 +126,7 @@ def places_read(data: Iterable[SignedData], plans: Iterable[Any], folder: Path) 
     names of tables, and an empty text for an unknown location. `folder` is the base of relative paths."""
     all_paths = [path for read in data for path in paths_of(read.source) or ("",)]
     for part in (part for plan in plans for part in messages(plan)):
-        if sort_of(part) == "Read.DataSource":
+        if type_of(part) == "Read.DataSource":
             paths = [*part.paths, *(value for name, value in part.options.items() if name.lower() == "path")]
             all_paths += paths or [""]
         for table in ("",) if (tables := tables_named(part)) is None else tables:

@@ -26,7 +26,7 @@ from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.classic_compatibility import need_classic
 from helix_spark.plans.nondeterminism import chance_in, choices_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_messages import messages, parts_of, type_of
 from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_texts import asks_tables, spark_functions
@@ -34,7 +34,7 @@ from helix_spark.plans.sql_texts import asks_tables, spark_functions
 PROGRAM_FORMAT = 8
 """Version of the identities of questions. Raise it if the identity or the answer of an unchanged question changes."""
 
-Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
+QuestionKind = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Question:
 
     Attributes:
         identity: hex SHA-256.
-        sort: kind of question.
+        kind: the kind of question.
         message: a command, a relation, or a part of an analysis request.
         chance: why its answer may be nondeterministic, as phrases; empty if it is deterministic.
         handles: ids of models and checkpoints in it, in order.
@@ -53,7 +53,7 @@ class Question:
     """
 
     identity: str
-    sort: Sort
+    kind: QuestionKind
     message: Any
     chance: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class AnsweredQuestion:
     @property
     def kind(self) -> str:
         """Its kind as a recorded node."""
-        return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.sort, "answer")
+        return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.kind, "answer")
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class Signer:
     bindings: dict[int, Binding] = field(default_factory=dict)
     over_layout: bool = True
 
-    def question(self, sort: Sort, message: Any, views: Mapping[str, View] | None = None) -> Question:
+    def question(self, kind: QuestionKind, message: Any, views: Mapping[str, View] | None = None) -> Question:
         """Return a question. Names in a step of a plan mean what they meant when the step was built.
 
         Args:
@@ -148,7 +148,7 @@ class Signer:
         parts, waiting = list[tuple[Any, Binding]](), [(signed, session_binding)]
         while waiting:  # from the top down, each message with its binding
             part, binding = waiting.pop()
-            if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
+            if type_of(part) == "Relation" and part.common.HasField("plan_id"):
                 binding = self.bindings.get(part.common.plan_id, binding)
             parts.append((part, binding))
             waiting.extend((inner, binding) for inner in reversed(parts_of(part)))
@@ -167,15 +167,15 @@ class Signer:
         if {self.state.now.settings_identity(of_analysis=True)}.issuperset(step_settings):
             step_settings = []
         identity = digest(digest(
-            str(PROGRAM_FORMAT), self.environment, sort, identity_of(numbered, noted.code),
+            str(PROGRAM_FORMAT), self.environment, kind, identity_of(numbered, noted.code),
             self.state.now.settings_identity(), *step_settings,
             *noted.meanings(), *(read.identity.digest for read in noted.reads),
             *((self.user,) if may_ask_user(all_messages) else ()),
-            *(part.name for part in all_messages if sort_of(part) == "CollectMetrics"),  # the answer has them by name
+            *(part.name for part in all_messages if type_of(part) == "CollectMetrics"),  # the answer has them by name
         ), *numbers)
         code = tuple(dict.fromkeys(noted.sent))
         return Question(
-            _identity(identity, code), sort, message, tuple(dict.fromkeys(noted.chance)), tuple(noted.handles),
+            _identity(identity, code), kind, message, tuple(dict.fromkeys(noted.chance)), tuple(noted.handles),
             tuple(noted.reads), code, identity,
         )
 
@@ -216,7 +216,7 @@ class Signer:
                 noted.chance.append("uses a model or a checkpoint that is nondeterministic")
             elif not is_handle(handle) and handle != HELPER:
                 noted.chance.append("refers to an object that Helix did not create")
-        match sort_of(message):
+        match type_of(message):
             case "MlCommand.Fit":
                 # Without a name for its column, a fitted model uses the estimator's uid.
                 stage, outputs = stage_class(message.estimator.name), {"outputCol", "outputCols"}
@@ -257,7 +257,7 @@ class Signer:
             del source.options["header"]
 
     def _reads(self, message: Any, binding: Binding, noted: _Parts) -> Iterator[SignedData]:
-        may_read = sort_of(message) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
+        may_read = type_of(message) in ("Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform")
         listed = binding.data.get(read_key(message), ()) if binding.data and may_read else ()
         # A table reads the present content of the files that existed when it was built.
         noted.chance += (
@@ -269,7 +269,7 @@ class Signer:
     def data_of(self, message: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
         """Yield the current versions of a message's data, and call `show` with the names of its views. Raises
         UnknownDataError for data of unknown version."""
-        match sort_of(message):
+        match type_of(message):
             case "Read.DataSource":
                 yield self.data.of_source(message)
                 return
@@ -293,7 +293,7 @@ def _identity(without_reads: str, code: Iterable[tuple[str, str]]) -> str:
 
 def read_key(message: Any) -> bytes:
     """Return a key of a message that reads data, unique in its step."""
-    return sort_of(message).encode() + bytes(message.SerializeToString(deterministic=True))
+    return type_of(message).encode() + bytes(message.SerializeToString(deterministic=True))
 
 
 @dataclass(slots=True)
@@ -352,11 +352,11 @@ def code_of(function: Any) -> FunctionCode:
 def form_of(question: Question) -> AnswerForm:
     """Return the form of a valid answer to a question."""
     message = question.message
-    match question.sort:
+    match question.kind:
         case "analysis":
             fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
             names = {f"AnalyzePlanRequest.{field.message_type.name}": field.name for field in fields}
-            return AnswerForm("analyze", names[sort_of(message)])
+            return AnswerForm("analyze", names[type_of(message)])
         case "setting":
             kind = message.WhichOneof("op_type")
             operation = getattr(message, kind)
@@ -364,9 +364,9 @@ def form_of(question: Question) -> AnswerForm:
                 return AnswerForm("config", keys=tuple(pair.key for pair in operation.pairs))
             has_keys = kind in ("get", "get_option", "is_modifiable")
             return AnswerForm("config", keys=tuple(operation.keys) if has_keys else None)
-    metrics: list[Any] = [part for part in messages(message) if sort_of(part) == "CollectMetrics"]
+    metrics: list[Any] = [part for part in messages(message) if type_of(part) == "CollectMetrics"]
     form = AnswerForm("execute", handle=question.handle, observed=frozenset(part.name for part in metrics))
-    if sort_of(message) == "Relation":
+    if type_of(message) == "Relation":
         is_text = message.WhichOneof("rel_type") in ("show_string", "html_string")
         return replace(form, result="arrow_batch", handle="", rows=int(has_one_row(message)), is_text=is_text)
     if (command := ml_command(message)) is None:

@@ -13,7 +13,7 @@ from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, 
 from helix_spark.answers.served_models import NothingRecorded, Record
 from helix_spark.plans.nondeterminism import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.workflow.sources import FileSource
 
 
@@ -63,7 +63,7 @@ class ScriptTerms:
             return
         if (message := self.translated(question.message)) is None:
             return
-        script_question = replace(signer, environment=self.environment).question(question.sort, message)
+        script_question = replace(signer, environment=self.environment).question(question.kind, message)
         if not script_question.chance:
             self.record.equate(question.identity, script_question.identity)
             self._handles[question.handle] = script_question.handle
@@ -87,7 +87,7 @@ class ScriptTerms:
             return None
         translation = with_handles(message, script_handles)
         for part in messages(translation):
-            match sort_of(part):
+            match type_of(part):
                 case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
                     return None
                 case "Relation" if part.read.named_table.unparsed_identifier.startswith(INPUT):
@@ -116,6 +116,6 @@ def _is_shared(question: Question) -> bool:
     partition depend on them, with all that is computed from their models."""
     if ml_command(question.message) is not None:
         return not any(word in fitted_class(question.message) for word in DRAW_BY_PARTITION)
-    if question.sort == "analysis":
-        return sort_of(question.message) == "AnalyzePlanRequest.Schema"
-    return question.sort == "rows" and has_one_row(question.message)
+    if question.kind == "analysis":
+        return type_of(question.message) == "AnalyzePlanRequest.Schema"
+    return question.kind == "rows" and has_one_row(question.message)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from helix_spark.errors import ServerEndedError
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 
 
 def is_run(request: Any) -> bool:
@@ -63,7 +63,7 @@ def message_in(request: Any) -> Any:
 
 def ml_command(message: Any) -> Any:
     """Return the command of Spark ML in a message; None for another message."""
-    is_ml = sort_of(message) == "Command" and message.WhichOneof("command_type") == "ml_command"
+    is_ml = type_of(message) == "Command" and message.WhichOneof("command_type") == "ml_command"
     return message.ml_command if is_ml else None
 
 
@@ -75,7 +75,7 @@ def fitted_class(message: Any) -> str:
 
 def handle_in(message: Any) -> str | None:
     """Return the id in a reference to a model or a checkpoint; None for another message."""
-    match sort_of(message):
+    match type_of(message):
         case "ObjectRef":
             return str(message.id)
         case "CachedRemoteRelation":
@@ -101,7 +101,7 @@ def with_handles(message: Any, new_ids: Mapping[str, str]) -> Any:
     """Return a copy of a message with new ids of models and checkpoints, by old id."""
     copy = deepcopy(message)
     for part in messages(copy):
-        match sort_of(part):
+        match type_of(part):
             case "ObjectRef" if part.id in new_ids:
                 part.id = new_ids[part.id]
             case "CachedRemoteRelation" if part.relation_id in new_ids:

@@ -25,7 +25,7 @@ from helix_spark.answers.sent_requests import (
     with_handles,
 )
 from helix_spark.catalog.tables.table_reading import CheckedTable
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 
 MOST_UNSTORED = 256
 """The most released models of a run that a server keeps, so that they can be stored after the run's last answer. A
@@ -107,7 +107,7 @@ class ServedModels:
         ):
             return
         self._made_by.setdefault(question.handle, question)
-        if question.sort == "fit":
+        if question.kind == "fit":
             with self._lock:
                 self._references[question.handle] += 1
 
@@ -186,7 +186,7 @@ class ServedModels:
     def with_live(self, request: Any) -> Any:
         """Return a request with the server's ids of its models and checkpoints, once the server has them."""
         message = message_in(request)
-        methods = (method.method for part in messages(message) if sort_of(part) == "Fetch" for method in part.methods)
+        methods = (method.method for part in messages(message) if type_of(part) == "Fetch" for method in part.methods)
         asks_summary = not {"summary", "hasSummary"}.isdisjoint(methods)
         self._make_all_live(handles_in(message), summary=asks_summary)
         return with_handles(request, dict(self._live))

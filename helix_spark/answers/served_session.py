@@ -20,7 +20,7 @@ from helix_spark.answers.served_models import Record, ServedModels
 from helix_spark.answers.stored_tables import can_be_substituted, is_exact, substitute_for
 from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
-from helix_spark.plans.plan_messages import messages, sort_of, substituted
+from helix_spark.plans.plan_messages import messages, substituted, type_of
 
 
 class Server(Protocol):
@@ -132,7 +132,7 @@ class ServedSession:
         try:
             return self.send(request)
         except ServerEndedError:
-            if question.sort == "effect":  # it may have happened
+            if question.kind == "effect":  # it may have happened
                 raise
             self.stub()  # start another server
             return self.send(request)
@@ -219,7 +219,7 @@ class ServedSession:
             if table.question is None and table.base is None:
                 self._look_up(table)
             # Files record which columns may be null.
-            is_write = sort_of(message) == "Command" and message.HasField("write_operation")
+            is_write = type_of(message) == "Command" and message.HasField("write_operation")
             is_usable = (table.is_exact or not is_write) and can_be_substituted(message, table.relation)
             if table.is_reused and not is_usable:
                 table.compute()
@@ -328,7 +328,7 @@ class ServedSession:
         """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
         Spark infers its schema and lists its files then, and caches plans whose schema was requested."""
         for part in messages(message):
-            is_source = sort_of(part) == "Relation" and part.read.HasField("data_source")
+            is_source = type_of(part) == "Relation" and part.read.HasField("data_source")
             if not is_source or not part.common.HasField("plan_id"):
                 continue
             if (number := part.common.plan_id) in self._resolved:
@@ -352,7 +352,7 @@ def _named(name: str, number: int, relation: Any) -> Any:
 
 def _computes_all(message: Any) -> bool:
     """Return whether a message computes all rows of its tables, rather than the first rows or none."""
-    match sort_of(message):
+    match type_of(message):
         case "Relation":
             return message.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")
         case "Command":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import helix_spark.plans.connect_proto as pb
 from helix_spark.catalog.tables.spark_types import NO_NAME, parsed_schema
 from helix_spark.catalog.tables.table_reading import CheckedTable
-from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
+from helix_spark.plans.plan_messages import messages, parts_of, plan_named, type_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -167,13 +167,13 @@ def can_be_substituted(message: Any, relation: Any) -> bool:
     an id, by a name that is defined there, or by the files that it reads."""
     number = relation.common.plan_id
     parts = list(messages(relation))
-    relations = [part for part in parts if sort_of(part) == "Relation" and part.common.HasField("plan_id")]
+    relations = [part for part in parts if type_of(part) == "Relation" and part.common.HasField("plan_id")]
     below = {part.common.plan_id for part in relations} - {number}
-    has_names = any(sort_of(part) in ("SubqueryAlias", "Read.NamedTable", "SQL") for part in parts)
+    has_names = any(type_of(part) in ("SubqueryAlias", "Read.NamedTable", "SQL") for part in parts)
     waiting = [message]
     while waiting:
         part = waiting.pop()
-        if sort_of(part) == "Relation" and part.common.plan_id == number:
+        if type_of(part) == "Relation" and part.common.plan_id == number:
             continue
         if plan_named(part) in below or _refers_below(part, has_names=has_names):
             return False
@@ -184,7 +184,7 @@ def can_be_substituted(message: Any, relation: Any) -> bool:
 def _refers_below(message: Any, *, has_names: bool) -> bool:
     """Return whether a message may refer to the files of rows, or, if a relation has table names, to a qualified
     column such as ``people.age``."""
-    match sort_of(message):
+    match type_of(message):
         case "Expression.UnresolvedAttribute":
             text = message.unparsed_identifier
             return "_metadata" in text or (has_names and "." in text)

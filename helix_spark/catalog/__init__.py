@@ -8,7 +8,7 @@
       verification          checks of stored results, and repair
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     segments/    all records as one log: appended to (`record_log`), looked up (`record_index`), kept short (`folding`)
-    leases/      locks of processes, so that none deletes a folder that another writes
+    leases.py    locks of processes, so that none deletes a folder that another writes
     places/      the folder itself, on a disk or in an object store: see `Place`
 
 The path of a result and its record:

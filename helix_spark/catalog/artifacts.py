@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments.record_index import record_from_cells

@@ -21,7 +21,7 @@ from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.forgetting import Forgetting, Selection, forgetting
 from helix_spark.catalog.history import Progress, progress_note
-from helix_spark.catalog.leases.leases import GRACE_SECONDS
+from helix_spark.catalog.leases import GRACE_SECONDS
 from helix_spark.catalog.older_layout import take_over
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
 from helix_spark.catalog.known_results import AnswerLedger, ResultReader
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.older_layout import is_older, older_segments
 from helix_spark.catalog.places.catalog_folder import CatalogLocation, Layout, explained, index_file, locate
 from helix_spark.catalog.places.place import Place

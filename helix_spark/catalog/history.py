@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.json_text import Finite, parsed_as
 from helix_spark.catalog.places.place import Place, text_in

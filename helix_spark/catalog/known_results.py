@@ -31,15 +31,15 @@ class KnownResults:
     """Records of some signatures, merged.
 
     Attributes:
-        standing: declared signature to its effective signature.
-        stood_for: declared signature to all of its effective signatures ever, the oldest first.
+        newest: declared signature to its effective signature.
+        effective: declared signature to all of its effective signatures ever, the oldest first.
         measured: signature to a record with its costs, sizes and nondeterminism, merged from all of its records.
         observed: declared signature to the observed inputs of its code (JSON of `ObservedInputs`), by effective
             signature, the newest last; without code that read nothing.
     """
 
-    standing: Mapping[str, str]
-    stood_for: Mapping[str, tuple[str, ...]]
+    newest: Mapping[str, str]
+    effective: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, ResultRecord]
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -49,15 +49,15 @@ class KnownResults:
         for signature, record in below.measured.items():
             addition = replace(record, load_seconds=None, read_seconds=None)
             measured[signature] = completed(measured[signature], addition) if signature in measured else addition
-        stood_for = {
-            name: tuple(dict.fromkeys((*self.stood_for.get(name, ()), *below.stood_for.get(name, ()))))
-            for name in {**below.stood_for, **self.stood_for}
+        effective = {
+            name: tuple(dict.fromkeys((*self.effective.get(name, ()), *below.effective.get(name, ()))))
+            for name in {**below.effective, **self.effective}
         }
         observed = {
             name: {**below.observed.get(name, {}), **self.observed.get(name, {})}
             for name in {**below.observed, **self.observed}
         }
-        return KnownResults({**below.standing, **self.standing}, stood_for, measured, observed)
+        return KnownResults({**below.newest, **self.newest}, effective, measured, observed)
 
 
 def completed(record: ResultRecord, other: ResultRecord) -> ResultRecord:
@@ -79,7 +79,7 @@ class ResultReader(RecordReader):
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
         """Return the effective signatures of declared ones, and the costs of signatures; see `KnownResults`."""
-        standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
+        newest, effective = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
         # Each pair of declared and effective signatures, the turns of their oldest and newest records, and the observed
         # inputs of the code.
@@ -90,15 +90,15 @@ class ResultReader(RecordReader):
             FROM results AS one WHERE declared IN (SELECT value FROM json_each(?)) GROUP BY declared, signature
         """, listed(declared)) if declared else []
         for _, name, signature, _, _ in sorted(pairs):
-            stood_for[name] = (*stood_for.get(name, ()), signature)
+            effective[name] = (*effective.get(name, ()), signature)
         for _, name, signature, _, text in sorted(pairs, key=lambda pair: pair[3]):
-            standing[name] = signature
+            newest[name] = signature
             if text:
                 observed.setdefault(name, {})[signature] = text
         lookup = {*signatures, *declared, *(pair[2] for pair in pairs)}
         rows = self._records.select(_MERGED, listed(lookup)) if lookup else []
         measured = {row[1]: record_from_cells(ResultRecord, row) for row in rows}
-        results = KnownResults(standing, stood_for, measured, observed)
+        results = KnownResults(newest, effective, measured, observed)
         lookup = {*signatures, *measured}
         for _, below in self.shared.query(lambda catalog: catalog.results(declared, lookup)):
             results = results.over(below)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, layout_number
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.object_store import ObjectPath

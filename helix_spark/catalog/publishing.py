@@ -94,10 +94,10 @@ def _results_of(source: CatalogReader, signatures: Set[str]) -> Iterator[ResultR
     """Yield the records of results, for each declared signature whose current result they are. Skip declared signatures
     with another current result, unless both are instances or the code read other inputs."""
     lookup = source.results(source.declared_for(signatures), signatures)
-    for declared, stood_for in lookup.stood_for.items():
-        for signature in signatures & {*stood_for}:
+    for declared, effective in lookup.effective.items():
+        for signature in signatures & {*effective}:
             record, observed = lookup.measured[signature], lookup.observed.get(declared, {}).get(signature, "")
-            if lookup.standing[declared] == signature or observed or record.random or record.choice:
+            if lookup.newest[declared] == signature or observed or record.random or record.choice:
                 yield replace(record, declared=declared, observed=observed, load_seconds=None, read_seconds=None)
 
 
@@ -107,8 +107,8 @@ def _unrecorded(results: Collection[ResultRecord], target: Catalog) -> list[Resu
     unrecorded = []
     for result in results:
         theirs, observed = lookup.measured.get(result.signature), lookup.observed.get(result.declared, {})
-        stood_for = lookup.stood_for.get(result.declared, ())
-        is_known = result.signature in stood_for and result.observed == observed.get(result.signature, "")
+        effective = lookup.effective.get(result.declared, ())
+        is_known = result.signature in effective and result.observed == observed.get(result.signature, "")
         if theirs is None or not is_known or completed(theirs, replace(result, observed="")) != theirs:
             unrecorded.append(result)
     return unrecorded

@@ -15,7 +15,7 @@ from typing import Literal
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath, Place

@@ -85,13 +85,6 @@ class ObservedInputs:
         """Return whether all inputs of `other` are known and the same here."""
         return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in LOOKS)
 
-    def only(self, other: ObservedInputs) -> ObservedInputs:
-        """Return those of these inputs that `other` read too."""
-        reads: dict[str, Any] = {
-            kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in LOOKS
-        }
-        return ObservedInputs(self.drew, **reads)
-
     def now(self) -> ObservedInputs:
         """Return the same inputs with their present digests."""
         reads: dict[str, Any] = {kind: {name: LOOKS[kind](name) for name in getattr(self, kind)} for kind in LOOKS}

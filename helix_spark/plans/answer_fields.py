@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import type_of
 from helix_spark.visible_text import CONTROL, visible
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class AnswerCheck:
 
     def clean(self, message: Any, depth: int = 0) -> None:
         """Clean a response in place. Raises StrangeAnswerError for a message or a field that no recorded answer has."""
-        name = sort_of(message)
+        name = type_of(message)
         self._messages += 1
         if self._messages > _MOST_MESSAGES or depth > _DEEPEST:
             raise StrangeAnswerError(f"it has more than {_MOST_MESSAGES:,} parts, or {_DEEPEST} inside each other")

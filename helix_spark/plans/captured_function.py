@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from helix_spark.plans.plan_columns import Columns
-from helix_spark.plans.plan_messages import Message, messages, sort_of
+from helix_spark.plans.plan_messages import Message, messages, type_of
 from helix_spark.workflow.operators import Function
 
 Input = Literal["table", "column", "other"]
@@ -72,7 +72,7 @@ class CapturedFunction:
     @property
     def is_column(self) -> bool:
         """True if the plan is an expression, and no table."""
-        return sort_of(self.plan) == "Expression"
+        return type_of(self.plan) == "Expression"
 
     @property
     def is_slow(self) -> bool:
@@ -82,7 +82,7 @@ class CapturedFunction:
         """Return where the function names a column, as ``FILE:LINE``; empty if nowhere."""
         names = {column, f"`{column}`"}
         for part in messages(self.plan):
-            if sort_of(part) == "Expression" and part.unresolved_attribute.unparsed_identifier in names:
+            if type_of(part) == "Expression" and part.unresolved_attribute.unparsed_identifier in names:
                 return str(part.common.origin.python_origin.call_site)
         return ""
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.hermetic.action import asks, current
-from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import (
+from helix_spark.plans.current_program import (
     NeedsClassicError,
     client_session,
     is_connect,
@@ -28,6 +27,7 @@ from helix_spark.plans.recorded_call import (
     replaces,
     script,
 )
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.written_plan import StepWriter, relation_of
 
 if TYPE_CHECKING:
@@ -271,13 +271,13 @@ def _ambiguous_column(joined: Any, tables: tuple[Any, Any]) -> str:
     """Return a column of a join's condition that may be of either table; an empty text without one."""
     step = StepWriter(joined._session.client, joined._plan).written(joined._plan._plan_id).join
     parts = list(messages(step.join_condition))
-    columns = [part for part in parts if sort_of(part) == "Expression.UnresolvedAttribute" and part.HasField("plan_id")]
+    columns = [part for part in parts if type_of(part) == "Expression.UnresolvedAttribute" and part.HasField("plan_id")]
     if not columns:
         return ""
     top_ids = [step.left.common.plan_id, step.right.common.plan_id]
     relation = relation_of(joined).join
     ids = [
-        {part.common.plan_id for part in messages(side) if sort_of(part) == "Relation"}
+        {part.common.plan_id for part in messages(side) if type_of(part) == "Relation"}
         for side in (relation.left, relation.right)
     ]
 
@@ -294,7 +294,7 @@ def _ambiguous_column(joined: Any, tables: tuple[Any, Any]) -> str:
         if len(sides(column)) > 1:
             return str(column.unparsed_identifier)
     for part in parts if not ids[0].isdisjoint(ids[1]) else ():
-        if sort_of(part) == "Expression.UnresolvedFunction" and part.function_name in ("==", "<=>"):
+        if type_of(part) == "Expression.UnresolvedFunction" and part.function_name in ("==", "<=>"):
             left, right = (argument.unresolved_attribute for argument in part.arguments)
             have_tables = left.HasField("plan_id") and right.HasField("plan_id")
             is_same = left.unparsed_identifier.lower() == right.unparsed_identifier.lower()

@@ -16,7 +16,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.errors import SetupError
 from helix_spark.plans.classic_compatibility import fit_as_classic
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.program_client import be_active_in_all_threads
 from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
 from helix_spark.plans.stage_references import RELEASES, release_models_in_thread
@@ -150,13 +150,13 @@ def expression_of(column: ConnectColumn, client: Any) -> pb.Expression:
 
 def has_subquery(expression: pb.Expression) -> bool:
     """Return whether an expression contains a query."""
-    return any(sort_of(part) == "SubqueryExpression" for part in messages(expression))
+    return any(type_of(part) == "SubqueryExpression" for part in messages(expression))
 
 
 def references(expression: Any) -> Iterator[Any]:
     """Yield the columns in an expression that refer to a certain table."""
     kinds = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
-    yield from (part for part in messages(expression) if sort_of(part) in kinds and part.HasField("plan_id"))
+    yield from (part for part in messages(expression) if type_of(part) in kinds and part.HasField("plan_id"))
 
 
 def name_by_itself(expression: Any) -> None:

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 import helix_spark.plans.connect_proto as pb
-from helix_spark.plans.recorded_call import is_connect, replaces, script, settle
+from helix_spark.plans.current_program import is_connect, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter, holes
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
-from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sql_of, type_of
 from helix_spark.plans.plan_reads import functions_called
 from helix_spark.plans.sql_texts import bare_words, called, tokens
 
@@ -125,7 +125,7 @@ def _chance(part: Message, *, user_known: bool) -> str | None:
         return why and f"uses {name}, which {why}"
     if (sql := sql_of(part)) is not None:
         return chance_in_text(sql, user_known=user_known)
-    match sort_of(part):
+    match type_of(part):
         case "Expression.UnresolvedAttribute":
             return _OF_FILES if part.is_metadata_column or "_metadata" in part.unparsed_identifier else None
         case "Expression.Literal":
@@ -188,7 +188,7 @@ def _choices(parts: Iterable[Message]) -> Iterator[str]:
 
 def _choices_of(step: Message) -> Iterator[str]:
     """Yield the choices of a step of a plan, as phrases."""
-    match sort_of(step):
+    match type_of(step):
         case "Limit" | "Offset":
             if step.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _has_one_order(step.input):
                 yield f"uses limit without an order, which {_ORDER}"

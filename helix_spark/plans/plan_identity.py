@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from helix_spark.plans.plan_messages import Message, parts_of, sort_of
+from helix_spark.plans.plan_messages import Message, parts_of, type_of
 from helix_spark.plans.sql_texts import Tree, is_generated, tree_of, without_layout
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
     """Return a plan's identity, as hex SHA-256; `code` has those of Python functions by placeholder."""
     message = canonical(plan, code)
-    return hashlib.sha256(sort_of(message).encode() + b":" + message.SerializeToString(deterministic=True)).hexdigest()
+    return hashlib.sha256(type_of(message).encode() + b":" + message.SerializeToString(deterministic=True)).hexdigest()
 
 
 def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
@@ -33,7 +33,7 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     waiting: list[tuple[Any, Mapping[str, str]]] = [(copy, {})]
     while waiting:
         message, names = waiting.pop()
-        match sort_of(message):
+        match type_of(message):
             case "Relation":
                 relations.append(message)
             case "Expression":
@@ -58,7 +58,7 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
 
 def _clean(message: Message, code: Mapping[bytes, str]) -> None:
     """Remove the parts of a message that differ in equal programs or in each run."""
-    match sort_of(message):
+    match type_of(message):
         case "Expression.UnresolvedAttribute" if not message.is_metadata_column:
             message.ClearField("is_metadata_column")
         case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # the pickle differs each time

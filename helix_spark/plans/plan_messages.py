@@ -25,7 +25,7 @@ def relations_in(message: Message) -> Iterator[Any]:
     waiting = parts_of(message)
     while waiting:
         part = waiting.pop()
-        match sort_of(part):
+        match type_of(part):
             case "Relation":
                 yield part
             case "Expression" | "Expression.Alias" | "Expression.SortOrder":
@@ -40,7 +40,7 @@ def substituted(message: Any, find: Callable[[int], Any]) -> Any:
     waiting = [copy]
     while waiting:
         part = waiting.pop()
-        if sort_of(part) == "Relation" and (substitute := find(part.common.plan_id)) is not None:
+        if type_of(part) == "Relation" and (substitute := find(part.common.plan_id)) is not None:
             part.CopyFrom(substitute)
         else:
             waiting.extend(parts_of(part))
@@ -53,7 +53,7 @@ def plan_named(message: Any) -> int | None:
     return next((int(value) for field, value in message.ListFields() if field.name == "plan_id"), None)
 
 
-def sort_of(message: Message) -> str:
+def type_of(message: Message) -> str:
     """Return the name of a message's type, without its package."""
     return str(message.DESCRIPTOR.full_name).removeprefix("spark.connect.")
 
@@ -61,12 +61,12 @@ def sort_of(message: Message) -> str:
 def function_of(message: Any) -> str | None:
     """Return the name of the function or operator that a message calls; None if it calls no function by name."""
     calls = ("Expression.UnresolvedFunction", "CallFunction", "UnresolvedTableValuedFunction")
-    return str(message.function_name) if sort_of(message) in calls else None
+    return str(message.function_name) if type_of(message) in calls else None
 
 
 def sql_of(message: Any) -> str | None:
     """Return the SQL of a message: an expression, a query, or an `SQLTransformer`'s statement; None without SQL."""
-    match sort_of(message):
+    match type_of(message):
         case "Expression.ExpressionString":
             return str(message.expression)
         case "SQL":

@@ -7,16 +7,16 @@ from typing import Any
 
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
-from helix_spark.plans.plan_messages import Message, function_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import Message, function_of, sql_of, type_of
 from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
 
 
 def tables_named(message: Any) -> Sequence[str] | None:
     """Return tables and views that a message names, without arguments; None if it is no query or cannot be parsed."""
-    sort = sort_of(message)
-    if sort in ("Read.NamedTable", "RelationChanges"):
+    kind = type_of(message)
+    if kind in ("Read.NamedTable", "RelationChanges"):
         return (message.unparsed_identifier,)
-    if sort == "Expression.ExpressionString" or (sql := sql_of(message)) is None:
+    if kind == "Expression.ExpressionString" or (sql := sql_of(message)) is None:
         return ()
     statement = read_statement(sql)
     if not statement.asks:
@@ -43,7 +43,7 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
     """Yield the external reads of a plan's messages, as phrases that follow "reads". Rows in the plan are part of its
     identity, and so are `views`, by their names in lower case."""
     for part in parts:
-        match sort_of(part):
+        match type_of(part):
             case "Read.DataSource":
                 yield next(iter(part.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
@@ -71,6 +71,6 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
 
 def is_of_a_model(relation: Message) -> bool:
     """Return whether a relation reads from a fitted model, which the plan names by an id."""
-    if sort_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
+    if type_of(relation) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
     return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))

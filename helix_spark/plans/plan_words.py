@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
-from helix_spark.plans.plan_messages import Message, relations_in, sort_of
+from helix_spark.plans.plan_messages import Message, relations_in, type_of
 from helix_spark.plans.sql_texts import as_written, is_generated
 
 _OPERATORS = frozenset({
@@ -19,7 +19,7 @@ _LONGEST = 160
 
 def lines_of(plan: Message) -> tuple[str, ...]:
     """Return the steps of a plan as text, in the order in which rows pass them: "filter `age > 17` (census.py:31)"."""
-    if sort_of(plan) == "Expression":
+    if type_of(plan) == "Expression":
         return (_line("column", _words(plan), plan),)
     relations, waiting = [], [plan]  # outputs first, the last of several inputs first
     while waiting:
@@ -29,9 +29,9 @@ def lines_of(plan: Message) -> tuple[str, ...]:
 
 
 def _steps(relation: Any) -> Iterator[str]:
-    sort = relation.WhichOneof("rel_type")
-    step = getattr(relation, sort)
-    match sort:
+    kind = relation.WhichOneof("rel_type")
+    step = getattr(relation, kind)
+    match kind:
         case "read" | "with_relations":
             return
         case "subquery_alias" if is_generated(step.alias):
@@ -54,7 +54,7 @@ def _steps(relation: Any) -> Iterator[str]:
         case "sql":
             yield _line("sql", as_written(step.query), relation)
         case _:
-            yield _line(sort.replace("_", " "), _fields(step), relation)
+            yield _line(kind.replace("_", " "), _fields(step), relation)
 
 
 def _line(step: str, details: str, message: Any) -> str:
@@ -67,7 +67,7 @@ def _line(step: str, details: str, message: Any) -> str:
 
 def _words(message: Any) -> str:
     """Return an expression as text; where Spark has no short form, its fields."""
-    match sort := sort_of(message):
+    match type_name := type_of(message):
         case "Expression":
             chosen = message.WhichOneof("expr_type")
             return "?" if chosen is None else _words(getattr(message, chosen))
@@ -97,7 +97,7 @@ def _words(message: Any) -> str:
             return f"cast({_words(message.expr)} AS {message.type_str or message.type.WhichOneof('kind')})"
         case "Expression.SortOrder":
             return f"{_words(message.child)}{' DESC' * (message.direction == message.SORT_DIRECTION_DESCENDING)}"
-    return f"{sort.rpartition('.')[2]}({_fields(message)})"
+    return f"{type_name.rpartition('.')[2]}({_fields(message)})"
 
 
 def _list(expressions: Iterable[Any]) -> str:

@@ -29,7 +29,7 @@ from helix_spark.hermetic.action import current, others_first
 from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_compatibility import SessionContext, fit_as_classic, session_class
-from helix_spark.plans.recorded_call import client_session, replaces
+from helix_spark.plans.current_program import client_session, replaces
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:

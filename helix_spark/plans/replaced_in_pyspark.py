@@ -20,8 +20,7 @@ import helix_spark.plans.connect_proto as pb
 from helix_spark.forks import Birthplace, remove_own
 from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.plans.classic_compatibility import behave_as_classic, notice_classic_only
-from helix_spark.plans.frame_creation import settle_frames
-from helix_spark.plans.recorded_call import (
+from helix_spark.plans.current_program import (
     PROGRAMS,
     NeedsClassicError,
     Program,
@@ -31,6 +30,7 @@ from helix_spark.plans.recorded_call import (
     replaces,
     script,
 )
+from helix_spark.plans.frame_creation import settle_frames
 from helix_spark.plans.sql_texts import BINDING
 from helix_spark.plans.written_plan import leave_holes_in_plans
 

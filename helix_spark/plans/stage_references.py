@@ -9,8 +9,8 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
+from helix_spark.plans.current_program import replaces
 from helix_spark.plans.program_client import answers_here
-from helix_spark.plans.recorded_call import replaces
 
 PARTS = ("stages", "models", "bestModel")
 """Attributes in which pipelines, one-vs-rest and searches have their models."""

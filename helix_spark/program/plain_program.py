@@ -31,8 +31,8 @@ from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode, read_program
+from helix_spark.plans.current_program import replaces
 from helix_spark.plans.program_client import caller, control_draws, end_listeners, open_session, settings_request
-from helix_spark.plans.recorded_call import replaces
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic

@@ -19,7 +19,7 @@ from helix_spark.history.source_rows import call_of, lines_of_source, source_row
 from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import HANDLE
-from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_messages import messages, parts_of, type_of
 from helix_spark.plans.plan_words import lines_of
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
@@ -58,7 +58,7 @@ def _persisted_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
     """Return the identities of the models, checkpoints and persisted tables in a question."""
     question = asked.question
-    waiting = parts_of(question.message) if question.sort == "table" else [question.message]
+    waiting = parts_of(question.message) if question.kind == "table" else [question.message]
     inputs: dict[str, None] = {}
     while waiting:
         part: Any = waiting.pop()
@@ -113,7 +113,7 @@ def _inside(what: Any) -> str:
 
 def is_node(question: Question, who: Caller) -> bool:
     """Return whether a question runs something and is the author's: pyspark asks its models some questions itself."""
-    if question.sort in ("analysis", "setting"):
+    if question.kind in ("analysis", "setting"):
         return False
     if (command := ml_command(question.message)) is None or command.WhichOneof("command") != "fetch":
         return True
@@ -125,7 +125,7 @@ def params_of(what: Any) -> Iterator[tuple[str, str]]:
     from pyspark.ml.connect.serialize import deserialize_param
 
     for part in messages(what):
-        if sort_of(part) in ("MlCommand.Fit", "MlCommand.Evaluate"):
+        if type_of(part) in ("MlCommand.Fit", "MlCommand.Evaluate"):
             for name, value in part.params.params.items():
                 yield name, str(deserialize_param(value))[:200]
 
@@ -138,8 +138,8 @@ def place_of(asked: AnsweredQuestion) -> str:
 def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
     """Return the parts of a question, for comparisons of runs."""
     question, what = row.question, row.question.message
-    relations = [what] if sort_of(what) == "Relation" else \
-        [part for part in messages(what) if sort_of(part) == "Relation"][:1]  # the outermost
+    relations = [what] if type_of(what) == "Relation" else \
+        [part for part in messages(what) if type_of(part) == "Relation"][:1]  # the outermost
     text = "\n".join(str(line) for relation in relations for line in lines_of(relation))
     code, parameters = tuple(dict.fromkeys(function for function, _ in question.code)), sorted(params_of(what))
     # If other parts cover what the plan's text lacks, the plan changed only if its text did.
@@ -165,7 +165,7 @@ def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[No
             state="compute" if row.fresh else "load", reason="", declared=row.identity, signature=row.identity,
             parts=parts_to_json(parts_of_row(row)), code=place_of(row), seconds=row.seconds,
             predicted_seconds=record.seconds(row.identity) or None, stored=not row.fresh,
-            output=row.question.sort == "rows", started=max(0.0, row.started - program.began),
+            output=row.question.kind == "rows", started=max(0.0, row.started - program.began),
             reads=_reads(row.question, program), pure=pure.issuperset(code for code, _ in row.question.code),
         )
         for row in rows
@@ -194,10 +194,10 @@ def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:
 
 
 def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
-    sort = asked.question.sort
+    kind = asked.question.kind
     if not asked.fresh:
         reasons = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
-        return reasons.get(sort, "its answer is on record")
+        return reasons.get(kind, "its answer is on record")
     if asked.why:
         return asked.why
     if of_line is None:
@@ -211,4 +211,4 @@ def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Se
     texts = [str(change) for change in own_changes if change.group is not Group.INPUT]
     if own_changes and not texts:
         return "a model that it uses is another one"
-    return "; ".join(texts) or ("it is not stored" if sort == "table" else "its answer is not kept")
+    return "; ".join(texts) or ("it is not stored" if kind == "table" else "its answer is not kept")

@@ -167,7 +167,7 @@ class LastingActs:
     def stop(self, asked: Sequence[AnsweredQuestion]) -> str:
         """Stop watching, and describe the first lasting act; empty if there was none."""
         self._running = False
-        effect = next((answer for answer in asked if answer.fresh and answer.question.sort == "effect"), None)
+        effect = next((answer for answer in asked if answer.fresh and answer.question.kind == "effect"), None)
         if effect is None:
             return self._first
         return f"had Spark run {effect.caller.call or effect.caller.function} (line {effect.caller.line})"

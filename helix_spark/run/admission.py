@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_spark.errors import EndedError, HelixError
 from helix_spark.forks import Birthplace
-from helix_spark.plans.recorded_call import session_restored, work_in
+from helix_spark.plans.current_program import session_restored, work_in
 
 
 class Task(Enum):

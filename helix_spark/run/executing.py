@@ -17,7 +17,7 @@ from functools import partial
 
 from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.catalog_reader import WHY_MISSING
-from helix_spark.catalog.leases.leases import Lease
+from helix_spark.catalog.leases import Lease
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages

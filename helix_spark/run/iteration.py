@@ -21,7 +21,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.history.value_text import result_text
-from helix_spark.plans.recorded_call import session_restored
+from helix_spark.plans.current_program import session_restored
 from helix_spark.plots import Plot, is_plot
 from helix_spark.run.run_outputs import measured
 from helix_spark.sizes import seconds_text

@@ -15,7 +15,7 @@ from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.answers.recorded_calls import builds_text, calls_key, recorded_calls
 from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
-from helix_spark.catalog.leases.leases import writer
+from helix_spark.catalog.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.costs.model import WRITE, Costs, Throughput, calibrate, estimate, loads_from_reads, session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
@@ -218,7 +218,7 @@ class Lookup:
 
     def _learn(self, results: KnownResults) -> None:
         """Note the recorded signature of each declared one: for instances the first available, else the newest."""
-        for declared, signature in results.standing.items():
+        for declared, signature in results.newest.items():
             observed = {name: observed_from_json(text) for name, text in results.observed.get(declared, {}).items()}
             unknown = next(filter(None, (inputs.unknown for inputs in observed.values())), "")
             record = self.measured.get(signature)
@@ -226,7 +226,7 @@ class Lookup:
             choice = record.choice if record else ""
             if why or choice:
                 (self.known_random if why else self.known_choices)[declared] = why or choice
-                equivalent = self._instance(results.stood_for[declared], observed)
+                equivalent = self._instance(results.effective[declared], observed)
             else:
                 equivalent = self._sign_current_inputs(declared, observed) or signature
             if equivalent is not None:
@@ -243,7 +243,7 @@ class Lookup:
         now = reduce(or_, reading.values()).now()
         for signature, inputs in reversed(reading.items()):
             if now.agrees(inputs):
-                self._seen[declared] = replace(now.only(inputs), drew=inputs.drew)
+                self._seen[declared] = inputs
                 return signature
         self._seen[declared] = now
         return digest(declared, replace(now, drew=False).to_json())

@@ -166,7 +166,7 @@ class RecordedAnswers:
         if record is not None or not is_fit:
             return record
         results = self.catalog.results(names)
-        signatures = (signature for name in names for signature in results.stood_for.get(name, ()))
+        signatures = (signature for name in names for signature in results.effective.get(name, ()))
         models = (signature for signature in signatures if not results.measured[signature].random)
         return next(filter(None, map(self.catalog.artifact, models)), None)
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import writer
+from helix_spark.catalog.leases import writer
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, FileRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.errors import Location, StartedOverError, error_text

@@ -23,7 +23,7 @@ from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogView
-    from helix_spark.catalog.leases.leases import RunLeases
+    from helix_spark.catalog.leases import RunLeases
     from helix_spark.catalog.records import IterationRecord
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Chance, Outcome

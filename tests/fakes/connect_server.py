@@ -15,7 +15,7 @@ from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 
 from helix_spark.answers.sent_requests import HELPER
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.program_client import DEFAULT_SETTINGS
 
 
@@ -127,9 +127,9 @@ class FakeServer:
     def _check_models(self, request: Any) -> None:
         for one in messages(request):
             part: Any = one
-            if sort_of(one) == "ObjectRef" and part.id in self.evicted:
+            if type_of(one) == "ObjectRef" and part.id in self.evicted:
                 raise EvictedError
-            assert sort_of(one) != "ObjectRef" or part.id in (HELPER, *self.models), f"no model {part.id}"
+            assert type_of(one) != "ObjectRef" or part.id in (HELPER, *self.models), f"no model {part.id}"
 
 
 class Regressing(FakeServer):

@@ -12,7 +12,7 @@ from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.hermetic.task import written_for
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.plans.program_client import open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
 from tests.fakes.answer_record import FakeRecord
@@ -70,7 +70,7 @@ class Runs:
         try:
             self.returned = program(session)
         finally:
-            recorded_call.PROGRAMS.clear()
+            current_program.PROGRAMS.clear()
             session.stop()
         self.record.remember(answerer)
         self.answerer = answerer

@@ -29,7 +29,7 @@ from helix_spark.answers.session_state import SessionState
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.plans.program_client import control_draws, open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
@@ -122,11 +122,11 @@ def name_of(question: Question) -> str:
     what = question.message
     if (command := ml_command(what)) is not None:
         return str(command.WhichOneof("command"))
-    if question.sort == "setting":
+    if question.kind == "setting":
         return "setting"
-    if question.sort == "analysis":
+    if question.kind == "analysis":
         return {"AnalyzePlanRequest.Explain": "explain"}.get(f"AnalyzePlanRequest.{type(what).__name__}", "schema")
-    if question.sort == "fit":
+    if question.kind == "fit":
         return "checkpoint"
     return "show" if what.WhichOneof("rel_type") == "show_string" else "collect"
 
@@ -180,7 +180,7 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
         except Exception as error:  # noqa: BLE001 - whatever a hostile answer brings about is what is counted
             outcome.error = f"{type(error).__name__}: {str(error)[:200]}"
         finally:
-            recorded_call.PROGRAMS.clear()
+            current_program.PROGRAMS.clear()
             session.stop()
     outcome.printed, outcome.asked, outcome.answers = printed.getvalue(), stub.asked, list(_recordable(answerer))
     outcome.mib = _memory("VmHWM") - before

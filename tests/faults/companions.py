@@ -14,9 +14,9 @@ from unittest import mock
 import pyarrow as pa
 
 import helix_spark as hx
+from helix_spark.catalog import leases
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import leases
-from helix_spark.catalog.leases.leases import this_process
+from helix_spark.catalog.leases import this_process
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
@@ -67,7 +67,7 @@ def forged_leases(folder: Path, count: int, tally: Tally) -> None:
 
 _HOLDS = """
 import sys
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 for signature in sys.argv[2:]:
     Leases(LocalPath(sys.argv[1])).take(signature)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases, this_process
+from helix_spark.catalog.leases import Leases, this_process
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import KINDS, IterationRecord
 from helix_spark.errors import HelixError

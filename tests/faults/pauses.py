@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from helix_spark.catalog import leases
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
-from helix_spark.catalog.leases import leases
 from helix_spark.identity.parts import digest
 from tests.faults.job import run, workflow
 from tests.faults.kills import unsound

@@ -30,7 +30,7 @@ def all_of(root: Path | str) -> Any:
     results = catalog.results({n.declared for of in nodes for n in of}, {n.signature for of in nodes for n in of})
     return (
         dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,
-        dict(results.standing), dict(results.measured), view.past,
+        dict(results.newest), dict(results.measured), view.past,
     )
 
 

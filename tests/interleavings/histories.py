@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from unittest import mock
 
-from helix_spark.catalog import artifacts, catalog_reader, failpoints, verification
+from helix_spark.catalog import artifacts, catalog_reader, failpoints, leases, verification
 from helix_spark.catalog import catalog as catalogs
-from helix_spark.catalog.leases import leases
 from helix_spark.catalog.places import catalog_folder
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.segments import folding, record_log

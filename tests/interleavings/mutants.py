@@ -13,7 +13,7 @@ from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.forgetting import Forgetting
 from helix_spark.catalog.history import IterationReader
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding, record_log
 from helix_spark.catalog.segments.record_log import RecordLog

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from helix_spark.catalog.leases.leases import Holder
+from helix_spark.catalog.leases import Holder
 from helix_spark.store_access import StoreError
 
 HOUR = 3600.0

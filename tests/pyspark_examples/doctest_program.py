@@ -171,14 +171,14 @@ class Outcomes(doctest.DocTestRunner):
 
     def _note(self, test: doctest.DocTest, example: doctest.Example, outcome: str, got: str) -> None:
         signal.alarm(0)
-        sent = [f"{one.question.sort}: {one.why}" for one in _questions()[self.asked:] if one.fresh]
+        sent = [f"{one.question.kind}: {one.why}" for one in _questions()[self.asked:] if one.fresh]
         seconds = round(time.perf_counter() - self.began, 3)
         self.rows.append({**_row(test, example, outcome, got), "seconds": seconds, "sent": sent, "jvm": _has_jvm()})
 
 
 def _questions() -> list[Any]:
     """What Helix has answered so far; nothing where the program runs by itself."""
-    calls = sys.modules.get("helix_spark.plans.recorded_call")
+    calls = sys.modules.get("helix_spark.plans.current_program")
     program = next(iter(calls.PROGRAMS), None) if calls is not None else None
     return [] if program is None or program.answerer is None else program.answerer.answers
 

@@ -15,8 +15,8 @@ from helix_spark.engine.lowering.node_functions import serving
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.current_program import classic
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.plans.recorded_call import classic
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

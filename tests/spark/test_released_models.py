@@ -13,7 +13,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.plans.recorded_call import classic
+from helix_spark.plans.current_program import classic
 
 pytestmark = pytest.mark.spark
 

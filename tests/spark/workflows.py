@@ -18,7 +18,7 @@ from helix_spark.answers.answering import Answerer
 from helix_spark.answers.questions import AnsweredQuestion
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.planner.problem import State
-from helix_spark.plans.recorded_call import classic
+from helix_spark.plans.current_program import classic
 from helix_spark.run.iteration import Iteration
 
 PEOPLE = pd.DataFrame({
@@ -111,7 +111,7 @@ def sent_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     class Answered(list[AnsweredQuestion]):
         def append(self, question: AnsweredQuestion) -> None:
             if question.fresh:
-                sorts.append(question.question.sort)
+                sorts.append(question.question.kind)
             super().append(question)
 
     begin = Answerer.__post_init__

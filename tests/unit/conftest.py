@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.plans import program_client, recorded_call
-from helix_spark.plans.recorded_call import own_session, set_own_session
+from helix_spark.plans import current_program, program_client
+from helix_spark.plans.current_program import own_session, set_own_session
 from tests.unit.project import Project
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def without_session() -> Iterator[None]:
     set_own_session(None)
     if clients is not None:
         clients.SparkSession._default_session = clients.SparkSession._active_session.session = None
-    with recorded_call._working(recorded_call._Work()):
+    with current_program._working(current_program._Work()):
         yield
     set_own_session(left)
     if clients is not None:

@@ -373,7 +373,7 @@ def raw_text(responses: Sequence[Any]) -> str:
 
 
 def identity_of_rows(runs: Runs) -> str:
-    (found,) = (one.question.identity for one in runs.answerer.answers if one.question.sort == "rows")
+    (found,) = (one.question.identity for one in runs.answerer.answers if one.question.kind == "rows")
     return found
 
 

@@ -15,8 +15,8 @@ from helix_spark.engine.lowering.watcher import AuthorRequests
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.observed_inputs import ObservedInputs
 from helix_spark.plans.connect_session import prepare
+from helix_spark.plans.current_program import session_restored, work_in
 from helix_spark.plans.program_client import session_of, showing_requests
-from helix_spark.plans.recorded_call import session_restored, work_in
 
 ANSI, ZONE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"
 

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord

@@ -13,7 +13,7 @@ import pytest
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places import place
 from helix_spark.catalog.places.catalog_folder import MARKER
 from helix_spark.catalog.places.place import LocalPath
@@ -63,7 +63,7 @@ class TestOpening:
         view = catalog.snapshot("census")
         assert (dict(view.artifacts), view.last, view.nodes) == ({}, None, ())
         assert (view.next_iteration, view.bytes_used) == (1, 0)
-        assert catalog.results([A], [C]).standing == {}
+        assert catalog.results([A], [C]).newest == {}
         assert catalog.measured("census", ["rows"]) == {}
         assert (catalog.iterations(), catalog.workflows(), catalog.nodes(iteration(1))) == ((), (), ())
         assert (catalog.bytes_used(), catalog.gc(dry_run=True)) == (0, ())
@@ -243,7 +243,7 @@ class TestResults:
         for each in (first, later, again, found_equal):
             catalog.append_results([each])
         known = catalog.results([A, B, C])
-        assert known.standing == {A: A, B: A}
+        assert known.newest == {A: A, B: A}
         assert (known.measured[A].compute_seconds, known.measured[A].load_seconds) == (2.0, 0.1)
         assert known.measured[A].random == "calls rand"
         assert catalog.results([B]).measured[A].compute_seconds == 2.0

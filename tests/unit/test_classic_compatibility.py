@@ -13,7 +13,7 @@ from pyspark.errors.exceptions import connect
 from pyspark.sql import functions as F
 
 from helix_spark.plans.classic_compatibility import SessionContext
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import type_of
 from tests.fakes.programs import Runs
 
 
@@ -48,7 +48,7 @@ def test_a_time_of_day_is_a_literal_that_the_server_takes(tmp_path: Path) -> Non
     def program(spark: Any) -> Any:
         return spark.table("t").select(F.lit(time(6, 30, 45, 887000))).collect()
 
-    (asked,) = [one for one in Runs(tmp_path).run(program).asked if sort_of(one) == "Relation"]
+    (asked,) = [one for one in Runs(tmp_path).run(program).asked if type_of(one) == "Relation"]
     assert asked.project.expressions[0].expression_string.expression == "TIME '06:30:45.887000'"
 
 
@@ -67,7 +67,7 @@ def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None
         request = spark.client._execute_plan_request_with_metadata()
         request.plan.command.streaming_query_listener_bus_command.add_listener_bus_listener = True
         answers = spark.client._stub.ExecutePlan(request)
-        return [sort_of(next(answers)) for _ in range(3)]
+        return [type_of(next(answers)) for _ in range(3)]
 
     class Server:
         def stub(self) -> Endless:

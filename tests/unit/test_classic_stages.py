@@ -13,7 +13,7 @@ from pyspark.ml.feature import Binarizer, MinHashLSH
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.types import FloatType
 
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from tests.fakes.programs import Program, Runs, rows
 
 
@@ -66,7 +66,7 @@ def test_what_only_the_jvm_can_do_needs_a_classic_session(runs: Runs, act: Progr
         raise StartsOverError(what)
 
     def program(spark: Any) -> None:
-        (here,) = recorded_call.PROGRAMS
+        (here,) = current_program.PROGRAMS
         here.need_classic = need_classic  # type: ignore[method-assign]  # as a program on the command line does
         with pytest.raises(StartsOverError, match=what):
             act(spark)

@@ -21,7 +21,7 @@ ROOMS = [
 ]
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {
-    "identity": ["objects", "functions"], "catalog": ["places", "leases", "segments", "tables"],
+    "identity": ["objects", "functions"], "catalog": ["places", "segments", "tables"],
     "engine": ["spark", "server", "results", "lowering", "execution"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine

@@ -19,7 +19,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.cli import options
 from helix_spark.cli.options import INTERRUPTED, TERMINATED, Terminated, hush
 from helix_spark.engine.execution import executor

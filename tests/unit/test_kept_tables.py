@@ -15,7 +15,7 @@ from pyspark import StorageLevel
 from helix_spark.answers.stored_tables import PLACE, with_partitions
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.table_reading import CheckedTable
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.program.program_nodes import rows_of
 from tests.fakes.connect_server import FakeServer
 from tests.fakes.programs import Runs, rows
@@ -39,10 +39,10 @@ def store_tables(runs: Runs, schema: str = SCHEMA) -> None:
 def reads(server: FakeServer) -> Iterator[str]:
     """What the queries and commands that a server was sent read."""
     for asked in server.asked:
-        if sort_of(asked) in ("Relation", "Command"):
+        if type_of(asked) in ("Relation", "Command"):
             for one in messages(asked):
                 part: Any = one
-                if sort_of(one) == "Read.DataSource":
+                if type_of(one) == "Read.DataSource":
                     yield part.format
 
 
@@ -56,7 +56,7 @@ def test_a_stored_table_is_read_in_place_of_what_made_it(runs: Runs) -> None:
     assert list(reads(edited)) == ["parquet"]
     (moved,) = [
         one for asked in edited.asked for one in messages(asked)
-        if sort_of(one) == "RepartitionByExpression" and sort_of(asked) == "Relation"
+        if type_of(one) == "RepartitionByExpression" and type_of(asked) == "Relation"
     ]
     assert moved.num_partitions == 3  # type: ignore[attr-defined]  # of such a message
 
@@ -66,7 +66,7 @@ def test_its_server_is_told_to_keep_what_stands_in(runs: Runs) -> None:
     store_tables(runs)
     edited = runs.run(lambda spark: rows(spark).cache().where("a > 1").count())
     (kept,) = [one for one in edited.asked if isinstance(one, pb.AnalyzePlanRequest) and one.HasField("persist")]
-    assert [one.format for one in messages(kept) if sort_of(one) == "Read.DataSource"] == ["parquet"]  # type: ignore[attr-defined]  # as above
+    assert [one.format for one in messages(kept) if type_of(one) == "Read.DataSource"] == ["parquet"]  # type: ignore[attr-defined]  # as above
 
 
 def test_a_table_of_other_data_is_not_read(runs: Runs) -> None:
@@ -107,7 +107,7 @@ def test_a_table_that_spark_cannot_read_is_computed(runs: Runs) -> None:
 
     class Refusing(FakeServer):
         def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-            if any(sort_of(one) == "RepartitionByExpression" for one in messages(request)):
+            if any(type_of(one) == "RepartitionByExpression" for one in messages(request)):
                 raise Error
             return super().ExecutePlan(request, metadata)
 
@@ -161,7 +161,7 @@ def test_what_is_made_of_a_model_that_may_be_another_is_asked_anew(runs: Runs) -
         return model.transform(rows(spark)).count()
 
     runs.run(program)
-    asked = [sort_of(one) for one in runs.run(program).asked]
+    asked = [type_of(one) for one in runs.run(program).asked]
     assert asked.count("Relation") == 1
 
 
@@ -176,7 +176,7 @@ def test_two_models_that_may_differ_are_two(runs: Runs) -> None:
         return [model.transform(rows(spark)).count() for model in models]
 
     server = runs.run(program)
-    used = [one.id for asked in server.asked for one in messages(asked) if sort_of(one) == "ObjectRef"]  # type: ignore[attr-defined]  # of such a message
+    used = [one.id for asked in server.asked for one in messages(asked) if type_of(one) == "ObjectRef"]  # type: ignore[attr-defined]  # of such a message
     assert len(set(used)) == 2
 
 
@@ -192,7 +192,7 @@ def test_rows_in_memory_are_not_computed_again(runs: Runs) -> None:
     edited = runs.run(lambda spark: rows(spark).cache().where("a > 2").count(), server=server)
     assert list(reads(edited)) == []
     assert not any(isinstance(one, pb.AnalyzePlanRequest) and one.HasField("persist") for one in edited.asked)
-    named = [one for asked in edited.asked for one in messages(asked) if sort_of(one) == "CachedRemoteRelation"]
+    named = [one for asked in edited.asked for one in messages(asked) if type_of(one) == "CachedRemoteRelation"]
     assert len(named) == 1
     (table,) = [one for one in rows_of(runs.answerer.answers, runs.answerer.served.tables) if one.kind == "table"]
     assert not table.fresh

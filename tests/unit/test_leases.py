@@ -15,9 +15,9 @@ from types import ModuleType
 
 import pytest
 
+from helix_spark.catalog import leases as leases_module
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import leases as leases_module
-from helix_spark.catalog.leases.leases import Lease, Leases, this_process
+from helix_spark.catalog.leases import Lease, Leases, this_process
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.identity.parts import digest
 
@@ -26,7 +26,7 @@ BEAT = 0.2
 """Seconds between heartbeats of the processes here, of which ten may be missed, as of others."""
 HOLDS = """
 import sys
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 leases = Leases(LocalPath(sys.argv[1]))
 leases.heartbeat = float(sys.argv[3])

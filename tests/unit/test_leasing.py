@@ -26,7 +26,7 @@ from tests.fakes.doubled import workflow
 
 HOLDS = """
 import sys
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 assert Leases(LocalPath(sys.argv[1])).take(sys.argv[2]) is None
 print("taken", flush=True)

@@ -15,7 +15,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading

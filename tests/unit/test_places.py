@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from helix_spark.catalog.leases import leases as leases_module
-from helix_spark.catalog.leases.leases import Leases, this_process
+from helix_spark.catalog import leases as leases_module
+from helix_spark.catalog.leases import Leases, this_process
 from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
 from tests.faults.model_digests import digest_of_model

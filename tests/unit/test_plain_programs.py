@@ -348,7 +348,7 @@ def test_what_may_ask_for_the_user_is_asked_once_of_a_server_whose_user_is_known
             rows(session).where(condition).collect()
         finally:
             session.stop()
-        return next(one.question for one in answerer.answers if one.question.sort == "rows")
+        return next(one.question for one in answerer.answers if one.question.kind == "rows")
 
     assert asked("", "user < 3").chance
     assert not asked("me", "user < 3").chance
@@ -428,7 +428,7 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
         return program
 
     def asked() -> set[str]:
-        return {one.question.identity for one in runs.answerer.answers if one.question.sort == "rows"}
+        return {one.question.identity for one in runs.answerer.answers if one.question.kind == "rows"}
 
     runs.run(learned_of("a > 1"))
     before = asked()
@@ -440,7 +440,7 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
 
 def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:
     runs.run(fitted(0.1))
-    (fit,) = [one.question for one in runs.answerer.answers if one.question.sort == "fit"]
+    (fit,) = [one.question for one in runs.answerer.answers if one.question.kind == "fit"]
     runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
 
     def other_rows(spark: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from helix_spark.answers.answering import Mode, NotAuditedError
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_audit import compare_answers
 from helix_spark.program.program_record import record_run, tally_of
@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 record_run(program, None)
         finally:
             program.session({}).stop()
-            recorded_call.PROGRAMS.clear()
+            current_program.PROGRAMS.clear()
         return program
     return run
 

@@ -20,7 +20,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import settings_of_server
 from helix_spark.errors import SetupError
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.plans.program_client import open_session
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.recorded_answers import RecordedAnswers
@@ -101,7 +101,7 @@ def test_the_address_is_the_client_s(tmp_path: Path) -> None:
         assert session.client._user_id == "me"
         assert rows_of_nobody.root.HasField("read")
     finally:
-        recorded_call.PROGRAMS.clear()
+        current_program.PROGRAMS.clear()
         session.stop()
 
 

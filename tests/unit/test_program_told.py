@@ -24,8 +24,8 @@ from helix_spark.errors import ParameterError
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.iteration_lookup import find_iteration
 from helix_spark.history.model_card import card_of
-from helix_spark.plans import recorded_call
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans import current_program
+from helix_spark.plans.plan_messages import type_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import keep_answers
@@ -53,7 +53,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainPr
         yield made
     finally:
         made.session({}).stop()
-        recorded_call.PROGRAMS.clear()
+        current_program.PROGRAMS.clear()
 
 
 def test_a_builder_sets_its_options_in_the_session_that_there_is(program: PlainProgram) -> None:
@@ -146,7 +146,7 @@ def test_the_policy_and_the_budget_decide_whether_models_are_stored(
     LinearRegression(maxIter=2).fit(program.session({}).read.csv("rows.csv", header=True))
     end_program(program, None, quiet=True)
     assert isinstance(program.server, FakeServer)
-    kinds = [one.ml_command.WhichOneof("command") for one in program.server.asked if sort_of(one) == "Command"]
+    kinds = [one.ml_command.WhichOneof("command") for one in program.server.asked if type_of(one) == "Command"]
     assert kinds.count("write") == writes
 
 
@@ -186,7 +186,7 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
             end_program(made, None, quiet=True)
         finally:
             made.session({}).stop()
-            recorded_call.PROGRAMS.clear()
+            current_program.PROGRAMS.clear()
         return edit_of(catalog.iterations("train", 1)[0]).rpartition(":")[0]
 
     assert ran(2, 1) == ""
@@ -229,7 +229,7 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
     finally:
         if (session := SparkSession.getActiveSession()) is not None:
             session.stop()
-        recorded_call.PROGRAMS.clear()
+        current_program.PROGRAMS.clear()
 
 
 def test_a_server_is_told_what_a_second_session_is_given(program: PlainProgram) -> None:

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from deltalake import write_deltalake
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import writer
+from helix_spark.catalog.leases import writer
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord, FileRecord, IterationRecord
 from helix_spark.catalog.segments.record_index import RecordKind

@@ -13,7 +13,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.history import Progress, RunningNode
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.cli.programs import end_program
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions_underway import QuestionsUnderway, expected_nodes
 from helix_spark.run.recorded_answers import RecordedAnswers
@@ -145,7 +145,7 @@ def test_a_program_is_shown_while_spark_is_asked(tmp_path: Path, monkeypatch: py
             end_program(made, None, quiet=True)
         finally:
             made.session({}).stop()
-            recorded_call.PROGRAMS.clear()
+            current_program.PROGRAMS.clear()
         return seen
 
     first, edited, same = ran("a"), ran("b"), ran("b")

@@ -153,7 +153,7 @@ class TestResultsTakenUpAgain:
     def test_what_somebody_writes_is_left_alone(self, table: Path, tmp_path: Path) -> None:
         other = """
 import sys
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 Leases(LocalPath(sys.argv[1])).take(sys.argv[2])
 print("taken", flush=True)

@@ -70,11 +70,11 @@ def by_the_rules(
     records: Sequence[ResultRecord], declared: Collection[str], signatures: Collection[str]
 ) -> KnownResults:
     """What is known, told from all records, oldest first."""
-    stood_for = in_turn((one.declared, one.signature) for one in records if one.declared in declared)
-    asked = {*signatures, *declared, *(one for found in stood_for.values() for one in found)}
+    effective = in_turn((one.declared, one.signature) for one in records if one.declared in declared)
+    asked = {*signatures, *declared, *(one for found in effective.values() for one in found)}
     of_each = {one: [each for each in records if each.signature == one] for one in asked}
     return KnownResults(
-        {one.declared: one.signature for one in records if one.declared in declared}, stood_for,
+        {one.declared: one.signature for one in records if one.declared in declared}, effective,
         {signature: merged(found) for signature, found in of_each.items() if found},
     )
 
@@ -111,8 +111,8 @@ def test_the_query_merges_records_by_the_rules(
         looks = [one.results(declared, signatures) for one in (ledger, reader_of(log_in(folder)))]
     expected = by_the_rules([one for together in appended for one in together], declared, signatures)
     for known in looks:
-        assert dict(known.standing) == expected.standing
-        assert dict(known.stood_for) == expected.stood_for
+        assert dict(known.newest) == expected.newest
+        assert dict(known.effective) == expected.effective
         assert dict(known.measured) == expected.measured
 
 
@@ -140,8 +140,8 @@ def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger
     for signature in (B, C, B):
         ledger._records.append([record(A, signature)])
     known = ledger.results([A], ())
-    assert known.stood_for == {A: (B, C)}
-    assert known.standing == {A: B}
+    assert known.effective == {A: (B, C)}
+    assert known.newest == {A: B}
     assert set(known.measured) == {B, C}
 
 

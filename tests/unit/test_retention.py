@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import RunLeases
+from helix_spark.catalog.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import NodeTime, Outcome

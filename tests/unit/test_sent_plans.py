@@ -9,9 +9,9 @@ import pytest
 from helix_spark.answers.function_calls import begin, capture
 from helix_spark.engine.lowering.node_functions import serving
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.current_program import UDF
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import UDF
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.written_plan import relation_of
 from tests.unit.captured_programs import inputs_of, programs
 from tests.unit.captured_programs.identities import SETTINGS
@@ -26,7 +26,7 @@ def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -
     built = capture(program, CallInputs(dict.fromkeys(names, "table"), SETTINGS))
     if not isinstance(built, CapturedFunction) or built.registers:
         return  # what it asks of its tables, or has its session keep, a client without a server cannot tell
-    if any(sort_of(part) in ("PythonUDF", "PythonUDTF") for part in messages(built.plan)):
+    if any(type_of(part) in ("PythonUDF", "PythonUDTF") for part in messages(built.plan)):
         return  # its code is sent as a pickle, which is another one each time
     call = begin(CallInputs({}, SETTINGS))
     with call.under_way():

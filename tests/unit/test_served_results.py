@@ -15,7 +15,7 @@ from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.stored_results import Origin
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.program.served_results import store_served
 from tests.fakes.connect_server import FakeServer
 from tests.fakes.programs import Runs, rows
@@ -28,7 +28,7 @@ class Writing(FakeServer):
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
         answer = super().AnalyzePlan(request, metadata)
-        if request.HasField("schema") and any(sort_of(one) == "WithColumns" for one in messages(request)):
+        if request.HasField("schema") and any(type_of(one) == "WithColumns" for one in messages(request)):
             answer.schema.schema.struct.fields.add(name=PLACE, data_type=pb.DataType(long=pb.DataType.Long()))
         return answer
 

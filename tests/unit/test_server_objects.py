@@ -54,7 +54,7 @@ def test_rows_of_an_evaluation_can_be_asked_for_in_another_run(runs: Runs) -> No
 
 def test_an_evaluation_of_a_stored_model_reads_it(runs: Runs) -> None:
     runs.run(then_more(evaluation, more=False))
-    (fit,) = [one.question for one in runs.answerer.answers if one.question.sort == "fit"]
+    (fit,) = [one.question for one in runs.answerer.answers if one.question.kind == "fit"]
     runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
     assert commands(runs.run(then_more(evaluation, more=True))) == ["read", "evaluate", "second"]
 
@@ -75,7 +75,7 @@ def test_a_summary_is_of_a_fit_where_the_model_was_read(runs: Runs) -> None:
         return model._call_java("hasSummary"), model._call_java("numFeatures")
 
     runs.run(program)
-    (fit,) = [one.question for one in runs.answerer.answers if one.question.sort == "fit"]
+    (fit,) = [one.question for one in runs.answerer.answers if one.question.kind == "fit"]
     runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
     runs.record.answers = {one: text for one, text in runs.record.answers.items() if one == fit.identity}
     assert commands(runs.run(edited)) == ["read", "fit", "hasSummary", "numFeatures"]

@@ -20,7 +20,7 @@ from helix_spark.cli.programs import end_program
 from helix_spark.history.comparison import compare
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.source_rows import source_rows
-from helix_spark.plans import recorded_call
+from helix_spark.plans import current_program
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.sizes import format_seconds
@@ -50,7 +50,7 @@ def run(catalog: Catalog, *strengths: float, quiet: bool = True) -> None:
         end_program(program, None, quiet=quiet)
     finally:
         program.session({}).stop()
-        recorded_call.PROGRAMS.clear()
+        current_program.PROGRAMS.clear()
 
 
 @pytest.fixture(scope="module")

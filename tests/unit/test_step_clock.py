@@ -12,7 +12,7 @@ from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.watcher import Notes, Watcher
 from helix_spark.planner.problem import State
-from helix_spark.plans.recorded_call import CLIENT
+from helix_spark.plans.current_program import CLIENT
 from helix_spark.workflow.operators import Result
 
 

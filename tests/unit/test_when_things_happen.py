@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from tests.fakes.connect_server import FakeServer
 from tests.fakes.programs import Program, Runs, rows
 
@@ -16,11 +16,11 @@ def kind(asked: Any) -> str:
     """What the server was sent, in a word."""
     if type(asked).__name__ == "AnalyzePlanRequest":
         return str(asked.WhichOneof("analyze"))
-    return str(asked.WhichOneof("rel_type" if sort_of(asked) == "Relation" else "command_type"))
+    return str(asked.WhichOneof("rel_type" if type_of(asked) == "Relation" else "command_type"))
 
 
 def tables_read(asked: Any) -> list[str]:
-    parts: list[Any] = [one for one in messages(asked) if sort_of(one) == "Read.NamedTable"]
+    parts: list[Any] = [one for one in messages(asked) if type_of(one) == "Read.NamedTable"]
     return [one.unparsed_identifier for one in parts]
 
 
@@ -38,7 +38,7 @@ def replaced(*then: Program) -> Program:
 
 def test_a_table_keeps_the_view_that_it_was_built_of(runs: Runs) -> None:
     server = runs.run(replaced(lambda table: table.filter("id > 1").collect(), lambda table: table.collect()))
-    old, new = [one for one in server.asked if sort_of(one) == "Relation"][-2:]
+    old, new = [one for one in server.asked if type_of(one) == "Relation"][-2:]
     assert tables_read(old)[0].startswith("global_temp.helix_")
     assert tables_read(new) == ["v"]
 
@@ -158,8 +158,8 @@ def test_a_statement_that_only_looks_is_asked_again_by_itself(runs: Runs, statem
 
     runs.run(program)
     runs.run(program)
-    assert [one.question.sort for one in runs.answerer.answers if one.fresh] == ["rows"]
-    assert all(sort_of(one.question.message) == "Command" for one in runs.answerer.answers if one.fresh)
+    assert [one.question.kind for one in runs.answerer.answers if one.fresh] == ["rows"]
+    assert all(type_of(one.question.message) == "Command" for one in runs.answerer.answers if one.fresh)
 
 
 def test_spark_functions_mean_the_same_after_a_statement_that_nobody_follows(runs: Runs) -> None:
@@ -170,7 +170,7 @@ def test_spark_functions_mean_the_same_after_a_statement_that_nobody_follows(run
         return rows(spark).filter(F.col("a") > 1).agg(F.sum("a")).collect()
 
     runs.run(program)
-    assert not [one for one in runs.run(program).asked if sort_of(one) == "Relation"]
+    assert not [one for one in runs.run(program).asked if type_of(one) == "Relation"]
 
 
 def test_a_view_in_sql_means_what_its_names_mean_when_it_is_read(runs: Runs) -> None:
@@ -181,7 +181,7 @@ def test_a_view_in_sql_means_what_its_names_mean_when_it_is_read(runs: Runs) -> 
         spark.range(8).createOrReplaceTempView("v")
         return table.collect(), spark.table("w").collect()
 
-    old, new = [one for one in runs.run(program).asked if sort_of(one) == "Relation"][-2:]
+    old, new = [one for one in runs.run(program).asked if type_of(one) == "Relation"][-2:]
     assert tables_read(old)[0].startswith("global_temp.helix_")
     assert tables_read(new) == ["w"]
     assert runs.returned[0] != runs.returned[1]
@@ -202,6 +202,6 @@ def test_a_query_that_names_columns_of_the_one_around_it_is_not_analysed_at_its_
         return rows(spark).alias("o").where(query.exists()).select("a").collect()
 
     asked = [one for one in runs.run(program).asked if kind(one) == "schema"]
-    analysed = [[sort_of(part) for part in messages(one)] for one in asked]
+    analysed = [[type_of(part) for part in messages(one)] for one in asked]
     assert analysed
     assert not any("Filter" in sorts for sorts in analysed), "nor is what is made with it"

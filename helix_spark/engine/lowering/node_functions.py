@@ -31,10 +31,10 @@ from helix_spark.hermetic.action import current
 from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, frame_of, kept_by_server, name_by_itself, named_alone
+from helix_spark.plans.current_program import UDF, NeedsClassicError, classic
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, type_of
 from helix_spark.plans.program_client import service_behind
-from helix_spark.plans.recorded_call import UDF, NeedsClassicError, classic
 from helix_spark.plans.replaced_in_pyspark import pickled
 from helix_spark.plans.sql_texts import spark_functions
 from helix_spark.plots import as_plot
@@ -388,7 +388,7 @@ class ServingSession(Server):
     def fill(self, message: Any, columns: Mapping[str, str] | None = None) -> None:
         """Replace the placeholders in a message by tables, pickles and, by placeholder in an expression, `columns`."""
         for part in messages(message):
-            match sort_of(part):
+            match type_of(part):
                 case "Relation" if part.read.named_table.unparsed_identifier.startswith(INPUT):
                     number = part.common.plan_id
                     part.CopyFrom(self.inputs[part.read.named_table.unparsed_identifier])

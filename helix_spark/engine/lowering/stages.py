@@ -13,7 +13,7 @@ from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.identity.objects.encoder import spark_classes
-from helix_spark.plans.recorded_call import client_session
+from helix_spark.plans.current_program import client_session
 from helix_spark.workflow.operators import ApplyStage, FitStage, Stage
 from helix_spark.workflow.parameters import check_is_stage, check_taken
 

@@ -30,11 +30,11 @@ from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import expression_of, is_column, is_frame
+from helix_spark.plans.current_program import client_session
 from helix_spark.plans.nondeterminism import chance_in, chance_in_text, choices_in, choices_in_text
-from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_messages import parts_of, type_of
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere, view_name
 from helix_spark.plans.program_client import caller
-from helix_spark.plans.recorded_call import client_session
 from helix_spark.plans.sql_texts import is_generated, read_statement
 from helix_spark.plans.written_plan import relation_of
 from helix_spark.workflow.operators import Function, Read
@@ -290,14 +290,14 @@ class AuthorRequests:
             self.choices += (_at(why, its_place) for why in choices_in([part]) if why in choices)
             for why in chance_in([part]):
                 self._differs(why, its_place)
-            if sort_of(part) == "SQL":
+            if type_of(part) == "SQL":
                 if (read := _ASKS_IN_SQL.search(part.query)) is not None:
                     self._differs(f"reads Spark's settings ({read[0].strip()} in SQL)", its_place)
                 if (set_ := _SETS_IN_SQL.match(part.query)) is not None:
                     self._about_to_set([set_[1]], its_place)
             for source in () if self._reads_declared else self._reads(part):
                 self._watch.note_outside(f"{_at(f'reads {source} by itself', its_place)}: {DECLARE}")
-        kind = message.WhichOneof("command_type") if sort_of(message) == "Command" else None
+        kind = message.WhichOneof("command_type") if type_of(message) == "Command" else None
         if kind == "create_dataframe_view":
             view = message.create_dataframe_view
             self._views.add(view_name(view.name, is_global=view.is_global))
@@ -317,7 +317,7 @@ class AuthorRequests:
         waiting = [(message, place, True)]
         while waiting:
             part, place, is_new = waiting.pop()
-            if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
+            if type_of(part) == "Relation" and part.common.HasField("plan_id"):
                 is_new = part.common.plan_id >= self._first_plan
                 built_at = part.common.origin.python_origin.call_site
                 place = Path(built_at).name if built_at else place
@@ -327,7 +327,7 @@ class AuthorRequests:
 
     def _reads(self, part: Any) -> Iterator[str]:
         """Yield the reads of a message, as phrases to follow "reads"."""
-        match sort_of(part):
+        match type_of(part):
             case "SQL":
                 if _BEFORE_TABLES.search(part.query) is None:
                     return

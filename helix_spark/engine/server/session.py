@@ -34,7 +34,7 @@ from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError, ServerEndedError
 from helix_spark.plans.connect_session import cached_frame
-from helix_spark.plans.recorded_call import set_own_session, work_in
+from helix_spark.plans.current_program import set_own_session, work_in
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:

@@ -55,8 +55,8 @@ from helix_spark.engine.spark.gateway import (
 from helix_spark.engine.spark.settings import is_local
 from helix_spark.errors import ServerEndedError, SetupError
 from helix_spark.forks import Birthplace
+from helix_spark.plans.current_program import classic
 from helix_spark.plans.program_client import connect
-from helix_spark.plans.recorded_call import classic
 
 _TO_START = 300.0
 """Seconds in which a server has to start."""

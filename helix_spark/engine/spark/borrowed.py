@@ -26,8 +26,8 @@ from helix_spark.engine.spark.settings import (
 from helix_spark.errors import SetupError
 from helix_spark.identity.environment import package_version
 from helix_spark.plans.connect_session import active_session, is_by_connect, prepare
+from helix_spark.plans.current_program import classic, client_session
 from helix_spark.plans.program_client import connect, open_session, showing_requests
-from helix_spark.plans.recorded_call import classic, client_session
 
 if TYPE_CHECKING:
     from pathlib import Path

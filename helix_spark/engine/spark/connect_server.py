@@ -33,7 +33,7 @@ from helix_spark.engine.spark.settings import (
     own_settings,
 )
 from helix_spark.forks import Birthplace, remove_own
-from helix_spark.plans.recorded_call import classic, set_own_session
+from helix_spark.plans.current_program import classic, set_own_session
 from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.forks import Birthplace
 from helix_spark.plans.connect_session import cached_frame, is_by_connect, prepare
+from helix_spark.plans.current_program import CLIENT, classic, own_session
 from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect, open_session
-from helix_spark.plans.recorded_call import CLIENT, classic, own_session
 from helix_spark.plans.stage_references import model_known_as, moved_stage
 from helix_spark.plans.written_plan import divide_relation
 

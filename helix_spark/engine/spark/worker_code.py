@@ -14,7 +14,7 @@ from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
 from helix_spark.hermetic.task import guarded
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.plans.recorded_call import replaces
+from helix_spark.plans.current_program import replaces
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` is sent by value anyway; the others may be outside of site-packages (a Spark distribution, a checkout)."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import type_of
 
 
 def text_of(message: Any) -> str:
     """A message and all that is in it, shortly."""
-    match sort_of(message):
+    match type_of(message):
         case "Relation":
             number = f"#{message.common.plan_id}" if message.HasField("common") else ""
             return f"{_chosen(message, 'rel_type')}{number}"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.plans.captured_function import CapturedFunction
+from helix_spark.plans.current_program import UDF
 from helix_spark.plans.plan_identity import canonical
-from helix_spark.plans.recorded_call import UDF
 from tests.unit.captured_programs import programs
 from tests.unit.captured_programs.identities import captured
 from tests.unit.captured_programs.plan_text import text_of

@@ -124,7 +124,7 @@ def in_action(action: Action) -> Iterator[None]:
             action.look_again()
         action.outer, turn.action = outer, action
         _working[thread], action.under_way = action, True
-        uses = _memos.begin()
+        caches = _memos.begin()
         with actions_to_come(), AUTHOR_SEEDS.holding(action):
             action.draws.begin()
             try:
@@ -132,7 +132,7 @@ def in_action(action: Action) -> Iterator[None]:
                     yield
             finally:
                 action.drew = action.draws.end()
-                _memos.end(uses, action.watch, drew=action.drew or action.draws.drew_held)
+                _memos.end(caches)
                 action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
     finally:
         turn.action, action.under_way = outer, False

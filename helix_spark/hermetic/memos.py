@@ -4,25 +4,17 @@ and are only filled where something is absent: ``if _model is None: _model = loa
 from __future__ import annotations
 
 import ast
-import gc
 import re
 import sys
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import _lru_cache_wrapper, cached_property
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
-from typing import Any, NamedTuple, TypeAlias, TypeGuard
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple, TypeGuard
 
 from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
-from helix_spark.hermetic.generators import is_generator
-from helix_spark.hermetic.watch import Event, Watch
 from helix_spark.loaded_sources import is_edited, read_lines, syntax_of
-
-Memo: TypeAlias = "_lru_cache_wrapper[Any]"
 
 
 class Unset(NamedTuple):
@@ -33,18 +25,11 @@ class Unset(NamedTuple):
     value: dict[Any, Any] | None
 
 
-class Uses(NamedTuple):
-    """State before an action: hits and misses of memos, and unset variables."""
-
-    memos: Mapping[Memo, tuple[int, int]]
-    unset: Sequence[Unset]
-
-
 @dataclass(frozen=True)
 class Holders:
     """Possible caches in the author's modules: memos, also in classes; objects of the author's classes; variables."""
 
-    memos: dict[Memo, None] = field(default_factory=dict)
+    memos: list[_lru_cache_wrapper[Any]] = field(default_factory=list)
     objects: list[object] = field(default_factory=list)
     unset: list[Unset] = field(default_factory=list)
 
@@ -58,9 +43,17 @@ class Holders:
                 if value.__module__ == module.__name__:
                     self._look_at_class(value)
             elif _is_memo(value):
-                self.memos[value] = None
+                self.memos.append(value)
             elif kind.__module__ in authors:
                 self.objects.append(value)
+
+    def empty(self) -> None:
+        """Empty the memos and the cached properties."""
+        for memo in self.memos:
+            memo.cache_clear()
+        for value in self.objects:
+            for name in _cached_properties(type(value)):
+                vars(value).pop(name, None)
 
     def _look_at_class(self, kind: type) -> None:
         is_plain = type(kind) is type  # a metaclass may intercept assignments
@@ -68,7 +61,7 @@ class Holders:
             if (member is None or type(member) is dict) and is_plain:
                 self.unset.append(Unset(name, kind, member))
             elif _is_memo(function := getattr(member, "__func__", member)):
-                self.memos[function] = None
+                self.memos.append(function)
 
 
 _KEEPS_NOTHING = frozenset({
@@ -85,51 +78,28 @@ def _possible_holders(holder: ModuleType | type) -> list[tuple[str, Any]]:
 
 
 class Memos:
-    """The events that filled the project's memos (`functools.cache`), which count for each action that uses the memos.
-    Memos that were filled unwatched are emptied before an action; memos of mutable values after the action that filled
-    them. So are cached properties of objects in modules, and lazy variables: their uses cannot be observed."""
+    """Caches of the project, which are empty before and after each action: what fills them counts for each action that
+    uses them, is drawn with its seed, and cannot carry a change from one to the next."""
 
     def __init__(self) -> None:
-        self._filled_by: WeakKeyDictionary[Memo, dict[tuple[str, str], Event]] = WeakKeyDictionary()
         self._modules: dict[str, None] = {}
         self._examined = set[str]()
 
-    def begin(self) -> Uses:
-        """Empty caches that were filled unwatched, and return the uses of the others."""
+    def begin(self) -> Holders:
+        """Empty memos and cached properties before an action. Return all possible caches."""
         holders = self._holders()
-        for value in holders.objects:
-            for name in _cached_properties(type(value)):
-                vars(value).pop(name, None)
-        uses = {}
-        for memo in holders.memos:
-            info = memo.cache_info()
-            if info.currsize and memo not in self._filled_by:
-                memo.cache_clear()
-            uses[memo] = (info.hits, info.misses) if memo in self._filled_by else (0, 0)
-        return Uses(uses, holders.unset)
+        holders.empty()
+        return holders
 
-    def end(self, before: Uses, watch: Watch | None, *, drew: bool) -> None:
-        """Note the events behind the memos that an action used or filled. `watch` is None if it was unwatched. Empty
-        the memos that it filled if it drew numbers: another action draws with its own seed."""
+    def end(self, before: Holders) -> None:
+        """Empty all caches that the action has filled."""
         for name, holder, value in before.unset:
             module = holder if isinstance(holder, ModuleType) else sys.modules.get(holder.__module__)
             file, now = str(getattr(module, "__dict__", {}).get("__file__")), vars(holder).get(name)
             is_set = bool(value) and now is value if value is not None else now is not None
             if is_set and _is_lazy(name, file, self._files(), _sets_if_none if value is None else _stores_if_absent):
                 setattr(holder, name, None) if value is None else value.clear()
-        for memo in self._holders().memos:
-            info, (hits, misses) = memo.cache_info(), before.memos.get(memo, (0, 0))
-            if watch is None:
-                if info.misses > misses:
-                    self._filled_by.pop(memo, None)
-                continue
-            if info.hits > hits:
-                watch.adopt(self._filled_by.get(memo, {}).values())
-            if info.misses > misses and (drew or any(map(_may_change, _kept_in(memo)))):
-                self._filled_by.pop(memo, None)
-                memo.cache_clear()
-            elif info.misses > misses:
-                self._filled_by.setdefault(memo, {}).update({event[:2]: event for event in watch.events})
+        self._holders().empty()  # the action may have imported modules
 
     def _holders(self) -> Holders:
         for name in {*list(sys.modules)} - self._examined:  # there are thousands, and actions are frequent
@@ -156,32 +126,6 @@ def _is_memo(value: object) -> bool:
 def _cached_properties(kind: type) -> list[str]:
     members = [item for base in kind.__mro__ for item in vars(base).items()]
     return [name for name, member in members if isinstance(member, cached_property)]
-
-
-def _kept_in(memo: Memo) -> Iterator[object]:
-    """Yield the results that a memo keeps, and perhaps arguments. Only Python's garbage collector exposes them."""
-    for referent in gc.get_referents(memo):
-        if referent is vars(memo):
-            continue
-        values = list(referent.values()) if type(referent) is dict else []
-        # The memo's table holds results, or linked entries if their number is limited.
-        is_limited = memo.cache_parameters()["maxsize"] is not None
-        is_table = not is_limited or type(next(iter(values), None)).__name__ == "_lru_list_elem"
-        yield from values if values and is_table else [referent]
-
-
-_CHANGING = (dict, list, set, deque, bytearray, Iterator)
-
-
-def _may_change(value: object) -> bool:
-    """Return whether a value may be changed in place. Objects of libraries, except generators, count as constant."""
-    kind = type(value)
-    if kind in (tuple, frozenset):
-        return any(map(_may_change, value))  # type: ignore[call-overload]  # a tuple or frozenset
-    if issubclass(kind, _CHANGING) or is_generator(value):
-        return True
-    is_frozen = issubclass(kind, tuple | Enum) or getattr(getattr(kind, "__dataclass_params__", 0), "frozen", False)
-    return is_authors(kind.__module__) and not is_frozen
 
 
 def _is_lazy(name: str, file: str, others: Iterable[str], fills: Callable[[ast.FunctionDef, str], bool]) -> bool:

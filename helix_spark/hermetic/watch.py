@@ -63,12 +63,6 @@ class Watch:
             self._noted.add((kind, name))
             self.events.append((kind, name, details))
 
-    def adopt(self, events: Iterable[Event]) -> None:
-        """Note the events of another action whose result this one uses."""
-        for kind, name, details in events:
-            if kind not in ("written", "set"):
-                self._note(kind, name, details)
-
     def note_nondeterminism(self, why: str) -> None:
         """Note why the result may differ each time, as a phrase."""
         self._note("chance", why)
@@ -241,16 +235,29 @@ def _note_library(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: 
         watch.note_read(watch.absolute_path(arguments[0]), who)
 
 
+def _is_authors_module(name: str) -> bool:
+    """Return whether a name means a module of the author's, which may not be imported yet."""
+    if name in sys.modules:
+        return asking.is_authors(name)
+    with suppress(AttributeError, ImportError, ValueError):
+        origin = str(importlib.util.find_spec(name).origin)  # type: ignore[union-attr]  # caught
+        return origin.startswith("/") and kind_of(origin) is CodeOwner.AUTHOR
+    return False
+
+
 def _note_unpickled(watch: Watch, who: Asker, arguments: tuple[Any, ...], _frame: FrameType) -> None:
     """Note a class or function of the author's that a pickle names: no signature covers what it does then."""
     module, name = arguments
-    is_authors = asking.is_authors(module)
-    if module not in sys.modules:  # the pickle is about to import it
-        with suppress(AttributeError, ImportError, ValueError):
-            origin = str(importlib.util.find_spec(module).origin)  # type: ignore[union-attr]  # caught
-            is_authors = origin.startswith("/") and kind_of(origin) is CodeOwner.AUTHOR
-    if is_authors:
+    if _is_authors_module(module):
         watch.note_outside(who.at(f"unpickles {module}.{name} by its name"))
+
+
+def _note_import(watch: Watch, who: Asker, name: str, package: str | None = None) -> None:
+    """Note an author's module that a library imports: no signature covers what the library does with it."""
+    with suppress(ImportError):  # which the import raises, too
+        full = importlib.util.resolve_name(name, package)
+        if who.kind is CodeOwner.LIBRARY and _is_authors_module(full):
+            watch.note_outside(who.at(f"imports {full} by its name"))
 
 
 def _outside(what: str, index: int | None = None) -> Noter:
@@ -330,7 +337,7 @@ class Wrapped:
             start_thread(thread)
 
         yield threading.Thread, "start", start
-        yield importlib, "import_module", self._import_module(importlib.import_module)
+        yield importlib, "import_module", self._noting(importlib.import_module, _note_import)
         queries = {name: self._query(vars(os)[name], what) for name, what in _QUERIES.items()}
         yield from ((os, name, query) for name, query in queries.items())
         if sys.version_info < (3, 11):  # where pathlib has its own reference to `os.stat`
@@ -381,20 +388,6 @@ class Wrapped:
                     yield function, "__init__", self._noting(vars(function)["__init__"], note)
             elif callable(function):
                 yield library, reader, self._noting(function, note)
-
-    def _import_module(self, function: Any) -> Callable[..., Any]:
-        """Wrap `import_module`: no signature covers what a library does with an author's module that it imports."""
-
-        def import_module(*arguments: Any, **keywords: Any) -> Any:
-            module = function(*arguments, **keywords)
-            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
-            if watch is not None and who is not None and who.kind is CodeOwner.LIBRARY:
-                file = getattr(module, "__file__", None)
-                if isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR:
-                    watch.note_outside(who.at(f"imports {module.__name__} by its name"))
-            return module
-
-        return import_module
 
     def _discover(self, function: Any) -> Callable[..., Any]:
         """Wrap the method by which all functions look up installed packages."""

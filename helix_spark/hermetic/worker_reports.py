@@ -22,7 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, callers
-from helix_spark.hermetic.memos import Memos, Uses
+from helix_spark.hermetic.memos import Holders, Memos
 from helix_spark.hermetic.observed_inputs import FOR_SPARK, ObservedInputs, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, observed_in
@@ -122,9 +122,9 @@ class _WatchedTask:
         """Register the code and key of a function. One function may have the keys of several nodes. Empty caches that
         another task has filled, if nothing is reported of that for this key."""
         if key not in (*self._earlier, *self.keys):
-            if _uses:
-                _memos.end(_uses.pop(), None, drew=False)
-            _uses.append(_memos.begin())
+            if _caches:
+                _memos.end(_caches.pop())
+            _caches.append(_memos.begin())
         self._keys[code] = tuple(dict.fromkeys((*self._keys.get(code, ()), key)))
         self.keys = tuple(dict.fromkeys((*self.keys, key)))
 
@@ -146,7 +146,7 @@ class _WatchedTask:
             return self._threads[thread]
         if keys is None and not is_authors:
             return None
-        if keys is None or _uses[-1].memos:
+        if keys is None or _caches[-1].memos:
             keys = self.keys
         if keys not in self._watches:
             self._watches[keys] = _ReportingWatch(self._folder, keys, self._began)
@@ -157,8 +157,8 @@ _tasks: list[_WatchedTask] = []
 """The task that runs, if any."""
 
 _memos = Memos()
-_uses: list[Uses] = []
-"""The state of caches before they were filled, if any task has begun."""
+_caches: list[Holders] = []
+"""The caches before they were filled, if any task has begun."""
 
 
 def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:

@@ -7,9 +7,11 @@ are unchanged. Before Spark computes anything the functions are called.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from helix_spark.answers.capture_nodes import (
     CapturedDag,
@@ -19,23 +21,18 @@ from helix_spark.answers.capture_nodes import (
     may_be_captured,
     table_columns,
 )
-from helix_spark.catalog.records import LONGEST_BUILDS, AnswerRecord
+from helix_spark.catalog.places.json_text import parsed_as
+from helix_spark.catalog.records import LONGEST_BUILDS, AnswerRecord, DescribedBuild, FunctionBuild, WorkflowBuilds
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.observed_inputs import observed_from_json
 from helix_spark.identity.code import Description, trace
 from helix_spark.identity.environment import context_parts, package_part, place_parts, surroundings
-from helix_spark.identity.parts import FORMAT, Group, Part, digest
+from helix_spark.identity.parts import FORMAT, Part, digest
 from helix_spark.identity.signing import described_by_plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, RecordedFunction, SparkFunction
 from helix_spark.plans.plan_columns import Columns
 from helix_spark.workflow.operators import Function
-
-_FINDINGS: Mapping[str, Callable[[Any], Any]] = {
-    "warnings": tuple, "random": tuple, "choices": tuple, "unfollowed": tuple,
-    "registers": frozenset, "doubtful": frozenset,
-}
-"""Fields of a `Description` that hold several texts."""
 
 
 def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
@@ -68,34 +65,28 @@ def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord |
     """Return a graph with the recorded plans of its functions; None if a plan is missing or reads have changed."""
     if record is None or not record.builds:
         return None
-    builds = json.loads(record.builds)
-    reads = observed_from_json(json.dumps(builds["seen"]) if builds["seen"] else "")
+    builds = parsed_as(record.builds, WorkflowBuilds)
+    reads = observed_from_json(json.dumps(builds.seen) if builds.seen else "")
     names = {node.name for node in dag.nodes if may_be_captured(node)}
-    if builds["nodes"].keys() != names or (reads.reads and not reads.now().agrees(reads)):
+    if builds.nodes.keys() != names or (reads.reads and not reads.now().agrees(reads)):
         return None
     return fill_functions(dag, settings, lambda node, operator, _: _recorded(
-        node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), builds["nodes"][node.name]
+        node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), builds.nodes[node.name]
     ))
 
 
-def _recorded(node: Node, operator: Function, inputs: CallInputs, built: Mapping[str, Any]) -> Node:
-    why = str(built["by_code"])
-    if "described" not in built and not built["asks"]:
-        return replace(node, operator=replace(operator, by_code=why))
+def _recorded(node: Node, operator: Function, inputs: CallInputs, build: FunctionBuild) -> Node:
+    if build.described is None and not build.asks:
+        return replace(node, operator=replace(operator, by_code=build.by_code))
     recorded = None
-    if (described := built.get("described")) is not None:
-        description = Description(
-            tuple(Part(Group(group), label, value, shown) for group, label, value, shown in described["parts"]),
-            drew=described["drew"], in_turns=described["in_turns"],
-            **{name: kind(described.get(name, ())) for name, kind in _FINDINGS.items()},
-        )
-        columns = built.get("columns")
+    if build.described is not None:
+        findings = asdict(build.described) | {"parts": tuple(Part(*part) for part in build.described.parts)}
         recorded = RecordedFunction(
-            description, None if columns is None else tuple(columns), is_column=built.get("is_column", False),
-            has_code=built.get("has_code", False),
+            Description(**findings), build.columns, is_column=build.is_column, has_code=build.has_code
         )
     return replace(node, operator=SparkFunction(
-        operator.call, operator.arguments, operator.forms, operator.returns, why, call_inputs=inputs, built=recorded,
+        operator.call, operator.arguments, operator.forms, operator.returns, build.by_code, call_inputs=inputs,
+        built=recorded,
     ))
 
 
@@ -105,27 +96,21 @@ def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
     if reads.chance or reads.outside or reads.unknown:
         return ""
     columns = table_columns(captured.dag, settings)
-    nodes = {
-        node.name: dict(_built(node, node.operator, columns.get(node.name)))
+    builds = WorkflowBuilds(json.loads(reads.to_json() or "{}"), {
+        node.name: _built(node, node.operator, columns.get(node.name))
         for node in captured.dag.nodes if may_be_captured(node) and isinstance(node.operator, Function)
-    }
-    text = json.dumps({"seen": json.loads(reads.to_json() or "{}"), "nodes": nodes})
+    })
+    text = json.dumps(to_builtins(builds, order="deterministic"))
     return text if len(text) <= LONGEST_BUILDS else ""
 
 
-def _built(node: Node, operator: Function, columns: Columns | None) -> Iterator[tuple[str, Any]]:
-    yield "by_code", operator.by_code
-    yield "asks", isinstance(operator, SparkFunction) and operator.built is None
-    if isinstance(operator, SparkFunction) and isinstance(built := operator.built, CapturedFunction):
-        description = described_by_plan(node, built)
-        yield "described", {
-            "parts": [[part.group, part.label, part.digest, part.shown] for part in description.parts],
-            "drew": description.drew, "in_turns": description.in_turns,
-            **{
-                name: sorted(texts) if isinstance(texts := getattr(description, name), frozenset) else list(texts)
-                for name in _FINDINGS
-            },
-        }
-        yield from (("is_column", built.is_column), ("has_code", built.has_code))
-        if columns is not None:
-            yield "columns", columns
+def _built(node: Node, operator: Function, columns: Columns | None) -> FunctionBuild:
+    asks = isinstance(operator, SparkFunction) and operator.built is None
+    if not (isinstance(operator, SparkFunction) and isinstance(built := operator.built, CapturedFunction)):
+        return FunctionBuild(operator.by_code, asks)
+    description = described_by_plan(node, built)
+    findings = {name: getattr(description, name) for name in DescribedBuild.__struct_fields__}
+    parts = tuple((part.group, part.label, part.digest, part.shown) for part in description.parts)
+    return FunctionBuild(
+        operator.by_code, asks, built.is_column, built.has_code, columns, DescribedBuild(**findings | {"parts": parts})
+    )

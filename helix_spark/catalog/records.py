@@ -56,8 +56,8 @@ Kind = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
 _LONG = Meta(max_length=64 << 20)
 Facts = Annotated[str, _LONG, Json(dict[str, Any])]
 """A JSON object."""
-_Parts = list[tuple[Group, str, str, str | None]]
-Parts = Annotated[str, _LONG, Json(_Parts)]
+_Part = tuple[Group, str, str, str | None]
+Parts = Annotated[str, _LONG, Json(list[_Part])]
 
 
 class _Split(TypedDict, total=False):
@@ -107,36 +107,39 @@ LONGEST_BUILDS = 2 << 20
 """Maximum characters of the recorded builds of a workflow's functions."""
 
 
-class _DescribedSince(TypedDict, total=False):
-    choices: list[str]
-    doubtful: list[str]
+class DescribedBuild(Struct, omit_defaults=True):
+    """The description of a captured function; see `identity.code.Description`."""
 
-
-class _Described(_DescribedSince):
-    parts: _Parts
+    parts: tuple[_Part, ...]
     drew: bool
     in_turns: bool
-    warnings: list[str]
-    random: list[str]
-    unfollowed: list[str]
-    registers: list[str]
+    warnings: tuple[str, ...]
+    random: tuple[str, ...]
+    unfollowed: tuple[str, ...]
+    registers: frozenset[str]
+    choices: tuple[str, ...] = ()
+    doubtful: frozenset[str] = frozenset()
 
 
-class _Node(Struct):
+class FunctionBuild(Struct, omit_defaults=True):
+    """The result of a function's call; `described` is None if it built no plan."""
+
     by_code: str
     asks: bool
     is_column: bool = False
     has_code: bool = False
-    columns: list[str] = []
-    described: _Described | None = None
+    columns: tuple[str, ...] | None = None
+    described: DescribedBuild | None = None
 
 
-class _Builds(TypedDict):
+class WorkflowBuilds(Struct):
+    """The results of the calls of a workflow's functions, by node, and what all of them read."""
+
     seen: _Observation
-    nodes: dict[str, _Node]
+    nodes: dict[str, FunctionBuild]
 
 
-Builds = Annotated[str, Meta(max_length=LONGEST_BUILDS), Json(_Builds)]
+Builds = Annotated[str, Meta(max_length=LONGEST_BUILDS), Json(WorkflowBuilds)]
 
 
 @dataclass(frozen=True, slots=True)

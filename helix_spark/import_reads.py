@@ -48,19 +48,27 @@ _reads: dict[tuple[str, str], set[str]] = {}
 _reads_of_lines: dict[tuple[str, int], dict[str, None]] = {}
 """The files that a line of an author's module read during its import, by file and line."""
 
+_set_by_imports: set[str] = set()
+"""The variables that libraries set as they were imported; workers that import these set them, too."""
+
 
 @cache
 def note_import_reads() -> None:
-    """Note reads during imports from now on; once a process."""
+    """Note reads during imports, and variables set there, from now on; once a process."""
     environ: Any = type(os.environ)
-    get = environ.__getitem__
+    get, put = environ.__getitem__, environ.__setitem__
 
     def getitem(self: Any, variable: str) -> Any:
         if (_LOCKS or is_loading()) and isinstance(variable, str):
             _note(sys._getframe(1), "environment", variable)
         return get(self, variable)
 
-    environ.__getitem__ = getitem
+    def setitem(self: Any, variable: str, value: str) -> None:
+        if _LOCKS and variable not in _INITIAL_ENVIRONMENT and _is_set_by_import(sys._getframe(1)):
+            _set_by_imports.add(variable)
+        put(self, variable, value)
+
+    environ.__getitem__, environ.__setitem__ = getitem, setitem
     sys.addaudithook(_hook)
 
 
@@ -147,6 +155,16 @@ def _importers(frame: FrameType | None) -> list[str]:
     return []
 
 
+def _is_set_by_import(frame: FrameType | None) -> bool:
+    """Return whether a library's code runs in its own import, and not in a call by the author's code."""
+    owners = set[CodeOwner]()
+    for caller, owner in callers(frame):
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
+            return CodeOwner.LIBRARY in owners and CodeOwner.AUTHOR not in owners
+        owners.add(owner)
+    return False
+
+
 def _is_installed_by(package: str, path: str) -> bool:
     """Return whether a path is in a package's installation, including its metadata."""
     return any(f"{site}{package}" in f"{path}/" for site in SITES)
@@ -160,6 +178,11 @@ def _is_uncounted(kind: str, name: str) -> bool:
 def is_of_a_terminal(variable: str) -> bool:
     """Return whether a variable belongs to the terminal and means nothing to a worker, or is Helix's own."""
     return variable in _TERMINAL_VARIABLES or variable.startswith(_TERMINAL_PREFIXES)
+
+
+def is_set_by_import(variable: str) -> bool:
+    """Return whether a library has set a variable as it was imported, such as scikit-learn `KMP_INIT_AT_FORK`."""
+    return variable in _set_by_imports
 
 
 @cache

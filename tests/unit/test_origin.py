@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 
 from helix_spark import import_reads
+from helix_spark.engine.server.fit import counting_variables
 from helix_spark.identity.environment import package_part
 from helix_spark.identity.objects.origin import PYTHON, Package, package_of_file, replaced_packages, startup_version
 from tests.unit.project import forget_packages
@@ -284,3 +285,20 @@ def test_which_modules_of_a_package_are_loaded_makes_no_other_version(site: Path
 def test_a_folder_of_packages_that_is_gone_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path / "nowhere" / "site-packages"))
     assert replaced_packages() == {}
+
+
+def test_a_variable_that_a_library_sets_as_it_is_imported_does_not_choose_a_server(
+    monkeypatch: pytest.MonkeyPatch, steps: Callable[[str], str]
+) -> None:
+    for name in ("SET_BY_IMPORT", "SET_BY_CALL", "SET_BEFORE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SET_BEFORE", "a")
+    steps("import os\nos.environ.setdefault('SET_BY_IMPORT', '1')\nos.environ['SET_BEFORE'] = 'b'\n"
+          "def clean(): os.environ['SET_BY_CALL'] = '1'\n")
+    sys.modules["steps"].clean()
+    counting = counting_variables(os.environ)
+    assert os.environ["SET_BY_IMPORT"] == "1"
+    assert "SET_BY_IMPORT" not in counting
+    assert counting["SET_BY_CALL"] == "1"
+    assert counting["SET_BEFORE"] == "b"

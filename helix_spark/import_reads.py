@@ -22,12 +22,12 @@ _UNCOUNTED_PATHS = (*OF_MACHINE, "/usr/share/", "/usr/lib/", "/.cache/")
 """Parts of paths of the system's files and of caches."""
 
 _TERMINAL_VARIABLES = frozenset({
-    "_", "CLICOLOR", "COLORTERM", "COLUMNS", "DISPLAY", "FORCE_COLOR", "LINES", "LS_COLORS", "NO_COLOR", "OLDPWD",
-    "PS1", "PWD", "SHLVL", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID",
+    "_", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "DISPLAY", "FORCE_COLOR", "GIT_PAGER", "LINES",
+    "LS_COLORS", "NO_COLOR", "OLDPWD", "PAGER", "PS1", "PWD", "SHLVL", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID",
 })
 _TERMINAL_PREFIXES = (
     "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
-    "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
+    "WT_", "GNOME_", "KONSOLE_", "PYDEVD_", "PYTEST_", "HELIX",
 )
 """Variables that differ between terminals and mean nothing to a worker; and Helix's own, which are for one run."""
 

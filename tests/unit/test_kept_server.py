@@ -392,6 +392,12 @@ def test_variables_of_a_terminal_do_not_count() -> None:
     assert environment_digests(here) == environment_digests(there) != environment_digests({"PATH": "/usr/bin"})
 
 
+def test_a_notebook_shares_the_server_of_commands() -> None:
+    kernel = {"CLICOLOR_FORCE": "1", "PAGER": "cat", "GIT_PAGER": "cat", "PYDEVD_USE_FRAME_EVAL": "NO",
+              "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    assert environment_digests(kernel) == environment_digests({}) != environment_digests({"MPLBACKEND": "agg"})
+
+
 def test_no_value_of_a_variable_is_told() -> None:
     assert "secret" not in str(environment_digests({"PASSWORD": "secret"}))
 

@@ -61,9 +61,10 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that count, without those of `for_workers`."""
+    """Return the variables that count, without those of `for_workers`, and without the place of a notebook's plots."""
     return {name: value for name, value in environ.items()
-            if name not in OF_WORKERS and not (is_of_a_terminal(name) or is_set_by_import(name))}
+            if name not in OF_WORKERS and not (is_of_a_terminal(name) or is_set_by_import(name))
+            and (name, value) != ("MPLBACKEND", "module://matplotlib_inline.backend_inline")}
 
 
 @cache

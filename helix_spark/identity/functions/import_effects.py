@@ -30,8 +30,10 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.observed_inputs import content_of
 from helix_spark.hermetic.told_times import MESSAGES
+from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
+from helix_spark.identity.parts import UnidentifiedError
 from helix_spark.import_reads import files_read_at
 from helix_spark.loaded_sources import is_edited, parsed, read_lines
 
@@ -68,6 +70,10 @@ class _Module:
     statements: tuple[ast.stmt, ...]
     doubt: str = ""
     scan: tuple[list[ImportEffect], list[str]] | None = None
+
+    @cached_property
+    def bindings(self) -> dict[str, ast.stmt | None]:
+        return _bindings(self.statements)
 
     @cached_property
     def scope(self) -> _Scope:
@@ -158,6 +164,57 @@ def _module(name: str) -> _Module | None:
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # the last run of each cell
         return _Module(None, "<cells>", names, tuple(node for text in reversed(texts) for node in parsed(text).body))
     return None
+
+
+def _bindings(statements: Iterable[ast.stmt]) -> dict[str, ast.stmt | None]:
+    """Return the statement that binds each name last; None if that depends on conditions."""
+    bindings: dict[str, ast.stmt | None] = {}
+    for statement in statements:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                bindings[name] = statement
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
+                bindings[name] = statement
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                bindings |= {alias.asname or alias.name.partition(".")[0]: statement for alias in names}
+            case _:
+                nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+                bindings |= {node.id: None for node in nodes if isinstance(node.ctx, ast.Store)}
+    return bindings
+
+
+def is_set(module: str, name: str, value: object, kind: str = "") -> bool:
+    """Return whether a value was set in a module of the project, or a class in it, after its text had bound another one
+    to the name: a worker that imports the module again has that one. False if it cannot be told."""
+    text = None if module == "__main__" else _module(module)
+    if text is None:
+        return False
+    bindings = text.bindings
+    if kind:
+        definition = bindings.get(kind)
+        bindings = _bindings(definition.body) if isinstance(definition, ast.ClassDef) else {}
+    match statement := bindings.get(name):
+        case ast.FunctionDef(decorator_list=[]):
+            code = getattr(getattr(value, "__func__", value), "__code__", None)
+            return (getattr(code, "co_name", ""), getattr(code, "co_filename", "")) != (name, text.file)
+        case ast.ClassDef(decorator_list=[]):
+            return getattr(value, "__name__", "") != name
+        case ast.Import() | ast.ImportFrom():
+            bound = [found for alias, found, _ in text.imports([statement]) if alias == name]
+            return bound[-1:] != [None] and bound[-1:] != [] and bound[-1] is not value
+        case ast.Assign(value=expression) | ast.AnnAssign(value=ast.expr() as expression):
+            with suppress(ValueError, TypeError, SyntaxError, RecursionError):  # it is no literal
+                literal = ast.literal_eval(expression)
+                # What begins as None or empty is filled later.
+                return literal is not None and literal not in ([], {}) and not _is_equal(value, literal)
+    return False
+
+
+def _is_equal(value: object, literal: object) -> bool:
+    try:
+        return canonical(value) == canonical(literal)
+    except UnidentifiedError:
+        return False
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -48,6 +48,8 @@ class Names:
     function: FunctionType
     label: str
     home: str
+    globals: list[tuple[str, str, object]] = field(default_factory=list)
+    """The globals that were resolved: module, name and value."""
 
     @cached_property
     def closure(self) -> dict[str, object]:
@@ -112,6 +114,7 @@ class Names:
 
     def _global(self, namespace: dict[str, object], name: str) -> Reference:
         module = str(namespace.get("__name__", ""))
+        self.globals.append((module, name, namespace[name]))
         label = name if module == self.home else f"{module}.{name}"
         return Reference(namespace[name], label, "global", label, variable=(id(namespace), name))
 
@@ -138,8 +141,8 @@ class Names:
                     return f"unbound attribute {missing}"
                 label = f"{module.__name__}.__getattr__"
                 return edge_to(getter, label, role="global", owner=self.label, text=f" of {missing}")
-        if (field := field_of(start.value, rest)) is not None:
-            value, count, variable = field
+        if (plain := field_of(start.value, rest)) is not None:
+            value, count, variable = plain
             steps, rest = path_text(rest[:count]), rest[count:]
             label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
             start = Reference(value, label, start.role, f"{start.name}{steps}", variable=variable)

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 def behave_as_classic() -> None:
     """Make pyspark's Connect client behave as a classic session; once a process."""
+    import pyarrow as pa
     from pyspark.errors.exceptions import connect
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.group import GroupedData
+    from pyspark.sql.connect.plan import LocalRelation
 
     _replace_types_of_literals()
     _send_all_arguments()
@@ -60,6 +62,12 @@ def behave_as_classic() -> None:
         if is_connect():
             table.attrs.clear()  # the client's metrics, which pandas cannot write to a file
         return table
+
+    @replaces(LocalRelation, "__init__")
+    def copy_rows(original: Any, self: Any, table: Any, schema: str | None = None) -> None:
+        original(self, table, schema)
+        if table is not None:  # it may share the memory of arrays that the author changes before it is sent
+            self._table = pa.ipc.open_stream(self._serialize_table()).read_all()
 
     # The Connect client's `Column.outer` leaves no trace in the plan. A classic session analyses a table with outer
     # columns only as part of the outer query.

@@ -7,6 +7,8 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions import connect
@@ -25,6 +27,20 @@ def aggregates(frame: Any) -> list[str]:
         f"({one.unresolved_function.arguments[0].unresolved_attribute.unparsed_identifier})"
         for one in plan.aggregate_expressions
     ]
+
+
+def test_a_table_has_the_rows_from_which_it_was_created(tmp_path: Path) -> None:
+    def sent(spark: Any, change: bool) -> bytes:
+        rows = pd.DataFrame({"x": np.arange(5.0), "n": np.arange(5)})
+        table = spark.createDataFrame(rows)
+        if change:
+            rows.loc[:, "x"] = 100.0
+            rows["n"].to_numpy()[:] = 9
+        return bytes(table._plan.to_proto(table._session.client).root.to_df.input.local_relation.data)
+
+    runs = Runs(tmp_path)
+    runs.run(lambda spark: sent(spark, True) == sent(spark, False) != b"")
+    assert runs.returned
 
 
 @pytest.mark.parametrize(("name", "sent"), [

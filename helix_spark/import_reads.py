@@ -102,7 +102,8 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
         elif _is_uncounted(kind, path):
             return
         else:
-            packages = [package for package in packages if not _is_installed_by(package, path)]
+            # Files of their installations, including metadata, are their own.
+            packages = [name for name in packages if not any(f"{site}{name}" in f"{path}/" for site in SITES)]
             name = path if kind == "files" else f"names of {path}"
     if packages:
         _reads.setdefault((kind, name), set()).update(packages)
@@ -163,11 +164,6 @@ def _is_set_by_import(frame: FrameType | None) -> bool:
             return CodeOwner.LIBRARY in owners and CodeOwner.AUTHOR not in owners
         owners.add(owner)
     return False
-
-
-def _is_installed_by(package: str, path: str) -> bool:
-    """Return whether a path is in a package's installation, including its metadata."""
-    return any(f"{site}{package}" in f"{path}/" for site in SITES)
 
 
 def _is_uncounted(kind: str, name: str) -> bool:

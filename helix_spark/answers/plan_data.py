@@ -36,7 +36,7 @@ class DataVersions:
     """The versions of data. Each is read once unless it changes.
 
     Attributes:
-        folder: base of relative paths: the driver's working folder, even if the program changes its own.
+        folder: base of relative paths: the working folder as the program's first session was created.
         elsewhere: name of the machine whose disks Spark reads; empty if it is this machine.
         settings: returns the settings of the session.
     """

@@ -182,8 +182,7 @@ def can_be_substituted(message: Any, relation: Any) -> bool:
 
 
 def _refers_below(message: Any, *, has_names: bool) -> bool:
-    """Return whether a message may refer to the files of rows, or, if a relation has table names, to a qualified
-    column such as ``people.age``."""
+    """Return whether a message may refer to the files of rows, or a relation's table names in ``people.age``."""
     match type_of(message):
         case "Expression.UnresolvedAttribute":
             text = message.unparsed_identifier

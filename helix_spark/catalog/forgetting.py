@@ -1,5 +1,4 @@
-"""Forget iterations with all their records, or the results of a node, or all results derived from a source: no byte of
-them stays in the catalog's folder.
+"""Forget iterations with their records, a node's results, or all that derives from a source, to the last byte.
 
 Results of remaining iterations stay, with their records.
 """

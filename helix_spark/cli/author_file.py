@@ -154,8 +154,7 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
 
 
 def _factories(module: ModuleType) -> tuple[dict[str, Factory], dict[str, Factory]]:
-    """Return the factories of a file by name (its workflows, and functions annotated to return one), and its functions
-    without a return annotation."""
+    """Return a file's workflows and functions annotated to return one, by name, and functions without annotation."""
     own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
     returned = {name: _returned_type(function) for name, function in own.items()}
     choice: dict[str, Factory] = {name: own[name] for name, type_name in returned.items() if type_name == "Workflow"}

@@ -160,7 +160,6 @@ _STATUS_CALLS = frozenset({"stat", "lstat", "getmtime", "getctime", "getatime", 
 
 
 def takes_status(frame: FrameType) -> bool:
-    """Return whether the author's code reads the status of a file, such as its times, through the call in a frame, and
-    does not only check its existence or type."""
+    """Return whether the author's code reads a file's status by a frame's call, not only its existence or type."""
     names = [caller.f_code.co_name for caller, _ in takewhile(lambda pair: pair[1] is CodeOwner.PYTHON, callers(frame))]
     return not names or names[-1] in _STATUS_CALLS

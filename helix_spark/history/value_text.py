@@ -73,8 +73,7 @@ def titled(name: str, code: str) -> str:
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
-    """Return a node's record as JSON types. `live` are signatures of currently stored results; `proof` is the result's
-    current proof, see `proofs_of`."""
+    """Return a node's record as JSON types. `live` has signatures of stored results; `proof` is as in `proofs_of`."""
     return {
         "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
         "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,

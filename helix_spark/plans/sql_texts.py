@@ -1,5 +1,4 @@
-"""SQL texts in plans. Expressions are read by their tokens, so that quoted text is no word; statements are parsed by
-sqlglot, which knows Spark's SQL."""
+"""SQL texts in plans. Expressions are read by tokens, so that quoted text is no word; sqlglot parses statements."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class PlainProgram:
         given, address = self._settings_and_address(options)
         if self.server is None:
             self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell)
-            self.data.elsewhere = self.server.elsewhere
+            self.data.folder, self.data.elsewhere = self.server.folder, self.server.elsewhere
             self.record.elsewhere = "" if self.shares_catalog else self.server.elsewhere
         initial = settings_of_server(address) if address else planned_settings(given, defaults=as_spark_has_it())
         self._master = initial["spark.master"]

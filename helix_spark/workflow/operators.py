@@ -145,8 +145,7 @@ class FitCategories:
 
 @dataclass(frozen=True, slots=True)
 class EncodeCategories:
-    """One-hot encode a column by the categories of the last input. Unseen categories share the last slot. `drop_last`
-    drops that slot, which the others determine."""
+    """One-hot encode a column by the last input's categories. Unseen ones share the last slot; `drop_last` drops it."""
 
     column: ColumnSource
     drop_last: bool

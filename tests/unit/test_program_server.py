@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pyspark
@@ -17,6 +17,7 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
 
 from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.server import starting
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import settings_of_server
 from helix_spark.errors import SetupError
@@ -100,6 +101,31 @@ def test_the_address_is_the_client_s(tmp_path: Path) -> None:
         rows_of_nobody = rows(session)._plan.to_proto(session.client)
         assert session.client._user_id == "me"
         assert rows_of_nobody.root.HasField("read")
+    finally:
+        current_program.PROGRAMS.clear()
+        session.stop()
+
+
+def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = PlainProgram(tmp_path / "train.py", (), Catalog.open(tmp_path, create=True), {}, print)
+    (first := tmp_path / "first").mkdir()
+    folders = []
+
+    def start(*_: Any, **__: Any) -> NoReturn:
+        folders.append(Path.cwd())
+        raise SetupError("there is no Spark")
+
+    monkeypatch.setattr(starting, "start_server", start)
+    monkeypatch.chdir(first)
+    session = program.session({})
+    try:
+        monkeypatch.chdir(tmp_path)
+        assert program.server is not None
+        with pytest.raises(SetupError):
+            program.server.stub()
+        assert (program.data.folder, folders, Path.cwd()) == (first, [first], tmp_path)
     finally:
         current_program.PROGRAMS.clear()
         session.stop()

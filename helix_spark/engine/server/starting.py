@@ -11,8 +11,8 @@ import threading
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -222,16 +222,28 @@ def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedS
     return None
 
 
+@contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Work in a folder: `contextlib.chdir`, since Python 3.11."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 @dataclass(slots=True)
 class ProgramServer:
     """The server of a program, as `answers.served_session.Server`: the one at `address` (``sc://host:port``), or one on
-    this machine, which starts or is attached to on demand. `store` has Hadoop's settings for a catalog in an object
-    store; `tell` prints messages about the start."""
+    this machine, which starts or is attached to on demand, in the working folder of when this object was created.
+    `store` has Hadoop's settings for a catalog in an object store; `tell` prints messages about the start."""
 
     settings: Mapping[str, str]
     address: str = ""
     store: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda _: None
+    folder: Path = field(default_factory=Path.cwd)
     _own: SparkServer | None = None
     _stub: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -252,7 +264,8 @@ class ProgramServer:
         with self._lock:
             if self._stub is None:
                 if not (address := self.address):
-                    self._own = start_server(self.settings, self.store, as_spark_has_it(), say=self.tell)
+                    with _in_folder(self.folder):
+                        self._own = start_server(self.settings, self.store, as_spark_has_it(), say=self.tell)
                     address = self._own.address
                 self._stub = connect(address, self._end)
             return self._stub

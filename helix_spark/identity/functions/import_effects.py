@@ -200,21 +200,15 @@ def is_set(module: str, name: str, value: object, kind: str = "") -> bool:
         case ast.ClassDef(decorator_list=[]):
             return getattr(value, "__name__", "") != name
         case ast.Import() | ast.ImportFrom():
-            bound = [found for alias, found, _ in text.imports([statement]) if alias == name]
-            return bound[-1:] != [None] and bound[-1:] != [] and bound[-1] is not value
+            bound = next((found for alias, found, _ in text.imports([statement]) if alias == name), None)
+            return bound is not None and bound is not value
         case ast.Assign(value=expression) | ast.AnnAssign(value=ast.expr() as expression):
-            with suppress(ValueError, TypeError, SyntaxError, RecursionError):  # it is no literal
+            # It may be no literal. A value without an identity is never reused.
+            with suppress(ValueError, TypeError, SyntaxError, RecursionError, UnidentifiedError):
                 literal = ast.literal_eval(expression)
-                # What begins as None or empty is filled later.
-                return literal is not None and literal not in ([], {}) and not _is_equal(value, literal)
+                is_filled_later = literal is None or literal in ([], {})
+                return not is_filled_later and (callable(value) or canonical(value) != canonical(literal))
     return False
-
-
-def _is_equal(value: object, literal: object) -> bool:
-    try:
-        return canonical(value) == canonical(literal)
-    except UnidentifiedError:
-        return False
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

@@ -1,5 +1,4 @@
-"""The errors of this package: what is wrong, where, what exists, and what to do. Each is a `HelixError`. Bad input is
-detected before anything runs or is written."""
+"""The errors of this package, each a `HelixError`: what is wrong, where, what exists, and what to do."""
 
 from __future__ import annotations
 

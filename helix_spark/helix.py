@@ -190,11 +190,9 @@ class Helix:
     ) -> Audit:
         """Compute the stored results of a workflow again, without reuse, and compare.
 
-        Equal results are verified for a day, or until code or environment change. Different results and their
-        descendants are never reused again.
+        Equal results are verified for a day, or until code or environment change. Different ones are never reused.
 
-        Audit in a process of its own, as ``helix audit`` does: a result may depend on objects in this process's memory,
-        or on modules that it has imported.
+        Audit in a process of its own, as ``helix audit`` does: a result may depend on this process's memory.
 
         Args:
             everything: also compute results that are verified already.

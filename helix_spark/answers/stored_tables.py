@@ -137,8 +137,7 @@ def is_exact(table: CheckedTable) -> bool:
 
 
 def substitute_for(relation: Any, table: CheckedTable) -> Any:
-    """Return the relation that reads a stored table in place of its plan: with the same rows, order, partitions, and
-    plan id, by which columns refer to it."""
+    """Return the relation that reads a stored table in place of its plan: same rows, order, partitions, plan id."""
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],

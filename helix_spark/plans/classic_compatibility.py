@@ -152,8 +152,7 @@ def fit_as_classic() -> None:
 
 
 def _send_all_arguments() -> None:
-    """Make methods of models that return tables send all their arguments. The client of 4.2.0 drops keyword arguments,
-    such as `distCol` of `approxSimilarityJoin`."""
+    """Make models' methods that return tables send keyword arguments, which the client of 4.2.0 drops."""
     from pyspark.ml.util import try_remote_attribute_relation
 
     wrapper = try_remote_attribute_relation(lambda: None).__code__

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,8 +74,8 @@ class FakeSessions:
     port, secret = 0, ""
     open_now: ClassVar[list[FakeSessions]] = []
 
-    def __init__(self, driver: object, settings: dict[str, str | None], paths: list[str]) -> None:
-        self.settings, self.paths = settings, paths
+    def __init__(self, driver: object, settings: dict[str, str | None], paths: list[str], warehouse: str) -> None:
+        self.settings, self.paths, self.warehouse = settings, paths, warehouse
         self.names: list[tuple[str, str]] = []
         self.open_now.append(self)
 
@@ -190,6 +190,24 @@ def test_two_runs_share_a_server_and_the_end_of_one_ends_nothing_of_the_other(ke
     until(lambda: len(FakeSessions.open_now) == 1)
     assert other.how_ended() == ""
     other.stop()
+
+
+def test_tables_go_into_the_warehouse_that_a_run_names(keep: Kept) -> None:
+    keep()
+    for settings, warehouse in (wanted(), ""), (replace(wanted(), settings={"spark.sql.warehouse.dir": "/w"}), "/w"):
+        server = run(settings)
+        assert FakeSessions.open_now[-1].warehouse == warehouse
+        server.stop()
+
+
+def test_no_server_that_locks_hive_s_database_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    from helix_spark.engine.server import starting
+
+    monkeypatch.setattr(starting, "why_none_is_kept", lambda: "")
+    monkeypatch.setattr(starting, "attach", lambda *_: "one that stays")
+    monkeypatch.setattr(starting, "ConnectServer", lambda *_: "one for this run")
+    servers = [starting.start_server({"spark.sql.catalogImplementation": name}) for name in ("in-memory", "hive")]
+    assert servers == ["one that stays", "one for this run"]
 
 
 def test_settings_of_a_session_are_the_run_s_own(keep: Kept) -> None:

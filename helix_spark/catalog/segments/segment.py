@@ -64,8 +64,7 @@ class Segment(NamedTuple):
     was: str = ""
 
     def lines(self) -> bytes:
-        """Return the lines of the segment in a file. Raises UnicodeEncodeError for text that is not Unicode,
-        SegmentError for a row that is too long.
+        """Return the segment's lines. Raises UnicodeEncodeError if text is no Unicode, SegmentError for a long row.
 
         >>> Segment(3, "a", (("files", {"name": "x"}),)).lines()
         b'{"segment":3,"id":"a"}\\n["files",{"name":"x"}]\\n'

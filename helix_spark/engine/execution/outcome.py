@@ -1,5 +1,4 @@
-"""The outcome of a run, complete or not: results, times, and the results that are nondeterministic or that rest on
-something that no signature covers.
+"""The outcome of a run, complete or not: results, times, and why results are nondeterministic or not covered.
 
 Spark is lazy: a table has no time of its own until a job forces it. Each forced step's wall time is divided by
 predicted costs among the nodes that were fused into it, so that the parts add up to the measured time.

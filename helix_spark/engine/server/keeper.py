@@ -312,7 +312,9 @@ class Keeper:
                 if not is_busy:
                     self.over.set()
                 return {"refused": f"does not fit ({why})", "busy": is_busy}
-            lease.sessions = sessions = RunSessions(server.driver, session_settings(self.has, wanted), paths)
+            warehouse = wanted.settings.get("spark.sql.warehouse.dir", "")
+            settings = session_settings(self.has, wanted)
+            lease.sessions = sessions = RunSessions(server.driver, settings, paths, warehouse)
         return {"address": server.address, "port": sessions.port, "secret": sessions.secret}
 
     def _end(self, lease: _Lease) -> None:

@@ -23,16 +23,18 @@ from helix_spark.engine.spark.driver_client import (
 class RunSessions:
     """The sessions of one run in the JVM of a classic session, `driver`; they share nothing with other runs.
 
-    `settings` are set, or unset where None; Python workers import from `paths`. The run's py4j gateway listens at
-    `port` and requires `secret`."""
+    `settings` are set, or unset where None; Python workers import from `paths`; `warehouse` is a folder for tables
+    that stays. The run's py4j gateway listens at `port` and requires `secret`."""
 
-    def __init__(self, driver: Any, settings: Mapping[str, str | None], paths: Sequence[str]) -> None:
+    def __init__(
+        self, driver: Any, settings: Mapping[str, str | None], paths: Sequence[str], warehouse: str = ""
+    ) -> None:
         self._driver, self._jvm, self._settings, self._paths = driver, driver._jvm, settings, paths
         self._holders: dict[str, Any] = {}
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
         options = self._jvm.java.util.HashMap()
-        options.put("spark.sql.warehouse.dir", self._warehouse)
+        options.put("spark.sql.warehouse.dir", warehouse or self._warehouse)
         context = driver.sparkContext._jsc.sc()
         # A session that is built in this way has a shared state of its own: global views, tables, persisted tables.
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)

@@ -35,6 +35,7 @@ from helix_spark.engine.server.kept_servers import (
 )
 from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.connect_server import (
+    CATALOG,
     NO_SETTINGS,
     SERVING,
     ConnectServer,
@@ -179,7 +180,8 @@ def start_server(
     `say` prints a message. Raises SetupError if the server could not be started."""
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
-        if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
+        may_stay = is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on"
+        if may_stay and settings.get(CATALOG) != "hive":  # a process locks Hive's database as long as it lives
             with suppress(ImportError):
                 import_pyspark()
             if (server := attach(settings, say)) is not None:

@@ -44,6 +44,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
 }
 
+CATALOG = "spark.sql.catalogImplementation"
 SERVING = {
     **MODELS_AS_CLASSIC,
     "spark.connect.session.planCache.maxSize": "256",  # analysed plans; 16 by default
@@ -186,7 +187,8 @@ class ConnectServer(SparkServer):
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
-                    self.driver = self._start({"spark.sql.warehouse.dir": warehouse, **settings})
+                    own = {} if settings.get(CATALOG) == "hive" else {"spark.sql.warehouse.dir": warehouse}
+                    self.driver = self._start({**own, **settings})
                     self.address, _ = serve(self.driver)
             except BaseException:
                 self._jvm_start.give_up()

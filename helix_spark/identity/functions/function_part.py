@@ -266,8 +266,7 @@ def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
 
 
 def doubtful_names(value: object, described: Described) -> Iterator[str]:
-    """Yield the content of an object, or its references out of the project, that are not known to be pure. References
-    into the project are checked separately."""
+    """Yield an object's content, or its references out of the project, that are not known to be pure."""
     checked = described.edges[: described.checked]
     yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
     if isinstance(value, FunctionType):

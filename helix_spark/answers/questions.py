@@ -339,7 +339,7 @@ _UNSEEN = FunctionCode("", ("has Python code in it that Helix did not see",))
 def code_of(function: Any) -> FunctionCode:
     """Trace the code of a Python function."""
     try:
-        traced = trace(function, node=getattr(function, "__name__", "function"))
+        traced = trace(function, node=getattr(function, "__name__", "function"), in_workers=True)
     except SignatureError as error:
         return FunctionCode("", (f"has Python code in it that cannot be identified ({error.what})",))
     code = getattr(function, "__code__", None)  # calls may name its parameters: `clean(rows=...)`

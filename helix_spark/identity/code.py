@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import starmap
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of, with_nested
 from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
-from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with
+from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with, is_set
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -78,7 +79,7 @@ def merged(descriptions: Sequence[Description], findings: Sequence[Findings] = (
 
 def trace(
     value: object, *, node: str, where: Location | None = None, depends_on: Sequence[object] = (),
-    stages: dict[str, int] | None = None, on_driver: bool = False,
+    stages: dict[str, int] | None = None, on_driver: bool = False, in_workers: bool = False,
 ) -> Description:
     """Return everything a value depends on.
 
@@ -89,6 +90,7 @@ def trace(
         stages: numbers of stages of Spark ML by identifier, shared by the walks of one node; new ones are added.
         on_driver: True for a function that runs in one action on the driver. Generators in variables then count by
             their states (`hermetic.generators.HeldGenerators`); otherwise they have no identity.
+        in_workers: True for a function that runs in Spark's workers, which import its modules again.
 
     Raises:
         SignatureError: something it reaches cannot be identified.
@@ -104,7 +106,8 @@ def trace(
             root = Reference(value, label, name=label, use="top")
     declared = [_declared(item, node, where) for item in depends_on if not isinstance(item, Path)]
     reads = tuple(SignedData(item, _identity(item, node, where)) for item in depends_on if isinstance(item, Path))
-    description = _Walk(node, where, home_of(value), stages, on_driver=on_driver).reach([root, *declared])
+    walk = _Walk(node, where, home_of(value), stages, on_driver=on_driver, in_workers=in_workers)
+    description = walk.reach([root, *declared])
     files = (Part(Group.FILE, read.shown, read.identity.digest, read.identity.digest[:7]) for read in reads)
     return replace(description, parts=(*description.parts, *files), reads=reads)
 
@@ -176,9 +179,11 @@ class _Walk:
     """A walk over everything that a value reaches. Parameters as for `trace`; names of `home` need no prefix."""
 
     def __init__(
-        self, node: str, where: Location | None, home: str, stages: dict[str, int] | None, *, on_driver: bool = False
+        self, node: str, where: Location | None, home: str, stages: dict[str, int] | None, *, on_driver: bool = False,
+        in_workers: bool = False,
     ) -> None:
-        self._node, self._where, self._home, self._on_driver = node, where, home, on_driver
+        self._node, self._where, self._home = node, where, home
+        self._on_driver, self._in_workers = on_driver, in_workers
         self._stages: dict[str, int] = {} if stages is None else stages
         self._queue: deque[Reference] = deque()
         self._described: list[tuple[Reference, Described]] = []  # keeps objects alive, as ids may be used again
@@ -214,7 +219,8 @@ class _Walk:
         if self._lookups:
             looked_up = digest(*self._lookups.values())
             self._parts.append(Part(Group.CODE, "names that texts are searched for", looked_up))
-        if any(described.reads_lines for _, described in self._described):
+        if any(described.reads_lines or (self._in_workers and any(starmap(is_set, described.bound)))
+               for _, described in self._described):
             self._parts.append(Part(Group.CODE, "lines of files", digest(sys.prefix, *self._lines())))
         if shared := [*self._shared()]:
             self._parts.append(Part(Group.CODE, "objects of several names", digest(*shared)))

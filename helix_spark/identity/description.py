@@ -15,7 +15,6 @@ from typing import Any
 
 from helix_spark.hermetic.generators import HELD
 from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function
-from helix_spark.identity.functions.import_effects import is_set
 from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
     attributes,
@@ -82,7 +81,7 @@ def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Des
             return describe_function(reference, home, on_driver=on_driver)
         return _describe_library_function(reference, value, package)
     if is_class(value):
-        return _describe_class(reference, home, on_driver=on_driver)
+        return _describe_class(reference, home)
     if isinstance(value, DESCRIPTORS):
         return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
     if isinstance(value, types.ModuleType):
@@ -203,7 +202,7 @@ def _describe_value(reference: Reference, *, on_driver: bool) -> Described:
     )
 
 
-def _describe_class(reference: Reference, home: str, *, on_driver: bool) -> Described:
+def _describe_class(reference: Reference, home: str) -> Described:
     """Describe a class of the project: bases, metaclass, fields, members, and its location. Its docstring and the
     methods that a decorator generated from its fields do not count."""
     kind: type = reference.value  # type: ignore[assignment]  # a value of any type
@@ -218,7 +217,7 @@ def _describe_class(reference: Reference, home: str, *, on_driver: bool) -> Desc
     edges.append(f"called {kind.__name__} {full_name(kind, home)}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     members = [(name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member)]
-    is_changed = not on_driver and any(is_set(kind.__module__, *member, kind.__qualname__) for member in members)
+    bound = tuple((kind.__module__, *member, kind.__qualname__) for member in members)
     edges += member_edges(members, kind, "class attribute", label)
     unseen: tuple[str, ...] = ()
     meta = type(kind)
@@ -227,7 +226,7 @@ def _describe_class(reference: Reference, home: str, *, on_driver: bool) -> Desc
         edges += sorted(f"registered {sub.__module__}.{sub.__qualname__}" for sub in registered if sub is not None)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
-    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen, reads_lines=is_changed)
+    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen, bound=bound)
 
 
 def _describe_module(reference: Reference) -> Described:

@@ -30,8 +30,7 @@ _BY_NAME = "name a column of its examples as text; wf.synthesizer(..., keep=[...
 
 
 def accepted(make: Any) -> frozenset[str] | None:
-    """Return the parameters that a stage's class, function or instance takes. Return None if it takes any, or if they
-    are known only when it runs (a dotted path).
+    """Return the parameters that a stage's class, function or instance takes; None if any, or if known only as it runs.
 
     >>> sorted(accepted(lambda depth, *, seed=0: None))
     ['depth', 'seed']

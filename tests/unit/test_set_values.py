@@ -30,7 +30,7 @@ def digests(project: Project, files: dict[str, str], setting: str) -> tuple[str,
     """Return the digests of `lib.f` on the driver and in workers, once another module has set something."""
     lib = project.write(**files).load("lib")
     exec(setting, {"lib": lib, "__name__": "__main__"})
-    return trace(lib.f, node="n", on_driver=True).digest, trace(lib.f, node="n").digest
+    return trace(lib.f, node="n").digest, trace(lib.f, node="n", in_workers=True).digest
 
 
 @pytest.mark.parametrize("case", SET.values(), ids=SET)

@@ -49,8 +49,7 @@ class Step:
 
     @property
     def reading_share(self) -> float | None:
-        """The same of a load. It only reads, so a warm JVM would compile nothing. None if next to nothing is left: then
-        its size is the better estimate.
+        """The same of a load, for which a warm JVM compiles nothing. None if its size is the better estimate.
 
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).reading_share
         0.8

@@ -15,13 +15,11 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import starmap
 from types import FunctionType
 from typing import Literal
 
 from helix_spark.hermetic.told_times import is_only_told
 from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, with_nested, words_of
-from helix_spark.identity.functions.import_effects import is_set
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import defaults_of, hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, full_name, member_edges
@@ -161,8 +159,7 @@ def describe_function(reference: Reference, home: str, *, on_driver: bool = Fals
         random=sentences("random"), unfollowed=sentences("unfollowed"),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
-        objects=function.__closure__ or (),
-        reads_lines=bool(facts["lines"]) or (not on_driver and any(starmap(is_set, names.globals))),
+        objects=function.__closure__ or (), reads_lines=bool(facts["lines"]), bound=tuple(names.globals),
     )
 
 

@@ -224,6 +224,7 @@ class Described(Findings):
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
         objects: mutable objects that it holds and that others may share, in order.
         reads_lines: True if it reads line numbers, docstrings or the text of code.
+        bound: globals that it reads, or members of a class: module, name, value, and the class if it is one.
     """
 
     group: Group
@@ -236,6 +237,7 @@ class Described(Findings):
     stages: tuple[str, ...] = ()
     objects: tuple[object, ...] = ()
     reads_lines: bool = False
+    bound: tuple[tuple[Any, ...], ...] = ()
 
 
 def edge_to(

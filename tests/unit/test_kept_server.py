@@ -154,7 +154,7 @@ def run(asks: Requirements, said: list[str] | None = None) -> Any:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(starting, "requirements_now", lambda *_: asks)
-        return attach({}, (said if said is not None else []).append)
+        return attach({}, (said if said is not None else []).append, Path.cwd())
 
 
 def answer_to(kept: Keeper, asks: Requirements) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.server import starting
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import settings_of_server
+from helix_spark.engine.spark.gateway import JvmStart
 from helix_spark.errors import SetupError
 from helix_spark.plans import current_program
 from helix_spark.plans.program_client import open_session
@@ -113,8 +114,8 @@ def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
     (first := tmp_path / "first").mkdir()
     folders = []
 
-    def start(*_: Any, **__: Any) -> NoReturn:
-        folders.append(Path.cwd())
+    def start(*arguments: Any) -> NoReturn:
+        folders.extend(argument.folder for argument in arguments if isinstance(argument, JvmStart))
         raise SetupError("there is no Spark")
 
     monkeypatch.setattr(starting, "start_server", start)
@@ -125,7 +126,7 @@ def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
         assert program.server is not None
         with pytest.raises(SetupError):
             program.server.stub()
-        assert (program.data.folder, folders, Path.cwd()) == (first, [first], tmp_path)
+        assert (program.data.folder, folders) == (first, [first])
     finally:
         current_program.PROGRAMS.clear()
         session.stop()

@@ -11,8 +11,8 @@ import threading
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -176,29 +176,30 @@ def start_server(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
-    """Return the server that is kept for this folder, or one for this process alone. Arguments as in `ConnectServer`;
-    `say` prints a message. Raises SetupError if the server could not be started."""
+    """Return the server that is kept for the folder of `jvm_start`, or one for this process alone. Arguments as in
+    `ConnectServer`; `say` prints a message. Raises SetupError if the server could not be started."""
+    jvm_start = jvm_start or JvmStart()
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         may_stay = is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on"
         if may_stay and settings.get(CATALOG) != "hive":  # a process locks Hive's database as long as it lives
             with suppress(ImportError):
                 import_pyspark()
-            if (server := attach(settings, say)) is not None:
+            if (server := attach(settings, say, jvm_start.folder or Path.cwd())) is not None:
                 return server
     return ConnectServer(author, store, defaults, jvm_start)
 
 
-def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedServer | None:
-    """Return the server of this folder, started if none fits; None if this run must start Spark for itself, because
+def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path) -> AttachedServer | None:
+    """Return the server of a folder, started if none fits; None if this run must start Spark for itself, because
     other runs use the servers. Raises as `start_server` does."""
-    start, requirements = time.perf_counter(), requirements_now(settings, Path.cwd())
+    start, requirements = time.perf_counter(), requirements_now(settings, folder)
     try:
         point = MeetingPoint.for_folder(requirements.folder)
     except SetupError as error:
         say(f"{error.what}: Spark is started for this run alone")
         return None
-    paths = [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
+    paths = [path for path in for_workers(folder)["PYTHONPATH"].split(os.pathsep) if path]
     for _ in range(3):
         if (line := _connect_to_keeper(point, requirements, say)) is None:
             say("as many servers as may stay are in use: Spark is started for this run alone")
@@ -222,17 +223,6 @@ def attach(settings: Mapping[str, str], say: Callable[[str], None]) -> AttachedS
         point.await_end()
     say("no server could be kept: Spark is started for this run alone")
     return None
-
-
-@contextmanager
-def _in_folder(folder: Path) -> Iterator[None]:
-    """Work in a folder: `contextlib.chdir`, since Python 3.11."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 @dataclass(slots=True)
@@ -266,8 +256,8 @@ class ProgramServer:
         with self._lock:
             if self._stub is None:
                 if not (address := self.address):
-                    with _in_folder(self.folder):
-                        self._own = start_server(self.settings, self.store, as_spark_has_it(), say=self.tell)
+                    start = JvmStart(self.folder)
+                    self._own = start_server(self.settings, self.store, as_spark_has_it(), start, self.tell)
                     address = self._own.address
                 self._stub = connect(address, self._end)
             return self._stub

@@ -186,7 +186,7 @@ class ConnectServer(SparkServer):
         with classic():
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
-                with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
+                with gateway.environment(**for_workers(self._jvm_start.folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     own = {} if settings.get(CATALOG) == "hive" else {"spark.sql.warehouse.dir": warehouse}
                     self.driver = self._start({**own, **settings})
                     self.address, _ = serve(self.driver)

@@ -60,12 +60,13 @@ OF_WORKERS = frozenset({"PYSPARK_PYTHON", "PYTHONHASHSEED", "PYTHONPATH"})
 """The variables that `for_workers` sets."""
 
 
-def for_workers() -> dict[str, str]:
+def for_workers(folder: Path | None = None) -> dict[str, str]:
     """Return variables for Python workers, which run in folders of their own: this process's Python, hash seed and
-    import path. If PYSPARK_PYTHON names another Python, its path is the program's folder and PYTHONPATH."""
+    import path, whose base is `folder`, by default the working folder. If PYSPARK_PYTHON names another Python, its path
+    is the program's folder and PYTHONPATH."""
     python = os.environ.get("PYSPARK_PYTHON")
-    folders = sys.path if python in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = dict.fromkeys(str(Path(folder).absolute()) for folder in ("", *filter(None, folders)))
+    entries = sys.path if python in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys(str((folder or Path.cwd()) / entry) for entry in ("", *filter(None, entries)))
     return {
         "PYSPARK_PYTHON": python or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),

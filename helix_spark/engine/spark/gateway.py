@@ -112,10 +112,10 @@ class _Launched(subprocess.Popen[bytes]):
 
 
 class JvmStart:
-    """The start of a JVM. Any thread may give it up."""
+    """The start of a JVM, in a folder or in that of this process. Any thread may give it up."""
 
-    def __init__(self) -> None:
-        self.given_up = False
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder, self.given_up = folder, False
         self._process: subprocess.Popen[bytes] | None = None
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -128,7 +128,7 @@ class JvmStart:
         if self.given_up:
             raise EndedError("the start of Spark was given up")
         options.pop("preexec_fn", None)
-        self._process = _Launched(command, start_new_session=True, **options)
+        self._process = _Launched(command, start_new_session=True, cwd=self.folder, **options)
         if self.given_up:  # by a thread that did not see the process yet
             self.give_up()
             raise EndedError("the start of Spark was given up")

@@ -64,7 +64,7 @@ def note_import_reads() -> None:
         return get(self, variable)
 
     def setitem(self: Any, variable: str, value: str) -> None:
-        if _LOCKS and variable not in _INITIAL_ENVIRONMENT and _is_set_by_import(sys._getframe(1)):
+        if _LOCKS and variable not in _INITIAL_ENVIRONMENT and _importers(sys._getframe(1), of_authors=False):
             _set_by_imports.add(variable)
         put(self, variable, value)
 
@@ -90,7 +90,7 @@ def _note(frame: FrameType, kind: str, name: str) -> None:
     if not (packages := _importers(frame)):
         return
     if kind == "environment":
-        if name in _USER_VARIABLES or name.startswith("LC_") or is_of_a_terminal(name):
+        if name in _USER_VARIABLES or name.startswith("LC_") or is_of_this_process(name):
             return
         reader = next((caller for caller, owner in callers(frame) if owner is not CodeOwner.HELIX), frame)
         if reader.f_code.co_name == "__iter__":  # a loop over all variables searches for the package's prefix
@@ -143,8 +143,9 @@ def files_read_at(file: str, first: int, last: int) -> list[str]:
     return [path for line in range(first, last + 1) for path in _reads_of_lines.get((file, line), ())]
 
 
-def _importers(frame: FrameType | None) -> list[str]:
-    """Return the packages whose code reads during an import; empty for the import system, and for later calls."""
+def _importers(frame: FrameType | None, *, of_authors: bool = True) -> list[str]:
+    """Return the packages whose code runs in an import, `of_authors` if the author's module calls them; empty for the
+    import system, and for later calls."""
     packages: list[str] = []
     for caller, owner in callers(frame):
         if caller.f_code.co_filename.startswith("<frozen importlib"):
@@ -152,18 +153,9 @@ def _importers(frame: FrameType | None) -> list[str]:
         if owner is CodeOwner.LIBRARY:
             packages.append(library_of(caller.f_code.co_filename))
         elif owner is not CodeOwner.PYTHON and (packages or owner is not CodeOwner.HELIX):  # Helix's wrappers are first
-            return packages if owner is CodeOwner.AUTHOR and caller.f_code.co_name == "<module>" else []
+            is_module = owner is CodeOwner.AUTHOR and caller.f_code.co_name == "<module>"
+            return packages if of_authors and is_module else []
     return []
-
-
-def _is_set_by_import(frame: FrameType | None) -> bool:
-    """Return whether a library's code runs in its own import, and not in a call by the author's code."""
-    owners = set[CodeOwner]()
-    for caller, owner in callers(frame):
-        if caller.f_code.co_filename.startswith("<frozen importlib"):
-            return CodeOwner.LIBRARY in owners and CodeOwner.AUTHOR not in owners
-        owners.add(owner)
-    return False
 
 
 def _is_uncounted(kind: str, name: str) -> bool:
@@ -171,14 +163,11 @@ def _is_uncounted(kind: str, name: str) -> bool:
     return is_code_path or any(part in name for part in _UNCOUNTED_PATHS)
 
 
-def is_of_a_terminal(variable: str) -> bool:
-    """Return whether a variable belongs to the terminal and means nothing to a worker, or is Helix's own."""
-    return variable in _TERMINAL_VARIABLES or variable.startswith(_TERMINAL_PREFIXES)
-
-
-def is_set_by_import(variable: str) -> bool:
-    """Return whether a library has set a variable as it was imported, such as scikit-learn `KMP_INIT_AT_FORK`."""
-    return variable in _set_by_imports
+def is_of_this_process(variable: str) -> bool:
+    """Return whether a variable means nothing to a worker: it belongs to the terminal or to Helix, or a library has set
+    it as it was imported, such as scikit-learn `KMP_INIT_AT_FORK`."""
+    is_set = variable in _set_by_imports
+    return is_set or variable in _TERMINAL_VARIABLES or variable.startswith(_TERMINAL_PREFIXES)
 
 
 @cache

@@ -13,7 +13,7 @@ from pathlib import Path
 from helix_spark.engine.spark.driver_client import OF_WORKERS, for_workers
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.identity.environment import package_version
-from helix_spark.import_reads import is_of_a_terminal, is_set_by_import
+from helix_spark.import_reads import is_of_this_process
 
 _OF_THE_SERVER = frozenset({
     "spark.app.name",  # a name for people
@@ -63,7 +63,7 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
 def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that count, without those of `for_workers`, and without the place of a notebook's plots."""
     return {name: value for name, value in environ.items()
-            if name not in OF_WORKERS and not (is_of_a_terminal(name) or is_set_by_import(name))
+            if name not in OF_WORKERS and not is_of_this_process(name)
             and (name, value) != ("MPLBACKEND", "module://matplotlib_inline.backend_inline")}
 
 

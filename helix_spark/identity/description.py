@@ -216,9 +216,8 @@ def _describe_class(reference: Reference, home: str) -> Described:
     edges += _fields(kind, label)
     edges.append(f"called {kind.__name__} {full_name(kind, home)}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
-    members = [(name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member)]
-    bound = tuple((kind.__module__, *member, kind.__qualname__) for member in members)
-    edges += member_edges(members, kind, "class attribute", label)
+    members = {name: member for name, member in vars(kind).items() if not _is_generated(kind, name, member)}
+    edges += member_edges(members.items(), kind, "class attribute", label)
     unseen: tuple[str, ...] = ()
     meta = type(kind)
     if issubclass(meta, abc.ABCMeta):
@@ -226,6 +225,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
         edges += sorted(f"registered {sub.__module__}.{sub.__qualname__}" for sub in registered if sub is not None)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
+    bound = {(kind.__module__, kind.__qualname__): members}
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen, bound=bound)
 
 

@@ -20,6 +20,8 @@ SET = {
     "a function": ("lib.helper = lambda a: a", "helper(a): return", "helper(a): return 2 *"),
     "a function, and what its text calls": ("lib.helper = lambda a: a", "a + 100", "a + 200"),
     "an imported constant": ("lib.RATE = 7", "import RATE", "import RATE\nRATE = 4"),
+    "a constant, by a function": ("lib.K = len", "K = 2", "K = 3"),
+    "an attribute of a class, by a property": ("lib.Model.rate = property(len)", "rate = 2", "rate = 3"),
     "an attribute of a class": ("lib.Model.rate = 9", "rate = 2", "rate = 3"),
     "a method of a class": ("lib.Model.fit = lambda self: 5", "return 1", "return 2"),
     "a class": ("lib.Model = lambda: 1", "rate = 2", "rate = 3"),

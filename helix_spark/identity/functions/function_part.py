@@ -159,7 +159,7 @@ def describe_function(reference: Reference, home: str, *, on_driver: bool = Fals
         random=sentences("random"), unfollowed=sentences("unfollowed"),
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(makes_view.search, form.texts)),
-        objects=function.__closure__ or (), reads_lines=bool(facts["lines"]), bound=tuple(names.globals),
+        objects=function.__closure__ or (), reads_lines=bool(facts["lines"]), bound=names.globals,
     )
 
 
@@ -263,7 +263,8 @@ def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
 
 
 def doubtful_names(value: object, described: Described) -> Iterator[str]:
-    """Yield an object's content, or its references out of the project, that are not known to be pure."""
+    """Yield the content of an object, or its references out of the project, that are not known to be pure. References
+    into the project are checked separately."""
     checked = described.edges[: described.checked]
     yield from names_beyond((*checked, *(edge for edge in described.edges if isinstance(edge, Reference))))
     if isinstance(value, FunctionType):

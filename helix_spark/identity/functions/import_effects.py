@@ -183,9 +183,9 @@ def _bindings(statements: Iterable[ast.stmt]) -> dict[str, ast.stmt | None]:
     return bindings
 
 
-def is_set(module: str, name: str, value: object, kind: str = "") -> bool:
-    """Return whether a value was set in a module of the project, or a class in it, after its text had bound another one
-    to the name: a worker that imports the module again has that one. False if it cannot be told."""
+def has_set(module: str, kind: str, values: Mapping[str, object]) -> bool:
+    """Return whether one of the values was set in a module of the project, or in a class of it, after the text had
+    bound another one to the name: a worker that imports the module again has that one. False if it cannot be told."""
     text = None if module == "__main__" else _module(module)
     if text is None:
         return False
@@ -193,7 +193,12 @@ def is_set(module: str, name: str, value: object, kind: str = "") -> bool:
     if kind:
         definition = bindings.get(kind)
         bindings = _bindings(definition.body) if isinstance(definition, ast.ClassDef) else {}
-    match statement := bindings.get(name):
+    return any(_is_set(name, value, bindings.get(name), text) for name, value in values.items())
+
+
+def _is_set(name: str, value: object, statement: ast.stmt | None, text: _Module) -> bool:
+    """Return whether a value is another one than a statement of a module binds to its name."""
+    match statement:
         case ast.FunctionDef(decorator_list=[]):
             code = getattr(getattr(value, "__func__", value), "__code__", None)
             return (getattr(code, "co_name", ""), getattr(code, "co_filename", "")) != (name, text.file)
@@ -207,7 +212,7 @@ def is_set(module: str, name: str, value: object, kind: str = "") -> bool:
             with suppress(ValueError, TypeError, SyntaxError, RecursionError, UnidentifiedError):
                 literal = ast.literal_eval(expression)
                 is_filled_later = literal is None or literal in ([], {})
-                return not is_filled_later and (callable(value) or canonical(value) != canonical(literal))
+                return not is_filled_later and canonical(value, lambda *_: b"") != canonical(literal)
     return False
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 import sys
 import types
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from itertools import accumulate
 from typing import Any, Literal
@@ -224,7 +224,7 @@ class Described(Findings):
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
         objects: mutable objects that it holds and that others may share, in order.
         reads_lines: True if it reads line numbers, docstrings or the text of code.
-        bound: globals that it reads, or members of a class: module, name, value, and the class if it is one.
+        bound: values by name: globals that it reads, by module and "", or members of a class, by module and class.
     """
 
     group: Group
@@ -237,7 +237,7 @@ class Described(Findings):
     stages: tuple[str, ...] = ()
     objects: tuple[object, ...] = ()
     reads_lines: bool = False
-    bound: tuple[tuple[Any, ...], ...] = ()
+    bound: Mapping[tuple[str, str], Mapping[str, object]] = field(default_factory=dict)
 
 
 def edge_to(

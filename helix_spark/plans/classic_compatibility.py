@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 def behave_as_classic() -> None:
     """Make pyspark's Connect client behave as a classic session; once a process."""
-    import pyarrow as pa
     from pyspark.errors.exceptions import connect
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.dataframe import DataFrame
@@ -67,7 +66,8 @@ def behave_as_classic() -> None:
     def copy_rows(original: Any, self: Any, table: Any, schema: str | None = None) -> None:
         original(self, table, schema)
         if table is not None:  # it may share the memory of arrays that the author changes before it is sent
-            self._table = pa.ipc.open_stream(self._serialize_table()).read_all()
+            rows = self._serialize_table()
+            self._serialize_table = lambda: rows
 
     # The Connect client's `Column.outer` leaves no trace in the plan. A classic session analyses a table with outer
     # columns only as part of the outer query.

@@ -590,7 +590,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "the author's own code": ("identity/functions/import_effects.py _module", "loaded_sources.py syntax_of"),
     "what this run made itself": (
         "catalog/leases.py beat",
-        "plans/classic_compatibility.py behave_as_classic", "plans/classic_compatibility.py copy_rows",
         "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
         "answers/model_saves.py _without_time", "catalog/tables/table_writing.py commit_files",
         "answers/recorded_calls.py builds_text", "cli/fork_server.py now", "catalog/places/object_store.py try_store",

@@ -1,4 +1,5 @@
-"""The errors of this package, each a `HelixError`: what is wrong, where, what exists, and what to do."""
+"""The errors of this package: what is wrong, where, what exists, and what to do. Each is a `HelixError`. Bad input is
+detected before anything runs or is written."""
 
 from __future__ import annotations
 

@@ -137,7 +137,8 @@ def is_exact(table: CheckedTable) -> bool:
 
 
 def substitute_for(relation: Any, table: CheckedTable) -> Any:
-    """Return the relation that reads a stored table in place of its plan: same rows, order, partitions, plan id."""
+    """Return the relation that reads a stored table in place of its plan: with the same rows, order, partitions, and
+    plan id, by which columns refer to it."""
     read = pb.Relation(read=pb.Read(data_source=pb.Read.DataSource(
         format="parquet", schema=table.schema, options=dict(READ_FILES),
         paths=[file.spark_uri for file in table.files],
@@ -181,7 +182,8 @@ def can_be_substituted(message: Any, relation: Any) -> bool:
 
 
 def _refers_below(message: Any, *, has_names: bool) -> bool:
-    """Return whether a message may refer to the files of rows, or a relation's table names in ``people.age``."""
+    """Return whether a message may refer to the files of rows, or, if a relation has table names, to a qualified
+    column such as ``people.age``."""
     match type_of(message):
         case "Expression.UnresolvedAttribute":
             text = message.unparsed_identifier

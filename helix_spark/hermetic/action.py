@@ -112,7 +112,8 @@ _entropy_source, _wrapped = ControlledEntropy(_entropy), Wrapped(_watch, _begins
 
 @contextmanager
 def in_action(action: Action) -> Iterator[None]:
-    """Control and watch the author's code in this thread, once no other action runs except those that await Spark."""
+    """Control and watch the author's code that runs in this thread. Wait until no other action runs, except those that
+    wait for Spark. Actions may be nested."""
     thread, turn = threading.current_thread(), _turn
     outer = turn.action if turn.holder is thread else None
     if outer is None:

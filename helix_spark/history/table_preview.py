@@ -146,7 +146,8 @@ class TablePreview:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """The first rows of a table as texts. A column is its name, and True if right-aligned; `total` counts all rows."""
+    """The first rows of a table as texts. A column is its name, and True if it is aligned to the right. `total` is the
+    number of rows of the whole table, as text."""
 
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]

@@ -170,7 +170,8 @@ class Policy(Protocol):
         """The policy's name, as plans show it."""
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """Decide an iteration, or its storage if `problem.done` has states. Raises HelixError for a lost output."""
+        """Decide an iteration, or only its storage if `problem.done` has the states. Raises HelixError if an output can
+        be neither loaded nor computed."""
 
 
 SESSION = "(Spark session)"

@@ -1,7 +1,8 @@
 """From a plan to its outcome: wait for other processes that compute the same results, then execute the plan, and plan
 again if a result is equal to an earlier one or damaged.
 
-A run holds no lease while it waits for another, so no two drivers wait for each other. A lost lease costs only time.
+A run holds no lease while it waits for another, so no two drivers wait for each other. The first record of a result
+wins, so a lost lease costs only time.
 
 Early cut-off: a computed result with the content of an earlier result takes over its identity. The nodes below then
 have their earlier signatures, and the rest is planned again while the run goes on.
@@ -12,11 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 
 from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.catalog_reader import WHY_MISSING
 from helix_spark.catalog.leases import Lease
-from helix_spark.dag.node import Dag, slice_to_outputs
+from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.lowering.watcher import begin_in_spark
@@ -163,8 +165,7 @@ def execute(run: Run) -> Run:
     while True:
         outcome = run.tools.executor.execute(
             run.dag, run.plan, run.view.artifacts, run.id, registering_nodes(run), _nodes_to_compare(run), so_far,
-            run.calls.begin,
-            lambda node: change_since(node, run.described[node.name], run.calls.settings),  # noqa: B023 - called here
+            run.calls.begin, partial(_change_since_signed, run),
         )
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
@@ -174,6 +175,11 @@ def execute(run: Run) -> Run:
         else:
             return run
         run.tools.observer.planned(run.numbered)
+
+
+def _change_since_signed(run: Run, node: Node) -> str:
+    """Describe the changes of a node since it was signed; empty for no change."""
+    return change_since(node, run.described[node.name], run.calls.settings)
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:

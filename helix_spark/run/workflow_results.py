@@ -243,11 +243,7 @@ class DataRead:
         is_computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
         if not is_computed and name not in self._again:
             return ()
-        # Data may change, but for tables copied from memory, and sources whose author declares a version.
-        return tuple(
-            data for data in self._described[name].reads if isinstance(source := data.source, Path | DeltaSource)
-            or (isinstance(source, FileSource) and source.version is None)
-        )
+        return tuple(data for data in self._described[name].reads if _may_change(data.source))
 
     def _is_computed_again(self, node: Node) -> bool:
         """Return whether memory has a table's rows, but Spark computes them again for a reader in this run."""
@@ -258,3 +254,8 @@ class DataRead:
             self._plan[name].state is State.COMPUTE and not collects(self._dag[name], node.name)
             for name in self._dag.readers(node.name)
         )
+
+
+def _may_change(source: Readable) -> bool:
+    """Return whether data may change: not tables copied from memory, nor sources whose author declares a version."""
+    return isinstance(source, Path | DeltaSource) or (isinstance(source, FileSource) and source.version is None)

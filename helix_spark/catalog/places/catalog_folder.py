@@ -71,7 +71,8 @@ def index_file(layout: Layout, catalog_id: str) -> Path | None:
 
 
 def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
-    """Return the layout at `root`, after all checks. Raises CatalogError; HelixError in a forked process."""
+    """Return the layout at `root`, after all checks that need no write. Raises CatalogError; HelixError if this process
+    was forked from one that opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and re.fullmatch("[a-z0-9]+:", root.parts[0] if root.parts else ""):
         raise NotACatalogError(f"the catalog {root} is an address in a Path, which drops a slash",

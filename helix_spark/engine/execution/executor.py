@@ -69,7 +69,8 @@ class Executor:
         compared: Collection[str] = (), so_far: Outcome | None = None,
         begin_call: BeginCall = begin_in_spark, change_of: Callable[[Node], str] = lambda _: "",
     ) -> Outcome:
-        """Run a plan until all outputs are known, something fails, or a result equals an earlier one (`Outcome.equal`).
+        """Run a plan until all outputs are known and tables counted, something fails, or a computed result equals an
+        earlier one (`Outcome.equal`).
 
         Args:
             run: prefix of the tag of the run's Spark jobs, by which they are cancelled.

@@ -137,7 +137,8 @@ class Watcher:
 
     @contextmanager
     def acting(self, node: Node, *, gets_frames: bool = False) -> Iterator[AuthorRequests]:
-        """Watch and seed an author's function; yield what notes its requests, apart from plans of tables it gets."""
+        """Watch a function of the author's and seed it by its node; yield the object that notes its requests. If it
+        `gets_frames`, their plans are not its own."""
         action = Action(node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature)
         assert action.watch is not None
         requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read), gets_frames=gets_frames)

@@ -138,14 +138,11 @@ class Analyses:
             steps = [self._steps[number] for number in sorted(self._frames)]
         return ((step, plan) for step in steps if (plan := step.plan()) is not None)
 
-    def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
-        """Yield the steps that the program may still use and that contain one of these names, None for any name, each
-        with pyspark's object, in the order of their creation."""
+    def alive(self) -> Iterator[tuple[FrameStep, Any]]:
+        """Yield the steps that the program may still use, each with pyspark's object, in the order of creation."""
         with self._lock:
             steps = [self._steps[number] for number in sorted(self._steps)]
-        for step in steps:
-            if (step.names if names is None else step.names & frozenset(names)) and (plan := step.plan()) is not None:
-                yield step, plan
+        return ((step, plan) for step in steps if (plan := step.plan()) is not None)
 
     def _note(self, plan: Any, relation: Any) -> None:
         parts: list[Any] = list(messages(relation))

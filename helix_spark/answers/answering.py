@@ -306,7 +306,8 @@ class Answerer:
             for question, _ in parts:
                 self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
-        if self.mode == "run":  # models that are read from these files are loaded before the files are replaced
+        if self.mode == "run":  # models of these files are loaded before the files are replaced
+            self.commands.prepare_write(place.path)
             self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
         for question, part in parts[:-1]:
             part_place = written_place(question.message, self.signer.data.folder)

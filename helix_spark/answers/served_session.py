@@ -299,6 +299,21 @@ class ServedSession:
             if table.given_up:
                 self._forget(table)
 
+    def register_tables(self, reads_there: Callable[[tuple[SignedData, ...]], bool]) -> None:
+        """Register persisted tables that read certain data on the server, and release unpersisted ones."""
+        read = [(table, self.signer.question("table", table.relation)) for table in self.tables if table.base is None]
+        tables = [(table, question) for table, question in read if reads_there(question.reads)]
+        for table, question in tables:
+            table.question = question
+            if table.is_reused:
+                table.compute()
+        self.stub()
+        for table, _ in tables:
+            if table.given_up:
+                self._forget(table)
+            else:
+                self._settle_tables(table.request)
+
     def _forget(self, table: PersistedTable) -> None:
         """Release a table on the server, if it is registered there."""
         if table.is_registered and not table.forgotten:

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses, FrameStep
+from helix_spark.answers.plan_data import may_overlap
 from helix_spark.answers.questions import Signer
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.session_state import View, counts_at_analysis
+from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.answer_gate import rows_answered
 from helix_spark.plans.plan_reads import view_name
 from helix_spark.plans.sql_texts import read_statement
@@ -146,6 +150,18 @@ class SessionCommands:
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan)
 
+    def prepare_write(self, place: Path) -> None:
+        """List the unchanged files of tables at a place, and register persisted tables, before Spark writes there and
+        reads these anew. A classic session has done so when they were built."""
+        def is_there(reads: Iterable[SignedData]) -> bool:
+            return any(may_overlap(read, place) for read in reads)
+
+        for step, plan in self.analyses.alive():
+            data = [*chain.from_iterable(self.signer.bindings[step.number].data.values())]
+            if step.lists == "source" and is_there(data) and all(read.changed() is None for read in data):
+                self.served.resolve_reads(plan.plan(self.analyses.client))
+        self.served.register_tables(is_there)
+
     def change(self, request: Any) -> list[Any]:
         """Send a change to the server, now or once it runs."""
         if self.served.is_informed:
@@ -159,8 +175,9 @@ class SessionCommands:
         # Names in a view in SQL are resolved when it is read.
         if now.unknown or any(view.views is None for view in now.views.values()):
             names = None
-        for step, plan in self.analyses.alive(names):
-            self._keep(step, plan)
+        for step, plan in self.analyses.alive():
+            if step.names if names is None else step.names & frozenset(names):
+                self._keep(step, plan)
 
     def _keep(self, step: FrameStep, plan: Any) -> None:
         if step.number not in self.served.analysed:

@@ -498,6 +498,36 @@ def test_rows_that_are_added_to_a_place_are_written_each_time(runs: Runs) -> Non
     assert runs.run(program).started
 
 
+@pytest.mark.parametrize(("place", "kept", "before"), [
+    ("some", "", ["list"]), ("some", "persist", ["list", "persist"]), ("some", "unpersist", ["list"]), ("out", "", []),
+])
+def test_a_server_has_the_tables_of_a_folder_before_it_writes_there(
+    runs: Runs, place: str, kept: str, before: list[str],
+) -> None:
+    (runs.folder / "some").mkdir()
+    (runs.folder / "some" / "part.csv").write_text("a\n1\n")
+
+    def program(spark: Any) -> int:
+        table = spark.read.schema("a int").csv("some")
+        if kept:
+            table.persist()
+        count: int = table.count()  # recorded, as is the schema: without the write no server is needed
+        if kept == "unpersist":
+            table.unpersist()
+        spark.range(1).write.mode("append").csv(place)
+        return count
+
+    runs.run(program)
+    kinds = []
+    for request in runs.run(program).asked:
+        if isinstance(request, pb.Command):
+            kinds.append("write")
+        elif isinstance(request, pb.AnalyzePlanRequest):
+            is_source = request.HasField("schema") and request.schema.plan.root.read.HasField("data_source")
+            kinds += ["list"] if is_source else ["persist"] if request.HasField("persist") else []
+    assert kinds == [*before, "write"]
+
+
 def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) -> None:
     def program(least: int) -> Program:
         def run(spark: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, seed_stages_by_name
+from helix_spark.hermetic.imported_values import note_imported_values
 from helix_spark.import_reads import note_import_reads
 from helix_spark.loaded_sources import note_loads
 from helix_spark.versions import check_pair, refused_python
@@ -81,6 +82,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 note_loads()
 note_import_reads()
+note_imported_values()
 seed_stages_by_name()  # before an author's file creates stages
 AUTHOR_SEEDS.look()  # before an author's file seeds generators
 

@@ -52,7 +52,7 @@ class Holders:
         for memo in self.memos:
             memo.cache_clear()
         for value in self.objects:
-            for name in _cached_properties(type(value)):
+            for name in cached_properties(type(value)):
                 vars(value).pop(name, None)
 
     def _look_at_class(self, kind: type) -> None:
@@ -123,7 +123,8 @@ def _is_memo(value: object) -> bool:
     return isinstance(function, FunctionType) and kind_of(function.__code__.co_filename) is CodeOwner.AUTHOR
 
 
-def _cached_properties(kind: type) -> list[str]:
+def cached_properties(kind: type) -> list[str]:
+    """Return the names of a class's cached properties."""
     members = [item for base in kind.__mro__ for item in vars(base).items()]
     return [name for name, member in members if isinstance(member, cached_property)]
 

@@ -19,11 +19,12 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from helix_spark.errors import Location, SignatureError
+from helix_spark.hermetic.imported_values import modules_set
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of, with_nested
 from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
-from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with, has_set
+from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with, texts_with
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -218,19 +219,21 @@ class _Walk:
         if self._lookups:
             looked_up = digest(*self._lookups.values())
             self._parts.append(Part(Group.CODE, "names that texts are searched for", looked_up))
-        if any(described.reads_lines for _, described in self._described) or (self._in_workers and self._has_set()):
-            self._parts.append(Part(Group.CODE, "lines of files", digest(sys.prefix, *self._lines())))
+        replaced = self._replaced() if self._in_workers else []
+        if replaced or any(described.reads_lines for _, described in self._described):
+            lines = digest(sys.prefix, *self._lines(), *texts_with(replaced))
+            self._parts.append(Part(Group.CODE, "lines of files", lines))
         if shared := [*self._shared()]:
             self._parts.append(Part(Group.CODE, "objects of several names", digest(*shared)))
         return merged([Description(tuple(self._parts))], self._findings)
 
-    def _has_set(self) -> bool:
-        """Return whether a value that the code reads is not the one that workers import."""
-        bound = defaultdict[tuple[str, str], dict[str, object]](dict)
+    def _replaced(self) -> list[str]:
+        """Return the modules of which the code reads a value that workers do not import."""
+        bound = defaultdict[str, dict[str, object]](dict)
         for _, described in self._described:
-            for (module, kind), values in described.bound.items():
-                bound[module, kind].update(values)
-        return any(has_set(*place, values) for place, values in bound.items())
+            for module, values in described.bound.items():
+                bound[module].update(values)
+        return modules_set(bound)
 
     def _lines(self) -> Iterator[str]:
         """Yield the files of all reached code, with their texts, and its docstrings and texts, as set by now."""

@@ -225,7 +225,7 @@ def _describe_class(reference: Reference, home: str) -> Described:
         edges += sorted(f"registered {sub.__module__}.{sub.__qualname__}" for sub in registered if sub is not None)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
-    bound = {(kind.__module__, kind.__qualname__): members}
+    bound = {kind.__module__: {kind.__qualname__: kind}}
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen, bound=bound)
 
 

@@ -30,10 +30,8 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.observed_inputs import content_of
 from helix_spark.hermetic.told_times import MESSAGES
-from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
-from helix_spark.identity.parts import UnidentifiedError
 from helix_spark.import_reads import files_read_at
 from helix_spark.loaded_sources import is_edited, parsed, read_lines
 
@@ -70,10 +68,6 @@ class _Module:
     statements: tuple[ast.stmt, ...]
     doubt: str = ""
     scan: tuple[list[ImportEffect], list[str]] | None = None
-
-    @cached_property
-    def bindings(self) -> dict[str, ast.stmt | None]:
-        return _bindings(self.statements)
 
     @cached_property
     def scope(self) -> _Scope:
@@ -135,6 +129,21 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
             yield from effects
 
 
+def texts_with(names: Iterable[str]) -> Iterator[str]:
+    """Yield the texts of modules of the project and of all that they import, also in functions, and of the files that
+    they read then."""
+    waiting, seen = [*names], set[str]()
+    while waiting:
+        module = None if (name := waiting.pop()) in seen else _module(name)
+        seen.add(name)
+        if module is not None:
+            lines = read_lines(module.file)
+            yield from (name, *lines, *map(content_of, files_read_at(module.file, 1, len(lines))))
+            nodes = ast.walk(ast.Module([*module.statements], []))
+            imports = module.imports(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+            waiting += [each for _, _, modules in imports for each in modules]
+
+
 def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
     """Return the effects of a module, and the names of its imports."""
     effects: list[ImportEffect] = []
@@ -164,56 +173,6 @@ def _module(name: str) -> _Module | None:
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # the last run of each cell
         return _Module(None, "<cells>", names, tuple(node for text in reversed(texts) for node in parsed(text).body))
     return None
-
-
-def _bindings(statements: Iterable[ast.stmt]) -> dict[str, ast.stmt | None]:
-    """Return the statement that binds each name last; None if that depends on conditions."""
-    bindings: dict[str, ast.stmt | None] = {}
-    for statement in statements:
-        match statement:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                bindings[name] = statement
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
-                bindings[name] = statement
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                bindings |= {alias.asname or alias.name.partition(".")[0]: statement for alias in names}
-            case _:
-                nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-                bindings |= {node.id: None for node in nodes if isinstance(node.ctx, ast.Store)}
-    return bindings
-
-
-def has_set(module: str, kind: str, values: Mapping[str, object]) -> bool:
-    """Return whether one of the values was set in a module of the project, or in a class of it, after the text had
-    bound another one to the name: a worker that imports the module again has that one. False if it cannot be told."""
-    text = None if module == "__main__" else _module(module)
-    if text is None:
-        return False
-    bindings = text.bindings
-    if kind:
-        definition = bindings.get(kind)
-        bindings = _bindings(definition.body) if isinstance(definition, ast.ClassDef) else {}
-    return any(_is_set(name, value, bindings.get(name), text) for name, value in values.items())
-
-
-def _is_set(name: str, value: object, statement: ast.stmt | None, text: _Module) -> bool:
-    """Return whether a value is another one than a statement of a module binds to its name."""
-    match statement:
-        case ast.FunctionDef(decorator_list=[]):
-            code = getattr(getattr(value, "__func__", value), "__code__", None)
-            return (getattr(code, "co_name", ""), getattr(code, "co_filename", "")) != (name, text.file)
-        case ast.ClassDef(decorator_list=[]):
-            return getattr(value, "__name__", "") != name
-        case ast.Import() | ast.ImportFrom():
-            bound = next((found for alias, found, _ in text.imports([statement]) if alias == name), None)
-            return bound is not None and bound is not value
-        case ast.Assign(value=expression) | ast.AnnAssign(value=ast.expr() as expression):
-            # It may be no literal. A value without an identity is never reused.
-            with suppress(ValueError, TypeError, SyntaxError, RecursionError, UnidentifiedError):
-                literal = ast.literal_eval(expression)
-                is_filled_later = literal is None or literal in ([], {})
-                return not is_filled_later and canonical(value, lambda *_: b"") != canonical(literal)
-    return False
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

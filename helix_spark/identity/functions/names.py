@@ -48,7 +48,7 @@ class Names:
     function: FunctionType
     label: str
     home: str
-    globals: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
+    globals: dict[str, dict[str, object]] = field(default_factory=dict)
     """The globals that were resolved, as in `Described.bound`."""
 
     @cached_property
@@ -114,7 +114,7 @@ class Names:
 
     def _global(self, namespace: dict[str, object], name: str) -> Reference:
         module = str(namespace.get("__name__", ""))
-        self.globals.setdefault((module, ""), {})[name] = namespace[name]
+        self.globals.setdefault(module, {})[name] = namespace[name]
         label = name if module == self.home else f"{module}.{name}"
         return Reference(namespace[name], label, "global", label, variable=(id(namespace), name))
 

@@ -224,7 +224,7 @@ class Described(Findings):
         stages: identifiers of the stages of Spark ML that its form numbers, in order.
         objects: mutable objects that it holds and that others may share, in order.
         reads_lines: True if it reads line numbers, docstrings or the text of code.
-        bound: values by name: globals that it reads, by module and "", or members of a class, by module and class.
+        bound: the globals that it reads, or a class, by module and qualified name.
     """
 
     group: Group
@@ -237,7 +237,7 @@ class Described(Findings):
     stages: tuple[str, ...] = ()
     objects: tuple[object, ...] = ()
     reads_lines: bool = False
-    bound: Mapping[tuple[str, str], Mapping[str, object]] = field(default_factory=dict)
+    bound: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def edge_to(

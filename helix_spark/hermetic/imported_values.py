@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -69,27 +69,17 @@ def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
         for name, value in getattr(sys.modules.get(module), "__dict__", {}).items()
         if variables.get(name, value) is not value
     }
-    return [
-        name for name in sorted(bound.keys() & _noted.keys() - by_value)
-        if not taken.isdisjoint(map(id, bound[name].values()))
-        or _differ(_former(_noted[name][0], copies, bound[name]), copies)
-    ]
+    def is_set(module: str) -> bool:
+        present, (former, _) = bound[module], _noted[module]  # it lacks modules of a package, and inner classes
+        pairs = [(former.get(name, value), value) for name, value in present.items()]
+        return not taken.isdisjoint(map(id, present.values())) or _differ(pairs, copies)
+
+    return sorted(filter(is_set, bound.keys() & _noted.keys() - by_value))
 
 
-def _former(variables: _Members, copies: _Copies, values: Mapping[str, object]) -> Iterator[tuple[object, object]]:
-    """Yield the former and the present values of variables and classes, by qualified name."""
-    for name, value in values.items():
-        *classes, last = name.split(".")
-        members = variables
-        for part in classes:
-            _, members = copies.get(id(members.get(part)), (None, {}))
-        if last in members:  # else it is a module of a package, or made by a function
-            yield members[last], value
-
-
-def _differ(pairs: Iterable[tuple[object, object]], copies: _Copies) -> bool:
+def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
     """Return whether former and present values differ, or the present members of the former ones."""
-    waiting, compared = [*pairs], set[int]()
+    compared = set[int]()
     while waiting:
         before, now = waiting.pop()
         is_plain = type(before) is type(now) and type(now) in _PLAIN

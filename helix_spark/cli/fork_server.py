@@ -52,7 +52,7 @@ def load() -> None:
                 raise
     for name in _LIBRARIES:
         importlib.import_module(name)
-    for loaded in list(sys.modules.values()):
+    for loaded in sys.modules.copy().values():
         if isinstance(file := getattr(loaded, "__file__", None), str):
             is_project_file(file)  # cached here for all forked processes
     gc.freeze()  # else a garbage collection copies the memory that forked processes share
@@ -79,7 +79,7 @@ class Loaded:
 
     @staticmethod
     def now() -> Loaded:
-        modules = list(sys.modules.values())
+        modules = sys.modules.copy().values()
         files = {Path(file) for module in modules if isinstance(file := getattr(module, "__file__", None), str)}
         names = frozenset(name for name in sys.modules if "." not in name) - {"__main__"}
         # The folders of the standard library and of installed packages.

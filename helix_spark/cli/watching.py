@@ -169,7 +169,7 @@ def project_modules(kept_modules: Collection[str] = ()) -> dict[str, Path]:
 def forget_project(kept_modules: Collection[str] = ()) -> None:
     """Unload the project's modules, so that the next import reads their current text; see `project_modules`."""
     files = project_modules(kept_modules)
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         attributes = vars(module) if isinstance(module, ModuleType) else {}
         if name in files or attributes.get("__name__") in files:  # an entry may be an alias
             sys.modules.pop(name, None)

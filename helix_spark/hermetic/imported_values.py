@@ -40,7 +40,7 @@ def note_imported_values() -> None:
     # Python leaves its import system's functions out of tracebacks.
     exec_module.__code__ = exec_module.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
     SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]  # replaced on purpose
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if name != "__main__" and is_authors(name):
             _note(module)
 

@@ -25,10 +25,10 @@ class ThreadContext:
     def __init__(self) -> None:
         self._variables = copy_context()
         self._settings: list[tuple[threading.local, dict[str, Any]]] = []
-        for module in list(sys.modules.values()):  # of libraries and of the author's
+        for module in sys.modules.copy().values():  # of libraries and of the author's
             names = vars(module) if isinstance(module, ModuleType) else {}
             if names.get("threading") is threading or names.get("local") is threading.local:  # else it creates none
-                file = names.get("__file__")
+                file = names.get("__file__", "" if names.get("__name__") == "__main__" else None)  # a notebook has none
                 if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
                     locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
                     self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)

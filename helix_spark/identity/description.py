@@ -93,7 +93,7 @@ def describe(reference: Reference, home: str, *, on_driver: bool = False) -> Des
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return the visible references of a compiled module of the project: base classes, imports, data."""
     file = package.file
-    modules = [module for module in sys.modules.values() if file and vars(module).get("__file__") == file]
+    modules = [module for module in sys.modules.copy().values() if file and vars(module).get("__file__") == file]
     edges = _describe_module(Reference(modules[0], package.name)).edges if modules else ()
     followed = (Package, types.FunctionType, types.ModuleType, type)  # other code belongs to the file
     return tuple(

@@ -170,7 +170,7 @@ def _send_all_arguments() -> None:
 
         return call
 
-    modules = [module for name, module in sys.modules.items() if name.startswith("pyspark.ml.")]
+    modules = [module for name, module in sys.modules.copy().items() if name.startswith("pyspark.ml.")]
     for kind in {value for module in modules for value in vars(module).values() if isinstance(value, type)}:
         for name, method in list(vars(kind).items()):
             if getattr(method, "__code__", None) is wrapper:

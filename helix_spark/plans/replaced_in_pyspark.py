@@ -75,7 +75,7 @@ def replace_in_pyspark() -> None:
     def is_remote() -> bool:
         return is_connect() or original()
 
-    for module in list(sys.modules.values()):
+    for module in sys.modules.copy().values():
         if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is original:
             vars(module)["is_remote"] = is_remote
     vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, getcontext, localcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -193,3 +196,13 @@ def test_a_seed_that_the_next_text_of_a_file_does_not_have_is_gone() -> None:
     assert random.getstate() == before
     seeds.look()
     assert seeds.state("random") is None
+
+
+def test_a_notebook_s_thread_local_values_are_carried_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = ModuleType("__main__")  # it has no file
+    vars(notebook).update(threading=threading, OWN=(own := threading.local()))
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    own.scale = 10
+    context = ThreadContext()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(context.call, lambda: own.scale).result() == 10

@@ -24,7 +24,7 @@ def send_project_code() -> None:
     """Register the imported modules of the project, so that their functions and classes are pickled by value."""
     from pyspark.cloudpickle import register_pickle_by_value
 
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # other threads may import
         file = getattr(module, "__file__", None)
         # If the names differ, the entry is an alias of the module.
         if not isinstance(file, str) or name.partition(".")[0] in _NEVER or getattr(module, "__name__", "") != name:

@@ -47,7 +47,6 @@ from helix_spark.engine.spark.connect_server import (
 from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, service_sessions
 from helix_spark.engine.spark.gateway import (
     Forwarded,
-    JvmStart,
     environment,
     forget,
     is_broken_connection,
@@ -174,20 +173,18 @@ def _new_lines(log: Path, is_over: threading.Event) -> Generator[bytes, None, No
 
 def start_server(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
-    jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
-    """Return the server that is kept for the folder of `jvm_start`, or one for this process alone. Arguments as in
+    """Return the server that is kept for a folder, by default this one, or one for this process alone. Arguments as in
     `ConnectServer`; `say` prints a message. Raises SetupError if the server could not be started."""
-    jvm_start = jvm_start or JvmStart()
     if not why_none_is_kept():
         settings = planned_settings({**SERVING, **author}, store, defaults)
         may_stay = is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on"
         if may_stay and settings.get(CATALOG) != "hive":  # a process locks Hive's database as long as it lives
-            with suppress(ImportError):
-                import_pyspark()
-            if (server := attach(settings, say, jvm_start.folder or Path.cwd())) is not None:
+            import_pyspark()
+            if (server := attach(settings, say, folder or Path.cwd())) is not None:
                 return server
-    return ConnectServer(author, store, defaults, jvm_start)
+    return ConnectServer(author, store, defaults, folder)
 
 
 def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path) -> AttachedServer | None:
@@ -256,8 +253,8 @@ class ProgramServer:
         with self._lock:
             if self._stub is None:
                 if not (address := self.address):
-                    start = JvmStart(self.folder)
-                    self._own = start_server(self.settings, self.store, as_spark_has_it(), start, self.tell)
+                    defaults = as_spark_has_it()
+                    self._own = start_server(self.settings, self.store, defaults, self.folder, self.tell)
                     address = self._own.address
                 self._stub = connect(address, self._end)
             return self._stub

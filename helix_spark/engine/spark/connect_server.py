@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from types import MappingProxyType
 from typing import Any
 
@@ -95,14 +95,18 @@ def planned_settings(
 _IMPORTING = Lock()
 
 
-def import_pyspark() -> None:
-    """Import pyspark, one thread at a time. Raises ImportError if it is not installed.
+def import_pyspark() -> RLock:
+    """Import pyspark, one thread at a time. Return its lock: who holds it starts Spark here alone, as there is one
+    gateway a process. Raises SetupError if it is not installed.
 
     Its modules import each other in circles. If two threads begin with different ones, Python avoids the deadlock by
     giving one thread a module that is only half imported."""
+    spark_home()
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
+        from pyspark import SparkContext
+    return SparkContext._lock
 
 
 class SparkServer(ABC):
@@ -165,20 +169,19 @@ class ConnectServer(SparkServer):
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
-        defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
+        defaults: Mapping[str, str] = NO_SETTINGS, folder: Path | None = None,
         collector: Sequence[str] = gateway.COLLECTOR,
     ) -> None:
         """Start it; if that fails or is interrupted, end its JVM. `store` has Hadoop's settings for a catalog in an
-        object store; `defaults` take precedence only over Helix's own settings; the caller may give up `jvm_start`.
-        Raises SetupError if Java, Spark or the jars are missing or do not fit each other, EndedError if the start was
-        given up."""
+        object store; `defaults` take precedence only over Helix's own settings; the JVM starts in `folder`, by
+        default that of this process. Raises SetupError if Java, Spark or the jars are missing or do not fit each
+        other."""
         start = time.perf_counter()
-        self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
+        self._home, self._folder, self._collector = Birthplace(), folder, collector
         self._draft: Path | None = None
-        self._collector = collector
+        self._process: gateway.Launched | None = None
         self.driver: Any = None
-        with suppress(ImportError):  # `planned_settings` raises SetupError, with a remedy
-            import_pyspark()
+        import_pyspark()
         # A former Connect session has set it, and pyspark would not start a classic one.
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
@@ -186,12 +189,12 @@ class ConnectServer(SparkServer):
         with classic():
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
-                with gateway.environment(**for_workers(self._jvm_start.folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
+                with gateway.environment(**for_workers(folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     own = {} if settings.get(CATALOG) == "hive" else {"spark.sql.warehouse.dir": warehouse}
                     self.driver = self._start({**own, **settings})
                     self.address, _ = serve(self.driver)
             except BaseException:
-                self._jvm_start.give_up()
+                self.kill()
                 self._stop_driver()
                 raise
         self.start_seconds = time.perf_counter() - start
@@ -200,7 +203,7 @@ class ConnectServer(SparkServer):
         try:
             return DriverClient(self.driver)
         except BaseException:
-            self._jvm_start.give_up()
+            self.kill()
             self.stop(keep_classes=False)
             raise
 
@@ -219,9 +222,9 @@ class ConnectServer(SparkServer):
             self._stop_driver()
 
     def kill(self) -> None:
-        """End its JVM, even if it does not answer."""
-        self._jvm_start.give_up()
-        self._discard()
+        """End its JVM, even if it does not answer; no-op if it was there before."""
+        if self._process is not None:
+            self._process.end()
 
     def _start(self, settings: Mapping[str, str]) -> Any:
         from pyspark import SparkConf, SparkContext
@@ -243,7 +246,9 @@ class ConnectServer(SparkServer):
             # A store's jars are not on the class path proper, which must be that of the archive.
             named = jars_of_store if is_local(settings["spark.master"]) else (*jars, *jars_of_store)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), archive, self._draft, self._collector)
-            SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
+            own = gateway.launch(settings, self._folder)
+            self._process = own.proc
+            SparkContext._ensure_initialized(gateway=own)
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
     def _stop_driver(self) -> None:

@@ -97,13 +97,26 @@ while not Path("pids").exists():
 """
 
 
+INTERRUPTED = """
+from helix_spark.cli.options import reporting_errors
+
+@reporting_errors
+def command():
+    raise KeyboardInterrupt
+
+command()
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(("end", "code"), [("", 0), (INTERRUPTED, 130)], ids=["normally", "a command by Ctrl-C"])
 def test_a_process_that_ends_while_a_jvm_starts_leaves_nothing_behind(
-    pids: Callable[[], list[int]], tmp_path: Path
+    pids: Callable[[], list[int]], tmp_path: Path, end: str, code: int
 ) -> None:
     (temporary := tmp_path / "tmp").mkdir()
     environ = {**os.environ, "TMPDIR": str(temporary)}
-    subprocess.run([sys.executable, "-c", STARTS], cwd=tmp_path, env=environ, check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", STARTS + end], cwd=tmp_path, env=environ, check=False, timeout=60)
+    assert ended.returncode == code
     assert have_ended(pids())
     assert list(temporary.iterdir()) == []
 

@@ -6,13 +6,13 @@ archive (`benchmarks/plain/plain_census.py`). Without any of the flags it takes 
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -152,12 +152,12 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
     (stdout_reader, stdout), (stderr_reader, stderr) = os.pipe(), os.pipe()
     Forwarded(os.fdopen(stdout_reader, "rb"), 1)
     errors = Forwarded(os.fdopen(stderr_reader, "rb"), 2)
-    begun: list[Launched] = []
+    ends: list[weakref.finalize[[], Forwarded]] = []
 
     def popen(command: Sequence[str], **options: Any) -> Launched:
-        begun.append(Launched(settings, folder, command, **options))
-        atexit.register(begun[0].end)  # if this process ends meanwhile
-        return begun[0]
+        process = Launched(settings, folder, command, **options)
+        ends.append(weakref.finalize(errors, process.end))  # if this process ends meanwhile
+        return process
 
     try:
         java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
@@ -166,8 +166,8 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         keep_from_children()
         return gateway
     except BaseException as error:
-        for process in begun:
-            process.end()
+        for end in ends:
+            end()
         if type(error).__name__ != "PySparkRuntimeError":
             raise
         raise SetupError(
@@ -176,8 +176,8 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
-        for process in begun:
-            atexit.unregister(process.end)
+        for end in ends:
+            end.detach()
         for output in (stdout, stderr):
             os.close(output)
 

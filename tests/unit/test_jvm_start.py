@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from helix_spark.engine.spark import gateway
+from helix_spark.engine.spark import connect_server, gateway
 from helix_spark.errors import SetupError
 
 SUBMIT = """#!/bin/sh
@@ -128,6 +129,25 @@ def test_a_jvm_that_is_killed_while_it_starts_is_told_as_that(pids: Callable[[],
         os.kill(begun[1], signal.SIGKILL)
         with pytest.raises(SetupError, match="the JVM of Spark's driver did not start"):
             launched.result(20)
+
+
+@pytest.mark.parametrize(("catalog", "drafts"), [("in-memory", 1), ("hive", 0)])
+def test_a_jvm_that_locks_hive_s_database_writes_no_classes_after_its_run(
+    monkeypatch: pytest.MonkeyPatch, catalog: str, drafts: int
+) -> None:
+    begun: list[object] = []
+
+    def launch(*_: object) -> NoReturn:
+        raise SetupError("there is no Spark")
+
+    monkeypatch.setattr(connect_server, "_jvm_exists", lambda: False)
+    monkeypatch.setattr(connect_server, "delta_jars", lambda: ())
+    monkeypatch.setattr(connect_server, "ready_archive", lambda *_: None)
+    monkeypatch.setattr(connect_server, "begin_draft", lambda *given: begun.append(given))
+    monkeypatch.setattr(gateway, "launch", launch)
+    with pytest.raises(SetupError, match="there is no Spark"):
+        connect_server.ConnectServer({"spark.sql.catalogImplementation": catalog})
+    assert len(begun) == drafts
 
 
 TALKING = """#!/bin/sh

@@ -193,8 +193,7 @@ class Sessions:
             return {**results_settings_of(spark), "spark.master": master, "spark.sql.shuffle.partitions": shuffled}
 
     def close(self) -> None:
-        """Stop Helix's own session, or abandon its start; give the user's session its settings back and leave it
-        running."""
+        """Stop Helix's own session, or abandon its start; give the user's its settings back and leave it running."""
         with self._lock:
             starting, self._starting = self._starting, None
             restore = self._forget_borrowed()
@@ -285,7 +284,5 @@ class Sessions:
 
 
 def _closed() -> EndedError:
-    return EndedError(
-        "the Spark session of Helix's own was stopped when it was closed",
-        remedy="create another Helix: its iteration(...) has the stored results",
-    )
+    what = "the Spark session of Helix's own was stopped when it was closed"
+    return EndedError(what, remedy="create another Helix: its iteration(...) has the stored results")

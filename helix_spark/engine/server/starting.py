@@ -177,14 +177,19 @@ def start_server(
 ) -> SparkServer:
     """Return the server that is kept for a folder, by default this one, or one for this process alone. Arguments as in
     `ConnectServer`; `say` prints a message. Raises SetupError if the server could not be started."""
-    if not why_none_is_kept():
-        settings = planned_settings({**SERVING, **author}, store, defaults)
-        may_stay = is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on"
-        if may_stay and settings.get(CATALOG) != "hive":  # a process locks Hive's database as long as it lives
-            import_pyspark()
-            if (server := attach(settings, say, folder or Path.cwd())) is not None:
-                return server
+    if (settings := _settings_to_keep(author, store, defaults)) is not None:
+        import_pyspark()
+        if (server := attach(settings, say, folder or Path.cwd())) is not None:
+            return server
     return ConnectServer(author, store, defaults, folder)
+
+
+def _settings_to_keep(author: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the settings of a server that may stay, of arguments as of `planned_settings`; None if it may not."""
+    settings = {} if why_none_is_kept() else planned_settings({**SERVING, **author}, *others)
+    is_wanted = os.environ.get(SERVER_VARIABLE, "").lower() == "on" or is_local(settings.get("spark.master", ""))
+    # With Hive a process locks the metastore's database as long as it lives.
+    return settings if settings and is_wanted and settings.get(CATALOG) != "hive" else None
 
 
 def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path) -> AttachedServer | None:
@@ -317,12 +322,12 @@ class HeldServer:
         self.hold()
 
     def hold(self) -> None:
-        """Take the lease of the folder's current server; start one if there is none. Raises SetupError if it fails."""
+        """Take the lease of the folder's current server; start one if none runs, and it may stay. Raises SetupError."""
         if self._line is not None:
             self._line.close()
-        settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-        requirements = requirements_now(settings, self._folder)
-        self._line = _connect_to_keeper(MeetingPoint.for_folder(requirements.folder), requirements, self._say)
+        if (settings := _settings_to_keep(self._settings, NO_SETTINGS, as_spark_has_it())) is not None:
+            requirements = requirements_now(settings, self._folder)
+            self._line = _connect_to_keeper(MeetingPoint.for_folder(requirements.folder), requirements, self._say)
 
     def close(self) -> None:
         if self._line is not None:

@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -125,12 +125,10 @@ def running_session() -> SparkSession | None:
         by_connect: Any = client_session() or active_session()
         if by_connect is not None and (by_connect is client_session() or driver_client(by_connect) is None):
             return by_connect  # type: ignore[no-any-return]  # pyspark's two kinds of sessions have no type in common
-        try:
-            with classic():
-                active = SparkSession.active()
-        except PySparkRuntimeError:
-            return None
-        return active if is_alive(active) else None
+        with classic(), suppress(PySparkRuntimeError):
+            active = SparkSession.active()
+            return active if is_alive(active) else None
+    return None
 
 
 def is_alive(spark: SparkSession) -> bool:

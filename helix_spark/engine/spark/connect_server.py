@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -95,7 +95,7 @@ def planned_settings(
 _IMPORTING = Lock()
 
 
-def import_pyspark() -> RLock:
+def import_pyspark() -> Any:
     """Import pyspark, one thread at a time. Return its lock: who holds it starts Spark here alone, as there is one
     gateway a process. Raises SetupError if it is not installed.
 
@@ -105,8 +105,7 @@ def import_pyspark() -> RLock:
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
-        from pyspark import SparkContext
-    return SparkContext._lock
+        return import_module("pyspark").SparkContext._lock
 
 
 class SparkServer(ABC):
@@ -174,13 +173,12 @@ class ConnectServer(SparkServer):
     ) -> None:
         """Start it; if that fails or is interrupted, end its JVM. `store` has Hadoop's settings for a catalog in an
         object store; `defaults` take precedence only over Helix's own settings; the JVM starts in `folder`, by
-        default that of this process. Raises SetupError if Java, Spark or the jars are missing or do not fit each
-        other."""
+        default that of this process. Raises SetupError if Java, Spark or the jars are missing or do not fit."""
         start = time.perf_counter()
         self._home, self._folder, self._collector = Birthplace(), folder, collector
         self._draft: Path | None = None
-        self._process: gateway.Launched | None = None
         self.driver: Any = None
+        self._gateway: Any = None
         import_pyspark()
         # A former Connect session has set it, and pyspark would not start a classic one.
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
@@ -223,8 +221,8 @@ class ConnectServer(SparkServer):
 
     def kill(self) -> None:
         """End its JVM, even if it does not answer; no-op if it was there before."""
-        if self._process is not None:
-            self._process.end()
+        if self._gateway is not None:
+            self._gateway.proc.end()
 
     def _start(self, settings: Mapping[str, str]) -> Any:
         from pyspark import SparkConf, SparkContext
@@ -242,13 +240,13 @@ class ConnectServer(SparkServer):
             archive = ready_archive(java, jars)
             # An archive of a JVM with the author's options would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
-            self._draft = None if archive or options else begin_draft(java, jars)
+            has_hive = settings.get(CATALOG) == "hive"  # while its JVM wrote an archive, it would lock the database
+            self._draft = None if archive or options or has_hive else begin_draft(java, jars)
             # A store's jars are not on the class path proper, which must be that of the archive.
             named = jars_of_store if is_local(settings["spark.master"]) else (*jars, *jars_of_store)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), archive, self._draft, self._collector)
-            own = gateway.launch(settings, self._folder)
-            self._process = own.proc
-            SparkContext._ensure_initialized(gateway=own)
+            self._gateway = gateway.launch(settings, self._folder)
+            SparkContext._ensure_initialized(gateway=self._gateway)
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
     def _stop_driver(self) -> None:

@@ -152,12 +152,12 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
     (stdout_reader, stdout), (stderr_reader, stderr) = os.pipe(), os.pipe()
     Forwarded(os.fdopen(stdout_reader, "rb"), 1)
     errors = Forwarded(os.fdopen(stderr_reader, "rb"), 2)
-    ends: list[weakref.finalize[[], Forwarded]] = []
+    begun: list[Launched] = []
+    end = weakref.finalize(errors, lambda: list(map(Launched.end, begun)))  # also if this process ends meanwhile
 
     def popen(command: Sequence[str], **options: Any) -> Launched:
-        process = Launched(settings, folder, command, **options)
-        ends.append(weakref.finalize(errors, process.end))  # if this process ends meanwhile
-        return process
+        begun.append(Launched(settings, folder, command, **options))
+        return begun[0]
 
     try:
         java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
@@ -166,8 +166,7 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         keep_from_children()
         return gateway
     except BaseException as error:
-        for end in ends:
-            end()
+        end()
         if type(error).__name__ != "PySparkRuntimeError":
             raise
         raise SetupError(
@@ -176,8 +175,7 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
-        for end in ends:
-            end.detach()
+        end.detach()
         for output in (stdout, stderr):
             os.close(output)
 

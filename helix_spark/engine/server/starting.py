@@ -230,7 +230,7 @@ def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path
 @dataclass(slots=True)
 class ProgramServer:
     """The server of a program, as `answers.served_session.Server`: the one at `address` (``sc://host:port``), or one on
-    this machine, which starts or is attached to on demand, in the working folder of when this object was created.
+    this machine, which starts or is attached to on demand, in `folder`, by default the one of now.
     `store` has Hadoop's settings for a catalog in an object store; `tell` prints messages about the start."""
 
     settings: Mapping[str, str]

@@ -259,10 +259,8 @@ class ConnectServer(SparkServer):
 
 def _jvm_exists() -> bool:
     """Return whether this process has a JVM already, from spark-submit or a stopped session."""
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return True
     context = sys.modules.get("pyspark.core.context")
-    return context is not None and context.SparkContext._gateway is not None
+    return "PYSPARK_GATEWAY_PORT" in os.environ or (context is not None and context.SparkContext._gateway is not None)
 
 
 def _existing_jvm() -> Any:
@@ -270,6 +268,11 @@ def _existing_jvm() -> Any:
 
     SparkContext._ensure_initialized()
     return SparkContext._jvm
+
+
+def folder_of_spark() -> Path:
+    """Return the base of Spark's relative paths in this process: the folder of its JVM, or that in which one starts."""
+    return Path(_existing_jvm().java.lang.System.getProperty("user.dir") if _jvm_exists() else Path.cwd())
 
 
 @cache

@@ -105,27 +105,23 @@ def launch_settings(
 
 
 class Launched(subprocess.Popen[bytes]):
-    """The JVM's process, with pyspark's command and options.
-
-    It leads a session of its own, so that a terminal's signals reach only this process. If this process is killed, the
-    JVM ends, since its standard input ends. So pyspark's `preexec_fn`, by which the JVM ignores SIGINT, is not needed;
-    it would run gRPC's fork handlers, which may hang.
+    """The JVM's process, in a session of its own, so that a terminal's signals reach only this process. If this process
+    is killed, the JVM ends, since its standard input ends. So pyspark's `preexec_fn`, by which the JVM ignores SIGINT,
+    is not needed; it would run gRPC's fork handlers, which may hang.
 
     The settings may contain secrets, and all users can read a command line. So they are written to a file that only
     this user can read, in the folder that pyspark removes once the JVM has started.
     """
 
-    def __init__(
-        self, settings: Mapping[str, str], folder: Path | None, command: Sequence[str], *, env: Mapping[str, str],
-        preexec_fn: object = None, **options: Any,
-    ) -> None:
-        self._home, self._file = Birthplace(), Path(env["_PYSPARK_DRIVER_CONN_INFO_PATH"]).with_name("settings")
+    def __init__(self, settings: Mapping[str, str], folder: Path | None, words: Sequence[str], **options: Any) -> None:
+        self._home = Birthplace()
+        self._file = Path(options["env"]["_PYSPARK_DRIVER_CONN_INFO_PATH"]).with_name("settings")
         self._file.touch(0o600)
         self._file.write_text(properties_text(settings), encoding="ascii")
         # PYSPARK_SUBMIT_ARGS stays as it is: other threads read the author's settings there.
         _, arguments = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
-        command = (command[0], "--properties-file", str(self._file), *arguments)
-        super().__init__(command, start_new_session=True, cwd=folder, env=env, **options)
+        words = (words[0], "--properties-file", str(self._file), *arguments)
+        super().__init__(words, start_new_session=True, cwd=folder, **{**options, "preexec_fn": None})
 
     def poll(self) -> int | None:
         status = super().poll()
@@ -135,9 +131,8 @@ class Launched(subprocess.Popen[bytes]):
         """End it, even if it does not answer. No-op in a forked child."""
         for signal_number in (signal.SIGTERM, signal.SIGKILL):  # at SIGTERM the JVM removes its temporary folders
             if self._home.is_here and self.poll() is None:
-                with suppress(ProcessLookupError, PermissionError):
+                with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
                     os.killpg(self.pid, signal_number)
-                with suppress(subprocess.TimeoutExpired):
                     self.wait(2.0)
         remove_own(self._file.parent, self._home)
 
@@ -161,8 +156,7 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
 
     try:
         java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
-        outputs = {"stdout": stdout, "stderr": stderr}
-        gateway = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
+        gateway = java_gateway.launch_gateway(None, {"stdout": stdout, "stderr": stderr})  # type: ignore[no-untyped-call]
         keep_from_children()
         return gateway
     except BaseException as error:

@@ -69,7 +69,7 @@ class DataVersions:
     def _local_path(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
         if place is None or self.elsewhere:
-            raise _unknown_version(path, "it is not on a disk of this machine")
+            raise _unknown_version(path, "its place on this machine is not known")
         return place
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
@@ -162,14 +162,15 @@ def on_this_machine(path: str, folder: Path) -> Path | None:
     """Return Spark's path as Python's; None if it is on no disk of this machine.
 
     Args:
-        folder: base of relative paths.
+        folder: base of relative paths; relative itself if that is unknown.
 
     >>> on_this_machine("file:///data/a.csv", Path("/home/me")), on_this_machine("a.csv", Path("/home/me"))
     (PosixPath('/data/a.csv'), PosixPath('/home/me/a.csv'))
-    >>> on_this_machine("s3a://bucket/a.csv", Path("/home/me"))
+    >>> on_this_machine("s3a://bucket/a.csv", Path("/home/me")), on_this_machine("a.csv", Path())
+    (None, None)
     """
     path = path.removeprefix("file://").removeprefix("file:")
-    return None if "://" in path else folder / path
+    return None if "://" in path or not (folder / path).is_absolute() else folder / path
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
                 say("interrupted; what was stored before is kept", to_stderr=True)
                 sys.stdout.flush()
                 sys.stderr.flush()
+                weakref.finalize._exitfunc()  # type: ignore[attr-defined]  # removes temporary files
                 # Do not wait for threads: nothing else stops a function of the author's.
                 os._exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
             if not isinstance(error, BrokenPipeError):

@@ -178,7 +178,7 @@ def check_settings(settings: CommandSettings, without_effect: Mapping[str, str])
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
     """Start a program over in a classic session, by a Python command, if it turns out to need one."""
-    acts = LastingActs()
+    acts, folder = LastingActs(), Path.cwd()
 
     def start_over(need: NeedsClassic) -> None:
         act = acts.stop(() if program.answerer is None else tuple(program.answerer.answers))
@@ -194,6 +194,7 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
             program.close()
         else:
             end_program(program, StartedOverError(str(need)), quiet=True)
+        os.chdir(folder)  # the command's paths go by it
         _replace_process(command, program.settings, output)
 
     program.on_need = start_over

@@ -23,7 +23,7 @@ from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.server.starting import ProgramServer
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server
-from helix_spark.engine.spark.connect_server import as_spark_has_it, planned_settings
+from helix_spark.engine.spark.connect_server import as_spark_has_it, folder_of_spark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
 from helix_spark.errors import Location
@@ -147,7 +147,8 @@ class PlainProgram:
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._settings_and_address(options)
         if self.server is None:
-            self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell)
+            folder = Path() if address else folder_of_spark()  # only a named server itself knows its folder
+            self.server = ProgramServer(given, address, spark_options(self.catalog.roots), self.tell, folder)
             self.data.folder, self.data.elsewhere = self.server.folder, self.server.elsewhere
             self.record.elsewhere = "" if self.shares_catalog else self.server.elsewhere
         initial = settings_of_server(address) if address else planned_settings(given, defaults=as_spark_has_it())

@@ -74,6 +74,14 @@ def test_a_program_that_wrote_something_says_so_and_begins_in_a_classic_session_
     assert again == "classic []\n", complaints
 
 
+def test_a_program_that_changed_its_folder_starts_over_in_the_one_of_its_command(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    (folder / "train.py").write_text(PROGRAM.format(before="os.chdir('elsewhere')"))
+    process = start(folder, "run", "train.py", stderr=subprocess.PIPE)
+    printed, complaints = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (3, "connect\nclassic []\n"), complaints
+
+
 @pytest.mark.long
 def test_a_program_that_runs_itself_starts_over_too(folder: Path) -> None:
     (folder / "train.py").write_text("import helix_spark.auto\n" + PROGRAM.format(before=""))

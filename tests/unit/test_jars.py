@@ -13,7 +13,7 @@ import pytest
 
 from helix_spark.engine.spark import jars
 from helix_spark.engine.spark.checks import Check, doctor
-from helix_spark.engine.spark.gateway import JvmStart, driver_flags, launch, launch_settings
+from helix_spark.engine.spark.gateway import driver_flags, launch, launch_settings
 from helix_spark.engine.spark.jars import (
     SDK_OF,
     DeltaPair,
@@ -433,7 +433,7 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_settings_reach_the_jvm_by_a_file_that_others_cannot_read(submitted: Path) -> None:
     with pytest.raises(SetupError, match="did not start"):
-        launch({"spark.hadoop.fs.s3a.secret.key": "hidden", "spark.driver.memory": "1g"}, JvmStart())
+        launch({"spark.hadoop.fs.s3a.secret.key": "hidden", "spark.driver.memory": "1g"})
     option, file, *others = (submitted / "words").read_text().split()
     assert (option, others) == ("--properties-file", ["--driver-cores", "1", "pyspark-shell"])
     assert (submitted / "mode").read_text() == "600\n"

@@ -1,21 +1,23 @@
-"""The start of a JVM that is interrupted or given up leaves no process behind."""
+"""The start of a JVM that is interrupted, or whose process ends, leaves nothing behind."""
 
 from __future__ import annotations
 
 import _thread
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
-from helix_spark.engine.spark import gateway
-from helix_spark.errors import EndedError, SetupError
+from helix_spark.engine.spark import connect_server, gateway
+from helix_spark.errors import SetupError
 
 SUBMIT = """#!/bin/sh
 sleep 60 &
@@ -81,54 +83,71 @@ def test_an_interrupt_ends_what_was_begun(pids: Callable[[], list[int]]) -> None
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        gateway.launch({}, gateway.JvmStart())
+        gateway.launch({})
     assert begun
     assert have_ended(begun)
 
 
-def test_another_thread_gives_a_start_up(pids: Callable[[], list[int]]) -> None:
-    start = gateway.JvmStart()
-    with ThreadPoolExecutor(1) as pool:
-        launched = pool.submit(gateway.launch, {}, start)
-        begun = pids()
-        start.give_up()
-        with pytest.raises(EndedError):
-            launched.result(20)
-    assert have_ended(begun)
+STARTS = """
+import threading, time
+from pathlib import Path
+from helix_spark.engine.spark import gateway
+threading.Thread(target=gateway.launch, args=({"spark.hadoop.fs.s3a.secret.key": "hidden"},), daemon=True).start()
+while not Path("pids").exists():
+    time.sleep(0.01)
+"""
 
 
-def test_what_is_given_up_while_its_process_is_made_ends(
-    pids: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+INTERRUPTED = """
+from helix_spark.cli.options import reporting_errors
+
+@reporting_errors
+def command():
+    raise KeyboardInterrupt
+
+command()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("end", "code"), [("", 0), (INTERRUPTED, 130)], ids=["normally", "a command by Ctrl-C"])
+def test_a_process_that_ends_while_a_jvm_starts_leaves_nothing_behind(
+    pids: Callable[[], list[int]], tmp_path: Path, end: str, code: int
 ) -> None:
-    start, begun = gateway.JvmStart(), list[int]()
-
-    class Slow(gateway._Launched):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            begun.extend(pids())
-            start.give_up()
-
-    monkeypatch.setattr(gateway, "_Launched", Slow)
-    with ThreadPoolExecutor(1) as pool, pytest.raises(EndedError):
-        pool.submit(gateway.launch, {}, start).result(20)
-    assert have_ended(begun)
-
-
-def test_what_was_given_up_before_is_not_begun(pids: Callable[[], list[int]], tmp_path: Path) -> None:
-    start = gateway.JvmStart()
-    start.give_up()
-    with pytest.raises(EndedError):
-        gateway.launch({}, start)
-    assert not (tmp_path / "pids").exists()
+    (temporary := tmp_path / "tmp").mkdir()
+    environ = {**os.environ, "TMPDIR": str(temporary)}
+    ended = subprocess.run([sys.executable, "-c", STARTS + end], cwd=tmp_path, env=environ, check=False, timeout=60)
+    assert ended.returncode == code
+    assert have_ended(pids())
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_jvm_that_is_killed_while_it_starts_is_told_as_that(pids: Callable[[], list[int]]) -> None:
     with ThreadPoolExecutor(1) as pool:
-        launched = pool.submit(gateway.launch, {}, gateway.JvmStart())
+        launched = pool.submit(gateway.launch, {})
         begun = pids()
         os.kill(begun[1], signal.SIGKILL)
         with pytest.raises(SetupError, match="the JVM of Spark's driver did not start"):
             launched.result(20)
+
+
+@pytest.mark.parametrize(("catalog", "drafts"), [("in-memory", 1), ("hive", 0)])
+def test_a_jvm_that_locks_hive_s_database_writes_no_classes_after_its_run(
+    monkeypatch: pytest.MonkeyPatch, catalog: str, drafts: int
+) -> None:
+    begun: list[object] = []
+
+    def launch(*_: object) -> NoReturn:
+        raise SetupError("there is no Spark")
+
+    monkeypatch.setattr(connect_server, "_jvm_exists", lambda: False)
+    monkeypatch.setattr(connect_server, "delta_jars", lambda: ())
+    monkeypatch.setattr(connect_server, "ready_archive", lambda *_: None)
+    monkeypatch.setattr(connect_server, "begin_draft", lambda *given: begun.append(given))
+    monkeypatch.setattr(gateway, "launch", launch)
+    with pytest.raises(SetupError, match="there is no Spark"):
+        connect_server.ConnectServer({"spark.sql.catalogImplementation": catalog})
+    assert len(begun) == drafts
 
 
 TALKING = """#!/bin/sh
@@ -150,7 +169,7 @@ def test_a_trace_of_an_operation_that_had_ended_is_left_out_and_others_are_passe
 ) -> None:
     install(TALKING, tmp_path, monkeypatch)
     with pytest.raises(SetupError) as caught:
-        gateway.launch({}, gateway.JvmStart())
+        gateway.launch({})
     until = time.monotonic() + 30  # a JVM ends late on a busy machine
     said = ""
     while "Main.java" not in said and time.monotonic() < until:
@@ -165,4 +184,4 @@ def test_a_start_that_ends_well_before_it_can_be_asked_is_an_end(
 ) -> None:
     install("#!/bin/sh\nexit 0\n", tmp_path, monkeypatch)
     with pytest.raises(SetupError, match="did not start"):
-        gateway.launch({}, gateway.JvmStart())
+        gateway.launch({})

@@ -210,6 +210,17 @@ def test_no_server_that_locks_hive_s_database_stays(monkeypatch: pytest.MonkeyPa
     assert servers == ["one that stays", "one for this run"]
 
 
+def test_a_watch_holds_no_server_that_locks_hive_s_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    from helix_spark.engine.server import starting
+
+    connected: list[object] = []
+    monkeypatch.setattr(starting, "why_none_is_kept", lambda: "")
+    monkeypatch.setattr(starting, "_connect_to_keeper", lambda *given: connected.append(given))
+    for name in ("in-memory", "hive"):
+        starting.HeldServer({"spark.sql.catalogImplementation": name}).close()
+    assert len(connected) == 1
+
+
 def test_settings_of_a_session_are_the_run_s_own(keep: Kept) -> None:
     keep(spark_sql_a="1", spark_sql_b="1")
     server = run(wanted(spark_sql_a="2"))

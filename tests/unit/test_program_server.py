@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import MagicMock
 
 import grpc
 import pyspark
@@ -19,8 +21,8 @@ from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.server import starting
 from helix_spark.engine.server.starting import ProgramServer
+from helix_spark.engine.spark import connect_server
 from helix_spark.engine.spark.borrowed import settings_of_server
-from helix_spark.engine.spark.gateway import JvmStart
 from helix_spark.errors import SetupError
 from helix_spark.plans import current_program
 from helix_spark.plans.program_client import open_session
@@ -115,7 +117,7 @@ def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
     folders = []
 
     def start(*arguments: Any) -> NoReturn:
-        folders.extend(argument.folder for argument in arguments if isinstance(argument, JvmStart))
+        folders.append(arguments[3])
         raise SetupError("there is no Spark")
 
     monkeypatch.setattr(starting, "start_server", start)
@@ -130,6 +132,38 @@ def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
     finally:
         current_program.PROGRAMS.clear()
         session.stop()
+
+
+def test_relative_paths_go_by_the_folder_of_a_jvm_that_was_there_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = PlainProgram(tmp_path / "train.py", (), Catalog.open(tmp_path, create=True), {}, print)
+    jvm = MagicMock()  # as spark-submit has started it
+    jvm.java.lang.System.getProperty.side_effect = {"user.dir": str(tmp_path / "first")}.get
+    monkeypatch.setattr(connect_server, "_jvm_exists", lambda: True)
+    monkeypatch.setattr(connect_server, "_existing_jvm", lambda: jvm)
+    monkeypatch.setattr(connect_server, "_settings_of_existing_jvm", dict)
+    session = program.session({})
+    try:
+        assert program.data.folder == tmp_path / "first"
+    finally:
+        current_program.PROGRAMS.clear()
+        session.stop()
+
+
+def test_relative_paths_of_a_named_server_are_unknown(tmp_path: Path) -> None:
+    server, address = serving(pyspark.__version__)
+    program = PlainProgram(tmp_path / "train.py", (), Catalog.open(tmp_path / "catalog", create=True), {}, print)
+    (tmp_path / "a.csv").touch()
+    session = program.session({"spark.remote": address})
+    try:
+        assert program.data.of_folder(str(tmp_path / "a.csv"))
+        with pytest.raises(UnknownDataError):
+            program.data.of_folder(os.path.relpath(tmp_path / "a.csv"))
+    finally:
+        current_program.PROGRAMS.clear()
+        session.stop()
+        server.stop(None)
 
 
 def test_a_local_server_by_spark_s_own_name_is_the_master(tmp_path: Path) -> None:

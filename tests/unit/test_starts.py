@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.node_work import ran_in_spark
 from helix_spark.engine.server import session
 from helix_spark.engine.server.session import Sessions
-from helix_spark.errors import ServerEndedError, SetupError
+from helix_spark.errors import EndedError, ServerEndedError, SetupError
 from helix_spark.planner.problem import State
 from tests.fakes.plan import Planned
 
@@ -49,7 +51,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
         return Server(Alive(), next(left))
 
     monkeypatch.setattr("helix_spark.engine.server.starting.start_server", start)
-    monkeypatch.setattr(session, "import_pyspark", lambda: None)
+    monkeypatch.setattr(session, "import_pyspark", threading.RLock)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "is_stopping", lambda spark: not spark.alive)
     monkeypatch.setattr(session, "running_session", lambda: None)
@@ -136,6 +138,68 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
         provider.note_work()
     provider.close()
     assert own.kept_classes == [works]
+
+
+class Start:
+    """Starts of Spark that last until a test ends each of them."""
+
+    def __init__(self) -> None:
+        self.servers, self.opened = list[Server](), list[Server]()
+        self.begun, self.ends, self.stopped = (threading.Semaphore(0) for _ in range(3))
+
+    def __call__(self, *given: object) -> Server:
+        server = Slow(Alive(), open=lambda: self.opened.append(server), stopped=self.stopped)
+        self.servers.append(server)
+        self.begun.release()
+        assert self.ends.acquire(timeout=20)
+        return server
+
+
+@dataclass
+class Slow(Server):
+    stopped: threading.Semaphore = field(default_factory=threading.Semaphore)
+
+    def stop(self, *, keep_classes: bool) -> None:
+        super().stop(keep_classes=keep_classes)
+        self.stopped.release()
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    start = Start()
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", start)
+    monkeypatch.setattr(session, "running_session", lambda: None)
+    return start
+
+
+def test_closing_does_not_wait_for_a_start_and_ends_who_waits_for_it(start: Start) -> None:
+    provider = Sessions()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(provider.get)
+        assert start.begun.acquire(timeout=20)
+        provider.close()  # the start goes on
+        with pytest.raises(EndedError, match="was stopped when it was closed"):
+            waiting.result(20)
+    start.ends.release()
+    assert start.stopped.acquire(timeout=20)
+    assert start.servers[0].kept_classes == [False]
+    assert start.opened == [], "pyspark stays the user's"
+
+
+def test_a_start_waits_until_one_that_was_abandoned_is_stopped(start: Start) -> None:
+    first, second = Sessions(), Sessions()
+    first.warm()
+    assert start.begun.acquire(timeout=20)
+    first.close()
+    second.warm()
+    assert not start.begun.acquire(timeout=0.2)
+    start.ends.release()
+    assert start.begun.acquire(timeout=20)
+    assert start.servers[0].kept_classes == [False]
+    start.ends.release()
+    assert second.get() is start.servers[1].spark
+    assert start.opened == start.servers[1:]
+    second.close()
 
 
 def test_a_session_of_the_users_is_taken_to_have_worked(provider: Sessions) -> None:

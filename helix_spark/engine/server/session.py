@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count
@@ -32,7 +32,7 @@ from helix_spark.engine.spark.borrowed import (
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, SparkServer, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
-from helix_spark.errors import EndedError, ServerEndedError
+from helix_spark.errors import EndedError, ServerEndedError, SetupError
 from helix_spark.plans.connect_session import cached_frame
 from helix_spark.plans.current_program import set_own_session, work_in
 from helix_spark.waits import result_of
@@ -62,7 +62,6 @@ class Sessions:
         self._borrowed: SparkSession | None = None
         self._restore, self._is_ready = ExitStack(), False
         self._starting: Future[SparkServer] | None = None
-        self._jvm_start = gateway.JvmStart()
         self._numbers = count()
 
     @property
@@ -163,7 +162,7 @@ class Sessions:
         with self._lock:
             if not self.started:
                 self._current_start()
-        with suppress(ImportError):
+        with suppress(SetupError):
             import_pyspark()
 
     def settings_that_change_results(self) -> Mapping[str, str]:
@@ -194,18 +193,19 @@ class Sessions:
             return {**results_settings_of(spark), "spark.master": master, "spark.sql.shuffle.partitions": shuffled}
 
     def close(self) -> None:
-        """Stop Helix's own session; give the user's session its settings back and leave it running."""
+        """Stop Helix's own session, or abandon its start; give the user's its settings back and leave it running."""
         with self._lock:
             starting, self._starting = self._starting, None
             restore = self._forget_borrowed()
             self._closed, worked = True, self._worked
             self._worked, self.start_seconds = False, 0.0
         restore.close()
-        if starting is not None and not starting.done():
-            self._jvm_start.give_up()
-        if starting is not None and starting.exception() is None:
-            # A command that only plans starts Spark for author's files that need it while they are loaded.
-            starting.result().stop(keep_classes=worked)
+        if starting is not None:
+            with suppress(InvalidStateError):  # it is done
+                starting.set_exception(_closed())
+            if starting.exception() is None:
+                # A command that only plans starts Spark for author's files that need it while they are loaded.
+                starting.result().stop(keep_classes=worked)
 
     def __enter__(self) -> Sessions:
         return self
@@ -249,32 +249,40 @@ class Sessions:
         """Return the current start; begin one if there is none, or the last one failed. Called under the lock."""
         starting = self._starting
         if self._closed:
-            raise EndedError(
-                "the Spark session of Helix's own was stopped when it was closed",
-                remedy="create another Helix: its iteration(...) has the stored results",
-            )
+            raise _closed()
         if starting is None or (starting.done() and starting.exception() is not None):
             self._starting = starting = Future()
-            self._jvm_start = gateway.JvmStart()
             self._on_start()
             # In the background, so that the caller goes on after `warm`; a daemon, so that the process can end.
-            threading.Thread(
-                target=self._fulfil, args=(starting, self._jvm_start), name="helix-session-start", daemon=True
-            ).start()
+            threading.Thread(target=self._fulfil, args=(starting,), name="helix-session-start", daemon=True).start()
         return starting
 
-    def _fulfil(self, promise: Future[SparkServer], jvm_start: gateway.JvmStart) -> None:
+    def _fulfil(self, promise: Future[SparkServer]) -> None:
+        """Start Spark. If `close` has kept the promise by an error meanwhile, stop what has started."""
         try:
             from helix_spark.engine.server.starting import start_server  # not needed by runs without Spark
 
-            start = partial(start_server, self._settings, self._store, NO_SETTINGS, jvm_start, self._say)
-            server = start()
-            try:
-                server.open()
-            except ServerEndedError as ended:
-                self._say(f"{ended.what}: another one is started")
+            start = partial(start_server, self._settings, self._store, NO_SETTINGS, None, self._say)
+            with import_pyspark():  # after a start that was abandoned
+                if promise.done():
+                    return
                 server = start()
-                server.open()
-            promise.set_result(server)
+                try:
+                    if not promise.done():
+                        server.open()
+                except ServerEndedError as ended:
+                    self._say(f"{ended.what}: another one is started")
+                    server = start()
+                    server.open()
+                try:
+                    promise.set_result(server)
+                except InvalidStateError:
+                    server.stop(keep_classes=False)
         except BaseException as error:  # noqa: BLE001  # `get` raises it
-            promise.set_exception(error)
+            with suppress(InvalidStateError):
+                promise.set_exception(error)
+
+
+def _closed() -> EndedError:
+    what = "the Spark session of Helix's own was stopped when it was closed"
+    return EndedError(what, remedy="create another Helix: its iteration(...) has the stored results")

@@ -47,7 +47,6 @@ from helix_spark.engine.spark.connect_server import (
 from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, service_sessions
 from helix_spark.engine.spark.gateway import (
     Forwarded,
-    JvmStart,
     environment,
     forget,
     is_broken_connection,
@@ -174,20 +173,23 @@ def _new_lines(log: Path, is_over: threading.Event) -> Generator[bytes, None, No
 
 def start_server(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
-    jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> SparkServer:
-    """Return the server that is kept for the folder of `jvm_start`, or one for this process alone. Arguments as in
+    """Return the server that is kept for a folder, by default this one, or one for this process alone. Arguments as in
     `ConnectServer`; `say` prints a message. Raises SetupError if the server could not be started."""
-    jvm_start = jvm_start or JvmStart()
-    if not why_none_is_kept():
-        settings = planned_settings({**SERVING, **author}, store, defaults)
-        may_stay = is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on"
-        if may_stay and settings.get(CATALOG) != "hive":  # a process locks Hive's database as long as it lives
-            with suppress(ImportError):
-                import_pyspark()
-            if (server := attach(settings, say, jvm_start.folder or Path.cwd())) is not None:
-                return server
-    return ConnectServer(author, store, defaults, jvm_start)
+    if (settings := _settings_to_keep(author, store, defaults)) is not None:
+        import_pyspark()
+        if (server := attach(settings, say, folder or Path.cwd())) is not None:
+            return server
+    return ConnectServer(author, store, defaults, folder)
+
+
+def _settings_to_keep(author: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the settings of a server that may stay, of arguments as of `planned_settings`; None if it may not."""
+    settings = {} if why_none_is_kept() else planned_settings({**SERVING, **author}, *others)
+    is_wanted = os.environ.get(SERVER_VARIABLE, "").lower() == "on" or is_local(settings.get("spark.master", ""))
+    # With Hive a process locks the metastore's database as long as it lives.
+    return settings if settings and is_wanted and settings.get(CATALOG) != "hive" else None
 
 
 def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path) -> AttachedServer | None:
@@ -228,7 +230,7 @@ def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path
 @dataclass(slots=True)
 class ProgramServer:
     """The server of a program, as `answers.served_session.Server`: the one at `address` (``sc://host:port``), or one on
-    this machine, which starts or is attached to on demand, in the working folder of when this object was created.
+    this machine, which starts or is attached to on demand, in `folder`, by default the one of now.
     `store` has Hadoop's settings for a catalog in an object store; `tell` prints messages about the start."""
 
     settings: Mapping[str, str]
@@ -256,8 +258,8 @@ class ProgramServer:
         with self._lock:
             if self._stub is None:
                 if not (address := self.address):
-                    start = JvmStart(self.folder)
-                    self._own = start_server(self.settings, self.store, as_spark_has_it(), start, self.tell)
+                    defaults = as_spark_has_it()
+                    self._own = start_server(self.settings, self.store, defaults, self.folder, self.tell)
                     address = self._own.address
                 self._stub = connect(address, self._end)
             return self._stub
@@ -320,12 +322,12 @@ class HeldServer:
         self.hold()
 
     def hold(self) -> None:
-        """Take the lease of the folder's current server; start one if there is none. Raises SetupError if it fails."""
+        """Take the lease of the folder's current server; start one if none runs, and it may stay. Raises SetupError."""
         if self._line is not None:
             self._line.close()
-        settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-        requirements = requirements_now(settings, self._folder)
-        self._line = _connect_to_keeper(MeetingPoint.for_folder(requirements.folder), requirements, self._say)
+        if (settings := _settings_to_keep(self._settings, NO_SETTINGS, as_spark_has_it())) is not None:
+            requirements = requirements_now(settings, self._folder)
+            self._line = _connect_to_keeper(MeetingPoint.for_folder(requirements.folder), requirements, self._say)
 
     def close(self) -> None:
         if self._line is not None:

@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -117,18 +117,18 @@ def results_settings_of(spark: SparkSession) -> dict[str, str]:
 
 def running_session() -> SparkSession | None:
     """Return the active session of this thread, or of the process, if it runs."""
+    from pyspark import SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    by_connect: Any = client_session() or active_session()
-    if by_connect is not None and (by_connect is client_session() or driver_client(by_connect) is None):
-        return by_connect  # type: ignore[no-any-return]  # pyspark's two kinds of sessions have no type in common
-    try:
-        with classic():
+    with SparkContext._lock:  # another Helix of this process may be about to stop what it has started
+        by_connect: Any = client_session() or active_session()
+        if by_connect is not None and (by_connect is client_session() or driver_client(by_connect) is None):
+            return by_connect  # type: ignore[no-any-return]  # pyspark's two kinds of sessions have no type in common
+        with classic(), suppress(PySparkRuntimeError):
             active = SparkSession.active()
-    except PySparkRuntimeError:
-        return None
-    return active if is_alive(active) else None
+            return active if is_alive(active) else None
+    return None
 
 
 def is_alive(spark: SparkSession) -> bool:

@@ -95,14 +95,17 @@ def planned_settings(
 _IMPORTING = Lock()
 
 
-def import_pyspark() -> None:
-    """Import pyspark, one thread at a time. Raises ImportError if it is not installed.
+def import_pyspark() -> Any:
+    """Import pyspark, one thread at a time. Return its lock: who holds it starts Spark here alone, as there is one
+    gateway a process. Raises SetupError if it is not installed.
 
     Its modules import each other in circles. If two threads begin with different ones, Python avoids the deadlock by
     giving one thread a module that is only half imported."""
+    spark_home()
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
+        return import_module("pyspark").SparkContext._lock
 
 
 class SparkServer(ABC):
@@ -165,20 +168,18 @@ class ConnectServer(SparkServer):
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
-        defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
+        defaults: Mapping[str, str] = NO_SETTINGS, folder: Path | None = None,
         collector: Sequence[str] = gateway.COLLECTOR,
     ) -> None:
         """Start it; if that fails or is interrupted, end its JVM. `store` has Hadoop's settings for a catalog in an
-        object store; `defaults` take precedence only over Helix's own settings; the caller may give up `jvm_start`.
-        Raises SetupError if Java, Spark or the jars are missing or do not fit each other, EndedError if the start was
-        given up."""
+        object store; `defaults` take precedence only over Helix's own settings; the JVM starts in `folder`, by
+        default that of this process. Raises SetupError if Java, Spark or the jars are missing or do not fit."""
         start = time.perf_counter()
-        self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
+        self._home, self._folder, self._collector = Birthplace(), folder, collector
         self._draft: Path | None = None
-        self._collector = collector
         self.driver: Any = None
-        with suppress(ImportError):  # `planned_settings` raises SetupError, with a remedy
-            import_pyspark()
+        self._gateway: Any = None
+        import_pyspark()
         # A former Connect session has set it, and pyspark would not start a classic one.
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
@@ -186,12 +187,12 @@ class ConnectServer(SparkServer):
         with classic():
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
-                with gateway.environment(**for_workers(self._jvm_start.folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
+                with gateway.environment(**for_workers(folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     own = {} if settings.get(CATALOG) == "hive" else {"spark.sql.warehouse.dir": warehouse}
                     self.driver = self._start({**own, **settings})
                     self.address, _ = serve(self.driver)
             except BaseException:
-                self._jvm_start.give_up()
+                self.kill()
                 self._stop_driver()
                 raise
         self.start_seconds = time.perf_counter() - start
@@ -200,7 +201,7 @@ class ConnectServer(SparkServer):
         try:
             return DriverClient(self.driver)
         except BaseException:
-            self._jvm_start.give_up()
+            self.kill()
             self.stop(keep_classes=False)
             raise
 
@@ -219,9 +220,9 @@ class ConnectServer(SparkServer):
             self._stop_driver()
 
     def kill(self) -> None:
-        """End its JVM, even if it does not answer."""
-        self._jvm_start.give_up()
-        self._discard()
+        """End its JVM, even if it does not answer; no-op if it was there before."""
+        if self._gateway is not None:
+            self._gateway.proc.end()
 
     def _start(self, settings: Mapping[str, str]) -> Any:
         from pyspark import SparkConf, SparkContext
@@ -239,11 +240,13 @@ class ConnectServer(SparkServer):
             archive = ready_archive(java, jars)
             # An archive of a JVM with the author's options would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
-            self._draft = None if archive or options else begin_draft(java, jars)
+            has_hive = settings.get(CATALOG) == "hive"  # while its JVM wrote an archive, it would lock the database
+            self._draft = None if archive or options or has_hive else begin_draft(java, jars)
             # A store's jars are not on the class path proper, which must be that of the archive.
             named = jars_of_store if is_local(settings["spark.master"]) else (*jars, *jars_of_store)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), archive, self._draft, self._collector)
-            SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
+            self._gateway = gateway.launch(settings, self._folder)
+            SparkContext._ensure_initialized(gateway=self._gateway)
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
     def _stop_driver(self) -> None:
@@ -256,10 +259,8 @@ class ConnectServer(SparkServer):
 
 def _jvm_exists() -> bool:
     """Return whether this process has a JVM already, from spark-submit or a stopped session."""
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return True
     context = sys.modules.get("pyspark.core.context")
-    return context is not None and context.SparkContext._gateway is not None
+    return "PYSPARK_GATEWAY_PORT" in os.environ or (context is not None and context.SparkContext._gateway is not None)
 
 
 def _existing_jvm() -> Any:
@@ -267,6 +268,11 @@ def _existing_jvm() -> Any:
 
     SparkContext._ensure_initialized()
     return SparkContext._jvm
+
+
+def folder_of_spark() -> Path:
+    """Return the base of Spark's relative paths in this process: the folder of its JVM, or that in which one starts."""
+    return Path(_existing_jvm().java.lang.System.getProperty("user.dir") if _jvm_exists() else Path.cwd())
 
 
 @cache

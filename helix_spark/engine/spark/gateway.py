@@ -11,8 +11,8 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
+import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -22,7 +22,8 @@ from typing import Any, BinaryIO, cast
 from helix_spark.answers.sent_requests import server_message
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import parse_submit_arguments, properties_text
-from helix_spark.errors import CatalogError, EndedError, HelixError, SetupError
+from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.forks import Birthplace, remove_own
 
 QUIET = (
     # The JVM and its libraries print these whatever the logging configuration; a user cannot act on them.
@@ -103,60 +104,42 @@ def launch_settings(
     }
 
 
-class _Launched(subprocess.Popen[bytes]):
-    """The JVM's process. pyspark waits forever for one that ended with exit code 0 before it listened."""
+class Launched(subprocess.Popen[bytes]):
+    """The JVM's process, in a session of its own, so that a terminal's signals reach only this process. If this process
+    is killed, the JVM ends, since its standard input ends. So pyspark's `preexec_fn`, by which the JVM ignores SIGINT,
+    is not needed; it would run gRPC's fork handlers, which may hang.
+
+    The settings may contain secrets, and all users can read a command line. So they are written to a file that only
+    this user can read, in the folder that pyspark removes once the JVM has started.
+    """
+
+    def __init__(self, settings: Mapping[str, str], folder: Path | None, words: Sequence[str], **options: Any) -> None:
+        self._home = Birthplace()
+        self._file = Path(options["env"]["_PYSPARK_DRIVER_CONN_INFO_PATH"]).with_name("settings")
+        self._file.touch(0o600)
+        self._file.write_text(properties_text(settings), encoding="ascii")
+        # PYSPARK_SUBMIT_ARGS stays as it is: other threads read the author's settings there.
+        _, arguments = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
+        words = (words[0], "--properties-file", str(self._file), *arguments)
+        super().__init__(words, start_new_session=True, cwd=folder, **{**options, "preexec_fn": None})
 
     def poll(self) -> int | None:
         status = super().poll()
-        return 1 if status == 0 else status
+        return 1 if status == 0 else status  # pyspark waits forever for one that ended with 0 before it listened
 
-
-class JvmStart:
-    """The start of a JVM, in a folder or in that of this process. Any thread may give it up."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder, self.given_up = folder, False
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start the JVM's process, as `subprocess.Popen` does. Raises EndedError if the start was given up meanwhile.
-
-        It leads a session of its own, so that a terminal's signals reach only this process. If this process is killed,
-        the JVM ends, since its standard input ends. So pyspark's `preexec_fn`, by which the JVM ignores SIGINT, is not
-        needed; it would run gRPC's fork handlers, which may hang.
-        """
-        if self.given_up:
-            raise EndedError("the start of Spark was given up")
-        options.pop("preexec_fn", None)
-        self._process = _Launched(command, start_new_session=True, cwd=self.folder, **options)
-        if self.given_up:  # by a thread that did not see the process yet
-            self.give_up()
-            raise EndedError("the start of Spark was given up")
-        return self._process
-
-    def give_up(self) -> None:
-        """End the JVM, also after its start."""
-        self.given_up = True
-        if (process := self._process) is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
+    def end(self) -> None:
+        """End it, even if it does not answer. No-op in a forked child."""
         for signal_number in (signal.SIGTERM, signal.SIGKILL):  # at SIGTERM the JVM removes its temporary folders
-            if process.poll() is not None:
-                return
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal_number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(2.0)
+            if self._home.is_here and self.poll() is None:
+                with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
+                    os.killpg(self.pid, signal_number)
+                    self.wait(2.0)
+        remove_own(self._file.parent, self._home)
 
 
-def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
-    """Start the JVM and return py4j's gateway to it. Raises SetupError, with the end of its output, if it does not
-    start; EndedError if the start was given up.
-
-    The settings may contain secrets, and all users can read a command line. So they are written to a file that only
-    this user can read, and that exists while the JVM starts.
-    """
+def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
+    """Start the JVM in a folder, by default that of this process, and return py4j's gateway to it. Raises SetupError,
+    with the end of its output, if it does not start."""
     from pyspark import java_gateway
 
     # The JVM outlives this process while it writes its classes. With this process's own outputs it would keep their
@@ -164,34 +147,29 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
     (stdout_reader, stdout), (stderr_reader, stderr) = os.pipe(), os.pipe()
     Forwarded(os.fdopen(stdout_reader, "rb"), 1)
     errors = Forwarded(os.fdopen(stderr_reader, "rb"), 2)
+    begun: list[Launched] = []
+    end = weakref.finalize(errors, lambda: list(map(Launched.end, begun)))  # also if this process ends meanwhile
+
+    def popen(command: Sequence[str], **options: Any) -> Launched:
+        begun.append(Launched(settings, folder, command, **options))
+        return begun[0]
+
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="helix-", suffix=".properties", encoding="ascii") as file:
-            file.write(properties_text(settings))
-            file.flush()
-            _, arguments = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
-
-            def popen(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-                # PYSPARK_SUBMIT_ARGS stays as it is: other threads read the author's settings there.
-                return start.popen((command[0], "--properties-file", file.name, *arguments), **options)
-
-            java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
-            outputs = {"stdout": stdout, "stderr": stderr}
-            gateway = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
-            keep_from_children()
-            return gateway
+        java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
+        gateway = java_gateway.launch_gateway(None, {"stdout": stdout, "stderr": stderr})  # type: ignore[no-untyped-call]
+        keep_from_children()
+        return gateway
     except BaseException as error:
-        given_up = start.given_up
-        start.give_up()
+        end()
         if type(error).__name__ != "PySparkRuntimeError":
             raise
-        if given_up:
-            raise EndedError("the start of Spark was given up") from error
         raise SetupError(
             "the JVM of Spark's driver did not start", exists=errors.tail() or None,
             remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
+        end.detach()
         for output in (stdout, stderr):
             os.close(output)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -215,6 +215,10 @@ class ServedSession:
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Persist the persisted tables in a request, from storage if possible. Return the tables to compute."""
         message, computed = message_in(request), []
+        # Spark would take an unpersisted table that stays until it is stored for an equal one of the changed files.
+        for table in self.tables:
+            if table.given_up and table.question is not None and _change_of(table.question.reads):
+                self._forget(table)
         for table in self.tables.needed(message):
             if table.question is None and table.base is None:
                 self._look_up(table)
@@ -325,9 +329,7 @@ class ServedSession:
 
     def changed_data(self, question: Question) -> str:
         """Return the change of the data of an answer, or of a persisted table, since it was read; empty without one."""
-        reads = (*question.reads, *self._read_by_tables)
-        changes = ((read, change) for read in reads if (change := read.changed()) is not None)
-        return next((f"{read.shown} was changed: {change}" for read, change in changes), "")
+        return _change_of((*question.reads, *self._read_by_tables))
 
     def _identity(self, relation: Any) -> str:
         question = self.signer.question("table", relation)
@@ -353,6 +355,12 @@ class ServedSession:
             own_request.schema.plan.root.CopyFrom(part)
             self.stub().AnalyzePlan(own_request)
             self._check_files(number)
+
+
+def _change_of(reads: Iterable[SignedData]) -> str:
+    """Return the first change of data since it was read, in words; empty without one."""
+    changes = ((read, change) for read in reads if (change := read.changed()) is not None)
+    return next((f"{read.shown} was changed: {change}" for read, change in changes), "")
 
 
 def _named(name: str, number: int, relation: Any) -> Any:

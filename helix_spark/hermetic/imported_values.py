@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
+from itertools import starmap
 from operator import is_
 from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
 from helix_spark.hermetic.memos import cached_properties
@@ -23,7 +25,7 @@ _Members = dict[object, object]
 _Copies = dict[int, tuple[object, _Members]]
 """Objects with copies of their members, by the object's id."""
 
-_noted: dict[str, tuple[_Members, _Copies]] = {}
+_noted: WeakKeyDictionary[ModuleType, tuple[_Members, _Copies]] = WeakKeyDictionary()
 """By module, copies of its variables and of all objects that they reach."""
 
 
@@ -54,7 +56,7 @@ def _note(module: ModuleType) -> None:
         if id(value) not in copies and (members := _members(value)) is not None:
             copies[id(value)] = value, members
             waiting += members.values() if len(members) <= _MOST else ()
-    _noted[module.__name__] = variables, copies
+    _noted[module] = variables, copies
 
 
 def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
@@ -64,17 +66,23 @@ def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
     copies: _Copies = {}
     for _, noted in reversed([*_noted.values()]):  # an object is as at the end of the first import that reached it
         copies |= noted
-    taken = {  # another module may have imported a value that was set
-        id(value) for module, (variables, _) in _noted.items()
-        for name, value in getattr(sys.modules.get(module), "__dict__", {}).items()
-        if variables.get(name, value) is not value
-    }
-    def is_set(module: str) -> bool:
-        present, (former, _) = bound[module], _noted[module]  # it lacks modules of a package, and inner classes
-        pairs = [(former.get(name, value), value) for name, value in present.items()]
-        return not taken.isdisjoint(map(id, present.values())) or _differ(pairs, copies)
+    loaded = {module.__name__: (vars(module).copy(), former) for module, (former, _) in _noted.items()
+              if sys.modules.get(module.__name__) is module}
+    taken = {_key(name, value) for variables, former in loaded.values() for name, value in variables.items()
+             if former.get(name, value) is not value}
 
-    return sorted(filter(is_set, bound.keys() & _noted.keys() - by_value))
+    def is_set(module: str) -> bool:
+        _, former = loaded[module]  # it lacks modules of a package, and inner classes
+        pairs = [(former.get(name, value), value) for name, value in bound[module].items()]
+        # Another module may have been the one where a value was set, before its import.
+        return not taken.isdisjoint(starmap(_key, bound[module].items())) or _differ(pairs, copies)
+
+    return sorted(filter(is_set, bound.keys() & loaded.keys() - by_value))
+
+
+def _key(name: str, value: object) -> tuple[str, int]:
+    """Return a key of a variable's value. Python shares small values, so their name counts."""
+    return name if type(value) in _SHARED else "", id(value)
 
 
 def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
@@ -98,8 +106,9 @@ def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
     return False
 
 
-_PLAIN = frozenset({bool, int, float, complex, str, bytes})
-_WHOLE = _PLAIN | {type(None), ModuleType, CodeType}
+_SHARED = frozenset({bool, int, str, bytes, type(None)})
+_PLAIN = _SHARED | {float, complex}
+_WHOLE = _PLAIN | {ModuleType, CodeType}
 _OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__")
 
 

@@ -528,6 +528,23 @@ def test_a_server_has_the_tables_of_a_folder_before_it_writes_there(
     assert kinds == [*before, "write"]
 
 
+def test_an_unpersisted_table_is_released_once_its_files_have_changed(runs: Runs) -> None:
+    (file := runs.folder / "some.csv").write_text("a\n1\n")
+
+    def program(spark: Any) -> int:
+        table = spark.read.schema("a int").csv("some.csv").persist()
+        table.count()
+        table.unpersist()  # it stays, to be stored at the end
+        with file.open("a") as stream:
+            stream.write("2\n")
+        count: int = spark.read.schema("a int").csv("some.csv").count()
+        return count
+
+    asked = runs.run(program).asked
+    kinds = [one.WhichOneof("analyze") if isinstance(one, pb.AnalyzePlanRequest) else "rows" for one in asked]
+    assert [kind for kind in kinds if kind != "schema"] == ["persist", "rows", "unpersist", "rows"]
+
+
 def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) -> None:
     def program(least: int) -> Program:
         def run(spark: Any) -> Any:

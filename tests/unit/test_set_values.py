@@ -12,9 +12,10 @@ from tests.unit.project import Project
 LIB = """
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
-from types import SimpleNamespace
 import far
 import tables as named
+class Space:
+    def __init__(self, **names): vars(self).update(names)
 from defaults import *
 from defaults import RATE, OPTIONS, Shared
 from helpers import helper
@@ -22,8 +23,8 @@ K = 2
 STATE = {'k': 1}
 MADE = dict(k=1)
 MINUTES = 60 * 2
-NESTED = {'a': [dict(k=1)], 'b': (SimpleNamespace(x=1), [2.0, {3}])}
-CFG = SimpleNamespace(x=1)
+NESTED = {'a': [dict(k=1)], 'b': (Space(x=1), [2.0, {3}])}
+CFG = Space(x=1)
 class Base:
     depth = 2
     def fit(self): return 1
@@ -72,9 +73,9 @@ SET = {
     "a dict from a call": ("lib.MADE = {}", "dict(k=1)", "dict(k=2)"),
     "a calculated constant": ("lib.MINUTES = 7", "60 * 2", "60 * 3"),
     "an item deep within": ("lib.NESTED['a'][0]['k'] = 5", "[dict(k=1)]", "[dict(k=2)]"),
-    "an attribute deep within": ("lib.NESTED['b'][0].x = 5", "(SimpleNamespace(x=1)", "(SimpleNamespace(x=2)"),
+    "an attribute deep within": ("lib.NESTED['b'][0].x = 5", "(Space(x=1)", "(Space(x=2)"),
     "an element deep within": ("lib.NESTED['b'][1][1].add(5)", "{3}", "{3, 4}"),
-    "an attribute of a namespace": ("lib.CFG.x = 9", "CFG = SimpleNamespace(x=1)", "CFG = SimpleNamespace(x=2)"),
+    "an attribute of a namespace": ("lib.CFG.x = 9", "CFG = Space(x=1)", "CFG = Space(x=2)"),
     "an attribute of a dataclass": ("lib.SETTINGS.x = 9", "x: int = 1", "x: int = 2"),
     "an element of a field": ("lib.SETTINGS.parts.append(9)", "lambda: [1]", "lambda: [2]"),
     "an attribute in a slot": ("lib.SLOTTED.x = 9", "self.x = 1", "self.x = 2"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from helix_spark.errors import Location, OperatorError, nearest
@@ -37,7 +38,7 @@ def accepted(make: Any) -> frozenset[str] | None:
     >>> accepted(lambda **anything: None) is None
     True
     """
-    if not (inspect.isclass(make) or inspect.isroutine(make)):
+    if not (inspect.isclass(make) or is_function(make)):
         params = getattr(make, "params", None)  # an instance of a Spark ML stage lists them
         return frozenset(str(param.name) for param in params) if isinstance(params, list) else None
     parameters = _signature(make)
@@ -62,6 +63,11 @@ def _is_param(make: Any, name: str) -> bool:
     return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
 
 
+def is_function(make: object) -> bool:
+    """Return whether a stage is declared by a function that returns it."""
+    return inspect.isroutine(make) or isinstance(make, partial)
+
+
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:
     """Check a stage's parameters. Raises OperatorError for an unknown name, with the nearest, or a wrong type."""
     names = accepted(make)
@@ -73,7 +79,7 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
         )
     owner = make if inspect.isclass(make) else type(make)
     for parameter, value in parameters.items():  # a constructor ignores None
-        if value is not None and not inspect.isroutine(make) and _is_param(owner, parameter):
+        if value is not None and not is_function(make) and _is_param(owner, parameter):
             try:
                 getattr(make, parameter).typeConverter(value)
             except (TypeError, ValueError) as error:
@@ -111,7 +117,7 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
     """Check that a class or object is a stage of Spark ML, a function's at run time. Raises OperatorError if not."""
-    if inspect.isroutine(make):
+    if is_function(make):
         return
     owner = make if inspect.isclass(make) else type(make)
     if not any(base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
@@ -134,7 +140,7 @@ def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
 
 def _check_function(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:
     """Check that a function can build a stage: it is called with the stage's parameters and without tables."""
-    if not inspect.isroutine(make):
+    if not is_function(make):
         return
     missing = [
         item.name for item in (_signature(make) or {}).values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def test_what_is_no_stage_is_refused_where_it_is_declared(what: Any, words: str)
     assert words in str(caught.value)
     assert caught.value.where is not None
     assert caught.value.where.file == __file__
+
+
+def test_a_function_with_some_arguments_given_is_a_function() -> None:
+    def make(depth: int, *, share: float) -> Any:
+        raise AssertionError("it is called when the node runs")
+
+    check_stages(compile_workflow(learned(partial(make, 2), share=0.5)).nodes)
+    with pytest.raises(OperatorError, match="was given a function of share"):
+        learned(partial(make, 2))
 
 
 MISSING = "pyspark.ml.classification.LogisticRegresion"

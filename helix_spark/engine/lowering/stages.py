@@ -15,7 +15,7 @@ from helix_spark.hermetic.generators import default_seed
 from helix_spark.identity.objects.encoder import spark_classes
 from helix_spark.plans.current_program import client_session
 from helix_spark.workflow.operators import ApplyStage, FitStage, Stage
-from helix_spark.workflow.parameters import check_is_stage, check_taken
+from helix_spark.workflow.parameters import check_is_stage, check_taken, is_function
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
@@ -57,7 +57,7 @@ def build_stage(node: Node, stage: Stage) -> Any:
     make = stage.make if client is None else client.as_served(stage.make)
     if isinstance(make, str):
         make = _class_of(node, make, stage)
-    if inspect.isclass(make) or inspect.isroutine(make):
+    if inspect.isclass(make) or is_function(make):
         try:
             built = make(**parameters)
         except TypeError as error:

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -113,9 +113,14 @@ class Launched(subprocess.Popen[bytes]):
     this user can read, in the folder that pyspark removes once the JVM has started.
     """
 
-    def __init__(self, settings: Mapping[str, str], folder: Path | None, words: Sequence[str], **options: Any) -> None:
-        self._home = Birthplace()
+    def __init__(
+        self, begun: list[Launched], settings: Mapping[str, str], folder: Path | None, words: Sequence[str],
+        **options: Any,
+    ) -> None:
+        """Start it. It is appended to `begun` before, as an interrupt may come once it runs."""
+        self._home, self.pid = Birthplace(), 0
         self._file = Path(options["env"]["_PYSPARK_DRIVER_CONN_INFO_PATH"]).with_name("settings")
+        begun.append(self)
         self._file.touch(0o600)
         self._file.write_text(properties_text(settings), encoding="ascii")
         # PYSPARK_SUBMIT_ARGS stays as it is: other threads read the author's settings there.
@@ -130,7 +135,7 @@ class Launched(subprocess.Popen[bytes]):
     def end(self) -> None:
         """End it, even if it does not answer. No-op in a forked child."""
         for signal_number in (signal.SIGTERM, signal.SIGKILL):  # at SIGTERM the JVM removes its temporary folders
-            if self._home.is_here and self.poll() is None:
+            if self._home.is_here and self.pid and self.poll() is None:
                 with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
                     os.killpg(self.pid, signal_number)
                     self.wait(2.0)
@@ -150,12 +155,9 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
     begun: list[Launched] = []
     end = weakref.finalize(errors, lambda: list(map(Launched.end, begun)))  # also if this process ends meanwhile
 
-    def popen(command: Sequence[str], **options: Any) -> Launched:
-        begun.append(Launched(settings, folder, command, **options))
-        return begun[0]
-
     try:
-        java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
+        started: Any = partial(Launched, begun, settings, folder)
+        java_gateway.Popen = started  # type: ignore[attr-defined]  # a name of its module
         gateway = java_gateway.launch_gateway(None, {"stdout": stdout, "stderr": stderr})  # type: ignore[no-untyped-call]
         keep_from_children()
         return gateway

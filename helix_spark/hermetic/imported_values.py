@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from itertools import starmap
 from operator import is_
 from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -27,6 +26,9 @@ _Copies = dict[int, tuple[object, _Members]]
 
 _noted: WeakKeyDictionary[ModuleType, tuple[_Members, _Copies]] = WeakKeyDictionary()
 """By module, copies of its variables and of all objects that they reach."""
+
+_set_before: WeakKeyDictionary[ModuleType, frozenset[str]] = WeakKeyDictionary()
+"""By module, the modules of which a variable had been set when it was imported."""
 
 
 @cache
@@ -48,6 +50,10 @@ def note_imported_values() -> None:
 
 
 def _note(module: ModuleType) -> None:
+    _set_before[module] = frozenset(
+        name for name, (other, former) in _loaded().items()
+        if other is not module and any(former.get(key, value) is not value for key, value in vars(other).copy().items())
+    )
     variables: _Members = {name: value for name, value in vars(module).items()}  # noqa: C416
     copies: _Copies = {}
     waiting = list(variables.values())
@@ -59,6 +65,19 @@ def _note(module: ModuleType) -> None:
     _noted[module] = variables, copies
 
 
+def _loaded() -> dict[str, tuple[ModuleType, _Members]]:
+    """Return the noted modules that are still loaded, with their former variables, by name."""
+    noted = ((module, variables) for module, (variables, _) in _noted.items())
+    return {module.__name__: (module, variables) for module, variables in noted
+            if sys.modules.get(module.__name__) is module}
+
+
+def set_before(module: str) -> frozenset[str]:
+    """Return the modules of which a variable had been set when another one was imported, which may have read it."""
+    loaded = sys.modules.get(module)
+    return _set_before.get(loaded, frozenset()) if loaded is not None else frozenset()
+
+
 def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
     """Return the author's modules that have other variables or classes than at the end of their imports, or with other
     members, sorted. `bound` has the present values to look at, by module and qualified name."""
@@ -66,23 +85,13 @@ def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
     copies: _Copies = {}
     for _, noted in reversed([*_noted.values()]):  # an object is as at the end of the first import that reached it
         copies |= noted
-    loaded = {module.__name__: (vars(module).copy(), former) for module, (former, _) in _noted.items()
-              if sys.modules.get(module.__name__) is module}
-    taken = {_key(name, value) for variables, former in loaded.values() for name, value in variables.items()
-             if former.get(name, value) is not value}
+    loaded = _loaded()
 
     def is_set(module: str) -> bool:
-        _, former = loaded[module]  # it lacks modules of a package, and inner classes
-        pairs = [(former.get(name, value), value) for name, value in bound[module].items()]
-        # Another module may have been the one where a value was set, before its import.
-        return not taken.isdisjoint(starmap(_key, bound[module].items())) or _differ(pairs, copies)
+        _, former = loaded[module]  # without modules of a package, and inner classes
+        return _differ([(former.get(name, value), value) for name, value in bound[module].items()], copies)
 
     return sorted(filter(is_set, bound.keys() & loaded.keys() - by_value))
-
-
-def _key(name: str, value: object) -> tuple[str, int]:
-    """Return a key of a variable's value. Python shares small values, so their name counts."""
-    return name if type(value) in _SHARED else "", id(value)
 
 
 def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
@@ -106,9 +115,8 @@ def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
     return False
 
 
-_SHARED = frozenset({bool, int, str, bytes, type(None)})
-_PLAIN = _SHARED | {float, complex}
-_WHOLE = _PLAIN | {ModuleType, CodeType}
+_PLAIN = frozenset({bool, int, float, complex, str, bytes})
+_WHOLE = _PLAIN | {type(None), ModuleType, CodeType}
 _OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__")
 
 

@@ -19,12 +19,12 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.hermetic.imported_values import modules_set
+from helix_spark.hermetic.imported_values import modules_set, set_before
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of, with_nested
 from helix_spark.identity.functions.function_part import doubtful_names, held_uses, names_beyond, text_lookups
-from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with, texts_with
+from helix_spark.identity.functions.import_effects import CALL, ImportEffect, effects_with, imports_any, texts_with
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -233,7 +233,8 @@ class _Walk:
         for _, described in self._described:
             for module, values in described.bound.items():
                 bound[module].update(values)
-        return modules_set(bound)
+        found = modules_set(bound)
+        return [*found, *(name for name in sorted(bound.keys() - found) if imports_any(name, set_before(name)))]
 
     def _lines(self) -> Iterator[str]:
         """Yield the files of all reached code, with their texts, and its docstrings and texts, as set by now."""

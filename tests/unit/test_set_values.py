@@ -206,12 +206,15 @@ def test_comments_do_not_count_where_nothing_was_set(project: Project, text: str
 
 
 def test_a_value_counts_that_was_set_before_another_module_took_it(project: Project) -> None:
-    lib = "from defaults import RATE, OPTIONS\ndef f(a): return a * RATE + OPTIONS['k']\n"
+    lib = (
+        "from defaults import RATE as BASE, OPTIONS\nimport more\nSCALE = more.LIMIT * 2\n"
+        "def f(a): return a * BASE + OPTIONS['k'] + SCALE\n"
+    )
 
     def digest(text: str) -> str:
-        defaults = project.write(defaults=text, lib=lib).load("defaults")
-        defaults.RATE, defaults.OPTIONS["k"] = 7, 8
+        defaults = project.write(defaults=text, more="from defaults import LIMIT\n", lib=lib).load("defaults")
+        defaults.RATE, defaults.LIMIT, defaults.OPTIONS["k"] = 7, 9, 8
         return trace(importlib.import_module("lib").f, node="n", in_workers=True).digest
 
-    text = "RATE = 3\nOPTIONS = {'k': 1}\n"
-    assert len({digest(text), digest(text.replace("3", "4")), digest(text.replace("1", "2"))}) == 3
+    text = "RATE = 3\nLIMIT = 4\nOPTIONS = {'k': 1}\n"
+    assert len({digest(text), *(digest(text.replace(number, "5")) for number in "341")}) == 4

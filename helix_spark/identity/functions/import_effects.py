@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,6 +127,13 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
                 module.scan = scan
             waiting += imports
             yield from effects
+
+
+def imports_any(name: str, others: Collection[str]) -> bool:
+    """Return whether a module of the project imports one of other modules, itself or through others."""
+    seen = set[str]()
+    _ = [*effects_with(name, seen)] if others else []
+    return not seen.isdisjoint(others)
 
 
 def texts_with(names: Iterable[str]) -> Iterator[str]:

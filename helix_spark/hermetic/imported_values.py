@@ -117,6 +117,7 @@ def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:
 
 _PLAIN = frozenset({bool, int, float, complex, str, bytes})
 _WHOLE = _PLAIN | {type(None), ModuleType, CodeType}
+_CONTAINERS: tuple[Any, ...] = (dict, list, tuple, set, deque)
 _OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -136,8 +137,8 @@ def _members(value: Any) -> _Members | None:
     if home not in ("builtins", "collections", "types") and not is_authors(home):
         return None
     members: _Members = {}
-    if issubclass(kind, dict | list | tuple | set | deque):
-        members |= dict.items(value) if issubclass(kind, dict) else enumerate(value)
+    if (base := next((base for base in _CONTAINERS if issubclass(kind, base)), None)) is not None:
+        members |= dict.items(value) if base is dict else enumerate(base.__iter__(value))
     with suppress(AttributeError):  # it has slots only
         members |= object.__getattribute__(value, "__dict__")
     for name, slot in (item for base in kind.__mro__ for item in vars(base).items()):

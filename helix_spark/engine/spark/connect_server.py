@@ -96,8 +96,8 @@ _IMPORTING = Lock()
 
 
 def import_pyspark() -> Any:
-    """Import pyspark, one thread at a time. Return its lock: who holds it starts Spark here alone, as there is one
-    gateway a process. Raises SetupError if it is not installed.
+    """Import pyspark, one thread at a time. Return its lock, which a thread holds while it starts Spark here: there is
+    one gateway a process. Raises SetupError if pyspark is not installed.
 
     Its modules import each other in circles. If two threads begin with different ones, Python avoids the deadlock by
     giving one thread a module that is only half imported."""

@@ -156,9 +156,9 @@ class SessionCommands:
         def is_there(reads: Iterable[SignedData]) -> bool:
             return any(may_overlap(read, place) for read in reads)
 
-        for step, plan in self.analyses.alive():
+        for step, plan in (alive for alive in self.analyses.alive() if alive[0].lists == "source"):
             data = [*chain.from_iterable(self.signer.bindings[step.number].data.values())]
-            if step.lists == "source" and is_there(data) and all(read.changed() is None for read in data):
+            if is_there(data) and all(read.changed() is None for read in data):
                 self.served.resolve_reads(plan.plan(self.analyses.client))
         self.served.register_tables(is_there)
 

@@ -135,13 +135,13 @@ class Analyses:
         """Yield the last steps of tables that the program still has, as `alive` does."""
         with self._lock:
             self._frames = {number: frame for number, frame in self._frames.items() if frame() is not None}
-            steps = [self._steps[number] for number in sorted(self._frames)]
-        return ((step, plan) for step in steps if (plan := step.plan()) is not None)
+            return self.alive(self._frames)
 
-    def alive(self) -> Iterator[tuple[FrameStep, Any]]:
-        """Yield the steps that the program may still use, each with pyspark's object, in the order of creation."""
+    def alive(self, numbers: Collection[int] | None = None) -> Iterator[tuple[FrameStep, Any]]:
+        """Yield the steps that the program may still use, or those of some plan ids, each with pyspark's object, in the
+        order of creation."""
         with self._lock:
-            steps = [self._steps[number] for number in sorted(self._steps)]
+            steps = [self._steps[number] for number in sorted(self._steps if numbers is None else numbers)]
         return ((step, plan) for step in steps if (plan := step.plan()) is not None)
 
     def _note(self, plan: Any, relation: Any) -> None:

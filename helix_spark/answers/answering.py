@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import helix_spark.plans.connect_proto as pb
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.model_saves import gather, parts_gathered, save_questions
-from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
+from helix_spark.answers.plan_data import WrittenPlace, on_this_machine, written_place
 from helix_spark.answers.questions import AnsweredQuestion, Question, QuestionKind, Signer, form_of
 from helix_spark.answers.sent_requests import as_new, message_in
 from helix_spark.answers.served_models import Record
@@ -306,9 +306,8 @@ class Answerer:
             for question, _ in parts:
                 self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
-        if self.mode == "run":  # models of these files are loaded before the files are replaced
+        if self.mode == "run":
             self.commands.prepare_write(place.path)
-            self.served.models.make_before(lambda model: any(may_overlap(read, place.path) for read in model.reads))
         for question, part in parts[:-1]:
             part_place = written_place(question.message, self.signer.data.folder)
             self._ask_server(question, part, "" if part_place else _MAKES_ROOM, left=part_place)

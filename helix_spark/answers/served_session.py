@@ -69,7 +69,6 @@ class ServedSession:
     models: ServedModels = field(init=False)
     _resolved: set[int] = field(default_factory=set)
     analysed: dict[int, Any] = field(default_factory=dict)
-    _read_by_tables: list[SignedData] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     newest_request: Any = None
@@ -216,9 +215,7 @@ class ServedSession:
         """Persist the persisted tables in a request, from storage if possible. Return the tables to compute."""
         message, computed = message_in(request), []
         # Spark would take an unpersisted table that stays until it is stored for an equal one of the changed files.
-        for table in self.tables:
-            if table.given_up and table.question is not None and _change_of(table.question.reads):
-                self._forget(table)
+        self.forget_given_up(lambda table: table.question is not None and bool(_change_of(table.question.reads)))
         for table in self.tables.needed(message):
             if table.question is None and table.base is None:
                 self._look_up(table)
@@ -241,7 +238,6 @@ class ServedSession:
     def _look_up(self, table: PersistedTable) -> None:
         """Substitute an earlier run's rows for a table, from memory or else from storage."""
         question = self.signer.question("table", table.relation)
-        self._read_by_tables += question.reads
         if not question.chance:
             key, name = self.stored.rows_key(question.identity), f"helix_rows_{table.number}"
             if key and self.server is not None and self.server.take_rows(self.newest_request.session_id, key, name):
@@ -297,16 +293,17 @@ class ServedSession:
         """Return the server's responses to Helix's own request, which has the program's ids."""
         return self._send_prepared(self.stub(), request, self._substitute)
 
-    def forget_given_up(self) -> None:
-        """Release the tables that the program has unpersisted."""
+    def forget_given_up(self, is_meant: Callable[[PersistedTable], bool] = lambda _: True) -> None:
+        """Release the tables that the program has unpersisted, or some of them."""
         for table in self.tables:
-            if table.given_up:
+            if table.given_up and not table.forgotten and is_meant(table):
                 self._forget(table)
 
     def register_tables(self, reads_there: Callable[[tuple[SignedData, ...]], bool]) -> None:
         """Register persisted tables that read certain data on the server, and release unpersisted ones."""
-        read = [(table, self.signer.question("table", table.relation)) for table in self.tables if table.base is None]
-        tables = [(table, question) for table, question in read if reads_there(question.reads)]
+        own = [table for table in self.tables if table.base is None and not table.forgotten]
+        signed = [(table, table.question or self.signer.question("table", table.relation)) for table in own]
+        tables = [(table, question) for table, question in signed if reads_there(question.reads)]
         for table, question in tables:
             table.question = question
             if table.is_reused:
@@ -329,7 +326,8 @@ class ServedSession:
 
     def changed_data(self, question: Question) -> str:
         """Return the change of the data of an answer, or of a persisted table, since it was read; empty without one."""
-        return _change_of((*question.reads, *self._read_by_tables))
+        tables = chain.from_iterable(table.question.reads for table in self.tables if table.question is not None)
+        return _change_of((*question.reads, *tables))
 
     def _identity(self, relation: Any) -> str:
         question = self.signer.question("table", relation)

@@ -151,8 +151,8 @@ class SessionCommands:
             self._keep(step, plan)
 
     def prepare_write(self, place: Path) -> None:
-        """List the unchanged files of tables at a place, and register persisted tables, before Spark writes there and
-        reads these anew. A classic session has done so when they were built."""
+        """Bring the server to the state of a classic session before Spark writes to a place: list the unchanged files
+        of tables, register persisted tables, which Spark then reads anew, and load models of these files."""
         def is_there(reads: Iterable[SignedData]) -> bool:
             return any(may_overlap(read, place) for read in reads)
 
@@ -161,6 +161,7 @@ class SessionCommands:
             if is_there(data) and all(read.changed() is None for read in data):
                 self.served.resolve_reads(plan.plan(self.analyses.client))
         self.served.register_tables(is_there)
+        self.served.models.make_before(lambda model: is_there(model.reads))
 
     def change(self, request: Any) -> list[Any]:
         """Send a change to the server, now or once it runs."""

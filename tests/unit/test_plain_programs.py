@@ -545,6 +545,21 @@ def test_an_unpersisted_table_is_released_once_its_files_have_changed(runs: Runs
     assert [kind for kind in kinds if kind != "schema"] == ["persist", "rows", "unpersist", "rows"]
 
 
+def test_rows_of_files_that_change_after_a_write_beside_a_persisted_table_are_not_recorded(runs: Runs) -> None:
+    (runs.folder / "some").mkdir()
+    (runs.folder / "some" / "part.csv").write_text("a\n1\n")
+
+    def program(spark: Any) -> None:
+        table = spark.read.schema("a int").csv("some").persist()
+        spark.range(1).write.mode("append").csv("some")  # Spark registers the table
+        (runs.folder / "some" / "late.csv").write_text("a\n2\n")
+        spark.read.schema("a int").csv("some").count()  # which Spark takes for the table
+        table.unpersist()
+
+    runs.run(program)
+    assert "was changed" in runs.answerer.answers[-1].why
+
+
 def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) -> None:
     def program(least: int) -> Program:
         def run(spark: Any) -> Any:

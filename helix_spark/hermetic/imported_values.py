@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from operator import is_
 from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
@@ -24,11 +24,17 @@ _Members = dict[object, object]
 _Copies = dict[int, tuple[object, _Members]]
 """Objects with copies of their members, by the object's id."""
 
-_noted: WeakKeyDictionary[ModuleType, tuple[_Members, _Copies]] = WeakKeyDictionary()
-"""By module, copies of its variables and of all objects that they reach."""
 
-_set_before: WeakKeyDictionary[ModuleType, frozenset[str]] = WeakKeyDictionary()
-"""By module, the modules of which a variable had been set when it was imported."""
+class _Noted(NamedTuple):
+    """A module at the end of its import: its variables, the objects that they reach, and the other modules of which a
+    variable had been set by then."""
+
+    variables: _Members
+    copies: _Copies
+    set_before: frozenset[str]
+
+
+_noted: WeakKeyDictionary[ModuleType, _Noted] = WeakKeyDictionary()
 
 
 @cache
@@ -50,9 +56,10 @@ def note_imported_values() -> None:
 
 
 def _note(module: ModuleType) -> None:
-    _set_before[module] = frozenset(
-        name for name, (other, former) in _loaded().items()
-        if other is not module and any(former.get(key, value) is not value for key, value in vars(other).copy().items())
+    set_before = frozenset(
+        name for name, noted in _loaded().items()
+        if (now := vars(sys.modules[name])) is not vars(module)
+        and any(noted.variables.get(key, value) is not value for key, value in now.copy().items())
     )
     variables: _Members = {name: value for name, value in vars(module).items()}  # noqa: C416
     copies: _Copies = {}
@@ -62,36 +69,34 @@ def _note(module: ModuleType) -> None:
         if id(value) not in copies and (members := _members(value)) is not None:
             copies[id(value)] = value, members
             waiting += members.values() if len(members) <= _MOST else ()
-    _noted[module] = variables, copies
+    _noted[module] = _Noted(variables, copies, set_before)
 
 
-def _loaded() -> dict[str, tuple[ModuleType, _Members]]:
-    """Return the noted modules that are still loaded, with their former variables, by name."""
-    noted = ((module, variables) for module, (variables, _) in _noted.items())
-    return {module.__name__: (module, variables) for module, variables in noted
-            if sys.modules.get(module.__name__) is module}
+def _loaded() -> dict[str, _Noted]:
+    """Return what was noted of the modules that are still loaded, by name."""
+    return {module.__name__: noted for module, noted in _noted.items() if sys.modules.get(module.__name__) is module}
 
 
-def set_before(module: str) -> frozenset[str]:
-    """Return the modules of which a variable had been set when another one was imported, which may have read it."""
-    loaded = sys.modules.get(module)
-    return _set_before.get(loaded, frozenset()) if loaded is not None else frozenset()
+def set_before(modules: Container[str]) -> dict[str, frozenset[str]]:
+    """Return, of those of some modules that may have read set variables as they were imported, the modules of these."""
+    return {name: noted.set_before for name, noted in _loaded().items() if noted.set_before and name in modules}
 
 
 def modules_set(bound: Mapping[str, Mapping[str, object]]) -> list[str]:
     """Return the author's modules that have other variables or classes than at the end of their imports, or with other
     members, sorted. `bound` has the present values to look at, by module and qualified name."""
     by_value = getattr(sys.modules.get("pyspark.cloudpickle.cloudpickle"), "_PICKLE_BY_VALUE_MODULES", ())
-    copies: _Copies = {}
-    for _, noted in reversed([*_noted.values()]):  # an object is as at the end of the first import that reached it
-        copies |= noted
-    loaded = _loaded()
+    loaded, copies = _loaded(), _Copies()
+    if not (imported := bound.keys() & loaded.keys() - by_value):
+        return []
+    for noted in reversed([*_noted.values()]):  # an object is as at the end of the first import that reached it
+        copies |= noted.copies
 
     def is_set(module: str) -> bool:
-        _, former = loaded[module]  # without modules of a package, and inner classes
+        former = loaded[module].variables  # without modules of a package, and inner classes
         return _differ([(former.get(name, value), value) for name, value in bound[module].items()], copies)
 
-    return sorted(filter(is_set, bound.keys() & loaded.keys() - by_value))
+    return sorted(filter(is_set, imported))
 
 
 def _differ(waiting: list[tuple[object, object]], copies: _Copies) -> bool:

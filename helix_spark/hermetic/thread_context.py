@@ -10,7 +10,7 @@ from copy import deepcopy
 from types import ModuleType
 from typing import Any, TypeVar
 
-from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.asking import CodeOwner, is_authors, kind_of
 
 _R = TypeVar("_R")
 
@@ -25,13 +25,13 @@ class ThreadContext:
     def __init__(self) -> None:
         self._variables = copy_context()
         self._settings: list[tuple[threading.local, dict[str, Any]]] = []
-        for module in sys.modules.copy().values():  # of libraries and of the author's
+        for module_name, module in sys.modules.copy().items():
             names = vars(module) if isinstance(module, ModuleType) else {}
-            if names.get("threading") is threading or names.get("local") is threading.local:  # else it creates none
-                file = names.get("__file__", "" if names.get("__name__") == "__main__" else None)  # a notebook has none
-                if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
-                    locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
-                    self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)
+            if names.get("threading") is not threading and names.get("local") is not threading.local:
+                continue  # it creates none
+            if is_authors(module_name) or kind_of(str(names.get("__file__"))) is CodeOwner.LIBRARY:
+                locals_ = (value for value in list(names.values()) if isinstance(value, threading.local))
+                self._settings += ((local, deepcopy(_settings_of(local))) for local in locals_)
 
     def call(self, function: Callable[..., _R], *arguments: Any) -> _R:
         """Call a function in this thread with the settings."""

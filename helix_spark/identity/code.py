@@ -234,7 +234,8 @@ class _Walk:
             for module, values in described.bound.items():
                 bound[module].update(values)
         found = modules_set(bound)
-        return [*found, *(name for name in sorted(bound.keys() - found) if imports_any(name, set_before(name)))]
+        after = sorted(set_before(bound.keys() - found).items())
+        return [*found, *(name for name, others in after if imports_any(name, others))]
 
     def _lines(self) -> Iterator[str]:
         """Yield the files of all reached code, with their texts, and its docstrings and texts, as set by now."""

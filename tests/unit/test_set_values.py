@@ -142,6 +142,10 @@ def test_the_text_behind_a_value_that_was_set_counts_in_workers(project: Project
 
 UNSET = {
     "constants": "K = 2\nRATES = {'a': [1.0, -0.0], 'b': {3, 1}}\nA, B = 1, 2\ndef f(a): return K, RATES, A, B\n",
+    "what is filled later": (
+        "STATE = {}\nSTATE['a'] = 1\nM = None\nK = 1\nif STATE: K = 2\ndef f(a): return STATE, K, M\n"
+    ),
+    "decorated functions": "from functools import lru_cache\n@lru_cache\ndef g(a): return a\ndef f(a): return g(a)\n",
     "what is filled at import": "STATE = {}\nSTATE['a'] = 1\nK = 1\nif STATE: K = 2\ndef f(a): return STATE, K\n",
     "objects of libraries": (
         "import logging, re\nimport numpy as np\nfrom collections import Counter, deque, namedtuple\n"

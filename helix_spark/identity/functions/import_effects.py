@@ -132,7 +132,7 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
 def imports_any(name: str, others: Collection[str]) -> bool:
     """Return whether a module of the project imports one of other modules, itself or through others."""
     seen = set[str]()
-    _ = [*effects_with(name, seen)] if others else []
+    _ = [*effects_with(name, seen)]
     return not seen.isdisjoint(others)
 
 

@@ -144,8 +144,8 @@ def files_read_at(file: str, first: int, last: int) -> list[str]:
 
 
 def _importers(frame: FrameType | None, *, of_authors: bool = True) -> list[str]:
-    """Return the packages whose code runs in an import, `of_authors` if the author's module calls them; empty for the
-    import system, and for later calls."""
+    """Return the packages whose code runs during an import; empty for the import system, and for later calls. Imports
+    are those of the packages and, if `of_authors`, of the author's modules that call them."""
     packages: list[str] = []
     for caller, owner in callers(frame):
         if caller.f_code.co_filename.startswith("<frozen importlib"):

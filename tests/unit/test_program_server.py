@@ -128,7 +128,7 @@ def test_relative_paths_go_by_the_folder_in_which_the_first_session_was_created(
         assert program.server is not None
         with pytest.raises(SetupError):
             program.server.stub()
-        assert (program.data.folder, folders) == (first, [first])
+        assert (program.data.folder, folders, Path.cwd()) == (first, [first], tmp_path)
     finally:
         current_program.PROGRAMS.clear()
         session.stop()

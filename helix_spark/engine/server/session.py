@@ -263,7 +263,10 @@ class Sessions:
             from helix_spark.engine.server.starting import start_server  # not needed by runs without Spark
 
             start = partial(start_server, self._settings, self._store, NO_SETTINGS, None, self._say)
-            with import_pyspark():  # after a start that was abandoned
+            import_pyspark()
+            from pyspark import SparkContext
+
+            with SparkContext._lock:  # there is one gateway a process: wait for a start that was abandoned
                 if promise.done():
                     return
                 server = start()

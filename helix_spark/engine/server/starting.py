@@ -35,7 +35,6 @@ from helix_spark.engine.server.kept_servers import (
 )
 from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.connect_server import (
-    CATALOG,
     NO_SETTINGS,
     SERVING,
     ConnectServer,
@@ -43,6 +42,7 @@ from helix_spark.engine.spark.connect_server import (
     as_spark_has_it,
     import_pyspark,
     planned_settings,
+    uses_hive,
 )
 from helix_spark.engine.spark.driver_client import USER, DriverClient, for_workers, service_sessions
 from helix_spark.engine.spark.gateway import (
@@ -188,8 +188,7 @@ def _settings_to_keep(author: Mapping[str, str], *others: Mapping[str, str]) -> 
     """Return the settings of a server that may stay, of arguments as of `planned_settings`; None if it may not."""
     settings = {} if why_none_is_kept() else planned_settings({**SERVING, **author}, *others)
     is_wanted = os.environ.get(SERVER_VARIABLE, "").lower() == "on" or is_local(settings.get("spark.master", ""))
-    # With Hive a process locks the metastore's database as long as it lives.
-    return settings if settings and is_wanted and settings.get(CATALOG) != "hive" else None
+    return settings if settings and is_wanted and not uses_hive(settings) else None
 
 
 def attach(settings: Mapping[str, str], say: Callable[[str], None], folder: Path) -> AttachedServer | None:

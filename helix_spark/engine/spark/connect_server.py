@@ -44,7 +44,6 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
 }
 
-CATALOG = "spark.sql.catalogImplementation"
 SERVING = {
     **MODELS_AS_CLASSIC,
     "spark.connect.session.planCache.maxSize": "256",  # analysed plans; 16 by default
@@ -92,12 +91,16 @@ def planned_settings(
     return settings
 
 
+def uses_hive(settings: Mapping[str, str]) -> bool:
+    """Return whether a session uses Hive, whose metastore's database a process locks as long as it lives."""
+    return settings.get("spark.sql.catalogImplementation") == "hive"
+
+
 _IMPORTING = Lock()
 
 
-def import_pyspark() -> Any:
-    """Import pyspark, one thread at a time. Return its lock, which a thread holds while it starts Spark here: there is
-    one gateway a process. Raises SetupError if pyspark is not installed.
+def import_pyspark() -> None:
+    """Import pyspark, one thread at a time. Raises SetupError if it is not installed.
 
     Its modules import each other in circles. If two threads begin with different ones, Python avoids the deadlock by
     giving one thread a module that is only half imported."""
@@ -105,7 +108,6 @@ def import_pyspark() -> Any:
     with _IMPORTING:
         import_module("pyspark.sql")
         keep_errors_out_of_logs()
-        return import_module("pyspark").SparkContext._lock
 
 
 class SparkServer(ABC):
@@ -188,7 +190,7 @@ class ConnectServer(SparkServer):
             try:
                 settings = planned_settings({**SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(folder), SPARK_REMOTE=None, SPARK_API_MODE=None):
-                    own = {} if settings.get(CATALOG) == "hive" else {"spark.sql.warehouse.dir": warehouse}
+                    own = {} if uses_hive(settings) else {"spark.sql.warehouse.dir": warehouse}
                     self.driver = self._start({**own, **settings})
                     self.address, _ = serve(self.driver)
             except BaseException:
@@ -240,8 +242,8 @@ class ConnectServer(SparkServer):
             archive = ready_archive(java, jars)
             # An archive of a JVM with the author's options would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
-            has_hive = settings.get(CATALOG) == "hive"  # while its JVM wrote an archive, it would lock the database
-            self._draft = None if archive or options or has_hive else begin_draft(java, jars)
+            # While its JVM wrote an archive after the run, it would lock Hive's database.
+            self._draft = None if archive or options or uses_hive(settings) else begin_draft(java, jars)
             # A store's jars are not on the class path proper, which must be that of the archive.
             named = jars_of_store if is_local(settings["spark.master"]) else (*jars, *jars_of_store)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), archive, self._draft, self._collector)

@@ -23,8 +23,10 @@ SUBMIT = """#!/bin/sh
 sleep 60 &
 echo $! $$ > {folder}/pids.new
 mv {folder}/pids.new {folder}/pids
-wait
+cat > /dev/null
+kill $!
 """
+"""As the JVM does, it ends when its standard input ends."""
 
 
 def install(submit: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,8 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
 
     # The JVM outlives this process while it writes its classes. With this process's own outputs it would keep their
     # readers waiting.
-    (stdout_reader, stdout), (stderr_reader, stderr) = os.pipe(), os.pipe()
+    (stdout_reader, stdout_end), (stderr_reader, stderr_end) = os.pipe(), os.pipe()
+    stdout, stderr = os.fdopen(stdout_end, "wb"), os.fdopen(stderr_end, "wb")
     Forwarded(os.fdopen(stdout_reader, "rb"), 1)
     errors = Forwarded(os.fdopen(stderr_reader, "rb"), 2)
     begun: list[Launched] = []
@@ -165,6 +166,8 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         end()
         if type(error).__name__ != "PySparkRuntimeError":
             raise
+        stderr.close()
+        errors.join(1)  # its last lines; a process that it started may hold its output open
         raise SetupError(
             "the JVM of Spark's driver did not start", exists=errors.tail() or None,
             remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
@@ -173,7 +176,7 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
         end.detach()
         for output in (stdout, stderr):
-            os.close(output)
+            output.close()
 
 
 def how_ended(error: BaseException | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _posixsubprocess
 import _thread
 import os
 import signal
@@ -61,19 +62,23 @@ def heard_by_python() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def have_ended(pids: list[int]) -> bool:
-    """Return whether processes end within moments."""
+def remaining(pids: list[int]) -> list[str]:
+    """Return what the system says of those processes that do not end within moments."""
     until = time.monotonic() + 30  # a JVM ends late on a busy machine
-    while any(map(is_there, pids)) and time.monotonic() < until:
+    while there := [status for pid in pids if (status := status_of(pid))]:
+        if time.monotonic() > until:
+            return there
         time.sleep(0.02)
-    return not any(map(is_there, pids))
+    return []
 
 
-def is_there(pid: int) -> bool:
+def status_of(pid: int) -> str:
+    """Return a process's name, state, parent, group and session, as Linux tells them; empty if it has ended."""
     try:
-        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
-    except FileNotFoundError:
-        return False
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if status.rpartition(")")[2].startswith(" Z") else " ".join(status.split()[:6])
 
 
 def test_an_interrupt_ends_what_was_begun(pids: Callable[[], list[int]]) -> None:
@@ -87,7 +92,27 @@ def test_an_interrupt_ends_what_was_begun(pids: Callable[[], list[int]]) -> None
     with pytest.raises(KeyboardInterrupt):
         gateway.launch({})
     assert begun
-    assert have_ended(begun)
+    assert remaining(begun) == []
+
+
+def test_an_interrupt_between_the_fork_and_its_return_ends_what_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pids: Callable[[], list[int]]
+) -> None:
+    (tmp_path / "bin" / "spark-submit").write_text(SUBMIT.format(folder=tmp_path).replace("cat > /dev/null", "wait"))
+    module, name = (subprocess, "_fork_exec") if sys.version_info >= (3, 11) else (_posixsubprocess, "fork_exec")
+    fork = getattr(module, name)
+
+    def interrupted(*options: object) -> int:
+        pid: int = fork(*options)
+        pids()
+        _thread.interrupt_main()
+        time.sleep(0.05)
+        return pid
+
+    monkeypatch.setattr(module, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gateway.launch({})
+    assert remaining(pids()) == []
 
 
 STARTS = """
@@ -120,7 +145,7 @@ def test_a_process_that_ends_while_a_jvm_starts_leaves_nothing_behind(
     environ = {**os.environ, "TMPDIR": str(temporary)}
     ended = subprocess.run([sys.executable, "-c", STARTS + end], cwd=tmp_path, env=environ, check=False, timeout=60)
     assert ended.returncode == code
-    assert have_ended(pids())
+    assert remaining(pids()) == []
     assert list(temporary.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -126,7 +127,11 @@ class Launched(subprocess.Popen[bytes]):
         # PYSPARK_SUBMIT_ARGS stays as it is: other threads read the author's settings there.
         _, arguments = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
         words = (words[0], "--properties-file", str(self._file), *arguments)
-        super().__init__(words, start_new_session=True, cwd=folder, **{**options, "preexec_fn": None})
+        options |= {"start_new_session": True, "cwd": folder, "preexec_fn": None}
+        # In another thread, which no interrupt reaches: one between the fork and the store of `pid` would lose the
+        # process. The pool waits for the thread.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(partial(super().__init__, words, **options)).result()
 
     def poll(self) -> int | None:
         status = super().poll()

@@ -22,7 +22,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.segments.record_index import fields_of, record_of
-from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of, physical_bytes
+from helix_spark.catalog.tables.attempts import LONGEST_COMMIT, commit_of
 from helix_spark.catalog.tables.model_files import checked_files
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import check_stored
@@ -125,7 +125,7 @@ def _copy(source: CatalogReader, target: Catalog, record: ArtifactRecord, number
             with explained(Layout(target.root), "written"):
                 _copy_files(source, record, copy, attempt.path)
                 reach("store.written")
-                copy = target.write_manifest(replace(copy, bytes=physical_bytes(attempt.path)))
+                copy = target.write_manifest(replace(copy, bytes=attempt.path.total_bytes()))
                 check_stored(attempt.path, copy, deep=True)
         target.publish(copy)
     except BaseException:

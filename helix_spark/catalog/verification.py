@@ -22,7 +22,7 @@ from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import SegmentFolder, covering, pack
-from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest, stored_attempts
+from helix_spark.catalog.tables.attempts import read_manifest, stored_attempts
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, check_table, explained_damage
 from helix_spark.errors import CatalogError
@@ -119,7 +119,7 @@ def check_stored(path: Place | None, record: ArtifactRecord, *, deep: bool) -> t
         elif (digest := checked_digest(path)) and record.digest is not None:
             if digest != record.digest:
                 raise ValueError("its files are not those that were written")
-        elif (size := physical_bytes(path)) != record.bytes:
+        elif (size := path.total_bytes()) != record.bytes:
             raise ValueError(f"it has {size:,} bytes, its record {record.bytes:,}")
         return check_rows(path, record) if deep and record.kind == "table" else ()
 

@@ -18,7 +18,6 @@ from helix_spark.catalog import leases
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import this_process
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.run import executing
@@ -123,7 +122,7 @@ def _publish(catalog: Catalog, number: int, pause: float) -> ArtifactRecord:
     assert attempt.path is not None
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "table", "published", "race", f"n{number}", number, 0.0,
-        bytes=physical_bytes(attempt.path), rows=stats.rows, schema=stats.schema,
+        bytes=attempt.path.total_bytes(), rows=stats.rows, schema=stats.schema,
         digest=catalog.written_digest(attempt),
     ))
 

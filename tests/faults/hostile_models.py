@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.results.stored_results import load
 from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError
@@ -220,7 +219,7 @@ def _publish(
         digest_told = digest_of_model(told)
     record = catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "job", "model", 1, 0.0,
-        bytes=physical_bytes(told), digest=digest_told if with_digest else None,
+        bytes=told.total_bytes(), digest=digest_told if with_digest else None,
     ))
     if hostile is not None:
         shutil.rmtree(attempt.path)

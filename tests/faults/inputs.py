@@ -20,7 +20,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.engine.results.stored_results import DamagedResultError, load
 from helix_spark.engine.server.session import Sessions
@@ -86,7 +85,7 @@ def trapped_model(folder: Path, count: int, tally: Tally) -> None:
                 (attempt.path / "payload.pkl").write_bytes(pickle.dumps(Trap(folder / "sprung")))
             record = catalog.publish(ArtifactRecord(
                 attempt.signature, attempt.attempt, "model", "published", "job", "model", 1, 0.0,
-                bytes=physical_bytes(attempt.path), digest=digest_of_model(attempt.path),
+                bytes=attempt.path.total_bytes(), digest=digest_of_model(attempt.path),
             ))
             try:
                 load(record, catalog, sessions)

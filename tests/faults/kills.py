@@ -14,7 +14,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath, Place
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import answers, run, workflow
@@ -47,10 +46,10 @@ def unsound(catalog: Path | str, key: int, printed: Sequence[str]) -> str:
 def _collected(catalog: Path | str) -> str:
     """Collects what the dead left, and says how much it was."""
     opened = Catalog.open(catalog, create=False)
-    before = physical_bytes(opened.root)
+    before = opened.root.total_bytes()
     leftovers = opened.gc(dry_run=False)
     again = opened.gc(dry_run=False)
-    after = physical_bytes(opened.root)
+    after = opened.root.total_bytes()
     return f"{len(leftovers)} leftovers, {before - after:,} of {before:,} bytes collected, then {len(again)}"
 
 

@@ -20,7 +20,6 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.segments.segment import pack, segments_in
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from tests.fakes.armed_failpoints import armed
 from tests.faults.job import Heard, answers, run, workflow
@@ -371,9 +370,9 @@ def newer(folder: LocalPath, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
     for layout in range(99, 99 + count):
         (root / "helix.json").write_text(json.dumps({"layout": layout, "created_by": "helix_spark 9"}))
-        size = physical_bytes(root)
+        size = root.total_bytes()
         try:
             run(root, workflow(1))
             tally.expect(False, "it was taken")
         except CatalogError as error:
-            tally.expect("upgrade" in (error.remedy or "") and physical_bytes(root) == size, str(error))
+            tally.expect("upgrade" in (error.remedy or "") and root.total_bytes() == size, str(error))

@@ -17,7 +17,6 @@ import pandas as pd
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
@@ -109,7 +108,7 @@ def budgets(folder: LocalPath, count: int, tally: Tally) -> None:
             policy = ("always", "joint", "never")[(index + key) % 3]
             outputs = run(catalog, workflow(key), policy=policy, budget=budget)
             opened = Catalog.open(catalog, create=False)
-            used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
+            used, records = catalog.total_bytes(), (catalog / "records").total_bytes()
             over = used - budget if _results_bytes(opened) else 0
             most, before, own = max(most, over), records, records - before
             what = what or ("" if outputs == answers(key) else f"answered {outputs}")
@@ -303,7 +302,7 @@ def estimates(folder: LocalPath, count: int, tally: Tally) -> None:
         for key in (1, 1, 2):
             policy = LoadsGladly(_Misjudges(policy_named(("always", "joint", "never")[index % 3]), chosen))
             outputs = run(catalog, workflow(key), policy=policy, budget=budget)
-            used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
+            used, records = catalog.total_bytes(), (catalog / "records").total_bytes()
             stored = sum(record.bytes for record in Catalog.open(catalog, create=False).live())
             over = used - budget if stored else 0  # records are not evicted, whatever the budget
             what = what or ("" if outputs == answers(key) else f"answered {outputs}")

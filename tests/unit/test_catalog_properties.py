@@ -14,7 +14,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.segments import folding
-from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.identity.parts import digest
 
 SIGNATURES = st.sampled_from([digest(str(i)) for i in range(3)])
@@ -102,8 +102,8 @@ class CatalogMachine(RuleBasedStateMachine):
             assert view.missing == ()
             data = sum(record.bytes for record in self.live.values())
             assert view.artifact_bytes == data
-            records = physical_bytes(catalog.root / "records")
-            waiting = {each: physical_bytes(each.path) for each in self.unpublished.values() if each.path}
+            records = (catalog.root / "records").total_bytes()
+            waiting = {each: each.path.total_bytes() for each in self.unpublished.values() if each.path}
             assert catalog.bytes_used() == data + sum(waiting.values()) + records
             apart = sum(size for each, size in waiting.items() if each.signature not in self.live)
             assert view.bytes_used == data + apart + records

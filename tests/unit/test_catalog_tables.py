@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, read_commit
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
@@ -79,7 +78,7 @@ def as_spark(catalog: Catalog, parts: Sequence[pa.Table], schema: str, **options
                                 "dataChange": True, "stats": stats}})
     (attempt.path / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
     return catalog.publish(ArtifactRecord(
-        A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=physical_bytes(attempt.path),
+        A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=attempt.path.total_bytes(),
         rows=sum(map(len, parts)), schema=schema, digest=catalog.written_digest(attempt),
     ))
 
@@ -103,7 +102,7 @@ class TestRoundTrip:
         assert read.schema.equals(table.schema)
         assert read.drop(["f"]).equals(table.drop(["f"]))
         assert str(read["f"].to_pylist()) == "[1.5, nan]"
-        assert record.bytes == physical_bytes(catalog.path_of(record))  # type: ignore[arg-type]
+        assert record.bytes == catalog.path_of(record).total_bytes()  # type: ignore[union-attr]
 
     def test_what_is_never_null_stays_so(self, catalog: Catalog) -> None:
         schema = pa.schema([

@@ -56,7 +56,7 @@ from helix_spark.catalog.segments import folding, record_index
 from helix_spark.catalog.segments.record_index import RecordKind, fields_of
 from helix_spark.catalog.segments.record_log import RecordLog
 from helix_spark.catalog.segments.segment import pack, unpack
-from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
+from helix_spark.catalog.tables.attempts import read_manifest
 from helix_spark.catalog.tables.spark_types import parsed_schema
 from helix_spark.catalog.tables.table_reading import CheckedTable
 from helix_spark.catalog.verification import verify
@@ -159,7 +159,7 @@ def _store(catalog: Catalog) -> None:
     (model.path / "metadata" / "part-00000").write_text(json.dumps(metadata) + "\n")
     catalog.publish(catalog.write_manifest(ArtifactRecord(
         model.signature, model.attempt, "model", "published", WORKFLOW, "model", 2, 1.7e9,
-        bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
+        bytes=model.path.total_bytes(), digest=digest_of_model(model.path),
     )))
     value = catalog.begin_attempt(signature_of_node("auc", 2), "value")
     catalog.publish(ArtifactRecord(

@@ -19,7 +19,6 @@ from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import check_stored
 from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
@@ -52,7 +51,7 @@ def stored_model(catalog: Catalog) -> ArtifactRecord:
     (attempt.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.PipelineModel"}')
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "census", "model", 1, 0.0,
-        bytes=physical_bytes(attempt.path), digest=catalog.written_digest(attempt),
+        bytes=attempt.path.total_bytes(), digest=catalog.written_digest(attempt),
     ))
 
 

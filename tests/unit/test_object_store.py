@@ -28,7 +28,6 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments import folding
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
@@ -100,7 +99,7 @@ class TestStoring:
         assert again.read_arrow(record).equals(TABLE)
         assert Catalog.open(str(catalog.root), create=False).first_rows(record, 2, 60).table.num_rows == 2
         assert again.snapshot("w").artifacts == {record.signature: dataclasses.replace(record, schema=None)}
-        assert again.snapshot("w").bytes_used == physical_bytes(again.root) - objects()["catalog/helix.json"]
+        assert again.snapshot("w").bytes_used == again.root.total_bytes() - objects()["catalog/helix.json"]
         inside = sum(size for name, size in objects().items() if record.attempt in name)
         assert inside == record.bytes
         assert verify(again, deep=True).sound

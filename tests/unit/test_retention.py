@@ -17,7 +17,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import NodeTime, Outcome
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin
@@ -251,7 +250,7 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
     assert kept == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
     assert keeps.base.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.base.budget
+    assert catalog.root.total_bytes() <= keeps.base.budget
 
 
 def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_takes(
@@ -488,7 +487,7 @@ def test_what_turns_out_to_be_too_large_goes_in_the_end(catalog: Catalog, writes
     assert keeps.keep() == {"wide": 500_000, "size": 500_000}, "both were expected to be smaller"
     assert keeps.evict_overflow()
     assert keeps.base.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.base.budget
+    assert catalog.root.total_bytes() <= keeps.base.budget
 
 
 def test_what_another_driver_stored_first_is_not_this_ones_to_evict(

@@ -14,7 +14,6 @@ import pytest
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.run import workflow_results
 from tests.fakes.doubled import workflow
@@ -203,7 +202,7 @@ def test_what_cannot_be_recorded_is_stored_all_the_same(tmp_path: Path, monkeypa
 def test_what_a_run_records_takes_its_room_in_the_budget(tmp_path: Path) -> None:
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         helix.run(workflow(1)).wait()
-        first = physical_bytes(helix.catalog.root)
+        first = helix.catalog.root.total_bytes()
     # There is room for the tables when this run is planned, and none when it has recorded its answer.
     with hx.Helix(tmp_path / "catalog", policy="always", budget=first + 4_000) as helix:
         helix.run(workflow(2)).wait()

@@ -20,7 +20,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.publishing import Publication, publish_iteration
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix as command
 from helix_spark.cli.options import read_settings
@@ -296,7 +295,7 @@ def stored_bytes(catalog: Path) -> int:
     (record,) = (one for one in Catalog.open(catalog, create=False).live() if one.node == "loud")
     path = Catalog.open(catalog, create=False).path_of(record)
     assert path is not None
-    assert physical_bytes(path) == record.bytes
+    assert path.total_bytes() == record.bytes
     return record.bytes
 
 

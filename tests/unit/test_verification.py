@@ -13,7 +13,6 @@ import pytest
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables import table_reading
-from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.identity.parts import digest
 from tests.faults.model_digests import digest_of_model
@@ -35,7 +34,7 @@ def catalog(tmp_path: Path) -> Catalog:
     (model.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.PipelineModel"}')
     made.publish(ArtifactRecord(
         model.signature, model.attempt, "model", "published", "census", "model", 1, 0.0,
-        bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
+        bytes=model.path.total_bytes(), digest=digest_of_model(model.path),
     ))
     value = made.begin_attempt(digest("value"), "value")
     made.publish(ArtifactRecord(

@@ -61,11 +61,6 @@ def commit_of(table: Place) -> Place:
     return table / "_delta_log" / f"{0:020}.json"
 
 
-def physical_bytes(path: Place) -> int:
-    """Return the bytes of all files under `path`, logs, checksums and leftovers included."""
-    return path.total_bytes()
-
-
 def stored_attempts(layout: Layout, skipped: Collection[str] = ()) -> Iterator[Attempt]:
     """Yield all attempts with a folder, live or not. Those of `skipped` signatures may be omitted."""
     for kind in FOLDERS:

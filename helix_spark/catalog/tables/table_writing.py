@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.tables.attempts import Attempt, commit_of, physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt, commit_of
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
 
@@ -60,7 +60,7 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     except pa.ArrowException as error:  # a type that `storable` accepts and Parquet does not
         raise NotStorableError(f"pyarrow does not write such a table: {error}") from error
-    return TableStats(len(table), physical_bytes(folder), schema)
+    return TableStats(len(table), folder.total_bytes(), schema)
 
 
 def commit_files(attempt: Attempt, schema: str) -> int:

@@ -22,7 +22,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep, parsed
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRecord
-from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, foreign_classes
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError, explained_damage, read_commit
@@ -122,7 +122,7 @@ def _write(
         case ModelResult(model=model):
             assert attempt.path is not None
             digest = _save_model(model, attempt.path)
-            return {"bytes": physical_bytes(attempt.path), "digest": digest}
+            return {"bytes": attempt.path.total_bytes(), "digest": digest}
         case TableResult():
             assert attempt.path is not None
             rows = None
@@ -137,7 +137,7 @@ def _write(
                     "visible to all of Spark's workers"
                 )
             return {
-                "bytes": physical_bytes(attempt.path), "rows": commit.rows if rows is None else rows,
+                "bytes": attempt.path.total_bytes(), "rows": commit.rows if rows is None else rows,
                 "schema": commit.schema, "digest": catalog.written_digest(attempt),
             }
         case ColumnResult():

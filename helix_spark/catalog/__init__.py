@@ -14,7 +14,7 @@
 The path of a result and its record:
 
 1. `Catalog.begin_attempt` returns a folder that no other writer has, under a lease of its own.
-2. A result is written there; `written_digest` takes the digest, `write_manifest` writes a manifest next to it.
+2. A result is written there; `written_digest` takes a table's digest, `write_manifest` writes a manifest next to it.
 3. `Catalog.publish` syncs the folder and appends the record, unless the signature is live already. An append makes one
    file of the next number, which fails where another process took the number.
 4. `Catalog.sync` makes all records survive a power loss. Only then is the result reported as stored.

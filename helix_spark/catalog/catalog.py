@@ -36,15 +36,10 @@ from helix_spark.catalog.records import (
 from helix_spark.catalog.segments.folding import fold, rewrite
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, write_manifest
-from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_reading import written_digest
-from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
 from helix_spark.catalog.verification import Repair, check_idle, repair
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from helix_spark.workflow.declaration import Wishes
 
 
@@ -270,16 +265,6 @@ class Catalog(CatalogReader):
         """Record changed wishes of a workflow's author for stored results, by signature."""
         self._check_to_write()
         self._artifacts.note_wishes(workflow, wishes)
-
-    def written_digest(self, attempt: Attempt) -> str | None:
-        """Return the digest for the record of a result just written; None for a value. Raises CatalogError."""
-        if attempt.path is None:
-            return None
-        return written_digest(attempt.path) if attempt.kind == "table" else checked_digest(attempt.path)
-
-    def write_arrow(self, attempt: Attempt, table: pa.Table) -> TableStats:
-        """Write a table without a JVM; see `table_writing.write_arrow`. Publish it afterwards."""
-        return write_arrow(attempt, table)
 
     def forget(self, selection: Selection, *, dry_run: bool) -> Forgetting:
         """Delete the stored results of a selection, and their records from all files; return what was deleted. Raises

@@ -13,6 +13,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.history.model_card import ModelCard
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
+from tests.fakes.written_tables import written
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"</script><script>alert(2)</script>&amp;{{7*7}}../../etc/passwd"
 """Markup, quotes, a template's braces and a path: each page must show it as the text that it is."""
@@ -103,11 +104,9 @@ def fitted_card(text: str) -> ModelCard:
 def _store(catalog: Catalog, workflow: str, names: tuple[str, ...]) -> None:
     table = pa.table({"<script>alert": [HOSTILE, "b", None], "x": [1.0, 2.0, 3.0], "v": [[1.0, 2.0], None, [3.0]]})
     attempt = catalog.begin_attempt(signature_of_node(names[0], 1), "table")
-    stats = catalog.write_arrow(attempt, table)
     catalog.publish(ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", workflow, names[0], 1, 1.7e9, bytes=stats.bytes,
-        rows=stats.rows, schema=stats.schema, write_seconds=0.2,
-        digest=catalog.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", workflow, names[0], 1, 1.7e9,
+        write_seconds=0.2, **written(attempt, table),
     ))
     for name, kind, value in ((names[2], "value", json.dumps(HOSTILE)), (names[1], "model", None)):
         attempt = catalog.begin_attempt(signature_of_node(name, 2), kind)  # type: ignore[arg-type]  # the words are kinds

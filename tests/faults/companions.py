@@ -21,6 +21,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 from helix_spark.run import executing
+from tests.fakes.written_tables import written
 from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.processes import printed_until, start_python
 from tests.faults.row import Tally, fault
@@ -117,13 +118,10 @@ def _table(number: int) -> pa.Table:
 
 def _publish(catalog: Catalog, number: int, pause: float) -> ArtifactRecord:
     attempt = catalog.begin_attempt(digest("gc", str(number)), "table")
-    stats = catalog.write_arrow(attempt, _table(number))
+    fields = written(attempt, _table(number))
     time.sleep(pause)
-    assert attempt.path is not None
     return catalog.publish(ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", "race", f"n{number}", number, 0.0,
-        bytes=attempt.path.total_bytes(), rows=stats.rows, schema=stats.schema,
-        digest=catalog.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", "race", f"n{number}", number, 0.0, **fields
     ))
 
 

@@ -13,6 +13,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.identity.parts import digest
+from tests.fakes.written_tables import written
 from tests.faults.job import Heard, answers, run, workflow
 from tests.faults.row import Tally, fault
 
@@ -29,11 +30,9 @@ def stored_table(catalog: Catalog, rows: int = 3000) -> ArtifactRecord:
         "i": [int(9 * number) or None for number in numbers], "l": [[number, 1.0] for number in numbers],
     })
     attempt = catalog.begin_attempt(digest("a"), "table")
-    stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, schema=stats.schema,
-        digest=catalog.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0,
+        **written(attempt, table),
     ))
 
 

@@ -318,10 +318,10 @@ def test_files_that_the_driver_does_not_see_are_missed(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where workers write to disks of their own."""
-    def unseen(attempt: Attempt, schema: str) -> int:
+    def unseen(attempt: Attempt, schema: str) -> None:
         assert isinstance(attempt.path, Path)
         next(attempt.path.glob("part-*")).unlink()
-        return commit_files(attempt, schema)
+        commit_files(attempt, schema)
 
     monkeypatch.setattr(stored_results, "commit_files", unseen)
     with pytest.raises(StoringError, match="90 rows were written, and its files have 60: the catalog's folder must"):

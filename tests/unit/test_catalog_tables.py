@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
-from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, read_commit
-from helix_spark.catalog.tables.table_writing import NotStorableError, storable
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError, check_rows, read_commit, written_digest
+from helix_spark.catalog.tables.table_writing import NotStorableError, storable, write_arrow
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
+from tests.fakes.written_tables import written
 
 A = digest("a")
 UTC = datetime.timezone.utc
@@ -49,10 +50,8 @@ VECTOR_ARROW = pa.struct([
 
 def stored(catalog: Catalog, table: pa.Table) -> ArtifactRecord:
     attempt = catalog.begin_attempt(A, "table")
-    stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
-        A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        schema=stats.schema, digest=catalog.written_digest(attempt),
+        A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, **written(attempt, table)
     ))
 
 
@@ -79,7 +78,7 @@ def as_spark(catalog: Catalog, parts: Sequence[pa.Table], schema: str, **options
     (attempt.path / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
     return catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=attempt.path.total_bytes(),
-        rows=sum(map(len, parts)), schema=schema, digest=catalog.written_digest(attempt),
+        rows=sum(map(len, parts)), schema=schema, digest=written_digest(attempt.path),
     ))
 
 
@@ -151,7 +150,7 @@ class TestRoundTrip:
     def test_what_delta_cannot_hold_is_refused(self, catalog: Catalog, table: pa.Table) -> None:
         attempt = catalog.begin_attempt(A, "table")
         with pytest.raises(NotStorableError):
-            catalog.write_arrow(attempt, table)
+            write_arrow(attempt, table)
         assert attempt.path is not None
         assert not attempt.path.exists()
 
@@ -164,15 +163,15 @@ class TestRoundTrip:
         monkeypatch.setattr(pq, "write_table", refuse)
         attempt = catalog.begin_attempt(A, "table")
         with pytest.raises(NotStorableError, match="no such column"):
-            catalog.write_arrow(attempt, pa.table({"a": [1]}))
+            write_arrow(attempt, pa.table({"a": [1]}))
         catalog.abandon(attempt)
         assert catalog.gc(dry_run=True, grace_seconds=0) == ()
 
     def test_an_attempt_is_written_once(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "table")
-        catalog.write_arrow(attempt, pa.table({"a": [1]}))
+        write_arrow(attempt, pa.table({"a": [1]}))
         with pytest.raises(CatalogError):
-            catalog.write_arrow(attempt, pa.table({"a": [1]}))
+            write_arrow(attempt, pa.table({"a": [1]}))
 
 
 class TestSparkTables:
@@ -345,7 +344,7 @@ class TestDamage:
     def test_a_sound_table_in_the_place_of_another_is_noticed(self, catalog: Catalog, record: ArtifactRecord) -> None:
         other = catalog.begin_attempt(digest("b"), "table")
         table = catalog.read_arrow(record)
-        catalog.write_arrow(other, table)
+        write_arrow(other, table)
         folder = catalog.path_of(record)
         assert folder is not None
         assert other.path is not None
@@ -379,7 +378,7 @@ class TestDamage:
     def test_a_value_is_no_table(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "value")
         value = ArtifactRecord(A, attempt.attempt, "value", "published", "census", "n", 1, 0.0, value="1")
-        for act in (lambda: catalog.read_arrow(value), lambda: catalog.write_arrow(attempt, pa.table({"a": [1]}))):
+        for act in (lambda: catalog.read_arrow(value), lambda: write_arrow(attempt, pa.table({"a": [1]}))):
             with pytest.raises(CatalogError, match="value"):
                 act()
 
@@ -440,10 +439,10 @@ print([name for name in ("pyspark", "pandas", "pyarrow.dataset") if name in sys.
 
 def test_a_table_that_an_earlier_version_stored_in_part_is_not_the_recorded_one(catalog: Catalog) -> None:
     attempt = catalog.begin_attempt(A, "table")
-    stats = catalog.write_arrow(attempt, pa.table({"a": [1, 2]}))
+    fields = written(attempt, pa.table({"a": [1, 2]}))
     record = catalog.publish(ArtifactRecord(
-        A, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        schema=spark_schema(a="long", b="long"),
+        A, attempt.attempt, "table", "published", "w", "rows", 1, 0.0,
+        **fields | {"schema": spark_schema(a="long", b="long")},
     ))
     with pytest.raises(DamagedArtifactError, match="its columns are not the recorded ones"):
         catalog.read_arrow(record)

@@ -73,6 +73,7 @@ from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.ui.app import make_app
 from tests.fakes.fuzzing import VALUES, mutated, mutated_texts
 from tests.fakes.shown_catalogs import run_id, signature_of_node
+from tests.fakes.written_tables import written
 from tests.faults.model_digests import digest_of_model
 
 WORKFLOW, RUNNING = "w", 3
@@ -146,10 +147,9 @@ def _record_run(catalog: Catalog, number: int) -> None:
 def _store(catalog: Catalog) -> None:
     table = catalog.begin_attempt(signature_of_node("data", 1), "table")
     rows = pa.table({"x": [1.0, 2.0, 3.0], "v": [[1.0], None, [3.0]], "s": ["a", "b", None]})
-    stats = catalog.write_arrow(table, rows)
     catalog.publish(catalog.write_manifest(ArtifactRecord(
-        table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9, bytes=stats.bytes,
-        rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(table),
+        table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9,
+        **written(table, rows),
     )))
     model = catalog.begin_attempt(signature_of_node("model", 2), "model")
     assert model.path is not None

@@ -17,9 +17,11 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.cli.main import helix
 from helix_spark.identity.parts import digest
 from tests.fakes.doubled import workflow as shared
+from tests.fakes.written_tables import written
 
 
 def results() -> hx.Workflow:
@@ -61,7 +63,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (attempt.path / "metadata" / ".part-00000.crc").write_bytes(b"sum")
     opened.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "models", "model", 1, 0.0,
-        digest=opened.written_digest(attempt),
+        digest=checked_digest(attempt.path),
     ))
     ended = IterationRecord("a" * 32, "models", 1, "done", 0.0, outputs='{"auc": 0.9}')
     opened.append_iteration(ended, [node_of("models", "model", "learner")])
@@ -199,13 +201,12 @@ def test_a_catalog_or_an_iteration_that_is_not_there(catalog: Path, tmp_path: Pa
 def test_a_table_that_an_earlier_version_stored_in_part_is_not_written(tmp_path: Path) -> None:
     opened = Catalog.open(tmp_path / "catalog", create=True)
     attempt = opened.begin_attempt(digest("rows"), "table")
-    stats = opened.write_arrow(attempt, pa.table({"a": [1, 2], "b": [3, 4]}))
-    schema = json.loads(stats.schema)
+    fields = written(attempt, pa.table({"a": [1, 2], "b": [3, 4]}))
+    schema = json.loads(fields["schema"])
     schema["fields"].append({**schema["fields"][0], "name": "unread"})
     opened.publish(ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", "results", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, schema=json.dumps(schema),
-        digest=opened.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", "results", "rows", 1, 0.0,
+        **fields | {"schema": json.dumps(schema)},
     ))
     ended = IterationRecord("a" * 32, "results", 1, "done", 0.0)
     opened.append_iteration(ended, [node_of("results", "rows", "scanner")])

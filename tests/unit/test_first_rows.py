@@ -12,6 +12,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_reading import FirstRows
 from helix_spark.history.table_preview import stored_rows
+from tests.fakes.written_tables import written
 
 ROWS = 20
 
@@ -19,10 +20,8 @@ ROWS = 20
 def first_rows(folder: Path, table: pa.Table) -> FirstRows:
     catalog = Catalog.open(folder, create=True)
     attempt = catalog.begin_attempt("0" * 64, "table")
-    stats = catalog.write_arrow(attempt, table)
     record = ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", "w", "n", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        schema=stats.schema, digest=catalog.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", "w", "n", 1, 0.0, **written(attempt, table)
     )
     return catalog.first_rows(catalog.publish(record), ROWS, 60)
 

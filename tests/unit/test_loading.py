@@ -19,6 +19,7 @@ from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
+from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
 from helix_spark.catalog.verification import check_stored
 from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
@@ -33,14 +34,14 @@ from tests.fakes.doubled import workflow
 from tests.fakes.observer import Warned
 from tests.fakes.policy import LoadsGladly
 from tests.fakes.run import make_run, make_tools
+from tests.fakes.written_tables import written
 
 
 def stored_table(catalog: Catalog) -> ArtifactRecord:
     attempt = catalog.begin_attempt(digest("rows"), "table")
-    stats = catalog.write_arrow(attempt, pa.table({"x": [float(i) for i in range(500)]}))
     return catalog.publish(ArtifactRecord(
-        attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, schema=stats.schema, digest=catalog.written_digest(attempt),
+        attempt.signature, attempt.attempt, "table", "published", "census", "rows", 1, 0.0,
+        **written(attempt, pa.table({"x": [float(i) for i in range(500)]})),
     ))
 
 
@@ -51,7 +52,7 @@ def stored_model(catalog: Catalog) -> ArtifactRecord:
     (attempt.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.PipelineModel"}')
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "census", "model", 1, 0.0,
-        bytes=attempt.path.total_bytes(), digest=catalog.written_digest(attempt),
+        bytes=attempt.path.total_bytes(), digest=checked_digest(attempt.path),
     ))
 
 

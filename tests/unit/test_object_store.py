@@ -29,6 +29,7 @@ from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.segments import folding
 from helix_spark.catalog.tables.table_reading import DamagedArtifactError
+from helix_spark.catalog.tables.table_writing import write_arrow
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.stored_results import DamagedResultError, unread_by_spark
@@ -39,6 +40,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.store_access import azure_access, delta_options, is_plain, parse_address, s3_access
 from tests.fakes.armed_failpoints import armed
 from tests.fakes.observer import Warned
+from tests.fakes.written_tables import written
 
 Objects = Callable[[], dict[str, int]]
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
@@ -71,11 +73,9 @@ def catalog(bucket: str) -> Catalog:
 
 def stored(catalog: Catalog, name: str = "node", table: pa.Table = TABLE) -> ArtifactRecord:
     attempt = catalog.begin_attempt(digest(name), "table")
-    stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
         signature=attempt.signature, attempt=attempt.attempt, kind="table", event="published", workflow="w", node=name,
-        iteration=1, at=time.time(), recompute_seconds=1.0, bytes=stats.bytes, rows=stats.rows,
-        schema=stats.schema, digest=catalog.written_digest(attempt),
+        iteration=1, at=time.time(), recompute_seconds=1.0, **written(attempt, table),
     ))
 
 
@@ -173,7 +173,7 @@ class TestStoring:
         record = stored(catalog)
         catalog.evict_all({record.signature: "room is needed"})
         half = catalog.begin_attempt(digest("half"), "table")
-        catalog.write_arrow(half, TABLE)
+        write_arrow(half, TABLE)
         assert catalog.gc(dry_run=True, grace_seconds=0.0) == ()
         catalog.leases.release(half.attempt)
         (left,) = catalog.gc(dry_run=True, grace_seconds=0.0)
@@ -199,7 +199,7 @@ class TestStoring:
     def test_a_snapshot_lists_what_is_stored_once(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
         kept = stored(catalog)
         orphan = catalog.begin_attempt(digest("half"), "table")
-        catalog.write_arrow(orphan, TABLE)
+        write_arrow(orphan, TABLE)
         had = NodeRecord("1" * 32, "w", 1, "node", "scanner", (), "compute", "", kept.signature, kept.signature, "[]")
         catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), [had])
         listed = list[str]()
@@ -575,9 +575,10 @@ def test_a_catalog_in_a_folder_loads_nothing_of_it(tmp_path: Path) -> None:
 import sys
 import pyarrow as pa
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.tables.table_writing import write_arrow
 catalog = Catalog.open(sys.argv[1], create=True)
 attempt = catalog.begin_attempt("0" * 64, "table")
-catalog.write_arrow(attempt, pa.table({"a": [1]}))
+write_arrow(attempt, pa.table({"a": [1]}))
 catalog.snapshot("w")
 print(*{"obstore", "boto3"} & set(sys.modules))
 """

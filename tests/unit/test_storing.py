@@ -14,7 +14,9 @@ from pyspark.errors import AnalysisException
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import VECTOR
+from helix_spark.catalog.tables.table_reading import written_digest
 from helix_spark.catalog.tables.table_writing import commit_files
+from helix_spark.engine.results import stored_results
 from helix_spark.engine.results.node_results import TableResult, ValueResult
 from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
 from helix_spark.engine.server.session import Sessions
@@ -48,10 +50,10 @@ def stored_by_spark(catalog: Catalog) -> ArtifactRecord:
     attempt.path.mkdir(parents=True)
     pq.write_table(pa.table({"x": DENSE}), attempt.path / "part-00000-x.parquet", write_page_checksum=True)
     schema = json.dumps({"type": "struct", "fields": [column("x", VECTORS)]})
-    rows = commit_files(attempt, schema)
+    commit_files(attempt, schema)
     return catalog.publish(ArtifactRecord(
-        ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=rows,
-        schema=schema, digest=catalog.written_digest(attempt),
+        ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=1,
+        schema=schema, digest=written_digest(attempt.path),
     ))
 
 
@@ -85,7 +87,7 @@ def test_what_nobody_foresaw_leaves_nothing_behind(catalog: Catalog, monkeypatch
     def defect(*given: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Catalog, "written_digest", defect)
+    monkeypatch.setattr(stored_results, "written_digest", defect)
     table = TableResult(lambda: None, lambda: pa.table({"x": [1.0]}))  # type: ignore[arg-type, return-value]  # no frame
     table.arrow()
     with pytest.raises(ZeroDivisionError):

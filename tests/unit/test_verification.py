@@ -15,6 +15,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.verification import verify
 from helix_spark.identity.parts import digest
+from tests.fakes.written_tables import written
 from tests.faults.model_digests import digest_of_model
 
 
@@ -23,10 +24,9 @@ def catalog(tmp_path: Path) -> Catalog:
     """A table, a model of two files and a value."""
     made = Catalog.open(tmp_path / "catalog", create=True)
     table = made.begin_attempt(digest("table"), "table")
-    stats = made.write_arrow(table, pa.table({"x": [float(i) for i in range(500)]}))
     made.publish(ArtifactRecord(
-        table.signature, table.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
-        rows=stats.rows, schema=stats.schema, digest=made.written_digest(table),
+        table.signature, table.attempt, "table", "published", "census", "rows", 1, 0.0,
+        **written(table, pa.table({"x": [float(i) for i in range(500)]})),
     ))
     model = made.begin_attempt(digest("model"), "model")
     assert model.path is not None

@@ -11,7 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
@@ -28,15 +28,7 @@ class NotStorableError(CatalogError):
     """The table has a column that Delta cannot hold unchanged."""
 
 
-class TableStats(NamedTuple):
-    """The fields of an `ArtifactRecord` that describe a written table; bytes are physical."""
-
-    rows: int
-    bytes: int
-    schema: str
-
-
-def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
+def write_arrow(attempt: Attempt, table: pa.Table) -> None:
     """Write a table as a Delta table of one commit and one file into an attempt's folder, which must not exist. Reading
     it returns `storable(table)`. Raises NotStorableError as `storable`, CatalogError."""
     import pyarrow as pa
@@ -60,12 +52,11 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     except pa.ArrowException as error:  # a type that `storable` accepts and Parquet does not
         raise NotStorableError(f"pyarrow does not write such a table: {error}") from error
-    return TableStats(len(table), folder.total_bytes(), schema)
 
 
-def commit_files(attempt: Attempt, schema: str) -> int:
-    """Commit all parquet files of an attempt's folder, which has no log yet, as one table; return the number of rows in
-    their footers. Spark's schema, as JSON, needs no feature of Delta beyond its first version. Raises CatalogError."""
+def commit_files(attempt: Attempt, schema: str) -> None:
+    """Commit all parquet files of an attempt's folder, which has no log yet, as one table. Spark's schema, as JSON,
+    needs no feature of Delta beyond its first version. Raises CatalogError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -79,7 +70,6 @@ def commit_files(attempt: Attempt, schema: str) -> int:
         _commit(attempt, folder, counted_files, schema)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
-    return sum(rows for _, rows in counted_files)
 
 
 def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:

@@ -25,8 +25,8 @@ from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRec
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, foreign_classes
-from helix_spark.catalog.tables.table_reading import DamagedArtifactError, explained_damage, read_commit
-from helix_spark.catalog.tables.table_writing import commit_files
+from helix_spark.catalog.tables.table_reading import DamagedArtifactError, explained_damage, read_commit, written_digest
+from helix_spark.catalog.tables.table_writing import commit_files, write_arrow
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -127,7 +127,7 @@ def _write(
             assert attempt.path is not None
             rows = None
             if result.at_hand:
-                catalog.write_arrow(attempt, result.arrow())
+                write_arrow(attempt, result.arrow())
             else:
                 rows = _save_frame(result.frame(), attempt, partitions)
             commit = read_commit(attempt.path)
@@ -138,7 +138,7 @@ def _write(
                 )
             return {
                 "bytes": attempt.path.total_bytes(), "rows": commit.rows if rows is None else rows,
-                "schema": commit.schema, "digest": catalog.written_digest(attempt),
+                "schema": commit.schema, "digest": written_digest(attempt.path),
             }
         case ColumnResult():
             raise AssertionError("columns are not stored")

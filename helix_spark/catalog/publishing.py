@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Set
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.catalog_reader import CatalogReader
@@ -144,9 +143,7 @@ def _copy_files(source: CatalogReader, record: ArtifactRecord, copy: ArtifactRec
             (folder / name).write_new(content)
         return
     for file in source.check_table(record).files:
-        with file.open_binary() as read, (folder / file.name).writable() as target, (
-            target.open("xb") if isinstance(target, Path) else contextlib.nullcontext(target)
-        ) as written:
+        with file.open_binary() as read, (folder / file.name).writable() as written:
             shutil.copyfileobj(read, written, 8 << 20)
     commit = commit_of(folder)
     commit.parent.make_new_folder(within=folder)

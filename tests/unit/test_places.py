@@ -154,11 +154,8 @@ def test_the_same_files_have_the_same_digest_everywhere(tmp_path: Path, bucket: 
 def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> None:
     place.make_new_folder(within=place.parent)
     file = place / "bytes"
-    with file.writable() as where:
-        if isinstance(where, Path):
-            where.write_bytes(bytes(range(256)))
-        else:
-            where.write(bytes(range(256)))
+    with file.writable() as opened:
+        opened.write(bytes(range(256)))
     with file.open_binary() as opened:
         assert opened.seek(0, 2) == 256
         opened.seek(250)

@@ -150,10 +150,9 @@ class LocalPath(PosixPath):
         """Open a file to read and seek. Raises OddFileError as `read_at_most`."""
         return open_regular(self, links=False)
 
-    @contextlib.contextmanager
-    def writable(self) -> Iterator[Path]:
-        """Yield a new file for pyarrow to write. It exists when the context ends."""
-        yield self
+    def writable(self) -> BinaryIO:
+        """Open a new binary file to write. It exists when the context ends."""
+        return self.open("xb")
 
     @property
     def spark_uri(self) -> str:

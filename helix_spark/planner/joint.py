@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.costs.forecast import forecast
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, grant_room, storable_now
 from helix_spark.planner.demands import Outlook, Recall, outlook, presolved, recall
@@ -22,7 +21,6 @@ from helix_spark.planner.storage import (
     PlanningProblem,
     Policy,
     execution_problem,
-    scenarios,
 )
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.workflow.operators import Kind
@@ -102,9 +100,6 @@ class Joint:
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`. Without a plan in time it falls back to `ALWAYS`, and the certificate says so."""
         start = time.perf_counter()
-        if not problem.scenarios:  # then forecast from the kinds of nodes alone
-            kinds = {node.name: node.kind for node in problem.nodes}
-            problem = replace(problem, scenarios=scenarios(forecast(kinds), {}))
         ahead = outlook(problem)
         chosen = candidates(problem, ahead.hazard, self.small)
         kept = certain(problem, ahead, chosen)

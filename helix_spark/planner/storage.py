@@ -105,7 +105,7 @@ class PlanningProblem:
         budget: bytes that all stored results may take; None for no limit.
         overhead: bytes of the budget that records and orphaned files take.
         others: stored results that the current version does not have.
-        scenarios: possible next iterations; empty if the policy needs no forecast.
+        scenarios: possible next iterations.
         horizon: H, the number of further iterations to plan for.
         session_seconds: cost of using Spark in this iteration: its start unless it runs, and the delay of the session's
             first work unless it has done any.

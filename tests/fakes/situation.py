@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 import helix_spark as hx
+from helix_spark.costs.forecast import forecast
 from helix_spark.costs.model import estimate, session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.planning import KnownNode, Situation
-from helix_spark.planner.storage import PlanningProblem
+from helix_spark.planner.storage import PlanningProblem, scenarios
 
 
 def situation(
@@ -31,6 +32,7 @@ def situation(
     ahead = PlanningProblem(
         (), frozenset(), budget, horizon=2.0, start_price=session_seconds(()),
         session_seconds=session_seconds((), runs=session_runs, worked=session_worked),
+        scenarios=scenarios(forecast({node.name: node.kind for node in merged.nodes}), {}),
     )
     return Situation(merged, nodes, 4, ahead, session_runs, recorded=recorded)
 

@@ -521,12 +521,6 @@ def test_who_insists_on_another_result_is_said() -> None:
     assert said["draw"] == "kept: it is random and cannot be computed again (`rows` of w); takes 8.0 MB"
 
 
-def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:
-    decision = Joint().decide(chain(scenarios=()))
-    assert decision.certificate.scenarios == 4
-    assert "s-rows" in decision.keep
-
-
 def test_equal_problems_get_equal_plans() -> None:
     for seed in range(5):
         first, second = (Joint().decide(random_problem(seed)) for _ in range(2))

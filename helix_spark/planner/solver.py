@@ -28,11 +28,11 @@ class LinearProgram:
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable <= bound."""
-        self._add(terms, -1, bound)
+        self.problem += self._sum(terms) <= bound
 
     def equal(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable = bound."""
-        self._add(terms, 0, bound)
+        self.problem += self._sum(terms) == bound
 
     def variable(self, cost: float, *, integer: bool = True) -> int:
         """Add a variable, 0 or 1 if `integer`. Where the optimum is integer anyway, False is much faster."""
@@ -48,11 +48,10 @@ class LinearProgram:
         self.equal({index: 1.0}, 1.0)
         return index
 
-    def _add(self, terms: Mapping[int, float], sense: int, bound: float) -> None:
+    def _sum(self, terms: Mapping[int, float]) -> Any:
         import pulp
 
-        expression = pulp.LpAffineExpression([(self.variables[index], value) for index, value in terms.items()])
-        self.problem += pulp.LpConstraint(expression, sense, rhs=bound)
+        return pulp.LpAffineExpression([(self.variables[index], value) for index, value in terms.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,6 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     """
     import pulp
 
-    if not program.costs:
-        return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
     if not is_available():
         raise SetupError("no solver is installed", remedy="pip install highspy")
     # One thread, because equal input must give an equal plan, and these programs are small.

@@ -59,8 +59,13 @@ def separated(make: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 
 def _is_param(make: Any, name: str) -> bool:
-    """Return whether a Spark ML class has a parameter of this name, as an attribute. Constructors may take any."""
-    return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
+    """Return whether a stage's class has a parameter of this name, as an attribute. Constructors may take any."""
+    return type(getattr(class_of(make), name, None)).__name__ == "Param"
+
+
+def class_of(make: Any) -> type:
+    """Return the class of a stage that is declared by its class or by itself."""
+    return make if inspect.isclass(make) else type(make)
 
 
 def is_function(make: object) -> bool:
@@ -77,9 +82,8 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
             f"{kind} {name!r}: {getattr(make, '__name__', type(make).__name__)} takes no parameter {unknown!r}",
             where=where, remedy=nearest(unknown, names | WISHES),
         )
-    owner = make if inspect.isclass(make) else type(make)
     for parameter, value in parameters.items():  # a constructor ignores None
-        if value is not None and not is_function(make) and _is_param(owner, parameter):
+        if value is not None and _is_param(make, parameter):
             try:
                 getattr(make, parameter).typeConverter(value)
             except (TypeError, ValueError) as error:
@@ -119,7 +123,7 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
     """Check that a class or object is a stage of Spark ML, a function's at run time. Raises OperatorError if not."""
     if is_function(make):
         return
-    owner = make if inspect.isclass(make) else type(make)
+    owner = class_of(make)
     if not any(base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
         prefix = "" if inspect.isclass(make) else "an object of "
         raise OperatorError(
@@ -135,7 +139,7 @@ def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
         return True
     if isinstance(stage.make, str):
         return stage.make in LABELLED_FEATURES or stage.make.rpartition(".")[0] in _PREDICTORS
-    return _is_param(stage.make if inspect.isclass(stage.make) else type(stage.make), "labelCol")
+    return _is_param(stage.make, "labelCol")
 
 
 def _check_function(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:

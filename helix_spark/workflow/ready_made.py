@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ from helix_spark.workflow import operators
 from helix_spark.workflow.declaration import Node, NodeRef, Wishes
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.operators import Bucket, ColumnSource, FitStage, Kind, Operator, Result, Split, several
-from helix_spark.workflow.parameters import check_stage
+from helix_spark.workflow.parameters import check_stage, class_of
 
 Column: TypeAlias = str | NodeRef
 
@@ -160,8 +159,8 @@ def _operators(
     stage = operators.Stage(what, tuple((key, value) for key, value in parameters.items() if key not in columns))
     inputs, sources = _inputs(base, tuple(columns.values()), naming)
     wired = tuple(zip(columns, sources, strict=True))
-    owner = what if inspect.isclass(what) else type(what)  # compared by name, without importing Spark
-    if any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
+    bases = class_of(what).__mro__  # compared by name, without importing Spark
+    if any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in bases):
         return None, operators.ApplyStage(stage, wired), inputs
     return FitStage(stage, wired), operators.ApplyStage(None, wired), inputs
 

@@ -79,6 +79,7 @@ def take_over(layout: Layout, leases: Leases) -> None:
 
 def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
     """Return the rows of a table, oldest first, as fields without those that hold nothing."""
+    import pyarrow as pa
     from deltalake import DeltaTable, QueryBuilder
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -93,12 +94,9 @@ def _rows(layout: Layout, folder: Place) -> Sequence[dict[str, Any]]:
             raise ValueError(f"its log ends at version {table.version()}, and version {head} was committed")
         _check_table(folder, table)
         query = QueryBuilder().register("records", table)
-        rows = query.execute("SELECT * FROM records ORDER BY sequence, place").read_all()
-        names = [name for name in rows.column_names if name not in ("sequence", "place")]
-        columns = [rows.column(name).to_pylist() for name in names]
+        rows = query.execute("SELECT * EXCEPT (sequence, place) FROM records ORDER BY sequence, place").read_all()
         return [
-            {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            for row in zip(*columns, strict=True)
+            {name: value for name, value in row.items() if value is not None} for row in pa.table(rows).to_pylist()
         ]
     except BaseException as error:
         if isinstance(error, TableNotFoundError) and head < 0:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_of, with_partitions
-from helix_spark.catalog.tables.spark_types import parsed_schema
+from helix_spark.catalog.tables.spark_types import foreign_classes, parsed_schema
 from helix_spark.catalog.tables.table_reading import CheckedTable
 
 WHOLE = {"type": "struct", "fields": [
@@ -52,6 +52,11 @@ def test_a_schema_that_is_nested_too_deep_is_none() -> None:
     deep = '{"type":"array","containsNull":true,"elementType":' * 50_000 + '"long"' + "}" * 50_000
     with pytest.raises(ValueError, match="nested more than"):
         parsed_schema(deep)
+
+
+def test_a_class_is_named_by_a_type_and_not_by_metadata() -> None:
+    assert foreign_classes(json.dumps(field(metadata={"class": ["first", "second"], "pyClass": {}}))) == ()
+    assert foreign_classes(json.dumps(field(type={"type": "udt", "class": ["x"], "sqlType": "long"}))) == ("['x']",)
 
 
 def stored(metadata: Any) -> CheckedTable:

@@ -130,8 +130,8 @@ def same_types(first: str, second: str) -> bool:
 
 
 _TRUSTED = {
-    "class": {VECTOR, "org.apache.spark.ml.linalg.MatrixUDT"},
-    "pyClass": {"pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT"},
+    "class": (VECTOR, "org.apache.spark.ml.linalg.MatrixUDT"),
+    "pyClass": ("pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT"),
 }
 
 

@@ -4,9 +4,8 @@ a small file for each run. No decision depends on it. The file of a killed run s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.json_text import Finite, parsed_as
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.segments.record_index import columns_of, record_from_cells
 from helix_spark.catalog.shared_catalogs import RecordReader, SharedCatalogs
 from helix_spark.catalog.tables.attempts import has_manifest, stored_attempts
 from helix_spark.errors import DamagedRecordsError
@@ -127,12 +127,12 @@ class IterationReader(RecordReader):
         if not records:
             return ()
         nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
-        columns = ", ".join(f'"{field.name}"' for field in fields(PastNode))
+        columns = ", ".join(f'"{name}"' for name in columns_of(PastNode))
         sql = f"SELECT run, {columns} FROM nodes WHERE workflow = ? AND iteration >= ? ORDER BY iteration, turn"
         rows = self._records.select(sql, workflow, records[-1].number)
-        for run, name, kind, inputs, signature, output in rows:
+        for run, *cells in rows:
             if run in nodes:
-                nodes[run].append(PastNode(name, kind, tuple(json.loads(inputs)), signature, bool(output)))
+                nodes[run].append(record_from_cells(PastNode, cells))
         return tuple(
             PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
         )

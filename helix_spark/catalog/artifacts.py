@@ -62,9 +62,6 @@ class ArtifactLedger:
         live = by_signature(record for record in rows if record.attempt not in ended)
         return {record.signature: record for record in rows} | live
 
-    def version(self) -> int:
-        return self._records.newest(ArtifactRecord)
-
     def events_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
         """Return the end of each of these attempts, or else its newest record."""
         clause = "WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY event <> 'published', turn"
@@ -105,7 +102,7 @@ class ArtifactLedger:
 
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal ended
-            live = self.live_among(why) if seen in (None, self.version()) else {}
+            live = self.live_among(why) if seen in (None, self._records.newest(ArtifactRecord)) else {}
             for signature in spared():
                 live.pop(signature, None)
             ended = tuple(

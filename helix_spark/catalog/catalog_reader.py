@@ -205,7 +205,7 @@ class CatalogReader(IterationReader, ResultReader):
 
     def stored_version(self) -> int:
         """Return a number that grows whenever an artifact, or its end, is recorded."""
-        return self._artifacts.version()
+        return self._records.newest(ArtifactRecord)
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """Return the folder of an artifact; None for a value."""

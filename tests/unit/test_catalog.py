@@ -368,9 +368,9 @@ class TestArtifacts:
         (catalog.root / back.attempt).rename(folder_of(catalog, back))
         catalog.evict_all({again.signature: "stored anew"})
         anew = catalog.publish(record(catalog, again.signature))
-        before = catalog._artifacts.version()
+        before = catalog.stored_version()
         assert catalog.quarantine_missing(view.missing) == (gone,)
-        assert catalog._artifacts.version() == before + 1
+        assert catalog.stored_version() == before + 1
         assert set(catalog.live()) == {back, kept, anew}
         assert catalog.quarantine_missing(()) == ()
 
@@ -378,9 +378,9 @@ class TestArtifacts:
         lost = [catalog.publish(record(catalog, one)) for one in (A, B, C)]
         for each in lost:
             shutil.rmtree(folder_of(catalog, each))
-        before = catalog._artifacts.version()
+        before = catalog.stored_version()
         assert set(catalog.quarantine_missing(lost)) == set(lost)
-        assert catalog._artifacts.version() == before + 1
+        assert catalog.stored_version() == before + 1
 
     def test_a_plan_looks_into_no_folder_of_what_is_stored(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
@@ -425,15 +425,15 @@ class TestArtifacts:
 class TestEndingSeveral:
     def test_their_ends_are_one_commit_and_the_data_of_each_is_deleted(self, catalog: Catalog) -> None:
         first, second, third = (catalog.publish(record(catalog, signature)) for signature in (A, B, C))
-        before = catalog._artifacts.version()
+        before = catalog.stored_version()
         assert catalog.evict_all({C: "no use", digest("none"): "never stored", A: "no room"}) == (third, first)
-        assert catalog._artifacts.version() == before + 1
+        assert catalog.stored_version() == before + 1
         assert catalog.live() == (second,)
         assert [folder_of(catalog, each).exists() for each in (first, second, third)] == [False, True, False]
         ends = catalog.last_events([A, C])
         assert {signature: end.why for signature, end in ends.items()} == {A: "no room", C: "no use"}
         assert catalog.evict_all({A: "again"}) == catalog.evict_all({}) == ()
-        assert catalog._artifacts.version() == before + 1
+        assert catalog.stored_version() == before + 1
 
     def test_data_that_cannot_be_deleted_keeps_no_other_from_being_deleted(
         self, catalog: Catalog, tmp_path: Path
@@ -478,15 +478,15 @@ class TestEndingSeveral:
 class TestWishes:
     def test_what_is_wished_of_what_is_stored_already_is_on_record_once(self, catalog: Catalog) -> None:
         first, second = catalog.publish(record(catalog, A)), catalog.publish(record(catalog, B))
-        before = catalog._artifacts.version()
+        before = catalog.stored_version()
         catalog.note_wishes("census", {A: Wishes(keep="always"), B: Wishes(fixed=True), C: Wishes(keep="always")})
         told = {
             A: dataclasses.replace(first, insisted=True), B: dataclasses.replace(second, insisted=True, fixed=True),
         }
         assert {one.signature: one for one in catalog.live()} == told == dict(catalog.snapshot("census").artifacts)
-        assert catalog._artifacts.version() == before + 1
+        assert catalog.stored_version() == before + 1
         catalog.note_wishes("census", {A: Wishes(keep="always"), B: Wishes(keep="always")})
-        assert catalog._artifacts.version() == before + 1, "it says so already"
+        assert catalog.stored_version() == before + 1, "it says so already"
         assert catalog.bytes_used() == catalog.snapshot("census").bytes_used
         catalog.note_wishes("census", {A: Wishes()})
         assert catalog.artifact(A) == first, "nobody insists any more"

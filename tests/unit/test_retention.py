@@ -359,9 +359,9 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     assert by_others.insisting == set()
     told = catalog.artifact(by_others.signature)
     assert told == replace(by_others, insisted_by=("w",))
-    before = catalog._artifacts.version()
+    before = catalog.stored_version()
     retention_of(replace(run_of(keeps), records=RecordsRead(catalog.snapshot("w"), {}))).keep()
-    assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
+    assert catalog.stored_version() == before, "nothing is written where nothing changed"
 
 
 def test_what_a_version_lacks_is_not_insisted_on_any_more(catalog: Catalog, writes: Writes) -> None:
@@ -506,9 +506,9 @@ def test_what_goes_at_once_is_recorded_at_once(catalog: Catalog) -> None:
     for letter in "abc":
         published(catalog, letter * 64, f"old-{letter}", 1_000)
     keeps = Answered(catalog, Told(evict=all_others), budget=10**9).retention()
-    before = catalog._artifacts.version()
+    before = catalog.stored_version()
     keeps.keep()
-    assert catalog._artifacts.version() == before + 1
+    assert catalog.stored_version() == before + 1
     assert {record.node for record in catalog.live()} == {"rows"}
 
 

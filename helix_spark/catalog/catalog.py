@@ -88,7 +88,7 @@ class Catalog(CatalogReader):
         self._take_over()
 
     def _take_over(self) -> None:
-        if self._is_older:
+        if self._location.is_older:
             take_over(self._layout, self.leases)
             self._begin(self._layout)
 

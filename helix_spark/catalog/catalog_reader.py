@@ -97,16 +97,16 @@ class CatalogReader(IterationReader, ResultReader):
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
-        self._layout, self._location = layout, CatalogLocation(layout)
-        self._is_older = self._location.is_older
+        self._layout = layout
+        location = self._location = CatalogLocation(layout)
 
         def older() -> Iterator[Segment] | None:
             """The records of a catalog of layout 1; None once it was taken over."""
-            self._is_older = self._is_older and is_older(layout)
-            return older_segments(layout) if self._is_older else None
+            location.is_older = location.is_older and is_older(layout)
+            return older_segments(layout) if location.is_older else None
 
         self._records = RecordLog(
-            layout.records, KINDS, lambda: None if self._is_older else index_file(layout, self.id), older
+            layout.records, KINDS, lambda: None if location.is_older else index_file(layout, self.id), older
         )
         self.select = self._records.select
         self.answers = AnswerLedger(self._records, lambda question: next((

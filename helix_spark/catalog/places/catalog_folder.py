@@ -261,7 +261,7 @@ class CatalogLocation:
 
     Attributes:
         id: the catalog's id; empty until the catalog is made.
-        is_older: True if its layout was an older one at first.
+        is_older: True until its older layout is taken over, as far as this process knows.
     """
 
     def __init__(self, layout: Layout) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import IterationReader, PastIteration, Progress, read_progress
 from helix_spark.catalog.known_results import AnswerLedger, ResultReader
-from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.older_layout import is_older, older_segments
 from helix_spark.catalog.places.catalog_folder import CatalogLocation, Layout, explained, index_file, locate
 from helix_spark.catalog.places.place import Place
@@ -194,7 +194,7 @@ class CatalogReader(IterationReader, ResultReader):
     def progress(self, iteration: IterationRecord) -> Progress | None:
         """Return the progress of an iteration that runs, stores after its answer, or died."""
         ended = iteration.status not in ("running", "died")
-        if ended and self.leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
+        if ended and self.leases.is_dead(iteration.run):
             return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.json_text import Finite, parsed_as
 from helix_spark.catalog.places.place import Place, text_in
@@ -76,7 +76,7 @@ class IterationReader(RecordReader):
         """Return iterations that were read before, with the status `died` for runs whose process has since ended."""
         dead = {
             record.run for record in iterations
-            if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)
+            if record.status == "running" and self.leases.is_dead(record.run)
         }
         # A run that ended after it was read has released its lease as well.
         again = self._iterations(workflow, limit) if dead else iterations

@@ -209,14 +209,14 @@ class Leases:
         own = this_process()
         for name in self.names():
             lease = self.find(name)
-            if lease and lease.holder != own and not self.is_dead(name, untouched=SILENCE_SECONDS):
+            if lease and lease.holder != own and not self.is_dead(name):
                 return str(lease.holder or "another process")
         return ""
 
-    def is_dead(self, name: str, *, untouched: float) -> bool:
-        """True if there is no lease, or its process has ended, or left it `untouched` so long on another machine."""
+    def is_dead(self, name: str) -> bool:
+        """True if there is no lease, or its process has ended, or is silent for `SILENCE_SECONDS` elsewhere."""
         lease = self.find(name)
-        return lease is None or self._seems_dead(lease, untouched)
+        return lease is None or self._seems_dead(lease, SILENCE_SECONDS)
 
     def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait until a lease is released, or remove one whose holder ended or is silent. Return False at `until`."""

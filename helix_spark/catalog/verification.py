@@ -15,7 +15,7 @@ from typing import Literal
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath, Place
@@ -226,7 +226,7 @@ def _recover_results(
     for attempt in stored_attempts(layout):
         if attempt.path is None or attempt.signature in live or ledger.events_of([attempt.attempt]):
             continue
-        if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
+        if not leases.is_dead(attempt.attempt):
             continue
         try:
             with explained_damage(attempt.path):

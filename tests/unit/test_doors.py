@@ -183,7 +183,7 @@ def look_at_records(root: Path) -> None:
     _ = (catalog.loads(), catalog.bytes_used(), catalog.last_events(), catalog.rejections)
     catalog.leases.find(run_id(RUNNING))
     list(catalog.leases.names())
-    catalog.leases.is_dead(run_id(RUNNING), untouched=1e9)
+    catalog.leases.is_dead(run_id(RUNNING))
 
 
 def look_at_results(root: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_dead_hold_nothing(folder: Path, holding: Start, how: str) -> None:
     other.send_signal(signal.SIGKILL)
     other.wait()
     leases = Leases(folder)
-    assert leases.is_dead(NAME, untouched=1e9)
+    assert leases.is_dead(NAME)
     if how == "waited for":
         leases.wait(NAME)
     assert leases.take(NAME) is None
@@ -149,9 +149,9 @@ def test_of_another_machine_only_the_heartbeat_is_known(folder: Path) -> None:
     folder.mkdir()
     (folder / NAME).write_text(dataclasses.replace(this_process(), machine="elsewhere").to_json())
     leases = Leases(folder)
-    assert not leases.is_dead(NAME, untouched=60)
+    assert not leases.is_dead(NAME)
     os.utime(folder / NAME, (0, 0))
-    assert leases.is_dead(NAME, untouched=60)
+    assert leases.is_dead(NAME)
 
 
 def test_a_lease_of_garbage_is_waited_for_and_then_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_lease_whose_bytes_went_with_the_power_is_nobodys(folder: Path, left: 
     leases = Leases(folder)
     for again in range(2):
         (folder / NAME).write_text(left)
-        assert leases.is_dead(NAME, untouched=60.0)
+        assert leases.is_dead(NAME)
         assert NAME in leases.dead(untouched=60.0)
         looks = iter((False, True))  # it is not looked at twice
         assert leases.wait(NAME, until=lambda looks=looks: next(looks)) if again else leases.take(NAME) is None

@@ -24,8 +24,8 @@ from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, of_session, text_of_answer
 from helix_spark.plans.frame_creation import schema_request
 from helix_spark.plans.plan_messages import messages, type_of
-from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
-from helix_spark.plans.sql_texts import read_statement
+from helix_spark.plans.program_client import DEFAULT_SETTINGS, NO_STACKS, Caller, caller
+from helix_spark.plans.sql_texts import read_statement, tokens
 from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 QuestionStage = Literal["recorded", "waited for", "sent", "answered"]
@@ -129,7 +129,7 @@ class Answerer:
             case "get_storage_level":
                 level = self.served.tables.level(message.relation.common.plan_id) or pb.StorageLevel(replication=1)
                 response.get_storage_level.storage_level.CopyFrom(level)
-            case "ddl_parse":
+            case "ddl_parse" if not self.signer.state.now.statements:
                 try:
                     parsed = parse_type(message.ddl_string, self._settings())
                 except UnknownTypeError:
@@ -171,8 +171,9 @@ class Answerer:
         return getattr(self.served.stub(), name)
 
     def _settings(self) -> dict[str, str]:
-        """Return the settings that are known without a server."""
-        return {**DEFAULT_SETTINGS, **self.initial, **self.signer.state.now.settings}
+        """Return the settings that are known without a server. A statement may have set those of the program."""
+        now = self.signer.state.now
+        return {**DEFAULT_SETTINGS, **NO_STACKS} if now.statements else now.over({**DEFAULT_SETTINGS, **self.initial})
 
     # Commands ------------------------------------------------------------------------------------------------------
 
@@ -244,23 +245,18 @@ class Answerer:
         if relation is not None:
             result = pb.ExecutePlanResponse.SqlCommandResult(relation=relation)
             return [pb.ExecutePlanResponse(sql_command_result=result)]
-        match query.lower().split():
+        match [word.lower() for _, word in tokens(query)]:
             case ["show" | "desc" | "describe" | "explain", *_]:
                 question = self.signer.question("rows", message_in(request))
                 return self._ask_server(question, request, "it asks the catalog")
             case ["set" | "reset" | "use" | "declare", *_] | ["drop", _, "variable", *_]:
                 question = self.signer.question("rows", message_in(request))
-                self._note_setting(question.identity, is_new="(" in query)
+                drawn = f" {time.time_ns()}" if "(" in query else ""  # its value may be another each time
+                self.commands.note_statement(question.identity + drawn)
                 return self._ask_server(question, request, "it sets something")
             case ["execute" | "begin", *_]:  # it may set variables
-                self._note_setting(query, is_new=True)
+                self.commands.note_statement(f"{query} {time.time_ns()}")
         return self._ask_untracked("a statement of SQL", request)
-
-    def _note_setting(self, identity: str, *, is_new: bool) -> None:
-        """Note a statement that later questions may depend on, as on a variable; `is_new` if its value may differ."""
-        self.commands.keep_meanings()
-        drawn = f" {time.time_ns()}" if is_new else ""
-        self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": identity + drawn})
 
     def _ask_untracked(self, kind: str, request: Any) -> list[Any]:
         """Ask Spark each time. Afterwards the state of its session is unknown."""

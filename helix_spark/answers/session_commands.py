@@ -73,12 +73,24 @@ class SessionCommands:
 
     def note_settings(self, new: Mapping[str, str | None]) -> None:
         """Note settings; existing tables keep their analysis with the earlier settings."""
-        before = {**self.initial, **self.signer.state.now.settings}
-        if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
-            for step, plan in self.analyses.tables():
-                if not step.has_alias:  # names behind aliases would be lost
-                    self._keep(step, plan)
+        now = self.signer.state.now
+        before = now.over(self.initial)
+        is_other = {name for name, value in new.items() if now.statements or before.get(name) != value}
+        if any(map(counts_at_analysis, is_other)):
+            self._keep_analyses()
         self.signer.state.set(new)
+
+    def note_statement(self, identity: str) -> None:
+        """Note a statement that may set something; existing tables keep their meaning."""
+        self.keep_meanings()
+        self._keep_analyses()
+        now = self.signer.state.now
+        self.signer.state.now = replace(now, statements=(*now.statements, identity))
+
+    def _keep_analyses(self) -> None:
+        for step, plan in self.analyses.tables():
+            if not step.has_alias:  # names behind aliases would be lost
+                self._keep(step, plan)
 
     def catalog_call(self, call: Any, request: Any) -> list[Any] | None:
         """Execute a call of ``spark.catalog`` whose effect is known, and return its rows; None for another call."""
@@ -191,8 +203,8 @@ class SessionCommands:
 
 _NAME = r"(?:`[^`]+`|\w+)"
 _STATEMENT = re.compile(
-    rf"""\s*(?:
-      set\s+(?P<setting>spark\.sql\.[\w.]+)\s*=\s*(?P<value>[^;'"]*?)
+    rf"""\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*(?:
+      set\s+(?P<setting>spark\.sql\.[\w.]+)\s*=\s*(?P<value>(?:(?!--|/\*)[^;'"])*?)
     | create\s+(?:or\s+replace\s+)?temp(?:orary)?\s+view\s+(?P<view>{_NAME})\s+as\s+(?P<body>.*?)
     | (?:(?P<dropped>drop\s+view)|(?:un)?cache\s+(?:lazy\s+)?table)\s+(?:if\s+exists\s+)?(?P<table>{_NAME})
     | (?P<clear>clear\s+cache)

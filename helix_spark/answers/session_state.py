@@ -29,7 +29,8 @@ class Binding:
     """The meaning of names and settings at a moment; for a table, when it was built.
 
     Attributes:
-        settings: settings of the program, by name.
+        settings: settings of the program, by name; None for one that it unset.
+        statements: identities of its SQL statements that may have set something else.
         views: views by name in lower case.
         functions: identities of registered Python functions, by name in lower case.
         code: the code of these functions, by the same names.
@@ -37,7 +38,8 @@ class Binding:
         data: versions of the files of one step, by the message that reads them.
     """
 
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    statements: tuple[str, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -46,10 +48,14 @@ class Binding:
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:
         """Return the identity of the settings; for an analysis, without those that count when a plan runs."""
-        return digest(*(
-            part for pair in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(pair[0])
-            for part in pair
+        return digest(*self.statements, *(
+            part for name, value in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(name)
+            for part in ((f"unset {name}",) if value is None else (name, value))
         ))
+
+    def over(self, initial: Mapping[str, str]) -> dict[str, str]:
+        """Return the settings of a session that started with the initial ones; `statements` may have changed more."""
+        return {name: value for name, value in {**initial, **self.settings}.items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -66,8 +72,7 @@ class SessionState:
 
     def set(self, settings: Mapping[str, str | None]) -> None:
         """Note settings; None unsets a setting."""
-        changed: dict[str, str | None] = {**self.now.settings, **settings}
-        self.now = replace(self.now, settings={name: value for name, value in changed.items() if value is not None})
+        self.now = replace(self.now, settings={**self.now.settings, **settings})
 
     def show(self, name: str, view: View) -> None:
         self.now = replace(self.now, views={**self.now.views, name: view})

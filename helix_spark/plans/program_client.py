@@ -61,6 +61,11 @@ DEFAULT_SETTINGS = {
 """Spark's defaults of the settings that the client requests to turn Python's rows into a plan. Rows stay in the plan,
 however many: there is no server to keep them. Other unknown settings are requested from Spark."""
 
+NO_STACKS = dict.fromkeys(
+    ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled"), "false"
+)
+"""Settings by which errors have no stack of the JVM, as in a classic session."""
+
 
 class _NoChannel:
     """The channel to a service in the client's process. A real channel's threads disturb the fork of a JVM."""

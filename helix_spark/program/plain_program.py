@@ -32,7 +32,14 @@ from helix_spark.hermetic.task import written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode, read_program
 from helix_spark.plans.current_program import replaces
-from helix_spark.plans.program_client import caller, control_draws, end_listeners, open_session, settings_request
+from helix_spark.plans.program_client import (
+    NO_STACKS,
+    caller,
+    control_draws,
+    end_listeners,
+    open_session,
+    settings_request,
+)
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
@@ -160,15 +167,12 @@ class PlainProgram:
         environment = script_environment(initial, given)
         signer = Signer(environment, SessionState(), self.data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.answers
-        # Errors have no stack of the JVM, as in a classic session.
-        stacks = ("spark.sql.connect.serverStacktrace.enabled", "spark.sql.pyspark.jvmStacktrace.enabled")
-        own = dict.fromkeys(stacks, "false")
-        own |= {name: value for name, value in options.items() if name.startswith("spark.")}
+        own = NO_STACKS | {name: value for name, value in options.items() if name.startswith("spark.")}
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
             signer, record, self.server, own, self.tell, self.rerun_effects, self.mode, asked, self.following,
         )
-        self.data.settings = lambda: {**initial, **signer.state.now.settings}
+        self.data.settings = lambda: signer.state.now.over(initial)
         session = open_session(self.answerer, initial, address)
         # A server may have been started before the settings of this session were known.
         its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial

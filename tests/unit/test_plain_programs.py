@@ -64,6 +64,33 @@ def test_a_setting_of_the_program_counts(runs: Runs) -> None:
     assert not runs.run(program("true")).started
 
 
+@pytest.mark.parametrize("change", [
+    lambda spark: spark.conf.unset("spark.sql.session.timeZone"),
+    lambda spark: spark.sql("-- the zone\nSET spark.sql.session.timeZone=Europe/Paris"),
+    lambda spark: spark.sql("/* the zone */ SET TIME ZONE 'Europe/Paris'"),
+    lambda spark: spark.sql("RESET"),
+], ids=["unset", "set behind a comment", "a time zone", "reset"])
+def test_what_follows_a_change_of_unnamed_settings_is_asked_anew(runs: Runs, change: Program) -> None:
+    def program(spark: Any) -> Any:
+        change(spark)
+        return counted(spark)
+
+    runs.run(counted)
+    server = runs.run(program)
+    assert any(isinstance(one, pb.Relation) for one in server.asked)
+
+
+def test_a_setting_is_asked_for_after_a_statement_that_may_have_set_it(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+        before = spark.conf.get("spark.sql.session.timeZone")
+        spark.sql("SET TIME ZONE 'Europe/Paris'")
+        return before, spark.conf.get("spark.sql.session.timeZone")
+
+    runs.run(program)
+    assert runs.returned == ("Asia/Tokyo", "UTC")  # the answer of the server that stands for Spark's
+
+
 def test_a_view_counts_by_what_it_shows(runs: Runs) -> None:
     def program(least: int) -> Program:
         def run(spark: Any) -> Any:

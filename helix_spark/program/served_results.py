@@ -131,9 +131,9 @@ def store_served(results: Sequence[tuple[Origin, Question]], program: PlainProgr
     def store_one(origin: Origin, question: Question, model: Any, session: Any) -> ArtifactRecord | None:
         def check() -> None:
             if changed := served.changed_data(question):
-                raise CatalogError(f"it was not stored: {changed}")
+                raise CatalogError(changed)
             if doubt := served.signer.watched.doubt(question.code):
-                raise CatalogError(f"it was not stored: it {doubt}")
+                raise CatalogError(f"it {doubt}")
 
         with active(session):
             try:

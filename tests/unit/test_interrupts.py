@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(
             raise ConnectionRefusedError
 
     monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(weakref.finalize, "_exitfunc", lambda: None)  # after it no finalizer of this process would run
     with pytest.raises(SystemExit) as caught:
         command()
     assert caught.value.code == TERMINATED

@@ -159,8 +159,12 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
     Forwarded(os.fdopen(stdout_reader, "rb"), 1)
     errors = Forwarded(os.fdopen(stderr_reader, "rb"), 2)
     begun: list[Launched] = []
-    end = weakref.finalize(errors, lambda: list(map(Launched.end, begun)))  # also if this process ends meanwhile
 
+    def end() -> None:
+        for jvm in begun:
+            jvm.end()
+
+    at_exit = weakref.finalize(errors, end)  # this process may end meanwhile
     try:
         started: Any = partial(Launched, begun, settings, folder)
         java_gateway.Popen = started  # type: ignore[attr-defined]  # a name of its module
@@ -179,7 +183,7 @@ def launch(settings: Mapping[str, str], folder: Path | None = None) -> Any:
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
-        end.detach()
+        at_exit.detach()
         for output in (stdout, stderr):
             output.close()
 

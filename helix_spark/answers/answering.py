@@ -171,7 +171,7 @@ class Answerer:
         return getattr(self.served.stub(), name)
 
     def _settings(self) -> dict[str, str]:
-        """Return the settings that are known without a server. A statement may have set those of the program."""
+        """Return the settings known without a server; after a statement that may set any, those of the client alone."""
         now = self.signer.state.now
         return {**DEFAULT_SETTINGS, **NO_STACKS} if now.statements else now.over({**DEFAULT_SETTINGS, **self.initial})
 

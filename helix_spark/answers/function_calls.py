@@ -227,7 +227,8 @@ class FunctionCall:
             yield f"has its session do {now.unknown}"
         initial = self.answerer.initial
         yield from (f"sets {name}" for name, value in now.settings.items() if value is not None or name in initial)
-        yield from ("sets something by a statement of SQL" for _ in now.statements[:1])
+        if now.statements:
+            yield "sets something by a statement of SQL"
         yield from (f"reads {read} by itself" for read in tables_elsewhere(parts, now.views))
         names = (name for name in functions_elsewhere(parts) if name not in now.functions)
         yield from (f"reads the function {name} of its session by itself" for name in names)

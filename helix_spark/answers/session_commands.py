@@ -75,8 +75,8 @@ class SessionCommands:
         """Note settings; existing tables keep their analysis with the earlier settings."""
         now = self.signer.state.now
         before = now.over(self.initial)
-        is_other = {name for name, value in new.items() if now.statements or before.get(name) != value}
-        if any(map(counts_at_analysis, is_other)):
+        changed = (name for name, value in new.items() if now.statements or before.get(name) != value)
+        if any(map(counts_at_analysis, changed)):
             self._keep_analyses()
         self.signer.state.set(new)
 

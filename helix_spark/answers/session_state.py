@@ -54,7 +54,7 @@ class Binding:
         ))
 
     def over(self, initial: Mapping[str, str]) -> dict[str, str]:
-        """Return the settings of a session that started with the initial ones; `statements` may have changed more."""
+        """Return the settings of a session that started with the `initial` ones; `statements` may have set others."""
         return {name: value for name, value in {**initial, **self.settings}.items() if value is not None}
 
 

@@ -70,7 +70,7 @@ def test_a_setting_of_the_program_counts(runs: Runs) -> None:
     lambda spark: spark.sql("/* the zone */ SET TIME ZONE 'Europe/Paris'"),
     lambda spark: spark.sql("RESET"),
 ], ids=["unset", "set behind a comment", "a time zone", "reset"])
-def test_what_follows_a_change_of_unnamed_settings_is_asked_anew(runs: Runs, change: Program) -> None:
+def test_what_follows_an_unset_or_a_statement_that_sets_is_asked_anew(runs: Runs, change: Program) -> None:
     def program(spark: Any) -> Any:
         change(spark)
         return counted(spark)

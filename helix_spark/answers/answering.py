@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import helix_spark.plans.connect_proto as pb
@@ -81,6 +82,7 @@ class Answerer:
     commands: SessionCommands = field(init=False)
     analyses: Analyses = field(init=False)
     _cache: dict[str, list[Any]] = field(default_factory=dict)
+    _prepared: dict[Any, tuple[int, int]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
     _large: int = 0
@@ -98,6 +100,21 @@ class Answerer:
         step = self.analyses.settle(frame)
         if step.lists and self.mode != "plan":
             self.commands.list_files(step, schema_request(frame).schema)
+
+    def is_change(self, place: Path) -> bool:
+        """Return whether a write to a place needs `before_write`. The next writes to the same data do not."""
+        moment = len(self.answers), len(self.signer.bindings)
+        if self.mode != "run" or self.served.is_over:
+            return False
+        return any(self._prepared.get(read.source) != moment for read in self.signer.data.changed_by(place))
+
+    def before_write(self, place: Path) -> None:
+        """Bring the server to the state of a classic session before code other than Spark's writes to a place."""
+        moment = len(self.answers), len(self.signer.bindings)
+        self._prepared.update((read.source, moment) for read in self.signer.data.changed_by(place))
+        if self.served.newest_request is None:  # all analyses so far were recorded
+            self.served.newest_request = self.analyses.client._analyze_plan_request_with_metadata()
+        self.commands.prepare_write(place, by_spark=False)
 
     # Methods that the client calls ---------------------------------------------------------------------------------
 
@@ -303,7 +320,7 @@ class Answerer:
                 self.answers.append(AnsweredQuestion(question, caller(), seconds, started, fresh=False))
             return []
         if self.mode == "run":
-            self.commands.prepare_write(place.path)
+            self.commands.prepare_write(place.path, by_spark=True)
         for question, part in parts[:-1]:
             part_place = written_place(question.message, self.signer.data.folder)
             self._ask_server(question, part, "" if part_place else _MAKES_ROOM, left=part_place)
@@ -327,6 +344,7 @@ class Answerer:
             if answer is None:
                 return self._ask_server(question, request)
             self.served.tables.note(question)
+            self.served.tables.note_recorded(question)
             self.served.models.know(question, answer)
             call = caller()
             self.following("recorded", question, call)

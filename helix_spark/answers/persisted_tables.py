@@ -33,6 +33,7 @@ class PersistedTable:
         given_up: True once the program has unpersisted it.
         forgotten: True once the server has released it.
         refused: True if Spark could not compute the whole table.
+        recorded: questions with recorded answers that would have computed it, or some of its rows.
     """
 
     request: Any
@@ -48,6 +49,7 @@ class PersistedTable:
     given_up: bool = False
     forgotten: bool = False
     refused: bool = False
+    recorded: list[Question] = field(default_factory=list)
 
     @property
     def relation(self) -> Any:
@@ -159,6 +161,12 @@ class PersistedTables:
         """Note a question that is answered from the record or by a server. This is cheap until a server answers one."""
         if question.identity not in self._shareable and (part := _shareable_part(question.message)) is not None:
             self._noted[question.identity] = part
+
+    def note_recorded(self, question: Question) -> None:
+        """Note a question whose recorded answer spares the computation of tables."""
+        for table in self.needed(question.message) if question.kind != "analysis" else ():
+            if not table.is_registered:
+                table.recorded.append(question)
 
     def sharing(self, question: Question, request: Any) -> Any:
         """Return the request of a noted question, with a persisted table in place of its shared input."""

@@ -60,11 +60,11 @@ class DataVersions:
 
     def of_folder(self, path: str) -> SignedData:
         """Return the version of all files at a path. Raises UnknownDataError."""
-        place = self._local_path(path)
-        try:
-            return SignedData(place, identify(place))
-        except (HelixError, OSError) as error:
-            raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
+        return self._read_version(self._local_path(path))
+
+    def changed_by(self, place: Path) -> Iterator[SignedData]:
+        """Yield the newest version of all data read so far that a write to a location may change."""
+        return (read for read in tuple(self._known.values()) if may_overlap(read, place))
 
     def _local_path(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
@@ -103,7 +103,7 @@ class DataVersions:
         what = "times of objects" if in_s3 and reads_times else f"the format {format}, whose versions are unknown"
         raise UnknownDataError(f"reads {what}")
 
-    def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> SignedData:
+    def _read_version(self, source: FileSource | DeltaSource | ObjectSource | Path) -> SignedData:
         with self._lock:
             before = self._known.get(source)
             try:
@@ -151,7 +151,8 @@ def may_overlap(read: SignedData, place: Path) -> bool:
             read_paths = [path]
         case _:  # writes to a store are not tracked
             return False
-    return any(path.is_relative_to(place) or place.is_relative_to(path) for path in read_paths)
+    place = place.resolve()
+    return any(path.is_relative_to(place) or place.is_relative_to(path) for path in map(Path.resolve, read_paths))
 
 
 def _unknown_version(path: str, why: str) -> UnknownDataError:

@@ -140,7 +140,10 @@ class ServedSession:
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is computed again from changed data: {changed}")
         request = ours(pb.ExecutePlanRequest, self.newest_request)
-        request.plan.command.CopyFrom(question.message)
+        if type_of(question.message) == "Command":
+            request.plan.command.CopyFrom(question.message)
+        else:
+            request.plan.root.CopyFrom(question.message)
         self.models.name(self.ask(question, request), question.handle)
 
     def send(self, request: Any) -> list[Any]:
@@ -299,21 +302,26 @@ class ServedSession:
             if table.given_up and not table.forgotten and is_meant(table):
                 self._forget(table)
 
-    def register_tables(self, reads_there: Callable[[tuple[SignedData, ...]], bool]) -> None:
-        """Register persisted tables that read certain data on the server, and release unpersisted ones."""
+    def register_tables(self, reads_there: Callable[[tuple[SignedData, ...]], bool], *, by_spark: bool) -> None:
+        """Register persisted tables that read certain data on the server, and release unpersisted ones, before that
+        data is overwritten: by Spark, which then reads the tables anew, or by other code, which it does not notice."""
         own = [table for table in self.tables if table.base is None and not table.forgotten]
         signed = [(table, table.question or self.signer.question("table", table.relation)) for table in own]
         tables = [(table, question) for table, question in signed if reads_there(question.reads)]
         for table, question in tables:
-            table.question = question
-            if table.is_reused:
-                table.compute()
+            if by_spark:
+                table.question = question
+                if table.is_reused:
+                    table.compute()
         self.stub()
         for table, _ in tables:
             if table.given_up:
                 self._forget(table)
-            else:
-                self._settle_tables(table.request)
+                continue
+            self._settle_tables(table.request)
+            for question in () if by_spark or table.is_reused else table.recorded:
+                if not table.seconds:
+                    self._ask_again(question)
 
     def _forget(self, table: PersistedTable) -> None:
         """Release a table on the server, if it is registered there."""

@@ -162,9 +162,9 @@ class SessionCommands:
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan)
 
-    def prepare_write(self, place: Path) -> None:
-        """Bring the server to the state of a classic session before Spark writes to a place: list the unchanged files
-        of tables, register persisted tables, which Spark then reads anew, and load models of these files."""
+    def prepare_write(self, place: Path, *, by_spark: bool) -> None:
+        """Bring the server to the state of a classic session before a write to a place, by Spark or by other code: list
+        the unchanged files of tables, register persisted tables, and load models of these files."""
         def is_there(reads: Iterable[SignedData]) -> bool:
             return any(may_overlap(read, place) for read in reads)
 
@@ -172,7 +172,7 @@ class SessionCommands:
             data = [*chain.from_iterable(self.signer.bindings[step.number].data.values())]
             if is_there(data) and all(read.changed() is None for read in data):
                 self.served.resolve_reads(plan.plan(self.analyses.client))
-        self.served.register_tables(is_there)
+        self.served.register_tables(is_there, by_spark=by_spark)
         self.served.models.make_before(lambda model: is_there(model.reads))
 
     def change(self, request: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from helix_spark.cli.config import DEFAULTS
 from helix_spark.cli.options import CommandSettings, print_result, say, tracker_of
 from helix_spark.errors import HelixError, ParameterError, StartedOverError
 from helix_spark.program.main_module import author_line, print_error, silence
-from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
+from helix_spark.program.program_text import NeedsClassic, needs_classic, record_need, recorded_need
 
 if TYPE_CHECKING:
     from helix_spark.answers.answering import Mode
@@ -178,10 +178,10 @@ def check_settings(settings: CommandSettings, without_effect: Mapping[str, str])
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
     """Start a program over in a classic session, by a Python command, if it turns out to need one."""
-    acts, folder = LastingActs(), Path.cwd()
+    folder = Path.cwd()
 
     def start_over(need: NeedsClassic) -> None:
-        act = acts.stop(() if program.answerer is None else tuple(program.answerer.answers))
+        act = program.acts.first(() if program.answerer is None else tuple(program.answerer.answers))
         record_need(need, program.catalog, program.path, program.arguments)
         if act or "PYSPARK_GATEWAY_PORT" in os.environ:
             raise HelixError(

@@ -41,6 +41,7 @@ from helix_spark.plans.program_client import (
     settings_request,
 )
 from helix_spark.plans.replaced_in_pyspark import take_over
+from helix_spark.program.author_acts import AuthorActs
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.run.recorded_answers import RecordedAnswers, script_environment
@@ -83,6 +84,7 @@ class PlainProgram:
     home: Birthplace = field(default_factory=Birthplace)
     on_need: Callable[[NeedsClassic], None] = lambda _: None
     watched: WatchedFunctions = field(init=False)
+    acts: AuthorActs = field(init=False)
     data: DataVersions = field(default_factory=DataVersions)
     refused: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,6 +96,7 @@ class PlainProgram:
     def __post_init__(self) -> None:
         self.record = RecordedAnswers(self.catalog, self.name, tell=self.tell)
         self.watched = WatchedFunctions(self.record.reads, watched=False)
+        self.acts = AuthorActs(lambda: self.answerer if self.home.is_here else None)
 
     def session(self, options: dict[str, str]) -> Any:
         """Return the session of ``SparkSession.builder...getOrCreate()``, opened at its first use."""
@@ -218,6 +221,7 @@ class PlainProgram:
             return self.begun
 
     def close(self) -> None:
+        self.acts.stop()
         self.watched.close()
         if self.server is not None:
             self.server.stop()
@@ -226,6 +230,7 @@ class PlainProgram:
         """Take over the sessions that this process opens from now on."""
         if self.mode == "run":  # others are not recorded
             self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
+        self.acts.start()
         cache_no_fresh_bytecode()
         take_over(self)
         control_draws()

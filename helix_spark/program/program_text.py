@@ -4,22 +4,18 @@ for its next run. Also whether a file is a plain PySpark program."""
 from __future__ import annotations
 
 import ast
-import os
 import re
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from helix_spark.hermetic.asking import asker
 from helix_spark.identity.parts import digest
 from helix_spark.plans.classic_compatibility import SessionContext
 from helix_spark.visible_text import visible
 
 if TYPE_CHECKING:
-    from helix_spark.answers.questions import AnsweredQuestion
     from helix_spark.catalog.catalog import Catalog
 
 _OUTSIDE_CONNECT = frozenset({
@@ -145,48 +141,6 @@ def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, '.format("pmml")'
             case ast.Attribute(attr="sparkContext") if id(node) not in inner:
                 yield node.lineno, ".sparkContext"
-
-
-_EVENTS = {
-    "open": "wrote {}", "os.remove": "removed {}", "os.rename": "renamed {}", "os.mkdir": "made the folder {}",
-    "os.rmdir": "removed the folder {}",
-    "shutil.rmtree": "removed the folder {}", "shutil.move": "moved {}", "socket.connect": "connected to a server",
-    "subprocess.Popen": "started {}", "os.system": "started a command", "sqlite3.connect": "opened the database {}",
-    "builtins.input": "asked for input",
-}
-"""Audit events of lasting acts, with their descriptions, which contain the first argument."""
-
-
-class LastingActs:
-    """Acts of the author's code and libraries that a second start would repeat. The audit hook cannot be removed."""
-
-    def __init__(self) -> None:
-        self._running, self._first = True, ""
-        sys.addaudithook(self._hear)
-
-    def stop(self, asked: Sequence[AnsweredQuestion]) -> str:
-        """Stop watching, and describe the first lasting act; empty if there was none."""
-        self._running = False
-        effect = next((answer for answer in asked if answer.fresh and answer.question.kind == "effect"), None)
-        if effect is None:
-            return self._first
-        return f"had Spark run {effect.caller.call or effect.caller.function} (line {effect.caller.line})"
-
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._running or self._first:
-            return
-        if not (text := _EVENTS.get(event, "")):
-            return
-        if event == "open":
-            _, mode, flags = arguments
-            if isinstance(mode, str):
-                is_written = any(letter in mode for letter in "wax+")
-            else:
-                is_written = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
-            if not is_written:
-                return
-        if (actor := asker(sys._getframe(1))) is not None and actor.place:
-            self._first = actor.at(text.format(arguments[0] if arguments else ""))
 
 
 def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Sequence[str]) -> None:

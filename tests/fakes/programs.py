@@ -15,6 +15,7 @@ from helix_spark.hermetic.task import written_for
 from helix_spark.plans import current_program
 from helix_spark.plans.program_client import open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
+from helix_spark.program.author_acts import AuthorActs
 from tests.fakes.answer_record import FakeRecord
 from tests.fakes.connect_server import FakeServer
 
@@ -65,11 +66,14 @@ class Runs:
             def need_classic(self, what: str) -> None:
                 """Nothing: pyspark refuses it."""
 
+        acts = AuthorActs(lambda: answerer)
+        acts.start()
         take_over(Taken())
         save_models_as_one()
         try:
             self.returned = program(session)
         finally:
+            acts.stop()
             current_program.PROGRAMS.clear()
             session.stop()
         self.record.remember(answerer)

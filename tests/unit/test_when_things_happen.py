@@ -3,6 +3,7 @@ session, whether a server runs by then or starts later."""
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_files_that_were_added_before_spark_listed_them_are_no_answer_on_record(
     def program(*, late: bool) -> Program:
         def run(spark: Any) -> Any:
             table = rows(spark)
-            (runs.folder / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+            subprocess.run(["sh", "-c", "echo 3,4 >> rows.csv"], cwd=runs.folder, check=True)
             return table.count() if late else 0
 
         return run
@@ -122,6 +123,35 @@ def test_files_that_were_added_before_spark_listed_them_are_no_answer_on_record(
     assert "before Spark listed its files" in runs.said[-1]
     (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
     assert runs.run(program(late=True)).started
+
+
+@pytest.mark.parametrize(("name", "sent"), [("rows.csv", ["schema"]), ("others.csv", [])])
+def test_spark_lists_files_before_the_program_writes_to_them(runs: Runs, name: str, sent: list[str]) -> None:
+    def program(spark: Any) -> Any:
+        table = rows(spark)  # it can still be used
+        (runs.folder / name).write_text("a,b\n1,2\n")
+        return table
+
+    runs.run(rows)
+    assert [kind(one) for one in runs.run(program).asked] == sent
+
+
+@pytest.mark.parametrize(("persist_first", "sent"), [(True, ["aggregate", "aggregate"]), (False, ["aggregate"])])
+def test_persisted_tables_hold_rows_of_files_that_the_program_overwrites_later(
+    runs: Runs, *, persist_first: bool, sent: list[str]
+) -> None:
+    def program(spark: Any) -> Any:
+        (runs.folder / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+        table = rows(spark)
+        for act in (table.persist, table.count) if persist_first else (table.count, table.persist):
+            act()
+        (runs.folder / "others.csv").rename(runs.folder / "rows.csv")
+        return table.count()
+
+    for _ in range(2):
+        (runs.folder / "others.csv").write_text("a,b\n1,2\n")
+        server = runs.run(program)
+    assert [kind(one) for one in server.asked] == ["schema", "persist", *sent]
 
 
 @pytest.mark.parametrize("does", [

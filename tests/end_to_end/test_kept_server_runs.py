@@ -106,17 +106,21 @@ def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(ru
 
 
 SETTINGS = """
+import sys
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-print(sorted(name for name in spark.conf.getAll if "authenticate" in name), flush=True)
+spark = SparkSession.builder.config("spark.sql.session.timeZone", sys.argv[1]).getOrCreate()
+print(sorted(name for name in spark.conf.getAll if "authenticate" in name))
+spark.conf.set("spark.sql.session.timeZone", "UTC")
+spark.sql("RESET")
+print(spark.conf.get("spark.sql.session.timeZone"))
 """
 
 
 @pytest.mark.slow
-def test_a_program_does_not_see_what_the_server_asks_of_its_clients(runs: Runs) -> None:
+def test_a_program_has_its_own_settings_not_those_of_the_run_that_started_the_server(runs: Runs) -> None:
     (runs.folder / "settings.py").write_text(SETTINGS)
-    for _ in range(2):  # the first may start the server
-        assert command(runs, "run", "settings.py").stdout.splitlines()[0] == "[]"
+    for zone in ("Asia/Tokyo", "Europe/Paris"):  # the first may start the server
+        assert command(runs, "run", "settings.py", zone).stdout.splitlines()[:2] == ["[]", zone]
 
 
 RECALLED = """

@@ -29,7 +29,7 @@ class RunSessions:
     def __init__(
         self, driver: Any, settings: Mapping[str, str | None], paths: Sequence[str], warehouse: str = ""
     ) -> None:
-        self._driver, self._jvm, self._settings, self._paths = driver, driver._jvm, settings, paths
+        self._driver, self._jvm, self._paths = driver, driver._jvm, paths
         self._holders: dict[str, Any] = {}
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._log_level = self._level()
@@ -38,7 +38,13 @@ class RunSessions:
         context = driver.sparkContext._jsc.sc()
         # A session that is built in this way has a shared state of its own: global views, tables, persisted tables.
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
-        self._first.sharedState().conf().remove(TOKEN)  # its copy of the context's settings, which programs can read
+        # Its copy of the context's settings: a session starts with them, and `RESET` returns to them.
+        initial = self._first.sharedState().conf()
+        for name, value in {**settings, TOKEN: None}.items():
+            if value is None:
+                initial.remove(name)
+            else:
+                initial.set(name, value)
         # Objects that the run refers to are released with its gateway.
         self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
         self._gateway.start()
@@ -47,11 +53,6 @@ class RunSessions:
     def open(self, user: str, session_id: str) -> None:
         """Register a session of the run with the service, under a client's ids."""
         session = self._first if not self._holders else self._first.newSession()
-        for name, value in self._settings.items():
-            if value is None:
-                session.conf().unset(name)
-            else:
-                session.conf().set(name, value)
         included = private_field(session.artifactManager(), "pythonIncludeList")
         for path in reversed(self._paths):  # a worker prepends each
             included.add(path)

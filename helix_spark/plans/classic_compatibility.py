@@ -251,12 +251,31 @@ def notice_classic_only() -> None:
         return joined
 
 
+_WAS_SET = "_helix_was_set"
+"""Attribute of a model whose author has set parameters."""
+
+
 def _notice_stages_of_jvm() -> None:
     """Notice calls of the JVM's stages: of methods that Connect does not have, since pyspark first hands parameters to
-    the JVM; and of stages that the author's file created in a classic session."""
+    the JVM; of methods of models, such as `evaluate`, to which Connect does not hand parameters that were set after the
+    fit; and of stages that the author's file created in a classic session."""
     from pyspark.ml.base import Estimator, Transformer
     from pyspark.ml.evaluation import Evaluator
-    from pyspark.ml.wrapper import JavaParams
+    from pyspark.ml.param import Params
+    from pyspark.ml.wrapper import JavaModel, JavaParams, JavaWrapper
+
+    @replaces(Params, "_set")
+    def set_parameters(original: Any, self: Any, **parameters: Any) -> Any:
+        # A fit and a load set them in `_copyValues` and in `load`.
+        if isinstance(self, JavaModel) and sys._getframe(2).f_code.co_name.startswith("set"):
+            vars(self)[_WAS_SET] = True
+        return original(self, **parameters)
+
+    @replaces(JavaWrapper, "_call_java")
+    def call_java(original: Any, self: Any, name: str, *args: Any) -> Any:
+        if args and is_connect() and _WAS_SET in vars(self):
+            need_classic(f".{name} of a model whose parameters were set after its fit")
+        return original(self, name, *args)
 
     @replaces(JavaParams, "_transfer_params_to_java")
     def transfer(original: Any, self: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import Binarizer, MinHashLSH
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.types import FloatType
@@ -58,8 +59,15 @@ def join_with_itself(spark: Any) -> None:
     table.join(table.filter("id > 1"), table.id == table.id)
 
 
+def evaluation_by_another_threshold(spark: Any) -> None:
+    model = LogisticRegression(threshold=0.4).fit(rows(spark))
+    model.evaluate(rows(spark))
+    model.setThreshold(0.9).evaluate(rows(spark))
+
+
 @pytest.mark.parametrize(("act", "what"), [
     (call_of_jvm_stage, "Binarizer._java_obj"), (other_format, "pmml"), (join_with_itself, "either side"),
+    (evaluation_by_another_threshold, r"\.evaluate of a model whose parameters were set"),
 ])
 def test_what_only_the_jvm_can_do_needs_a_classic_session(runs: Runs, act: Program, what: str) -> None:
     def need_classic(what: str) -> None:

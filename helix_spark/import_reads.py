@@ -31,6 +31,9 @@ _TERMINAL_PREFIXES = (
 )
 """Variables that differ between terminals and mean nothing to a worker; and Helix's own, which are for one run."""
 
+_CONTEXT_VARIABLES = ("SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE")
+"""Variables that pyspark sets as it starts a context in this process, from its settings."""
+
 _USER_VARIABLES = frozenset({"HOME", "LOGNAME", "USER", "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE"})
 """Variables that are not recorded: locations, as files read there are, and the language, as the locale is."""
 
@@ -165,8 +168,8 @@ def _is_uncounted(kind: str, name: str) -> bool:
 
 def is_of_this_process(variable: str) -> bool:
     """Return whether a variable means nothing to a worker: it belongs to the terminal or to Helix, or a library has set
-    it as it was imported, such as scikit-learn `KMP_INIT_AT_FORK`."""
-    is_set = variable in _set_by_imports
+    it as it was imported, such as scikit-learn `KMP_INIT_AT_FORK`, or pyspark as Spark started."""
+    is_set = variable in _set_by_imports or variable in _CONTEXT_VARIABLES
     return is_set or variable in _TERMINAL_VARIABLES or variable.startswith(_TERMINAL_PREFIXES)
 
 

@@ -416,8 +416,9 @@ def test_what_cannot_be_another_in_a_session_decides(other: Requirements, why: s
     assert why_unfit(Requirements("/a", {"the folder": "1"}, {}), other) == why
 
 
-def test_variables_of_a_terminal_do_not_count() -> None:
-    here, there = ({"PATH": "/bin", "TERM": one, "SSH_TTY": one, "HELIX_CATALOG": one} for one in "ab")
+def test_variables_of_a_terminal_and_of_a_started_context_do_not_count() -> None:
+    names = ("TERM", "SSH_TTY", "HELIX_CATALOG", "SPARK_BUFFER_SIZE")
+    here, there = ({"PATH": "/bin", **dict.fromkeys(names, value)} for value in "ab")
     assert environment_digests(here) == environment_digests(there) != environment_digests({"PATH": "/usr/bin"})
 
 

@@ -104,7 +104,7 @@ def environment(python: str, name: str, pyspark: str, delta: str) -> Path:
 
 def _unit_tests(python: Path) -> Cell:
     done = subprocess.run(
-        [str(python), "-m", "pytest", "tests/unit", "-q", "-n", "2", "-p", "no:cacheprovider"],
+        [str(python), "-m", "pytest", "tests/unit", "tests/commands", "-q", "-n", "2", "-p", "no:cacheprovider"],
         cwd=PROJECT, capture_output=True, text=True, check=False,
     )
     lines = done.stdout.strip().splitlines() or [done.stderr.strip()[-200:]]
